@@ -1,0 +1,39 @@
+# One word for each thing that one does with a clone. `make` alone lists them.
+
+SHELL := bash
+STAGE := scripts/stage.sh
+ARGS ?=
+
+# Straight after rustup, Cargo is in no PATH yet.
+ifeq ($(shell command -v cargo),)
+ifneq ($(wildcard $(HOME)/.cargo/bin/cargo),)
+export PATH := $(PATH):$(HOME)/.cargo/bin
+endif
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build run test check clean
+
+help: ## list these
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## fetch what is missing: libtorch, Fashion-MNIST (once; then it only looks)
+	@scripts/setup.sh
+
+build: setup ## build the release binary
+	@cargo build --release
+
+run: setup ## train on Fashion-MNIST and watch (ARGS="--preset fast --set train.epochs=3")
+	@cargo run --release -- train $(ARGS)
+
+test: setup check ## everything that must hold: format, lints, tests, with the engine and without
+	@$(STAGE) "viewer: tests" cargo test --no-default-features
+	@$(STAGE) "tests" cargo test
+
+check: setup ## format and lints only
+	@$(STAGE) "format" cargo fmt --check
+	@$(STAGE) "clippy" cargo clippy --all-targets -- -D warnings
+	@$(STAGE) "viewer: clippy" cargo clippy --no-default-features --all-targets -- -D warnings
+
+clean: ## remove what was built (libtorch, data and runs stay)
+	@cargo clean

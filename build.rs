@@ -1,0 +1,36 @@
+//! Tells the linker where libtorch lies, so that the program starts without `LD_LIBRARY_PATH`.
+//!
+//! Finding libtorch and compiling against it is the business of `torch-sys`; laying it out is that of `make setup`.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    if env::var_os("CARGO_FEATURE_TRAIN").is_none() {
+        return; // the viewer links no libtorch
+    }
+    // torch-sys, a direct dependency with `links = "tch"`, passes on the folder that it linked against.
+    let Some(lib) = env::var_os("DEP_TCH_LIBTORCH_LIB").map(PathBuf::from) else {
+        println!("cargo:warning=torch-sys did not say where libtorch lies: run `make setup`");
+        return;
+    };
+    let core = lib.join("libtorch_cpu.so");
+    println!("cargo:rerun-if-changed={}", core.display());
+    if !core.exists() {
+        println!("cargo:warning=there is no {}: run `make setup`", core.display());
+    }
+    // The path as given comes first: when `.deps/libtorch` is pointed at another libtorch, a built program follows
+    // without being linked again. The place behind it comes second: it outlives `.deps`.
+    rpath(&lib);
+    if let Ok(real) = lib.canonicalize()
+        && real != lib
+    {
+        rpath(&real);
+    }
+}
+
+/// Adds a folder to those that the program searches for libraries when it starts.
+fn rpath(folder: &Path) {
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{}", folder.display());
+}

@@ -1,0 +1,157 @@
+//! What is allowed and still worth a word: shown by `config check`, in the header of the screen and in the journal.
+
+use super::{Config, Head};
+
+impl Config {
+    /// Advice on values that are accepted but seldom meant, one sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        [
+            self.data_advice(),
+            self.model_advice(),
+            self.length_advice(),
+            self.optim_advice(),
+        ]
+        .concat()
+    }
+
+    fn data_advice(&self) -> Vec<String> {
+        let data = &self.data;
+        let mut advice = Vec::new();
+        if data.augment.shift > 4 {
+            advice.push(format!(
+                "data.augment.shift = {}: crops over 4 px are strong for 28×28 images, which have little room to spare",
+                data.augment.shift
+            ));
+        }
+        if data.valid < 500 {
+            // Half-width of the normal interval of a proportion at its widest, p = 1/2.
+            let points = 98.0 / (data.valid.max(1) as f64).sqrt();
+            advice.push(format!(
+                "data.valid = {}: so few images know an accuracy only to about ±{points:.0} points",
+                data.valid
+            ));
+        }
+        if data.train_limit > 0 && (data.train_limit as u64) < self.train.batch_size.max(0) as u64 {
+            advice.push(format!(
+                "data.train_limit = {}: fewer images than one batch of {}",
+                data.train_limit, self.train.batch_size
+            ));
+        }
+        advice
+    }
+
+    fn model_advice(&self) -> Vec<String> {
+        let model = &self.model;
+        let mut advice = Vec::new();
+        if model.head == Head::Gap && model.hidden != Self::default().model.hidden {
+            advice.push(format!(
+                "model.hidden = {}: has no effect, the gap head has no hidden layer",
+                model.hidden
+            ));
+        }
+        if model.dropout > 0.5 {
+            advice.push(format!(
+                "model.dropout = {}: drops more than it keeps; 0.2 to 0.5 is usual",
+                model.dropout
+            ));
+        }
+        advice
+    }
+
+    fn length_advice(&self) -> Vec<String> {
+        let epochs = self.train.epochs;
+        let mut advice = Vec::new();
+        if self.optim.warmup_epochs >= f64::from(epochs) {
+            advice.push(format!(
+                "optim.warmup_epochs = {}: the warm-up takes the whole run of {epochs} epochs; 5 to 10 % is usual",
+                self.optim.warmup_epochs
+            ));
+        }
+        if self.checkpoint.every_epochs > epochs {
+            advice.push(format!(
+                "checkpoint.every_epochs = {}: longer than the run of {epochs} epochs, so only its end is saved",
+                self.checkpoint.every_epochs
+            ));
+        }
+        advice
+    }
+
+    fn optim_advice(&self) -> Vec<String> {
+        let optim = &self.optim;
+        let mut advice = Vec::new();
+        if optim.lr > 0.02 {
+            advice.push(format!("optim.lr = {}: large for adamw, whose steps do not shrink with the gradient; 0.0005 to 0.005 is usual", optim.lr));
+        }
+        if optim.weight_decay == 0.0 {
+            advice.push(
+                "optim.weight_decay = 0: adamw without decay is plain adam; 0.01 to 0.1 is usual"
+                    .to_owned(),
+            );
+        }
+        if optim.lr * optim.weight_decay >= 1.0 {
+            advice.push(format!("optim.lr × optim.weight_decay = {}: the decay alone erases the weights in one step", optim.lr * optim.weight_decay));
+        }
+        // The condition of Adam's convergence analysis (Kingma and Ba 2015, theorem 4.1): β1² < √β2.
+        if optim.beta1 * optim.beta1 >= optim.beta2.sqrt() {
+            advice.push(format!(
+                "optim.beta1 = {} is large beside optim.beta2 = {}: steps may grow without bound",
+                optim.beta1, optim.beta2
+            ));
+        }
+        if optim.label_smoothing > 0.3 {
+            advice.push(format!(
+                "optim.label_smoothing = {}: the target is mostly noise; 0.05 to 0.2 is usual",
+                optim.label_smoothing
+            ));
+        }
+        advice
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_needs_no_advice() {
+        assert_eq!(Config::default().warnings(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_rule_of_thumb_speaks_up() {
+        let mut config = Config::default();
+        config.data.augment.shift = 5;
+        config.data.valid = 100;
+        config.data.train_limit = 10;
+        config.model.hidden = 64;
+        config.model.dropout = 0.6;
+        config.optim.warmup_epochs = 12.0;
+        config.checkpoint.every_epochs = 13;
+        config.optim.lr = 30.0;
+        config.optim.beta2 = 0.5;
+        config.optim.label_smoothing = 0.4;
+        let text = config.warnings().join("\n");
+        for key in [
+            "shift = 5",
+            "valid = 100",
+            "±10 points",
+            "train_limit = 10",
+            "hidden = 64",
+            "dropout = 0.6",
+            "warmup_epochs = 12",
+        ] {
+            assert!(text.contains(key), "{key} in\n{text}");
+        }
+        for key in [
+            "every_epochs = 13",
+            "optim.lr = 30",
+            "weight_decay = 1.5",
+            "beta1 = 0.9",
+            "label_smoothing = 0.4",
+        ] {
+            assert!(text.contains(key), "{key} in\n{text}");
+        }
+        config.optim.weight_decay = 0.0;
+        assert!(config.warnings().join("\n").contains("plain adam"));
+    }
+}

@@ -1,0 +1,82 @@
+//! `[keys]`: actions and the keys bound to them, as text. What an action or a key is called is known to the screen alone.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// Action name to the keys that trigger it.
+///
+/// The default is the `[keys]` table of the compiled-in `config.toml`. A single key may be written without the brackets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Keys(pub BTreeMap<String, Vec<String>>);
+
+impl Default for Keys {
+    fn default() -> Self {
+        static DOCUMENTED: LazyLock<Keys> = LazyLock::new(|| {
+            // A compiled-in file that does not parse is found by a test, never by a user.
+            toml::from_str(super::DEFAULT_TOML)
+                .map_or_else(|_| Keys(BTreeMap::new()), |file: KeysOnly| file.keys)
+        });
+        DOCUMENTED.clone()
+    }
+}
+
+impl<'de> Deserialize<'de> for Keys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bindings = BTreeMap::<String, OneOrMany>::deserialize(deserializer)?;
+        Ok(Self(
+            bindings
+                .into_iter()
+                .map(|(action, keys)| (action, keys.into()))
+                .collect(),
+        ))
+    }
+}
+
+/// The one table of the default that is read without the rest, which would need these keys as its own default.
+#[derive(Deserialize)]
+struct KeysOnly {
+    keys: Keys,
+}
+
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected a key or a list of keys, as in \"space\" or [\"q\", \"ctrl-c\"]"
+)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl From<OneOrMany> for Vec<String> {
+    fn from(keys: OneOrMany) -> Self {
+        match keys {
+            OneOrMany::One(key) => vec![key],
+            OneOrMany::Many(keys) => keys,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    #[test]
+    fn the_default_is_the_documented_table() {
+        let keys = Keys::default().0;
+        assert_eq!(keys["pause"], ["space"]);
+        assert_eq!(keys["quit"], ["q", "ctrl-c"]);
+        assert_eq!(keys.len(), 15);
+    }
+
+    #[test]
+    fn one_key_needs_no_brackets() {
+        let keys: Keys = toml::from_str("pause = 'p'\nquit = ['q', 'x']").unwrap();
+        assert_eq!(keys.0["pause"], ["p"]);
+        assert_eq!(keys.0["quit"], ["q", "x"]);
+    }
+}

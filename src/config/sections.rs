@@ -1,0 +1,246 @@
+//! The sections of the configuration and their defaults. What each key means to a user is told in `config.toml`;
+//! which values are accepted is the business of `validate`.
+
+use serde::{Deserialize, Serialize};
+
+use super::words::{Art, AsciiMode, Head, ModelName, OptimName, Padding, Precision, ScheduleName};
+
+/// `[data]`: which images.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataConfig {
+    /// The dataset's name.
+    pub name: String,
+    /// The directory of its files; empty: the usual places.
+    pub dir: String,
+    /// How many training images are used, after the split; 0: all.
+    pub train_limit: usize,
+    /// How many training images are set aside for validation.
+    pub valid: usize,
+    /// How training images are varied.
+    pub augment: AugmentConfig,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            name: "fashion-mnist".to_owned(),
+            dir: String::new(),
+            train_limit: 0,
+            valid: 5000,
+            augment: AugmentConfig::default(),
+        }
+    }
+}
+
+/// `[data.augment]`: how training images are varied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AugmentConfig {
+    /// Mirror half of the images left to right.
+    pub flip: bool,
+    /// Shift by up to this many pixels each way.
+    pub shift: u32,
+}
+
+impl Default for AugmentConfig {
+    fn default() -> Self {
+        Self {
+            flip: true,
+            shift: 0,
+        }
+    }
+}
+
+/// `[model]`: the network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelConfig {
+    /// Which network.
+    pub name: ModelName,
+    /// Output channels of each block; as many blocks as numbers.
+    pub channels: Vec<i64>,
+    /// Kernel size of the first block; the others use 3.
+    pub first_kernel: i64,
+    /// What convolutions do at the border.
+    pub padding: Padding,
+    /// A residual block after each block but the first.
+    pub residual: bool,
+    /// What turns feature maps into class scores.
+    pub head: Head,
+    /// Width of the hidden layer of the `flatten` head.
+    pub hidden: i64,
+    /// Probability of dropping a feature before the last layer.
+    pub dropout: f64,
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        Self {
+            name: ModelName::Cnn,
+            channels: vec![32, 64, 128],
+            first_kernel: 5,
+            padding: Padding::Same,
+            residual: true,
+            head: Head::Gap,
+            hidden: 128,
+            dropout: 0.0,
+        }
+    }
+}
+
+/// `[train]`: how long, on what, from which seed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainConfig {
+    /// Passes over the training images.
+    pub epochs: u32,
+    /// Images in one step.
+    pub batch_size: i64,
+    /// Where order, augmentation, dropout and the first weights come from; at most 2^63-1, which TOML can hold.
+    pub seed: u64,
+    /// `auto`, `cpu`, `cuda` or `cuda:N`.
+    pub device: String,
+    /// The numbers the training step computes with.
+    pub precision: Precision,
+    /// Threads for computing on the CPU; 0: one for each core.
+    pub threads: i32,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 12,
+            batch_size: 256,
+            seed: 1,
+            device: "auto".to_owned(),
+            precision: Precision::F32,
+            threads: 0,
+        }
+    }
+}
+
+/// `[optim]`: the optimizer, its schedule and the loss.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OptimConfig {
+    /// Which optimizer.
+    pub name: OptimName,
+    /// The learning rate at its highest, after the warm-up.
+    pub lr: f64,
+    /// How strongly weights are drawn towards zero.
+    pub weight_decay: f64,
+    /// Decay of the mean of gradients.
+    pub beta1: f64,
+    /// Decay of the mean of squared gradients.
+    pub beta2: f64,
+    /// What is added to the denominator.
+    pub eps: f64,
+    /// Epochs over which the learning rate rises to `lr`.
+    pub warmup_epochs: f64,
+    /// How the learning rate goes on from there.
+    pub schedule: ScheduleName,
+    /// The share of the target that is spread over all classes.
+    pub label_smoothing: f64,
+    /// The global gradient norm is clipped to this; 0: never.
+    pub clip_norm: f64,
+}
+
+impl Default for OptimConfig {
+    fn default() -> Self {
+        Self {
+            name: OptimName::Adamw,
+            lr: 0.002,
+            weight_decay: 0.05,
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            warmup_epochs: 1.0,
+            schedule: ScheduleName::Cosine,
+            label_smoothing: 0.1,
+            clip_norm: 1.0,
+        }
+    }
+}
+
+/// `[eval]`: how the network is measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvalConfig {
+    /// Images evaluated at a time; no number depends on it.
+    pub batch_size: i64,
+    /// Equal bins of confidence for the calibration error.
+    pub ece_bins: usize,
+    /// Test images kept for the gallery.
+    pub gallery: usize,
+}
+
+impl Default for EvalConfig {
+    fn default() -> Self {
+        Self {
+            batch_size: 1000,
+            ece_bins: 15,
+            gallery: 64,
+        }
+    }
+}
+
+/// `[checkpoint]`: when the state is saved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CheckpointConfig {
+    /// Epochs between checkpoints; 0: only on request and at the end.
+    pub every_epochs: u32,
+    /// How many of the newest checkpoints are kept, beside the best.
+    pub keep: usize,
+}
+
+impl Default for CheckpointConfig {
+    fn default() -> Self {
+        Self {
+            every_epochs: 1,
+            keep: 3,
+        }
+    }
+}
+
+/// `[runs]`: where runs are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunsConfig {
+    /// The directory that holds a directory for each run.
+    pub dir: String,
+}
+
+impl Default for RunsConfig {
+    fn default() -> Self {
+        Self {
+            dir: "runs".to_owned(),
+        }
+    }
+}
+
+/// `[ui]`: how the screen looks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UiConfig {
+    /// The theme's name.
+    pub theme: String,
+    /// Whether the screen keeps to ASCII.
+    pub ascii: AsciiMode,
+    /// How images are drawn.
+    pub art: Art,
+    /// At most this many frames a second.
+    pub fps: u32,
+}
+
+impl Default for UiConfig {
+    fn default() -> Self {
+        Self {
+            theme: "dark".to_owned(),
+            ascii: AsciiMode::Auto,
+            art: Art::Ascii,
+            fps: 10,
+        }
+    }
+}

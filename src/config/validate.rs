@@ -1,0 +1,221 @@
+//! Which values make sense: one rule a line, checked on the merged configuration. Types and words are checked before, while
+//! reading; what depends on the data or the machine is left to whoever knows them.
+
+use super::{Config, Padding};
+
+/// Every broken rule as (key, what must hold). Empty for a configuration that can be trained.
+pub fn validate(config: &Config) -> Vec<(&'static str, String)> {
+    let mut rules = Rules::default();
+    data(config, &mut rules);
+    model(config, &mut rules);
+    train(config, &mut rules);
+    optim(config, &mut rules);
+    eval_and_checkpoint(config, &mut rules);
+    screen(config, &mut rules);
+    rules.broken
+}
+
+#[derive(Default)]
+struct Rules {
+    broken: Vec<(&'static str, String)>,
+}
+
+impl Rules {
+    fn must(&mut self, key: &'static str, holds: bool, rule: &str) {
+        if !holds {
+            self.broken.push((key, format!("must be {rule}")));
+        }
+    }
+
+    fn within<T: Copy + PartialOrd + std::fmt::Display>(
+        &mut self,
+        key: &'static str,
+        value: T,
+        low: T,
+        high: T,
+    ) {
+        let rule = format!("between {low} and {high}");
+        self.must(key, low <= value && value <= high, &rule);
+    }
+
+    fn not_negative(&mut self, key: &'static str, value: f64) {
+        self.finite(key, value, value >= 0.0, "0 or more");
+    }
+
+    fn positive(&mut self, key: &'static str, value: f64) {
+        self.finite(key, value, value > 0.0, "greater than 0");
+    }
+
+    /// TOML knows nan and inf, and no rule has room for them.
+    fn finite(&mut self, key: &'static str, value: f64, holds: bool, rule: &str) {
+        if value.is_finite() {
+            self.must(key, holds, rule);
+        } else {
+            self.must(key, false, &format!("finite and {rule}"));
+        }
+    }
+
+    fn below_one(&mut self, key: &'static str, value: f64) {
+        self.must(
+            key,
+            (0.0..1.0).contains(&value),
+            "at least 0 and less than 1",
+        );
+    }
+}
+
+fn data(config: &Config, rules: &mut Rules) {
+    let data = &config.data;
+    // The name becomes a directory's name below the usual places.
+    let plain = !data.name.is_empty()
+        && !data.name.starts_with('.')
+        && !data.name.contains(['/', '\\', '\0']);
+    rules.must(
+        "data.name",
+        plain,
+        "a name without slashes that does not start with a dot",
+    );
+    rules.must(
+        "data.train_limit",
+        data.train_limit != 1,
+        "0 (all images) or at least 2",
+    );
+    rules.must("data.valid", data.valid >= 1, "at least 1");
+    rules.within("data.augment.shift", data.augment.shift, 0, 64);
+}
+
+fn model(config: &Config, rules: &mut Rules) {
+    let model = &config.model;
+    let channels = (1..=8).contains(&model.channels.len())
+        && model.channels.iter().all(|c| (1..=4096).contains(c));
+    rules.must(
+        "model.channels",
+        channels,
+        "1 to 8 numbers between 1 and 4096",
+    );
+    rules.within("model.first_kernel", model.first_kernel, 1, 11);
+    let even = (1..=11).contains(&model.first_kernel) && model.first_kernel % 2 == 0;
+    rules.must(
+        "model.first_kernel",
+        !(even && model.padding == Padding::Same),
+        "odd with padding = \"same\", so that the size stays",
+    );
+    rules.within("model.hidden", model.hidden, 0, 65_536);
+    rules.below_one("model.dropout", model.dropout);
+}
+
+fn train(config: &Config, rules: &mut Rules) {
+    let train = &config.train;
+    rules.must("train.epochs", train.epochs >= 1, "at least 1");
+    rules.must(
+        "train.batch_size",
+        (2..=65_536).contains(&train.batch_size),
+        "between 2 and 65536: batch norm needs two images",
+    );
+    rules.must(
+        "train.seed",
+        i64::try_from(train.seed).is_ok(),
+        "at most 9223372036854775807, the largest number of TOML",
+    );
+    rules.must(
+        "train.device",
+        is_device(&train.device),
+        "\"auto\", \"cpu\", \"cuda\" or \"cuda:N\" with N from 0 to 255",
+    );
+    rules.within("train.threads", train.threads, 0, 1024);
+}
+
+fn is_device(text: &str) -> bool {
+    // `parse` alone would take "+1" too.
+    let number = |n: &str| n.bytes().all(|b| b.is_ascii_digit()) && n.parse::<u8>().is_ok();
+    matches!(text, "auto" | "cpu" | "cuda") || text.strip_prefix("cuda:").is_some_and(number)
+}
+
+fn optim(config: &Config, rules: &mut Rules) {
+    let optim = &config.optim;
+    rules.positive("optim.lr", optim.lr);
+    rules.not_negative("optim.weight_decay", optim.weight_decay);
+    rules.below_one("optim.beta1", optim.beta1);
+    rules.below_one("optim.beta2", optim.beta2);
+    rules.positive("optim.eps", optim.eps);
+    rules.not_negative("optim.warmup_epochs", optim.warmup_epochs);
+    rules.below_one("optim.label_smoothing", optim.label_smoothing);
+    rules.not_negative("optim.clip_norm", optim.clip_norm);
+}
+
+fn eval_and_checkpoint(config: &Config, rules: &mut Rules) {
+    rules.within("eval.batch_size", config.eval.batch_size, 1, 65_536);
+    rules.within("eval.ece_bins", config.eval.ece_bins, 1, 1000);
+    rules.within("eval.gallery", config.eval.gallery, 0, 1024);
+    rules.must("checkpoint.keep", config.checkpoint.keep >= 1, "at least 1");
+}
+
+fn screen(config: &Config, rules: &mut Rules) {
+    rules.must(
+        "runs.dir",
+        !config.runs.dir.is_empty(),
+        "a directory, \".\" for the current one",
+    );
+    rules.must(
+        "ui.theme",
+        !config.ui.theme.is_empty(),
+        "the name of a theme",
+    );
+    rules.within("ui.fps", config.ui.fps, 1, 60);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_breaks_no_rule() {
+        assert_eq!(validate(&Config::default()), []);
+    }
+
+    #[test]
+    fn devices() {
+        for good in ["auto", "cpu", "cuda", "cuda:0", "cuda:15"] {
+            assert!(is_device(good), "{good}");
+        }
+        for bad in [
+            "", "gpu", "CPU", "cuda:", "cuda:-1", "cuda:+1", "cuda: 1", "cuda:x", "cuda:256",
+        ] {
+            assert!(!is_device(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_none_is_in_no_range() {
+        let mut config = Config::default();
+        let optim = &mut config.optim;
+        for value in [
+            &mut optim.lr,
+            &mut optim.weight_decay,
+            &mut optim.beta1,
+            &mut optim.beta2,
+            &mut optim.eps,
+        ] {
+            *value = f64::NAN;
+        }
+        for value in [
+            &mut optim.warmup_epochs,
+            &mut optim.label_smoothing,
+            &mut optim.clip_norm,
+        ] {
+            *value = f64::INFINITY;
+        }
+        assert_eq!(validate(&config).len(), 8);
+    }
+
+    #[test]
+    fn an_even_kernel_needs_no_padding() {
+        let mut config = Config::default();
+        config.model.first_kernel = 4;
+        assert_eq!(validate(&config).len(), 1);
+        config.model.padding = Padding::Valid;
+        assert_eq!(validate(&config), []);
+        config.model.first_kernel = 12;
+        assert_eq!(validate(&config).len(), 1);
+    }
+}

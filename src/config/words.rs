@@ -1,0 +1,139 @@
+//! The choices of the configuration that are one word out of a few.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// A network by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ModelName {
+    /// Blocks of convolution, batch norm, `ReLU` and pooling.
+    #[default]
+    Cnn,
+}
+
+/// What a convolution does at the border of an image.
+///
+/// Written as the string `"same"` or the integer `0`, as in `PyTorch`'s `padding=`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Padding {
+    /// `"same"`: zeros around the image, so that its size stays.
+    #[default]
+    Same,
+    /// `0`: no padding; the image shrinks by kernel − 1.
+    Valid,
+}
+
+/// What turns the last feature maps into class scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Head {
+    /// The mean of each feature map, then one linear layer.
+    #[default]
+    Gap,
+    /// Every position of every feature map, a hidden layer, then the linear layer.
+    Flatten,
+}
+
+/// The numbers the training step computes with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floating point throughout.
+    #[default]
+    F32,
+}
+
+/// An optimizer by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimName {
+    /// Adam with decoupled weight decay.
+    #[default]
+    Adamw,
+}
+
+/// How the learning rate goes on after the warm-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScheduleName {
+    /// Down half a cosine wave to zero.
+    #[default]
+    Cosine,
+    /// Down a straight line to zero.
+    Linear,
+    /// As it is.
+    Constant,
+}
+
+/// Whether the screen keeps to ASCII.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AsciiMode {
+    /// As the locale says.
+    #[default]
+    Auto,
+    /// ASCII only.
+    Always,
+    /// UTF-8 whatever the locale says.
+    Never,
+}
+
+/// How images are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Art {
+    /// Characters from light to dark.
+    #[default]
+    Ascii,
+    /// Half blocks, two pixels in a cell.
+    Halfblock,
+}
+
+impl Serialize for Padding {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Same => serializer.serialize_str("same"),
+            Self::Valid => serializer.serialize_i64(0),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Padding {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PaddingVisitor)
+    }
+}
+
+struct PaddingVisitor;
+
+impl de::Visitor<'_> for PaddingVisitor {
+    type Value = Padding;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"same\" or 0")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Padding, E> {
+        match text {
+            "same" => Ok(Padding::Same),
+            _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+        }
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Padding, E> {
+        match number {
+            0 => Ok(Padding::Valid),
+            _ => Err(E::invalid_value(de::Unexpected::Signed(number), &self)),
+        }
+    }
+
+    // serde_json hands over a non-negative integer as u64.
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Padding, E> {
+        match number {
+            0 => Ok(Padding::Valid),
+            _ => Err(E::invalid_value(de::Unexpected::Unsigned(number), &self)),
+        }
+    }
+}

@@ -1,0 +1,479 @@
+//! The whole vocabulary between trainer, hub and front ends: what goes up ([`Event`]), what goes down ([`Command`]),
+//! and how both are stamped ([`Record`], [`Request`]).
+//!
+//! Everything here is plain data: no tensors, no clocks, no paths outside the run directory. What may be NaN or
+//! infinite travels as [`F32`] or [`F64`], which survive the trip through JSON. How a stream of records becomes a
+//! picture is told in [`crate::run`].
+
+mod number;
+
+use serde::{Deserialize, Serialize};
+
+pub use number::{F32, F64, Pixels};
+
+use crate::metrics::{ClassScores, Confusion, ReliabilityBin, Temperature};
+
+/// A part of the data with one purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    /// Teaches the network.
+    Train,
+    /// Chooses: the best epoch, the temperature.
+    Valid,
+    /// Reports, and never chooses anything.
+    Test,
+}
+
+impl Split {
+    /// The word used on screens and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Valid => "valid",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// What a person may ask of a running trainer.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Command {
+    /// Hold at the next step boundary.
+    Pause,
+    /// Go on after a pause.
+    Resume,
+    /// Evaluate validation and test now, on the weights of this moment.
+    Evaluate,
+    /// Write a checkpoint now.
+    Checkpoint,
+    /// Use this learning rate as the new base of the schedule.
+    SetLearningRate {
+        /// The new base rate.
+        lr: f64,
+    },
+    /// Train this many epochs in all.
+    SetEpochs {
+        /// The new total.
+        epochs: u32,
+    },
+    /// End after the running epoch, its validation and a checkpoint.
+    StopAfterEpoch,
+    /// Finish the step, write a checkpoint, end.
+    Stop,
+}
+
+impl Command {
+    /// The verb used on screens and in logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Evaluate => "evaluate",
+            Self::Checkpoint => "checkpoint",
+            Self::SetLearningRate { .. } => "lr",
+            Self::SetEpochs { .. } => "epochs",
+            Self::StopAfterEpoch => "stop-after-epoch",
+            Self::Stop => "stop",
+        }
+    }
+}
+
+/// A command with the number its acknowledgements carry.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// Chosen by the asker; a request seen twice is obeyed once.
+    pub id: u64,
+    /// What is asked.
+    pub command: Command,
+}
+
+/// How far a request has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum Answer {
+    /// The trainer has read it and will obey.
+    Accepted,
+    /// It has been carried out.
+    Done {
+        /// What came of it, in a few words.
+        note: String,
+    },
+    /// It will not be carried out.
+    Refused {
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// What the trainer is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Reading data, building the network.
+    #[default]
+    Starting,
+    /// Stepping through an epoch.
+    Training,
+    /// Measuring the validation split.
+    Validating,
+    /// Measuring the test split.
+    Testing,
+    /// Writing a checkpoint.
+    Checkpointing,
+    /// Holding at a step boundary until resumed.
+    Paused,
+    /// Ending on request.
+    Stopping,
+}
+
+impl Phase {
+    /// The word used on screens.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Training => "training",
+            Self::Validating => "validating",
+            Self::Testing => "testing",
+            Self::Checkpointing => "checkpointing",
+            Self::Paused => "paused",
+            Self::Stopping => "stopping",
+        }
+    }
+}
+
+/// The data set of a run. Sizes and names always come from the files, never from the code.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DatasetInfo {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Class names, by label.
+    pub classes: Vec<String>,
+    /// Pixels from top to bottom.
+    pub height: u32,
+    /// Pixels from left to right.
+    pub width: u32,
+    /// 1 for grey, 3 for colour.
+    pub channels: u32,
+    /// Images that teach.
+    pub train: u64,
+    /// Images that choose.
+    pub valid: u64,
+    /// Images that report.
+    pub test: u64,
+}
+
+/// What is known before the first step.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct RunStarted {
+    /// Name of the run.
+    pub run: String,
+    /// The data it learns.
+    pub dataset: DatasetInfo,
+    /// The kind of network, as in the configuration.
+    pub model: String,
+    /// Trainable numbers in it.
+    pub parameters: u64,
+    /// Where it is computed, `cpu` or `cuda:N`.
+    pub device: String,
+    /// Threads libtorch computes with.
+    pub threads: u32,
+    /// Everything random follows from it.
+    pub seed: u64,
+    /// Epochs asked for.
+    pub epochs: u32,
+    /// Optimizer steps an epoch.
+    pub steps_per_epoch: u64,
+    /// Images a step.
+    pub batch_size: u32,
+    /// Threshold of the global gradient norm; 0 means no clipping.
+    pub clip_norm: F64,
+    /// Base learning rate.
+    pub lr: F64,
+    /// What to know about this configuration, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// A window of consecutive steps; every list has one entry a step.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct StepWindow {
+    /// Epoch the steps belong to, from 1.
+    pub epoch: u32,
+    /// Steps done in this epoch after the window.
+    pub epoch_step: u64,
+    /// Steps done in the run after the window.
+    pub global_step: u64,
+    /// Learning rate of the last step.
+    pub lr: F64,
+    /// Images seen in the window.
+    pub images: u64,
+    /// Time the steps took, without pauses and evaluations, ms.
+    pub millis: F64,
+    /// Training loss (with label smoothing).
+    pub loss: Vec<F32>,
+    /// Share of the batch classified rightly, with the weights before the step.
+    pub accuracy: Vec<F32>,
+    /// Global L2 norm of the gradient before clipping.
+    pub grad_norm: Vec<F32>,
+    /// 1 where the gradient was scaled down, else 0.
+    pub clipped: Vec<u8>,
+}
+
+/// Sums of one epoch, a row of `epochs.csv`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct EpochSummary {
+    /// From 1.
+    pub epoch: u32,
+    /// Steps done in the run.
+    pub global_step: u64,
+    /// Mean over the epoch's images, with label smoothing.
+    pub train_loss: F64,
+    /// Share of the epoch's images classified rightly while training.
+    pub train_accuracy: F64,
+    /// Mean negative log-likelihood on validation, without label smoothing, at T = 1.
+    pub valid_nll: F64,
+    /// Share of validation images classified rightly.
+    pub valid_accuracy: F64,
+    /// Unweighted mean of the classes' F1 on validation.
+    pub valid_macro_f1: F64,
+    /// Learning rate of the last step.
+    pub lr: F64,
+    /// Mean of the finite pre-clip norms.
+    pub grad_norm_mean: F64,
+    /// Largest finite pre-clip norm.
+    pub grad_norm_max: F64,
+    /// Clipped steps among the epoch's steps.
+    pub clipped_fraction: F64,
+    /// Training images a second, validation not counted.
+    pub images_per_second: F64,
+    /// Wall time of the epoch, validation included, pauses not.
+    pub seconds: F64,
+    /// Whether this is the best validation accuracy so far.
+    pub best: bool,
+}
+
+/// One full measurement of a split. Definitions: see [`crate::metrics`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvalReport {
+    /// Which split.
+    pub split: Split,
+    /// Epoch the weights are of, from 1; 0 before the first.
+    pub epoch: u32,
+    /// Steps the weights have seen.
+    pub global_step: u64,
+    /// Which weights: `current` or `best`.
+    pub weights: String,
+    /// Images measured.
+    pub n: u64,
+    /// Share classified rightly.
+    pub accuracy: F64,
+    /// Unweighted mean of the classes' F1.
+    pub macro_f1: F64,
+    /// Mean of the classes' F1 weighted by support.
+    pub weighted_f1: F64,
+    /// By label.
+    pub classes: Vec<ClassScores>,
+    /// Counts, rows true, columns predicted.
+    pub confusion: Confusion,
+    /// At T = 1.
+    pub nll: F64,
+    /// At the fitted temperature.
+    pub nll_calibrated: F64,
+    /// Range 0 to 2, calibrated.
+    pub brier: F64,
+    /// Expected calibration error at T = 1.
+    pub ece: F64,
+    /// Expected calibration error at the fitted temperature.
+    pub ece_calibrated: F64,
+    /// Largest gap of a bin at the fitted temperature.
+    pub mce_calibrated: F64,
+    /// Fitted on validation.
+    pub temperature: Temperature,
+    /// Bins behind the calibrated ECE.
+    pub reliability: Vec<ReliabilityBin>,
+    /// Time the measurement took.
+    pub seconds: F64,
+}
+
+/// The fixed test images of the gallery; sent once.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct GalleryImages {
+    /// Pixels from top to bottom.
+    pub height: u32,
+    /// Pixels from left to right.
+    pub width: u32,
+    /// True labels.
+    pub labels: Vec<u32>,
+    /// Brightness, image after image, row by row (colour is averaged).
+    pub pixels: Pixels,
+}
+
+/// What the network thinks of the gallery's images.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct GalleryPredictions {
+    /// Epoch of the weights.
+    pub epoch: u32,
+    /// Steps the weights have seen.
+    pub global_step: u64,
+    /// The probabilities below are calibrated with it.
+    pub temperature: F64,
+    /// For each image its most probable classes, best first: label and probability.
+    pub top: Vec<Vec<(u32, F32)>>,
+}
+
+/// Why a checkpoint was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckpointReason {
+    /// Every so many epochs.
+    Periodic,
+    /// Somebody asked.
+    Requested,
+    /// The run ended.
+    Final,
+}
+
+/// A checkpoint that is complete on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointSaved {
+    /// Steps its weights have seen.
+    pub global_step: u64,
+    /// Epoch of its weights.
+    pub epoch: u32,
+    /// Path below the run directory.
+    pub path: String,
+    /// Bytes of all its files.
+    pub bytes: u64,
+    /// Why it was written.
+    pub reason: CheckpointReason,
+    /// Whether it holds the best weights by validation so far.
+    pub best: bool,
+}
+
+/// How much a message matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Worth knowing.
+    Info,
+    /// Worth a look.
+    Warn,
+    /// Something failed.
+    Error,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum Outcome {
+    /// All epochs done.
+    Completed,
+    /// Ended on request, with a checkpoint.
+    Stopped,
+    /// Ended by an error.
+    Failed {
+        /// What happened and what to do.
+        message: String,
+    },
+}
+
+impl Outcome {
+    /// The word used on screens and in files.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Stopped => "stopped",
+            Self::Failed { .. } => "failed",
+        }
+    }
+}
+
+/// Everything the trainer says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "event")]
+pub enum Event {
+    /// Once, before the first step.
+    RunStarted(Box<RunStarted>),
+    /// On every change.
+    Phase {
+        /// The new phase.
+        phase: Phase,
+    },
+    /// Before an epoch's first step.
+    EpochStarted {
+        /// From 1.
+        epoch: u32,
+        /// Epochs in all, as of now.
+        epochs: u32,
+        /// Steps this epoch will have.
+        steps: u64,
+    },
+    /// At most 16 steps or 50 ms, whichever is first.
+    Steps(StepWindow),
+    /// After an epoch's validation.
+    EpochFinished(EpochSummary),
+    /// After each measurement of a split.
+    EvalFinished(Box<EvalReport>),
+    /// Images done while a split is measured.
+    EvalProgress {
+        /// Which split.
+        split: Split,
+        /// Images done.
+        done: u64,
+        /// Images in all.
+        total: u64,
+    },
+    /// Once, when the data is read.
+    GalleryImages(GalleryImages),
+    /// After each validation.
+    GalleryPredictions(GalleryPredictions),
+    /// When a checkpoint is complete on disk.
+    CheckpointSaved(CheckpointSaved),
+    /// A step whose loss or gradient was not finite; it changed nothing.
+    StepSkipped {
+        /// The step, counted from 1 over the run.
+        global_step: u64,
+        /// Its loss.
+        loss: F32,
+        /// Its gradient norm.
+        grad_norm: F32,
+    },
+    /// A line for people.
+    Log {
+        /// How much it matters.
+        level: Level,
+        /// The line.
+        text: String,
+    },
+    /// The state of somebody's request.
+    Acknowledged {
+        /// The request's number.
+        id: u64,
+        /// What was asked.
+        command: Command,
+        /// How far it has come.
+        answer: Answer,
+        /// Steps done when this was said.
+        global_step: u64,
+    },
+    /// Last of all.
+    RunFinished {
+        /// How it ended.
+        outcome: Outcome,
+        /// Steps done.
+        global_step: u64,
+    },
+}
+
+/// An [`Event`] as the hub passes it on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// 1, 2, 3, … without a hole.
+    pub seq: u64,
+    /// Milliseconds since 1970, UTC.
+    pub t_ms: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}

@@ -1,0 +1,187 @@
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use proptest::prelude::*;
+
+use super::*;
+
+const LABELS: [u32; 10] = [0, 0, 0, 1, 1, 2, 2, 2, 2, 0];
+const PREDICTED: [u32; 10] = [0, 1, 0, 1, 1, 2, 0, 2, 1, 4];
+
+fn close(value: f64, reference: f64) {
+    assert!(
+        (value - reference).abs() < 1e-12,
+        "{value} is not {reference}"
+    );
+}
+
+/// Made with scikit-learn 1.9.1:
+///
+/// ```python
+/// from sklearn.metrics import *
+/// y, p, L = [0,0,0,1,1,2,2,2,2,0], [0,1,0,1,1,2,0,2,1,4], [0,1,2,3,4]
+/// precision_recall_fscore_support(y, p, labels=L, zero_division=0)
+/// f1_score(y, p, labels=L, average="macro", zero_division=0)     # 0.38095238095238093
+/// f1_score(y, p, labels=L, average="weighted", zero_division=0)  # 0.6285714285714284
+/// accuracy_score(y, p)                                           # 0.6
+/// confusion_matrix(y, p, labels=L)
+/// ```
+#[test]
+fn as_scikit_learn_says() {
+    let confusion = Confusion::from_predictions(5, &LABELS, &PREDICTED);
+    let rows: Vec<_> = confusion.rows().map(<[u64]>::to_vec).collect();
+    assert_eq!(
+        rows,
+        [
+            [2, 1, 0, 0, 1],
+            [0, 2, 0, 0, 0],
+            [1, 1, 2, 0, 0],
+            [0; 5],
+            [0; 5]
+        ]
+    );
+    let reference = [
+        (2.0 / 3.0, 0.5, 4.0 / 7.0, 4),
+        (0.5, 1.0, 2.0 / 3.0, 2),
+        (1.0, 0.5, 2.0 / 3.0, 4),
+        (0.0, 0.0, 0.0, 0),
+        (0.0, 0.0, 0.0, 0),
+    ];
+    for (scores, (precision, recall, f1, support)) in confusion.scores().iter().zip(reference) {
+        close(scores.precision, precision);
+        close(scores.recall, recall);
+        close(scores.f1, f1);
+        assert_eq!(scores.support, support);
+    }
+    close(confusion.macro_f1(), 0.380_952_380_952_380_93);
+    close(confusion.weighted_f1(), 0.628_571_428_571_428_4);
+    close(confusion.accuracy(), 0.6);
+    assert_eq!(
+        (confusion.total(), confusion.correct(), confusion.support(2)),
+        (10, 6, 4)
+    );
+}
+
+#[test]
+fn what_is_undefined_is_marked() {
+    let scores = Confusion::from_predictions(5, &LABELS, &PREDICTED).scores();
+    let undefined = |s: &ClassScores| [s.precision_undefined, s.recall_undefined, s.f1_undefined];
+    assert_eq!(undefined(&scores[2]), [false; 3]);
+    // Class 3 neither occurs nor is predicted; class 4 is predicted once.
+    assert_eq!(undefined(&scores[3]), [true; 3]);
+    assert_eq!(undefined(&scores[4]), [false, true, false]);
+    // A class that is there and never found has a recall of 0, which is no convention.
+    let missed = Confusion::from_predictions(2, &[0, 1], &[0, 0]).scores()[1];
+    assert_eq!(undefined(&missed), [true, false, false]);
+}
+
+#[test]
+fn nothing_is_no_panic() {
+    for empty in [Confusion::new(0), Confusion::new(3)] {
+        assert_eq!(
+            (
+                empty.total(),
+                empty.correct(),
+                empty.count(9, 9),
+                empty.support(9)
+            ),
+            (0, 0, 0, 0)
+        );
+        assert_eq!(
+            (empty.accuracy(), empty.macro_f1(), empty.weighted_f1()),
+            (0.0, 0.0, 0.0)
+        );
+        assert_eq!(empty.scores().len(), empty.classes());
+        assert_eq!(empty.worst_pairs(5), []);
+    }
+    assert!(Confusion::new(usize::MAX).classes() > 0);
+}
+
+#[test]
+fn what_is_out_of_range_is_left_out() {
+    let confusion = Confusion::from_predictions(2, &[0, 0, 2, 1, u32::MAX, 1], &[0, 2, 0, 1, 0]);
+    assert_eq!(
+        (
+            confusion.total(),
+            confusion.count(0, 0),
+            confusion.count(1, 1)
+        ),
+        (2, 1, 1)
+    );
+}
+
+#[test]
+fn the_worst_come_first_and_ties_keep_their_order() {
+    let pairs = Confusion::from_predictions(5, &LABELS, &PREDICTED).worst_pairs(3);
+    let seen: Vec<_> = pairs
+        .iter()
+        .map(|p| (p.label, p.predicted, p.count, p.share))
+        .collect();
+    assert_eq!(seen, [(0, 1, 1, 0.25), (0, 4, 1, 0.25), (2, 0, 1, 0.25)]);
+    let pairs = Confusion::from_predictions(2, &[0, 1, 1], &[1, 0, 0]).worst_pairs(9);
+    assert_eq!(
+        pairs
+            .iter()
+            .map(|p| (p.label, p.count, p.share))
+            .collect::<Vec<_>>(),
+        [(1, 2, 1.0), (0, 1, 1.0)]
+    );
+}
+
+#[test]
+fn a_file_that_does_not_add_up_is_refused() {
+    let read = |text: &str| serde_json::from_str::<Confusion>(text);
+    let confusion = Confusion::from_predictions(2, &[0, 1], &[0, 0]);
+    assert_eq!(
+        read(&serde_json::to_string(&confusion).unwrap()).unwrap(),
+        confusion
+    );
+    for text in [
+        r#"{"classes":2,"counts":[1,2,3]}"#,
+        r#"{"classes":18446744073709551615,"counts":[1]}"#,
+    ] {
+        assert!(
+            read(text).unwrap_err().to_string().contains("cannot have"),
+            "{text}"
+        );
+    }
+    let huge = read(&format!(
+        r#"{{"classes":2,"counts":[{0},{0},{0},{0}]}}"#,
+        u64::MAX
+    ))
+    .unwrap();
+    assert_eq!(huge.total(), u64::MAX);
+    assert!(
+        huge.scores()
+            .iter()
+            .all(|scores| (0.0..=1.0).contains(&scores.f1))
+    );
+}
+
+proptest! {
+    #[test]
+    fn the_order_of_samples_does_not_matter(mut pairs in prop::collection::vec((0..7_u32, 0..7_u32), 0..60)) {
+        let count = |pairs: &[(u32, u32)]| {
+            let (labels, predicted): (Vec<_>, Vec<_>) = pairs.iter().copied().unzip();
+            Confusion::from_predictions(5, &labels, &predicted)
+        };
+        let before = count(&pairs);
+        pairs.sort_unstable();
+        prop_assert_eq!(before, count(&pairs));
+    }
+
+    #[test]
+    fn scores_are_shares(pairs in prop::collection::vec((0..7_u32, 0..7_u32), 0..60)) {
+        let (labels, predicted): (Vec<_>, Vec<_>) = pairs.iter().copied().unzip();
+        let confusion = Confusion::from_predictions(5, &labels, &predicted);
+        let scores = confusion.scores();
+        let each = scores.iter().flat_map(|s| [s.precision, s.recall, s.f1]);
+        for value in each.chain([confusion.accuracy(), confusion.macro_f1(), confusion.weighted_f1()]) {
+            prop_assert!((0.0..=1.0 + 1e-12).contains(&value));
+        }
+        // F1 lies between the two it is the mean of.
+        for s in scores {
+            prop_assert!(s.f1 <= s.precision.max(s.recall) + 1e-12);
+        }
+        prop_assert_eq!((0..5).map(|class| confusion.support(class)).sum::<u64>(), confusion.total());
+    }
+}

@@ -1,0 +1,89 @@
+//! Random numbers that follow from words, the same on every machine and in every release.
+//!
+//! What a step or an epoch draws must be a pure function of (seed, rank, step), so streams are made where they are
+//! needed and never carried. A generator from a crate may change its shuffling between releases, and with it every run.
+
+/// `SplitMix64` (Steele, Lea & Flood 2014): 64 bits of state, passes `BigCrush`, enough to shuffle and to seed.
+#[derive(Debug, Clone)]
+pub struct Random {
+    state: u64,
+}
+
+impl Random {
+    /// The stream that belongs to these words.
+    pub fn new(words: &[u64]) -> Self {
+        let mut random = Self { state: 0x6570_6f63_6874_6f70 };
+        for &word in words {
+            random.state ^= word;
+            random.state = random.next();
+        }
+        random
+    }
+
+    /// The next 64 bits.
+    #[expect(clippy::should_implement_trait, reason = "an endless stream needs no Option")]
+    pub fn next(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number in `0..bound`, by multiplication (Lemire 2019; the bias, below 2⁻³², does not matter here). 0 for 0.
+    pub fn below(&mut self, bound: usize) -> usize {
+        ((u128::from(self.next()) * bound as u128) >> 64) as usize
+    }
+
+    /// Puts items in random order (Fisher & Yates).
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for i in (1..items.len()).rev() {
+            items.swap(i, self.below(i + 1));
+        }
+    }
+}
+
+/// The order in which an epoch visits `n` images.
+pub fn epoch_order(seed: u64, epoch: u32, n: usize) -> Vec<i64> {
+    let mut order: Vec<i64> = (0..n as i64).collect();
+    Random::new(&[seed, u64::from_le_bytes(*b"epochs__"), u64::from(epoch)]).shuffle(&mut order);
+    order
+}
+
+/// The seed of everything a step draws: augmentation and dropout.
+pub fn step_seed(seed: u64, rank: u64, global_step: u64) -> i64 {
+    // libtorch's CPU generator takes 32 bits of it, so the high half, the better mixed one, is used.
+    (Random::new(&[seed, u64::from_le_bytes(*b"one_step"), rank, global_step]).next() >> 32) as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_stream_is_the_published_one() {
+        // C reference of SplitMix64 with state 1234567: 6457827717110365317, 3203168211198807973, …
+        let mut random = Random { state: 1_234_567 };
+        assert_eq!(random.next(), 6_457_827_717_110_365_317);
+        assert_eq!(random.next(), 3_203_168_211_198_807_973);
+    }
+
+    #[test]
+    fn neighbouring_words_give_unrelated_streams() {
+        let seeds: std::collections::BTreeSet<i64> =
+            (0..100).flat_map(|seed| (0..100).map(move |step| step_seed(seed, 0, step))).collect();
+        assert_eq!(seeds.len(), 10_000);
+        assert_ne!(epoch_order(1, 1, 50), epoch_order(1, 2, 50));
+    }
+
+    proptest! {
+        #[test]
+        fn an_order_visits_each_image_once(seed: u64, epoch: u32, n in 0_usize..500) {
+            let mut order = epoch_order(seed, epoch, n);
+            prop_assert_eq!(&order, &epoch_order(seed, epoch, n));
+            order.sort_unstable();
+            prop_assert_eq!(order, (0..n as i64).collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Tensors as safetensors bytes, which PyTorch, NumPy and others read.
+
+use std::collections::BTreeMap;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+/// A name, sizes, and f32 numbers in C order.
+pub type NamedTensor = (String, Vec<i64>, Vec<f32>);
+
+/// Packs tensors.
+///
+/// # Errors
+/// When sizes and numbers do not agree.
+pub fn encode(tensors: &[NamedTensor]) -> Result<Vec<u8>, String> {
+    let bytes: Vec<Vec<u8>> =
+        tensors.iter().map(|(_, _, values)| values.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
+    let mut views = BTreeMap::new();
+    for ((name, shape, _), data) in tensors.iter().zip(&bytes) {
+        let shape = shape.iter().map(|&size| size.max(0) as usize).collect();
+        let view = TensorView::new(Dtype::F32, shape, data).map_err(|error| format!("{name}: {error}"))?;
+        views.insert(name.as_str(), view);
+    }
+    safetensors::serialize(views, None).map_err(|error| error.to_string())
+}
+
+/// Unpacks tensors that [`encode`] packed.
+///
+/// # Errors
+/// What is wrong with the bytes.
+pub fn decode(bytes: &[u8]) -> Result<Vec<NamedTensor>, String> {
+    let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
+    file.iter()
+        .map(|(name, view)| {
+            if view.dtype() != Dtype::F32 {
+                return Err(format!("{name}: holds {:?}, expected F32", view.dtype()));
+            }
+            let shape = view.shape().iter().map(|&size| size as i64).collect();
+            let values = view.data().chunks_exact(4).filter_map(|b| b.try_into().ok()).map(f32::from_le_bytes);
+            Ok((name.to_owned(), shape, values.collect()))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+    use super::*;
+
+    #[test]
+    fn tensors_come_back_bit_by_bit() {
+        let tensors = vec![
+            ("a.weight".to_owned(), vec![2, 2], vec![1.0, -0.0, f32::MIN_POSITIVE, 3.5]),
+            ("b".to_owned(), vec![], vec![7.0]),
+        ];
+        let back = decode(&encode(&tensors).unwrap()).unwrap();
+        assert_eq!(back.len(), 2);
+        for tensor in tensors {
+            assert!(back.contains(&tensor), "{tensor:?} in {back:?}");
+        }
+    }
+
+    #[test]
+    fn sizes_that_lie_are_refused() {
+        assert!(encode(&[("a".to_owned(), vec![3], vec![1.0])]).is_err());
+        assert!(decode(b"\xff\xff\xff\xff\xff\xff\xff\xff{}").is_err());
+    }
+}

@@ -1,0 +1,13 @@
+//! The story of a run, told by its records.
+//!
+//! [`RunState::apply`] is the one fold: the screen, the plain log, a late joiner's snapshot and replay all show what
+//! it makes of the records. It is total (no record can make it panic) and bounded (a week costs the memory of a
+//! minute). Nothing here looks at a clock or a file.
+
+mod series;
+mod state;
+mod summary;
+
+pub use series::{Bucket, Ema, Series};
+pub use state::{Best, CLIP_WINDOW, Clip, ClipEvent, CommandLine, EvalHistory, LogLine, RunState, Sample};
+pub use summary::{clock, closing_lines, epoch_line, eval_line, event_line, final_lines, headline};

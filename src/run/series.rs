@@ -1,0 +1,219 @@
+//! Curves of bounded size.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::F64;
+
+/// Buckets a curve holds at most; a screen has fewer columns than half of it.
+const CAPACITY: usize = 2048;
+
+/// The finite points that fell into one stretch of a curve.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Bucket {
+    /// Finite points.
+    #[serde(rename = "n", default, skip_serializing_if = "is_zero")]
+    pub count: u32,
+    /// Points that were NaN or infinite.
+    #[serde(rename = "x", default, skip_serializing_if = "is_zero")]
+    pub non_finite: u32,
+    /// Sum of the finite points.
+    #[serde(rename = "s", default)]
+    pub sum: f64,
+    /// Least finite point.
+    #[serde(rename = "a", default)]
+    pub min: f32,
+    /// Greatest finite point.
+    #[serde(rename = "b", default)]
+    pub max: f32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+impl Bucket {
+    /// Mean of the finite points, if there are any.
+    pub fn mean(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.sum / f64::from(self.count))
+    }
+
+    /// Takes a point in.
+    pub fn push(&mut self, value: f32) {
+        if !value.is_finite() {
+            self.non_finite = self.non_finite.saturating_add(1);
+            return;
+        }
+        let first = self.count == 0;
+        self.min = if first { value } else { self.min.min(value) };
+        self.max = if first { value } else { self.max.max(value) };
+        self.sum += f64::from(value);
+        self.count = self.count.saturating_add(1);
+    }
+
+    /// Takes in another bucket's points.
+    pub fn merge(&mut self, other: &Self) {
+        self.non_finite = self.non_finite.saturating_add(other.non_finite);
+        if other.count == 0 {
+            return;
+        }
+        let first = self.count == 0;
+        self.min = if first { other.min } else { self.min.min(other.min) };
+        self.max = if first { other.max } else { self.max.max(other.max) };
+        self.sum += other.sum;
+        self.count = self.count.saturating_add(other.count);
+    }
+}
+
+/// A curve over steps. Neighbouring steps share a bucket once there are too many, so extremes are never lost and
+/// memory is bounded: when full, pairs of buckets merge and the stride doubles.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Series {
+    stride: u64,
+    buckets: Vec<Bucket>,
+    last: Option<F64>,
+}
+
+impl Default for Series {
+    fn default() -> Self {
+        Self { stride: 1, buckets: Vec::new(), last: None }
+    }
+}
+
+impl Series {
+    /// Adds the point of a step. Steps may come in any order and leave holes.
+    pub fn push(&mut self, step: u64, value: f32) {
+        self.stride = self.stride.max(1);
+        while step / self.stride >= CAPACITY as u64 {
+            self.halve();
+        }
+        let index = (step / self.stride) as usize;
+        if index >= self.buckets.len() {
+            self.buckets.resize(index + 1, Bucket::default());
+        }
+        if let Some(bucket) = self.buckets.get_mut(index) {
+            bucket.push(value);
+        }
+        self.last = Some(F64(f64::from(value)));
+    }
+
+    fn halve(&mut self) {
+        self.buckets = self
+            .buckets
+            .chunks(2)
+            .map(|pair| {
+                let mut merged = Bucket::default();
+                pair.iter().for_each(|bucket| merged.merge(bucket));
+                merged
+            })
+            .collect();
+        self.stride = self.stride.saturating_mul(2);
+    }
+
+    /// Steps a bucket spans.
+    pub fn stride(&self) -> u64 {
+        self.stride.max(1)
+    }
+
+    /// The buckets in step order; bucket `i` holds the steps `i * stride ..`.
+    pub fn buckets(&self) -> &[Bucket] {
+        &self.buckets
+    }
+
+    /// The point added last, finite or not.
+    pub fn last(&self) -> Option<f64> {
+        self.last.map(|value| value.0)
+    }
+
+    /// Whether there is no point.
+    pub fn is_empty(&self) -> bool {
+        self.last.is_none()
+    }
+
+    /// One bucket a column for the steps `from..to`, as a chart of that many columns needs them.
+    pub fn columns(&self, from: u64, to: u64, columns: usize) -> Vec<Bucket> {
+        let mut out = vec![Bucket::default(); columns];
+        let span = to.saturating_sub(from);
+        if columns == 0 || span == 0 {
+            return out;
+        }
+        let (stride, width) = (self.stride(), columns as u128);
+        for (i, bucket) in self.buckets.iter().enumerate() {
+            let step = (i as u64).saturating_mul(stride);
+            if bucket.count == 0 && bucket.non_finite == 0 || step < from || step >= to {
+                continue;
+            }
+            let column = (u128::from(step - from) * width / u128::from(span)) as usize;
+            if let Some(target) = out.get_mut(column) {
+                target.merge(bucket);
+            }
+        }
+        out
+    }
+}
+
+/// Exponential moving average without the pull towards zero at its start (the correction of Adam, Kingma & Ba 2015,
+/// used by TensorBoard for curves): `s ← w·s + (1−w)·x`, shown as `s / (1 − wⁿ)`. Non-finite points are skipped.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Ema {
+    sum: f64,
+    weight: f64,
+}
+
+impl Ema {
+    /// Takes a point in, keeping the share `keep` of the past.
+    pub fn push(&mut self, keep: f64, value: f64) {
+        if value.is_finite() {
+            self.sum = keep * self.sum + (1.0 - keep) * value;
+            self.weight = keep * self.weight + (1.0 - keep);
+        }
+    }
+
+    /// The average, if a finite point was seen.
+    pub fn value(&self) -> Option<f64> {
+        (self.weight > 0.0).then(|| self.sum / self.weight)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn ema_of_a_constant_is_that_constant_from_the_first_point() {
+        let mut ema = Ema::default();
+        for _ in 0..3 {
+            ema.push(0.98, 2.5);
+            ema.push(0.98, f64::NAN);
+            assert!((ema.value().unwrap_or(0.0) - 2.5).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn the_largest_possible_step_is_only_one_more_point() {
+        let mut series = Series::default();
+        series.push(u64::MAX, 1.0);
+        series.push(0, 2.0);
+        assert!(series.buckets().len() <= CAPACITY);
+    }
+
+    proptest! {
+        #[test]
+        fn no_spike_and_no_bad_point_is_ever_lost(values in prop::collection::vec(-1e6_f32..1e6, 1..9000), columns in 1_usize..200) {
+            let mut series = Series::default();
+            for (step, value) in values.iter().enumerate() {
+                series.push(step as u64, if step % 97 == 5 { f32::NAN } else { *value });
+            }
+            prop_assert!(series.buckets().len() <= CAPACITY);
+            let mut all = Bucket::default();
+            series.columns(0, values.len() as u64, columns).iter().for_each(|b| all.merge(b));
+            let finite: Vec<f32> = values.iter().enumerate().filter(|(i, _)| i % 97 != 5).map(|(_, v)| *v).collect();
+            prop_assert_eq!(all.count as usize, finite.len());
+            prop_assert_eq!(all.non_finite as usize, values.len() - finite.len());
+            if let Some(max) = finite.iter().copied().reduce(f32::max) {
+                prop_assert_eq!(all.max, max);
+            }
+        }
+    }
+}

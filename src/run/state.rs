@@ -1,0 +1,422 @@
+//! [`RunState`]: everything a screen can show of a run, folded from its records.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::series::{Ema, Series};
+use crate::event::{
+    Answer, CheckpointSaved, Command, EpochSummary, EvalReport, Event, F32, F64, GalleryImages, GalleryPredictions,
+    Level, Outcome, Phase, Record, RunStarted, Split, StepWindow,
+};
+
+/// Steps kept one by one; older ones live on in the curves.
+const RECENT: usize = 512;
+/// Epoch rows, clipping events, log lines and requests kept.
+const EPOCHS: usize = 512;
+const CLIP_EVENTS: usize = 64;
+const LOG_LINES: usize = 256;
+const COMMANDS: usize = 16;
+/// Share of the past the shown training numbers keep, per step.
+const SMOOTHING: f64 = 0.97;
+/// Steps the "recent" clip share is taken over.
+pub const CLIP_WINDOW: usize = 100;
+
+/// One step, exactly.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// Counted from 1 over the run.
+    pub step: u64,
+    /// Training loss.
+    pub loss: F32,
+    /// Share of the batch classified rightly.
+    pub accuracy: F32,
+    /// Global gradient norm before clipping.
+    pub grad_norm: F32,
+    /// Whether the gradient was scaled down.
+    pub clipped: bool,
+}
+
+/// A step whose gradient was scaled down.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ClipEvent {
+    /// Counted from 1 over the run.
+    pub step: u64,
+    /// Norm before clipping.
+    pub norm: F32,
+    /// What the gradient was multiplied with.
+    pub factor: F32,
+}
+
+/// How often gradients were clipped.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Clip {
+    /// Clipped steps of the running epoch.
+    pub epoch_clipped: u64,
+    /// Steps of the running epoch.
+    pub epoch_steps: u64,
+    /// Clipped steps of the run.
+    pub total: u64,
+    /// The latest clipped steps, newest last.
+    pub events: VecDeque<ClipEvent>,
+}
+
+impl Clip {
+    /// Clipped share of the running epoch, 0 to 1.
+    pub fn epoch_share(&self) -> f64 {
+        share(self.epoch_clipped, self.epoch_steps)
+    }
+}
+
+/// The best epoch by validation accuracy.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Best {
+    /// From 1.
+    pub epoch: u32,
+    /// Validation accuracy, 0 to 1.
+    pub accuracy: F64,
+    /// Its validation NLL.
+    pub nll: F64,
+}
+
+/// The latest measurement of a split and the one before.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct EvalHistory {
+    /// The newest.
+    pub latest: Option<EvalReport>,
+    /// The one before it, for changes.
+    pub previous: Option<EvalReport>,
+}
+
+/// A line for people.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Milliseconds since 1970, UTC.
+    pub t_ms: u64,
+    /// How much it matters.
+    pub level: Level,
+    /// The line.
+    pub text: String,
+}
+
+/// Somebody's request and how far it has come.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CommandLine {
+    /// The request's number.
+    pub id: u64,
+    /// What was asked.
+    pub command: Command,
+    /// How far it has come.
+    pub answer: Answer,
+    /// Steps done when that was said.
+    pub global_step: u64,
+    /// When that was said.
+    pub t_ms: u64,
+}
+
+/// The whole picture of a run.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct RunState {
+    /// Number of the last record folded in.
+    pub seq: u64,
+    /// Time of the first record.
+    pub started_ms: u64,
+    /// Time of the last record.
+    pub now_ms: u64,
+    /// What is known before the first step.
+    pub info: Option<RunStarted>,
+    /// What the trainer is doing.
+    pub phase: Phase,
+    /// Epoch under way, from 1; 0 before the first.
+    pub epoch: u32,
+    /// Epochs in all.
+    pub epochs: u32,
+    /// Steps done in this epoch.
+    pub epoch_step: u64,
+    /// Steps of this epoch.
+    pub epoch_steps: u64,
+    /// Steps done.
+    pub global_step: u64,
+    /// Learning rate of the last step.
+    pub lr: F64,
+    /// Smoothed training loss.
+    pub loss: Ema,
+    /// Smoothed training accuracy.
+    pub accuracy: Ema,
+    /// Smoothed milliseconds a step.
+    pub step_millis: Ema,
+    /// Smoothed images a second.
+    pub images_per_second: Ema,
+    /// Training loss by step.
+    pub train_loss: Series,
+    /// Training accuracy by step.
+    pub train_accuracy: Series,
+    /// Gradient norm by step.
+    pub grad_norm: Series,
+    /// Validation NLL at the steps it was measured.
+    pub valid_nll: Series,
+    /// Validation accuracy at the steps it was measured.
+    pub valid_accuracy: Series,
+    /// The latest steps, oldest first.
+    pub recent: VecDeque<Sample>,
+    /// Clipping.
+    pub clip: Clip,
+    /// Steps that were not finite and changed nothing.
+    pub skipped: u64,
+    /// The latest epochs, oldest first.
+    pub history: VecDeque<EpochSummary>,
+    /// The best epoch so far.
+    pub best: Option<Best>,
+    /// Lowest validation NLL so far.
+    pub lowest_valid_nll: Option<F64>,
+    /// Lowest mean training loss of an epoch so far.
+    pub lowest_train_loss: Option<F64>,
+    /// Measurements of validation.
+    pub valid: EvalHistory,
+    /// Measurements of test.
+    pub test: EvalHistory,
+    /// Images done and in all while a split is measured.
+    pub eval_progress: Option<(Split, u64, u64)>,
+    /// The gallery's images.
+    pub gallery: GalleryImages,
+    /// What the network thinks of them.
+    pub predictions: Option<GalleryPredictions>,
+    /// The latest checkpoint.
+    pub checkpoint: Option<CheckpointSaved>,
+    /// Checkpoints written.
+    pub checkpoints: u64,
+    /// The latest requests, oldest first.
+    pub commands: VecDeque<CommandLine>,
+    /// The latest lines for people, oldest first.
+    pub log: VecDeque<LogLine>,
+    /// How the run ended, once it has.
+    pub outcome: Option<Outcome>,
+}
+
+impl RunState {
+    /// Folds a record in. A record that was folded in before is passed over.
+    pub fn apply(&mut self, record: &Record) {
+        if record.seq <= self.seq {
+            return;
+        }
+        self.seq = record.seq;
+        // Clocks are set back now and then; the picture's time never is.
+        self.now_ms = self.now_ms.max(record.t_ms);
+        if self.started_ms == 0 {
+            self.started_ms = record.t_ms;
+        }
+        self.apply_event(&record.event, record.t_ms);
+    }
+
+    fn apply_event(&mut self, event: &Event, t_ms: u64) {
+        match event {
+            Event::RunStarted(info) => self.started(info),
+            Event::Phase { phase } => self.enter(*phase),
+            Event::EpochStarted { epoch, epochs, steps } => self.epoch_started(*epoch, *epochs, *steps),
+            Event::Steps(window) => self.steps(window),
+            Event::EpochFinished(summary) => self.epoch_finished(summary),
+            Event::EvalFinished(report) => self.evaluated(report),
+            Event::EvalProgress { split, done, total } => self.eval_progress = Some((*split, *done, *total)),
+            Event::GalleryImages(images) => self.gallery = images.clone(),
+            Event::GalleryPredictions(predictions) => self.predictions = Some(predictions.clone()),
+            Event::CheckpointSaved(saved) => {
+                self.checkpoints = self.checkpoints.saturating_add(1);
+                self.checkpoint = Some(saved.clone());
+            }
+            Event::StepSkipped { global_step, loss, grad_norm } => {
+                self.skipped = self.skipped.saturating_add(1);
+                let text = format!(
+                    "step {global_step} skipped: loss {}, gradient norm {} (weights unchanged)",
+                    loss.0, grad_norm.0
+                );
+                self.say(t_ms, Level::Warn, text);
+            }
+            Event::Log { level, text } => self.say(t_ms, *level, text.clone()),
+            Event::Acknowledged { id, command, answer, global_step } => {
+                self.acknowledged(CommandLine {
+                    id: *id,
+                    command: *command,
+                    answer: answer.clone(),
+                    global_step: *global_step,
+                    t_ms,
+                });
+            }
+            Event::RunFinished { outcome, global_step } => {
+                self.global_step = *global_step;
+                self.eval_progress = None;
+                if let Outcome::Failed { message } = outcome {
+                    self.say(t_ms, Level::Error, message.clone());
+                }
+                self.outcome = Some(outcome.clone());
+            }
+        }
+    }
+
+    fn started(&mut self, info: &RunStarted) {
+        self.epochs = info.epochs;
+        self.epoch_steps = info.steps_per_epoch;
+        self.lr = info.lr;
+        self.info = Some(info.clone());
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        if !matches!(phase, Phase::Validating | Phase::Testing) {
+            self.eval_progress = None;
+        }
+    }
+
+    fn epoch_started(&mut self, epoch: u32, epochs: u32, steps: u64) {
+        self.epoch = epoch;
+        self.epochs = epochs;
+        self.epoch_step = 0;
+        self.epoch_steps = steps;
+        self.clip.epoch_clipped = 0;
+        self.clip.epoch_steps = 0;
+    }
+
+    fn steps(&mut self, window: &StepWindow) {
+        self.epoch = window.epoch;
+        self.epoch_step = window.epoch_step;
+        self.global_step = window.global_step;
+        self.lr = window.lr;
+        let count = window.loss.len();
+        let first = window.global_step.saturating_sub(count as u64).saturating_add(1);
+        for i in 0..count {
+            self.step(Sample {
+                step: first.saturating_add(i as u64),
+                loss: at(&window.loss, i),
+                accuracy: at(&window.accuracy, i),
+                grad_norm: at(&window.grad_norm, i),
+                clipped: window.clipped.get(i).is_some_and(|flag| *flag != 0),
+            });
+        }
+        if count > 0 && window.millis.0 > 0.0 {
+            self.step_millis.push(0.9, window.millis.0 / count as f64);
+            self.images_per_second.push(0.9, window.images as f64 * 1000.0 / window.millis.0);
+        }
+    }
+
+    fn step(&mut self, sample: Sample) {
+        self.loss.push(SMOOTHING, f64::from(sample.loss.0));
+        self.accuracy.push(SMOOTHING, f64::from(sample.accuracy.0));
+        self.train_loss.push(sample.step, sample.loss.0);
+        self.train_accuracy.push(sample.step, sample.accuracy.0);
+        self.grad_norm.push(sample.step, sample.grad_norm.0);
+        self.clip.epoch_steps = self.clip.epoch_steps.saturating_add(1);
+        if sample.clipped {
+            self.clip.epoch_clipped = self.clip.epoch_clipped.saturating_add(1);
+            self.clip.total = self.clip.total.saturating_add(1);
+            let factor = self.clip_norm() / (sample.grad_norm.0 + 1e-6);
+            let event = ClipEvent { step: sample.step, norm: sample.grad_norm, factor: F32(factor.min(1.0)) };
+            push_bounded(&mut self.clip.events, CLIP_EVENTS, event);
+        }
+        push_bounded(&mut self.recent, RECENT, sample);
+    }
+
+    fn epoch_finished(&mut self, summary: &EpochSummary) {
+        self.global_step = summary.global_step;
+        self.valid_nll.push(summary.global_step, summary.valid_nll.0 as f32);
+        self.valid_accuracy.push(summary.global_step, summary.valid_accuracy.0 as f32);
+        lower(&mut self.lowest_valid_nll, summary.valid_nll);
+        lower(&mut self.lowest_train_loss, summary.train_loss);
+        if self.best.is_none_or(|best| summary.valid_accuracy.0 > best.accuracy.0) {
+            self.best = Some(Best {
+                epoch: summary.epoch,
+                accuracy: summary.valid_accuracy,
+                nll: summary.valid_nll,
+            });
+        }
+        push_bounded(&mut self.history, EPOCHS, summary.clone());
+    }
+
+    fn evaluated(&mut self, report: &EvalReport) {
+        self.eval_progress = None;
+        let history = match report.split {
+            Split::Test => &mut self.test,
+            Split::Valid | Split::Train => &mut self.valid,
+        };
+        history.previous = history.latest.take();
+        history.latest = Some(report.clone());
+    }
+
+    fn acknowledged(&mut self, line: CommandLine) {
+        if let (Command::SetEpochs { epochs }, Answer::Done { .. }) = (line.command, &line.answer) {
+            self.epochs = epochs;
+        }
+        if let Some(known) = self.commands.iter_mut().find(|known| known.id == line.id) {
+            *known = line;
+        } else {
+            push_bounded(&mut self.commands, COMMANDS, line);
+        }
+    }
+
+    fn say(&mut self, t_ms: u64, level: Level, text: String) {
+        push_bounded(&mut self.log, LOG_LINES, LogLine { t_ms, level, text });
+    }
+
+    /// Threshold of the gradient norm; 0 means no clipping.
+    pub fn clip_norm(&self) -> f32 {
+        self.info.as_ref().map_or(0.0, |info| info.clip_norm.0 as f32)
+    }
+
+    /// Clipped share of the latest [`CLIP_WINDOW`] steps, 0 to 1.
+    pub fn recent_clip_share(&self) -> f64 {
+        let window = self.recent.iter().rev().take(CLIP_WINDOW);
+        let (clipped, steps) = window.fold((0, 0), |(c, n), sample| (c + u64::from(sample.clipped), n + 1));
+        share(clipped, steps)
+    }
+
+    /// Steps the whole run will have, as of now.
+    pub fn total_steps(&self) -> u64 {
+        u64::from(self.epochs).saturating_mul(self.epoch_steps)
+    }
+
+    /// Share of the run's steps done, 0 to 1.
+    pub fn progress(&self) -> f64 {
+        share(self.global_step, self.total_steps()).min(1.0)
+    }
+
+    /// Milliseconds the run still needs after its last record: the steps to come, the validations to come and the
+    /// final test, at the pace seen so far. `None` before a pace is known, and for a run that has ended.
+    pub fn remaining_ms(&self) -> Option<u64> {
+        if self.outcome.is_some() {
+            return None;
+        }
+        let step = self.step_millis.value()?;
+        let info = self.info.as_ref()?;
+        let train = self.total_steps().saturating_sub(self.global_step) as f64 * step;
+        let image = self.eval_image_millis().unwrap_or(step / f64::from(info.batch_size.max(1)) / 3.0);
+        let validations = u64::from(self.epochs).saturating_sub(self.history.back().map_or(0, |row| row.epoch.into()));
+        let images = validations.saturating_mul(info.dataset.valid).saturating_add(info.dataset.test);
+        let total = train + images as f64 * image;
+        (total.is_finite() && total >= 0.0).then_some(total as u64)
+    }
+
+    /// Milliseconds an image costs to evaluate, from the latest validation.
+    fn eval_image_millis(&self) -> Option<f64> {
+        let report = self.valid.latest.as_ref()?;
+        (report.n > 0 && report.seconds.0 > 0.0).then(|| report.seconds.0 * 1000.0 / report.n as f64)
+    }
+}
+
+fn at(values: &[F32], index: usize) -> F32 {
+    values.get(index).copied().unwrap_or(F32(f32::NAN))
+}
+
+fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+fn lower(lowest: &mut Option<F64>, value: F64) {
+    if value.0.is_finite() && lowest.is_none_or(|low| value.0 < low.0) {
+        *lowest = Some(value);
+    }
+}
+
+fn push_bounded<T>(queue: &mut VecDeque<T>, capacity: usize, item: T) {
+    if queue.len() >= capacity {
+        queue.pop_front();
+    }
+    queue.push_back(item);
+}

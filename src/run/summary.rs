@@ -1,0 +1,129 @@
+//! Records and states in words: the plain log's lines and the closing words.
+
+use super::state::RunState;
+use crate::event::{Answer, EpochSummary, EvalReport, Event, Level, Outcome};
+
+/// Milliseconds as `1:02:03` or `2:03`.
+pub fn clock(ms: u64) -> String {
+    let seconds = ms / 1000;
+    let (h, m, s) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if h > 0 { format!("{h}:{m:02}:{s:02}") } else { format!("{m}:{s:02}") }
+}
+
+/// What a run is, in one line, once it has begun.
+pub fn headline(state: &RunState) -> Option<String> {
+    let info = state.info.as_ref()?;
+    let data = &info.dataset;
+    Some(format!(
+        "{}: {} {}x{}x{}, {} classes, {} train + {} valid + {} test; {} with {} parameters on {} ({} threads), seed {}",
+        info.run,
+        data.name,
+        data.channels,
+        data.height,
+        data.width,
+        data.classes.len(),
+        data.train,
+        data.valid,
+        data.test,
+        info.model,
+        info.parameters,
+        info.device,
+        info.threads,
+        info.seed
+    ))
+}
+
+/// The one line of an epoch. Columns keep their width, so that lines stand under each other.
+pub fn epoch_line(row: &EpochSummary, epochs: u32) -> String {
+    let width = epochs.to_string().len();
+    format!(
+        "epoch {:>width$}/{}  train loss {:.4} acc {:5.2} %  valid nll {:.4} acc {:5.2} % F1 {:5.2} %  norm {:.2} clipped {:3.0} %  lr {:.2e}  {:>6.0} img/s  {:>6.1} s{}",
+        row.epoch,
+        epochs,
+        row.train_loss.0,
+        row.train_accuracy.0 * 100.0,
+        row.valid_nll.0,
+        row.valid_accuracy.0 * 100.0,
+        row.valid_macro_f1.0 * 100.0,
+        row.grad_norm_mean.0,
+        row.clipped_fraction.0 * 100.0,
+        row.lr.0,
+        row.images_per_second.0,
+        row.seconds.0,
+        if row.best { "  best" } else { "" }
+    )
+}
+
+/// A measurement in one line.
+pub fn eval_line(report: &EvalReport) -> String {
+    format!(
+        "{} ({} weights, step {}): accuracy {:.2} %  macro-F1 {:.2} %  nll {:.4} -> {:.4}  ece {:.2} -> {:.2} %  T {:.3}",
+        report.split.name(),
+        report.weights,
+        report.global_step,
+        report.accuracy.0 * 100.0,
+        report.macro_f1.0 * 100.0,
+        report.nll.0,
+        report.nll_calibrated.0,
+        report.ece.0 * 100.0,
+        report.ece_calibrated.0 * 100.0,
+        report.temperature.value
+    )
+}
+
+/// What the plain log says of an event just folded into `state`, if anything.
+pub fn event_line(state: &RunState, event: &Event) -> Option<String> {
+    match event {
+        Event::RunStarted(info) => {
+            let mut lines = vec![headline(state)?];
+            lines.extend(info.warnings.iter().map(|text| format!("warning: {text}")));
+            Some(lines.join("\n"))
+        }
+        Event::EpochFinished(row) => Some(epoch_line(row, state.epochs)),
+        Event::EvalFinished(report) if report.split == crate::event::Split::Test => Some(eval_line(report)),
+        Event::CheckpointSaved(saved) => {
+            Some(format!("checkpoint {} ({:.1} MB)", saved.path, saved.bytes as f64 / 1e6))
+        }
+        Event::StepSkipped { .. } => state.log.back().map(|line| format!("warning: {}", line.text)),
+        Event::Log { level, text } => Some(match level {
+            Level::Info => text.clone(),
+            Level::Warn => format!("warning: {text}"),
+            Level::Error => format!("error: {text}"),
+        }),
+        Event::Acknowledged { command, answer, global_step, .. } => match answer {
+            Answer::Accepted => None,
+            Answer::Done { note } => Some(format!("{} done at step {global_step}: {note}", command.name())),
+            Answer::Refused { reason } => Some(format!("{} refused at step {global_step}: {reason}", command.name())),
+        },
+        _ => None,
+    }
+}
+
+/// The closing words of a run: how it ended and its best epoch.
+pub fn closing_lines(state: &RunState) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(outcome) = &state.outcome {
+        let took = clock(state.now_ms.saturating_sub(state.started_ms));
+        let mut line = format!("{} after {} epochs, {} steps, {took}", outcome.name(), state.history.len(), state.global_step);
+        if let Outcome::Failed { message } = outcome {
+            line = format!("{line}\nerror: {message}");
+        }
+        lines.push(line);
+    }
+    if let Some(best) = &state.best {
+        lines.push(format!("best epoch {}: valid accuracy {:.2} %, nll {:.4}", best.epoch, best.accuracy.0 * 100.0, best.nll.0));
+    }
+    lines
+}
+
+/// The closing words for who has not followed the lines before: with the test result and the last checkpoint.
+pub fn final_lines(state: &RunState) -> Vec<String> {
+    let mut lines = closing_lines(state);
+    if let Some(report) = &state.test.latest {
+        lines.push(eval_line(report));
+    }
+    if let Some(saved) = &state.checkpoint {
+        lines.push(format!("checkpoint {}", saved.path));
+    }
+    lines
+}

@@ -1,0 +1,80 @@
+//! A split on the device: bytes once, batches by index.
+
+use tch::{Device, Kind, Tensor};
+
+use super::{Augment, DataError, Images};
+use crate::event::DatasetInfo;
+
+/// Images as `u8` (N, C, H, W) and labels as `i64` (N), where the network computes.
+#[derive(Debug)]
+pub struct Resident {
+    pixels: Tensor,
+    labels: Tensor,
+    len: i64,
+}
+
+impl Resident {
+    /// Copies a split to the device.
+    pub fn new(images: &Images, info: &DatasetInfo, device: Device) -> Result<Self, DataError> {
+        let len = images.labels.len() as i64;
+        let shape = [len, i64::from(info.channels), i64::from(info.height), i64::from(info.width)];
+        // tch trusts the length it is given, so it is checked here.
+        if shape.iter().product::<i64>() != images.pixels.len() as i64 {
+            return Err(DataError(format!("{} pixels are no {shape:?} images", images.pixels.len())));
+        }
+        let pixels = Tensor::from_slice(&images.pixels).view(shape).to_device(device);
+        let labels = Tensor::from_slice(&images.labels).to_kind(Kind::Int64).to_device(device);
+        Ok(Self { pixels, labels, len })
+    }
+
+    /// Images in the split.
+    pub fn len(&self) -> i64 {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The images at `indices` (`i64`, on the device), varied and normalised, with their labels.
+    pub fn batch(&self, indices: &Tensor, augment: &Augment) -> (Tensor, Tensor) {
+        let images = augment.apply(self.pixels.index_select(0, indices));
+        (normalise(&images), self.labels.index_select(0, indices))
+    }
+
+    /// `count` images from `start` on, normalised, in the order of the files.
+    pub fn run(&self, start: i64, count: i64) -> Tensor {
+        normalise(&self.pixels.narrow(0, start, count))
+    }
+}
+
+/// `ToTensor` then `Normalize(0.5, 0.5)`: bytes become f32 in [-1, 1], laid out channels-last, which convolutions on
+/// CPU and tensor cores prefer.
+fn normalise(images: &Tensor) -> Tensor {
+    let last = images.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
+    last.to_kind(Kind::Float) * (2.0 / 255.0) - 1.0
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+    use super::*;
+
+    #[test]
+    fn black_is_minus_one_and_white_is_one() {
+        let info = DatasetInfo { height: 1, width: 3, channels: 1, ..DatasetInfo::default() };
+        let images = Images { pixels: vec![0, 255, 51], labels: vec![2] };
+        let resident = Resident::new(&images, &info, Device::Cpu).unwrap();
+        let values: Vec<f32> = resident.run(0, 1).view([-1]).try_into().unwrap();
+        let expected = [-1.0, 1.0, -0.6];
+        assert!(values.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{values:?}");
+    }
+
+    #[test]
+    fn a_wrong_count_of_pixels_never_reaches_libtorch() {
+        let info = DatasetInfo { height: 2, width: 3, channels: 1, ..DatasetInfo::default() };
+        let images = Images { pixels: vec![0; 5], labels: vec![0] };
+        assert!(Resident::new(&images, &info, Device::Cpu).is_err());
+    }
+}

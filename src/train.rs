@@ -1,0 +1,96 @@
+//! Training: a configuration and data in, events out, requests obeyed between steps.
+//!
+//! Where to look: the loop is in `trainer`, what one step computes in `step`, the optimizer in `optim`, the learning
+//! rate in `schedule`, measuring in `evaluate`, what a person may ask in `control`, saving in `save`. Only this thread
+//! touches tensors; a panic or a libtorch error in it ends the run as a `RunFinished` that says why.
+
+mod control;
+mod device;
+mod evaluate;
+mod optim;
+mod save;
+mod schedule;
+mod step;
+mod trainer;
+mod window;
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::thread::{Builder, JoinHandle};
+
+use crossbeam_channel::{Receiver, Sender};
+
+pub use device::{choose as choose_device, cores, name as device_name};
+pub use evaluate::{Measured, measure};
+pub use optim::{AdamW, AdamWState};
+pub use schedule::Schedule;
+pub use step::{Hyper, StepStats, clip_coefficient, train_step};
+
+use crate::config::Config;
+use crate::data::Dataset;
+use crate::event::{Event, Outcome, Request};
+
+/// One training, ready to begin.
+#[derive(Debug)]
+pub struct Job {
+    /// Name of the run.
+    pub name: String,
+    /// What to do.
+    pub config: Config,
+    /// What to learn from.
+    pub dataset: Dataset,
+    /// Where checkpoints go.
+    pub run_dir: PathBuf,
+}
+
+/// Trains on a thread of its own. The last event is always `RunFinished`; the outcome is returned too.
+///
+/// The events' channel should be unbounded: the trainer never waits for those who watch.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn start(job: Job, events: Sender<Event>, requests: Receiver<Request>) -> std::io::Result<JoinHandle<Outcome>> {
+    Builder::new().name("trainer".to_owned()).spawn(move || {
+        let finished = events.clone();
+        let body = AssertUnwindSafe(|| trainer::Trainer::new(job, events, requests).and_then(trainer::Trainer::run));
+        let (outcome, global_step) = match catch_unwind(body) {
+            Ok(Ok(end)) => end,
+            Ok(Err(message)) => (Outcome::Failed { message }, 0),
+            Err(panic) => (Outcome::Failed { message: explain(panic.as_ref()) }, 0),
+        };
+        // Nobody listening any more is no reason to fail.
+        let _ = finished.send(Event::RunFinished { outcome: outcome.clone(), global_step });
+        outcome
+    })
+}
+
+/// A panic in words. libtorch's errors carry a C++ stack trace that helps nobody on a screen; log.txt has it.
+fn explain(panic: &(dyn Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("the trainer panicked without a message");
+    let text = text.split("Exception raised from").next().unwrap_or(text);
+    match text.split_once("Torch(\"") {
+        Some((_, torch)) => {
+            let message = torch.split("\\n").next().unwrap_or(torch).trim_end_matches(['"', ')', ' ']);
+            format!("libtorch: {message}")
+        }
+        None => text.lines().next().unwrap_or(text).to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_libtorch_panic_is_told_without_its_stack_trace() {
+        let text = "called `Result::unwrap()` on an `Err` value: Torch(\"CUDA out of memory. Tried 2 GiB\\nException raised from malloc at /x.cpp\\nframe #0\")";
+        assert_eq!(explain(&text.to_owned()), "libtorch: CUDA out of memory. Tried 2 GiB");
+        assert_eq!(explain(&"index 3 is out of range"), "index 3 is out of range");
+        assert_eq!(explain(&17_u8), "the trainer panicked without a message");
+    }
+}

@@ -1,0 +1,89 @@
+//! What people ask of the trainer, answered between steps.
+
+use std::collections::VecDeque;
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
+
+use crate::event::{Answer, Command, Event, Request};
+
+/// Requests remembered, so that one sent twice is obeyed once.
+const REMEMBERED: usize = 256;
+
+/// The trainer's end of both channels.
+#[derive(Debug)]
+pub(super) struct Control {
+    events: Sender<Event>,
+    requests: Receiver<Request>,
+    seen: VecDeque<u64>,
+}
+
+impl Control {
+    pub(super) fn new(events: Sender<Event>, requests: Receiver<Request>) -> Self {
+        Self { events, requests, seen: VecDeque::with_capacity(REMEMBERED) }
+    }
+
+    /// Says something. The channel is unbounded, so this waits for nobody; with nobody listening it does nothing.
+    pub(super) fn say(&self, event: Event) {
+        let _ = self.events.send(event);
+    }
+
+    /// The next new request, if there is one, acknowledged as accepted.
+    pub(super) fn next(&mut self, global_step: u64) -> Option<Request> {
+        loop {
+            match self.requests.try_recv() {
+                Ok(request) if self.is_new(request.id) => return Some(self.accept(request, global_step)),
+                Ok(_) => {}
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return None,
+            }
+        }
+    }
+
+    /// Waits for the next new request. `None` when nobody is left who could ask: a pause that nobody can end, ends.
+    pub(super) fn wait(&mut self, global_step: u64) -> Option<Request> {
+        while let Ok(request) = self.requests.recv() {
+            if self.is_new(request.id) {
+                return Some(self.accept(request, global_step));
+            }
+        }
+        None
+    }
+
+    fn accept(&self, request: Request, global_step: u64) -> Request {
+        self.answer(request, Answer::Accepted, global_step);
+        request
+    }
+
+    fn is_new(&mut self, id: u64) -> bool {
+        if self.seen.contains(&id) {
+            return false;
+        }
+        if self.seen.len() >= REMEMBERED {
+            self.seen.pop_front();
+        }
+        self.seen.push_back(id);
+        true
+    }
+
+    pub(super) fn done(&self, request: Request, global_step: u64, note: impl Into<String>) {
+        self.answer(request, Answer::Done { note: note.into() }, global_step);
+    }
+
+    pub(super) fn refuse(&self, request: Request, global_step: u64, reason: impl Into<String>) {
+        self.answer(request, Answer::Refused { reason: reason.into() }, global_step);
+    }
+
+    fn answer(&self, request: Request, answer: Answer, global_step: u64) {
+        let Request { id, command } = request;
+        self.say(Event::Acknowledged { id, command, answer, global_step });
+    }
+}
+
+/// Whether a new base learning rate can be used.
+pub(super) fn check_lr(lr: f64) -> Result<(), &'static str> {
+    if lr.is_finite() && lr > 0.0 { Ok(()) } else { Err("a learning rate must be greater than 0") }
+}
+
+/// The command that undoes a pause.
+pub(super) fn ends_pause(command: Command) -> bool {
+    matches!(command, Command::Resume | Command::Stop)
+}

@@ -1,0 +1,73 @@
+//! The learning rate of a step.
+
+use std::f64::consts::PI;
+
+use crate::config::{OptimConfig, ScheduleName};
+
+/// Linear warm-up `(t+1)/W`, which never begins at 0 and so wastes no step, then the curve's name.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Schedule {
+    /// Shape after the warm-up.
+    pub name: ScheduleName,
+    /// Rate at its highest.
+    pub lr: f64,
+    /// Steps of warm-up.
+    pub warmup: u64,
+    /// Steps in all.
+    pub total: u64,
+}
+
+impl Schedule {
+    /// As configured, for epochs of this many steps.
+    pub fn new(config: &OptimConfig, lr: f64, steps_per_epoch: u64, epochs: u32) -> Self {
+        let warmup = (config.warmup_epochs * steps_per_epoch as f64).round() as u64;
+        Self { name: config.schedule, lr, warmup, total: steps_per_epoch.saturating_mul(epochs.into()) }
+    }
+
+    /// The rate of step `step`, counted from 0. Cosine (Loshchilov & Hutter 2017, without restarts) and linear end at 0.
+    pub fn at(&self, step: u64) -> f64 {
+        if step < self.warmup {
+            return self.lr * (step + 1) as f64 / self.warmup as f64;
+        }
+        let span = self.total.saturating_sub(self.warmup).max(1) as f64;
+        let progress = ((step - self.warmup) as f64 / span).min(1.0);
+        self.lr
+            * match self.name {
+                ScheduleName::Cosine => 0.5 * (1.0 + (PI * progress).cos()),
+                ScheduleName::Linear => 1.0 - progress,
+                ScheduleName::Constant => 1.0,
+            }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schedule(name: ScheduleName) -> Schedule {
+        Schedule { name, lr: 0.1, warmup: 10, total: 110 }
+    }
+
+    #[test]
+    fn warm_up_rises_linearly_to_the_peak() {
+        let s = schedule(ScheduleName::Cosine);
+        assert!((s.at(0) - 0.01).abs() < 1e-12);
+        assert!((s.at(9) - 0.1).abs() < 1e-12);
+        assert!((s.at(10) - 0.1).abs() < 1e-12);
+    }
+
+    #[test]
+    fn curves_pass_their_middle_and_end() {
+        assert!((schedule(ScheduleName::Cosine).at(60) - 0.05).abs() < 1e-12);
+        assert!((schedule(ScheduleName::Linear).at(85) - 0.025).abs() < 1e-12);
+        assert!((schedule(ScheduleName::Constant).at(109) - 0.1).abs() < 1e-12);
+        assert!(schedule(ScheduleName::Cosine).at(u64::MAX).abs() < 1e-12);
+    }
+
+    #[test]
+    fn no_warm_up_and_no_steps_are_fine() {
+        let s = Schedule { name: ScheduleName::Linear, lr: 1.0, warmup: 0, total: 0 };
+        assert!((s.at(0) - 1.0).abs() < 1e-12);
+        assert!(s.at(5).is_finite());
+    }
+}

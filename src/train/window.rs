@@ -1,0 +1,177 @@
+//! Steps gathered on the device and brought over together, and the sums of an epoch.
+
+use std::time::{Duration, Instant};
+
+use tch::{Kind, Tensor};
+
+use super::step::StepStats;
+use crate::event::{EpochSummary, F32, F64, StepWindow};
+use crate::model::to_vec;
+
+/// A window is closed at 16 steps or after 50 ms, whichever is first: often enough for an eye, rare enough that
+/// waiting for the device costs nothing.
+const STEPS: usize = 16;
+const TIME: Duration = Duration::from_millis(50);
+
+/// The open window.
+#[derive(Debug)]
+pub(super) struct Window {
+    steps: Vec<StepStats>,
+    opened: Instant,
+    clip_norm: f64,
+}
+
+impl Window {
+    pub(super) fn new(clip_norm: f64) -> Self {
+        Self { steps: Vec::with_capacity(STEPS), opened: Instant::now(), clip_norm }
+    }
+
+    /// Begins to count time anew, after something that is no step.
+    pub(super) fn restart_clock(&mut self) {
+        self.opened = Instant::now();
+    }
+
+    pub(super) fn push(&mut self, step: StepStats) {
+        self.steps.push(step);
+    }
+
+    pub(super) fn is_due(&self) -> bool {
+        self.steps.len() >= STEPS || self.opened.elapsed() >= TIME
+    }
+
+    /// Waits for the device and empties the window into an event's payload; `None` when it is empty.
+    pub(super) fn close(&mut self) -> Option<StepWindow> {
+        if self.steps.is_empty() {
+            return None;
+        }
+        let column = |pick: fn(&StepStats) -> &Tensor| {
+            let scalars: Vec<Tensor> = self.steps.iter().map(|step| pick(step).to_kind(Kind::Float)).collect();
+            Tensor::stack(&scalars, 0)
+        };
+        let table = Tensor::cat(&[column(|s| &s.loss), column(|s| &s.correct), column(|s| &s.grad_norm)], 0);
+        let numbers = to_vec(&table);
+        let count = self.steps.len();
+        let part = |i: usize| numbers.iter().skip(i * count).take(count).copied();
+        let accuracy = part(1).zip(&self.steps).map(|(correct, step)| F32(correct / step.images as f32)).collect();
+        let clipped = part(2).map(|norm| u8::from(self.clips(norm))).collect();
+        let window = StepWindow {
+            loss: part(0).map(F32).collect(),
+            accuracy,
+            grad_norm: part(2).map(F32).collect(),
+            clipped,
+            images: self.steps.iter().map(|step| step.images as u64).sum(),
+            millis: F64(self.opened.elapsed().as_secs_f64() * 1000.0),
+            ..StepWindow::default()
+        };
+        self.steps.clear();
+        self.restart_clock();
+        Some(window)
+    }
+
+    fn clips(&self, norm: f32) -> bool {
+        self.clip_norm > 0.0 && norm.is_finite() && f64::from(norm) + 1e-6 > self.clip_norm
+    }
+}
+
+/// Sums over an epoch's steps.
+#[derive(Debug, Clone, Default)]
+pub(super) struct EpochSums {
+    images: u64,
+    loss: f64,
+    correct: f64,
+    finite: u64,
+    norm: f64,
+    norm_max: f64,
+    clipped: u64,
+    steps: u64,
+    millis: f64,
+}
+
+impl EpochSums {
+    /// Takes a window in; `batch` is the size of each step but perhaps the last.
+    pub(super) fn add(&mut self, window: &StepWindow, batch: u64) {
+        let steps = window.loss.len() as u64;
+        let last = window.images.saturating_sub(batch.saturating_mul(steps.saturating_sub(1)));
+        for (i, (loss, accuracy)) in window.loss.iter().zip(&window.accuracy).enumerate() {
+            let images = if i as u64 + 1 == steps { last } else { batch };
+            if loss.0.is_finite() {
+                self.images += images;
+                self.loss += f64::from(loss.0) * images as f64;
+                self.correct += f64::from(accuracy.0) * images as f64;
+            }
+        }
+        for norm in window.grad_norm.iter().map(|norm| f64::from(norm.0)).filter(|norm| norm.is_finite()) {
+            self.finite += 1;
+            self.norm += norm;
+            self.norm_max = self.norm_max.max(norm);
+        }
+        self.clipped += window.clipped.iter().map(|&flag| u64::from(flag)).sum::<u64>();
+        self.steps += steps;
+        self.millis += window.millis.0;
+    }
+
+    /// Time the steps took.
+    pub(super) fn seconds(&self) -> f64 {
+        self.millis / 1000.0
+    }
+
+    /// The training half of an epoch's row.
+    pub(super) fn summary(&self) -> EpochSummary {
+        let mean = |sum: f64, n: u64| F64(if n == 0 { f64::NAN } else { sum / n as f64 });
+        EpochSummary {
+            train_loss: mean(self.loss, self.images),
+            train_accuracy: mean(self.correct, self.images),
+            grad_norm_mean: mean(self.norm, self.finite),
+            grad_norm_max: F64(if self.finite == 0 { f64::NAN } else { self.norm_max }),
+            clipped_fraction: mean(self.clipped as f64, self.steps),
+            images_per_second: F64(if self.millis > 0.0 { self.images as f64 * 1000.0 / self.millis } else { 0.0 }),
+            ..EpochSummary::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_smaller_last_batch_weighs_less_and_bad_steps_weigh_nothing() {
+        let mut sums = EpochSums::default();
+        let window = StepWindow {
+            loss: vec![F32(1.0), F32(f32::NAN), F32(3.0)],
+            accuracy: vec![F32(0.5), F32(0.0), F32(1.0)],
+            grad_norm: vec![F32(2.0), F32(f32::INFINITY), F32(4.0)],
+            clipped: vec![1, 0, 1],
+            images: 10 + 10 + 5,
+            millis: F64(500.0),
+            ..StepWindow::default()
+        };
+        sums.add(&window, 10);
+        let row = sums.summary();
+        assert!((row.train_loss.0 - (10.0 + 15.0) / 15.0).abs() < 1e-12);
+        assert!((row.train_accuracy.0 - (5.0 + 5.0) / 15.0).abs() < 1e-12);
+        assert!((row.grad_norm_mean.0 - 3.0).abs() < 1e-12);
+        assert_eq!(row.grad_norm_max, F64(4.0));
+        assert!((row.clipped_fraction.0 - 2.0 / 3.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_window_brings_every_step_over() {
+        let mut window = Window::new(1.0);
+        assert!(window.close().is_none());
+        for i in 0..3 {
+            let scalar = |v: f64| Tensor::from(v as f32);
+            window.push(StepStats {
+                loss: scalar(i as f64),
+                correct: scalar(2.0),
+                grad_norm: scalar(0.5 * i as f64),
+                images: 4,
+            });
+        }
+        let closed = window.close().unwrap_or_default();
+        assert_eq!(closed.loss, [F32(0.0), F32(1.0), F32(2.0)]);
+        assert_eq!(closed.accuracy, [F32(0.5); 3]);
+        assert_eq!(closed.clipped, [0, 0, 1]);
+        assert_eq!(closed.images, 12);
+    }
+}

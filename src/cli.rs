@@ -1,0 +1,277 @@
+//! Arguments in, the right parts put together, an exit code out. The only place that knows every floor.
+
+mod check;
+#[cfg(feature = "train")]
+mod data;
+mod doctor;
+mod print;
+mod screen;
+#[cfg(feature = "train")]
+mod signals;
+#[cfg(feature = "train")]
+mod train;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use color_eyre::eyre::Report;
+
+use crate::config::{self, Loaded, Sources};
+use print::{complain, say};
+
+/// Exit codes, documented in `--help`.
+pub mod code {
+    /// Completed.
+    pub const COMPLETED: u8 = 0;
+    /// Failed.
+    pub const FAILED: u8 = 1;
+    /// Bad arguments, configuration or data.
+    pub const USAGE: u8 = 2;
+    /// Stopped on request, with a checkpoint.
+    pub const STOPPED: u8 = 3;
+}
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "epochtop",
+    version,
+    about = "Train an image classifier with libtorch; watch it, steer it and trust its numbers from a terminal",
+    after_help = "Exit codes: 0 completed, 1 failed, 2 bad arguments, configuration or data, 3 stopped on request with a checkpoint,\n\
+                  130/143 ended by SIGINT/SIGTERM after a checkpoint.",
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Train a network and watch it
+    #[command(after_help = "Example: epochtop train --preset fast --set optim.lr=1e-3 --name first-try")]
+    Train(TrainArgs),
+    /// Look at a run again, as its last screen showed it
+    #[command(after_help = "Example: epochtop view            (the newest run)\n         epochtop view first-try")]
+    View(ViewArgs),
+    /// Layers, output shapes, parameters, and what other choices would give
+    #[command(after_help = "Example: epochtop summary --preset textbook --set model.head=flatten")]
+    Summary(ConfigArgs),
+    /// The images: files, checksums, class counts, samples
+    #[command(subcommand)]
+    Data(DataVerb),
+    /// The configuration: print it as it would be used, or check a file
+    #[command(subcommand)]
+    Config(ConfigVerb),
+    /// What was found, what is missing, what to do
+    #[command(after_help = "Example: epochtop doctor")]
+    Doctor(ConfigArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum DataVerb {
+    /// Files, checksums, sizes, class counts before and after the validation split
+    #[command(after_help = "Example: epochtop data check --set data.dir=/data/fashion")]
+    Check(ConfigArgs),
+    /// Samples of each class as ASCII art
+    #[command(after_help = "Example: epochtop data show --count 1 --light")]
+    Show(ShowArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigVerb {
+    /// The effective configuration, as TOML
+    #[command(after_help = "Example: epochtop config print --preset large")]
+    Print(ConfigArgs),
+    /// All problems at once; exit code 2 if there are any
+    #[command(after_help = "Example: epochtop config check -c mine.toml")]
+    Check(ConfigArgs),
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone, Args)]
+struct ConfigArgs {
+    /// A configuration file; what it leaves out keeps its default
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A compiled-in set of changes: textbook, fast, large
+    #[arg(long, value_name = "NAME")]
+    preset: Option<String>,
+    /// One key, for example optim.lr=1e-3; may be given again
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    sets: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+struct TrainArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Directory that holds a directory for each run
+    #[arg(long, value_name = "DIR")]
+    runs: Option<PathBuf>,
+    /// Name of the run [default: date, time and kind of network]
+    #[arg(long)]
+    name: Option<String>,
+    /// One line per epoch on stdout instead of the screen (also chosen without a terminal)
+    #[arg(long, conflicts_with = "in_process")]
+    headless: bool,
+    /// Screen and trainer as two threads of one process; the only way so far, and so the default
+    #[arg(long)]
+    in_process: bool,
+    /// Theme of the screen: dark, light, mono
+    #[arg(long, value_name = "NAME")]
+    theme: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct ViewArgs {
+    /// A run's name or directory [default: the newest]
+    run: Option<String>,
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Directory that holds a directory for each run
+    #[arg(long, value_name = "DIR")]
+    runs: Option<PathBuf>,
+    /// Theme of the screen: dark, light, mono
+    #[arg(long, value_name = "NAME")]
+    theme: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct ShowArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Samples of each class
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=20))]
+    count: u16,
+    /// For terminals with a light background
+    #[arg(long)]
+    light: bool,
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    // Reports of errors and panics; failing to install it twice, as tests might, changes nothing.
+    let _ = color_eyre::config::HookBuilder::default().display_location_section(false).display_env_section(false).install();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { code::USAGE } else { code::COMPLETED });
+        }
+    };
+    ExitCode::from(match cli.verb {
+        Verb::Train(args) => train_verb(args),
+        Verb::View(args) => finished(view(args)),
+        Verb::Summary(args) => with_config(args, summary_verb),
+        Verb::Data(verb) => data_verb(verb),
+        Verb::Config(ConfigVerb::Print(args)) => with_config(args, |loaded| {
+            say(&loaded.config.to_toml());
+            code::COMPLETED
+        }),
+        Verb::Config(ConfigVerb::Check(args)) => with_config(args, |loaded| check::report(&loaded)),
+        Verb::Doctor(args) => with_config(args, |loaded| doctor::report(&loaded.config)),
+    })
+}
+
+#[cfg(feature = "train")]
+fn train_verb(args: TrainArgs) -> u8 {
+    let TrainArgs { config, runs, name, headless, in_process: _, theme } = args;
+    let mut config = config;
+    config.sets.extend(screen_sets(runs, theme));
+    with_config(config, |loaded| train::run(&loaded, name, headless))
+}
+
+#[cfg(feature = "train")]
+fn summary_verb(loaded: Loaded) -> u8 {
+    data::summary(&loaded.config)
+}
+
+#[cfg(feature = "train")]
+fn data_verb(verb: DataVerb) -> u8 {
+    match verb {
+        DataVerb::Check(args) => with_config(args, |loaded| data::check(&loaded.config)),
+        DataVerb::Show(ShowArgs { config, count, light }) => {
+            with_config(config, |loaded| data::show(&loaded.config, count.into(), light))
+        }
+    }
+}
+
+#[cfg(not(feature = "train"))]
+fn no_engine() -> u8 {
+    complain("this epochtop is the viewer, built without libtorch: it cannot train or read data sets; build it with default features for that");
+    code::USAGE
+}
+
+#[cfg(not(feature = "train"))]
+fn train_verb(_: TrainArgs) -> u8 {
+    no_engine()
+}
+
+#[cfg(not(feature = "train"))]
+fn summary_verb(_: Loaded) -> u8 {
+    no_engine()
+}
+
+#[cfg(not(feature = "train"))]
+fn data_verb(_: DataVerb) -> u8 {
+    no_engine()
+}
+
+fn view(args: ViewArgs) -> Result<u8, Report> {
+    let ViewArgs { run, mut config, runs, theme } = args;
+    config.sets.extend(screen_sets(runs, theme));
+    match load(config) {
+        Ok(loaded) => screen::view(&loaded, run.as_deref()),
+        Err(code) => Ok(code),
+    }
+}
+
+/// Options of their own that are keys of the configuration too.
+fn screen_sets(runs: Option<PathBuf>, theme: Option<String>) -> Vec<String> {
+    let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+    let runs = runs.map(|dir| format!("runs.dir={}", quoted(&dir.to_string_lossy())));
+    let theme = theme.map(|name| format!("ui.theme={}", quoted(&name)));
+    runs.into_iter().chain(theme).collect()
+}
+
+fn with_config(args: ConfigArgs, body: impl FnOnce(Loaded) -> u8) -> u8 {
+    match load(args) {
+        Ok(loaded) => body(loaded),
+        Err(code) => code,
+    }
+}
+
+fn load(args: ConfigArgs) -> Result<Loaded, u8> {
+    let ConfigArgs { config, preset, sets } = args;
+    let sources = Sources { user_file: user_file(), file: config, preset, sets };
+    let loaded = config::load(&sources).map_err(|problems| {
+        complain(&problems.to_string());
+        code::USAGE
+    })?;
+    let problems = screen::problems(&loaded);
+    if problems.is_empty() {
+        return Ok(loaded);
+    }
+    complain(&config::Problems(problems).to_string());
+    Err(code::USAGE)
+}
+
+/// `$XDG_CONFIG_HOME/epochtop/config.toml`, for what is a person's and not a run's: `ui`, `keys`, `runs.dir`.
+fn user_file() -> Option<PathBuf> {
+    let directory = |key: &str| std::env::var_os(key).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let base = directory("XDG_CONFIG_HOME").or_else(|| directory("HOME").map(|home| home.join(".config")))?;
+    Some(base.join("epochtop").join("config.toml"))
+}
+
+fn finished(result: Result<u8, Report>) -> u8 {
+    result.unwrap_or_else(|report| {
+        complain(&format!("Error: {report:#}"));
+        code::FAILED
+    })
+}
+
+/// The arguments as clap knows them, for tests and completions.
+pub fn command() -> clap::Command {
+    Cli::command()
+}

@@ -1,0 +1,15 @@
+//! Words to people. A reader that went away is no reason to panic, so `println!` is not used.
+
+use std::io::{self, Write};
+
+/// A text on stdout.
+pub(super) fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{}", text.trim_end());
+}
+
+/// A text on stderr.
+pub(super) fn complain(text: &str) {
+    let mut out = io::stderr().lock();
+    let _ = writeln!(out, "{}", text.trim_end());
+}

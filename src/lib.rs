@@ -1,0 +1,48 @@
+//! Train an image classifier with libtorch; watch it, steer it and trust its numbers from a terminal.
+//!
+//! ```text
+//!              Command ▼ (crossbeam)
+//!  ┌──────────┐  Event   ┌─────────┐  Feed = Snapshot|Live  ┌──────────────┐
+//!  │ train    │ ───────► │ session │ ─────────────────────► │ tui          │  view(&App, &Theme)
+//!  │ (libtorch│          │  ::hub  │ ─────────────────────► │ headless     │  one line per epoch
+//!  │  thread) │          │         │ ──► events.jsonl       └──────────────┘
+//!  └──────────┘          └─────────┘        └─ view: the same Feed, read from the file
+//! ```
+//!
+//! 1. The trainer turns a [`config::Config`] into [`event::Event`]s and obeys [`event::Command`]s between steps.
+//! 2. The hub stamps each event into a [`event::Record`], folds it into [`run::RunState`], appends it to the journal
+//!    and passes it on.
+//! 3. A subscriber gets one snapshot, then live records; one that falls behind gets another snapshot.
+//! 4. A front end holds a [`link::Link`] and cannot tell a thread from a file.
+//! 5. The screen is `view(&App, &Theme)`; `App` changes only in `update`.
+//!
+//! The modules below stand in the order of their floors: a module uses only what stands above it in this list.
+//! `tests/viewer/floors.rs` reads the sources and holds the order.
+
+// floor 0: words and numbers
+pub mod config;
+pub mod event;
+pub mod metrics;
+pub mod random;
+
+// floor 1: the story and its files
+pub mod checkpoint;
+pub mod link;
+pub mod run;
+
+// floor 2a: the engine, the only place that knows libtorch
+#[cfg(feature = "train")]
+pub mod data;
+#[cfg(feature = "train")]
+pub mod model;
+#[cfg(feature = "train")]
+pub mod train;
+
+// floor 2b: the session
+pub mod session;
+
+// floor 2c: the face
+pub mod tui;
+
+// floor 3: what puts the parts together
+pub mod cli;

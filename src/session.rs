@@ -1,0 +1,17 @@
+//! The process side of a run: the hub between trainer and front ends, and the files of a run directory.
+//!
+//! [`Session::start`] joins a trainer's events with files and subscribers; [`headless`] is the front end without a
+//! screen; [`replay`] makes a [`crate::link::Link`] of a journal. Nothing here knows libtorch or the screen.
+
+pub mod headless;
+mod files;
+mod hub;
+mod journal;
+mod output;
+mod rundir;
+
+pub use files::{Meta, RunFiles};
+pub use hub::{Session, TrainerEnds};
+pub use journal::{Replay, read as read_journal, replay};
+pub use output::Redirect;
+pub use rundir::{RunDir, default_name, resolve, summaries};

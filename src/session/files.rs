@@ -1,0 +1,206 @@
+//! The files of a run, written as records arrive: `events.jsonl`, `epochs.csv`, `eval.json`, `run.json`.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use fs_err::{self as fs, File, OpenOptions};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::event::{EpochSummary, EvalReport, Event, Record, Split};
+use crate::run::RunState;
+
+/// The header of `epochs.csv`.
+const EPOCHS_HEADER: &str = "epoch,global_step,train_loss,train_accuracy,valid_nll,valid_accuracy,valid_macro_f1,lr,\
+grad_norm_mean,grad_norm_max,clipped_fraction,images_per_second,seconds";
+
+/// What `run.json` says.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Meta {
+    /// Name of the run.
+    pub run: String,
+    /// Version of this program.
+    pub epochtop: String,
+    /// Version of libtorch.
+    pub libtorch: String,
+    /// Everything random follows from it.
+    pub seed: u64,
+    /// Where it is computed; known once the run has begun.
+    pub device: String,
+    /// Numbers the training step computes with.
+    pub precision: String,
+    /// Threads libtorch computes with.
+    pub threads: u32,
+    /// BLAKE3 of the data.
+    pub data_fingerprint: String,
+    /// Trainable numbers.
+    pub parameters: u64,
+    /// Process that trains.
+    pub pid: u32,
+    /// Host it runs on.
+    pub host: String,
+    /// Milliseconds since 1970, UTC.
+    pub started_ms: u64,
+    /// Milliseconds since 1970, UTC; none while the run is going on.
+    pub ended_ms: Option<u64>,
+    /// `running`, `completed`, `stopped` or `failed`.
+    pub outcome: String,
+    /// Why it failed, if it did.
+    pub error: Option<String>,
+}
+
+/// The open files of a run.
+#[derive(Debug)]
+pub struct RunFiles {
+    dir: PathBuf,
+    journal: File,
+    epochs: File,
+    meta: Meta,
+    /// An error was told; telling it with every record would bury everything else.
+    failed: bool,
+}
+
+impl RunFiles {
+    /// Opens the files in a run directory.
+    pub fn create(dir: &Path, meta: Meta) -> io::Result<Self> {
+        let append = |name: &str| OpenOptions::new().create(true).append(true).open(dir.join(name));
+        let mut files =
+            Self { journal: append("events.jsonl")?, epochs: append("epochs.csv")?, dir: dir.to_owned(), meta, failed: false };
+        writeln!(files.epochs, "{EPOCHS_HEADER}")?;
+        files.write_meta()?;
+        Ok(files)
+    }
+
+    /// Writes a record down. Each line is one write, so a killed process loses no line it was told of.
+    ///
+    /// # Errors
+    /// Once, in words, when the disk takes no more; the run goes on.
+    pub fn write(&mut self, record: &Record, state: &RunState) -> Result<(), String> {
+        match self.try_write(record, state) {
+            Ok(()) => {
+                self.failed = false;
+                Ok(())
+            }
+            Err(_) if self.failed => Ok(()),
+            Err(error) => {
+                self.failed = true;
+                Err(format!("the run's files are not written any more: {error} (training goes on)"))
+            }
+        }
+    }
+
+    fn try_write(&mut self, record: &Record, state: &RunState) -> io::Result<()> {
+        let mut line = serde_json::to_vec(record)?;
+        line.push(b'\n');
+        self.journal.write_all(&line)?;
+        match &record.event {
+            Event::RunStarted(info) => {
+                self.meta.device.clone_from(&info.device);
+                self.meta.threads = info.threads;
+                self.meta.parameters = info.parameters;
+                self.write_meta()
+            }
+            Event::EpochFinished(row) => {
+                writeln!(self.epochs, "{}", csv_row(row))
+            }
+            Event::EvalFinished(report) if report.split == Split::Test => self.write_eval(report, state),
+            Event::RunFinished { outcome, .. } => {
+                self.meta.ended_ms = Some(record.t_ms);
+                outcome.name().clone_into(&mut self.meta.outcome);
+                if let crate::event::Outcome::Failed { message } = outcome {
+                    self.meta.error = Some(message.clone());
+                }
+                self.write_meta()
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn write_meta(&self) -> io::Result<()> {
+        replace(&self.dir.join("run.json"), &serde_json::to_vec_pretty(&self.meta)?)
+    }
+
+    fn write_eval(&self, report: &EvalReport, state: &RunState) -> io::Result<()> {
+        let names = state.info.as_ref().map(|info| info.dataset.classes.as_slice()).unwrap_or_default();
+        replace(&self.dir.join("eval.json"), &serde_json::to_vec_pretty(&eval_json(report, names))?)
+    }
+}
+
+fn csv_row(row: &EpochSummary) -> String {
+    format!(
+        "{},{},{},{},{},{},{},{},{},{},{},{:.1},{:.3}",
+        row.epoch,
+        row.global_step,
+        row.train_loss.0,
+        row.train_accuracy.0,
+        row.valid_nll.0,
+        row.valid_accuracy.0,
+        row.valid_macro_f1.0,
+        row.lr.0,
+        row.grad_norm_mean.0,
+        row.grad_norm_max.0,
+        row.clipped_fraction.0,
+        row.images_per_second.0,
+        row.seconds.0
+    )
+}
+
+/// A report in the shape of `eval.json`.
+fn eval_json(report: &EvalReport, names: &[String]) -> Value {
+    let classes: Vec<Value> = report
+        .classes
+        .iter()
+        .enumerate()
+        .map(|(label, scores)| {
+            let flags = [
+                ("precision", scores.precision_undefined),
+                ("recall", scores.recall_undefined),
+                ("f1", scores.f1_undefined),
+            ];
+            let undefined: Vec<&str> = flags.iter().filter(|(_, flag)| *flag).map(|(name, _)| *name).collect();
+            json!({
+                "name": names.get(label).map_or("", String::as_str),
+                "precision": scores.precision,
+                "recall": scores.recall,
+                "f1": { "value": scores.f1 },
+                "support": scores.support,
+                "undefined": undefined,
+            })
+        })
+        .collect();
+    let confusion: Vec<&[u64]> = report.confusion.rows().collect();
+    json!({
+        "split": report.split.name(),
+        "n": report.n,
+        "weights": report.weights,
+        "epoch": report.epoch,
+        "global_step": report.global_step,
+        "classes": classes,
+        "confusion": confusion,
+        "accuracy": { "value": report.accuracy },
+        "macro_f1": { "value": report.macro_f1 },
+        "weighted_f1": report.weighted_f1,
+        "brier": report.brier,
+        "nll": { "uncalibrated": report.nll, "calibrated": report.nll_calibrated },
+        "ece": { "uncalibrated": { "value": report.ece }, "calibrated": { "value": report.ece_calibrated } },
+        "mce": { "calibrated": report.mce_calibrated },
+        "temperature": {
+            "value": report.temperature.value,
+            "converged": report.temperature.converged,
+            "fitted_on": "valid",
+        },
+        "reliability": report.reliability,
+        "conventions": {
+            "confusion": "rows true, columns predicted",
+            "ece": "top label, equal bins (lo, hi]",
+            "brier": "sum over classes, range 0 to 2, calibrated",
+            "undefined": "counts as 0 in means",
+        },
+    })
+}
+
+/// Writes a file under a temporary name and renames it: readers see the old or the new one, never half.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path))
+}

@@ -1,0 +1,228 @@
+//! The hub: stamps events, folds them, writes them down, passes them on.
+
+use std::io;
+use std::thread::{Builder, JoinHandle};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select, unbounded};
+
+use super::files::RunFiles;
+use crate::event::{Event, Level, Record, Request};
+use crate::link::{Feed, Link};
+use crate::run::RunState;
+
+/// Records a subscriber may lag behind before it gets a snapshot instead.
+const BACKLOG: usize = 1024;
+/// Requests that may wait for the trainer.
+const REQUESTS: usize = 64;
+
+/// A running hub.
+#[derive(Debug)]
+pub struct Session {
+    requests: Sender<Request>,
+    subscribe: Sender<Sender<Feed>>,
+    hub: JoinHandle<RunState>,
+}
+
+/// The trainer's ends of a session: where its events go, and where requests come from. The events' channel is
+/// unbounded, because the trainer must never wait for a disk or a screen.
+pub type TrainerEnds = (Sender<Event>, Receiver<Request>);
+
+impl Session {
+    /// Starts the hub of a run that writes these files.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(files: Option<RunFiles>) -> io::Result<(Self, TrainerEnds)> {
+        let (event_sender, events) = unbounded();
+        let (requests, request_receiver) = bounded(REQUESTS);
+        let (subscribe, subscriptions) = unbounded();
+        let hub = Hub { state: RunState::default(), files, subscribers: Vec::new() };
+        let hub = Builder::new().name("hub".to_owned()).spawn(move || hub.run(&events, &subscriptions))?;
+        Ok((Self { requests, subscribe, hub }, (event_sender, request_receiver)))
+    }
+
+    /// A new front end's link: a snapshot first, then what happens.
+    pub fn link(&self) -> Link {
+        let (sender, feed) = bounded(BACKLOG);
+        // A hub that has ended drops the sender, and the link says so.
+        let _ = self.subscribe.send(sender);
+        Link { requests: Some(self.requests.clone()), feed }
+    }
+
+    /// Where requests go.
+    pub fn requests(&self) -> Sender<Request> {
+        self.requests.clone()
+    }
+
+    /// Waits until the trainer has let go of its end; returns the last picture.
+    pub fn join(self) -> RunState {
+        drop(self.subscribe);
+        drop(self.requests);
+        self.hub.join().unwrap_or_default()
+    }
+}
+
+struct Hub {
+    state: RunState,
+    files: Option<RunFiles>,
+    subscribers: Vec<Subscriber>,
+}
+
+struct Subscriber {
+    feed: Sender<Feed>,
+    /// It missed records and needs a snapshot before it may hear any more.
+    stale: bool,
+}
+
+impl Hub {
+    fn run(mut self, events: &Receiver<Event>, subscriptions: &Receiver<Sender<Feed>>) -> RunState {
+        let mut subscriptions = subscriptions.clone();
+        loop {
+            select! {
+                recv(events) -> event => match event {
+                    Ok(event) => self.take(event),
+                    Err(_) => break,
+                },
+                recv(subscriptions) -> feed => match feed {
+                    Ok(feed) => self.subscribers.push(Subscriber { feed, stale: true }),
+                    // Nobody can subscribe any more; an exhausted channel would make the loop spin.
+                    Err(_) => subscriptions = crossbeam_channel::never(),
+                },
+            }
+            self.refresh();
+        }
+        self.subscribers.extend(subscriptions.try_iter().map(|feed| Subscriber { feed, stale: true }));
+        // The end must arrive: whoever is behind now waits for no later record that could bring a snapshot.
+        for subscriber in self.subscribers.drain(..).filter(|subscriber| subscriber.stale) {
+            let _ = subscriber.feed.send_timeout(Feed::Snapshot(Box::new(self.state.clone())), std::time::Duration::from_secs(1));
+        }
+        self.state
+    }
+
+    fn take(&mut self, event: Event) {
+        let record = self.stamp(event);
+        let problem = self.files.as_mut().and_then(|files| files.write(&record, &self.state).err());
+        self.pass_on(record);
+        if let Some(text) = problem {
+            let record = self.stamp(Event::Log { level: Level::Error, text });
+            self.pass_on(record);
+        }
+    }
+
+    fn stamp(&mut self, event: Event) -> Record {
+        let record = Record { seq: self.state.seq + 1, t_ms: now_ms(), event };
+        self.state.apply(&record);
+        record
+    }
+
+    fn pass_on(&mut self, record: Record) {
+        let record = Box::new(record);
+        self.subscribers.retain_mut(|subscriber| {
+            if subscriber.stale {
+                return true;
+            }
+            match subscriber.feed.try_send(Feed::Live(record.clone())) {
+                Ok(()) => true,
+                Err(TrySendError::Full(_)) => {
+                    subscriber.stale = true;
+                    true
+                }
+                Err(TrySendError::Disconnected(_)) => false,
+            }
+        });
+    }
+
+    /// Gives the whole picture to whoever needs it and has room.
+    fn refresh(&mut self) {
+        let state = &self.state;
+        self.subscribers.retain_mut(|subscriber| {
+            if !subscriber.stale || subscriber.feed.len() > BACKLOG / 2 {
+                return true;
+            }
+            match subscriber.feed.try_send(Feed::Snapshot(Box::new(state.clone()))) {
+                Ok(()) => {
+                    subscriber.stale = false;
+                    true
+                }
+                Err(TrySendError::Full(_)) => true,
+                Err(TrySendError::Disconnected(_)) => false,
+            }
+        });
+    }
+}
+
+/// Milliseconds since 1970, UTC.
+pub(super) fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+    use super::*;
+
+    fn log(i: usize) -> Event {
+        Event::Log { level: Level::Info, text: i.to_string() }
+    }
+
+    /// What a front end that listens to the end makes of its feed.
+    fn picture(link: &Link) -> (RunState, usize) {
+        let (mut state, mut snapshots) = (RunState::default(), 0);
+        for feed in &link.feed {
+            match feed {
+                Feed::Snapshot(whole) => {
+                    state = *whole;
+                    snapshots += 1;
+                }
+                Feed::Live(record) => state.apply(&record),
+            }
+        }
+        (state, snapshots)
+    }
+
+    #[test]
+    fn a_subscriber_that_fell_behind_ends_with_the_same_picture() {
+        let (session, (events, _requests)) = Session::start(None).unwrap();
+        let slow = session.link();
+        for i in 0..5 * BACKLOG {
+            events.send(log(i)).unwrap();
+        }
+        let late = session.link();
+        let listener = std::thread::spawn(move || picture(&slow));
+        for i in 0..10 {
+            events.send(log(i)).unwrap();
+        }
+        drop(events);
+        let (late, _) = picture(&late);
+        let (slow, snapshots) = listener.join().unwrap();
+        let whole = session.join();
+        assert_eq!(whole.seq as usize, 5 * BACKLOG + 10);
+        assert_eq!(late, whole);
+        assert_eq!(slow, whole);
+        assert!(snapshots >= 1);
+    }
+
+    #[test]
+    fn a_front_end_that_never_reads_stops_nobody() {
+        let (session, (events, _requests)) = Session::start(None).unwrap();
+        let _stalled = session.link();
+        for i in 0..3 * BACKLOG {
+            events.send(log(i)).unwrap();
+        }
+        drop(events);
+        assert_eq!(session.join().seq as usize, 3 * BACKLOG);
+    }
+
+    #[test]
+    fn requests_reach_the_trainer() {
+        let (session, (events, requests)) = Session::start(None).unwrap();
+        let link = session.link();
+        let request = crate::link::request(crate::event::Command::Pause);
+        link.send(request).unwrap();
+        assert_eq!(requests.recv().unwrap(), request);
+        drop((events, requests));
+        assert!(link.send(request).is_err());
+        session.join();
+    }
+}

@@ -86,11 +86,11 @@ fn train(loaded: &Loaded, dataset: Dataset, run: &RunDir, on_screen: bool) -> Re
     let link = session.link();
     let job = Job { name: run.name.clone(), config: config.clone(), dataset, run_dir: run.path.clone() };
     let state = if on_screen {
-        let ended = watch(loaded, &link, &asked, &log, || train::start(job, events, requests).map(drop))?;
-        // Whoever leaves the screen while the run goes on, because the terminal is gone, leaves it running.
-        let state = headless::follow(&session.link(), io::sink());
+        let still_there = watch(loaded, &link, &asked, &log, || train::start(job, events, requests).map(drop))?;
         drop(link);
-        if ended {
+        // Whoever leaves the screen while the run goes on, because the terminal is gone, leaves it running.
+        let state = session.join();
+        if still_there {
             final_lines(&state).iter().for_each(|line| say(line));
             say(&format!("run {}", run.path.display()));
         }
@@ -98,9 +98,9 @@ fn train(loaded: &Loaded, dataset: Dataset, run: &RunDir, on_screen: bool) -> Re
     } else {
         say(&format!("run {}", run.path.display()));
         train::start(job, events, requests)?;
-        headless::follow(&link, Both(io::stdout(), log))
+        headless::follow(&link, Both(io::stdout(), log));
+        session.join()
     };
-    drop(session);
     Ok(exit_code(&state, &asked))
 }
 

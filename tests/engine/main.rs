@@ -1,0 +1,13 @@
+//! The engine, on the real libtorch and, where it matters, the real data.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is the test's failure")]
+
+mod adamw;
+mod art;
+mod bad_data;
+mod checkpoints;
+mod fixture;
+mod masked_step;
+mod program;
+mod steering;
+mod terminal;
+mod training;

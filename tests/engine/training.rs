@@ -1,0 +1,98 @@
+//! Real trainings, small.
+
+use epochtop::config::Config;
+use epochtop::event::{Event, Outcome, Split};
+
+use crate::fixture::{load, shapes, small_config, train, train_on};
+
+#[test]
+fn two_thousand_garments_teach_it_to_70_percent() {
+    let mut config = Config::default();
+    config.data.train_limit = 2000;
+    config.train.epochs = 4;
+    config.train.batch_size = 64;
+    let dir = tempfile::tempdir().unwrap();
+    let story = train_on(load(&config), &config, dir.path(), |_| Vec::new());
+    assert_eq!(story.state.outcome, Some(Outcome::Completed), "{:?}", story.state.log);
+    let best = story.state.best.expect("epochs were validated");
+    assert!(best.accuracy.0 >= 0.70, "best validation accuracy {}", best.accuracy.0);
+    let test = story.state.test.latest.expect("the end tests");
+    assert_eq!((test.n, test.weights.as_str(), test.epoch), (10_000, "best", best.epoch));
+    assert!((test.accuracy.0 - best.accuracy.0).abs() < 0.05, "test {} and validation differ", test.accuracy.0);
+    assert!(test.nll_calibrated.0 <= test.nll.0, "the temperature made the likelihood worse");
+}
+
+#[test]
+fn three_classes_20_by_24_and_imbalanced_are_learnt_and_shown() {
+    let data = tempfile::tempdir().unwrap();
+    shapes(data.path());
+    let mut config = small_config(data.path());
+    config.train.epochs = 8;
+    let dir = tempfile::tempdir().unwrap();
+    let story = train(&config, dir.path(), |_| Vec::new());
+    let info = story.state.info.as_ref().expect("the run has begun");
+    assert_eq!((info.dataset.height, info.dataset.width), (20, 24));
+    assert_eq!(info.dataset.classes, ["level", "upright", "blob"]);
+    let report = story.state.test.latest.as_ref().expect("the end tests");
+    assert_eq!(report.classes.iter().map(|class| class.support).collect::<Vec<_>>(), [140, 40, 20]);
+    assert!(report.macro_f1.0 > 0.9, "macro-F1 {}", report.macro_f1.0);
+    let predictions = story.state.predictions.as_ref().expect("the gallery is predicted");
+    assert_eq!(predictions.top.len(), 64);
+    assert!(predictions.top.iter().all(|top| top.len() == 3));
+    assert_eq!(story.state.gallery.pixels.0.len(), 64 * 20 * 24);
+}
+
+#[test]
+fn every_step_is_told_once_and_in_order() {
+    let data = tempfile::tempdir().unwrap();
+    shapes(data.path());
+    let config = small_config(data.path());
+    let dir = tempfile::tempdir().unwrap();
+    let story = train(&config, dir.path(), |_| Vec::new());
+    // 500 training images in batches of 32: 16 steps, the last of 20 images.
+    let mut steps = 0;
+    let mut images = 0;
+    for event in &story.events {
+        if let Event::Steps(window) = event {
+            steps += window.loss.len() as u64;
+            images += window.images;
+            assert_eq!(window.global_step, steps);
+            assert_eq!(window.grad_norm.len(), window.loss.len());
+        }
+    }
+    assert_eq!((steps, images), (4 * 16, 4 * 500));
+    let validations = story.events.iter().filter(|e| matches!(e, Event::EvalFinished(r) if r.split == Split::Valid));
+    assert_eq!(validations.count(), 4);
+}
+
+#[test]
+fn a_run_repeats_byte_by_byte() {
+    let data = tempfile::tempdir().unwrap();
+    shapes(data.path());
+    let mut config = small_config(data.path());
+    config.train.epochs = 2;
+    config.data.augment.shift = 2;
+    config.model.dropout = 0.2;
+    let weights = |dir: &std::path::Path| {
+        train(&config, dir, |_| Vec::new());
+        let bytes = std::fs::read(dir.join("checkpoints/step-000000032/model.safetensors")).unwrap();
+        blake3::hash(&bytes)
+    };
+    let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    assert_eq!(weights(a.path()), weights(b.path()));
+}
+
+#[test]
+fn a_failure_of_libtorch_ends_as_a_finished_run_that_says_why() {
+    let data = tempfile::tempdir().unwrap();
+    shapes(data.path());
+    let config = small_config(data.path());
+    let mut dataset = load(&config);
+    // Labels beyond the classes pass no reader; here they make the loss fail inside libtorch.
+    dataset.train.labels.fill(9);
+    let dir = tempfile::tempdir().unwrap();
+    let story = train_on(dataset, &config, dir.path(), |_| Vec::new());
+    let Some(Outcome::Failed { message }) = story.state.outcome else { panic!("{:?}", story.state.outcome) };
+    assert!(message.starts_with("libtorch: "), "{message}");
+    assert!(!message.contains("frame #"), "{message}");
+}

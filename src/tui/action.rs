@@ -1,0 +1,104 @@
+//! What a key can do. The help, the key table and its errors are made of this list.
+
+/// What a key can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Hold the run, or let it go on.
+    Pause,
+    /// Measure validation and test now.
+    Evaluate,
+    /// Write a checkpoint now.
+    Checkpoint,
+    /// Leave, or ask what is to become of the run.
+    Quit,
+    /// Focus the next pane.
+    NextPane,
+    /// Focus the previous pane.
+    PreviousPane,
+    /// Left in the focused pane.
+    Left,
+    /// Right in the focused pane.
+    Right,
+    /// Up in the focused pane.
+    Up,
+    /// Down in the focused pane.
+    Down,
+    /// Give the focused pane the whole screen.
+    Zoom,
+    /// One step back.
+    Back,
+    /// Show the keys.
+    Help,
+    /// The next theme.
+    Theme,
+    /// Draw everything anew.
+    Repaint,
+}
+
+impl Action {
+    /// All of them, in the order the help shows.
+    pub const ALL: [Self; 15] = [
+        Self::Pause,
+        Self::Evaluate,
+        Self::Checkpoint,
+        Self::Quit,
+        Self::NextPane,
+        Self::PreviousPane,
+        Self::Left,
+        Self::Right,
+        Self::Up,
+        Self::Down,
+        Self::Zoom,
+        Self::Back,
+        Self::Help,
+        Self::Theme,
+        Self::Repaint,
+    ];
+
+    /// Its name in `[keys]`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Evaluate => "evaluate",
+            Self::Checkpoint => "checkpoint",
+            Self::Quit => "quit",
+            Self::NextPane => "next-pane",
+            Self::PreviousPane => "previous-pane",
+            Self::Left => "left",
+            Self::Right => "right",
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Zoom => "zoom",
+            Self::Back => "back",
+            Self::Help => "help",
+            Self::Theme => "theme",
+            Self::Repaint => "repaint",
+        }
+    }
+
+    /// What it does, for the help.
+    pub fn doc(self) -> &'static str {
+        match self {
+            Self::Pause => "pause at the next step, or go on",
+            Self::Evaluate => "measure validation and test now",
+            Self::Checkpoint => "write a checkpoint now",
+            Self::Quit => "leave; asks first while the run is live",
+            Self::NextPane => "focus the next pane",
+            Self::PreviousPane => "focus the previous pane",
+            Self::Left => "gallery: previous image",
+            Self::Right => "gallery: next image",
+            Self::Up => "scroll up; gallery: previous mistake",
+            Self::Down => "scroll down; gallery: next mistake",
+            Self::Zoom => "give the focused pane the whole screen",
+            Self::Back => "back: close, then unzoom",
+            Self::Help => "show or hide this help",
+            Self::Theme => "next theme",
+            Self::Repaint => "draw everything anew",
+        }
+    }
+
+    /// The action of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.name() == name)
+    }
+}

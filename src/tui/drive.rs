@@ -1,0 +1,160 @@
+//! The loop: what comes in, and when a frame goes out. The only place of the face that looks at a clock.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossbeam_channel::{Receiver, never, select};
+use ratatui::Terminal;
+use ratatui::backend::Backend;
+
+use super::Exit;
+use super::app::App;
+use super::theme::Theme;
+use super::update::{Effect, Msg, update};
+use super::view::view;
+use crate::link::{Feed, Link};
+
+/// Records taken in before the next look at keys and clock.
+const DRAIN: usize = 256;
+/// How late a signal to leave is noticed at most.
+const IDLE: Duration = Duration::from_millis(100);
+
+/// How often to draw, when to leave, what time it is.
+pub struct Pace {
+    /// At most this many frames a second.
+    pub fps: u32,
+    /// Set by a signal: leave as soon as the run has finished.
+    pub leave: Arc<AtomicBool>,
+    /// The clock, ms since 1970.
+    pub now_ms: fn() -> u64,
+}
+
+/// The time, ms since 1970.
+pub(super) fn wall_clock() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
+}
+
+/// Shows the run on any backend until it is left. A backend that fails is a terminal that is gone.
+pub fn drive<B: Backend>(
+    terminal: &mut Terminal<B>,
+    app: &mut App,
+    themes: &[Theme],
+    link: &Link,
+    input: &Receiver<Msg>,
+    pace: &Pace,
+) -> Exit {
+    let mut feed = link.feed.clone();
+    let mut input = input.clone();
+    let gap = Duration::from_secs(1) / pace.fps.clamp(1, 60);
+    let mut due = Instant::now();
+    let mut dirty = true;
+    if let Ok(size) = terminal.size() {
+        update(app, Msg::Resize(size.width, size.height));
+    }
+    update(app, Msg::Tick((pace.now_ms)()));
+    loop {
+        if dirty && Instant::now() >= due {
+            if draw(terminal, app, themes).is_err() {
+                return Exit::HungUp;
+            }
+            dirty = false;
+            due = Instant::now() + gap;
+        }
+        let wait = if dirty {
+            due.saturating_duration_since(Instant::now()).min(IDLE)
+        } else {
+            IDLE
+        };
+        let mut msgs = Vec::new();
+        select! {
+            recv(feed) -> got => {
+                if let Ok(first) = got {
+                    drain(first, &feed, &mut msgs);
+                } else {
+                    feed = never();
+                    msgs.push(Msg::FeedClosed);
+                }
+            }
+            recv(input) -> got => {
+                if let Ok(msg) = got {
+                    msgs.push(msg);
+                } else {
+                    input = never();
+                }
+            }
+            default(wait) => {}
+        }
+        dirty |= !msgs.is_empty();
+        dirty |= clock(app, pace, &mut msgs);
+        for msg in msgs {
+            let effects = update(app, msg);
+            if let Some(exit) = carry_out(effects, terminal, app, link) {
+                return exit;
+            }
+        }
+    }
+}
+
+fn draw<B: Backend>(
+    terminal: &mut Terminal<B>,
+    app: &App,
+    themes: &[Theme],
+) -> Result<(), B::Error> {
+    let Some(theme) = themes.get(app.ui.theme).or(themes.first()) else {
+        return Ok(());
+    };
+    terminal.draw(|frame| view(app, theme, frame)).map(drop)
+}
+
+fn drain(first: Feed, feed: &Receiver<Feed>, msgs: &mut Vec<Msg>) {
+    msgs.push(Msg::Feed(first));
+    msgs.extend(feed.try_iter().take(DRAIN - 1).map(Msg::Feed));
+}
+
+/// Passes the time on when the second it shows has changed; says whether a frame is due for it.
+fn clock(app: &App, pace: &Pace, msgs: &mut Vec<Msg>) -> bool {
+    let leave = pace.leave.load(Ordering::Relaxed) && !app.ui.leaving;
+    if leave {
+        msgs.push(Msg::LeaveWhenDone);
+    }
+    let now_ms = (pace.now_ms)();
+    let seconds = |ms: u64| ms.saturating_sub(app.run.started_ms) / 1000;
+    if seconds(now_ms) == seconds(app.ui.now_ms) {
+        return leave;
+    }
+    msgs.push(Msg::Tick(now_ms));
+    leave || app.ticking() || app.ui.notice.is_some()
+}
+
+fn carry_out<B: Backend>(
+    effects: Vec<Effect>,
+    terminal: &mut Terminal<B>,
+    app: &mut App,
+    link: &Link,
+) -> Option<Exit> {
+    for effect in effects {
+        match effect {
+            Effect::Leave(exit) => return Some(exit),
+            Effect::Repaint => {
+                if terminal.clear().is_err() {
+                    return Some(Exit::HungUp);
+                }
+            }
+            Effect::Send(request) => {
+                if let Err(reason) = link.send(request) {
+                    update(
+                        app,
+                        Msg::Unsent {
+                            id: request.id,
+                            reason: reason.to_owned(),
+                        },
+                    );
+                }
+            }
+        }
+    }
+    None
+}

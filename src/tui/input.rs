@@ -1,0 +1,124 @@
+//! Keys, resizes and hang-up, from a thread of their own.
+//!
+//! crossterm 0.29 spins for ever on a terminal that was hung up, so poll(2) is asked before every read, and once it has
+//! told of a hang-up the terminal is never touched again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use crossterm::event::{self, Event, KeyEventKind};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::update::Msg;
+
+/// How long a wait for input lasts at most; also how late the end of the screen is noticed.
+const WAIT: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 100_000_000,
+};
+/// Keys waiting for a screen that is stuck in a write.
+const WAITING: usize = 256;
+
+/// Ends the thread when dropped.
+#[derive(Debug)]
+pub(super) struct Reader(Arc<AtomicBool>);
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Starts reading.
+pub(super) fn spawn() -> (Receiver<Msg>, Reader) {
+    let (send, receive) = bounded(WAITING);
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    let spawned = thread::Builder::new()
+        .name("input".to_owned())
+        .spawn(move || {
+            let gone = read(&send, &flag).is_err();
+            if gone {
+                let _ = send.send(Msg::HungUp);
+            }
+        });
+    // Without this thread there are no keys, but the run is still worth watching; signals end it.
+    drop(spawned);
+    (receive, Reader(stop))
+}
+
+/// The terminal is gone.
+struct Gone;
+
+/// What poll(2) says of the terminal.
+enum Said {
+    Nothing,
+    Input,
+}
+
+fn read(send: &Sender<Msg>, stop: &AtomicBool) -> Result<(), Gone> {
+    let mut size = None;
+    while !stop.load(Ordering::Relaxed) {
+        let said = wait()?;
+        // Asking the terminal costs nothing and cannot block; crossterm is left alone unless there is something to read.
+        let now = rustix::termios::tcgetwinsize(rustix::stdio::stdin())
+            .ok()
+            .map(|size| (size.ws_col, size.ws_row));
+        if now != size
+            && let Some((columns, rows)) = now
+        {
+            size = now;
+            if send.send(Msg::Resize(columns, rows)).is_err() {
+                return Ok(());
+            }
+        }
+        if matches!(said, Said::Nothing) {
+            continue;
+        }
+        while event::poll(Duration::ZERO).map_err(|_| Gone)? {
+            let msg = match event::read().map_err(|_| Gone)? {
+                Event::Key(key) if key.kind != KeyEventKind::Release => Msg::Key(key),
+                Event::Resize(columns, rows) => Msg::Resize(columns, rows),
+                _ => continue,
+            };
+            if send.send(msg).is_err() {
+                return Ok(());
+            }
+            wait_no_longer()?;
+        }
+    }
+    Ok(())
+}
+
+fn wait() -> Result<Said, Gone> {
+    ask(&WAIT)
+}
+
+/// Before each further read: the terminal may have gone since.
+fn wait_no_longer() -> Result<Said, Gone> {
+    ask(&Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    })
+}
+
+fn ask(timeout: &Timespec) -> Result<Said, Gone> {
+    let mut fds = [PollFd::from_borrowed_fd(
+        rustix::stdio::stdin(),
+        PollFlags::IN,
+    )];
+    match poll(&mut fds, Some(timeout)) {
+        Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(Said::Nothing),
+        Ok(_) => {}
+        Err(_) => return Err(Gone),
+    }
+    let said = fds.first().map_or(PollFlags::empty(), PollFd::revents);
+    if said.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
+        Err(Gone)
+    } else {
+        Ok(Said::Input)
+    }
+}

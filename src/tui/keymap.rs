@@ -1,0 +1,296 @@
+//! Which keys do what: `[keys]` of the configuration, checked.
+
+use std::fmt;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::action::Action;
+use crate::config::Keys;
+
+/// Names of keys that are no single character.
+const NAMED: &[(&str, KeyCode)] = &[
+    ("space", KeyCode::Char(' ')),
+    ("enter", KeyCode::Enter),
+    ("esc", KeyCode::Esc),
+    ("tab", KeyCode::Tab),
+    ("backtab", KeyCode::BackTab),
+    ("backspace", KeyCode::Backspace),
+    ("delete", KeyCode::Delete),
+    ("insert", KeyCode::Insert),
+    ("up", KeyCode::Up),
+    ("down", KeyCode::Down),
+    ("left", KeyCode::Left),
+    ("right", KeyCode::Right),
+    ("home", KeyCode::Home),
+    ("end", KeyCode::End),
+    ("pageup", KeyCode::PageUp),
+    ("pagedown", KeyCode::PageDown),
+];
+
+/// Similar enough to be meant.
+const ALIKE: f64 = 0.8;
+
+/// A key with ctrl and alt; shift is part of the character.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Key {
+    code: KeyCode,
+    ctrl: bool,
+    alt: bool,
+}
+
+impl Key {
+    /// A key as it is written in `[keys]`: `q`, `space`, `ctrl-c`, `alt-x`, `f5`.
+    ///
+    /// # Errors
+    /// A sentence about what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (mut rest, mut ctrl, mut alt) = (text, false, false);
+        loop {
+            if let Some(after) = rest.strip_prefix("ctrl-").filter(|after| !after.is_empty()) {
+                (rest, ctrl) = (after, true);
+            } else if let Some(after) = rest.strip_prefix("alt-").filter(|after| !after.is_empty())
+            {
+                (rest, alt) = (after, true);
+            } else {
+                break;
+            }
+        }
+        let code = code(rest).ok_or_else(|| unknown_key(text, rest))?;
+        Ok(Self { code, ctrl, alt }.normal())
+    }
+
+    /// The key of an event.
+    pub fn of(event: KeyEvent) -> Self {
+        let ctrl = event.modifiers.contains(KeyModifiers::CONTROL);
+        let alt = event.modifiers.contains(KeyModifiers::ALT);
+        Self {
+            code: event.code,
+            ctrl,
+            alt,
+        }
+        .normal()
+    }
+
+    /// Terminals cannot tell ctrl-C from ctrl-c.
+    fn normal(mut self) -> Self {
+        if let (KeyCode::Char(c), true) = (self.code, self.ctrl) {
+            self.code = KeyCode::Char(c.to_ascii_lowercase());
+        }
+        self
+    }
+
+    /// Ctrl-C, which always asks.
+    pub(super) fn is_interrupt(self) -> bool {
+        self.ctrl && self.code == KeyCode::Char('c')
+    }
+
+    /// The plain character of this key.
+    pub(super) fn plain(self) -> Option<char> {
+        match self.code {
+            KeyCode::Char(c) if !self.ctrl && !self.alt => Some(c),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.ctrl {
+            f.write_str("ctrl-")?;
+        }
+        if self.alt {
+            f.write_str("alt-")?;
+        }
+        match (NAMED.iter().find(|(_, code)| *code == self.code), self.code) {
+            (Some((name, _)), _) => f.write_str(name),
+            (None, KeyCode::Char(c)) => write!(f, "{c}"),
+            (None, KeyCode::F(n)) => write!(f, "f{n}"),
+            (None, other) => write!(f, "{other}"),
+        }
+    }
+}
+
+fn code(text: &str) -> Option<KeyCode> {
+    if let Some((_, code)) = NAMED.iter().find(|(name, _)| *name == text) {
+        return Some(*code);
+    }
+    let mut chars = text.chars();
+    if let (Some(c), None) = (chars.next(), chars.next()) {
+        return (!c.is_control()).then_some(KeyCode::Char(c));
+    }
+    let number: u8 = text.strip_prefix('f')?.parse().ok()?;
+    (1..=12).contains(&number).then_some(KeyCode::F(number))
+}
+
+fn unknown_key(text: &str, rest: &str) -> String {
+    let names = NAMED.iter().map(|(name, _)| *name);
+    match nearest(rest, names) {
+        Some(name) => format!("`{text}` is no key, did you mean `{name}`?"),
+        None => format!(
+            "`{text}` is no key: write one character, or a name such as space, enter, ctrl-c, alt-x, f5"
+        ),
+    }
+}
+
+fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    names
+        .map(|name| (strsim::jaro_winkler(written, name), name))
+        .filter(|(alike, _)| *alike >= ALIKE)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}
+
+/// Which keys do what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keymap {
+    bindings: Vec<(Key, Action)>,
+}
+
+impl Keymap {
+    /// The table of the configuration.
+    ///
+    /// # Errors
+    /// All that is wrong with it, each with its key in `[keys]`.
+    pub fn from_config(keys: &Keys) -> Result<Self, Vec<(String, String)>> {
+        let mut bindings: Vec<(Key, Action)> = Vec::new();
+        let mut wrong = Vec::new();
+        for (name, texts) in &keys.0 {
+            let Some(action) = Action::from_name(name) else {
+                wrong.push((name.clone(), unknown_action(name)));
+                continue;
+            };
+            for text in texts {
+                match Key::parse(text) {
+                    Err(message) => wrong.push((name.clone(), message)),
+                    Ok(key) => match bindings.iter().find(|(bound, _)| *bound == key) {
+                        Some((_, other)) if *other != action => {
+                            wrong.push((
+                                name.clone(),
+                                format!("`{text}` is already bound to `{}`", other.name()),
+                            ));
+                        }
+                        Some(_) => {}
+                        None => bindings.push((key, action)),
+                    },
+                }
+            }
+        }
+        if wrong.is_empty() {
+            Ok(Self { bindings })
+        } else {
+            Err(wrong)
+        }
+    }
+
+    /// What the key does.
+    pub fn action(&self, key: Key) -> Option<Action> {
+        self.bindings
+            .iter()
+            .find(|(bound, _)| *bound == key)
+            .map(|(_, action)| *action)
+    }
+
+    /// The keys that do it, in the order of the configuration.
+    pub fn keys(&self, action: Action) -> impl Iterator<Item = Key> + '_ {
+        self.bindings
+            .iter()
+            .filter(move |(_, bound)| *bound == action)
+            .map(|(key, _)| *key)
+    }
+
+    /// The first key that does it, as text.
+    pub(super) fn first(&self, action: Action) -> Option<String> {
+        self.keys(action).next().map(|key| key.to_string())
+    }
+}
+
+impl Default for Keymap {
+    fn default() -> Self {
+        // The compiled-in table is proved right by a test.
+        Self::from_config(&Keys::default()).unwrap_or(Self {
+            bindings: Vec::new(),
+        })
+    }
+}
+
+fn unknown_action(name: &str) -> String {
+    let known = Action::ALL.map(Action::name);
+    match nearest(name, known.into_iter()) {
+        Some(near) => format!("unknown action, did you mean `{near}`?"),
+        None => format!("unknown action, there are {}", known.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+    use super::*;
+
+    fn keys(text: &str) -> Keys {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn the_default_binds_every_action() {
+        let keymap = Keymap::from_config(&Keys::default()).unwrap();
+        for action in Action::ALL {
+            assert!(keymap.keys(action).next().is_some(), "{}", action.name());
+        }
+        assert_eq!(
+            keymap.action(Key::parse("ctrl-c").unwrap()),
+            Some(Action::Quit)
+        );
+    }
+
+    #[test]
+    fn a_key_is_written_as_it_is_read() {
+        for text in [
+            "q",
+            "Q",
+            "space",
+            "ctrl-l",
+            "alt-x",
+            "ctrl-alt-x",
+            "f12",
+            "-",
+            "ctrl--",
+            "?",
+            "backtab",
+            "ü",
+        ] {
+            assert_eq!(Key::parse(text).unwrap().to_string(), text);
+        }
+        assert_eq!(Key::parse("ctrl-C").unwrap(), Key::parse("ctrl-c").unwrap());
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once() {
+        let wrong = Keymap::from_config(&keys(
+            "pase = 'p'\nquit = 'q'\nhelp = ['q', 'hyper-x']\nzoom = 'entr'",
+        ))
+        .unwrap_err();
+        let said: Vec<String> = wrong
+            .iter()
+            .map(|(key, message)| format!("{key}: {message}"))
+            .collect();
+        assert_eq!(said.len(), 4, "{said:?}");
+        assert!(
+            said.contains(&"pase: unknown action, did you mean `pause`?".to_owned()),
+            "{said:?}"
+        );
+        assert!(
+            said.contains(&"zoom: `entr` is no key, did you mean `enter`?".to_owned()),
+            "{said:?}"
+        );
+        assert!(
+            said.contains(&"quit: `q` is already bound to `help`".to_owned()),
+            "{said:?}"
+        );
+    }
+
+    #[test]
+    fn an_empty_list_unbinds() {
+        let keymap = Keymap::from_config(&keys("quit = []")).unwrap();
+        assert_eq!(keymap.keys(Action::Quit).count(), 0);
+    }
+}

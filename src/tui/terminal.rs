@@ -1,0 +1,80 @@
+//! The terminal: how it is taken, written to, and given back.
+//!
+//! [`Tty`] is a private duplicate of stdout; [`Painter`] turns ratatui's cells into as few bytes as possible and sends each
+//! frame in one piece, inside a synchronized update. [`Session`] takes the terminal and gives it back, also on a panic.
+//! Nothing here asks the terminal anything, and no error of a vanished terminal gets out of here as noise.
+
+mod painter;
+mod session;
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+pub use painter::Painter;
+pub(super) use session::Session;
+
+/// The terminal behind stdout, through a descriptor of its own: fds 1 and 2 may go elsewhere meanwhile.
+#[derive(Debug)]
+pub struct Tty(File);
+
+impl Tty {
+    /// A duplicate of stdout.
+    ///
+    /// # Errors
+    /// When there is no stdout.
+    pub fn open() -> io::Result<Self> {
+        let fd: OwnedFd = rustix::io::dup(rustix::stdio::stdout())?;
+        Ok(Self(File::from(fd)))
+    }
+
+    /// Columns and rows. Unlike crossterm's, this starts no other program when the terminal is gone.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn size(&self) -> io::Result<(u16, u16)> {
+        let size = rustix::termios::tcgetwinsize(&self.0)?;
+        Ok((size.ws_col, size.ws_row))
+    }
+
+    fn try_clone(&self) -> io::Result<Self> {
+        self.0.try_clone().map(Self)
+    }
+
+    /// Waits until the terminal takes bytes again, if somebody made the descriptor non-blocking.
+    fn wait(&self) -> io::Result<()> {
+        let mut fds = [PollFd::new(&self.0, PollFlags::OUT)];
+        poll(
+            &mut fds,
+            Some(&Timespec {
+                tv_sec: 1,
+                tv_nsec: 0,
+            }),
+        )?;
+        let gone = fds
+            .iter()
+            .any(|fd| fd.revents().intersects(PollFlags::HUP | PollFlags::ERR));
+        if gone {
+            Err(io::ErrorKind::BrokenPipe.into())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Write for Tty {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.0.write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait()?,
+                other => return other,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,296 @@
+//! Cells in, bytes out: a ratatui backend that sends little.
+//!
+//! Cursor moves are left out where cells follow each other, styles are sent as differences in one sequence, a frame goes
+//! out in one write, and an unchanged frame sends nothing. Colours are written as they are: what the terminal cannot show
+//! was taken out of the theme before, so `NO_COLOR` needs nothing here.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use ratatui::backend::{Backend, ClearType, WindowSize};
+use ratatui::buffer::Cell;
+use ratatui::layout::{Position, Size};
+use ratatui::style::{Color, Modifier};
+
+use super::Tty;
+
+/// What a sink must be able to tell besides taking bytes.
+pub trait Sink: Write {
+    /// Columns and rows.
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    fn size(&self) -> io::Result<(u16, u16)>;
+}
+
+impl Sink for Tty {
+    fn size(&self) -> io::Result<(u16, u16)> {
+        Tty::size(self)
+    }
+}
+
+/// What the next character would look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Pen {
+    fg: Color,
+    bg: Color,
+    modifier: Modifier,
+}
+
+/// A backend that collects a frame and sends it in one piece.
+#[derive(Debug)]
+pub struct Painter<W> {
+    out: W,
+    frame: String,
+    pen: Pen,
+    /// Where the terminal's cursor is, if that is known.
+    cursor: Option<(u16, u16)>,
+}
+
+impl<W: Sink> Painter<W> {
+    /// A painter onto a terminal that has just been cleared.
+    pub fn new(out: W) -> Self {
+        Self {
+            out,
+            frame: String::new(),
+            pen: Pen::default(),
+            cursor: None,
+        }
+    }
+
+    fn goto(&mut self, x: u16, y: u16) {
+        match self.cursor {
+            Some(at) if at == (x, y) => {}
+            // A step along the row is shorter than an address.
+            Some((cx, cy)) if cy == y && cx < x => {
+                let by = x - cx;
+                let _ = if by == 1 {
+                    write!(self.frame, "\x1b[C")
+                } else {
+                    write!(self.frame, "\x1b[{by}C")
+                };
+            }
+            _ => {
+                let _ = write!(
+                    self.frame,
+                    "\x1b[{};{}H",
+                    u32::from(y) + 1,
+                    u32::from(x) + 1
+                );
+            }
+        }
+        self.cursor = Some((x, y));
+    }
+
+    fn dip(&mut self, pen: Pen) {
+        if pen == self.pen {
+            return;
+        }
+        let mut codes: Vec<String> = Vec::new();
+        let mut from = self.pen;
+        if !pen.modifier.contains(from.modifier) {
+            codes.push("0".to_owned());
+            from = Pen::default();
+        }
+        codes.extend(modifier_codes(pen.modifier - from.modifier));
+        if pen.fg != from.fg {
+            codes.push(color_code(pen.fg, 30));
+        }
+        if pen.bg != from.bg {
+            codes.push(color_code(pen.bg, 40));
+        }
+        // A lone reset is shortest without its number.
+        let codes = if codes == ["0"] {
+            String::new()
+        } else {
+            codes.join(";")
+        };
+        let _ = write!(self.frame, "\x1b[{codes}m");
+        self.pen = pen;
+    }
+}
+
+fn modifier_codes(modifier: Modifier) -> impl Iterator<Item = String> {
+    const CODES: [(Modifier, u8); 5] = [
+        (Modifier::BOLD, 1),
+        (Modifier::DIM, 2),
+        (Modifier::ITALIC, 3),
+        (Modifier::UNDERLINED, 4),
+        (Modifier::REVERSED, 7),
+    ];
+    CODES
+        .into_iter()
+        .filter(move |(known, _)| modifier.contains(*known))
+        .map(|(_, code)| code.to_string())
+}
+
+/// The SGR code of a colour; `base` is 30 for letters and 40 for the ground.
+fn color_code(color: Color, base: u8) -> String {
+    let sixteen = |index: u8| (base + if index < 8 { index } else { 52 + index }).to_string();
+    match color {
+        Color::Reset => (base + 9).to_string(),
+        Color::Black => sixteen(0),
+        Color::Red => sixteen(1),
+        Color::Green => sixteen(2),
+        Color::Yellow => sixteen(3),
+        Color::Blue => sixteen(4),
+        Color::Magenta => sixteen(5),
+        Color::Cyan => sixteen(6),
+        Color::Gray => sixteen(7),
+        Color::DarkGray => sixteen(8),
+        Color::LightRed => sixteen(9),
+        Color::LightGreen => sixteen(10),
+        Color::LightYellow => sixteen(11),
+        Color::LightBlue => sixteen(12),
+        Color::LightMagenta => sixteen(13),
+        Color::LightCyan => sixteen(14),
+        Color::White => sixteen(15),
+        Color::Indexed(index) => format!("{};5;{index}", base + 8),
+        Color::Rgb(r, g, b) => format!("{};2;{r};{g};{b}", base + 8),
+    }
+}
+
+impl<W: Sink> Backend for Painter<W> {
+    type Error = io::Error;
+
+    fn draw<'a, I>(&mut self, content: I) -> io::Result<()>
+    where
+        I: Iterator<Item = (u16, u16, &'a Cell)>,
+    {
+        let columns = self.size()?.width;
+        for (x, y, cell) in content {
+            self.goto(x, y);
+            self.dip(Pen {
+                fg: cell.fg,
+                bg: cell.bg,
+                modifier: cell.modifier,
+            });
+            self.frame.push_str(cell.symbol());
+            // Only plain ASCII is sure to be as wide here as there; after anything else the place is sent again.
+            let next = x.saturating_add(1);
+            let sure = cell.symbol().len() == 1 || drawn_narrow(cell.symbol());
+            self.cursor = (sure && next < columns).then_some((next, y));
+        }
+        Ok(())
+    }
+
+    fn hide_cursor(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn show_cursor(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn get_cursor_position(&mut self) -> io::Result<Position> {
+        Ok(Position::ORIGIN)
+    }
+
+    fn set_cursor_position<P: Into<Position>>(&mut self, _: P) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn clear(&mut self) -> io::Result<()> {
+        self.frame.push_str("\x1b[m\x1b[2J");
+        self.pen = Pen::default();
+        self.cursor = None;
+        Ok(())
+    }
+
+    fn clear_region(&mut self, _: ClearType) -> io::Result<()> {
+        self.clear()
+    }
+
+    fn size(&self) -> io::Result<Size> {
+        self.out.size().map(Size::from)
+    }
+
+    fn window_size(&mut self) -> io::Result<WindowSize> {
+        Ok(WindowSize {
+            columns_rows: self.size()?,
+            pixels: Size::ZERO,
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.frame.is_empty() {
+            return Ok(());
+        }
+        let frame = format!("\x1b[?2026h{}\x1b[?2026l", self.frame);
+        self.frame.clear();
+        self.out.write_all(frame.as_bytes())?;
+        self.out.flush()
+    }
+}
+
+/// Western letters, line drawing, blocks and braille: one column wherever this screen can be read at all. Marks such as
+/// ▲ and ⚠ are two in some terminals.
+fn drawn_narrow(symbol: &str) -> bool {
+    let mut chars = symbol.chars();
+    let narrow = '\u{a1}'..='\u{24f}';
+    matches!((chars.next(), chars.next()), (Some(c), None)
+        if narrow.contains(&c) || matches!(c, '\u{2500}'..='\u{259f}' | '\u{2800}'..='\u{28ff}'))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+    use ratatui::Terminal;
+    use ratatui::style::Style;
+
+    use super::*;
+
+    #[derive(Debug, Default)]
+    struct Paper(Vec<u8>);
+
+    impl Write for Paper {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Sink for Paper {
+        fn size(&self) -> io::Result<(u16, u16)> {
+            Ok((20, 2))
+        }
+    }
+
+    fn sent(terminal: &mut Terminal<Painter<Paper>>, text: &str, style: Style) -> String {
+        terminal
+            .draw(|frame| {
+                frame.buffer_mut().set_stringn(2, 1, text, 18, style);
+            })
+            .unwrap();
+        String::from_utf8(std::mem::take(&mut terminal.backend_mut().out.0)).unwrap()
+    }
+
+    #[test]
+    fn a_frame_is_one_piece_and_an_unchanged_one_is_nothing() {
+        let mut terminal = Terminal::new(Painter::new(Paper::default())).unwrap();
+        let style = Style::new()
+            .fg(Color::Indexed(75))
+            .add_modifier(Modifier::BOLD);
+        assert_eq!(
+            sent(&mut terminal, "abc", style),
+            "\x1b[?2026h\x1b[2;3H\x1b[1;38;5;75mabc\x1b[?2026l"
+        );
+        assert_eq!(sent(&mut terminal, "abc", style), "");
+        assert_eq!(
+            sent(&mut terminal, "abd", Style::new()),
+            "\x1b[?2026h\x1b[2;3H\x1b[mabd\x1b[?2026l"
+        );
+    }
+
+    #[test]
+    fn every_colour_has_its_code() {
+        assert_eq!(color_code(Color::Red, 30), "31");
+        assert_eq!(color_code(Color::LightRed, 30), "91");
+        assert_eq!(color_code(Color::White, 40), "107");
+        assert_eq!(color_code(Color::Reset, 40), "49");
+        assert_eq!(color_code(Color::Rgb(1, 2, 3), 40), "48;2;1;2;3");
+    }
+}

@@ -1,0 +1,233 @@
+#![expect(clippy::expect_used, reason = "a failed expect is the test's failure")]
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::*;
+use crate::event::{Answer, Event, Outcome, Phase, Record};
+use crate::tui::app::Settings;
+
+fn app() -> App {
+    let mut app = App::new(Settings::default(), true);
+    update(&mut app, Msg::Resize(120, 40));
+    app
+}
+
+fn key(app: &mut App, code: KeyCode) -> Vec<Effect> {
+    update(app, Msg::Key(KeyEvent::new(code, KeyModifiers::NONE)))
+}
+
+fn ctrl_c(app: &mut App) -> Vec<Effect> {
+    update(
+        app,
+        Msg::Key(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL)),
+    )
+}
+
+fn tell(app: &mut App, event: Event) -> Vec<Effect> {
+    let record = Record {
+        seq: app.run.seq + 1,
+        t_ms: 1000 + app.run.seq,
+        event,
+    };
+    update(app, Msg::Feed(Feed::Live(Box::new(record))))
+}
+
+fn sent(effects: &[Effect]) -> Option<Request> {
+    match effects {
+        [Effect::Send(request)] => Some(*request),
+        _ => None,
+    }
+}
+
+fn answer(app: &mut App, request: Request, answer: Answer) {
+    tell(
+        app,
+        Event::Acknowledged {
+            id: request.id,
+            command: request.command,
+            answer,
+            global_step: 1,
+        },
+    );
+}
+
+#[test]
+fn space_pauses_and_then_resumes() {
+    let mut app = app();
+    let pause = sent(&key(&mut app, KeyCode::Char(' '))).expect("a request");
+    assert_eq!(pause.command, Command::Pause);
+    assert!(app.changing_pause(), "pausing until the run says so");
+    answer(&mut app, pause, Answer::Accepted);
+    assert!(app.changing_pause());
+    tell(
+        &mut app,
+        Event::Phase {
+            phase: Phase::Paused,
+        },
+    );
+    answer(
+        &mut app,
+        pause,
+        Answer::Done {
+            note: String::new(),
+        },
+    );
+    assert!(!app.changing_pause());
+    assert_eq!(
+        sent(&key(&mut app, KeyCode::Char(' '))).map(|r| r.command),
+        Some(Command::Resume)
+    );
+}
+
+#[test]
+fn a_second_space_takes_the_first_back_even_before_the_answer() {
+    let mut app = app();
+    key(&mut app, KeyCode::Char(' '));
+    assert_eq!(
+        sent(&key(&mut app, KeyCode::Char(' '))).map(|r| r.command),
+        Some(Command::Resume)
+    );
+}
+
+#[test]
+fn a_refused_pause_is_over() {
+    let mut app = app();
+    let pause = sent(&key(&mut app, KeyCode::Char(' '))).expect("a request");
+    answer(
+        &mut app,
+        pause,
+        Answer::Refused {
+            reason: "testing".to_owned(),
+        },
+    );
+    assert!(!app.changing_pause());
+}
+
+#[test]
+fn quitting_asks_and_leaves_when_the_run_has_finished() {
+    let mut app = app();
+    assert!(key(&mut app, KeyCode::Char('q')).is_empty());
+    assert_eq!(app.ui.popup, Some(Popup::Quit));
+    assert!(key(&mut app, KeyCode::Esc).is_empty());
+    assert_eq!(app.ui.popup, None);
+    ctrl_c(&mut app);
+    assert_eq!(app.ui.popup, Some(Popup::Quit));
+    assert_eq!(
+        sent(&ctrl_c(&mut app)).map(|r| r.command),
+        Some(Command::Stop)
+    );
+    let end = tell(
+        &mut app,
+        Event::RunFinished {
+            outcome: Outcome::Stopped,
+            global_step: 5,
+        },
+    );
+    assert_eq!(end, [Effect::Leave(Exit::Finished)]);
+}
+
+#[test]
+fn after_the_end_the_screen_stays_until_q() {
+    let mut app = app();
+    assert!(
+        tell(
+            &mut app,
+            Event::RunFinished {
+                outcome: Outcome::Completed,
+                global_step: 5
+            }
+        )
+        .is_empty()
+    );
+    assert!(
+        key(&mut app, KeyCode::Char(' ')).is_empty(),
+        "nothing is left to ask"
+    );
+    assert!(app.ui.notice.is_some());
+    assert_eq!(
+        key(&mut app, KeyCode::Char('q')),
+        [Effect::Leave(Exit::Left)]
+    );
+}
+
+#[test]
+fn a_replay_can_only_be_left() {
+    let mut app = App::new(Settings::default(), false);
+    assert!(key(&mut app, KeyCode::Char('e')).is_empty());
+    assert!(app.ui.notice.is_some());
+    assert_eq!(
+        key(&mut app, KeyCode::Char('q')),
+        [Effect::Leave(Exit::Left)]
+    );
+}
+
+#[test]
+fn a_signal_leaves_when_the_run_has_finished() {
+    let mut app = app();
+    assert!(update(&mut app, Msg::LeaveWhenDone).is_empty());
+    let end = tell(
+        &mut app,
+        Event::RunFinished {
+            outcome: Outcome::Stopped,
+            global_step: 5,
+        },
+    );
+    assert_eq!(end, [Effect::Leave(Exit::Finished)]);
+}
+
+#[test]
+fn a_hung_up_terminal_ends_the_screen_and_nothing_else() {
+    assert_eq!(
+        update(&mut app(), Msg::HungUp),
+        [Effect::Leave(Exit::HungUp)]
+    );
+}
+
+#[test]
+fn a_request_nobody_takes_is_no_longer_under_way() {
+    let mut app = app();
+    let pause = sent(&key(&mut app, KeyCode::Char(' '))).expect("a request");
+    update(
+        &mut app,
+        Msg::Unsent {
+            id: pause.id,
+            reason: "the trainer has ended".to_owned(),
+        },
+    );
+    assert!(!app.changing_pause());
+    assert!(app.ui.notice.is_some());
+}
+
+#[test]
+fn the_focus_walks_over_what_is_on_the_screen() {
+    let mut app = app();
+    let there = layout::visible(&app);
+    let mut seen = vec![app.ui.focus];
+    for _ in 1..there.len() {
+        key(&mut app, KeyCode::Tab);
+        assert!(!seen.contains(&app.ui.focus));
+        seen.push(app.ui.focus);
+    }
+    key(&mut app, KeyCode::Tab);
+    assert_eq!(app.ui.focus, seen[0]);
+    key(&mut app, KeyCode::BackTab);
+    assert_eq!(Some(&app.ui.focus), seen.last());
+    update(&mut app, Msg::Resize(20, 5));
+    key(&mut app, KeyCode::Tab);
+}
+
+#[test]
+fn the_clock_stands_still_while_nothing_runs() {
+    let mut app = app();
+    assert!(!app.ticking(), "nothing is known yet");
+    tell(&mut app, Event::RunStarted(Box::default()));
+    assert!(app.ticking());
+    tell(
+        &mut app,
+        Event::Phase {
+            phase: Phase::Paused,
+        },
+    );
+    assert!(!app.ticking());
+    update(&mut app, Msg::Tick(1 << 40));
+    assert!(app.elapsed_ms() < 1000);
+}

@@ -1,0 +1,89 @@
+//! The screen as a function of the [`App`] and the [`Theme`]: no clock, no files, no environment.
+//!
+//! [`layout`] says what goes where; each panel is one file and draws only inside the area it is given.
+
+mod accuracy;
+mod canvas;
+mod chart;
+mod classes;
+mod confusions;
+mod essentials;
+mod footer;
+mod gallery;
+mod gradient;
+mod header;
+pub(super) mod layout;
+mod log;
+mod loss;
+mod paint;
+mod popup;
+mod result;
+mod scale;
+mod thumbnails;
+
+use ratatui::Frame;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use super::app::{App, Pane, Popup};
+use super::symbols::{Symbols, symbols};
+use super::theme::{Role, Theme};
+use layout::Layout;
+
+/// What every panel needs to draw itself.
+pub(super) struct Ctx<'a> {
+    /// What is shown.
+    pub(super) app: &'a App,
+    /// How it looks.
+    pub(super) theme: &'a Theme,
+    /// With which characters.
+    pub(super) symbols: &'static Symbols,
+}
+
+impl Ctx<'_> {
+    /// The style of a role.
+    pub(super) fn style(&self, role: Role) -> Style {
+        self.theme.style(role)
+    }
+}
+
+/// Draws the whole screen.
+pub fn view(app: &App, theme: &Theme, frame: &mut Frame<'_>) {
+    let ctx = Ctx {
+        app,
+        theme,
+        symbols: symbols(app.settings.ascii),
+    };
+    let area = frame.area();
+    let buf = frame.buffer_mut();
+    match layout::arrange(app, area) {
+        Layout::Essentials(area) => essentials::draw(&ctx, area, buf),
+        Layout::Full(screen) => {
+            header::draw(&ctx, screen.header, buf);
+            for (pane, area) in &screen.panes {
+                draw_pane(&ctx, *pane, *area, buf);
+            }
+            if let Some(area) = screen.result {
+                result::draw(&ctx, area, buf);
+            }
+            footer::draw(&ctx, screen.footer, buf);
+        }
+    }
+    match app.ui.popup {
+        Some(Popup::Help) => popup::help(&ctx, area, buf),
+        Some(Popup::Quit) => popup::quit(&ctx, area, buf),
+        None => {}
+    }
+}
+
+fn draw_pane(ctx: &Ctx<'_>, pane: Pane, area: Rect, buf: &mut Buffer) {
+    match pane {
+        Pane::Loss => loss::draw(ctx, area, buf),
+        Pane::Accuracy => accuracy::draw(ctx, area, buf),
+        Pane::Gradient => gradient::draw(ctx, area, buf),
+        Pane::Classes => classes::draw(ctx, area, buf),
+        Pane::Gallery => gallery::draw(ctx, area, buf),
+        Pane::Log => log::draw(ctx, area, buf),
+    }
+}

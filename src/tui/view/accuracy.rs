@@ -1,0 +1,104 @@
+//! The accuracy: training step by step (with the weights before the step), validation epoch by epoch.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::Ctx;
+use super::chart::{self, Chart, LABELS};
+use super::paint::{self, Piece, piece};
+use super::scale::Scale;
+use crate::tui::app::Pane;
+use crate::tui::text::{percent, score};
+use crate::tui::theme::Role;
+
+/// Draws the pane.
+pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
+    let run = &ctx.app.run;
+    let body = paint::title(ctx, buf, area, Pane::Accuracy, "", legends(ctx));
+    if run.train_accuracy.is_empty() && run.valid_accuracy.is_empty() {
+        paint::empty(
+            ctx,
+            buf,
+            body,
+            "the share of images told rightly appears here with the first step",
+        );
+        return;
+    }
+    let (body, list) = chart::beside(ctx, body);
+    if let Some(list) = list {
+        chart::epoch_list(ctx, list, buf, "epoch    train   valid     F1", |row| {
+            let shown = |share: f64| percent(Some(share), ctx.symbols.dash);
+            format!(
+                "  {} {}   {}",
+                shown(row.train_accuracy.0),
+                shown(row.valid_accuracy.0),
+                score(row.valid_macro_f1.0)
+            )
+        });
+    }
+    let body = chart::own_axis(ctx, body, buf);
+    let mut values = chart::means(&run.train_accuracy, run, body.width.saturating_sub(LABELS));
+    values.extend(chart::values(&run.valid_accuracy));
+    let keep = [
+        run.accuracy.value().unwrap_or(f64::NAN),
+        run.valid_accuracy.last().unwrap_or(f64::NAN),
+    ];
+    let scale = Scale::linear(&mut values, &keep, body.height, true);
+    let chart = Chart {
+        steps: &run.train_accuracy,
+        points: Some(&run.valid_accuracy),
+        threshold: None,
+        scale,
+        roles: (Role::Train, Role::TrainBand),
+    };
+    chart.draw(ctx, body, buf);
+}
+
+fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
+    let run = &ctx.app.run;
+    let dash = ctx.symbols.dash;
+    let shown = |value: Option<f64>| percent(value, dash);
+    let highest = run
+        .history
+        .iter()
+        .map(|row| row.train_accuracy.0)
+        .filter(|v| v.is_finite())
+        .reduce(f64::max);
+    let train = [
+        piece(format!("{} train", ctx.symbols.train), Role::Train),
+        piece(shown(run.accuracy.value()), Role::Strong),
+    ];
+    let valid = [
+        piece(format!("   {} valid", ctx.symbols.valid), Role::Valid),
+        piece(shown(run.valid_accuracy.last()), Role::Strong),
+    ];
+    let best = |value: Option<f64>| [piece(" best", Role::Dim), piece(shown(value), Role::Text)];
+    let best_valid = best(run.best.map(|best| best.accuracy.0));
+    let epoch = [piece(
+        run.best
+            .map_or_else(String::new, |best| format!(" (epoch {})", best.epoch)),
+        Role::Dim,
+    )];
+    vec![
+        [&train[..], &best(highest), &valid, &best_valid, &epoch].concat(),
+        [&train[..], &valid, &best_valid, &epoch].concat(),
+        [&train[..], &valid, &best_valid].concat(),
+        [&train[..], &valid].concat(),
+        [
+            &train[..],
+            &[
+                piece(format!("  {} valid", ctx.symbols.valid), Role::Valid),
+                valid[1].clone(),
+            ],
+        ]
+        .concat(),
+        [
+            &[train[1].clone()][..],
+            &[
+                piece(format!(" {}", ctx.symbols.valid), Role::Valid),
+                valid[1].clone(),
+            ],
+        ]
+        .concat(),
+    ]
+}

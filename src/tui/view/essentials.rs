@@ -1,0 +1,123 @@
+//! The screen where there is no room for panes: the numbers that matter most, a line each, most important first.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::Ctx;
+use super::classes::newest;
+use super::header::phase;
+use super::paint::{Piece, piece, put_pieces};
+use crate::run::clock;
+use crate::tui::text::{maybe, outside, percent, score, short_percent};
+use crate::tui::theme::Role;
+
+/// Draws the lines that fit.
+pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
+    let lines = if area.height < 4 {
+        vec![one_line(ctx)]
+    } else {
+        lines(ctx)
+    };
+    for (line, y) in lines.iter().zip(0..area.height) {
+        put_pieces(ctx, buf, area, 0, y, line);
+    }
+}
+
+fn progress(ctx: &Ctx<'_>) -> String {
+    let run = &ctx.app.run;
+    format!(
+        "{}/{} {}",
+        run.epoch,
+        run.epochs,
+        short_percent(run.progress())
+    )
+}
+
+fn one_line(ctx: &Ctx<'_>) -> Vec<Piece> {
+    let run = &ctx.app.run;
+    let symbol = phase(ctx)
+        .into_iter()
+        .map(|(text, role)| (text.chars().take(2).collect(), role));
+    let mut line: Vec<Piece> = symbol.collect();
+    line.push(piece(progress(ctx), Role::Text));
+    line.push(piece(
+        format!(" loss {}", maybe(run.loss.value(), 3, 5, ctx.symbols.dash)),
+        Role::Text,
+    ));
+    line.push(piece(
+        format!(" acc{}", percent(run.accuracy.value(), ctx.symbols.dash)),
+        Role::Text,
+    ));
+    line
+}
+
+fn lines(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
+    let run = &ctx.app.run;
+    let dash = ctx.symbols.dash;
+    let dim = |text: &str| piece(text, Role::Dim);
+    let strong = |text: String| piece(text, Role::Strong);
+    let mut first = phase(ctx);
+    first.push(dim("epoch "));
+    first.push(piece(progress(ctx), Role::Text));
+    let eta = ctx.app.eta_ms().map_or_else(|| dash.to_owned(), clock);
+    let mut lines = vec![
+        first,
+        vec![
+            dim("loss  "),
+            strong(maybe(run.loss.value(), 4, 7, dash)),
+            dim("  valid "),
+            strong(maybe(run.valid_nll.last(), 4, 7, dash)),
+        ],
+        vec![
+            dim("acc   "),
+            strong(percent(run.accuracy.value(), dash)),
+            dim("  valid "),
+            strong(percent(run.valid_accuracy.last(), dash)),
+        ],
+        vec![
+            dim("norm  "),
+            strong(maybe(run.grad_norm.last(), 3, 7, dash)),
+            dim("  clipped"),
+            strong(short_percent(run.recent_clip_share())),
+        ],
+        vec![
+            dim("time  "),
+            piece(format!("{:>7}", clock(ctx.app.elapsed_ms())), Role::Text),
+            dim("  ETA "),
+            piece(eta, Role::Text),
+        ],
+    ];
+    if let Some(message) = ctx.app.failed() {
+        lines.insert(
+            1,
+            vec![piece(outside(message, 200, ctx.symbols), Role::Error)],
+        );
+    }
+    let Some((report, _)) = newest(run) else {
+        return lines;
+    };
+    lines.push(vec![
+        dim("F1    "),
+        strong(format!("{:>7}", score(report.macro_f1.0))),
+        dim("  macro, "),
+        dim(report.split.name()),
+    ]);
+    let names = run
+        .info
+        .as_ref()
+        .map_or(&[][..], |info| &info.dataset.classes);
+    let mut classes: Vec<_> = report.classes.iter().enumerate().collect();
+    classes.sort_by(|a, b| a.1.f1.total_cmp(&b.1.f1));
+    for (label, scores) in classes {
+        let name = names.get(label).map_or_else(
+            || format!("class {label}"),
+            |name| outside(name, 20, ctx.symbols),
+        );
+        lines.push(vec![
+            piece(format!("      {:>7}", score(scores.f1)), Role::Text),
+            dim("  "),
+            dim(&name),
+        ]);
+    }
+    lines
+}

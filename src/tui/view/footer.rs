@@ -1,0 +1,134 @@
+//! The last row: the keys that apply now, and how the newest request stands.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::Ctx;
+use super::log::command_words;
+use super::paint::{Piece, piece, put_pieces, width_of};
+use crate::event::Answer;
+use crate::tui::action::Action;
+use crate::tui::app::{App, Pane, Popup};
+use crate::tui::text::{columns, outside};
+use crate::tui::theme::Role;
+
+/// Columns of keys that stay, however long the other side is.
+const KEYS: u16 = 24;
+
+/// Draws the footer.
+pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
+    let room = usize::from(area.width.saturating_sub(KEYS + 3));
+    let status = status(ctx.app).map(|(text, role)| piece(outside(&text, room, ctx.symbols), role));
+    let taken = status.as_ref().map_or(0, |(text, _)| columns(text) + 3);
+    let mut x = 0;
+    for pieces in keys(ctx) {
+        let width = width_of(&pieces);
+        if x + width + taken > area.width {
+            break;
+        }
+        x = put_pieces(ctx, buf, area, x, 0, &pieces) + 2;
+    }
+    if let Some(status) = status {
+        let x = area.width.saturating_sub(columns(&status.0) + 1);
+        put_pieces(ctx, buf, area, x, 0, &[status]);
+    }
+}
+
+/// Keys with what they do, the most needed first.
+fn keys(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
+    let app = ctx.app;
+    let mut hints: Vec<(Action, &str)> = Vec::new();
+    if app.ui.popup == Some(Popup::Quit) {
+        return Vec::new();
+    }
+    hints.push((
+        Action::Quit,
+        if app.over() || !app.live {
+            "leave"
+        } else {
+            "quit"
+        },
+    ));
+    if app.live && !app.over() {
+        hints.push((
+            Action::Pause,
+            if app.wants_pause() { "resume" } else { "pause" },
+        ));
+        hints.push((Action::Checkpoint, "checkpoint"));
+        hints.push((Action::Evaluate, "evaluate"));
+    }
+    hints.push((Action::Help, "help"));
+    hints.push((Action::NextPane, "pane"));
+    if app.ui.zoom {
+        hints.push((Action::Back, "back"));
+    } else {
+        hints.push((Action::Zoom, "zoom"));
+    }
+    let mut lines: Vec<Vec<Piece>> = hints
+        .into_iter()
+        .filter_map(|(action, word)| hint(ctx, action, word))
+        .collect();
+    let moves = match app.ui.focus {
+        Pane::Gallery => "images, mistakes",
+        Pane::Classes | Pane::Log => "scroll",
+        Pane::Loss | Pane::Accuracy | Pane::Gradient => return lines,
+    };
+    lines.push(vec![
+        piece(ctx.symbols.keys_move, Role::Key),
+        piece(format!(" {moves}"), Role::Dim),
+    ]);
+    lines
+}
+
+fn hint(ctx: &Ctx<'_>, action: Action, word: &str) -> Option<Vec<Piece>> {
+    let key = ctx.app.settings.keymap.first(action)?;
+    Some(vec![
+        piece(key, Role::Key),
+        piece(format!(" {word}"), Role::Dim),
+    ])
+}
+
+/// A notice; else how the newest request stands; else how the run ended.
+fn status(app: &App) -> Option<(String, Role)> {
+    if let Some(notice) = &app.ui.notice {
+        return Some((notice.text.clone(), Role::Warn));
+    }
+    if let Some(outcome) = &app.run.outcome {
+        let key = app
+            .settings
+            .keymap
+            .first(Action::Quit)
+            .unwrap_or_else(|| "ctrl-c".to_owned());
+        return Some((
+            format!("run {}: {key} leaves", outcome.name()),
+            Role::Strong,
+        ));
+    }
+    if !app.connected {
+        return Some((
+            "nothing more comes from the run; it may go on elsewhere".to_owned(),
+            Role::Warn,
+        ));
+    }
+    let known = |id: u64| app.run.commands.iter().find(|line| line.id == id);
+    if let Some(request) = app
+        .ui
+        .requested
+        .last()
+        .filter(|request| known(request.id).is_none())
+    {
+        return Some((format!("{} requested", request.command.name()), Role::Dim));
+    }
+    let newest = app
+        .ui
+        .requested
+        .last()
+        .and_then(|request| known(request.id));
+    let line = newest.or_else(|| app.run.commands.iter().max_by_key(|line| line.t_ms))?;
+    let role = match line.answer {
+        Answer::Accepted => Role::Text,
+        Answer::Done { .. } => Role::Good,
+        Answer::Refused { .. } => Role::Bad,
+    };
+    Some((command_words(line), role))
+}

@@ -1,0 +1,301 @@
+//! One test image large, what it is, and what the network takes it for.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Color, Style};
+
+use super::Ctx;
+use super::layout::{bottom, split};
+use super::paint::{self, Piece, bar, piece, put, put_pieces};
+use super::thumbnails;
+use crate::config::Art;
+use crate::tui::app::Pane;
+use crate::tui::art;
+use crate::tui::color::ColorDepth;
+use crate::tui::text::{columns, outside};
+use crate::tui::theme::Role;
+
+/// Columns of the words beside the image, at least and at most.
+const WORDS: (u16, u16) = (15, 30);
+/// Predictions shown.
+const TOP: usize = 3;
+
+/// An image of the gallery with what is known of it.
+pub(super) struct Image<'a> {
+    pub(super) pixels: &'a [u8],
+    pub(super) label: usize,
+    /// Label and calibrated probability, best first.
+    pub(super) top: &'a [(u32, crate::event::F32)],
+}
+
+impl<'a> Image<'a> {
+    /// The image at this place.
+    pub(super) fn at(ctx: &Ctx<'a>, index: usize) -> Option<Self> {
+        let run = &ctx.app.run;
+        let size = (run.gallery.width as usize).checked_mul(run.gallery.height as usize)?;
+        let from = size.checked_mul(index)?;
+        let pixels = run.gallery.pixels.0.get(from..from.checked_add(size)?)?;
+        let label = *run.gallery.labels.get(index)? as usize;
+        let top = run
+            .predictions
+            .as_ref()
+            .and_then(|said| said.top.get(index))
+            .map_or(&[][..], Vec::as_slice);
+        Some(Self { pixels, label, top })
+    }
+
+    /// Whether it is told rightly, if anything has been said.
+    pub(super) fn right(&self) -> Option<bool> {
+        self.top
+            .first()
+            .map(|(label, _)| *label as usize == self.label)
+    }
+}
+
+/// The name of a class.
+fn class(ctx: &Ctx<'_>, label: usize, width: u16) -> String {
+    let names = ctx.app.run.info.as_ref().map(|info| &info.dataset.classes);
+    let name = names
+        .and_then(|names| names.get(label))
+        .map_or_else(|| format!("class {label}"), Clone::clone);
+    outside(&name, usize::from(width), ctx.symbols)
+}
+
+/// Draws the pane.
+pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
+    let gallery = &ctx.app.run.gallery;
+    let count = gallery.labels.len();
+    let Some(image) = Image::at(ctx, ctx.app.ui.gallery) else {
+        let body = paint::title(ctx, buf, area, Pane::Gallery, "", Vec::new());
+        paint::empty(
+            ctx,
+            buf,
+            body,
+            "test images appear here once the data is read, predictions after the first validation",
+        );
+        return;
+    };
+    let right = (0..count)
+        .filter_map(|i| Image::at(ctx, i)?.right())
+        .filter(|right| *right)
+        .count();
+    let said = ctx.app.run.predictions.is_some();
+    let score = if said {
+        vec![vec![
+            piece(format!("{right}"), Role::Strong),
+            piece(format!(" of {count} right"), Role::Dim),
+        ]]
+    } else {
+        Vec::new()
+    };
+    let body = paint::title(ctx, buf, area, Pane::Gallery, "test", score);
+    let (body, grid) = if ctx.app.ui.zoom {
+        split(body, body.width / 2)
+    } else {
+        (body, Rect::ZERO)
+    };
+    thumbnails::grid(ctx, grid, buf);
+    let (strip, body) = bottom(body, u16::from(body.height > 5 && !ctx.app.ui.zoom));
+    thumbnails::strip(ctx, strip, buf);
+    let (across, rows) = size(ctx, body);
+    let (picture, words) = split(body, across);
+    draw_art(
+        ctx,
+        Rect {
+            height: rows,
+            ..picture
+        },
+        buf,
+        image.pixels,
+    );
+    draw_words(
+        ctx,
+        Rect {
+            height: words.height.min(rows.max(13)),
+            ..words
+        },
+        buf,
+        &image,
+    );
+}
+
+/// Cells of the picture: as many as leave room for the words, and no more than two to a pixel.
+fn size(ctx: &Ctx<'_>, area: Rect) -> (u16, u16) {
+    let gallery = &ctx.app.run.gallery;
+    let (width, height) = (
+        gallery.width.max(1) as usize,
+        gallery.height.max(1) as usize,
+    );
+    let room = usize::from(area.width.saturating_sub(WORDS.0 + 2)).min(width * 2);
+    // Whole columns to a pixel, or three to two, look best where they fit.
+    let fits = |columns: usize| {
+        columns <= room && art::rows_for(height, width, columns) <= usize::from(area.height)
+    };
+    let columns = [width * 2, width * 3 / 2, width]
+        .into_iter()
+        .find(|columns| fits(*columns));
+    let columns = columns
+        .or_else(|| (1..=room).rev().find(|columns| fits(*columns)))
+        .unwrap_or(0);
+    (
+        columns as u16,
+        art::rows_for(height, width, columns).min(usize::from(area.height)) as u16,
+    )
+}
+
+/// Draws an image over the whole area.
+pub(super) fn draw_art(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, pixels: &[u8]) {
+    let gallery = &ctx.app.run.gallery;
+    let (height, width) = (gallery.height as usize, gallery.width as usize);
+    let (columns, rows) = (usize::from(area.width), usize::from(area.height));
+    let settings = &ctx.app.settings;
+    let greys = matches!(settings.color, ColorDepth::Ansi256 | ColorDepth::True);
+    if settings.art == Art::Halfblock && ctx.symbols.unicode && greys && has_colour(ctx) {
+        for (y, line) in art::halves(pixels, height, width, columns, rows)
+            .into_iter()
+            .enumerate()
+        {
+            for (x, (upper, lower)) in line.into_iter().enumerate() {
+                put(
+                    buf,
+                    area,
+                    x as u16,
+                    y as u16,
+                    "▀",
+                    Style::new().fg(upper).bg(lower),
+                );
+            }
+        }
+        return;
+    }
+    for (y, line) in art::render(pixels, height, width, columns, rows, ctx.theme.is_dark())
+        .iter()
+        .enumerate()
+    {
+        put(buf, area, 0, y as u16, line, ctx.style(Role::Art));
+    }
+}
+
+/// Whether the theme has any colour: one without keeps its images without.
+fn has_colour(ctx: &Ctx<'_>) -> bool {
+    Role::ALL
+        .iter()
+        .any(|role| !matches!(ctx.style(*role).fg, None | Some(Color::Reset)))
+}
+
+fn draw_words(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, image: &Image<'_>) {
+    let width = area.width.min(WORDS.1);
+    let area = Rect { width, ..area };
+    let count = ctx.app.run.gallery.labels.len();
+    let mut lines: Vec<Vec<Piece>> = vec![vec![
+        piece(format!("{:>2}", ctx.app.ui.gallery + 1), Role::Strong),
+        piece(format!(" of {count}"), Role::Dim),
+    ]];
+    let airy = area.height >= 12;
+    let (is, taken) = if width >= 18 {
+        ("is    ", "taken ")
+    } else {
+        ("is ", "as ")
+    };
+    let room = width.saturating_sub(columns(is));
+    lines.push(vec![
+        piece(is, Role::Dim),
+        piece(class(ctx, image.label, room), Role::Strong),
+    ]);
+    match (image.right(), image.top.first()) {
+        (Some(right), Some((label, _))) => {
+            let (mark, word, role) = if right {
+                (ctx.symbols.right, "right", Role::Good)
+            } else {
+                (ctx.symbols.wrong, "wrong", Role::Bad)
+            };
+            lines.push(vec![
+                piece(taken, Role::Dim),
+                piece(class(ctx, *label as usize, room), role),
+            ]);
+            lines.push(vec![piece(format!("{mark} {word}"), role)]);
+        }
+        _ => lines.push(vec![piece("no guess yet", Role::Dim)]),
+    }
+    if airy {
+        lines.insert(1, Vec::new());
+        lines.push(Vec::new());
+    }
+    let room = usize::from(area.height).saturating_sub(lines.len());
+    let bars = room >= TOP * 2 && width >= 12;
+    for (label, probability) in image
+        .top
+        .iter()
+        .take(if bars { TOP } else { room.min(TOP) })
+    {
+        lines.extend(prediction(
+            ctx,
+            image,
+            *label as usize,
+            f64::from(probability.0),
+            width,
+            bars,
+        ));
+    }
+    if usize::from(area.height) > lines.len()
+        && let Some(said) = &ctx.app.run.predictions
+    {
+        let word = if width >= 18 {
+            "calibrated, "
+        } else {
+            "calib. "
+        };
+        lines.push(vec![piece(
+            format!("{word}T {:.2}", said.temperature.0),
+            Role::Dim,
+        )]);
+    }
+    for (y, line) in lines.iter().enumerate().take(usize::from(area.height)) {
+        put_pieces(ctx, buf, area, 0, y as u16, line);
+    }
+}
+
+/// A class with its probability, and a bar below where there is room.
+fn prediction(
+    ctx: &Ctx<'_>,
+    image: &Image<'_>,
+    label: usize,
+    share: f64,
+    width: u16,
+    bars: bool,
+) -> Vec<Vec<Piece>> {
+    // Where it is narrow the name needs the columns of the decimal.
+    let (digits, columns_of_share) = if width >= 18 { (1, 7) } else { (0, 4) };
+    let room = usize::from(width).saturating_sub(columns_of_share);
+    let name = class(ctx, label, room as u16);
+    let pad = room.saturating_sub(usize::from(columns(&name)));
+    let role = if label == image.label {
+        Role::Text
+    } else {
+        Role::Dim
+    };
+    let text = if share.is_finite() {
+        format!("{:.digits$}%", share * 100.0)
+    } else {
+        "nan".to_owned()
+    };
+    let percent = format!("{text:>columns_of_share$}");
+    let mut lines = vec![vec![
+        piece(name, role),
+        piece(" ".repeat(pad), role),
+        piece(percent, Role::Text),
+    ]];
+    if bars {
+        lines.push(bar(
+            ctx,
+            share,
+            width,
+            if label == image.label {
+                Role::Good
+            } else {
+                Role::Bar
+            },
+        ));
+    }
+    lines
+}

@@ -1,0 +1,252 @@
+//! The two rows at the top: what runs, what it is doing, how far it is, how long it will take.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::Ctx;
+use super::paint::{Piece, gauge, piece, put_pieces, put_right, width_of};
+use crate::event::{Outcome, Phase};
+use crate::run::clock;
+use crate::tui::text::{count, outside, short_percent};
+use crate::tui::theme::Role;
+
+/// A part of a row; the higher the rank, the earlier it gives way.
+struct Part {
+    rank: u8,
+    pieces: Vec<Piece>,
+}
+
+fn part(rank: u8, pieces: Vec<Piece>) -> Part {
+    Part { rank, pieces }
+}
+
+/// Draws the header.
+pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
+    if area.width == 0 {
+        return;
+    }
+    let left = join(first_row(ctx), area.width.saturating_sub(1), 3);
+    put_pieces(ctx, buf, area, 0, 0, &left);
+    let second = join(second_row(ctx, area.width), area.width.saturating_sub(1), 3);
+    let end = put_pieces(ctx, buf, area, 0, 1, &second);
+    put_right(
+        ctx,
+        buf,
+        area,
+        end.saturating_add(2),
+        1,
+        &warnings(ctx, area.width.saturating_sub(end + 3)),
+    );
+}
+
+/// The parts that fit, in their order, with `gap` blanks between.
+fn join(mut parts: Vec<Part>, width: u16, gap: u16) -> Vec<Piece> {
+    let total = |parts: &[Part]| {
+        let gaps = gap.saturating_mul(parts.len().saturating_sub(1) as u16);
+        parts
+            .iter()
+            .map(|part| width_of(&part.pieces))
+            .fold(gaps, u16::saturating_add)
+    };
+    while total(&parts) > width && parts.len() > 1 {
+        let last = parts
+            .iter()
+            .enumerate()
+            .max_by_key(|(i, part)| (part.rank, *i))
+            .map_or(0, |(i, _)| i);
+        parts.remove(last);
+    }
+    let blank = piece(" ".repeat(usize::from(gap)), Role::Text);
+    let mut out = Vec::new();
+    for part in parts {
+        if !out.is_empty() {
+            out.push(blank.clone());
+        }
+        out.extend(part.pieces);
+    }
+    out
+}
+
+fn first_row(ctx: &Ctx<'_>) -> Vec<Part> {
+    let run = &ctx.app.run;
+    let dash = ctx.symbols.dash;
+    let steps = count(run.total_steps());
+    let width = steps.len();
+    let labelled = |label: &str, value: String| {
+        vec![
+            piece(format!("{label} "), Role::Dim),
+            piece(value, Role::Text),
+        ]
+    };
+    let (elapsed, eta) = (ctx.app.elapsed_ms(), ctx.app.eta_ms());
+    // Hours take two columns more, for both, once there are any.
+    let time = if elapsed.max(eta.unwrap_or(0)) < 3_600_000 {
+        5
+    } else {
+        7
+    };
+    let eta = eta.map_or_else(
+        || format!("{dash:>time$}"),
+        |ms| format!("{:>time$}", clock(ms)),
+    );
+    let speed = run
+        .images_per_second
+        .value()
+        .map(|speed| count(speed.max(0.0) as u64));
+    let speed = format!("{:>6}", speed.as_deref().unwrap_or(dash));
+    let info = run.info.as_ref();
+    let name = info.map_or_else(
+        || "waiting for the run".to_owned(),
+        |info| outside(&info.run, 28, ctx.symbols),
+    );
+    let device = info.map_or_else(String::new, |info| outside(&info.device, 10, ctx.symbols));
+    let mut parts = vec![
+        part(6, vec![piece("epochtop", Role::Brand)]),
+        part(5, vec![piece(name, Role::Title)]),
+        part(0, phase(ctx)),
+    ];
+    if info.is_none() {
+        return parts;
+    }
+    parts.push(part(
+        4,
+        labelled(
+            "step",
+            format!("{:>width$}/{steps}", count(run.global_step)),
+        ),
+    ));
+    parts.push(part(
+        2,
+        labelled("elapsed", format!("{:>time$}", clock(elapsed))),
+    ));
+    if run.outcome.is_none() {
+        parts.push(part(1, labelled("ETA", eta)));
+    }
+    parts.push(part(
+        3,
+        vec![piece(speed, Role::Text), piece(" img/s", Role::Dim)],
+    ));
+    parts.push(part(7, vec![piece(device, Role::Dim)]));
+    parts
+}
+
+/// Symbol and word for what is going on; always as wide as the longest.
+pub(super) fn phase(ctx: &Ctx<'_>) -> Vec<Piece> {
+    let (symbol, word, role) = phase_words(ctx);
+    vec![piece(format!("{symbol} {word:<13}"), role)]
+}
+
+fn phase_words(ctx: &Ctx<'_>) -> (&'static str, &'static str, Role) {
+    let (app, symbols) = (ctx.app, ctx.symbols);
+    match &app.run.outcome {
+        Some(Outcome::Completed) => return (symbols.right, "completed", Role::Good),
+        Some(Outcome::Stopped) => return (symbols.stopping, "stopped", Role::Warn),
+        Some(Outcome::Failed { .. }) => return (symbols.wrong, "failed", Role::Error),
+        None => {}
+    }
+    if !app.connected {
+        return (symbols.wrong, "lost", Role::Error);
+    }
+    if app.ui.leaving {
+        return (symbols.stopping, "stopping", Role::Warn);
+    }
+    if app.changing_pause() {
+        let word = match (app.wants_pause(), symbols.unicode) {
+            (true, true) => "pausing…",
+            (true, false) => "pausing...",
+            (false, true) => "resuming…",
+            (false, false) => "resuming...",
+        };
+        return (symbols.paused, word, Role::Warn);
+    }
+    let phase = app.run.phase;
+    let (symbol, role) = match phase {
+        Phase::Starting => (symbols.starting, Role::Dim),
+        Phase::Training => (symbols.training, Role::Good),
+        Phase::Validating | Phase::Testing => (symbols.measuring, Role::Valid),
+        Phase::Checkpointing => (symbols.saving, Role::Train),
+        Phase::Paused => (symbols.paused, Role::Warn),
+        Phase::Stopping => (symbols.stopping, Role::Warn),
+    };
+    (symbol, phase.name(), role)
+}
+
+fn second_row(ctx: &Ctx<'_>, width: u16) -> Vec<Part> {
+    let run = &ctx.app.run;
+    let Some(info) = &run.info else {
+        return vec![part(0, Vec::new())];
+    };
+    let length = (width / 8).clamp(6, 24);
+    // While a split is measured its progress stands where the epoch's does.
+    let (label, done, of) = match run.eval_progress {
+        Some((split, done, total)) => (split.name().to_owned(), done, total),
+        None => (
+            format!("epoch {}/{}", run.epoch, run.epochs),
+            run.epoch_step,
+            run.epoch_steps,
+        ),
+    };
+    let wide = format!("epoch {0}/{0}", run.epochs).len();
+    let bar = |label: String, share: f64| {
+        let mut pieces = vec![piece(format!("{label} "), Role::Dim)];
+        pieces.extend(gauge(ctx, share, length));
+        pieces.push(piece(format!(" {}", short_percent(share)), Role::Text));
+        pieces
+    };
+    let share = if of == 0 {
+        0.0
+    } else {
+        done as f64 / of as f64
+    };
+    let data = &info.dataset;
+    let sizes = format!(
+        " {}+{}+{}",
+        count(data.train),
+        count(data.valid),
+        count(data.test)
+    );
+    vec![
+        part(0, bar(format!("{label:<wide$}"), share)),
+        part(1, bar("run".to_owned(), run.progress())),
+        part(
+            2,
+            vec![
+                piece("lr ", Role::Dim),
+                piece(format!("{:<8}", format!("{:.2e}", run.lr.0)), Role::Text),
+            ],
+        ),
+        part(
+            4,
+            vec![
+                piece(outside(&data.name, 20, ctx.symbols), Role::Text),
+                piece(sizes, Role::Dim),
+            ],
+        ),
+    ]
+}
+
+/// How many warnings there are, and the newest where there is room.
+fn warnings(ctx: &Ctx<'_>, room: u16) -> Vec<Piece> {
+    let run = &ctx.app.run;
+    let logged = run
+        .log
+        .iter()
+        .filter(|line| line.level >= crate::event::Level::Warn);
+    let first = run.info.iter().flat_map(|info| &info.warnings);
+    let count = first.clone().count() + logged.clone().count();
+    let Some(newest) = logged.map(|line| &line.text).next_back().or(first.last()) else {
+        return Vec::new();
+    };
+    let mark = format!("{} {count}", ctx.symbols.warning);
+    let rest = usize::from(room).saturating_sub(mark.len() + 2);
+    if rest < 12 {
+        return vec![piece(mark, Role::Warn)];
+    }
+    vec![
+        piece(mark, Role::Warn),
+        piece(
+            format!(" {}", outside(newest, rest, ctx.symbols)),
+            Role::Dim,
+        ),
+    ]
+}

@@ -1,0 +1,211 @@
+//! What goes where.
+//!
+//! ```text
+//!  header   2 rows                                        │ below 60×16: essentials, a line each;
+//!  ┌──────────────────────────┬─────────────────────────┐ │ below 4 rows: one line
+//!  │ Loss                     │ Classes   1 + 1 + n     │ │
+//!  │                          │                         │ │ zoomed: one pane has all between
+//!  ├──────────────────────────┼─────────────────────────┤ │ header and footer
+//!  │ Accuracy                 │ Gallery   as large as   │ │
+//!  │                          │           the rest      │ │ ended: `result` takes the lower
+//!  ├──────────────────────────┤           allows        │ │ end of the left column
+//!  │ Gradient norm + clip row ├─────────────────────────┤ │
+//!  │ epoch axis               │ Log       what is left  │ │
+//!  └──────────────────────────┴─────────────────────────┘ │
+//!  footer   1 row
+//! ```
+
+use ratatui::layout::Rect;
+
+use super::super::app::{App, Pane};
+use super::result;
+
+/// Smallest screen with panes.
+const PANES: (u16, u16) = (60, 16);
+/// Columns between left and right.
+const GUTTER: u16 = 2;
+/// Rows an image needs to be worth showing: its title, the image, the row of marks.
+const GALLERY_LEAST: u16 = 8;
+/// Rows from which the log is worth its title.
+const LOG_LEAST: u16 = 4;
+
+/// Where everything is.
+pub(in crate::tui) enum Layout {
+    /// Too small for panes.
+    Essentials(Rect),
+    /// The screen.
+    Full(Screen),
+}
+
+/// The areas of a screen with panes.
+pub(in crate::tui) struct Screen {
+    pub(super) header: Rect,
+    pub(super) panes: Vec<(Pane, Rect)>,
+    pub(super) result: Option<Rect>,
+    pub(super) footer: Rect,
+}
+
+/// The panes on the screen now, in the order of the focus.
+pub(in crate::tui) fn visible(app: &App) -> Vec<Pane> {
+    let (width, height) = app.ui.size;
+    match arrange(
+        app,
+        Rect {
+            x: 0,
+            y: 0,
+            width,
+            height,
+        },
+    ) {
+        Layout::Essentials(_) => Vec::new(),
+        Layout::Full(screen) => screen.panes.into_iter().map(|(pane, _)| pane).collect(),
+    }
+}
+
+/// Divides the screen.
+pub(in crate::tui) fn arrange(app: &App, area: Rect) -> Layout {
+    if area.width < PANES.0 || area.height < PANES.1 {
+        return Layout::Essentials(area);
+    }
+    let (header, rest) = top(area, 2);
+    let (footer, body) = bottom(rest, 1);
+    let (panes, result) = if app.ui.zoom {
+        (vec![(app.ui.focus, body)], None)
+    } else {
+        columns(app, body)
+    };
+    Layout::Full(Screen {
+        header,
+        panes,
+        result,
+        footer,
+    })
+}
+
+fn columns(app: &App, body: Rect) -> (Vec<(Pane, Rect)>, Option<Rect>) {
+    // 58 % for what changes with time; on narrow screens the classes need their columns more.
+    let left = (body.width * 58 / 100).min(body.width.saturating_sub(36));
+    let (left, right) = split(body, left);
+    let (left, result) = if app.over() {
+        let rows = result::rows(app, left.width).min(left.height / 2);
+        let (result, left) = bottom(left, rows);
+        (left, Some(result))
+    } else {
+        (left, None)
+    };
+    let mut panes = charts(left);
+    panes.extend(right_column(app, right));
+    (panes, result)
+}
+
+/// Three charts of about equal height; the lowest carries the clip rows and the axis of all three.
+fn charts(area: Rect) -> Vec<(Pane, Rect)> {
+    let extra = 2;
+    let third = area.height.saturating_sub(extra) / 3;
+    // Two rows still carry a title with its numbers; below that the accuracy gives way.
+    if third < 3 {
+        let (loss, gradient) = top(area, area.height / 2);
+        return vec![(Pane::Loss, loss), (Pane::Gradient, gradient)];
+    }
+    let spare = area.height.saturating_sub(extra) % 3;
+    let (loss, rest) = top(area, third + u16::from(spare > 0));
+    let (accuracy, gradient) = top(rest, third + u16::from(spare > 1));
+    vec![
+        (Pane::Loss, loss),
+        (Pane::Accuracy, accuracy),
+        (Pane::Gradient, gradient),
+    ]
+}
+
+fn right_column(app: &App, area: Rect) -> Vec<(Pane, Rect)> {
+    let classes = app
+        .run
+        .info
+        .as_ref()
+        .map_or(10, |info| info.dataset.classes.len())
+        .clamp(1, 1000) as u16;
+    // Title, classes; and where there is room a row of headings and one of calibration.
+    let headings = if area.height >= 30 { 2 } else { 0 };
+    let most = if area.height >= 30 {
+        area.height / 2
+    } else {
+        11
+    };
+    let wanted = (1 + headings + classes).min(most.max(4));
+    if area.height < wanted + GALLERY_LEAST {
+        return vec![(Pane::Classes, area)];
+    }
+    let (top_area, rest) = top(area, wanted);
+    let gallery = gallery_rows(app, rest);
+    if rest.height < gallery + LOG_LEAST {
+        return vec![(Pane::Classes, top_area), (Pane::Gallery, rest)];
+    }
+    let (middle, log) = top(rest, gallery);
+    vec![
+        (Pane::Classes, top_area),
+        (Pane::Gallery, middle),
+        (Pane::Log, log),
+    ]
+}
+
+/// Rows of the gallery: title, image at one column a pixel (two where that fits), the row of marks, one of air.
+fn gallery_rows(app: &App, rest: Rect) -> u16 {
+    let gallery = &app.run.gallery;
+    let (width, height) = if gallery.width == 0 {
+        (28, 28)
+    } else {
+        (gallery.width, gallery.height)
+    };
+    let log = LOG_LEAST + 4;
+    let room = rest.height.saturating_sub(3 + log);
+    let natural = |scale: u32| (height.saturating_mul(scale) / 2).clamp(1, 400) as u16;
+    let wide = |scale: u32| width.saturating_mul(scale).min(400) as u16 + 22;
+    let rows = if natural(2) <= room && wide(2) <= rest.width {
+        natural(2)
+    } else {
+        natural(1)
+    };
+    (rows + 3).min(rest.height)
+}
+
+/// Cuts `rows` off the top.
+pub(super) fn top(area: Rect, rows: u16) -> (Rect, Rect) {
+    let rows = rows.min(area.height);
+    let head = Rect {
+        height: rows,
+        ..area
+    };
+    (
+        head,
+        Rect {
+            y: area.y.saturating_add(rows),
+            height: area.height - rows,
+            ..area
+        },
+    )
+}
+
+/// Cuts `rows` off the bottom: the cut, then the rest.
+pub(super) fn bottom(area: Rect, rows: u16) -> (Rect, Rect) {
+    let rows = rows.min(area.height);
+    let (rest, foot) = top(area, area.height - rows);
+    (foot, rest)
+}
+
+/// Cuts at a column, with the gutter between.
+pub(super) fn split(area: Rect, left: u16) -> (Rect, Rect) {
+    let left = left.min(area.width);
+    let right = area.width.saturating_sub(left + GUTTER);
+    let x = area.x.saturating_add(area.width - right);
+    (
+        Rect {
+            width: left,
+            ..area
+        },
+        Rect {
+            x,
+            width: right,
+            ..area
+        },
+    )
+}

@@ -1,0 +1,134 @@
+//! Messages and what became of requests, with the time since the run began.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::Ctx;
+use super::paint::{self, piece, put};
+use crate::event::{Answer, Level};
+use crate::run::{CommandLine, RunState, clock};
+use crate::tui::app::Pane;
+use crate::tui::text::{outside, wrap};
+use crate::tui::theme::Role;
+
+/// A line: when, how it looks, what.
+type Line = (u64, Role, String);
+
+/// Draws the pane, newest line last.
+pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
+    let run = &ctx.app.run;
+    let saved = run
+        .checkpoint
+        .as_ref()
+        .map(|saved| outside(&saved.path, 40, ctx.symbols));
+    let legends = saved.map_or_else(Vec::new, |path| {
+        vec![
+            vec![
+                piece("newest checkpoint ", Role::Dim),
+                piece(path.clone(), Role::Text),
+            ],
+            vec![piece(path, Role::Text)],
+        ]
+    });
+    let body = paint::title(ctx, buf, area, Pane::Log, "", legends);
+    let lines = lines(run);
+    if lines.is_empty() {
+        paint::empty(
+            ctx,
+            buf,
+            body,
+            "checkpoints, requests and warnings appear here",
+        );
+        return;
+    }
+    let room = usize::from(body.height);
+    let end = lines
+        .len()
+        .saturating_sub(ctx.app.ui.log_scroll)
+        .max(room.min(lines.len()));
+    let rows: Vec<Row> = lines
+        .iter()
+        .take(end)
+        .flat_map(|line| rows(ctx, line, body.width))
+        .collect();
+    for (y, row) in rows
+        .iter()
+        .skip(rows.len().saturating_sub(room))
+        .enumerate()
+    {
+        put(buf, body, 0, y as u16, &row.time, ctx.style(Role::Dim));
+        put(buf, body, 8, y as u16, &row.text, ctx.style(row.role));
+    }
+}
+
+struct Row {
+    time: String,
+    role: Role,
+    text: String,
+}
+
+/// A line broken to the width; only its first row has the time.
+fn rows(ctx: &Ctx<'_>, (ms, role, text): &Line, width: u16) -> Vec<Row> {
+    let text = outside(text, 600, ctx.symbols);
+    let parts = wrap(&text, usize::from(width.saturating_sub(8)));
+    let time = |first: bool| {
+        if first {
+            format!("{:>7}", clock(*ms))
+        } else {
+            String::new()
+        }
+    };
+    parts
+        .into_iter()
+        .enumerate()
+        .map(|(i, text)| Row {
+            time: time(i == 0),
+            role: *role,
+            text,
+        })
+        .collect()
+}
+
+fn lines(run: &RunState) -> Vec<Line> {
+    let since = |t_ms: u64| t_ms.saturating_sub(run.started_ms);
+    let warnings = run
+        .info
+        .iter()
+        .flat_map(|info| &info.warnings)
+        .map(|text| (0, Role::Warn, text.clone()));
+    let log = run.log.iter().map(|line| {
+        let role = match line.level {
+            Level::Info => Role::Text,
+            Level::Warn => Role::Warn,
+            Level::Error => Role::Error,
+        };
+        let word = match line.level {
+            Level::Info => "",
+            Level::Warn => "warning: ",
+            Level::Error => "error: ",
+        };
+        (since(line.t_ms), role, format!("{word}{}", line.text))
+    });
+    let commands = run
+        .commands
+        .iter()
+        .map(|line| (since(line.t_ms), Role::Text, command_words(line)));
+    let mut lines: Vec<Line> = warnings
+        .map(|(t, role, text)| (t, role, format!("warning: {text}")))
+        .chain(log)
+        .chain(commands)
+        .collect();
+    lines.sort_by_key(|(ms, ..)| *ms);
+    lines
+}
+
+/// How far a request has come, in words.
+pub(super) fn command_words(line: &CommandLine) -> String {
+    let name = line.command.name();
+    match &line.answer {
+        Answer::Accepted => format!("{name} accepted"),
+        Answer::Done { note } if note.is_empty() => format!("{name} done"),
+        Answer::Done { note } => format!("{name} done: {note}"),
+        Answer::Refused { reason } => format!("{name} refused: {reason}"),
+    }
+}

@@ -1,0 +1,104 @@
+//! The loss: training step by step (with label smoothing), validation epoch by epoch (plain NLL).
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::Ctx;
+use super::chart::{self, Chart, LABELS};
+use super::paint::{self, Piece, piece};
+use super::scale::Scale;
+use crate::tui::app::Pane;
+use crate::tui::text::{maybe, number};
+use crate::tui::theme::Role;
+
+/// Draws the pane.
+pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
+    let run = &ctx.app.run;
+    let body = paint::title(ctx, buf, area, Pane::Loss, "", legends(ctx));
+    if run.train_loss.is_empty() && run.valid_nll.is_empty() {
+        paint::empty(
+            ctx,
+            buf,
+            body,
+            "the loss of every step appears here with the first step",
+        );
+        return;
+    }
+    let (body, list) = chart::beside(ctx, body);
+    if let Some(list) = list {
+        chart::epoch_list(ctx, list, buf, "epoch     train  valid NLL", |row| {
+            format!(
+                "    {}     {}",
+                number(row.train_loss.0, 4, 6),
+                number(row.valid_nll.0, 4, 6)
+            )
+        });
+    }
+    let body = chart::own_axis(ctx, body, buf);
+    let mut values = chart::means(&run.train_loss, run, body.width.saturating_sub(LABELS));
+    values.extend(chart::values(&run.valid_nll));
+    let keep = [
+        run.loss.value().unwrap_or(f64::NAN),
+        run.valid_nll.last().unwrap_or(f64::NAN),
+    ];
+    let scale = Scale::linear(&mut values, &keep, body.height, false);
+    let chart = Chart {
+        steps: &run.train_loss,
+        points: Some(&run.valid_nll),
+        threshold: None,
+        scale,
+        roles: (Role::Train, Role::TrainBand),
+    };
+    chart.draw(ctx, body, buf);
+}
+
+fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
+    let run = &ctx.app.run;
+    let dash = ctx.symbols.dash;
+    let loss = |value: Option<f64>| maybe(value, 4, 6, dash);
+    let train = [
+        piece(format!("{} train ", ctx.symbols.train), Role::Train),
+        piece(loss(run.loss.value()), Role::Strong),
+    ];
+    let valid = [
+        piece(format!("   {} valid NLL ", ctx.symbols.valid), Role::Valid),
+        piece(loss(run.valid_nll.last()), Role::Strong),
+    ];
+    let best = |value: Option<f64>| [piece(" best ", Role::Dim), piece(loss(value), Role::Text)];
+    let best_train = best(run.lowest_train_loss.map(|loss| loss.0));
+    let best_valid = best(run.lowest_valid_nll.map(|loss| loss.0));
+    let lowest = run
+        .history
+        .iter()
+        .min_by(|a, b| a.valid_nll.0.total_cmp(&b.valid_nll.0));
+    let epoch = [piece(
+        lowest.map_or_else(String::new, |row| format!(" (epoch {})", row.epoch)),
+        Role::Dim,
+    )];
+    let smoothed = [piece(" label-smoothed", Role::Dim)];
+    let short_valid = [
+        piece(format!("  {} valid ", ctx.symbols.valid), Role::Valid),
+        valid[1].clone(),
+    ];
+    vec![
+        [
+            &train[..],
+            &smoothed,
+            &best_train,
+            &valid,
+            &best_valid,
+            &epoch,
+        ]
+        .concat(),
+        [&train[..], &best_train, &valid, &best_valid, &epoch].concat(),
+        [&train[..], &best_train, &valid, &best_valid].concat(),
+        [&train[..], &valid].concat(),
+        [&train[..], &short_valid].concat(),
+        [&[
+            train[1].clone(),
+            piece(format!(" {} ", ctx.symbols.valid), Role::Valid),
+            valid[1].clone(),
+        ][..]]
+        .concat(),
+    ]
+}

@@ -1,0 +1,281 @@
+//! Axes: ranges that seldom change and ticks at round numbers.
+
+/// From what to what a chart shows, and how.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Scale {
+    /// Equal steps.
+    Linear {
+        /// Value at the lower edge.
+        low: f64,
+        /// Value at the upper edge.
+        high: f64,
+        /// Between ticks.
+        step: f64,
+        /// Shares shown in percent.
+        percent: bool,
+    },
+    /// Equal ratios.
+    Log {
+        /// Value at the lower edge, above 0.
+        low: f64,
+        /// Value at the upper edge.
+        high: f64,
+    },
+}
+
+impl Scale {
+    /// Round numbers around the bulk of the values: all but the outermost two in a hundred at each end, and `keep`.
+    pub(super) fn linear(values: &mut Vec<f64>, keep: &[f64], rows: u16, percent: bool) -> Self {
+        let (mut low, mut high) = bulk(values).unwrap_or((0.0, 1.0));
+        for value in keep.iter().copied().filter(|value| value.is_finite()) {
+            (low, high) = (low.min(value), high.max(value));
+        }
+        let ticks = f64::from((rows / 3).clamp(2, 6));
+        let least = if percent {
+            0.02
+        } else {
+            1e-6_f64.max(high.abs() * 1e-3)
+        };
+        let step = nice((high - low).max(least) / ticks);
+        // The edges are rounder than the values and finer than the ticks: room is for curves.
+        let edge = step / 4.0;
+        let low = (low / edge).floor() * edge;
+        let high = ((high / edge).ceil() * edge).max(low + edge);
+        Self::Linear {
+            low,
+            high: if percent { high.min(1.0) } else { high },
+            step,
+            percent,
+        }
+    }
+
+    /// 1, 2 or 5 times a power of ten around all values; an outlier may not push the rest into a corner.
+    pub(super) fn log(values: &mut Vec<f64>, keep: &[f64]) -> Self {
+        values.retain(|value| *value > 0.0);
+        let most = values.iter().copied().fold(0.0, f64::max);
+        let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let (mut low, mut high) = bulk(values).unwrap_or((0.1, 10.0));
+        high = most.min(high * 20.0).max(high);
+        low = least.max(low / 20.0).min(low);
+        for value in keep
+            .iter()
+            .copied()
+            .filter(|value| value.is_finite() && *value > 0.0)
+        {
+            (low, high) = (low.min(value / 1.5), high.max(value * 1.5));
+        }
+        let (low, high) = (round_log(low, false), round_log(high, true));
+        Self::Log {
+            low,
+            high: if high > low { high } else { low * 10.0 },
+        }
+    }
+
+    /// Where a value stands: 0 at the lower edge, 1 at the upper, beyond them outside.
+    pub(super) fn place(&self, value: f64) -> f64 {
+        match *self {
+            Self::Linear { low, high, .. } => (value - low) / (high - low),
+            Self::Log { low, high } if value > 0.0 => (value / low).ln() / (high / low).ln(),
+            Self::Log { .. } => -1.0,
+        }
+    }
+
+    /// Values worth a tick with their labels, at most about one for every two rows.
+    pub(super) fn ticks(&self, rows: u16) -> Vec<(f64, String)> {
+        match *self {
+            Self::Linear {
+                low,
+                high,
+                step,
+                percent,
+            } => {
+                let first = (low / step - 1e-6).ceil();
+                let count = ((high / step + 1e-6).floor() - first).clamp(0.0, 64.0) as i64;
+                let values = (0..=count).map(|i| (first + i as f64) * step);
+                values
+                    .map(|value| (value, linear_label(value, step, percent)))
+                    .collect()
+            }
+            Self::Log { low, high } => log_ticks(low, high, usize::from(rows / 2).max(2)),
+        }
+    }
+}
+
+fn linear_label(value: f64, step: f64, percent: bool) -> String {
+    // Less than a millionth of a step is nothing, and nothing has no sign.
+    let value = if value.abs() < step * 1e-6 {
+        0.0
+    } else {
+        value
+    };
+    let decimals = |step: f64| {
+        let exponent = -(step.log10() + 1e-9).floor();
+        let half = (step * 10_f64.powf(exponent) - 2.5).abs() < 1e-6;
+        (exponent + f64::from(u8::from(half))).clamp(0.0, 4.0) as usize
+    };
+    if percent {
+        let digits = if value >= 0.9995 {
+            0
+        } else {
+            decimals(step * 100.0).min(1)
+        };
+        format!("{:.digits$}%", value * 100.0)
+    } else if value.abs() >= 100_000.0 {
+        format!("{value:.0e}")
+    } else {
+        format!("{value:.*}", decimals(step))
+    }
+}
+
+fn log_ticks(low: f64, high: f64, most: usize) -> Vec<(f64, String)> {
+    let all = |steps: &[f64]| -> Vec<f64> {
+        let (from, to) = (low.log10().floor() as i32, high.log10().ceil() as i32);
+        (from..=to)
+            .flat_map(|power| steps.iter().map(move |step| step * 10_f64.powi(power)))
+            .filter(|value| *value >= low * 0.999 && *value <= high * 1.001)
+            .collect()
+    };
+    let choices = [all(&[1.0, 2.0, 5.0]), all(&[1.0, 5.0]), all(&[1.0])];
+    let chosen = choices
+        .into_iter()
+        .find(|ticks| ticks.len() <= most)
+        .unwrap_or_else(|| vec![low, high]);
+    let chosen = if chosen.len() < 2 {
+        vec![low, high]
+    } else {
+        chosen
+    };
+    chosen
+        .into_iter()
+        .map(|value| (value, log_label(value)))
+        .collect()
+}
+
+fn log_label(value: f64) -> String {
+    if (0.01..10_000.0).contains(&value) {
+        let digits = if value < 0.099 {
+            2
+        } else {
+            usize::from(value < 0.99)
+        };
+        format!("{value:.digits$}")
+    } else {
+        format!("{value:.0e}")
+    }
+}
+
+/// The range without the outermost two in a hundred at each end.
+fn bulk(values: &mut Vec<f64>) -> Option<(f64, f64)> {
+    values.retain(|value| value.is_finite());
+    values.sort_by(f64::total_cmp);
+    let last = values.len().checked_sub(1)?;
+    let at = |share: f64| values.get((share * last as f64).round() as usize).copied();
+    Some((at(0.02)?, at(0.98)?))
+}
+
+/// The smallest of 1, 2, 2.5 and 5 times a power of ten that is not below the value.
+fn nice(value: f64) -> f64 {
+    let power = 10_f64.powf(value.log10().floor());
+    [1.0, 2.0, 2.5, 5.0, 10.0]
+        .into_iter()
+        .map(|step| step * power)
+        .find(|step| *step >= value * 0.999)
+        .unwrap_or(value)
+}
+
+fn round_log(value: f64, up: bool) -> f64 {
+    let power = 10_f64.powf(value.log10().floor());
+    let steps = [1.0, 2.0, 5.0, 10.0].map(|step| step * power);
+    let found = if up {
+        steps.into_iter().find(|step| *step >= value * 0.999)
+    } else {
+        steps.into_iter().rev().find(|step| *step <= value * 1.001)
+    };
+    found.unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_early_outlier_does_not_squeeze_the_rest() {
+        let mut values: Vec<f64> = (0..200).map(|i| 0.5 + f64::from(i) * 1e-3).collect();
+        values.push(1e6);
+        let scale = Scale::linear(&mut values, &[], 12, false);
+        assert!(
+            matches!(scale, Scale::Linear { high, .. } if high < 1.0),
+            "{scale:?}"
+        );
+        assert!(scale.place(1e6) > 1.0);
+    }
+
+    #[test]
+    fn ticks_are_round_and_hold_the_range() {
+        let scale = Scale::linear(&mut vec![0.31, 0.52, 0.97], &[], 12, false);
+        let labels: Vec<String> = scale
+            .ticks(12)
+            .into_iter()
+            .map(|(_, label)| label)
+            .collect();
+        assert_eq!(labels, ["0.4", "0.6", "0.8", "1.0"]);
+        let scale = Scale::linear(&mut vec![0.81, 0.93], &[0.99], 10, true);
+        assert_eq!(
+            scale.ticks(10).last().map(|(_, label)| label.clone()),
+            Some("100%".to_owned())
+        );
+    }
+
+    #[test]
+    fn labels_have_the_digits_their_step_needs() {
+        let labels = |low, high, step, percent| -> Vec<String> {
+            Scale::Linear {
+                low,
+                high,
+                step,
+                percent,
+            }
+            .ticks(20)
+            .into_iter()
+            .map(|(_, label)| label)
+            .collect()
+        };
+        assert_eq!(labels(0.5, 1.0, 0.25, false), ["0.50", "0.75", "1.00"]);
+        assert_eq!(labels(0.0, 5.0, 2.5, false), ["0.0", "2.5", "5.0"]);
+        assert_eq!(labels(0.0, 50.0, 25.0, false), ["0", "25", "50"]);
+        assert_eq!(labels(0.1, 0.3, 0.1, false), ["0.1", "0.2", "0.3"]);
+        assert_eq!(labels(0.95, 1.0, 0.025, true), ["95.0%", "97.5%", "100%"]);
+    }
+
+    #[test]
+    fn the_log_axis_has_round_ticks_and_shows_the_threshold() {
+        let scale = Scale::log(&mut vec![0.8, 1.2, 3.0, 4.5], &[1.0]);
+        let labels: Vec<String> = scale
+            .ticks(10)
+            .into_iter()
+            .map(|(_, label)| label)
+            .collect();
+        assert_eq!(labels, ["0.5", "1", "2", "5"]);
+        assert!((0.0..=1.0).contains(&scale.place(1.0)));
+    }
+
+    #[test]
+    fn odd_values_make_a_scale_all_the_same() {
+        for values in [
+            vec![],
+            vec![f64::NAN],
+            vec![0.0],
+            vec![5.0; 3],
+            vec![1e-300, 1e300],
+            vec![-1.0, -2.0],
+        ] {
+            for scale in [
+                Scale::linear(&mut values.clone(), &[], 0, false),
+                Scale::log(&mut values.clone(), &[]),
+            ] {
+                assert!(scale.ticks(10).len() <= 70);
+                assert!(scale.place(f64::NAN).is_nan() || scale.place(f64::NAN) < 0.0);
+            }
+        }
+    }
+}

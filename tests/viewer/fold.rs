@@ -1,0 +1,261 @@
+//! Laws of the fold: a snapshot plus the rest is the whole, and no record makes it panic.
+
+use epochtop::event::{
+    Answer, CheckpointReason, CheckpointSaved, Command, EpochSummary, Event, F32, F64,
+    GalleryImages, GalleryPredictions, Level, Outcome, Phase, Pixels, Record, RunStarted, Split,
+    StepWindow,
+};
+use epochtop::run::RunState;
+use proptest::prelude::*;
+
+fn number() -> impl Strategy<Value = F32> {
+    prop_oneof![
+        any::<f32>().prop_map(F32),
+        Just(F32(f32::NAN)),
+        Just(F32(f32::INFINITY)),
+        (0.0_f32..3.0).prop_map(F32)
+    ]
+}
+
+fn double() -> impl Strategy<Value = F64> {
+    prop_oneof![
+        any::<f64>().prop_map(F64),
+        Just(F64(f64::NAN)),
+        (0.0_f64..3.0).prop_map(F64)
+    ]
+}
+
+/// Counts: mostly sensible, sometimes the largest there are.
+fn count() -> impl Strategy<Value = u64> {
+    prop_oneof![4 => 0_u64..5000, 1 => any::<u64>(), 1 => Just(u64::MAX)]
+}
+
+/// A window whose lists need not be of one length.
+fn window() -> impl Strategy<Value = Event> {
+    let list = || prop::collection::vec(number(), 0..18);
+    let flags = prop::collection::vec(any::<u8>(), 0..18);
+    (
+        any::<u32>(),
+        count(),
+        count(),
+        double(),
+        count(),
+        double(),
+        list(),
+        list(),
+        list(),
+        flags,
+    )
+        .prop_map(
+            |(
+                epoch,
+                epoch_step,
+                global_step,
+                lr,
+                images,
+                millis,
+                loss,
+                accuracy,
+                grad_norm,
+                clipped,
+            )| {
+                Event::Steps(StepWindow {
+                    epoch,
+                    epoch_step,
+                    global_step,
+                    lr,
+                    images,
+                    millis,
+                    loss,
+                    accuracy,
+                    grad_norm,
+                    clipped,
+                })
+            },
+        )
+}
+
+fn summary() -> impl Strategy<Value = Event> {
+    (any::<u32>(), count(), double(), double(), double()).prop_map(
+        |(epoch, global_step, a, b, c)| {
+            Event::EpochFinished(EpochSummary {
+                epoch,
+                global_step,
+                train_loss: a,
+                valid_nll: b,
+                valid_accuracy: c,
+                ..EpochSummary::default()
+            })
+        },
+    )
+}
+
+fn acknowledged() -> impl Strategy<Value = Event> {
+    let answer = prop_oneof![
+        Just(Answer::Accepted),
+        ".*".prop_map(|note| Answer::Done { note }),
+        ".*".prop_map(|reason| Answer::Refused { reason }),
+    ];
+    let command = prop_oneof![
+        Just(Command::Pause),
+        any::<u32>().prop_map(|epochs| Command::SetEpochs { epochs }),
+        (0.0_f64..1.0).prop_map(|lr| Command::SetLearningRate { lr }),
+    ];
+    (0_u64..20, command, answer, count()).prop_map(|(id, command, answer, global_step)| {
+        Event::Acknowledged {
+            id,
+            command,
+            answer,
+            global_step,
+        }
+    })
+}
+
+fn gallery() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        (
+            any::<u32>(),
+            any::<u32>(),
+            prop::collection::vec(any::<u32>(), 0..5),
+            prop::collection::vec(any::<u8>(), 0..40)
+        )
+            .prop_map(|(height, width, labels, pixels)| {
+                Event::GalleryImages(GalleryImages {
+                    height,
+                    width,
+                    labels,
+                    pixels: Pixels(pixels),
+                })
+            }),
+        (
+            any::<u32>(),
+            count(),
+            double(),
+            prop::collection::vec(prop::collection::vec((any::<u32>(), number()), 0..4), 0..5)
+        )
+            .prop_map(|(epoch, global_step, temperature, top)| {
+                Event::GalleryPredictions(GalleryPredictions {
+                    epoch,
+                    global_step,
+                    temperature,
+                    top,
+                })
+            }),
+    ]
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let phase = prop_oneof![
+        Just(Phase::Training),
+        Just(Phase::Validating),
+        Just(Phase::Paused)
+    ];
+    prop_oneof![
+        6 => window(),
+        2 => summary(),
+        1 => acknowledged(),
+        1 => gallery(),
+        1 => phase.prop_map(|phase| Event::Phase { phase }),
+        1 => (any::<u32>(), any::<u32>(), count()).prop_map(|(epoch, epochs, steps)| Event::EpochStarted { epoch, epochs, steps }),
+        1 => (any::<u32>(), count(), double()).prop_map(|(epochs, steps_per_epoch, clip_norm)| {
+            Event::RunStarted(Box::new(RunStarted { epochs, steps_per_epoch, clip_norm, ..RunStarted::default() }))
+        }),
+        1 => (count(), count()).prop_map(|(done, total)| Event::EvalProgress { split: Split::Valid, done, total }),
+        1 => (count(), number(), number()).prop_map(|(global_step, loss, grad_norm)| Event::StepSkipped { global_step, loss, grad_norm }),
+        1 => ".*".prop_map(|text| Event::Log { level: Level::Warn, text }),
+        1 => (count(), ".*").prop_map(|(global_step, path)| {
+            Event::CheckpointSaved(CheckpointSaved { global_step, epoch: 1, path, bytes: 1, reason: CheckpointReason::Final, best: true })
+        }),
+        1 => (".*", count()).prop_map(|(message, global_step)| Event::RunFinished { outcome: Outcome::Failed { message }, global_step }),
+    ]
+}
+
+/// Records numbered 1, 2, 3, …, with clocks that may go back.
+fn records() -> impl Strategy<Value = Vec<Record>> {
+    prop::collection::vec((event(), any::<u32>()), 0..60).prop_map(|all| {
+        let stamped = all.into_iter().zip(1..);
+        stamped
+            .map(|((event, t_ms), seq)| Record {
+                seq,
+                t_ms: t_ms.into(),
+                event,
+            })
+            .collect()
+    })
+}
+
+fn fold(mut state: RunState, records: &[Record]) -> RunState {
+    records.iter().for_each(|record| state.apply(record));
+    state
+}
+
+fn through_json<T: serde::Serialize + serde::de::DeserializeOwned>(value: &T) -> T {
+    serde_json::from_str(&serde_json::to_string(value).unwrap()).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn a_snapshot_plus_the_rest_is_the_whole(records in records(), cut in 0_usize..60) {
+        let cut = cut.min(records.len());
+        let whole = fold(RunState::default(), &records);
+        let snapshot = through_json(&fold(RunState::default(), &records[..cut]));
+        prop_assert_eq!(fold(snapshot, &records[cut..]), whole);
+    }
+
+    #[test]
+    fn a_record_survives_the_journal(records in records()) {
+        for record in &records {
+            prop_assert_eq!(&through_json(record), record);
+        }
+    }
+
+    #[test]
+    fn hearing_a_record_twice_changes_nothing(records in records()) {
+        let whole = fold(RunState::default(), &records);
+        prop_assert_eq!(fold(whole.clone(), &records), whole);
+    }
+
+    #[test]
+    fn questions_about_any_state_have_an_answer(records in records()) {
+        let state = fold(RunState::default(), &records);
+        prop_assert!((0.0..=1.0).contains(&state.progress()));
+        prop_assert!((0.0..=1.0).contains(&state.recent_clip_share()));
+        let _ = (state.remaining_ms(), epochtop::run::final_lines(&state), epochtop::run::headline(&state));
+    }
+}
+
+#[test]
+fn a_week_costs_the_memory_of_a_minute() {
+    let mut state = RunState::default();
+    let mut seq = 0;
+    let mut size_at = |steps: u64, state: &mut RunState| {
+        while state.global_step < steps {
+            seq += 1;
+            let global_step = state.global_step + 16;
+            let value = vec![F32((global_step % 97) as f32 * 0.37); 16];
+            let window = StepWindow {
+                epoch: 1 + (global_step / 200) as u32,
+                global_step,
+                loss: value.clone(),
+                accuracy: value.clone(),
+                grad_norm: value,
+                clipped: vec![1; 16],
+                millis: F64(800.0),
+                images: 4096,
+                ..StepWindow::default()
+            };
+            state.apply(&Record {
+                seq,
+                t_ms: seq,
+                event: Event::Steps(window),
+            });
+        }
+        serde_json::to_string(state).unwrap().len()
+    };
+    let minute = size_at(20_000, &mut state);
+    let week = size_at(2_000_000, &mut state);
+    assert!(week < minute * 2, "{minute} bytes grew to {week}");
+    assert!(week < 1 << 20, "a snapshot of {week} bytes");
+}

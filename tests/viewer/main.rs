@@ -1,0 +1,13 @@
+//! The viewer without the engine: the order of floors, the laws of the fold, the loop, screens as text.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failed unwrap is the test's failure"
+)]
+
+mod driving;
+mod floors;
+mod fold;
+mod readme;
+mod screens;
+mod story;

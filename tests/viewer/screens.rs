@@ -1,0 +1,343 @@
+//! Every state of a run on screens of every size, as text. A changed picture is looked at and then accepted with
+//! `cargo insta review`.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use epochtop::event::Record;
+use epochtop::link::Feed;
+use epochtop::run::RunState;
+use epochtop::tui::{self, App, ColorDepth, Msg, Pane, Role, Settings, Theme, update};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::buffer::Buffer;
+use unicode_width::UnicodeWidthStr;
+
+use crate::story;
+
+type State = (&'static str, fn() -> Vec<Record>);
+
+const STATES: [State; 6] = [
+    ("empty", story::empty),
+    ("midrun", story::midrun),
+    ("paused", story::paused),
+    ("nan", story::nan),
+    ("failed", story::failed),
+    ("finished", story::finished),
+];
+const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
+
+fn app(records: &[Record], live: bool) -> App {
+    let mut run = RunState::default();
+    for record in records {
+        run.apply(record);
+    }
+    let settings = Settings {
+        themes: vec!["dark".to_owned(), "light".to_owned()],
+        ..Settings::default()
+    };
+    let mut app = App::new(settings, live);
+    let now = run.now_ms;
+    update(&mut app, Msg::Feed(Feed::Snapshot(Box::new(run))));
+    update(&mut app, Msg::Tick(now));
+    app
+}
+
+fn drawn(app: &mut App, (width, height): (u16, u16), theme: &Theme) -> Buffer {
+    update(app, Msg::Resize(width, height));
+    let mut terminal =
+        Terminal::new(TestBackend::new(width, height)).expect("a terminal in memory");
+    terminal
+        .draw(|frame| tui::view(app, theme, frame))
+        .expect("a frame");
+    terminal.backend().buffer().clone()
+}
+
+fn dark() -> Theme {
+    Theme::load("dark").expect("the default theme")
+}
+
+fn text(buffer: &Buffer) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for y in 0..buffer.area.height {
+        let mut line = String::new();
+        let mut x = 0;
+        while x < buffer.area.width {
+            let symbol = buffer[(x, y)].symbol();
+            line.push_str(symbol);
+            // A wide character has the next cell too.
+            x += (symbol.width() as u16).max(1);
+        }
+        lines.push(line.trim_end().to_owned());
+    }
+    lines.join("\n")
+}
+
+fn press(app: &mut App, code: KeyCode) {
+    update(app, Msg::Key(KeyEvent::new(code, KeyModifiers::NONE)));
+}
+
+fn snapshot(name: &str, text: &str) {
+    insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!(format!("screens__{name}"), text);
+    });
+}
+
+#[test]
+fn every_state_at_three_sizes() {
+    for (name, records) in STATES {
+        let records = records();
+        for size in SIZES {
+            let screen = drawn(&mut app(&records, true), size, &dark());
+            snapshot(&format!("{name}_{}x{}", size.0, size.1), &text(&screen));
+        }
+    }
+}
+
+#[test]
+fn zoomed_panes() {
+    let records = story::midrun();
+    for pane in Pane::ALL {
+        let mut app = app(&records, true);
+        app.ui.focus = pane;
+        press(&mut app, KeyCode::Enter);
+        let word = pane
+            .name()
+            .split(' ')
+            .next()
+            .unwrap_or_default()
+            .to_lowercase();
+        snapshot(
+            &format!("zoom_{word}_120x40"),
+            &text(&drawn(&mut app, (120, 40), &dark())),
+        );
+    }
+}
+
+#[test]
+fn ascii_help_and_question() {
+    let records = story::midrun();
+    let mut plain = app(&records, true);
+    plain.settings.ascii = true;
+    let screen = text(&drawn(&mut plain, (120, 40), &dark()));
+    assert!(
+        screen.is_ascii(),
+        "only ASCII where nothing else can be shown"
+    );
+    snapshot("ascii_120x40", &screen);
+    let mut app = app(&records, true);
+    press(&mut app, KeyCode::Char('?'));
+    snapshot("help_80x24", &text(&drawn(&mut app, (80, 24), &dark())));
+    press(&mut app, KeyCode::Char('?'));
+    press(&mut app, KeyCode::Char('q'));
+    snapshot("quit_80x24", &text(&drawn(&mut app, (80, 24), &dark())));
+}
+
+#[test]
+fn small_screens() {
+    let records = story::midrun();
+    for size in [(60, 16), (50, 14), (30, 6), (40, 1)] {
+        snapshot(
+            &format!("small_{}x{}", size.0, size.1),
+            &text(&drawn(&mut app(&records, true), size, &dark())),
+        );
+    }
+}
+
+#[test]
+fn all_that_matters_is_on_80x24_at_once() {
+    let screen = text(&drawn(&mut app(&story::midrun(), true), (80, 24), &dark()));
+    for wanted in [
+        "epoch 4/12",
+        "Loss",
+        "Accuracy",
+        "Gradient",
+        "train",
+        "valid",
+        "clipped",
+        "1 of 64",
+        "T 0.71",
+        "0.4229",
+        "90.34%",
+        "0.755",
+    ] {
+        assert!(screen.contains(wanted), "{wanted} in\n{screen}");
+    }
+    for class in [
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ] {
+        assert!(screen.contains(class), "{class} in\n{screen}");
+    }
+}
+
+/// Names nobody should give.
+fn odd_names() -> Vec<String> {
+    [
+        "\u{1b}[31mred\u{1b}[0m",
+        "",
+        "長靴長靴長靴長靴長靴長靴",
+        "a\nb\tc",
+        "👩‍👩‍👧‍👦 family",
+        "e\u{301}te\u{301}",
+        "\u{202e}drow",
+        "\u{0}\u{7f}\u{9b}31m",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+#[test]
+fn no_size_and_no_state_is_too_much() {
+    let thousand = (0..1000).map(|i| format!("class number {i}")).collect();
+    let mut states: Vec<Vec<Record>> = STATES.iter().map(|(_, records)| records()).collect();
+    states.push(story::with_classes("one", vec!["everything".to_owned()]));
+    states.push(story::with_classes("many", thousand));
+    states.push(story::with_classes(
+        "\u{1b}]0;gotcha\u{7}長い名前\u{202e}\r\n",
+        odd_names(),
+    ));
+    states.push(Vec::new());
+    let theme = dark();
+    for records in &states {
+        let mut app = app(records, true);
+        for height in 0..=25 {
+            for width in 0..=60 {
+                app.ui.popup = [None, Some(tui::Popup::Help), Some(tui::Popup::Quit)]
+                    [usize::from(width + height) % 3];
+                app.ui.zoom = (width + height) % 2 == 0;
+                app.settings.ascii = width % 5 == 0;
+                app.ui.focus = Pane::ALL[usize::from(width + 3 * height) % 6];
+                let screen = drawn(&mut app, (width, height), &theme);
+                assert!(!text(&screen).contains(|c: char| c.is_control() && c != '\n'));
+            }
+        }
+        for size in [
+            (61, 16),
+            (79, 23),
+            (80, 24),
+            (100, 30),
+            (300, 20),
+            (61, 120),
+            (400, 3),
+        ] {
+            for pane in Pane::ALL {
+                app.ui.focus = pane;
+                app.ui.popup = None;
+                for zoom in [false, true] {
+                    app.ui.zoom = zoom;
+                    let screen = drawn(&mut app, size, &theme);
+                    assert!(!text(&screen).contains(|c: char| c.is_control() && c != '\n'));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn no_keys_and_no_resizes_are_too_much() {
+    use KeyCode::{BackTab, Char, Down, Enter, Esc, Left, Right, Tab, Up};
+    let keys = [
+        Tab,
+        BackTab,
+        Up,
+        Down,
+        Left,
+        Right,
+        Enter,
+        Esc,
+        Char('?'),
+        Char('q'),
+        Char('s'),
+        Char('t'),
+        Char(' '),
+        Char('e'),
+    ];
+    let theme = dark();
+    for (name, records) in STATES {
+        let mut app = app(&records(), true);
+        let mut dice = 7_u64;
+        for _ in 0..500 {
+            dice = dice
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let roll = (dice >> 33) as usize;
+            press(&mut app, keys[roll % keys.len()]);
+            let size = ((roll >> 4) as u16 % 140, (roll >> 12) as u16 % 50);
+            assert!(drawn(&mut app, size, &theme).area.width == size.0, "{name}");
+        }
+    }
+}
+
+#[test]
+fn odd_names_stay_in_their_columns() {
+    let records = story::with_classes("\u{1b}[2Jrun", odd_names());
+    snapshot(
+        "odd_names_120x40",
+        &text(&drawn(&mut app(&records, true), (120, 40), &dark())),
+    );
+    let thousand = (0..1000).map(|i| format!("class number {i}")).collect();
+    snapshot(
+        "thousand_80x24",
+        &text(&drawn(
+            &mut app(&story::with_classes("many", thousand), true),
+            (80, 24),
+            &dark(),
+        )),
+    );
+}
+
+/// The style of the first cell of a text on the screen.
+fn style_of(buffer: &Buffer, wanted: &str) -> ratatui::style::Style {
+    for (y, line) in text(buffer).lines().enumerate() {
+        if let Some(at) = line.find(wanted) {
+            let x = line[..at].chars().count();
+            return buffer[(x as u16, y as u16)].style();
+        }
+    }
+    panic!("{wanted} is not on the screen");
+}
+
+#[test]
+fn what_is_wrong_looks_wrong_and_says_so() {
+    let theme = dark();
+    let screen = drawn(&mut app(&story::failed(), true), (120, 40), &theme);
+    assert_eq!(
+        style_of(&screen, "the disk is full").fg,
+        theme.style(Role::Error).fg
+    );
+    let screen = drawn(&mut app(&story::midrun(), true), (120, 40), &theme);
+    assert_eq!(
+        style_of(&screen, "clip at 1").fg,
+        theme.style(Role::Clip).fg
+    );
+    assert_eq!(
+        style_of(&screen, "● valid NLL").fg,
+        theme.style(Role::Valid).fg
+    );
+    let mut wrong = app(&story::midrun(), true);
+    press(&mut wrong, KeyCode::Down);
+    let screen = drawn(&mut wrong, (120, 40), &theme);
+    assert_eq!(style_of(&screen, "✗ wrong").fg, theme.style(Role::Bad).fg);
+}
+
+#[test]
+fn without_colours_nothing_but_modifiers_is_left() {
+    let theme = dark().reduced(ColorDepth::None);
+    let mut plain = app(&story::midrun(), true);
+    plain.settings.color = ColorDepth::None;
+    plain.settings.art = epochtop::config::Art::Halfblock;
+    let screen = drawn(&mut plain, (120, 40), &theme);
+    for cell in screen.content() {
+        assert_eq!(
+            (cell.fg, cell.bg),
+            (ratatui::style::Color::Reset, ratatui::style::Color::Reset)
+        );
+    }
+}

@@ -1,0 +1,528 @@
+//! A believable run, made of nothing but a seed: the same records every time.
+
+use epochtop::event::{
+    Answer, CheckpointReason, CheckpointSaved, Command, DatasetInfo, EpochSummary, EvalReport,
+    Event, F32, F64, GalleryImages, GalleryPredictions, Level, Outcome, Phase, Pixels, Record,
+    RunStarted, Split, StepWindow,
+};
+use epochtop::metrics::{Confusion, Temperature};
+
+/// When the run began, ms since 1970.
+pub(crate) const START: u64 = 1_770_000_000_000;
+const STEPS: u64 = 215;
+const MILLIS: f64 = 45.0;
+const WINDOW: u64 = 16;
+
+const GARMENTS: [&str; 10] = [
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+];
+
+/// A linear congruential generator (Knuth's MMIX constants): enough for noise.
+struct Noise(u64);
+
+impl Noise {
+    /// From 0 to 1.
+    fn unit(&mut self) -> f64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// About normal, variance 1.
+    fn normal(&mut self) -> f64 {
+        (0..12).map(|_| self.unit()).sum::<f64>() - 6.0
+    }
+}
+
+/// Tells a run, record by record.
+pub(crate) struct Story {
+    records: Vec<Record>,
+    noise: Noise,
+    t_ms: f64,
+    step: u64,
+    epochs: u32,
+    classes: Vec<String>,
+    best: f64,
+    /// Steps from here on have no finite loss.
+    pub(crate) broken_from: u64,
+}
+
+impl Story {
+    /// A run of the ten garments over this many epochs.
+    pub(crate) fn new(epochs: u32) -> Self {
+        Self::of(epochs, GARMENTS.map(str::to_owned).to_vec())
+    }
+
+    /// A run over these classes.
+    pub(crate) fn of(epochs: u32, classes: Vec<String>) -> Self {
+        Self {
+            records: Vec::new(),
+            noise: Noise(42),
+            t_ms: START as f64,
+            step: 0,
+            epochs,
+            classes,
+            best: 0.0,
+            broken_from: u64::MAX,
+        }
+    }
+
+    /// The records told so far.
+    pub(crate) fn records(self) -> Vec<Record> {
+        self.records
+    }
+
+    /// One more record, now.
+    pub(crate) fn say(&mut self, event: Event) {
+        let seq = self.records.len() as u64 + 1;
+        self.records.push(Record {
+            seq,
+            t_ms: self.t_ms as u64,
+            event,
+        });
+    }
+
+    /// Waits.
+    pub(crate) fn wait(&mut self, ms: f64) {
+        self.t_ms += ms;
+    }
+
+    /// A change of phase.
+    pub(crate) fn phase(&mut self, phase: Phase) {
+        self.say(Event::Phase { phase });
+    }
+
+    /// The beginning: what it is, the gallery.
+    pub(crate) fn start(&mut self, name: &str) {
+        let dataset = DatasetInfo {
+            name: "fashion-mnist".to_owned(),
+            classes: self.classes.clone(),
+            height: 28,
+            width: 28,
+            channels: 1,
+            train: 55_000,
+            valid: 5_000,
+            test: 10_000,
+        };
+        self.say(Event::RunStarted(Box::new(RunStarted {
+            run: name.to_owned(),
+            dataset,
+            model: "cnn".to_owned(),
+            parameters: 464_458,
+            device: "cpu".to_owned(),
+            threads: 2,
+            seed: 1,
+            epochs: self.epochs,
+            steps_per_epoch: STEPS,
+            batch_size: 256,
+            clip_norm: F64(1.0),
+            lr: F64(0.002),
+            warnings: vec!["data.augment.shift = 5 is strong for images of 28x28".to_owned()],
+        })));
+        self.wait(800.0);
+        let labels: Vec<u32> = (0..64)
+            .map(|i| (i * 7 % 10) % self.classes.len().max(1) as u32)
+            .collect();
+        let pixels = labels
+            .iter()
+            .enumerate()
+            .flat_map(|(i, label)| garment(*label, i))
+            .collect();
+        self.say(Event::GalleryImages(GalleryImages {
+            height: 28,
+            width: 28,
+            labels,
+            pixels: Pixels(pixels),
+        }));
+        self.say(Event::Log {
+            level: Level::Info,
+            text: "464,458 parameters, 215 steps an epoch".to_owned(),
+        });
+    }
+
+    /// Begins an epoch and takes this many of its steps.
+    pub(crate) fn steps(&mut self, epoch: u32, count: u64) {
+        let done = (self.step % STEPS).min(STEPS);
+        if done == 0 {
+            self.say(Event::EpochStarted {
+                epoch,
+                epochs: self.epochs,
+                steps: STEPS,
+            });
+            self.phase(Phase::Training);
+        }
+        let mut left = count;
+        while left > 0 {
+            let n = left.min(WINDOW);
+            left -= n;
+            self.window(epoch, n);
+        }
+    }
+
+    fn window(&mut self, epoch: u32, count: u64) {
+        let mut window = StepWindow {
+            epoch,
+            images: count * 256,
+            ..StepWindow::default()
+        };
+        let mut skipped = Vec::new();
+        for _ in 0..count {
+            self.step += 1;
+            let s = self.step as f64;
+            let broken = self.step >= self.broken_from && self.step.is_multiple_of(5);
+            let loss = 0.56
+                + 1.25 * (-s / 45.0).exp()
+                + 0.45 * (-s / 700.0).exp()
+                + 0.035 * self.noise.normal();
+            let accuracy = (0.955 - 0.6 * (-s / 40.0).exp() - 0.16 * (-s / 800.0).exp()
+                + 0.02 * self.noise.normal())
+            .clamp(0.0, 1.0);
+            let spike = if self.noise.unit() > 0.985 {
+                4.0 * self.noise.unit()
+            } else {
+                0.0
+            };
+            let norm = (0.55 + 2.2 * (-s / 80.0).exp() + 0.16 * self.noise.normal())
+                .abs()
+                .max(0.12)
+                + spike;
+            let (loss, norm) = if broken {
+                (f64::NAN, f64::NAN)
+            } else {
+                (loss, norm)
+            };
+            if broken {
+                skipped.push(self.step);
+            }
+            window.loss.push(F32(loss as f32));
+            window.accuracy.push(F32(accuracy as f32));
+            window.grad_norm.push(F32(norm as f32));
+            window.clipped.push(u8::from(norm > 1.0));
+        }
+        let millis = count as f64 * (MILLIS + 2.0 * self.noise.normal());
+        self.wait(millis);
+        window.epoch_step = (self.step - 1) % STEPS + 1;
+        window.global_step = self.step;
+        window.lr = F64(self.lr());
+        window.millis = F64(millis);
+        self.say(Event::Steps(window));
+        for global_step in skipped {
+            self.say(Event::StepSkipped {
+                global_step,
+                loss: F32(f32::NAN),
+                grad_norm: F32(f32::NAN),
+            });
+        }
+    }
+
+    fn lr(&self) -> f64 {
+        let share = self.step as f64 / (f64::from(self.epochs) * STEPS as f64);
+        let warm = (self.step as f64 / STEPS as f64).min(1.0);
+        0.002 * warm * 0.5 * (1.0 + (std::f64::consts::PI * share).cos())
+    }
+
+    /// Share of the images told wrongly after so many epochs.
+    fn error(&self) -> f64 {
+        0.075 + 0.16 * (-(self.step as f64) / 350.0).exp()
+    }
+
+    /// A table in which shirts are the hard ones.
+    fn confusion(&mut self, n: u64) -> Confusion {
+        let classes = self.classes.len() as u32;
+        let mut confusion = Confusion::new(self.classes.len());
+        let error = self.error();
+        for i in 0..n {
+            let label = (i % u64::from(classes)) as u32;
+            let hard = match label % 10 {
+                6 => 3.2,
+                0 | 2 | 4 => 1.6,
+                3 => 1.0,
+                1 | 5 | 8 => 0.2,
+                _ => 0.5,
+            };
+            let wrong = self.noise.unit() < error * hard;
+            let other = match label % 10 {
+                6 => 0,
+                4 => 2,
+                7 => 9,
+                9 => 7,
+                3 => 4,
+                _ => 6,
+            };
+            let other = if self.noise.unit() < 0.6 {
+                label / 10 * 10 + other
+            } else {
+                (self.noise.unit() * f64::from(classes)) as u32
+            };
+            confusion.add(label, if wrong { other.min(classes - 1) } else { label });
+        }
+        confusion
+    }
+
+    /// Measures a split; says how it went.
+    pub(crate) fn evaluate(&mut self, split: Split, epoch: u32, weights: &str) -> EvalReport {
+        let n = if split == Split::Test { 10_000 } else { 5_000 };
+        self.phase(if split == Split::Test {
+            Phase::Testing
+        } else {
+            Phase::Validating
+        });
+        for done in 1..=2 {
+            self.say(Event::EvalProgress {
+                split,
+                done: done * n / 2,
+                total: n,
+            });
+            self.wait(300.0);
+        }
+        let confusion = self.confusion(n);
+        let accuracy = confusion.accuracy();
+        let nll = 0.22 + 2.1 * (1.0 - accuracy);
+        let report = EvalReport {
+            split,
+            epoch,
+            global_step: self.step,
+            weights: weights.to_owned(),
+            n,
+            accuracy: F64(accuracy),
+            macro_f1: F64(confusion.macro_f1()),
+            weighted_f1: F64(confusion.weighted_f1()),
+            classes: confusion.scores(),
+            confusion,
+            nll: F64(nll),
+            nll_calibrated: F64(nll - 0.043),
+            brier: F64(0.13),
+            ece: F64(0.081),
+            ece_calibrated: F64(0.0093),
+            mce_calibrated: F64(0.04),
+            temperature: Temperature {
+                value: 0.712,
+                converged: true,
+                nll_before: nll,
+                nll_after: nll - 0.043,
+            },
+            reliability: Vec::new(),
+            seconds: F64(0.6),
+        };
+        self.say(Event::EvalFinished(Box::new(report.clone())));
+        report
+    }
+
+    /// A whole epoch with its validation, predictions and checkpoint.
+    pub(crate) fn epoch(&mut self, epoch: u32) {
+        self.steps(epoch, STEPS - self.step % STEPS);
+        let report = self.evaluate(Split::Valid, epoch, "current");
+        let best = report.accuracy.0 > self.best;
+        self.best = self.best.max(report.accuracy.0);
+        let s = self.step as f64;
+        self.say(Event::EpochFinished(EpochSummary {
+            epoch,
+            global_step: self.step,
+            train_loss: F64(0.57 + 0.45 * (-s / 700.0).exp()),
+            train_accuracy: F64(0.95 - 0.16 * (-s / 800.0).exp()),
+            valid_nll: report.nll,
+            valid_accuracy: report.accuracy,
+            valid_macro_f1: report.macro_f1,
+            lr: F64(self.lr()),
+            grad_norm_mean: F64(0.7),
+            grad_norm_max: F64(4.2),
+            clipped_fraction: F64(0.1),
+            images_per_second: F64(5_600.0),
+            seconds: F64(10.3),
+            best,
+        }));
+        self.predict(epoch);
+        self.save(epoch, CheckpointReason::Periodic, best);
+    }
+
+    /// What the network thinks of the gallery.
+    pub(crate) fn predict(&mut self, epoch: u32) {
+        let classes = self.classes.len() as u32;
+        let error = self.error();
+        let mut top = Vec::new();
+        for i in 0..64_u32 {
+            let label = (i * 7 % 10) % classes;
+            let sure = 0.55 + 0.44 * self.noise.unit();
+            let first = if self.noise.unit() < error * 1.5 {
+                (label + 1) % classes
+            } else {
+                label
+            };
+            let second = (first + 2) % classes;
+            let third = (first + 5) % classes;
+            top.push(vec![
+                (first, F32(sure as f32)),
+                (second, F32((0.7 * (1.0 - sure)) as f32)),
+                (third, F32((0.2 * (1.0 - sure)) as f32)),
+            ]);
+        }
+        self.say(Event::GalleryPredictions(GalleryPredictions {
+            epoch,
+            global_step: self.step,
+            temperature: F64(0.712),
+            top,
+        }));
+    }
+
+    /// A checkpoint.
+    pub(crate) fn save(&mut self, epoch: u32, reason: CheckpointReason, best: bool) {
+        let path = format!("checkpoints/step-{:09}", self.step);
+        self.say(Event::CheckpointSaved(CheckpointSaved {
+            global_step: self.step,
+            epoch,
+            path,
+            bytes: 5_600_000,
+            reason,
+            best,
+        }));
+    }
+
+    /// Somebody's request and its answer.
+    pub(crate) fn answer(&mut self, id: u64, command: Command, answer: Answer) {
+        self.say(Event::Acknowledged {
+            id,
+            command,
+            answer,
+            global_step: self.step,
+        });
+    }
+
+    /// The last word.
+    pub(crate) fn end(&mut self, outcome: Outcome) {
+        self.say(Event::RunFinished {
+            outcome,
+            global_step: self.step,
+        });
+    }
+}
+
+/// Nothing but a started run.
+pub(crate) fn empty() -> Vec<Record> {
+    let mut story = Story::new(12);
+    story.start("20260202-0240-cnn");
+    story.records()
+}
+
+/// In the fourth of twelve epochs.
+pub(crate) fn midrun() -> Vec<Record> {
+    middle().records()
+}
+
+fn middle() -> Story {
+    let mut story = Story::new(12);
+    story.start("20260202-0240-cnn");
+    (1..=3).for_each(|epoch| story.epoch(epoch));
+    story.steps(4, 96);
+    story.answer(7, Command::Checkpoint, Answer::Accepted);
+    story.save(3, CheckpointReason::Requested, false);
+    story.answer(
+        7,
+        Command::Checkpoint,
+        Answer::Done {
+            note: "checkpoints/step-000000741 (5.6 MB)".to_owned(),
+        },
+    );
+    story.steps(4, 40);
+    story
+}
+
+/// Held at a step.
+pub(crate) fn paused() -> Vec<Record> {
+    let mut story = middle();
+    story.answer(8, Command::Pause, Answer::Accepted);
+    story.phase(Phase::Paused);
+    story.answer(
+        8,
+        Command::Pause,
+        Answer::Done {
+            note: "at step 781".to_owned(),
+        },
+    );
+    story.records()
+}
+
+/// Every fifth step is not a number.
+pub(crate) fn nan() -> Vec<Record> {
+    let mut story = Story::new(12);
+    story.broken_from = 300;
+    story.start("20260202-0240-cnn");
+    story.epoch(1);
+    story.steps(2, 160);
+    story.records()
+}
+
+/// Ended by an error in the second epoch.
+pub(crate) fn failed() -> Vec<Record> {
+    let mut story = Story::new(12);
+    story.start("20260202-0240-cnn");
+    story.epoch(1);
+    story.steps(2, 90);
+    story.end(Outcome::Failed {
+        message: "the disk is full: checkpoints/step-000000305 needs 5.6 MB and 1.2 MB are free. Make room, then resume with `epochtop train --resume`".to_owned(),
+    });
+    story.records()
+}
+
+/// All epochs done, best weights tested.
+pub(crate) fn finished() -> Vec<Record> {
+    let mut story = Story::new(12);
+    story.start("20260202-0240-cnn");
+    (1..=12).for_each(|epoch| story.epoch(epoch));
+    story.evaluate(Split::Test, 11, "best");
+    story.predict(11);
+    story.end(Outcome::Completed);
+    story.records()
+}
+
+/// A run over other classes, one epoch in.
+pub(crate) fn with_classes(name: &str, classes: Vec<String>) -> Vec<Record> {
+    let mut story = Story::of(3, classes);
+    story.start(name);
+    story.epoch(1);
+    story.epoch(2);
+    story.steps(3, 50);
+    story.records()
+}
+
+/// Something with an outline and some cloth, by label.
+fn garment(label: u32, index: usize) -> Vec<u8> {
+    let inside = |x: f64, y: f64| match label % 10 {
+        1 => (0.28..0.72).contains(&x) && y > 0.08 && !((0.46..0.54).contains(&x) && y > 0.35),
+        3 => (x - 0.5).abs() < 0.13 + 0.14 * y && y > 0.06,
+        5 | 7 => y > 0.78 - 0.42 * x && y < 0.85 && (0.08..0.93).contains(&x),
+        8 => {
+            (0.15..0.85).contains(&x) && (0.38..0.88).contains(&y)
+                || ((x - 0.5).hypot(y - 0.4) - 0.22).abs() < 0.03
+        }
+        9 => {
+            (0.55..0.85).contains(&x) && y > 0.1 && y < 0.85
+                || (0.1..0.85).contains(&x) && (0.6..0.85).contains(&y)
+        }
+        _ => {
+            (x - 0.5).abs() < 0.22 && y > 0.1
+                || (0.1..0.36).contains(&y) && (x - 0.5).abs() < 0.42 - 0.2 * (y - 0.1)
+        }
+    };
+    (0..28 * 28)
+        .map(|i| {
+            let (x, y) = (f64::from(i % 28) / 28.0, f64::from(i / 28) / 28.0);
+            if !inside(x + 0.018, y + 0.018) {
+                return 0;
+            }
+            let cloth =
+                150.0 + 60.0 * (x * 9.0 + index as f64).sin() * (y * 5.0).cos() + 40.0 * (y - 0.5);
+            cloth.clamp(40.0, 255.0) as u8
+        })
+        .collect()
+}

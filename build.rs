@@ -18,7 +18,10 @@ fn main() {
     let core = lib.join("libtorch_cpu.so");
     println!("cargo:rerun-if-changed={}", core.display());
     if !core.exists() {
-        println!("cargo:warning=there is no {}: run `make setup`", core.display());
+        println!(
+            "cargo:warning=there is no {}: run `make setup`",
+            core.display()
+        );
     }
     // The path as given comes first: when `.deps/libtorch` is pointed at another libtorch, a built program follows
     // without being linked again. The place behind it comes second: it outlives `.deps`.

@@ -49,10 +49,14 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Train a network and watch it
-    #[command(after_help = "Example: epochtop train --preset fast --set optim.lr=1e-3 --name first-try")]
+    #[command(
+        after_help = "Example: epochtop train --preset fast --set optim.lr=1e-3 --name first-try"
+    )]
     Train(TrainArgs),
     /// Look at a run again, as its last screen showed it
-    #[command(after_help = "Example: epochtop view            (the newest run)\n         epochtop view first-try")]
+    #[command(
+        after_help = "Example: epochtop view            (the newest run)\n         epochtop view first-try"
+    )]
     View(ViewArgs),
     /// Layers, output shapes, parameters, and what other choices would give
     #[command(after_help = "Example: epochtop summary --preset textbook --set model.head=flatten")]
@@ -152,12 +156,19 @@ struct ShowArgs {
 /// Runs the program.
 pub fn main() -> ExitCode {
     // Reports of errors and panics; failing to install it twice, as tests might, changes nothing.
-    let _ = color_eyre::config::HookBuilder::default().display_location_section(false).display_env_section(false).install();
+    let _ = color_eyre::config::HookBuilder::default()
+        .display_location_section(false)
+        .display_env_section(false)
+        .install();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { code::USAGE } else { code::COMPLETED });
+            return ExitCode::from(if error.use_stderr() {
+                code::USAGE
+            } else {
+                code::COMPLETED
+            });
         }
     };
     ExitCode::from(match cli.verb {
@@ -169,21 +180,28 @@ pub fn main() -> ExitCode {
             say(&loaded.config.to_toml());
             code::COMPLETED
         }),
-        Verb::Config(ConfigVerb::Check(args)) => with_config(args, |loaded| check::report(&loaded)),
+        Verb::Config(ConfigVerb::Check(args)) => with_config(args, check::report),
         Verb::Doctor(args) => with_config(args, |loaded| doctor::report(&loaded.config)),
     })
 }
 
 #[cfg(feature = "train")]
 fn train_verb(args: TrainArgs) -> u8 {
-    let TrainArgs { config, runs, name, headless, in_process: _, theme } = args;
+    let TrainArgs {
+        config,
+        runs,
+        name,
+        headless,
+        in_process: _,
+        theme,
+    } = args;
     let mut config = config;
     config.sets.extend(screen_sets(runs, theme));
-    with_config(config, |loaded| train::run(&loaded, name, headless))
+    with_config(config, |loaded| train::run(loaded, name, headless))
 }
 
 #[cfg(feature = "train")]
-fn summary_verb(loaded: Loaded) -> u8 {
+fn summary_verb(loaded: &Loaded) -> u8 {
     data::summary(&loaded.config)
 }
 
@@ -191,15 +209,21 @@ fn summary_verb(loaded: Loaded) -> u8 {
 fn data_verb(verb: DataVerb) -> u8 {
     match verb {
         DataVerb::Check(args) => with_config(args, |loaded| data::check(&loaded.config)),
-        DataVerb::Show(ShowArgs { config, count, light }) => {
-            with_config(config, |loaded| data::show(&loaded.config, count.into(), light))
-        }
+        DataVerb::Show(ShowArgs {
+            config,
+            count,
+            light,
+        }) => with_config(config, |loaded| {
+            data::show(&loaded.config, count.into(), light)
+        }),
     }
 }
 
 #[cfg(not(feature = "train"))]
 fn no_engine() -> u8 {
-    complain("this epochtop is the viewer, built without libtorch: it cannot train or read data sets; build it with default features for that");
+    complain(
+        "this epochtop is the viewer, built without libtorch: it cannot train or read data sets; build it with default features for that",
+    );
     code::USAGE
 }
 
@@ -209,7 +233,7 @@ fn train_verb(_: TrainArgs) -> u8 {
 }
 
 #[cfg(not(feature = "train"))]
-fn summary_verb(_: Loaded) -> u8 {
+fn summary_verb(_: &Loaded) -> u8 {
     no_engine()
 }
 
@@ -219,7 +243,12 @@ fn data_verb(_: DataVerb) -> u8 {
 }
 
 fn view(args: ViewArgs) -> Result<u8, Report> {
-    let ViewArgs { run, mut config, runs, theme } = args;
+    let ViewArgs {
+        run,
+        mut config,
+        runs,
+        theme,
+    } = args;
     config.sets.extend(screen_sets(runs, theme));
     match load(config) {
         Ok(loaded) => screen::view(&loaded, run.as_deref()),
@@ -235,16 +264,25 @@ fn screen_sets(runs: Option<PathBuf>, theme: Option<String>) -> Vec<String> {
     runs.into_iter().chain(theme).collect()
 }
 
-fn with_config(args: ConfigArgs, body: impl FnOnce(Loaded) -> u8) -> u8 {
+fn with_config(args: ConfigArgs, body: impl FnOnce(&Loaded) -> u8) -> u8 {
     match load(args) {
-        Ok(loaded) => body(loaded),
+        Ok(loaded) => body(&loaded),
         Err(code) => code,
     }
 }
 
 fn load(args: ConfigArgs) -> Result<Loaded, u8> {
-    let ConfigArgs { config, preset, sets } = args;
-    let sources = Sources { user_file: user_file(), file: config, preset, sets };
+    let ConfigArgs {
+        config,
+        preset,
+        sets,
+    } = args;
+    let sources = Sources {
+        user_file: user_file(),
+        file: config,
+        preset,
+        sets,
+    };
     let loaded = config::load(&sources).map_err(|problems| {
         complain(&problems.to_string());
         code::USAGE
@@ -259,8 +297,13 @@ fn load(args: ConfigArgs) -> Result<Loaded, u8> {
 
 /// `$XDG_CONFIG_HOME/epochtop/config.toml`, for what is a person's and not a run's: `ui`, `keys`, `runs.dir`.
 fn user_file() -> Option<PathBuf> {
-    let directory = |key: &str| std::env::var_os(key).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let base = directory("XDG_CONFIG_HOME").or_else(|| directory("HOME").map(|home| home.join(".config")))?;
+    let directory = |key: &str| {
+        std::env::var_os(key)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let base = directory("XDG_CONFIG_HOME")
+        .or_else(|| directory("HOME").map(|home| home.join(".config")))?;
     Some(base.join("epochtop").join("config.toml"))
 }
 

@@ -52,6 +52,7 @@ impl Images {
     }
 
     /// The images at `indices`; indices that are not there are passed over.
+    #[must_use]
     pub fn select(&self, indices: &[usize], size: usize) -> Self {
         let mut out = Self::default();
         for &index in indices {
@@ -119,10 +120,17 @@ pub fn load(config: &DataConfig, seed: u64) -> Result<Dataset, DataError> {
     let (channels, height, width) = train_images.image_shape();
     let fingerprint = fingerprint([&train_images, &train_labels, &test_images, &test_labels]);
     let size = (channels * height * width) as usize;
-    let whole = Images { pixels: train_images.data, labels: train_labels.data };
-    let test = Images { pixels: test_images.data, labels: test_labels.data };
+    let whole = Images {
+        pixels: train_images.data,
+        labels: train_labels.data,
+    };
+    let test = Images {
+        pixels: test_images.data,
+        labels: test_labels.data,
+    };
     let counts_before = whole.class_counts(classes.len());
-    let (mut train_indices, valid_indices) = split::stratified(&whole.labels, classes.len(), config.valid, seed);
+    let (mut train_indices, valid_indices) =
+        split::stratified(&whole.labels, classes.len(), config.valid, seed);
     if train_indices.is_empty() || valid_indices.is_empty() {
         return Err(DataError(format!(
             "{}: {} images cannot be cut into {} for validation and the rest for training (data.valid)",
@@ -146,7 +154,15 @@ pub fn load(config: &DataConfig, seed: u64) -> Result<Dataset, DataError> {
         valid: valid.labels.len() as u64,
         test: test.labels.len() as u64,
     };
-    Ok(Dataset { info, train, valid, test, found: found.dir, fingerprint, counts_before })
+    Ok(Dataset {
+        info,
+        train,
+        valid,
+        test,
+        found: found.dir,
+        fingerprint,
+        counts_before,
+    })
 }
 
 fn fingerprint(files: [&Idx; 4]) -> String {

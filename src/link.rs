@@ -39,7 +39,9 @@ impl Link {
             return Err("this is a replay: there is no trainer to ask");
         };
         requests.try_send(request).map_err(|error| match error {
-            TrySendError::Full(_) => "the trainer has too many requests waiting: try again in a moment",
+            TrySendError::Full(_) => {
+                "the trainer has too many requests waiting: try again in a moment"
+            }
             TrySendError::Disconnected(_) => "the trainer has ended",
         })
     }
@@ -49,5 +51,8 @@ impl Link {
 pub fn request(command: Command) -> Request {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let count = NEXT.fetch_add(1, Ordering::Relaxed);
-    Request { id: u64::from(std::process::id()) << 32 | (count & 0xffff_ffff), command }
+    Request {
+        id: u64::from(std::process::id()) << 32 | (count & 0xffff_ffff),
+        command,
+    }
 }

@@ -12,7 +12,9 @@ pub struct Random {
 impl Random {
     /// The stream that belongs to these words.
     pub fn new(words: &[u64]) -> Self {
-        let mut random = Self { state: 0x6570_6f63_6874_6f70 };
+        let mut random = Self {
+            state: 0x6570_6f63_6874_6f70,
+        };
         for &word in words {
             random.state ^= word;
             random.state = random.next();
@@ -21,7 +23,10 @@ impl Random {
     }
 
     /// The next 64 bits.
-    #[expect(clippy::should_implement_trait, reason = "an endless stream needs no Option")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an endless stream needs no Option"
+    )]
     pub fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.state;
@@ -71,8 +76,9 @@ mod tests {
 
     #[test]
     fn neighbouring_words_give_unrelated_streams() {
-        let seeds: std::collections::BTreeSet<i64> =
-            (0..100).flat_map(|seed| (0..100).map(move |step| step_seed(seed, 0, step))).collect();
+        let seeds: std::collections::BTreeSet<i64> = (0..100)
+            .flat_map(|seed| (0..100).map(move |step| step_seed(seed, 0, step)))
+            .collect();
         assert_eq!(seeds.len(), 10_000);
         assert_ne!(epoch_order(1, 1, 50), epoch_order(1, 2, 50));
     }

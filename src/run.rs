@@ -9,5 +9,7 @@ mod state;
 mod summary;
 
 pub use series::{Bucket, Ema, Series};
-pub use state::{Best, CLIP_WINDOW, Clip, ClipEvent, CommandLine, EvalHistory, LogLine, RunState, Sample};
+pub use state::{
+    Best, CLIP_WINDOW, Clip, ClipEvent, CommandLine, EvalHistory, LogLine, RunState, Sample,
+};
 pub use summary::{clock, closing_lines, epoch_line, eval_line, event_line, final_lines, headline};

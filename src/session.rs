@@ -3,8 +3,8 @@
 //! [`Session::start`] joins a trainer's events with files and subscribers; [`headless`] is the front end without a
 //! screen; [`replay`] makes a [`crate::link::Link`] of a journal. Nothing here knows libtorch or the screen.
 
-pub mod headless;
 mod files;
+pub mod headless;
 mod hub;
 mod journal;
 mod output;

@@ -50,17 +50,31 @@ pub struct Job {
 ///
 /// # Errors
 /// When the system gives no thread.
-pub fn start(job: Job, events: Sender<Event>, requests: Receiver<Request>) -> std::io::Result<JoinHandle<Outcome>> {
+pub fn start(
+    job: Job,
+    events: Sender<Event>,
+    requests: Receiver<Request>,
+) -> std::io::Result<JoinHandle<Outcome>> {
     Builder::new().name("trainer".to_owned()).spawn(move || {
         let finished = events.clone();
-        let body = AssertUnwindSafe(|| trainer::Trainer::new(job, events, requests).and_then(trainer::Trainer::run));
+        let body = AssertUnwindSafe(|| {
+            trainer::Trainer::new(job, events, requests).and_then(trainer::Trainer::run)
+        });
         let (outcome, global_step) = match catch_unwind(body) {
             Ok(Ok(end)) => end,
             Ok(Err(message)) => (Outcome::Failed { message }, 0),
-            Err(panic) => (Outcome::Failed { message: explain(panic.as_ref()) }, 0),
+            Err(panic) => (
+                Outcome::Failed {
+                    message: explain(panic.as_ref()),
+                },
+                0,
+            ),
         };
         // Nobody listening any more is no reason to fail.
-        let _ = finished.send(Event::RunFinished { outcome: outcome.clone(), global_step });
+        let _ = finished.send(Event::RunFinished {
+            outcome: outcome.clone(),
+            global_step,
+        });
         outcome
     })
 }
@@ -75,7 +89,11 @@ fn explain(panic: &(dyn Any + Send)) -> String {
     let text = text.split("Exception raised from").next().unwrap_or(text);
     match text.split_once("Torch(\"") {
         Some((_, torch)) => {
-            let message = torch.split("\\n").next().unwrap_or(torch).trim_end_matches(['"', ')', ' ']);
+            let message = torch
+                .split("\\n")
+                .next()
+                .unwrap_or(torch)
+                .trim_end_matches(['"', ')', ' ']);
             format!("libtorch: {message}")
         }
         None => text.lines().next().unwrap_or(text).to_owned(),
@@ -89,8 +107,14 @@ mod tests {
     #[test]
     fn a_libtorch_panic_is_told_without_its_stack_trace() {
         let text = "called `Result::unwrap()` on an `Err` value: Torch(\"CUDA out of memory. Tried 2 GiB\\nException raised from malloc at /x.cpp\\nframe #0\")";
-        assert_eq!(explain(&text.to_owned()), "libtorch: CUDA out of memory. Tried 2 GiB");
-        assert_eq!(explain(&"index 3 is out of range"), "index 3 is out of range");
+        assert_eq!(
+            explain(&text.to_owned()),
+            "libtorch: CUDA out of memory. Tried 2 GiB"
+        );
+        assert_eq!(
+            explain(&"index 3 is out of range"),
+            "index 3 is out of range"
+        );
         assert_eq!(explain(&17_u8), "the trainer panicked without a message");
     }
 }

@@ -11,13 +11,19 @@ pub struct Kept {
 
 /// The steps of the checkpoints that may go: all but the newest `keep`, the best, and those somebody asked for.
 pub fn superfluous(all: &[Kept], keep: usize, best: Option<u64>) -> Vec<u64> {
-    let mut loose: Vec<u64> =
-        all.iter().filter(|c| !c.pinned && Some(c.global_step) != best).map(|c| c.global_step).collect();
+    let mut loose: Vec<u64> = all
+        .iter()
+        .filter(|c| !c.pinned && Some(c.global_step) != best)
+        .map(|c| c.global_step)
+        .collect();
     loose.sort_unstable();
     // Pinned and best ones count among the newest, or a run would never shrink to `keep`.
     let mut steps: Vec<u64> = all.iter().map(|c| c.global_step).collect();
     steps.sort_unstable();
-    let newest = steps.get(steps.len().saturating_sub(keep.max(1))..).unwrap_or_default().to_vec();
+    let newest = steps
+        .get(steps.len().saturating_sub(keep.max(1))..)
+        .unwrap_or_default()
+        .to_vec();
     loose.retain(|step| !newest.contains(step));
     loose
 }
@@ -28,12 +34,21 @@ mod tests {
     use proptest::prelude::*;
 
     fn kept(steps: &[u64], pinned: &[u64]) -> Vec<Kept> {
-        steps.iter().map(|&s| Kept { global_step: s, pinned: pinned.contains(&s) }).collect()
+        steps
+            .iter()
+            .map(|&s| Kept {
+                global_step: s,
+                pinned: pinned.contains(&s),
+            })
+            .collect()
     }
 
     #[test]
     fn newest_best_and_requested_stay() {
-        assert_eq!(superfluous(&kept(&[1, 2, 3, 4, 5, 6], &[2]), 2, Some(3)), [1, 4]);
+        assert_eq!(
+            superfluous(&kept(&[1, 2, 3, 4, 5, 6], &[2]), 2, Some(3)),
+            [1, 4]
+        );
         assert_eq!(superfluous(&kept(&[1], &[]), 0, None), [0_u64; 0]);
     }
 

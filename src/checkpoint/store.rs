@@ -30,7 +30,9 @@ pub fn step_name(global_step: u64) -> String {
 impl Store {
     /// The checkpoints of a run directory.
     pub fn new(run_dir: &Path) -> Self {
-        Self { dir: run_dir.join("checkpoints") }
+        Self {
+            dir: run_dir.join("checkpoints"),
+        }
     }
 
     /// Writes a checkpoint of these files. One that is there already, of the same step, stays as it is: the same step
@@ -64,7 +66,10 @@ impl Store {
     pub fn point(&self, pointer: &str, global_step: u64) -> io::Result<()> {
         let temporary = self.dir.join(format!(".tmp-{pointer}"));
         let target = self.dir.join(pointer);
-        write_file(&temporary, format!("{}\n", step_name(global_step)).as_bytes())?;
+        write_file(
+            &temporary,
+            format!("{}\n", step_name(global_step)).as_bytes(),
+        )?;
         fs::rename(&temporary, &target)?;
         sync(&self.dir)
     }
@@ -86,7 +91,12 @@ impl Store {
 pub fn read_state(checkpoint: &Path) -> io::Result<State> {
     let path = checkpoint.join("state.json");
     let text = fs::read_to_string(&path)?;
-    serde_json::from_str(&text).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {e}", path.display())))
+    serde_json::from_str(&text).map_err(|e| {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("{}: {e}", path.display()),
+        )
+    })
 }
 
 fn write_all(dir: &Path, files: &[(&str, Vec<u8>)]) -> io::Result<()> {
@@ -117,15 +127,33 @@ mod tests {
     fn a_checkpoint_is_whole_or_not_there() {
         let run = tempfile::tempdir().unwrap();
         let store = Store::new(run.path());
-        let saved = store.save(7, &[("a", b"abc".to_vec()), ("b", vec![0; 10])]).unwrap();
-        assert_eq!(saved, Saved { path: "checkpoints/step-000000007".to_owned(), bytes: 13 });
+        let saved = store
+            .save(7, &[("a", b"abc".to_vec()), ("b", vec![0; 10])])
+            .unwrap();
+        assert_eq!(
+            saved,
+            Saved {
+                path: "checkpoints/step-000000007".to_owned(),
+                bytes: 13
+            }
+        );
         store.point("LATEST", 7).unwrap();
         let dir = run.path().join("checkpoints");
-        assert_eq!(fs::read_to_string(dir.join("LATEST")).unwrap(), "step-000000007\n");
+        assert_eq!(
+            fs::read_to_string(dir.join("LATEST")).unwrap(),
+            "step-000000007\n"
+        );
         assert_eq!(fs::read(dir.join("step-000000007/a")).unwrap(), b"abc");
         // A name that cannot be a file fails the save and leaves nothing behind.
-        assert!(store.save(8, &[("a", vec![]), ("no/such/dir", vec![])]).is_err());
-        let mut left: Vec<_> = fs::read_dir(&dir).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert!(
+            store
+                .save(8, &[("a", vec![]), ("no/such/dir", vec![])])
+                .is_err()
+        );
+        let mut left: Vec<_> = fs::read_dir(&dir)
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
         left.sort();
         assert_eq!(left, ["LATEST", "step-000000007"]);
         store.remove(7).unwrap();

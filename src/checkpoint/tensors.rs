@@ -12,12 +12,15 @@ pub type NamedTensor = (String, Vec<i64>, Vec<f32>);
 /// # Errors
 /// When sizes and numbers do not agree.
 pub fn encode(tensors: &[NamedTensor]) -> Result<Vec<u8>, String> {
-    let bytes: Vec<Vec<u8>> =
-        tensors.iter().map(|(_, _, values)| values.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
+    let bytes: Vec<Vec<u8>> = tensors
+        .iter()
+        .map(|(_, _, values)| values.iter().flat_map(|v| v.to_le_bytes()).collect())
+        .collect();
     let mut views = BTreeMap::new();
     for ((name, shape, _), data) in tensors.iter().zip(&bytes) {
         let shape = shape.iter().map(|&size| size.max(0) as usize).collect();
-        let view = TensorView::new(Dtype::F32, shape, data).map_err(|error| format!("{name}: {error}"))?;
+        let view =
+            TensorView::new(Dtype::F32, shape, data).map_err(|error| format!("{name}: {error}"))?;
         views.insert(name.as_str(), view);
     }
     safetensors::serialize(views, None).map_err(|error| error.to_string())
@@ -35,7 +38,11 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<NamedTensor>, String> {
                 return Err(format!("{name}: holds {:?}, expected F32", view.dtype()));
             }
             let shape = view.shape().iter().map(|&size| size as i64).collect();
-            let values = view.data().chunks_exact(4).filter_map(|b| b.try_into().ok()).map(f32::from_le_bytes);
+            let values = view
+                .data()
+                .chunks_exact(4)
+                .filter_map(|b| b.try_into().ok())
+                .map(f32::from_le_bytes);
             Ok((name.to_owned(), shape, values.collect()))
         })
         .collect()
@@ -49,7 +56,11 @@ mod tests {
     #[test]
     fn tensors_come_back_bit_by_bit() {
         let tensors = vec![
-            ("a.weight".to_owned(), vec![2, 2], vec![1.0, -0.0, f32::MIN_POSITIVE, 3.5]),
+            (
+                "a.weight".to_owned(),
+                vec![2, 2],
+                vec![1.0, -0.0, f32::MIN_POSITIVE, 3.5],
+            ),
             ("b".to_owned(), vec![], vec![7.0]),
         ];
         let back = decode(&encode(&tensors).unwrap()).unwrap();

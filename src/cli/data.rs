@@ -32,14 +32,18 @@ pub(super) fn check(config: &Config) -> u8 {
             }
             None => String::new(),
         };
-        say(&format!("  {name:<24} {bytes:>12} bytes  unpacked md5 {sum}  {verdict}"));
+        say(&format!(
+            "  {name:<24} {bytes:>12} bytes  unpacked md5 {sum}  {verdict}"
+        ));
     }
     match data::load(&config.data, config.train.seed) {
         Ok(dataset) => say(&counts(&dataset)),
         Err(error) => return fail(&error.0),
     }
     if differs {
-        complain("warning: these are not the published files; remove them and run `make setup` to fetch them again");
+        complain(
+            "warning: these are not the published files; remove them and run `make setup` to fetch them again",
+        );
     }
     code::COMPLETED
 }
@@ -55,8 +59,18 @@ fn counts(dataset: &Dataset) -> String {
         info.width,
         dataset.fingerprint.get(..16).unwrap_or_default()
     );
-    let width = info.classes.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(5);
-    let _ = writeln!(out, "{:<width$}  {:>12} {:>8} {:>8} {:>8}", "class", "before split", "train", "valid", "test");
+    let width = info
+        .classes
+        .iter()
+        .map(|name| name.chars().count())
+        .max()
+        .unwrap_or(0)
+        .max(5);
+    let _ = writeln!(
+        out,
+        "{:<width$}  {:>12} {:>8} {:>8} {:>8}",
+        "class", "before split", "train", "valid", "test"
+    );
     let columns = [
         dataset.counts_before.clone(),
         dataset.train.class_counts(k),
@@ -64,16 +78,37 @@ fn counts(dataset: &Dataset) -> String {
         dataset.test.class_counts(k),
     ];
     let row = |out: &mut String, name: &str, [before, train, valid, test]: [u64; 4]| {
-        let _ = writeln!(out, "{name:<width$}  {before:>12} {train:>8} {valid:>8} {test:>8}");
+        let _ = writeln!(
+            out,
+            "{name:<width$}  {before:>12} {train:>8} {valid:>8} {test:>8}"
+        );
     };
     for (label, name) in info.classes.iter().enumerate() {
-        row(&mut out, name, columns.each_ref().map(|column| column.get(label).copied().unwrap_or(0)));
+        row(
+            &mut out,
+            name,
+            columns
+                .each_ref()
+                .map(|column| column.get(label).copied().unwrap_or(0)),
+        );
     }
-    row(&mut out, "all", columns.each_ref().map(|column| column.iter().sum()));
-    let (least, most) = (dataset.counts_before.iter().min(), dataset.counts_before.iter().max());
+    row(
+        &mut out,
+        "all",
+        columns.each_ref().map(|column| column.iter().sum()),
+    );
+    let (least, most) = (
+        dataset.counts_before.iter().min(),
+        dataset.counts_before.iter().max(),
+    );
     let _ = match (least, most) {
-        (Some(least), Some(most)) if least == most => writeln!(out, "\nbalanced: {most} of each class"),
-        (Some(least), Some(most)) => writeln!(out, "\nimbalanced: {least} to {most} of a class; trust macro-F1 above accuracy"),
+        (Some(least), Some(most)) if least == most => {
+            writeln!(out, "\nbalanced: {most} of each class")
+        }
+        (Some(least), Some(most)) => writeln!(
+            out,
+            "\nimbalanced: {least} to {most} of a class; trust macro-F1 above accuracy"
+        ),
         _ => Ok(()),
     };
     out
@@ -89,19 +124,38 @@ pub(super) fn show(config: &Config, count: usize, light: bool) -> u8 {
     let size = dataset.image_size();
     let (height, width) = (info.height as usize, info.width as usize);
     for (label, name) in info.classes.iter().enumerate() {
-        let members = dataset.train.labels.iter().enumerate().filter(|(_, l)| usize::from(**l) == label);
+        let members = dataset
+            .train
+            .labels
+            .iter()
+            .enumerate()
+            .filter(|(_, l)| usize::from(**l) == label);
         let pictures: Vec<Vec<String>> = members
             .take(count)
             .map(|(index, _)| {
-                let grey = dataset.train.image(index, size).get(..height * width).unwrap_or_default();
+                let grey = dataset
+                    .train
+                    .image(index, size)
+                    .get(..height * width)
+                    .unwrap_or_default();
                 let columns = width.min(28);
-                art::render(grey, height, width, columns, art::rows_for(height, width, columns), !light)
+                art::render(
+                    grey,
+                    height,
+                    width,
+                    columns,
+                    art::rows_for(height, width, columns),
+                    !light,
+                )
             })
             .collect();
         say(&format!("{label} {name}"));
         let lines = pictures.iter().map(Vec::len).max().unwrap_or(0);
         for line in 0..lines {
-            let row: Vec<&str> = pictures.iter().filter_map(|p| p.get(line).map(String::as_str)).collect();
+            let row: Vec<&str> = pictures
+                .iter()
+                .filter_map(|p| p.get(line).map(String::as_str))
+                .collect();
             say(row.join("  ").trim_end());
         }
     }
@@ -119,7 +173,13 @@ pub(super) fn summary(config: &Config) -> u8 {
                 places,
                 error.0.lines().next().unwrap_or_default()
             ));
-            DatasetInfo { height: 28, width: 28, channels: 1, classes: vec![String::new(); 10], ..DatasetInfo::default() }
+            DatasetInfo {
+                height: 28,
+                width: 28,
+                channels: 1,
+                classes: vec![String::new(); 10],
+                ..DatasetInfo::default()
+            }
         }
     };
     match model::summary(&config.model, &info) {

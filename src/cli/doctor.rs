@@ -18,16 +18,29 @@ struct Finding {
 
 impl Finding {
     fn good(what: &'static str, found: impl Into<String>) -> Self {
-        Self { good: true, what, found: found.into(), remedy: None }
+        Self {
+            good: true,
+            what,
+            found: found.into(),
+            remedy: None,
+        }
     }
 
     fn bad(what: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { good: false, what, found: found.into(), remedy: Some(remedy.into()) }
+        Self {
+            good: false,
+            what,
+            found: found.into(),
+            remedy: Some(remedy.into()),
+        }
     }
 
     /// Fine as it is, but there is more to have.
     fn hint(what: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { remedy: Some(remedy.into()), ..Self::good(what, found) }
+        Self {
+            remedy: Some(remedy.into()),
+            ..Self::good(what, found)
+        }
     }
 }
 
@@ -39,15 +52,34 @@ pub(super) fn report(config: &Config) -> u8 {
     findings.push(terminal());
     findings.push(encoding());
     findings.push(runs(Path::new(&config.runs.dir)));
-    for Finding { good, what, found, remedy } in &findings {
-        say(&format!("{}  {what:<10} {found}", if *good { "ok     " } else { "MISSING" }));
-        remedy.iter().for_each(|remedy| say(&format!("{:20} → {remedy}", "")));
+    for Finding {
+        good,
+        what,
+        found,
+        remedy,
+    } in &findings
+    {
+        say(&format!(
+            "{}  {what:<10} {found}",
+            if *good { "ok     " } else { "MISSING" }
+        ));
+        remedy
+            .iter()
+            .for_each(|remedy| say(&format!("{:20} → {remedy}", "")));
     }
-    if findings.iter().all(|finding| finding.good) { code::COMPLETED } else { code::FAILED }
+    if findings.iter().all(|finding| finding.good) {
+        code::COMPLETED
+    } else {
+        code::FAILED
+    }
 }
 
 fn version() -> String {
-    let part = if cfg!(feature = "train") { "viewer and trainer" } else { "viewer only, built without libtorch" };
+    let part = if cfg!(feature = "train") {
+        "viewer and trainer"
+    } else {
+        "viewer only, built without libtorch"
+    };
     format!("{} ({part})", env!("CARGO_PKG_VERSION"))
 }
 
@@ -60,11 +92,22 @@ fn engine(_: &Config) -> Vec<Finding> {
 fn engine(config: &Config) -> Vec<Finding> {
     let libtorch = Finding::good(
         "libtorch",
-        format!("{}, {} threads", libtorch_version(), crate::train::cores(config.train.threads)),
+        format!(
+            "{}, {} threads",
+            libtorch_version(),
+            crate::train::cores(config.train.threads)
+        ),
     );
     let data = match crate::data::locate(&config.data) {
-        Ok(found) => Finding::good("data", format!("{} in {}", config.data.name, found.dir.display())),
-        Err(error) => Finding::bad("data", error.0.lines().next().unwrap_or_default(), "run `make setup`, or set data.dir or EPOCHTOP_DATA"),
+        Ok(found) => Finding::good(
+            "data",
+            format!("{} in {}", config.data.name, found.dir.display()),
+        ),
+        Err(error) => Finding::bad(
+            "data",
+            error.0.lines().next().unwrap_or_default(),
+            "run `make setup`, or set data.dir or EPOCHTOP_DATA",
+        ),
     };
     vec![libtorch, gpu(), data]
 }
@@ -72,7 +115,9 @@ fn engine(config: &Config) -> Vec<Finding> {
 /// The libtorch this binary was built against, as its `build-version` file said.
 #[cfg(feature = "train")]
 pub(super) fn libtorch_version() -> String {
-    option_env!("EPOCHTOP_LIBTORCH").unwrap_or("2.11").to_owned()
+    option_env!("EPOCHTOP_LIBTORCH")
+        .unwrap_or("2.11")
+        .to_owned()
 }
 
 #[cfg(feature = "train")]
@@ -92,21 +137,37 @@ fn gpu() -> Finding {
 fn machine() -> Finding {
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     let memory = fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
-        let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("MemAvailable:"))?;
         line.split_whitespace().nth(1)?.parse::<f64>().ok()
     });
-    let memory = memory.map_or_else(|| "memory unknown".to_owned(), |kib| format!("{:.1} GiB memory free", kib / 1024.0 / 1024.0));
+    let memory = memory.map_or_else(
+        || "memory unknown".to_owned(),
+        |kib| format!("{:.1} GiB memory free", kib / 1024.0 / 1024.0),
+    );
     Finding::good("machine", format!("{cores} cores, {memory}"))
 }
 
 fn terminal() -> Finding {
     match screen::available() {
         Ok(()) => {
-            let size = crossterm::terminal::size().map_or_else(|_| "size unknown".to_owned(), |(w, h)| format!("{w}×{h}"));
+            let size = crossterm::terminal::size()
+                .map_or_else(|_| "size unknown".to_owned(), |(w, h)| format!("{w}×{h}"));
             let color = crate::tui::ColorDepth::detect(|key| env::var(key).ok());
-            Finding::good("terminal", format!("{}, {size}, colours: {color:?}", env::var("TERM").unwrap_or_default()))
+            Finding::good(
+                "terminal",
+                format!(
+                    "{}, {size}, colours: {color:?}",
+                    env::var("TERM").unwrap_or_default()
+                ),
+            )
         }
-        Err(why) => Finding::hint("terminal", format!("no screen here ({why})"), "`train` then writes a line per epoch"),
+        Err(why) => Finding::hint(
+            "terminal",
+            format!("no screen here ({why})"),
+            "`train` then writes a line per epoch",
+        ),
     }
 }
 
@@ -114,22 +175,45 @@ fn encoding() -> Finding {
     if crate::tui::utf8_locale(|key| env::var(key).ok()) {
         Finding::good("characters", "UTF-8")
     } else {
-        Finding::hint("characters", "ASCII: the locale does not say UTF-8", "export LC_ALL=C.UTF-8 for finer charts, if your terminal shows UTF-8")
+        Finding::hint(
+            "characters",
+            "ASCII: the locale does not say UTF-8",
+            "export LC_ALL=C.UTF-8 for finer charts, if your terminal shows UTF-8",
+        )
     }
 }
 
 fn runs(dir: &Path) -> Finding {
     // The directory may not exist yet; then its nearest ancestor decides.
-    let there = dir.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("."));
-    let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
+    let there = dir
+        .ancestors()
+        .find(|path| path.is_dir())
+        .unwrap_or(Path::new("."));
+    let there = if there.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        there
+    };
     let writable = rustix::fs::access(there, rustix::fs::Access::WRITE_OK).is_ok();
     let free = rustix::fs::statvfs(there).map_or(0, |fs| fs.f_bavail.saturating_mul(fs.f_frsize));
-    let found = format!("{} ({:.1} GiB free)", dir.display(), free as f64 / f64::from(1 << 30));
+    let found = format!(
+        "{} ({:.1} GiB free)",
+        dir.display(),
+        free as f64 / f64::from(1 << 30)
+    );
     if !writable {
-        return Finding::bad("runs", format!("{}: not writable", dir.display()), "choose another directory: --runs DIR or runs.dir");
+        return Finding::bad(
+            "runs",
+            format!("{}: not writable", dir.display()),
+            "choose another directory: --runs DIR or runs.dir",
+        );
     }
     if free < 100 << 20 {
-        return Finding::bad("runs", found, "free some space: a default run needs about 20 MB");
+        return Finding::bad(
+            "runs",
+            found,
+            "free some space: a default run needs about 20 MB",
+        );
     }
     Finding::good("runs", found)
 }

@@ -37,7 +37,11 @@ pub(super) fn problems(loaded: &Loaded) -> Vec<Problem> {
         }));
     }
     if let Err(message) = Theme::load(&loaded.config.ui.theme) {
-        problems.push(Problem::new(loaded.origin("ui.theme"), "ui.theme".to_owned(), message));
+        problems.push(Problem::new(
+            loaded.origin("ui.theme"),
+            "ui.theme".to_owned(),
+            message,
+        ));
     }
     problems
 }
@@ -73,9 +77,15 @@ pub(super) fn view(loaded: &Loaded, run: Option<&str>) -> Result<u8, Report> {
         }
     };
     let (link, replay) = session::replay(&run.journal())?;
-    replay.problems.iter().for_each(|problem| complain(&format!("warning: {problem}")));
+    replay
+        .problems
+        .iter()
+        .for_each(|problem| complain(&format!("warning: {problem}")));
     if replay.state.seq == 0 {
-        complain(&format!("error: {}: holds no record yet", run.journal().display()));
+        complain(&format!(
+            "error: {}: holds no record yet",
+            run.journal().display()
+        ));
         return Ok(code::FAILED);
     }
     if available().is_ok() {
@@ -86,7 +96,9 @@ pub(super) fn view(loaded: &Loaded, run: Option<&str>) -> Result<u8, Report> {
     headline(&replay.state).iter().for_each(|line| say(line));
     for row in &replay.state.history {
         let event = crate::event::Event::EpochFinished(row.clone());
-        event_line(&replay.state, &event).iter().for_each(|line| say(line));
+        event_line(&replay.state, &event)
+            .iter()
+            .for_each(|line| say(line));
     }
     final_lines(&replay.state).iter().for_each(|line| say(line));
     Ok(code::COMPLETED)

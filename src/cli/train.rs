@@ -39,9 +39,16 @@ pub(super) fn run(loaded: &Loaded, name: Option<String>, headless: bool) -> u8 {
             return code::USAGE;
         }
     };
-    let screen = (!headless).then(screen::available).unwrap_or_else(|| Err("--headless".to_owned()));
-    if let Err(why) = screen.as_ref().map_err(String::as_str).map_err(|why| (why != "--headless").then_some(why)) {
-        why.iter().for_each(|why| complain(&format!("{why}: a line per epoch instead of the screen")));
+    let screen = (!headless)
+        .then(screen::available)
+        .unwrap_or_else(|| Err("--headless".to_owned()));
+    if let Err(why) = screen
+        .as_ref()
+        .map_err(String::as_str)
+        .map_err(|why| (why != "--headless").then_some(why))
+    {
+        why.iter()
+            .for_each(|why| complain(&format!("{why}: a line per epoch instead of the screen")));
     }
     match train(loaded, dataset, &run, screen.is_ok()) {
         Ok(code) => code,
@@ -72,7 +79,10 @@ fn train(loaded: &Loaded, dataset: Dataset, run: &RunDir, on_screen: bool) -> Re
         data_fingerprint: dataset.fingerprint.clone(),
         parameters: 0,
         pid: std::process::id(),
-        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        host: rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned(),
         started_ms: jiff::Timestamp::now().as_millisecond().max(0) as u64,
         ended_ms: None,
         outcome: "running".to_owned(),
@@ -84,9 +94,16 @@ fn train(loaded: &Loaded, dataset: Dataset, run: &RunDir, on_screen: bool) -> Re
     let (session, (events, requests)) = Session::start(Some(files))?;
     let asked = signals::watch(session.requests())?;
     let link = session.link();
-    let job = Job { name: run.name.clone(), config: config.clone(), dataset, run_dir: run.path.clone() };
+    let job = Job {
+        name: run.name.clone(),
+        config: config.clone(),
+        dataset,
+        run_dir: run.path.clone(),
+    };
     let state = if on_screen {
-        let still_there = watch(loaded, &link, &asked, &log, || train::start(job, events, requests).map(drop))?;
+        let still_there = watch(loaded, &link, &asked, &log, || {
+            train::start(job, events, requests).map(drop)
+        })?;
         drop(link);
         // Whoever leaves the screen while the run goes on, because the terminal is gone, leaves it running.
         let state = session.join();

@@ -150,12 +150,12 @@ impl Default for OptimConfig {
     fn default() -> Self {
         Self {
             name: OptimName::Adamw,
-            lr: 0.002,
+            lr: 0.004,
             weight_decay: 0.05,
             beta1: 0.9,
             beta2: 0.999,
             eps: 1e-8,
-            warmup_epochs: 1.0,
+            warmup_epochs: 0.5,
             schedule: ScheduleName::Cosine,
             label_smoothing: 0.1,
             clip_norm: 1.0,

@@ -14,13 +14,20 @@ pub struct Augment {
 impl Augment {
     /// As configured.
     pub fn new(config: &AugmentConfig) -> Self {
-        Self { flip: config.flip, shift: i64::from(config.shift) }
+        Self {
+            flip: config.flip,
+            shift: i64::from(config.shift),
+        }
     }
 
     /// Varies a batch of `u8` images (N, C, H, W) with the device's random stream, which the step has seeded.
     pub fn apply(&self, images: Tensor) -> Tensor {
         let flipped = if self.flip { flip(&images) } else { images };
-        if self.shift > 0 { shift(&flipped, self.shift) } else { flipped }
+        if self.shift > 0 {
+            shift(&flipped, self.shift)
+        } else {
+            flipped
+        }
     }
 }
 
@@ -33,7 +40,9 @@ fn flip(images: &Tensor) -> Tensor {
 
 /// Shifts each image by up to `by` pixels each way; what comes in from the border is black.
 fn shift(images: &Tensor, by: i64) -> Tensor {
-    let &[n, c, h, w] = images.size().as_slice() else { return images.shallow_clone() };
+    let &[n, c, h, w] = images.size().as_slice() else {
+        return images.shallow_clone();
+    };
     let options = (Kind::Int64, images.device());
     let padded = images.constant_pad_nd([by, by, by, by]);
     let offset = || Tensor::randint_low(0, 2 * by + 1, [n, 1], options);
@@ -41,7 +50,9 @@ fn shift(images: &Tensor, by: i64) -> Tensor {
     let columns = offset() + Tensor::arange(w, options).unsqueeze(0);
     let row_index = rows.view([n, 1, h, 1]).expand([n, c, h, w + 2 * by], false);
     let column_index = columns.view([n, 1, 1, w]).expand([n, c, h, w], false);
-    padded.gather(2, &row_index, false).gather(3, &column_index, false)
+    padded
+        .gather(2, &row_index, false)
+        .gather(3, &column_index, false)
 }
 
 #[cfg(test)]
@@ -80,16 +91,22 @@ mod tests {
         assert_eq!(out.size(), images.size());
         for i in 0..32 {
             let (image, got) = (pixels(&images.get(i)), pixels(&out.get(i)));
-            let moved = (-1..=1).flat_map(|dy| (-1..=1).map(move |dx| (dy, dx))).any(|(dy, dx)| {
-                (0..3_i32).all(|y| {
-                    (0..4_i32).all(|x| {
-                        let (sy, sx) = (y + dy, x + dx);
-                        let inside = (0..3).contains(&sy) && (0..4).contains(&sx);
-                        let expected = if inside { image[(sy * 4 + sx) as usize] } else { 0 };
-                        got[(y * 4 + x) as usize] == expected
+            let moved = (-1..=1)
+                .flat_map(|dy| (-1..=1).map(move |dx| (dy, dx)))
+                .any(|(dy, dx)| {
+                    (0..3_i32).all(|y| {
+                        (0..4_i32).all(|x| {
+                            let (sy, sx) = (y + dy, x + dx);
+                            let inside = (0..3).contains(&sy) && (0..4).contains(&sx);
+                            let expected = if inside {
+                                image[(sy * 4 + sx) as usize]
+                            } else {
+                                0
+                            };
+                            got[(y * 4 + x) as usize] == expected
+                        })
                     })
-                })
-            });
+                });
             assert!(moved, "image {i} is no shift of its source: {got:?}");
         }
     }

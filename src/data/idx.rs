@@ -45,7 +45,9 @@ pub(super) fn unpacked(path: &Path) -> Result<Vec<u8>, DataError> {
     let fail = |what: String| DataError(format!("{}: {what}", path.display()));
     let file = File::open(path).map_err(|error| fail(error.to_string()))?;
     let mut bytes = Vec::new();
-    file.take(LIMIT).read_to_end(&mut bytes).map_err(|error| fail(error.to_string()))?;
+    file.take(LIMIT)
+        .read_to_end(&mut bytes)
+        .map_err(|error| fail(error.to_string()))?;
     if bytes.starts_with(&[0x1f, 0x8b]) {
         bytes = gunzip(&bytes).map_err(fail)?;
     }
@@ -56,8 +58,13 @@ fn gunzip(bytes: &[u8]) -> Result<Vec<u8>, String> {
     let mut out = Vec::new();
     let read = GzDecoder::new(bytes).take(LIMIT).read_to_end(&mut out);
     match read {
-        Err(error) => Err(format!("damaged gzip data after {} bytes ({error}): fetch the file again", out.len())),
-        Ok(_) if out.len() as u64 >= LIMIT => Err(format!("unpacks to more than {} GiB", LIMIT >> 30)),
+        Err(error) => Err(format!(
+            "damaged gzip data after {} bytes ({error}): fetch the file again",
+            out.len()
+        )),
+        Ok(_) if out.len() as u64 >= LIMIT => {
+            Err(format!("unpacks to more than {} GiB", LIMIT >> 30))
+        }
         Ok(_) => Ok(out),
     }
 }
@@ -68,46 +75,85 @@ fn gunzip(bytes: &[u8]) -> Result<Vec<u8>, String> {
 /// What is wrong, where, and what was expected, without the file's name.
 pub fn parse(bytes: &[u8]) -> Result<Idx, String> {
     let Some((&[zero_a, zero_b, kind, rank], rest)) = bytes.split_first_chunk::<4>() else {
-        return Err(format!("{} bytes: too short for an IDX file, whose header alone has 8", bytes.len()));
+        return Err(format!(
+            "{} bytes: too short for an IDX file, whose header alone has 8",
+            bytes.len()
+        ));
     };
     if zero_a != 0 || zero_b != 0 {
-        return Err(format!("begins with {zero_a:02x} {zero_b:02x}, not with 00 00 as IDX files do"));
+        return Err(format!(
+            "begins with {zero_a:02x} {zero_b:02x}, not with 00 00 as IDX files do"
+        ));
     }
     if kind != UNSIGNED_BYTE {
-        return Err(format!("holds values of type {kind:#04x}; expected unsigned bytes, {UNSIGNED_BYTE:#04x}"));
+        return Err(format!(
+            "holds values of type {kind:#04x}; expected unsigned bytes, {UNSIGNED_BYTE:#04x}"
+        ));
     }
     if !matches!(rank, 1 | 3 | 4) {
-        return Err(format!("has {rank} dimensions; expected 1 (labels), 3 (grey images) or 4 (images with channels)"));
+        return Err(format!(
+            "has {rank} dimensions; expected 1 (labels), 3 (grey images) or 4 (images with channels)"
+        ));
     }
     let header = 4 * rank as usize;
     let Some((sizes, data)) = rest.split_at_checked(header) else {
-        return Err(format!("ends inside its header: {} bytes, expected at least {}", bytes.len(), header + 4));
+        return Err(format!(
+            "ends inside its header: {} bytes, expected at least {}",
+            bytes.len(),
+            header + 4
+        ));
     };
-    let dims: Vec<usize> =
-        sizes.chunks_exact(4).map(|size| size.iter().fold(0, |sum, &byte| sum << 8 | usize::from(byte))).collect();
-    let expected = dims.iter().try_fold(1_u64, |product, &dim| product.checked_mul(dim as u64));
+    let dims: Vec<usize> = sizes
+        .chunks_exact(4)
+        .map(|size| {
+            size.iter()
+                .fold(0, |sum, &byte| sum << 8 | usize::from(byte))
+        })
+        .collect();
+    let expected = dims
+        .iter()
+        .try_fold(1_u64, |product, &dim| product.checked_mul(dim as u64));
     if expected != Some(data.len() as u64) {
         let claimed = expected.map_or_else(|| "more than 2^64".to_owned(), |n| n.to_string());
-        let word = if expected.is_some_and(|n| n < data.len() as u64) { "too long" } else { "truncated" };
-        return Err(format!("{word}: the header {dims:?} promises {claimed} bytes of data, {} are there", data.len()));
+        let word = if expected.is_some_and(|n| n < data.len() as u64) {
+            "too long"
+        } else {
+            "truncated"
+        };
+        return Err(format!(
+            "{word}: the header {dims:?} promises {claimed} bytes of data, {} are there",
+            data.len()
+        ));
     }
     if dims.contains(&0) {
         return Err(format!("is empty: its header says {dims:?}"));
     }
     if dims.iter().skip(1).any(|&dim| dim > 4096) {
-        return Err(format!("has images of {:?} pixels; at most 4096 a side are taken", dims.get(1..).unwrap_or_default()));
+        return Err(format!(
+            "has images of {:?} pixels; at most 4096 a side are taken",
+            dims.get(1..).unwrap_or_default()
+        ));
     }
-    Ok(Idx { dims, data: data.to_vec() })
+    Ok(Idx {
+        dims,
+        data: data.to_vec(),
+    })
 }
 
 /// Reads images and their labels and holds them against each other.
 pub(super) fn read_pair(images: &Path, labels: &Path) -> Result<(Idx, Idx), DataError> {
     let (image_file, label_file) = (read(images)?, read(labels)?);
     if image_file.dims.len() < 3 {
-        return Err(DataError(format!("{}: holds labels where images were expected", images.display())));
+        return Err(DataError(format!(
+            "{}: holds labels where images were expected",
+            images.display()
+        )));
     }
     if label_file.dims.len() != 1 {
-        return Err(DataError(format!("{}: holds images where labels were expected", labels.display())));
+        return Err(DataError(format!(
+            "{}: holds images where labels were expected",
+            labels.display()
+        )));
     }
     let (count, label_count) = (image_file.dims.first(), label_file.dims.first());
     if count != label_count {
@@ -146,22 +192,43 @@ mod tests {
     fn every_truncation_is_told() {
         let whole = images();
         for length in 0..whole.len() {
-            assert!(parse(&whole[..length]).is_err(), "{length} bytes were taken for a whole file");
+            assert!(
+                parse(&whole[..length]).is_err(),
+                "{length} bytes were taken for a whole file"
+            );
         }
-        assert!(parse(&[whole, vec![0]].concat()).unwrap_err().contains("too long"));
+        assert!(
+            parse(&[whole, vec![0]].concat())
+                .unwrap_err()
+                .contains("too long")
+        );
     }
 
     #[test]
     fn a_lying_header_allocates_nothing() {
-        let bytes = [0, 0, 8, 3, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255];
+        let bytes = [
+            0, 0, 8, 3, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+        ];
         assert!(parse(&bytes).unwrap_err().contains("truncated"));
     }
 
     #[test]
     fn wrong_magic_type_and_rank_are_named() {
-        assert!(parse(&[1, 0, 8, 1, 0, 0, 0, 0]).unwrap_err().contains("00 00"));
-        assert!(parse(&[0, 0, 13, 1, 0, 0, 0, 0]).unwrap_err().contains("type 0x0d"));
-        assert!(parse(&[0, 0, 8, 2, 0, 0, 0, 0]).unwrap_err().contains("2 dimensions"));
+        assert!(
+            parse(&[1, 0, 8, 1, 0, 0, 0, 0])
+                .unwrap_err()
+                .contains("00 00")
+        );
+        assert!(
+            parse(&[0, 0, 13, 1, 0, 0, 0, 0])
+                .unwrap_err()
+                .contains("type 0x0d")
+        );
+        assert!(
+            parse(&[0, 0, 8, 2, 0, 0, 0, 0])
+                .unwrap_err()
+                .contains("2 dimensions")
+        );
     }
 
     proptest! {

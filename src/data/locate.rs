@@ -11,8 +11,12 @@ use super::DataError;
 use crate::config::DataConfig;
 
 /// The four files, without the `.gz` they may end in.
-pub const FILES: [&str; 4] =
-    ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
+pub const FILES: [&str; 4] = [
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+];
 
 /// MD5 of Fashion-MNIST's unpacked files, in the order of [`FILES`]. Its authors publish sums of the packed files, but
 /// distributions pack the same bytes again with other gzip headers; these are of what is inside the published ones.
@@ -24,8 +28,18 @@ const FASHION_MD5: [&str; 4] = [
 ];
 
 /// Fashion-MNIST's classes, by label.
-const FASHION_CLASSES: [&str; 10] =
-    ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"];
+const FASHION_CLASSES: [&str; 10] = [
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+];
 
 /// The files of a data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,22 +59,45 @@ pub struct Found {
 impl Found {
     /// The four files in the order of [`FILES`].
     pub fn files(&self) -> [&Path; 4] {
-        [&self.train_images, &self.train_labels, &self.test_images, &self.test_labels]
+        [
+            &self.train_images,
+            &self.train_labels,
+            &self.test_images,
+            &self.test_labels,
+        ]
     }
 }
 
 /// The directories that are looked into, in order. A directory the user named is the only one.
 pub fn search_path(config: &DataConfig) -> Vec<PathBuf> {
-    let bases = if config.dir.is_empty() { usual_places(&config.name) } else { vec![PathBuf::from(&config.dir)] };
+    let bases = if config.dir.is_empty() {
+        usual_places(&config.name)
+    } else {
+        vec![PathBuf::from(&config.dir)]
+    };
     // torchvision keeps the same files one or two levels further down.
-    bases.into_iter().flat_map(|base| [base.clone(), base.join("FashionMNIST/raw"), base.join("raw")]).collect()
+    bases
+        .into_iter()
+        .flat_map(|base| {
+            [
+                base.clone(),
+                base.join("FashionMNIST/raw"),
+                base.join("raw"),
+            ]
+        })
+        .collect()
 }
 
 fn usual_places(name: &str) -> Vec<PathBuf> {
     let mut places = Vec::new();
-    let directory = |key: &str| env::var_os(key).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let directory = |key: &str| {
+        env::var_os(key)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     places.extend(directory("EPOCHTOP_DATA"));
-    let share = directory("XDG_DATA_HOME").or_else(|| directory("HOME").map(|home| home.join(".local/share")));
+    let share = directory("XDG_DATA_HOME")
+        .or_else(|| directory("HOME").map(|home| home.join(".local/share")));
     places.extend(share.map(|share| share.join("epochtop").join(name)));
     places.push(Path::new("/usr/share/datasets").join(name));
     places.push(PathBuf::from("data"));
@@ -74,24 +111,37 @@ pub fn locate(config: &DataConfig) -> Result<Found, DataError> {
         return Ok(found);
     }
     if !config.dir.is_empty() && !Path::new(&config.dir).is_dir() {
-        return Err(DataError(format!("data.dir = {:?}: there is no such directory", config.dir)));
+        return Err(DataError(format!(
+            "data.dir = {:?}: there is no such directory",
+            config.dir
+        )));
     }
     let partly = path.iter().find_map(|dir| {
-        let missing: Vec<_> = FILES.iter().filter(|file| file_in(dir, file).is_none()).copied().collect();
-        (missing.len() < FILES.len()).then(|| format!("\n  {} lacks {}", dir.display(), missing.join(", ")))
+        let missing: Vec<_> = FILES
+            .iter()
+            .filter(|file| file_in(dir, file).is_none())
+            .copied()
+            .collect();
+        (missing.len() < FILES.len())
+            .then(|| format!("\n  {} lacks {}", dir.display(), missing.join(", ")))
     });
-    let list: String = path.iter().map(|dir| format!("\n  {}", dir.display())).collect();
+    let list: Vec<String> = path
+        .iter()
+        .map(|dir| format!("\n  {}", dir.display()))
+        .collect();
     Err(DataError(format!(
-        "{}: no directory has all four files ({}, plain or .gz); looked into:{list}{}\n\
+        "{}: no directory has all four files ({}, plain or .gz); looked into:{}{}\n\
          run `make setup` to fetch Fashion-MNIST, or set data.dir or EPOCHTOP_DATA",
         config.name,
         FILES.join(", "),
+        list.concat(),
         partly.unwrap_or_default()
     )))
 }
 
 fn files_in(dir: &Path) -> Option<Found> {
-    let [train_images, train_labels, test_images, test_labels] = FILES.map(|file| file_in(dir, file));
+    let [train_images, train_labels, test_images, test_labels] =
+        FILES.map(|file| file_in(dir, file));
     Some(Found {
         dir: dir.to_owned(),
         train_images: train_images?,
@@ -102,24 +152,43 @@ fn files_in(dir: &Path) -> Option<Found> {
 }
 
 fn file_in(dir: &Path, name: &str) -> Option<PathBuf> {
-    [dir.join(format!("{name}.gz")), dir.join(name)].into_iter().find(|path| path.is_file())
+    [dir.join(format!("{name}.gz")), dir.join(name)]
+        .into_iter()
+        .find(|path| path.is_file())
 }
 
 /// Class names: from `classes.txt` beside the files (one a line), else the well-known ones, else the numbers.
 ///
 /// Labels must be in range: with names, below their count; without, every label up to the largest must occur somewhere.
-pub(super) fn class_names(name: &str, found: &Found, train: &[u8], test: &[u8]) -> Result<Vec<String>, DataError> {
+pub(super) fn class_names(
+    name: &str,
+    found: &Found,
+    train: &[u8],
+    test: &[u8],
+) -> Result<Vec<String>, DataError> {
     let list = found.dir.join("classes.txt");
     let names: Vec<String> = match fs::read_to_string(&list) {
-        Ok(text) => text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect(),
+        Ok(words) => words
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .map(str::to_owned)
+            .collect(),
         Err(_) if name == "fashion-mnist" => FASHION_CLASSES.map(str::to_owned).to_vec(),
         Err(_) => {
-            let top = train.iter().max().map_or(0, |&label| usize::from(label) + 1);
+            let top = train
+                .iter()
+                .max()
+                .map_or(0, |&label| usize::from(label) + 1);
             (0..top).map(|label| label.to_string()).collect()
         }
     };
     for (path, labels) in [(&found.train_labels, train), (&found.test_labels, test)] {
-        if let Some((index, label)) = labels.iter().enumerate().find(|(_, label)| usize::from(**label) >= names.len()) {
+        if let Some((index, label)) = labels
+            .iter()
+            .enumerate()
+            .find(|(_, label)| usize::from(**label) >= names.len())
+        {
             return Err(DataError(format!(
                 "{}: label {label} of image {index} is out of range: there are {} classes, 0 to {}",
                 path.display(),
@@ -130,7 +199,10 @@ pub(super) fn class_names(name: &str, found: &Found, train: &[u8], test: &[u8]) 
     }
     let present: BTreeSet<u8> = train.iter().copied().collect();
     if present.len() < 2 {
-        return Err(DataError(format!("{}: all images are of one class", found.train_labels.display())));
+        return Err(DataError(format!(
+            "{}: all images are of one class",
+            found.train_labels.display()
+        )));
     }
     Ok(names)
 }
@@ -138,10 +210,13 @@ pub(super) fn class_names(name: &str, found: &Found, train: &[u8], test: &[u8]) 
 /// MD5 of a file's unpacked bytes, as hex.
 pub fn md5_unpacked(path: &Path) -> Result<String, DataError> {
     let digest = Md5::digest(super::idx::unpacked(path)?);
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    let bytes: Vec<String> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(bytes.concat())
 }
 
 /// The known MD5 of the unpacked file `index` of [`FILES`], for data sets that are known.
 pub fn known_md5(name: &str, index: usize) -> Option<&'static str> {
-    (name == "fashion-mnist").then(|| FASHION_MD5.get(index).copied()).flatten()
+    (name == "fashion-mnist")
+        .then(|| FASHION_MD5.get(index).copied())
+        .flatten()
 }

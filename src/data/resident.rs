@@ -17,14 +17,30 @@ impl Resident {
     /// Copies a split to the device.
     pub fn new(images: &Images, info: &DatasetInfo, device: Device) -> Result<Self, DataError> {
         let len = images.labels.len() as i64;
-        let shape = [len, i64::from(info.channels), i64::from(info.height), i64::from(info.width)];
+        let shape = [
+            len,
+            i64::from(info.channels),
+            i64::from(info.height),
+            i64::from(info.width),
+        ];
         // tch trusts the length it is given, so it is checked here.
         if shape.iter().product::<i64>() != images.pixels.len() as i64 {
-            return Err(DataError(format!("{} pixels are no {shape:?} images", images.pixels.len())));
+            return Err(DataError(format!(
+                "{} pixels are no {shape:?} images",
+                images.pixels.len()
+            )));
         }
-        let pixels = Tensor::from_slice(&images.pixels).view(shape).to_device(device);
-        let labels = Tensor::from_slice(&images.labels).to_kind(Kind::Int64).to_device(device);
-        Ok(Self { pixels, labels, len })
+        let pixels = Tensor::from_slice(&images.pixels)
+            .view(shape)
+            .to_device(device);
+        let labels = Tensor::from_slice(&images.labels)
+            .to_kind(Kind::Int64)
+            .to_device(device);
+        Ok(Self {
+            pixels,
+            labels,
+            len,
+        })
     }
 
     /// Images in the split.
@@ -52,7 +68,10 @@ impl Resident {
 /// `ToTensor` then `Normalize(0.5, 0.5)`: bytes become f32 in [-1, 1], laid out channels-last, which convolutions on
 /// CPU and tensor cores prefer.
 fn normalise(images: &Tensor) -> Tensor {
-    let last = images.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
+    let last = images
+        .permute([0, 2, 3, 1])
+        .contiguous()
+        .permute([0, 3, 1, 2]);
     last.to_kind(Kind::Float) * (2.0 / 255.0) - 1.0
 }
 
@@ -63,18 +82,40 @@ mod tests {
 
     #[test]
     fn black_is_minus_one_and_white_is_one() {
-        let info = DatasetInfo { height: 1, width: 3, channels: 1, ..DatasetInfo::default() };
-        let images = Images { pixels: vec![0, 255, 51], labels: vec![2] };
+        let info = DatasetInfo {
+            height: 1,
+            width: 3,
+            channels: 1,
+            ..DatasetInfo::default()
+        };
+        let images = Images {
+            pixels: vec![0, 255, 51],
+            labels: vec![2],
+        };
         let resident = Resident::new(&images, &info, Device::Cpu).unwrap();
         let values: Vec<f32> = resident.run(0, 1).view([-1]).try_into().unwrap();
         let expected = [-1.0, 1.0, -0.6];
-        assert!(values.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{values:?}");
+        assert!(
+            values
+                .iter()
+                .zip(expected)
+                .all(|(a, b)| (a - b).abs() < 1e-6),
+            "{values:?}"
+        );
     }
 
     #[test]
     fn a_wrong_count_of_pixels_never_reaches_libtorch() {
-        let info = DatasetInfo { height: 2, width: 3, channels: 1, ..DatasetInfo::default() };
-        let images = Images { pixels: vec![0; 5], labels: vec![0] };
+        let info = DatasetInfo {
+            height: 2,
+            width: 3,
+            channels: 1,
+            ..DatasetInfo::default()
+        };
+        let images = Images {
+            pixels: vec![0; 5],
+            labels: vec![0],
+        };
         assert!(Resident::new(&images, &info, Device::Cpu).is_err());
     }
 }

@@ -7,7 +7,12 @@ use crate::random::Random;
 ///
 /// Each class gives the floor of its share; the images still wanted come from the classes with the largest remainder
 /// (Hamilton's method). No class gives its last image while it has only one.
-pub fn stratified(labels: &[u8], classes: usize, valid: usize, seed: u64) -> (Vec<usize>, Vec<usize>) {
+pub fn stratified(
+    labels: &[u8],
+    classes: usize,
+    valid: usize,
+    seed: u64,
+) -> (Vec<usize>, Vec<usize>) {
     let mut by_class = vec![Vec::new(); classes];
     for (index, &label) in labels.iter().enumerate() {
         if let Some(members) = by_class.get_mut(usize::from(label)) {
@@ -34,11 +39,17 @@ fn quotas(sizes: &[usize], wanted: usize) -> Vec<usize> {
         return vec![0; sizes.len()];
     }
     let wanted = wanted.min(total);
-    let mut quotas: Vec<usize> = sizes.iter().map(|size| (*size as u128 * wanted as u128 / total as u128) as usize).collect();
+    let mut quotas: Vec<usize> = sizes
+        .iter()
+        .map(|size| (*size as u128 * wanted as u128 / total as u128) as usize)
+        .collect();
     let mut order: Vec<usize> = (0..sizes.len()).collect();
     order.sort_by_key(|&class| {
         let size = sizes.get(class).copied().unwrap_or(0) as u128;
-        (std::cmp::Reverse(size * wanted as u128 % total as u128), class)
+        (
+            std::cmp::Reverse(size * wanted as u128 % total as u128),
+            class,
+        )
     });
     let missing = wanted - quotas.iter().sum::<usize>();
     for &class in order.iter().take(missing) {
@@ -73,7 +84,7 @@ mod tests {
             prop_assert_eq!(all, (0..labels.len()).collect::<Vec<_>>());
             prop_assert_eq!(stratified(&labels, 4, valid, seed), (train, chosen.clone()));
             for class in 0..4 {
-                let size = labels.iter().filter(|&&l| l == class).count();
+                let size = (0..labels.len()).filter(|&i| labels[i] == class).count();
                 let got = chosen.iter().filter(|&&i| labels[i] == class).count();
                 let fair = size as f64 * valid.min(labels.len()) as f64 / labels.len() as f64;
                 prop_assert!(got as f64 <= fair + 1.0 && (got as f64 >= fair - 1.0 || got + 1 == size));

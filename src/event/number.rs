@@ -111,7 +111,13 @@ mod tests {
 
     #[test]
     fn non_finite_numbers_survive_json() {
-        let all = [F64(f64::NAN), F64(f64::INFINITY), F64(f64::NEG_INFINITY), F64(0.1), F64(-3.0)];
+        let all = [
+            F64(f64::NAN),
+            F64(f64::INFINITY),
+            F64(f64::NEG_INFINITY),
+            F64(0.1),
+            F64(-3.0),
+        ];
         let json = serde_json::to_string(&all).unwrap();
         assert_eq!(json, r#"["nan","inf","-inf",0.1,-3.0]"#);
         assert_eq!(serde_json::from_str::<Vec<F64>>(&json).unwrap(), all);
@@ -125,7 +131,11 @@ mod tests {
             let value = f32::from_bits(bits);
             let json = serde_json::to_string(&F32(value)).unwrap();
             let back: F32 = serde_json::from_str(&json).unwrap();
-            assert!(back.0.to_bits() == bits || value.is_nan(), "{value} became {}", back.0);
+            assert!(
+                back.0.to_bits() == bits || value.is_nan(),
+                "{value} became {}",
+                back.0
+            );
         }
     }
 

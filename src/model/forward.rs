@@ -23,21 +23,29 @@ impl Network {
         for layer in &self.plan.layers {
             x = match layer.op {
                 Op::Conv { weight, padding } => conv(&x, parameters.get(weight), padding),
-                Op::Norm { weight, norm } => {
-                    norm_layer(&x, parameters.get(weight), parameters.get(weight + 1), norms.get(norm), train)
-                }
+                Op::Norm { weight, norm } => norm_layer(
+                    &x,
+                    parameters.get(weight),
+                    parameters.get(weight + 1),
+                    norms.get(norm),
+                    train,
+                ),
                 Op::Relu => x.relu(),
                 Op::MaxPool => x.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false),
                 Op::Save => {
                     saved = Some(x.shallow_clone());
                     x
                 }
-                Op::AddSaved => saved.take().map_or_else(|| x.shallow_clone(), |kept| &x + kept),
+                Op::AddSaved => saved
+                    .take()
+                    .map_or_else(|| x.shallow_clone(), |kept| &x + kept),
                 Op::Gap => x.mean_dim([2_i64, 3].as_slice(), false, None),
                 // Channels-last in memory, but PyTorch's order in the matrix.
                 Op::Flatten => x.contiguous().flatten(1, -1),
                 Op::Dropout(p) => x.dropout(p, train),
-                Op::Linear { weight } => linear(&x, parameters.get(weight), parameters.get(weight + 1)),
+                Op::Linear { weight } => {
+                    linear(&x, parameters.get(weight), parameters.get(weight + 1))
+                }
             };
         }
         x
@@ -48,8 +56,17 @@ impl Network {
 // the shapes that follow would not fit, which libtorch reports.
 
 fn conv(x: &Tensor, weight: Option<&Tensor>, padding: i64) -> Tensor {
-    let Some(weight) = weight else { return x.shallow_clone() };
-    x.conv2d(weight, None::<Tensor>, [1, 1], [padding, padding], [1, 1], 1)
+    let Some(weight) = weight else {
+        return x.shallow_clone();
+    };
+    x.conv2d(
+        weight,
+        None::<Tensor>,
+        [1, 1],
+        [padding, padding],
+        [1, 1],
+        1,
+    )
 }
 
 fn norm_layer(
@@ -59,8 +76,19 @@ fn norm_layer(
     running: Option<&(Tensor, Tensor)>,
     train: bool,
 ) -> Tensor {
-    let (mean, variance) = running.map_or((None, None), |(mean, variance)| (Some(mean), Some(variance)));
-    x.batch_norm(weight, bias, mean, variance, train, NORM_MOMENTUM, NORM_EPS, true)
+    let (mean, variance) = running.map_or((None, None), |(mean, variance)| {
+        (Some(mean), Some(variance))
+    });
+    x.batch_norm(
+        weight,
+        bias,
+        mean,
+        variance,
+        train,
+        NORM_MOMENTUM,
+        NORM_EPS,
+        true,
+    )
 }
 
 fn linear(x: &Tensor, weight: Option<&Tensor>, bias: Option<&Tensor>) -> Tensor {

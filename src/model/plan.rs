@@ -156,15 +156,37 @@ impl Plan {
                 residual: config.residual && i > 0,
             })
             .collect();
-        let head = HeadPlan { kind: config.head, hidden: config.hidden, dropout: config.dropout };
-        let input =
-            Shape { channels: data.channels.into(), height: data.height.into(), width: data.width.into() };
-        Self::from_blocks(input, &blocks, config.padding == Padding::Same, head, data.classes.len() as i64)
+        let head = HeadPlan {
+            kind: config.head,
+            hidden: config.hidden,
+            dropout: config.dropout,
+        };
+        let input = Shape {
+            channels: data.channels.into(),
+            height: data.height.into(),
+            width: data.width.into(),
+        };
+        Self::from_blocks(
+            input,
+            &blocks,
+            config.padding == Padding::Same,
+            head,
+            data.classes.len() as i64,
+        )
     }
 
     /// The network of these blocks and this head.
-    pub fn from_blocks(input: Shape, blocks: &[Block], same: bool, head: HeadPlan, classes: i64) -> Result<Self, String> {
-        let mut drawing = Drawing { plan: Self::default(), shape: input };
+    pub fn from_blocks(
+        input: Shape,
+        blocks: &[Block],
+        same: bool,
+        head: HeadPlan,
+        classes: i64,
+    ) -> Result<Self, String> {
+        let mut drawing = Drawing {
+            plan: Self::default(),
+            shape: input,
+        };
         for (i, block) in blocks.iter().enumerate() {
             drawing.block(&format!("blocks.{i}"), *block, same)?;
         }
@@ -179,7 +201,11 @@ impl Plan {
 
     /// Trainable numbers in layers that connect everything with everything.
     pub fn dense_size(&self) -> i64 {
-        self.layers.iter().filter(|layer| matches!(layer.op, Op::Linear { .. })).map(|layer| layer.parameters).sum()
+        self.layers
+            .iter()
+            .filter(|layer| matches!(layer.op, Op::Linear { .. }))
+            .map(|layer| layer.parameters)
+            .sum()
     }
 }
 
@@ -191,17 +217,32 @@ struct Drawing {
 
 impl Drawing {
     fn layer(&mut self, name: &str, op: Op, parameters: i64) {
-        self.plan.layers.push(Layer { name: name.to_owned(), op, output: self.shape, parameters });
+        self.plan.layers.push(Layer {
+            name: name.to_owned(),
+            op,
+            output: self.shape,
+            parameters,
+        });
     }
 
     fn parameter(&mut self, name: String, shape: &[i64], decay: bool, init: Init) -> usize {
-        self.plan.parameters.push(Parameter { name, shape: shape.to_vec(), decay, init });
+        self.plan.parameters.push(Parameter {
+            name,
+            shape: shape.to_vec(),
+            decay,
+            init,
+        });
         self.plan.parameters.len() - 1
     }
 
     fn block(&mut self, name: &str, block: Block, same: bool) -> Result<(), String> {
         let padding = if same { block.kernel / 2 } else { 0 };
-        self.conv(&format!("{name}.conv"), block.channels, block.kernel, padding)?;
+        self.conv(
+            &format!("{name}.conv"),
+            block.channels,
+            block.kernel,
+            padding,
+        )?;
         self.norm(&format!("{name}.norm"), 1.0);
         self.layer(&format!("{name}.relu"), Op::Relu, 0);
         if block.pool {
@@ -230,7 +271,11 @@ impl Drawing {
     fn conv(&mut self, name: &str, channels: i64, kernel: i64, padding: i64) -> Result<(), String> {
         let before = self.shape;
         let shrink = kernel - 1 - 2 * padding;
-        self.shape = Shape { channels, height: before.height - shrink, width: before.width - shrink };
+        self.shape = Shape {
+            channels,
+            height: before.height - shrink,
+            width: before.width - shrink,
+        };
         if self.shape.height < 1 || self.shape.width < 1 {
             return Err(format!(
                 "{name}: a {kernel}×{kernel} kernel does not fit what is left of the image, {}×{}: \
@@ -248,15 +293,36 @@ impl Drawing {
 
     fn norm(&mut self, name: &str, scale: f64) {
         let channels = self.shape.channels;
-        let weight = self.parameter(format!("{name}.weight"), &[channels], false, Init::Constant(scale));
-        self.parameter(format!("{name}.bias"), &[channels], false, Init::Constant(0.0));
+        let weight = self.parameter(
+            format!("{name}.weight"),
+            &[channels],
+            false,
+            Init::Constant(scale),
+        );
+        self.parameter(
+            format!("{name}.bias"),
+            &[channels],
+            false,
+            Init::Constant(0.0),
+        );
         self.plan.norms.push((name.to_owned(), channels));
-        self.layer(name, Op::Norm { weight, norm: self.plan.norms.len() - 1 }, 2 * channels);
+        self.layer(
+            name,
+            Op::Norm {
+                weight,
+                norm: self.plan.norms.len() - 1,
+            },
+            2 * channels,
+        );
     }
 
     fn pool(&mut self, name: &str) -> Result<(), String> {
         let before = self.shape;
-        self.shape = Shape { height: before.height / 2, width: before.width / 2, ..before };
+        self.shape = Shape {
+            height: before.height / 2,
+            width: before.width / 2,
+            ..before
+        };
         if self.shape.height < 1 || self.shape.width < 1 {
             return Err(format!(
                 "{name}: nothing is left of the image to pool, {}×{}: use fewer model.channels",
@@ -269,8 +335,16 @@ impl Drawing {
 
     fn head(&mut self, head: HeadPlan, classes: i64) {
         let features = match head.kind {
-            Head::Gap => Shape { height: 1, width: 1, ..self.shape },
-            Head::Flatten => Shape { channels: self.shape.size(), height: 1, width: 1 },
+            Head::Gap => Shape {
+                height: 1,
+                width: 1,
+                ..self.shape
+            },
+            Head::Flatten => Shape {
+                channels: self.shape.size(),
+                height: 1,
+                width: 1,
+            },
         };
         self.shape = features;
         match head.kind {
@@ -290,9 +364,18 @@ impl Drawing {
     fn linear(&mut self, name: &str, out: i64) {
         let fan_in = self.shape.channels;
         let bound = 1.0 / (fan_in as f64).sqrt();
-        let weight = self.parameter(format!("{name}.weight"), &[out, fan_in], true, Init::Uniform(bound));
+        let weight = self.parameter(
+            format!("{name}.weight"),
+            &[out, fan_in],
+            true,
+            Init::Uniform(bound),
+        );
         self.parameter(format!("{name}.bias"), &[out], false, Init::Uniform(bound));
-        self.shape = Shape { channels: out, height: 1, width: 1 };
+        self.shape = Shape {
+            channels: out,
+            height: 1,
+            width: 1,
+        };
         self.layer(name, Op::Linear { weight }, out * fan_in + out);
     }
 }
@@ -303,16 +386,39 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
-    const GAP: HeadPlan = HeadPlan { kind: Head::Gap, hidden: 128, dropout: 0.0 };
-    const FLATTEN: HeadPlan = HeadPlan { kind: Head::Flatten, hidden: 128, dropout: 0.0 };
-    const INPUT: Shape = Shape { channels: 1, height: 28, width: 28 };
+    const GAP: HeadPlan = HeadPlan {
+        kind: Head::Gap,
+        hidden: 128,
+        dropout: 0.0,
+    };
+    const FLATTEN: HeadPlan = HeadPlan {
+        kind: Head::Flatten,
+        hidden: 128,
+        dropout: 0.0,
+    };
+    const INPUT: Shape = Shape {
+        channels: 1,
+        height: 28,
+        width: 28,
+    };
 
     fn fashion() -> DatasetInfo {
-        DatasetInfo { channels: 1, height: 28, width: 28, classes: vec![String::new(); 10], ..DatasetInfo::default() }
+        DatasetInfo {
+            channels: 1,
+            height: 28,
+            width: 28,
+            classes: vec![String::new(); 10],
+            ..DatasetInfo::default()
+        }
     }
 
     fn textbook(head: HeadPlan) -> Plan {
-        let block = |channels, kernel, pool| Block { channels, kernel, pool, residual: false };
+        let block = |channels, kernel, pool| Block {
+            channels,
+            kernel,
+            pool,
+            residual: false,
+        };
         let blocks = [block(32, 5, true), block(64, 3, true), block(128, 3, false)];
         Plan::from_blocks(INPUT, &blocks, true, head, 10).unwrap()
     }
@@ -325,18 +431,44 @@ mod tests {
 
     #[test]
     fn two_5x5_blocks_without_padding_leave_4x4() {
-        let block = |channels| Block { channels, kernel: 5, pool: true, residual: false };
+        let block = |channels| Block {
+            channels,
+            kernel: 5,
+            pool: true,
+            residual: false,
+        };
         let plan = Plan::from_blocks(INPUT, &[block(20), block(50)], false, FLATTEN, 10).unwrap();
-        let shapes: Vec<_> = plan.layers.iter().map(|layer| (layer.output.height, layer.output.width)).collect();
-        assert!(shapes.contains(&(24, 24)) && shapes.contains(&(12, 12)) && shapes.contains(&(8, 8)));
-        let last_pool = plan.layers.iter().rfind(|layer| layer.op == Op::MaxPool).unwrap();
-        assert_eq!(last_pool.output, Shape { channels: 50, height: 4, width: 4 });
+        let shapes: Vec<_> = plan
+            .layers
+            .iter()
+            .map(|layer| (layer.output.height, layer.output.width))
+            .collect();
+        assert!(
+            shapes.contains(&(24, 24)) && shapes.contains(&(12, 12)) && shapes.contains(&(8, 8))
+        );
+        let last_pool = plan
+            .layers
+            .iter()
+            .rfind(|layer| layer.op == Op::MaxPool)
+            .unwrap();
+        assert_eq!(
+            last_pool.output,
+            Shape {
+                channels: 50,
+                height: 4,
+                width: 4
+            }
+        );
     }
 
     #[test]
     fn a_pool_drops_three_quarters_of_the_positions_and_keeps_every_channel() {
         let plan = textbook(GAP);
-        for pair in plan.layers.windows(2).filter(|pair| pair[1].op == Op::MaxPool) {
+        for pair in plan
+            .layers
+            .windows(2)
+            .filter(|pair| pair[1].op == Op::MaxPool)
+        {
             let (before, after) = (pair[0].output, pair[1].output);
             assert_eq!(after.height * after.width * 4, before.height * before.width);
             assert_eq!(after.channels, before.channels);
@@ -346,16 +478,28 @@ mod tests {
     #[test]
     fn flatten_puts_85_percent_into_dense_layers_and_gap_cuts_them() {
         let (flatten, gap) = (textbook(FLATTEN), textbook(GAP));
-        assert!(flatten.dense_size() * 100 > flatten.size() * 85, "{} of {}", flatten.dense_size(), flatten.size());
+        assert!(
+            flatten.dense_size() * 100 > flatten.size() * 85,
+            "{} of {}",
+            flatten.dense_size(),
+            flatten.size()
+        );
         // Without the hidden layer both heads are one matrix, and the cut is the number of positions, 7 × 7.
-        let direct = textbook(HeadPlan { hidden: 0, ..FLATTEN });
+        let direct = textbook(HeadPlan {
+            hidden: 0,
+            ..FLATTEN
+        });
         let cut = direct.dense_size() as f64 / gap.dense_size() as f64;
         assert!((10.0..100.0).contains(&cut), "{cut}");
     }
 
     #[test]
     fn an_image_too_small_for_the_network_is_told_before_a_tensor_exists() {
-        let tiny = DatasetInfo { height: 3, width: 3, ..fashion() };
+        let tiny = DatasetInfo {
+            height: 3,
+            width: 3,
+            ..fashion()
+        };
         let error = Plan::of(&Config::default().model, &tiny).unwrap_err();
         assert!(error.contains("model.channels"), "{error}");
     }

@@ -11,17 +11,34 @@ pub fn summary(config: &ModelConfig, data: &DatasetInfo) -> Result<String, Strin
     let plan = Plan::of(config, data)?;
     let total = plan.size().max(1);
     let mut out = String::new();
-    let input = Shape { channels: data.channels.into(), height: data.height.into(), width: data.width.into() };
-    let _ = writeln!(out, "{:<26} {:>14} {:>12} {:>8}", "layer", "output", "parameters", "share");
+    let input = Shape {
+        channels: data.channels.into(),
+        height: data.height.into(),
+        width: data.width.into(),
+    };
+    let _ = writeln!(
+        out,
+        "{:<26} {:>14} {:>12} {:>8}",
+        "layer", "output", "parameters", "share"
+    );
     let _ = writeln!(out, "{:<26} {:>14}", "input", text(input));
-    for layer in plan.layers.iter().filter(|layer| !matches!(layer.op, Op::Save)) {
+    for layer in plan
+        .layers
+        .iter()
+        .filter(|layer| !matches!(layer.op, Op::Save))
+    {
         let share = layer.parameters as f64 * 100.0 / total as f64;
         let numbers = if layer.parameters > 0 {
             format!("{:>12} {share:>6.1} %", thousands(layer.parameters))
         } else {
             format!("{:>12}", "–")
         };
-        let _ = writeln!(out, "{:<26} {:>14} {numbers}", layer.name, text(layer.output));
+        let _ = writeln!(
+            out,
+            "{:<26} {:>14} {numbers}",
+            layer.name,
+            text(layer.output)
+        );
     }
     let _ = writeln!(
         out,
@@ -53,8 +70,20 @@ fn alternatives(config: &ModelConfig, data: &DatasetInfo, plan: &Plan) -> String
     };
     let mut out = String::from("\nwhat other choices would give\n");
     for (choice, other) in [
-        (format!("model.head = \"{}\"", word(head)), ModelConfig { head, ..config.clone() }),
-        (format!("model.padding = {other_padding}"), ModelConfig { padding, ..config.clone() }),
+        (
+            format!("model.head = \"{}\"", word(head)),
+            ModelConfig {
+                head,
+                ..config.clone()
+            },
+        ),
+        (
+            format!("model.padding = {other_padding}"),
+            ModelConfig {
+                padding,
+                ..config.clone()
+            },
+        ),
     ] {
         let _ = match Plan::of(&other, data) {
             Ok(other) => writeln!(
@@ -73,8 +102,18 @@ fn alternatives(config: &ModelConfig, data: &DatasetInfo, plan: &Plan) -> String
 
 /// The last shape that still has positions.
 fn before_head(plan: &Plan) -> Shape {
-    let body = plan.layers.iter().take_while(|layer| !matches!(layer.op, Op::Gap | Op::Flatten));
-    body.last().map_or(Shape { channels: 0, height: 0, width: 0 }, |layer| layer.output)
+    let body = plan
+        .layers
+        .iter()
+        .take_while(|layer| !matches!(layer.op, Op::Gap | Op::Flatten));
+    body.last().map_or(
+        Shape {
+            channels: 0,
+            height: 0,
+            width: 0,
+        },
+        |layer| layer.output,
+    )
 }
 
 fn ratio(here: i64, there: i64) -> String {

@@ -45,34 +45,56 @@ impl Weights {
             .iter()
             .map(|parameter| match parameter.init {
                 Init::Normal(deviation) => Tensor::randn([parameter.size()], options) * deviation,
-                Init::Uniform(bound) => (Tensor::rand([parameter.size()], options) * 2.0 - 1.0) * bound,
+                Init::Uniform(bound) => {
+                    (Tensor::rand([parameter.size()], options) * 2.0 - 1.0) * bound
+                }
                 Init::Constant(value) => Tensor::full([parameter.size()], value, options),
             })
             .collect();
         let stats: Vec<Tensor> = plan
             .norms
             .iter()
-            .flat_map(|(_, channels)| [Tensor::zeros([*channels], options), Tensor::ones([*channels], options)])
+            .flat_map(|(_, channels)| {
+                [
+                    Tensor::zeros([*channels], options),
+                    Tensor::ones([*channels], options),
+                ]
+            })
             .collect();
-        let stats = if stats.is_empty() { Tensor::zeros([0], options) } else { Tensor::cat(&stats, 0) };
+        let stats = if stats.is_empty() {
+            Tensor::zeros([0], options)
+        } else {
+            Tensor::cat(&stats, 0)
+        };
         Self::from_flat(&Tensor::cat(&parts, 0), &stats, device)
     }
 
     fn from_flat(flat: &Tensor, stats: &Tensor, device: Device) -> Self {
-        Self { flat: flat.to_device(device).copy().set_requires_grad(true), stats: stats.to_device(device).copy() }
+        Self {
+            flat: flat.to_device(device).copy().set_requires_grad(true),
+            stats: stats.to_device(device).copy(),
+        }
     }
 
     /// A copy that training does not touch.
+    #[must_use]
     pub fn snapshot(&self) -> Self {
         let _guard = tch::no_grad_guard();
-        Self { flat: self.flat.detach().copy(), stats: self.stats.copy() }
+        Self {
+            flat: self.flat.detach().copy(),
+            stats: self.stats.copy(),
+        }
     }
 
     /// The parameters in their shapes: views of the flat buffer.
     pub fn parameters(&self, plan: &Plan) -> Vec<Tensor> {
         let sizes: Vec<i64> = plan.parameters.iter().map(super::Parameter::size).collect();
         let views = self.flat.split_with_sizes(sizes, 0);
-        views.iter().zip(&plan.parameters).map(|(view, parameter)| view.view(parameter.shape.as_slice())).collect()
+        views
+            .iter()
+            .zip(&plan.parameters)
+            .map(|(view, parameter)| view.view(parameter.shape.as_slice()))
+            .collect()
     }
 
     /// Running mean and variance of each norm: views.
@@ -81,7 +103,10 @@ impl Weights {
         plan.norms
             .iter()
             .map(|(_, channels)| {
-                let pair = (self.stats.narrow(0, start, *channels), self.stats.narrow(0, start + channels, *channels));
+                let pair = (
+                    self.stats.narrow(0, start, *channels),
+                    self.stats.narrow(0, start + channels, *channels),
+                );
                 start += 2 * channels;
                 pair
             })
@@ -92,7 +117,9 @@ impl Weights {
     pub fn named(&self, plan: &Plan) -> Vec<(String, Vec<i64>, Vec<f32>)> {
         let _guard = tch::no_grad_guard();
         let parameters = self.parameters(plan).into_iter().zip(&plan.parameters);
-        let mut out: Vec<_> = parameters.map(|(view, parameter)| named(&parameter.name, &view)).collect();
+        let mut out: Vec<_> = parameters
+            .map(|(view, parameter)| named(&parameter.name, &view))
+            .collect();
         for ((mean, variance), (name, _)) in self.norms(plan).iter().zip(&plan.norms) {
             out.push(named(&format!("{name}.running_mean"), mean));
             out.push(named(&format!("{name}.running_var"), variance));
@@ -104,23 +131,37 @@ impl Weights {
     ///
     /// # Errors
     /// The first tensor that is missing or of another shape.
-    pub fn from_named(plan: &Plan, tensors: &[(String, Vec<i64>, Vec<f32>)], device: Device) -> Result<Self, WeightsError> {
+    pub fn from_named(
+        plan: &Plan,
+        tensors: &[(String, Vec<i64>, Vec<f32>)],
+        device: Device,
+    ) -> Result<Self, WeightsError> {
         let take = |name: &str, shape: &[i64]| {
             let found = tensors.iter().find(|(known, _, _)| known == name);
-            let (_, got, values) = found.ok_or_else(|| WeightsError(format!("tensor {name} is missing")))?;
+            let (_, got, values) =
+                found.ok_or_else(|| WeightsError(format!("tensor {name} is missing")))?;
             if got != shape || values.len() as i64 != shape.iter().product::<i64>() {
-                return Err(WeightsError(format!("tensor {name} has the shape {got:?}; this network needs {shape:?}")));
+                return Err(WeightsError(format!(
+                    "tensor {name} has the shape {got:?}; this network needs {shape:?}"
+                )));
             }
             Ok(Tensor::from_slice(values))
         };
-        let flat: Vec<Tensor> =
-            plan.parameters.iter().map(|p| take(&p.name, &p.shape)).collect::<Result<_, WeightsError>>()?;
+        let flat: Vec<Tensor> = plan
+            .parameters
+            .iter()
+            .map(|p| take(&p.name, &p.shape))
+            .collect::<Result<_, WeightsError>>()?;
         let mut stats = Vec::new();
         for (name, channels) in &plan.norms {
             stats.push(take(&format!("{name}.running_mean"), &[*channels])?);
             stats.push(take(&format!("{name}.running_var"), &[*channels])?);
         }
-        let stats = if stats.is_empty() { Tensor::zeros([0], (Kind::Float, Device::Cpu)) } else { Tensor::cat(&stats, 0) };
+        let stats = if stats.is_empty() {
+            Tensor::zeros([0], (Kind::Float, Device::Cpu))
+        } else {
+            Tensor::cat(&stats, 0)
+        };
         Ok(Self::from_flat(&Tensor::cat(&flat, 0), &stats, device))
     }
 }
@@ -131,7 +172,12 @@ fn named(name: &str, tensor: &Tensor) -> (String, Vec<i64>, Vec<f32>) {
 
 /// A tensor's numbers on the CPU, in order.
 pub(crate) fn to_vec(tensor: &Tensor) -> Vec<f32> {
-    let host = tensor.detach().to_device(Device::Cpu).to_kind(Kind::Float).contiguous().view([-1]);
+    let host = tensor
+        .detach()
+        .to_device(Device::Cpu)
+        .to_kind(Kind::Float)
+        .contiguous()
+        .view([-1]);
     let mut out = vec![0.0; host.numel()];
     let length = out.len();
     host.copy_data(&mut out, length);

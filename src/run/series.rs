@@ -27,7 +27,10 @@ pub struct Bucket {
     pub max: f32,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
 fn is_zero(n: &u32) -> bool {
     *n == 0
 }
@@ -58,8 +61,16 @@ impl Bucket {
             return;
         }
         let first = self.count == 0;
-        self.min = if first { other.min } else { self.min.min(other.min) };
-        self.max = if first { other.max } else { self.max.max(other.max) };
+        self.min = if first {
+            other.min
+        } else {
+            self.min.min(other.min)
+        };
+        self.max = if first {
+            other.max
+        } else {
+            self.max.max(other.max)
+        };
         self.sum += other.sum;
         self.count = self.count.saturating_add(other.count);
     }
@@ -76,7 +87,11 @@ pub struct Series {
 
 impl Default for Series {
     fn default() -> Self {
-        Self { stride: 1, buckets: Vec::new(), last: None }
+        Self {
+            stride: 1,
+            buckets: Vec::new(),
+            last: None,
+        }
     }
 }
 

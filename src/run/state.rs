@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::series::{Ema, Series};
 use crate::event::{
-    Answer, CheckpointSaved, Command, EpochSummary, EvalReport, Event, F32, F64, GalleryImages, GalleryPredictions,
-    Level, Outcome, Phase, Record, RunStarted, Split, StepWindow,
+    Answer, CheckpointSaved, Command, EpochSummary, EvalReport, Event, F32, F64, GalleryImages,
+    GalleryPredictions, Level, Outcome, Phase, Record, RunStarted, Split, StepWindow,
 };
 
 /// Steps kept one by one; older ones live on in the curves.
@@ -212,18 +212,34 @@ impl RunState {
         match event {
             Event::RunStarted(info) => self.started(info),
             Event::Phase { phase } => self.enter(*phase),
-            Event::EpochStarted { epoch, epochs, steps } => self.epoch_started(*epoch, *epochs, *steps),
+            Event::EpochStarted {
+                epoch,
+                epochs,
+                steps,
+            } => self.epoch_started(*epoch, *epochs, *steps),
             Event::Steps(window) => self.steps(window),
             Event::EpochFinished(summary) => self.epoch_finished(summary),
-            Event::EvalFinished(report) => self.evaluated(report),
-            Event::EvalProgress { split, done, total } => self.eval_progress = Some((*split, *done, *total)),
+            Event::EvalFinished(report) => self.evaluated(report, t_ms),
+            Event::EvalProgress { split, done, total } => {
+                self.eval_progress = Some((*split, *done, *total))
+            }
             Event::GalleryImages(images) => self.gallery = images.clone(),
             Event::GalleryPredictions(predictions) => self.predictions = Some(predictions.clone()),
             Event::CheckpointSaved(saved) => {
                 self.checkpoints = self.checkpoints.saturating_add(1);
+                let text = format!(
+                    "checkpoint {} ({:.1} MB)",
+                    saved.path,
+                    saved.bytes as f64 / 1e6
+                );
+                self.say(t_ms, Level::Info, text);
                 self.checkpoint = Some(saved.clone());
             }
-            Event::StepSkipped { global_step, loss, grad_norm } => {
+            Event::StepSkipped {
+                global_step,
+                loss,
+                grad_norm,
+            } => {
                 self.skipped = self.skipped.saturating_add(1);
                 let text = format!(
                     "step {global_step} skipped: loss {}, gradient norm {} (weights unchanged)",
@@ -232,7 +248,12 @@ impl RunState {
                 self.say(t_ms, Level::Warn, text);
             }
             Event::Log { level, text } => self.say(t_ms, *level, text.clone()),
-            Event::Acknowledged { id, command, answer, global_step } => {
+            Event::Acknowledged {
+                id,
+                command,
+                answer,
+                global_step,
+            } => {
                 self.acknowledged(CommandLine {
                     id: *id,
                     command: *command,
@@ -241,7 +262,10 @@ impl RunState {
                     t_ms,
                 });
             }
-            Event::RunFinished { outcome, global_step } => {
+            Event::RunFinished {
+                outcome,
+                global_step,
+            } => {
                 self.global_step = *global_step;
                 self.eval_progress = None;
                 if let Outcome::Failed { message } = outcome {
@@ -281,7 +305,10 @@ impl RunState {
         self.global_step = window.global_step;
         self.lr = window.lr;
         let count = window.loss.len();
-        let first = window.global_step.saturating_sub(count as u64).saturating_add(1);
+        let first = window
+            .global_step
+            .saturating_sub(count as u64)
+            .saturating_add(1);
         for i in 0..count {
             self.step(Sample {
                 step: first.saturating_add(i as u64),
@@ -293,7 +320,8 @@ impl RunState {
         }
         if count > 0 && window.millis.0 > 0.0 {
             self.step_millis.push(0.9, window.millis.0 / count as f64);
-            self.images_per_second.push(0.9, window.images as f64 * 1000.0 / window.millis.0);
+            self.images_per_second
+                .push(0.9, window.images as f64 * 1000.0 / window.millis.0);
         }
     }
 
@@ -308,7 +336,11 @@ impl RunState {
             self.clip.epoch_clipped = self.clip.epoch_clipped.saturating_add(1);
             self.clip.total = self.clip.total.saturating_add(1);
             let factor = self.clip_norm() / (sample.grad_norm.0 + 1e-6);
-            let event = ClipEvent { step: sample.step, norm: sample.grad_norm, factor: F32(factor.min(1.0)) };
+            let event = ClipEvent {
+                step: sample.step,
+                norm: sample.grad_norm,
+                factor: F32(factor.min(1.0)),
+            };
             push_bounded(&mut self.clip.events, CLIP_EVENTS, event);
         }
         push_bounded(&mut self.recent, RECENT, sample);
@@ -316,11 +348,16 @@ impl RunState {
 
     fn epoch_finished(&mut self, summary: &EpochSummary) {
         self.global_step = summary.global_step;
-        self.valid_nll.push(summary.global_step, summary.valid_nll.0 as f32);
-        self.valid_accuracy.push(summary.global_step, summary.valid_accuracy.0 as f32);
+        self.valid_nll
+            .push(summary.global_step, summary.valid_nll.0 as f32);
+        self.valid_accuracy
+            .push(summary.global_step, summary.valid_accuracy.0 as f32);
         lower(&mut self.lowest_valid_nll, summary.valid_nll);
         lower(&mut self.lowest_train_loss, summary.train_loss);
-        if self.best.is_none_or(|best| summary.valid_accuracy.0 > best.accuracy.0) {
+        if self
+            .best
+            .is_none_or(|best| summary.valid_accuracy.0 > best.accuracy.0)
+        {
             self.best = Some(Best {
                 epoch: summary.epoch,
                 accuracy: summary.valid_accuracy,
@@ -330,8 +367,14 @@ impl RunState {
         push_bounded(&mut self.history, EPOCHS, summary.clone());
     }
 
-    fn evaluated(&mut self, report: &EvalReport) {
+    fn evaluated(&mut self, report: &EvalReport, t_ms: u64) {
         self.eval_progress = None;
+        if report.split == Split::Test {
+            // Each look at the test split leaves a trace.
+            let accuracy = report.accuracy.0 * 100.0;
+            let text = format!("test accuracy {accuracy:.2} % ({} weights)", report.weights);
+            self.say(t_ms, Level::Info, text);
+        }
         let history = match report.split {
             Split::Test => &mut self.test,
             Split::Valid | Split::Train => &mut self.valid,
@@ -357,13 +400,17 @@ impl RunState {
 
     /// Threshold of the gradient norm; 0 means no clipping.
     pub fn clip_norm(&self) -> f32 {
-        self.info.as_ref().map_or(0.0, |info| info.clip_norm.0 as f32)
+        self.info
+            .as_ref()
+            .map_or(0.0, |info| info.clip_norm.0 as f32)
     }
 
     /// Clipped share of the latest [`CLIP_WINDOW`] steps, 0 to 1.
     pub fn recent_clip_share(&self) -> f64 {
         let window = self.recent.iter().rev().take(CLIP_WINDOW);
-        let (clipped, steps) = window.fold((0, 0), |(c, n), sample| (c + u64::from(sample.clipped), n + 1));
+        let (clipped, steps) = window.fold((0, 0), |(c, n), sample| {
+            (c + u64::from(sample.clipped), n + 1)
+        });
         share(clipped, steps)
     }
 
@@ -386,9 +433,14 @@ impl RunState {
         let step = self.step_millis.value()?;
         let info = self.info.as_ref()?;
         let train = self.total_steps().saturating_sub(self.global_step) as f64 * step;
-        let image = self.eval_image_millis().unwrap_or(step / f64::from(info.batch_size.max(1)) / 3.0);
-        let validations = u64::from(self.epochs).saturating_sub(self.history.back().map_or(0, |row| row.epoch.into()));
-        let images = validations.saturating_mul(info.dataset.valid).saturating_add(info.dataset.test);
+        let image = self
+            .eval_image_millis()
+            .unwrap_or(step / f64::from(info.batch_size.max(1)) / 3.0);
+        let validations = u64::from(self.epochs)
+            .saturating_sub(self.history.back().map_or(0, |row| row.epoch.into()));
+        let images = validations
+            .saturating_mul(info.dataset.valid)
+            .saturating_add(info.dataset.test);
         let total = train + images as f64 * image;
         (total.is_finite() && total >= 0.0).then_some(total as u64)
     }
@@ -396,7 +448,8 @@ impl RunState {
     /// Milliseconds an image costs to evaluate, from the latest validation.
     fn eval_image_millis(&self) -> Option<f64> {
         let report = self.valid.latest.as_ref()?;
-        (report.n > 0 && report.seconds.0 > 0.0).then(|| report.seconds.0 * 1000.0 / report.n as f64)
+        (report.n > 0 && report.seconds.0 > 0.0)
+            .then(|| report.seconds.0 * 1000.0 / report.n as f64)
     }
 }
 
@@ -405,7 +458,11 @@ fn at(values: &[F32], index: usize) -> F32 {
 }
 
 fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+    if whole == 0 {
+        0.0
+    } else {
+        part as f64 / whole as f64
+    }
 }
 
 fn lower(lowest: &mut Option<F64>, value: F64) {

@@ -7,7 +7,11 @@ use crate::event::{Answer, EpochSummary, EvalReport, Event, Level, Outcome};
 pub fn clock(ms: u64) -> String {
     let seconds = ms / 1000;
     let (h, m, s) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    if h > 0 { format!("{h}:{m:02}:{s:02}") } else { format!("{m}:{s:02}") }
+    if h > 0 {
+        format!("{h}:{m:02}:{s:02}")
+    } else {
+        format!("{m}:{s:02}")
+    }
 }
 
 /// What a run is, in one line, once it has begun.
@@ -80,20 +84,38 @@ pub fn event_line(state: &RunState, event: &Event) -> Option<String> {
             Some(lines.join("\n"))
         }
         Event::EpochFinished(row) => Some(epoch_line(row, state.epochs)),
-        Event::EvalFinished(report) if report.split == crate::event::Split::Test => Some(eval_line(report)),
-        Event::CheckpointSaved(saved) => {
-            Some(format!("checkpoint {} ({:.1} MB)", saved.path, saved.bytes as f64 / 1e6))
+        Event::EvalFinished(report) if report.split == crate::event::Split::Test => {
+            Some(eval_line(report))
         }
-        Event::StepSkipped { .. } => state.log.back().map(|line| format!("warning: {}", line.text)),
+        Event::CheckpointSaved(saved) => Some(format!(
+            "checkpoint {} ({:.1} MB)",
+            saved.path,
+            saved.bytes as f64 / 1e6
+        )),
+        Event::StepSkipped { .. } => state
+            .log
+            .back()
+            .map(|line| format!("warning: {}", line.text)),
         Event::Log { level, text } => Some(match level {
             Level::Info => text.clone(),
             Level::Warn => format!("warning: {text}"),
             Level::Error => format!("error: {text}"),
         }),
-        Event::Acknowledged { command, answer, global_step, .. } => match answer {
+        Event::Acknowledged {
+            command,
+            answer,
+            global_step,
+            ..
+        } => match answer {
             Answer::Accepted => None,
-            Answer::Done { note } => Some(format!("{} done at step {global_step}: {note}", command.name())),
-            Answer::Refused { reason } => Some(format!("{} refused at step {global_step}: {reason}", command.name())),
+            Answer::Done { note } => Some(format!(
+                "{} done at step {global_step}: {note}",
+                command.name()
+            )),
+            Answer::Refused { reason } => Some(format!(
+                "{} refused at step {global_step}: {reason}",
+                command.name()
+            )),
         },
         _ => None,
     }
@@ -104,14 +126,24 @@ pub fn closing_lines(state: &RunState) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(outcome) = &state.outcome {
         let took = clock(state.now_ms.saturating_sub(state.started_ms));
-        let mut line = format!("{} after {} epochs, {} steps, {took}", outcome.name(), state.history.len(), state.global_step);
+        let mut line = format!(
+            "{} after {} epochs, {} steps, {took}",
+            outcome.name(),
+            state.history.len(),
+            state.global_step
+        );
         if let Outcome::Failed { message } = outcome {
             line = format!("{line}\nerror: {message}");
         }
         lines.push(line);
     }
     if let Some(best) = &state.best {
-        lines.push(format!("best epoch {}: valid accuracy {:.2} %, nll {:.4}", best.epoch, best.accuracy.0 * 100.0, best.nll.0));
+        lines.push(format!(
+            "best epoch {}: valid accuracy {:.2} %, nll {:.4}",
+            best.epoch,
+            best.accuracy.0 * 100.0,
+            best.nll.0
+        ));
     }
     lines
 }

@@ -63,9 +63,19 @@ pub struct RunFiles {
 impl RunFiles {
     /// Opens the files in a run directory.
     pub fn create(dir: &Path, meta: Meta) -> io::Result<Self> {
-        let append = |name: &str| OpenOptions::new().create(true).append(true).open(dir.join(name));
-        let mut files =
-            Self { journal: append("events.jsonl")?, epochs: append("epochs.csv")?, dir: dir.to_owned(), meta, failed: false };
+        let append = |name: &str| {
+            OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(dir.join(name))
+        };
+        let mut files = Self {
+            journal: append("events.jsonl")?,
+            epochs: append("epochs.csv")?,
+            dir: dir.to_owned(),
+            meta,
+            failed: false,
+        };
         writeln!(files.epochs, "{EPOCHS_HEADER}")?;
         files.write_meta()?;
         Ok(files)
@@ -84,7 +94,9 @@ impl RunFiles {
             Err(_) if self.failed => Ok(()),
             Err(error) => {
                 self.failed = true;
-                Err(format!("the run's files are not written any more: {error} (training goes on)"))
+                Err(format!(
+                    "the run's files are not written any more: {error} (training goes on)"
+                ))
             }
         }
     }
@@ -103,7 +115,9 @@ impl RunFiles {
             Event::EpochFinished(row) => {
                 writeln!(self.epochs, "{}", csv_row(row))
             }
-            Event::EvalFinished(report) if report.split == Split::Test => self.write_eval(report, state),
+            Event::EvalFinished(report) if report.split == Split::Test => {
+                self.write_eval(report, state)
+            }
             Event::RunFinished { outcome, .. } => {
                 self.meta.ended_ms = Some(record.t_ms);
                 outcome.name().clone_into(&mut self.meta.outcome);
@@ -117,12 +131,22 @@ impl RunFiles {
     }
 
     fn write_meta(&self) -> io::Result<()> {
-        replace(&self.dir.join("run.json"), &serde_json::to_vec_pretty(&self.meta)?)
+        replace(
+            &self.dir.join("run.json"),
+            &serde_json::to_vec_pretty(&self.meta)?,
+        )
     }
 
     fn write_eval(&self, report: &EvalReport, state: &RunState) -> io::Result<()> {
-        let names = state.info.as_ref().map(|info| info.dataset.classes.as_slice()).unwrap_or_default();
-        replace(&self.dir.join("eval.json"), &serde_json::to_vec_pretty(&eval_json(report, names))?)
+        let names = state
+            .info
+            .as_ref()
+            .map(|info| info.dataset.classes.as_slice())
+            .unwrap_or_default();
+        replace(
+            &self.dir.join("eval.json"),
+            &serde_json::to_vec_pretty(&eval_json(report, names))?,
+        )
     }
 }
 
@@ -157,7 +181,11 @@ fn eval_json(report: &EvalReport, names: &[String]) -> Value {
                 ("recall", scores.recall_undefined),
                 ("f1", scores.f1_undefined),
             ];
-            let undefined: Vec<&str> = flags.iter().filter(|(_, flag)| *flag).map(|(name, _)| *name).collect();
+            let undefined: Vec<&str> = flags
+                .iter()
+                .filter(|(_, flag)| *flag)
+                .map(|(name, _)| *name)
+                .collect();
             json!({
                 "name": names.get(label).map_or("", String::as_str),
                 "precision": scores.precision,

@@ -9,7 +9,10 @@ use crate::run::{RunState, closing_lines, event_line, headline};
 pub fn follow(link: &Link, mut out: impl Write) -> RunState {
     let mut state = RunState::default();
     let mut print = |text: &str| {
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+        let _ = out
+            .write_all(text.as_bytes())
+            .and_then(|()| out.write_all(b"\n"))
+            .and_then(|()| out.flush());
     };
     for feed in &link.feed {
         match feed {
@@ -21,7 +24,9 @@ pub fn follow(link: &Link, mut out: impl Write) -> RunState {
             }
             Feed::Live(record) => {
                 state.apply(&record);
-                event_line(&state, &record.event).iter().for_each(|line| print(line));
+                event_line(&state, &record.event)
+                    .iter()
+                    .for_each(|line| print(line));
             }
         }
     }
@@ -39,12 +44,40 @@ mod tests {
     #[test]
     fn an_epoch_is_one_line_without_escape_codes() {
         let (sender, feed) = unbounded();
-        let record = |seq, event| Feed::Live(Box::new(Record { seq, t_ms: seq, event }));
-        sender.send(record(1, Event::EpochFinished(EpochSummary { epoch: 1, ..EpochSummary::default() }))).unwrap();
-        sender.send(record(2, Event::RunFinished { outcome: Outcome::Completed, global_step: 5 })).unwrap();
+        let record = |seq, event| {
+            Feed::Live(Box::new(Record {
+                seq,
+                t_ms: seq,
+                event,
+            }))
+        };
+        sender
+            .send(record(
+                1,
+                Event::EpochFinished(EpochSummary {
+                    epoch: 1,
+                    ..EpochSummary::default()
+                }),
+            ))
+            .unwrap();
+        sender
+            .send(record(
+                2,
+                Event::RunFinished {
+                    outcome: Outcome::Completed,
+                    global_step: 5,
+                },
+            ))
+            .unwrap();
         drop(sender);
         let mut out = Vec::new();
-        follow(&Link { requests: None, feed }, &mut out);
+        follow(
+            &Link {
+                requests: None,
+                feed,
+            },
+            &mut out,
+        );
         let text = String::from_utf8(out).unwrap();
         assert!(text.starts_with("epoch 1/0  train loss"), "{text}");
         assert!(text.contains("completed after 1 epochs, 5 steps"), "{text}");

@@ -37,9 +37,22 @@ impl Session {
         let (event_sender, events) = unbounded();
         let (requests, request_receiver) = bounded(REQUESTS);
         let (subscribe, subscriptions) = unbounded();
-        let hub = Hub { state: RunState::default(), files, subscribers: Vec::new() };
-        let hub = Builder::new().name("hub".to_owned()).spawn(move || hub.run(&events, &subscriptions))?;
-        Ok((Self { requests, subscribe, hub }, (event_sender, request_receiver)))
+        let hub = Hub {
+            state: RunState::default(),
+            files,
+            subscribers: Vec::new(),
+        };
+        let hub = Builder::new()
+            .name("hub".to_owned())
+            .spawn(move || hub.run(&events, &subscriptions))?;
+        Ok((
+            Self {
+                requests,
+                subscribe,
+                hub,
+            },
+            (event_sender, request_receiver),
+        ))
     }
 
     /// A new front end's link: a snapshot first, then what happens.
@@ -47,7 +60,10 @@ impl Session {
         let (sender, feed) = bounded(BACKLOG);
         // A hub that has ended drops the sender, and the link says so.
         let _ = self.subscribe.send(sender);
-        Link { requests: Some(self.requests.clone()), feed }
+        Link {
+            requests: Some(self.requests.clone()),
+            feed,
+        }
     }
 
     /// Where requests go.
@@ -92,26 +108,47 @@ impl Hub {
             }
             self.refresh();
         }
-        self.subscribers.extend(subscriptions.try_iter().map(|feed| Subscriber { feed, stale: true }));
+        self.subscribers.extend(
+            subscriptions
+                .try_iter()
+                .map(|feed| Subscriber { feed, stale: true }),
+        );
         // The end must arrive: whoever is behind now waits for no later record that could bring a snapshot.
-        for subscriber in self.subscribers.drain(..).filter(|subscriber| subscriber.stale) {
-            let _ = subscriber.feed.send_timeout(Feed::Snapshot(Box::new(self.state.clone())), std::time::Duration::from_secs(1));
+        for subscriber in self
+            .subscribers
+            .drain(..)
+            .filter(|subscriber| subscriber.stale)
+        {
+            let _ = subscriber.feed.send_timeout(
+                Feed::Snapshot(Box::new(self.state.clone())),
+                std::time::Duration::from_secs(1),
+            );
         }
         self.state
     }
 
     fn take(&mut self, event: Event) {
         let record = self.stamp(event);
-        let problem = self.files.as_mut().and_then(|files| files.write(&record, &self.state).err());
+        let problem = self
+            .files
+            .as_mut()
+            .and_then(|files| files.write(&record, &self.state).err());
         self.pass_on(record);
         if let Some(text) = problem {
-            let record = self.stamp(Event::Log { level: Level::Error, text });
+            let record = self.stamp(Event::Log {
+                level: Level::Error,
+                text,
+            });
             self.pass_on(record);
         }
     }
 
     fn stamp(&mut self, event: Event) -> Record {
-        let record = Record { seq: self.state.seq + 1, t_ms: now_ms(), event };
+        let record = Record {
+            seq: self.state.seq + 1,
+            t_ms: now_ms(),
+            event,
+        };
         self.state.apply(&record);
         record
     }
@@ -140,7 +177,10 @@ impl Hub {
             if !subscriber.stale || subscriber.feed.len() > BACKLOG / 2 {
                 return true;
             }
-            match subscriber.feed.try_send(Feed::Snapshot(Box::new(state.clone()))) {
+            match subscriber
+                .feed
+                .try_send(Feed::Snapshot(Box::new(state.clone())))
+            {
                 Ok(()) => {
                     subscriber.stale = false;
                     true
@@ -154,7 +194,9 @@ impl Hub {
 
 /// Milliseconds since 1970, UTC.
 pub(super) fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
 }
 
 #[cfg(test)]
@@ -163,7 +205,10 @@ mod tests {
     use super::*;
 
     fn log(i: usize) -> Event {
-        Event::Log { level: Level::Info, text: i.to_string() }
+        Event::Log {
+            level: Level::Info,
+            text: i.to_string(),
+        }
     }
 
     /// What a front end that listens to the end makes of its feed.

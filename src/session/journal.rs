@@ -43,7 +43,9 @@ pub fn read(path: &Path) -> io::Result<Replay> {
         match serde_json::from_slice::<Record>(&line) {
             Ok(record) => replay.state.apply(&record),
             Err(_) if !whole => return Ok(replay),
-            Err(error) => replay.problems.push(format!("{}:{number}: no record: {error}", path.display())),
+            Err(error) => replay
+                .problems
+                .push(format!("{}:{number}: no record: {error}", path.display())),
         }
     }
 }
@@ -53,7 +55,13 @@ pub fn replay(path: &Path) -> io::Result<(Link, Replay)> {
     let replay = read(path)?;
     let (sender, feed) = bounded(1);
     let _ = sender.send(Feed::Snapshot(Box::new(replay.state.clone())));
-    Ok((Link { requests: None, feed }, replay))
+    Ok((
+        Link {
+            requests: None,
+            feed,
+        },
+        replay,
+    ))
 }
 
 #[cfg(test)]
@@ -63,8 +71,17 @@ mod tests {
     use crate::event::{Event, Level};
 
     fn line(seq: u64) -> String {
-        let event = Event::Log { level: Level::Info, text: format!("line {seq}") };
-        serde_json::to_string(&Record { seq, t_ms: seq, event }).unwrap() + "\n"
+        let event = Event::Log {
+            level: Level::Info,
+            text: format!("line {seq}"),
+        };
+        serde_json::to_string(&Record {
+            seq,
+            t_ms: seq,
+            event,
+        })
+        .unwrap()
+            + "\n"
     }
 
     #[test]
@@ -75,7 +92,11 @@ mod tests {
         for cut in 0..=whole.len() {
             std::fs::write(&path, &whole[..cut]).unwrap();
             let replay = read(&path).unwrap();
-            assert!(replay.problems.is_empty(), "cut at {cut}: {:?}", replay.problems);
+            assert!(
+                replay.problems.is_empty(),
+                "cut at {cut}: {:?}",
+                replay.problems
+            );
             assert!(replay.state.seq as usize >= whole[..cut].matches('\n').count());
         }
     }

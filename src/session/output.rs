@@ -17,7 +17,10 @@ pub struct Redirect {
 impl Redirect {
     /// Leads both to `log`.
     pub fn to(log: &File) -> io::Result<Self> {
-        let saved = Self { stdout: dup(stdout())?, stderr: dup(stderr())? };
+        let saved = Self {
+            stdout: dup(stdout())?,
+            stderr: dup(stderr())?,
+        };
         dup2_stdout(log)?;
         dup2_stderr(log)?;
         Ok(saved)

@@ -23,7 +23,10 @@ pub fn default_name(runs: &Path, model: &str) -> String {
     if !taken(&base) {
         return base;
     }
-    (2_u32..).map(|n| format!("{base}-{n}")).find(|name| !taken(name)).unwrap_or(base)
+    (2..10_000_u32)
+        .map(|n| format!("{base}-{n}"))
+        .find(|name| !taken(name))
+        .unwrap_or(base)
 }
 
 impl RunDir {
@@ -33,8 +36,14 @@ impl RunDir {
     /// A name that is taken or no name, or what the system said about which path.
     pub fn create(runs: &Path, name: &str, config: &str) -> io::Result<Self> {
         let bad = |message: String| io::Error::new(io::ErrorKind::InvalidInput, message);
-        if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\']) || name.chars().any(char::is_control) {
-            return Err(bad(format!("--name {name:?}: a run's name has no slash and no leading dot")));
+        if name.is_empty()
+            || name.starts_with('.')
+            || name.contains(['/', '\\'])
+            || name.chars().any(char::is_control)
+        {
+            return Err(bad(format!(
+                "--name {name:?}: a run's name has no slash and no leading dot"
+            )));
         }
         let path = runs.join(name);
         fs::create_dir_all(runs)?;
@@ -43,7 +52,10 @@ impl RunDir {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(io::Error::new(
                     error.kind(),
-                    format!("{}: a run of this name exists; choose another --name (nothing was changed)", path.display()),
+                    format!(
+                        "{}: a run of this name exists; choose another --name (nothing was changed)",
+                        path.display()
+                    ),
                 ));
             }
             Err(error) => return Err(error),
@@ -53,7 +65,10 @@ impl RunDir {
             let _ = fs::remove_dir_all(&path);
             return Err(error);
         }
-        Ok(Self { name: name.to_owned(), path })
+        Ok(Self {
+            name: name.to_owned(),
+            path,
+        })
     }
 
     /// Takes everything back, for a run that could not begin.
@@ -74,35 +89,61 @@ impl RunDir {
 pub fn resolve(runs: &Path, wanted: Option<&str>) -> io::Result<RunDir> {
     let missing = |message: String| io::Error::new(io::ErrorKind::NotFound, message);
     let named = |path: PathBuf| RunDir {
-        name: path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+        name: path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default(),
         path,
     };
     match wanted {
         Some(word) => {
             let candidates = [runs.join(word), PathBuf::from(word)];
-            let found = candidates.into_iter().find(|path| path.join("events.jsonl").is_file());
+            let found = candidates
+                .into_iter()
+                .find(|path| path.join("events.jsonl").is_file());
             found.map(named).ok_or_else(|| {
-                let known: Vec<String> = summaries(runs).into_iter().map(|(run, _)| run.name).collect();
-                let list = if known.is_empty() { "none yet".to_owned() } else { known.join(", ") };
-                missing(format!("{word}: no such run in {} (and no such directory); there are: {list}", runs.display()))
+                let known: Vec<String> = summaries(runs)
+                    .into_iter()
+                    .map(|(run, _)| run.name)
+                    .collect();
+                let list = if known.is_empty() {
+                    "none yet".to_owned()
+                } else {
+                    known.join(", ")
+                };
+                missing(format!(
+                    "{word}: no such run in {} (and no such directory); there are: {list}",
+                    runs.display()
+                ))
             })
         }
         None => summaries(runs).pop().map(|(run, _)| run).ok_or_else(|| {
-            missing(format!("{}: no run yet; `epochtop train` makes one, --runs DIR looks elsewhere", runs.display()))
+            missing(format!(
+                "{}: no run yet; `epochtop train` makes one, --runs DIR looks elsewhere",
+                runs.display()
+            ))
         }),
     }
 }
 
 /// All runs below a directory with what their `run.json` says, oldest first.
 pub fn summaries(runs: &Path) -> Vec<(RunDir, Meta)> {
-    let Ok(entries) = fs::read_dir(runs) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(runs) else {
+        return Vec::new();
+    };
     let mut all: Vec<(RunDir, Meta)> = entries
         .flatten()
         .filter_map(|entry| {
             let path = entry.path();
             let text = fs::read_to_string(path.join("run.json")).ok()?;
             let meta: Meta = serde_json::from_str(&text).ok()?;
-            Some((RunDir { name: entry.file_name().to_string_lossy().into_owned(), path }, meta))
+            Some((
+                RunDir {
+                    name: entry.file_name().to_string_lossy().into_owned(),
+                    path,
+                },
+                meta,
+            ))
         })
         .collect();
     all.sort_by(|a, b| (a.1.started_ms, &a.0.name).cmp(&(b.1.started_ms, &b.0.name)));
@@ -120,7 +161,10 @@ mod tests {
         let run = RunDir::create(runs.path(), "one", "a = 1\n").unwrap();
         let error = RunDir::create(runs.path(), "one", "a = 2\n").unwrap_err();
         assert!(error.to_string().contains("exists"), "{error}");
-        assert_eq!(fs::read_to_string(run.path.join("config.toml")).unwrap(), "a = 1\n");
+        assert_eq!(
+            fs::read_to_string(run.path.join("config.toml")).unwrap(),
+            "a = 1\n"
+        );
     }
 
     #[test]
@@ -135,14 +179,27 @@ mod tests {
     #[test]
     fn the_newest_run_is_found_without_a_name() {
         let runs = tempfile::tempdir().unwrap();
-        assert!(resolve(runs.path(), None).unwrap_err().to_string().contains("no run yet"));
+        assert!(
+            resolve(runs.path(), None)
+                .unwrap_err()
+                .to_string()
+                .contains("no run yet")
+        );
         for (name, started_ms) in [("b", 1), ("a", 2)] {
             let dir = runs.path().join(name);
             fs::create_dir(&dir).unwrap();
-            let meta = Meta { started_ms, ..Meta::default() };
+            let meta = Meta {
+                started_ms,
+                ..Meta::default()
+            };
             fs::write(dir.join("run.json"), serde_json::to_string(&meta).unwrap()).unwrap();
         }
         assert_eq!(resolve(runs.path(), None).unwrap().name, "a");
-        assert!(resolve(runs.path(), Some("c")).unwrap_err().to_string().contains("there are: b, a"));
+        assert!(
+            resolve(runs.path(), Some("c"))
+                .unwrap_err()
+                .to_string()
+                .contains("there are: b, a")
+        );
     }
 }

@@ -19,7 +19,11 @@ pub(super) struct Control {
 
 impl Control {
     pub(super) fn new(events: Sender<Event>, requests: Receiver<Request>) -> Self {
-        Self { events, requests, seen: VecDeque::with_capacity(REMEMBERED) }
+        Self {
+            events,
+            requests,
+            seen: VecDeque::with_capacity(REMEMBERED),
+        }
     }
 
     /// Says something. The channel is unbounded, so this waits for nobody; with nobody listening it does nothing.
@@ -31,7 +35,9 @@ impl Control {
     pub(super) fn next(&mut self, global_step: u64) -> Option<Request> {
         loop {
             match self.requests.try_recv() {
-                Ok(request) if self.is_new(request.id) => return Some(self.accept(request, global_step)),
+                Ok(request) if self.is_new(request.id) => {
+                    return Some(self.accept(request, global_step));
+                }
                 Ok(_) => {}
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return None,
             }
@@ -69,18 +75,33 @@ impl Control {
     }
 
     pub(super) fn refuse(&self, request: Request, global_step: u64, reason: impl Into<String>) {
-        self.answer(request, Answer::Refused { reason: reason.into() }, global_step);
+        self.answer(
+            request,
+            Answer::Refused {
+                reason: reason.into(),
+            },
+            global_step,
+        );
     }
 
     fn answer(&self, request: Request, answer: Answer, global_step: u64) {
         let Request { id, command } = request;
-        self.say(Event::Acknowledged { id, command, answer, global_step });
+        self.say(Event::Acknowledged {
+            id,
+            command,
+            answer,
+            global_step,
+        });
     }
 }
 
 /// Whether a new base learning rate can be used.
 pub(super) fn check_lr(lr: f64) -> Result<(), &'static str> {
-    if lr.is_finite() && lr > 0.0 { Ok(()) } else { Err("a learning rate must be greater than 0") }
+    if lr.is_finite() && lr > 0.0 {
+        Ok(())
+    } else {
+        Err("a learning rate must be greater than 0")
+    }
 }
 
 /// The command that undoes a pause.

@@ -7,12 +7,24 @@ use tch::{Cuda, Device};
 /// # Errors
 /// What was asked for and what is there.
 pub fn choose(word: &str) -> Result<Device, String> {
-    let there = if Cuda::is_available() { Cuda::device_count().max(0) as usize } else { 0 };
+    let there = if Cuda::is_available() {
+        Cuda::device_count().max(0) as usize
+    } else {
+        0
+    };
     let wanted = match word {
         "cpu" => return Ok(Device::Cpu),
-        "auto" => return Ok(if there > 0 { Device::Cuda(0) } else { Device::Cpu }),
+        "auto" => {
+            return Ok(if there > 0 {
+                Device::Cuda(0)
+            } else {
+                Device::Cpu
+            });
+        }
         "cuda" => Some(0),
-        other => other.strip_prefix("cuda:").and_then(|index| index.parse().ok()),
+        other => other
+            .strip_prefix("cuda:")
+            .and_then(|index| index.parse().ok()),
     };
     match wanted {
         Some(index) if index < there => Ok(Device::Cuda(index)),
@@ -20,7 +32,9 @@ pub fn choose(word: &str) -> Result<Device, String> {
             "train.device = {word:?}: this libtorch sees {there} CUDA devices; use \"cpu\" or \"auto\", \
              and `epochtop doctor` to see what is missing"
         )),
-        None => Err(format!("train.device = {word:?}: expected \"auto\", \"cpu\", \"cuda\" or \"cuda:N\"")),
+        None => Err(format!(
+            "train.device = {word:?}: expected \"auto\", \"cpu\", \"cuda\" or \"cuda:N\""
+        )),
     }
 }
 

@@ -19,12 +19,21 @@ pub struct Measured {
 /// Measures logits with a temperature that was fitted on validation. Every number is computed over the whole split,
 /// never averaged over batches.
 pub fn measure(measured: &Measured, temperature: Temperature, bins: usize) -> EvalReport {
-    let Measured { split, logits, labels, classes } = measured;
+    let Measured {
+        split,
+        logits,
+        labels,
+        classes,
+    } = measured;
     let k = (*classes).max(1);
-    let predicted: Vec<u32> = logits.chunks_exact(k).map(|row| argmax(row) as u32).collect();
+    let predicted: Vec<u32> = logits
+        .chunks_exact(k)
+        .map(|row| argmax(row) as u32)
+        .collect();
     let confusion = Confusion::from_predictions(k, labels, &predicted);
     let ece_at = |t: f64| {
-        let (classes, confidence): (Vec<u32>, Vec<f64>) = confidences(logits, k, t).into_iter().unzip();
+        let (classes, confidence): (Vec<u32>, Vec<f64>) =
+            confidences(logits, k, t).into_iter().unzip();
         let right: Vec<bool> = classes.iter().zip(labels).map(|(p, l)| p == l).collect();
         reliability(&confidence, &right, bins)
     };

@@ -36,7 +36,13 @@ impl AdamW {
         let masks: Vec<Tensor> = plan
             .parameters
             .iter()
-            .map(|p| Tensor::full([p.size()], f64::from(u8::from(p.decay)), (Kind::Float, device)))
+            .map(|p| {
+                Tensor::full(
+                    [p.size()],
+                    f64::from(u8::from(p.decay)),
+                    (Kind::Float, device),
+                )
+            })
             .collect();
         Self::with_mask(config, Tensor::cat(&masks, 0))
     }
@@ -49,8 +55,21 @@ impl AdamW {
             exp_avg_sq: decays.zeros_like(),
             steps: Tensor::zeros([], (Kind::Double, device)),
         };
-        let OptimConfig { beta1, beta2, eps, weight_decay, .. } = *config;
-        Self { beta1, beta2, eps, weight_decay, decays, state }
+        let OptimConfig {
+            beta1,
+            beta2,
+            eps,
+            weight_decay,
+            ..
+        } = *config;
+        Self {
+            beta1,
+            beta2,
+            eps,
+            weight_decay,
+            decays,
+            state,
+        }
     }
 
     /// What it remembers.
@@ -72,7 +91,9 @@ impl AdamW {
         let next = &*theta * kept - &exp_avg / denominator * (bias1.reciprocal() * lr);
         theta.copy_(&next.where_self(ok, theta));
         state.exp_avg.copy_(&exp_avg.where_self(ok, &state.exp_avg));
-        state.exp_avg_sq.copy_(&exp_avg_sq.where_self(ok, &state.exp_avg_sq));
+        state
+            .exp_avg_sq
+            .copy_(&exp_avg_sq.where_self(ok, &state.exp_avg_sq));
         state.steps.copy_(&steps.where_self(ok, &state.steps));
     }
 }

@@ -18,7 +18,12 @@ pub(super) struct Saver {
 
 impl Saver {
     pub(super) fn new(run_dir: &Path, keep: usize) -> Self {
-        Self { store: Store::new(run_dir), keep, kept: Vec::new(), best: None }
+        Self {
+            store: Store::new(run_dir),
+            keep,
+            kept: Vec::new(),
+            best: None,
+        }
     }
 
     /// Whether this step is saved.
@@ -39,16 +44,27 @@ impl Saver {
         let model = encode(&weights.named(plan)).map_err(invalid)?;
         let memory = encode(&optimizer_tensors(optimizer)).map_err(invalid)?;
         let json = serde_json::to_vec_pretty(state)?;
-        let files = [("model.safetensors", model), ("optim.safetensors", memory), ("state.json", json)];
+        let files = [
+            ("model.safetensors", model),
+            ("optim.safetensors", memory),
+            ("state.json", json),
+        ];
         let saved = self.store.save(state.global_step, &files)?;
         self.store.point("LATEST", state.global_step)?;
         if best {
             self.store.point("BEST", state.global_step)?;
             self.best = Some(state.global_step);
         }
-        match self.kept.iter_mut().find(|kept| kept.global_step == state.global_step) {
+        match self
+            .kept
+            .iter_mut()
+            .find(|kept| kept.global_step == state.global_step)
+        {
             Some(kept) => kept.pinned |= pinned,
-            None => self.kept.push(Kept { global_step: state.global_step, pinned }),
+            None => self.kept.push(Kept {
+                global_step: state.global_step,
+                pinned,
+            }),
         }
         for step in superfluous(&self.kept, self.keep, self.best) {
             self.store.remove(step)?;
@@ -60,7 +76,11 @@ impl Saver {
 
 fn optimizer_tensors(optimizer: &AdamW) -> Vec<NamedTensor> {
     let state = optimizer.state();
-    [("exp_avg", &state.exp_avg), ("exp_avg_sq", &state.exp_avg_sq), ("steps", &state.steps)]
-        .map(|(name, tensor)| (name.to_owned(), tensor.size(), to_vec(tensor)))
-        .to_vec()
+    [
+        ("exp_avg", &state.exp_avg),
+        ("exp_avg_sq", &state.exp_avg_sq),
+        ("steps", &state.steps),
+    ]
+    .map(|(name, tensor)| (name.to_owned(), tensor.size(), to_vec(tensor)))
+    .to_vec()
 }

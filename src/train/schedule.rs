@@ -21,7 +21,12 @@ impl Schedule {
     /// As configured, for epochs of this many steps.
     pub fn new(config: &OptimConfig, lr: f64, steps_per_epoch: u64, epochs: u32) -> Self {
         let warmup = (config.warmup_epochs * steps_per_epoch as f64).round() as u64;
-        Self { name: config.schedule, lr, warmup, total: steps_per_epoch.saturating_mul(epochs.into()) }
+        Self {
+            name: config.schedule,
+            lr,
+            warmup,
+            total: steps_per_epoch.saturating_mul(epochs.into()),
+        }
     }
 
     /// The rate of step `step`, counted from 0. Cosine (Loshchilov & Hutter 2017, without restarts) and linear end at 0.
@@ -45,7 +50,12 @@ mod tests {
     use super::*;
 
     fn schedule(name: ScheduleName) -> Schedule {
-        Schedule { name, lr: 0.1, warmup: 10, total: 110 }
+        Schedule {
+            name,
+            lr: 0.1,
+            warmup: 10,
+            total: 110,
+        }
     }
 
     #[test]
@@ -66,7 +76,12 @@ mod tests {
 
     #[test]
     fn no_warm_up_and_no_steps_are_fine() {
-        let s = Schedule { name: ScheduleName::Linear, lr: 1.0, warmup: 0, total: 0 };
+        let s = Schedule {
+            name: ScheduleName::Linear,
+            lr: 1.0,
+            warmup: 0,
+            total: 0,
+        };
         assert!((s.at(0) - 1.0).abs() < 1e-12);
         assert!(s.at(5).is_finite());
     }

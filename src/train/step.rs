@@ -21,7 +21,12 @@ pub struct StepStats {
 /// What the gradient is multiplied with: `min(1, c/(norm + 1e-6))` as `torch.nn.utils.clip_grad_norm_` has it
 /// (Pascanu et al. 2013). `c = 0` never clips.
 pub fn clip_coefficient(norm: &Tensor, threshold: f64) -> Tensor {
-    if threshold > 0.0 { (norm + 1e-6).reciprocal() * threshold } else { norm.ones_like() }.clamp_max(1.0)
+    if threshold > 0.0 {
+        (norm + 1e-6).reciprocal() * threshold
+    } else {
+        norm.ones_like()
+    }
+    .clamp_max(1.0)
 }
 
 /// Forward, backward, clip, update. A step whose loss or gradient is not finite is masked on the device: weights,
@@ -36,10 +41,19 @@ pub fn train_step(
     let stats_before = weights.stats.copy();
     let logits = network.forward(weights, images, true);
     // libtorch's smoothing is (1-ε)·onehot + ε/K, the definition this project uses.
-    let loss = logits.cross_entropy_loss(labels, None::<Tensor>, Reduction::Mean, -100, hyper.label_smoothing);
+    let loss = logits.cross_entropy_loss(
+        labels,
+        None::<Tensor>,
+        Reduction::Mean,
+        -100,
+        hyper.label_smoothing,
+    );
     let gradients = Tensor::run_backward(&[&loss], &[&weights.flat], false, false);
     let _guard = tch::no_grad_guard();
-    let gradient = gradients.into_iter().next().unwrap_or_else(|| weights.flat.zeros_like());
+    let gradient = gradients
+        .into_iter()
+        .next()
+        .unwrap_or_else(|| weights.flat.zeros_like());
     let grad_norm = gradient.norm();
     let ok = (&loss + &grad_norm).isfinite();
     let clipped = gradient * clip_coefficient(&grad_norm, hyper.clip_norm);
@@ -47,7 +61,12 @@ pub fn train_step(
     let stats = weights.stats.where_self(&ok, &stats_before);
     weights.stats.copy_(&stats);
     let correct = logits.argmax(1, false).eq_tensor(labels).sum(Kind::Float);
-    StepStats { loss: loss.detach(), correct, grad_norm, images: labels.size().first().copied().unwrap_or(0) }
+    StepStats {
+        loss: loss.detach(),
+        correct,
+        grad_norm,
+        images: labels.size().first().copied().unwrap_or(0),
+    }
 }
 
 /// The numbers of one step.

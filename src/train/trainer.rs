@@ -18,8 +18,8 @@ use super::{Job, device};
 use crate::checkpoint::State;
 use crate::data::{Augment, Dataset, Resident};
 use crate::event::{
-    CheckpointReason, CheckpointSaved, EpochSummary, EvalReport, Event, F64, GalleryImages, Level, Outcome, Phase, Pixels,
-    Request, RunStarted, StepWindow,
+    CheckpointReason, CheckpointSaved, EpochSummary, EvalReport, Event, F64, GalleryImages, Level,
+    Outcome, Phase, Pixels, Request, RunStarted, StepWindow,
 };
 use crate::model::{Network, Plan, Weights};
 use crate::random::{epoch_order, step_seed};
@@ -67,14 +67,19 @@ pub(super) struct Trainer {
 }
 
 impl Trainer {
-    pub(super) fn new(job: Job, events: Sender<Event>, requests: Receiver<Request>) -> Result<Self, String> {
+    pub(super) fn new(
+        job: Job,
+        events: Sender<Event>,
+        requests: Receiver<Request>,
+    ) -> Result<Self, String> {
         let config = &job.config;
         tch::set_num_threads(device::cores(config.train.threads));
         let device = device::choose(&config.train.device)?;
         let plan = Plan::of(&config.model, &job.dataset.info)?;
         let weights = Weights::new(&plan, config.train.seed, device);
         let optimizer = AdamW::new(&config.optim, &plan, device);
-        let resident = |images| Resident::new(images, &job.dataset.info, device).map_err(|error| error.0);
+        let resident =
+            |images| Resident::new(images, &job.dataset.info, device).map_err(|error| error.0);
         Ok(Self {
             train: resident(&job.dataset.train)?,
             valid: resident(&job.dataset.valid)?,
@@ -117,7 +122,12 @@ impl Trainer {
     }
 
     fn introduce(&self) {
-        let Job { name, config, dataset, .. } = &self.job;
+        let Job {
+            name,
+            config,
+            dataset,
+            ..
+        } = &self.job;
         self.control.say(Event::RunStarted(Box::new(RunStarted {
             run: name.clone(),
             dataset: dataset.info.clone(),
@@ -133,11 +143,18 @@ impl Trainer {
             lr: F64(config.optim.lr),
             warnings: config.warnings(),
         })));
-        self.control.say(Event::GalleryImages(gallery_images(dataset, self.gallery_size())));
+        self.control.say(Event::GalleryImages(gallery_images(
+            dataset,
+            self.gallery_size(),
+        )));
     }
 
     fn gallery_size(&self) -> usize {
-        self.job.config.eval.gallery.min(self.job.dataset.test.labels.len())
+        self.job
+            .config
+            .eval
+            .gallery
+            .min(self.job.dataset.test.labels.len())
     }
 
     fn steps_per_epoch(&self) -> u64 {
@@ -156,10 +173,18 @@ impl Trainer {
         self.epoch_step = 0;
         self.sums = EpochSums::default();
         self.paused = Duration::ZERO;
-        self.control.say(Event::EpochStarted { epoch: self.epoch, epochs: self.epochs, steps });
+        self.control.say(Event::EpochStarted {
+            epoch: self.epoch,
+            epochs: self.epochs,
+            steps,
+        });
         self.say_phase(Phase::Training);
-        let order = Tensor::from_slice(&epoch_order(self.job.config.train.seed, self.epoch, self.train.len() as usize))
-            .to_device(self.device);
+        let order = Tensor::from_slice(&epoch_order(
+            self.job.config.train.seed,
+            self.epoch,
+            self.train.len() as usize,
+        ))
+        .to_device(self.device);
         self.window.restart_clock();
         while self.epoch_step < steps {
             let stats = self.step(&order);
@@ -184,7 +209,13 @@ impl Trainer {
         tch::manual_seed(step_seed(self.job.config.train.seed, 0, self.global_step));
         let (images, labels) = self.train.batch(&indices, &self.augment);
         let hyper = self.hyper();
-        train_step(&self.network, &mut self.weights, &mut self.optimizer, (&images, &labels), hyper)
+        train_step(
+            &self.network,
+            &mut self.weights,
+            &mut self.optimizer,
+            (&images, &labels),
+            hyper,
+        )
     }
 
     fn hyper(&self) -> Hyper {
@@ -196,12 +227,20 @@ impl Trainer {
     }
 
     fn lr_at(&self, step: u64) -> f64 {
-        Schedule::new(&self.job.config.optim, self.lr, self.steps_per_epoch(), self.epochs).at(step)
+        Schedule::new(
+            &self.job.config.optim,
+            self.lr,
+            self.steps_per_epoch(),
+            self.epochs,
+        )
+        .at(step)
     }
 
     /// Tells what the steps since the last window did.
     fn close_window(&mut self) {
-        let Some(window) = self.window.close() else { return };
+        let Some(window) = self.window.close() else {
+            return;
+        };
         let window = StepWindow {
             epoch: self.epoch,
             epoch_step: self.epoch_step,
@@ -209,12 +248,17 @@ impl Trainer {
             lr: F64(self.lr_at(self.global_step.saturating_sub(1))),
             ..window
         };
-        self.sums.add(&window, self.job.config.train.batch_size as u64);
+        self.sums
+            .add(&window, self.job.config.train.batch_size as u64);
         let first = self.global_step - window.loss.len() as u64 + 1;
         for (i, (loss, grad_norm)) in window.loss.iter().zip(&window.grad_norm).enumerate() {
             if !loss.0.is_finite() || !grad_norm.0.is_finite() {
                 let (loss, grad_norm) = (*loss, *grad_norm);
-                self.control.say(Event::StepSkipped { global_step: first + i as u64, loss, grad_norm });
+                self.control.say(Event::StepSkipped {
+                    global_step: first + i as u64,
+                    loss,
+                    grad_norm,
+                });
             }
         }
         self.control.say(Event::Steps(window));
@@ -224,10 +268,17 @@ impl Trainer {
     fn finish_epoch(&mut self) -> Result<Flow, String> {
         let began = Instant::now();
         let paused_before = self.paused;
-        let Some(report) = self.validate()? else { return Ok(Flow::Stop) };
-        let best = self.best.as_ref().is_none_or(|best| report.accuracy.0 > best.report.accuracy.0);
+        let Some(report) = self.validate()? else {
+            return Ok(Flow::Stop);
+        };
+        let best = self
+            .best
+            .as_ref()
+            .is_none_or(|best| report.accuracy.0 > best.report.accuracy.0);
         let row = self.sums.summary();
-        let validation = began.elapsed().saturating_sub(self.paused.saturating_sub(paused_before));
+        let validation = began
+            .elapsed()
+            .saturating_sub(self.paused.saturating_sub(paused_before));
         let seconds = self.sums.seconds() + validation.as_secs_f64();
         self.control.say(Event::EpochFinished(EpochSummary {
             epoch: self.epoch,
@@ -241,7 +292,12 @@ impl Trainer {
             ..row
         }));
         if best {
-            self.best = Some(Best { epoch: self.epoch, global_step: self.global_step, weights: self.weights.snapshot(), report });
+            self.best = Some(Best {
+                epoch: self.epoch,
+                global_step: self.global_step,
+                weights: self.weights.snapshot(),
+                report,
+            });
         }
         let every = self.job.config.checkpoint.every_epochs;
         if best || (every > 0 && self.epoch.is_multiple_of(every)) {
@@ -251,7 +307,11 @@ impl Trainer {
             }
         }
         let flow = self.obey(Phase::Training)?;
-        if let Some(request) = self.stop_after_epoch.take().filter(|_| self.epoch < self.epochs) {
+        if let Some(request) = self
+            .stop_after_epoch
+            .take()
+            .filter(|_| self.epoch < self.epochs)
+        {
             self.stop = Some(request);
             return Ok(Flow::Stop);
         }
@@ -266,39 +326,67 @@ impl Trainer {
         if let Some(request) = self.stop.take() {
             match &saved {
                 Ok(path) => self.control.done(request, self.global_step, path.clone()),
-                Err(error) => self.control.refuse(request, self.global_step, error.clone()),
+                Err(error) => self
+                    .control
+                    .refuse(request, self.global_step, error.clone()),
             }
         }
-        saved.map(|_| (Outcome::Stopped, self.global_step)).map_err(|e| format!("stopped, but the checkpoint was not written: {e}"))
+        saved
+            .map(|_| (Outcome::Stopped, self.global_step))
+            .map_err(|e| format!("stopped, but the checkpoint was not written: {e}"))
     }
 
     /// The end after all epochs: the test split on the best weights, and a last checkpoint.
     fn complete(mut self) -> Result<(Outcome, u64), String> {
         self.final_test()?;
         // The last epoch may have been saved just now; the same step has the same weights.
-        let saved = if self.saver.has(self.global_step) { Ok(String::new()) } else { self.save(CheckpointReason::Final) };
-        let late: Vec<Request> = self.evaluations.drain(..).chain(self.stop.take()).chain(self.stop_after_epoch.take()).collect();
+        let saved = if self.saver.has(self.global_step) {
+            Ok(String::new())
+        } else {
+            self.save(CheckpointReason::Final)
+        };
+        let late: Vec<Request> = self
+            .evaluations
+            .drain(..)
+            .chain(self.stop.take())
+            .chain(self.stop_after_epoch.take())
+            .collect();
         for request in late {
-            self.control.done(request, self.global_step, "the run is complete");
+            self.control
+                .done(request, self.global_step, "the run is complete");
         }
         match saved {
             Ok(_) => Ok((Outcome::Completed, self.global_step)),
-            Err(error) => Err(format!("trained to the end, but the last checkpoint was not written: {error}")),
+            Err(error) => Err(format!(
+                "trained to the end, but the last checkpoint was not written: {error}"
+            )),
         }
     }
 
     fn warn(&self, text: String) {
-        self.control.say(Event::Log { level: Level::Warn, text });
+        self.control.say(Event::Log {
+            level: Level::Warn,
+            text,
+        });
     }
 
     /// Writes a checkpoint of this moment; returns where.
     fn save(&mut self, reason: CheckpointReason) -> Result<String, String> {
         let before = self.phase;
         self.say_phase(Phase::Checkpointing);
-        let best = self.best.as_ref().is_some_and(|best| best.global_step == self.global_step);
+        let best = self
+            .best
+            .as_ref()
+            .is_some_and(|best| best.global_step == self.global_step);
         let state = self.state();
         let pinned = reason == CheckpointReason::Requested;
-        let saved = self.saver.save(&self.network.plan, &self.weights, &self.optimizer, &state, (pinned, best));
+        let saved = self.saver.save(
+            &self.network.plan,
+            &self.weights,
+            &self.optimizer,
+            &state,
+            (pinned, best),
+        );
         self.say_phase(before);
         self.window.restart_clock();
         let saved = saved.map_err(|error| error.to_string())?;
@@ -325,7 +413,10 @@ impl Trainer {
             seed: self.job.config.train.seed,
             lr: self.lr,
             epochs: self.epochs,
-            best: self.best.as_ref().map(|best| (best.report.accuracy.0, best.epoch)),
+            best: self
+                .best
+                .as_ref()
+                .map(|best| (best.report.accuracy.0, best.epoch)),
             data: self.job.dataset.fingerprint.clone(),
             config: self.job.config.run_toml(),
         }
@@ -340,10 +431,26 @@ fn gallery_images(dataset: &Dataset, count: usize) -> GalleryImages {
     for index in 0..count {
         let image = dataset.test.image(index, size);
         pixels.extend((0..area).map(|p| {
-            let sum: usize = image.iter().skip(p).step_by(area.max(1)).map(|&byte| byte as usize).sum();
+            let sum: usize = image
+                .iter()
+                .skip(p)
+                .step_by(area.max(1))
+                .map(|&byte| byte as usize)
+                .sum();
             (sum / channels) as u8
         }));
     }
-    let labels = dataset.test.labels.iter().take(count).map(|&label| label.into()).collect();
-    GalleryImages { height: dataset.info.height, width: dataset.info.width, labels, pixels: Pixels(pixels) }
+    let labels = dataset
+        .test
+        .labels
+        .iter()
+        .take(count)
+        .map(|&label| label.into())
+        .collect();
+    GalleryImages {
+        height: dataset.info.height,
+        width: dataset.info.width,
+        labels,
+        pixels: Pixels(pixels),
+    }
 }

@@ -23,7 +23,11 @@ pub(super) struct Window {
 
 impl Window {
     pub(super) fn new(clip_norm: f64) -> Self {
-        Self { steps: Vec::with_capacity(STEPS), opened: Instant::now(), clip_norm }
+        Self {
+            steps: Vec::with_capacity(STEPS),
+            opened: Instant::now(),
+            clip_norm,
+        }
     }
 
     /// Begins to count time anew, after something that is no step.
@@ -45,14 +49,28 @@ impl Window {
             return None;
         }
         let column = |pick: fn(&StepStats) -> &Tensor| {
-            let scalars: Vec<Tensor> = self.steps.iter().map(|step| pick(step).to_kind(Kind::Float)).collect();
+            let scalars: Vec<Tensor> = self
+                .steps
+                .iter()
+                .map(|step| pick(step).to_kind(Kind::Float))
+                .collect();
             Tensor::stack(&scalars, 0)
         };
-        let table = Tensor::cat(&[column(|s| &s.loss), column(|s| &s.correct), column(|s| &s.grad_norm)], 0);
+        let table = Tensor::cat(
+            &[
+                column(|s| &s.loss),
+                column(|s| &s.correct),
+                column(|s| &s.grad_norm),
+            ],
+            0,
+        );
         let numbers = to_vec(&table);
         let count = self.steps.len();
         let part = |i: usize| numbers.iter().skip(i * count).take(count).copied();
-        let accuracy = part(1).zip(&self.steps).map(|(correct, step)| F32(correct / step.images as f32)).collect();
+        let accuracy = part(1)
+            .zip(&self.steps)
+            .map(|(correct, step)| F32(correct / step.images as f32))
+            .collect();
         let clipped = part(2).map(|norm| u8::from(self.clips(norm))).collect();
         let window = StepWindow {
             loss: part(0).map(F32).collect(),
@@ -91,7 +109,9 @@ impl EpochSums {
     /// Takes a window in; `batch` is the size of each step but perhaps the last.
     pub(super) fn add(&mut self, window: &StepWindow, batch: u64) {
         let steps = window.loss.len() as u64;
-        let last = window.images.saturating_sub(batch.saturating_mul(steps.saturating_sub(1)));
+        let last = window
+            .images
+            .saturating_sub(batch.saturating_mul(steps.saturating_sub(1)));
         for (i, (loss, accuracy)) in window.loss.iter().zip(&window.accuracy).enumerate() {
             let images = if i as u64 + 1 == steps { last } else { batch };
             if loss.0.is_finite() {
@@ -100,12 +120,21 @@ impl EpochSums {
                 self.correct += f64::from(accuracy.0) * images as f64;
             }
         }
-        for norm in window.grad_norm.iter().map(|norm| f64::from(norm.0)).filter(|norm| norm.is_finite()) {
+        for norm in window
+            .grad_norm
+            .iter()
+            .map(|norm| f64::from(norm.0))
+            .filter(|norm| norm.is_finite())
+        {
             self.finite += 1;
             self.norm += norm;
             self.norm_max = self.norm_max.max(norm);
         }
-        self.clipped += window.clipped.iter().map(|&flag| u64::from(flag)).sum::<u64>();
+        self.clipped += window
+            .clipped
+            .iter()
+            .map(|&flag| u64::from(flag))
+            .sum::<u64>();
         self.steps += steps;
         self.millis += window.millis.0;
     }
@@ -122,9 +151,17 @@ impl EpochSums {
             train_loss: mean(self.loss, self.images),
             train_accuracy: mean(self.correct, self.images),
             grad_norm_mean: mean(self.norm, self.finite),
-            grad_norm_max: F64(if self.finite == 0 { f64::NAN } else { self.norm_max }),
+            grad_norm_max: F64(if self.finite == 0 {
+                f64::NAN
+            } else {
+                self.norm_max
+            }),
             clipped_fraction: mean(self.clipped as f64, self.steps),
-            images_per_second: F64(if self.millis > 0.0 { self.images as f64 * 1000.0 / self.millis } else { 0.0 }),
+            images_per_second: F64(if self.millis > 0.0 {
+                self.images as f64 * 1000.0 / self.millis
+            } else {
+                0.0
+            }),
             ..EpochSummary::default()
         }
     }

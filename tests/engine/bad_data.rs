@@ -19,7 +19,10 @@ fn a_missing_directory_is_named() {
     let mut config = small_config(Path::new("/no/such/place"));
     config.data.name = "fashion-mnist".to_owned();
     let error = data::load(&config.data, 1).unwrap_err().0;
-    assert!(error.contains("/no/such/place") && error.contains("no such directory"), "{error}");
+    assert!(
+        error.contains("/no/such/place") && error.contains("no such directory"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -35,8 +38,14 @@ fn a_truncated_file_is_named_with_both_sizes() {
         let bytes = fs::read(&path).unwrap();
         fs::write(&path, &bytes[..bytes.len() - 100]).unwrap();
     });
-    assert!(error.contains("train-images-idx3-ubyte") && error.contains("truncated"), "{error}");
-    assert!(error.contains("288000") && error.contains("287900"), "{error}");
+    assert!(
+        error.contains("train-images-idx3-ubyte") && error.contains("truncated"),
+        "{error}"
+    );
+    assert!(
+        error.contains("288000") && error.contains("287900"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -45,7 +54,10 @@ fn a_damaged_gzip_file_is_told() {
         let path = dir.join("train-labels-idx1-ubyte");
         fs::write(&path, b"\x1f\x8b\x08\x00garbage").unwrap();
     });
-    assert!(error.contains("train-labels-idx1-ubyte") && error.contains("gzip"), "{error}");
+    assert!(
+        error.contains("train-labels-idx1-ubyte") && error.contains("gzip"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -56,21 +68,36 @@ fn a_label_out_of_range_is_told_with_its_image() {
         labels[17] = 3;
         fs::write(&path, idx(&[200], &labels)).unwrap();
     });
-    assert!(error.contains("label 3 of image 17") && error.contains("0 to 2"), "{error}");
+    assert!(
+        error.contains("label 3 of image 17") && error.contains("0 to 2"),
+        "{error}"
+    );
 }
 
 #[test]
 fn counts_that_do_not_match_are_told() {
-    let error = error_after(|dir| fs::write(dir.join("train-labels-idx1-ubyte"), idx(&[7], &[0; 7])).unwrap());
-    assert!(error.contains("600 images") && error.contains("7 labels"), "{error}");
+    let error = error_after(|dir| {
+        fs::write(dir.join("train-labels-idx1-ubyte"), idx(&[7], &[0; 7])).unwrap()
+    });
+    assert!(
+        error.contains("600 images") && error.contains("7 labels"),
+        "{error}"
+    );
 }
 
 #[test]
 fn swapped_files_are_told() {
     let error = error_after(|dir| {
-        fs::copy(dir.join("train-labels-idx1-ubyte"), dir.join("train-images-idx3-ubyte")).unwrap();
+        fs::copy(
+            dir.join("train-labels-idx1-ubyte"),
+            dir.join("train-images-idx3-ubyte"),
+        )
+        .unwrap();
     });
-    assert!(error.contains("labels where images were expected"), "{error}");
+    assert!(
+        error.contains("labels where images were expected"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -80,5 +107,8 @@ fn more_validation_than_images_is_told() {
     let mut config = small_config(dir.path());
     config.data.valid = 600;
     let dataset = data::load(&config.data, 1).unwrap();
-    assert_eq!(dataset.info.train, 3, "each class keeps one image to learn from");
+    assert_eq!(
+        dataset.info.train, 3,
+        "each class keeps one image to learn from"
+    );
 }

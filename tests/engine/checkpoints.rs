@@ -18,20 +18,38 @@ fn a_saved_network_gives_the_same_logits() {
     let story = train(&config, dir.path(), |_| Vec::new());
     let dataset = load(&config);
     let plan = Plan::of(&config.model, &dataset.info).unwrap();
-    let bytes = std::fs::read(dir.path().join("checkpoints/step-000000016/model.safetensors")).unwrap();
+    let bytes = std::fs::read(
+        dir.path()
+            .join("checkpoints/step-000000016/model.safetensors"),
+    )
+    .unwrap();
     let weights = Weights::from_named(&plan, &decode(&bytes).unwrap(), Device::Cpu).unwrap();
-    let resident = epochtop::data::Resident::new(&dataset.test, &dataset.info, Device::Cpu).unwrap();
+    let resident =
+        epochtop::data::Resident::new(&dataset.test, &dataset.info, Device::Cpu).unwrap();
     let logits = Network { plan }.forward(&weights, &resident.run(0, resident.len()), false);
     let predicted: Vec<i64> = logits.argmax(1, false).try_into().unwrap();
-    let right = predicted.iter().zip(&dataset.test.labels).filter(|(p, l)| **p == i64::from(**l)).count();
+    let right = predicted
+        .iter()
+        .zip(&dataset.test.labels)
+        .filter(|(p, l)| **p == i64::from(**l))
+        .count();
     let told = story.state.test.latest.expect("the end tests").accuracy.0;
-    assert!((right as f64 / predicted.len() as f64 - told).abs() < 1e-12, "{right} right, but the run said {told}");
+    assert!(
+        (right as f64 / predicted.len() as f64 - told).abs() < 1e-12,
+        "{right} right, but the run said {told}"
+    );
 }
 
 #[test]
 fn weights_come_back_bit_by_bit_and_others_are_refused() {
     let _generator = generator();
-    let info = DatasetInfo { height: 28, width: 28, channels: 1, classes: vec![String::new(); 10], ..DatasetInfo::default() };
+    let info = DatasetInfo {
+        height: 28,
+        width: 28,
+        channels: 1,
+        classes: vec![String::new(); 10],
+        ..DatasetInfo::default()
+    };
     let plan = Plan::of(&Config::default().model, &info).unwrap();
     let weights = Weights::new(&plan, 3, Device::Cpu);
     let named = weights.named(&plan);
@@ -41,14 +59,28 @@ fn weights_come_back_bit_by_bit_and_others_are_refused() {
     other.channels = vec![32, 64, 96];
     let other = Plan::of(&other, &info).unwrap();
     let error = Weights::from_named(&other, &named, Device::Cpu).unwrap_err();
-    assert!(error.0.contains("blocks.2.conv.weight") && error.0.contains("[96, 64, 3, 3]"), "{error}");
-    assert!(Weights::from_named(&plan, &named[1..], Device::Cpu).unwrap_err().0.contains("missing"));
+    assert!(
+        error.0.contains("blocks.2.conv.weight") && error.0.contains("[96, 64, 3, 3]"),
+        "{error}"
+    );
+    assert!(
+        Weights::from_named(&plan, &named[1..], Device::Cpu)
+            .unwrap_err()
+            .0
+            .contains("missing")
+    );
 }
 
 #[test]
 fn the_seed_alone_makes_the_first_weights() {
     let _generator = generator();
-    let info = DatasetInfo { height: 28, width: 28, channels: 1, classes: vec![String::new(); 10], ..DatasetInfo::default() };
+    let info = DatasetInfo {
+        height: 28,
+        width: 28,
+        channels: 1,
+        classes: vec![String::new(); 10],
+        ..DatasetInfo::default()
+    };
     let plan = Plan::of(&Config::default().model, &info).unwrap();
     let one = Weights::new(&plan, 1, Device::Cpu);
     let _ = Tensor::rand([7], (Kind::Float, Device::Cpu));

@@ -43,7 +43,11 @@ pub(crate) fn shapes(dir: &Path) {
         let (rows, columns) = SHAPE;
         let images = idx(&[count as u32, rows as u32, columns as u32], &pixels);
         fs::write(dir.join(format!("{prefix}-images-idx3-ubyte")), images).unwrap();
-        fs::write(dir.join(format!("{prefix}-labels-idx1-ubyte")), idx(&[count as u32], &labels)).unwrap();
+        fs::write(
+            dir.join(format!("{prefix}-labels-idx1-ubyte")),
+            idx(&[count as u32], &labels),
+        )
+        .unwrap();
     }
     fs::write(dir.join("classes.txt"), "level\nupright\nblob\n").unwrap();
 }
@@ -69,14 +73,14 @@ fn shape(label: u8, random: &mut epochtop::random::Random) -> Vec<u8> {
 /// A configuration for [`shapes`] that trains in a second or two.
 pub(crate) fn small_config(dir: &Path) -> Config {
     let mut config = Config::default();
-    config.data.name = "shapes".to_owned();
+    "shapes".clone_into(&mut config.data.name);
     config.data.dir = dir.to_string_lossy().into_owned();
     config.data.valid = 100;
     config.model.channels = vec![8, 16];
     config.train.epochs = 4;
     config.optim.lr = 0.01;
     config.train.batch_size = 32;
-    config.train.device = "cpu".to_owned();
+    "cpu".clone_into(&mut config.train.device);
     // Many small trainings at once: more threads than cores would only wait for each other.
     config.train.threads = 1;
     config
@@ -94,7 +98,11 @@ pub(crate) struct Story {
 }
 
 /// Trains to the end while `steer` may answer each event with commands.
-pub(crate) fn train(config: &Config, dir: &Path, steer: impl FnMut(&Event) -> Vec<Command>) -> Story {
+pub(crate) fn train(
+    config: &Config,
+    dir: &Path,
+    steer: impl FnMut(&Event) -> Vec<Command>,
+) -> Story {
     train_on(load(config), config, dir, steer)
 }
 
@@ -109,14 +117,23 @@ pub(crate) fn train_on(
     let (session, (events, requests)) = Session::start(None).unwrap();
     let link = session.link();
     let sender: Sender<Request> = session.requests();
-    let job = Job { name: "test".to_owned(), config: config.clone(), dataset, run_dir: dir.to_owned() };
+    let job = Job {
+        name: "test".to_owned(),
+        config: config.clone(),
+        dataset,
+        run_dir: dir.to_owned(),
+    };
     // The first snapshot must be taken before the first event, so that the story has all of them.
-    let Ok(Feed::Snapshot(first)) = link.feed.recv() else { panic!("a feed begins with a snapshot") };
+    let Ok(Feed::Snapshot(first)) = link.feed.recv() else {
+        panic!("a feed begins with a snapshot")
+    };
     assert_eq!(first.seq, 0);
     train::start(job, events, requests).unwrap();
     let (mut told, mut state) = (Vec::new(), RunState::default());
     for feed in &link.feed {
-        let Feed::Live(record) = feed else { panic!("a test that reads at once never falls behind") };
+        let Feed::Live(record) = feed else {
+            panic!("a test that reads at once never falls behind")
+        };
         state.apply(&record);
         for command in steer(&record.event) {
             // A trainer that has ended takes no more.
@@ -125,5 +142,8 @@ pub(crate) fn train_on(
         let Record { event, .. } = *record;
         told.push(event);
     }
-    Story { events: told, state }
+    Story {
+        events: told,
+        state,
+    }
 }

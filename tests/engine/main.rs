@@ -1,5 +1,9 @@
 //! The engine, on the real libtorch and, where it matters, the real data.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is the test's failure")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failed unwrap is the test's failure"
+)]
 
 mod adamw;
 mod art;

@@ -8,7 +8,11 @@ use crate::fixture::shapes;
 
 fn epochtop(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_epochtop"));
-    command.args(args).env("XDG_CONFIG_HOME", "/nonexistent").output().unwrap()
+    command
+        .args(args)
+        .env("XDG_CONFIG_HOME", "/nonexistent")
+        .output()
+        .unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -22,7 +26,10 @@ struct Try {
 
 impl Try {
     fn new() -> Self {
-        let one = Self { data: tempfile::tempdir().unwrap(), runs: tempfile::tempdir().unwrap() };
+        let one = Self {
+            data: tempfile::tempdir().unwrap(),
+            runs: tempfile::tempdir().unwrap(),
+        };
         shapes(one.data.path());
         one
     }
@@ -30,7 +37,14 @@ impl Try {
     fn train(&self, more: &[&str]) -> Output {
         let dir = format!("data.dir={}", self.data.path().display());
         let runs = self.runs.path().to_str().unwrap();
-        let sets = ["train.threads=1", "data.name=shapes", "data.valid=100", "model.channels=[8,16]", "train.batch_size=32", "train.epochs=2"];
+        let sets = [
+            "train.threads=1",
+            "data.name=shapes",
+            "data.valid=100",
+            "model.channels=[8,16]",
+            "train.batch_size=32",
+            "train.epochs=2",
+        ];
         let mut args = vec!["train", "--runs", runs, "--name", "t", "--set", &dir];
         sets.iter().for_each(|set| args.extend(["--set", set]));
         args.extend(more);
@@ -41,14 +55,24 @@ impl Try {
         let output = self.train(more);
         let stderr = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{stderr}");
-        words.iter().for_each(|word| assert!(stderr.contains(word), "{word:?} is not in:\n{stderr}"));
+        words
+            .iter()
+            .for_each(|word| assert!(stderr.contains(word), "{word:?} is not in:\n{stderr}"));
         assert!(!stderr.contains("panicked"), "{stderr}");
-        assert_eq!(fs::read_dir(self.runs.path()).unwrap().count(), 0, "a half-made run directory");
+        assert_eq!(
+            fs::read_dir(self.runs.path()).unwrap().count(),
+            0,
+            "a half-made run directory"
+        );
     }
 }
 
 fn lines(path: &Path) -> Vec<String> {
-    fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect()
+    fs::read_to_string(path)
+        .unwrap()
+        .lines()
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
@@ -56,32 +80,87 @@ fn piped_it_writes_a_line_per_epoch_and_the_whole_run_directory() {
     let one = Try::new();
     let output = one.train(&[]);
     let stdout = text(&output.stdout);
-    assert_eq!(output.status.code(), Some(0), "{stdout}{}", text(&output.stderr));
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{stdout}{}",
+        text(&output.stderr)
+    );
     assert!(!stdout.contains('\x1b'), "escape codes in a pipe");
-    assert_eq!(stdout.lines().filter(|line| line.starts_with("epoch ")).count(), 2, "{stdout}");
-    assert!(stdout.contains("completed after 2 epochs, 32 steps"), "{stdout}");
+    assert_eq!(
+        stdout
+            .lines()
+            .filter(|line| line.starts_with("epoch "))
+            .count(),
+        2,
+        "{stdout}"
+    );
+    assert!(
+        stdout.contains("completed after 2 epochs, 32 steps"),
+        "{stdout}"
+    );
     let run = one.runs.path().join("t");
     let csv = lines(&run.join("epochs.csv"));
     assert_eq!(csv.len(), 3);
-    assert!(csv.iter().all(|line| line.split(',').count() == 13), "{csv:?}");
+    assert!(
+        csv.iter().all(|line| line.split(',').count() == 13),
+        "{csv:?}"
+    );
     assert!(csv[2].starts_with("2,32,"));
-    for file in ["config.toml", "run.json", "events.jsonl", "eval.json", "log.txt", "checkpoints/BEST", "checkpoints/LATEST"] {
+    for file in [
+        "config.toml",
+        "run.json",
+        "events.jsonl",
+        "eval.json",
+        "log.txt",
+        "checkpoints/BEST",
+        "checkpoints/LATEST",
+    ] {
         assert!(run.join(file).is_file(), "{file}");
     }
     let seqs: Vec<u64> = lines(&run.join("events.jsonl"))
         .iter()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["seq"].as_u64().unwrap())
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["seq"]
+                .as_u64()
+                .unwrap()
+        })
         .collect();
-    assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>(), "the journal has a hole");
+    assert_eq!(
+        seqs,
+        (1..=seqs.len() as u64).collect::<Vec<_>>(),
+        "the journal has a hole"
+    );
     let view = epochtop(&["view", "t", "--runs", one.runs.path().to_str().unwrap()]);
-    assert!(text(&view.stdout).contains("completed after 2 epochs, 32 steps"), "{}", text(&view.stdout));
+    assert!(
+        text(&view.stdout).contains("completed after 2 epochs, 32 steps"),
+        "{}",
+        text(&view.stdout)
+    );
     // The configuration a run keeps repeats the run.
     let again = epochtop(&[
-        "train", "--runs", one.runs.path().to_str().unwrap(), "--name", "again", "-c", run.join("config.toml").to_str().unwrap(),
+        "train",
+        "--runs",
+        one.runs.path().to_str().unwrap(),
+        "--name",
+        "again",
+        "-c",
+        run.join("config.toml").to_str().unwrap(),
     ]);
     assert_eq!(again.status.code(), Some(0), "{}", text(&again.stderr));
-    let model = |name: &str| fs::read(one.runs.path().join(name).join("checkpoints/step-000000032/model.safetensors")).unwrap();
-    assert!(model("t") == model("again"), "the same configuration gave other weights");
+    let model = |name: &str| {
+        fs::read(
+            one.runs
+                .path()
+                .join(name)
+                .join("checkpoints/step-000000032/model.safetensors"),
+        )
+        .unwrap()
+    };
+    assert!(
+        model("t") == model("again"),
+        "the same configuration gave other weights"
+    );
 }
 
 #[test]
@@ -91,15 +170,26 @@ fn a_name_that_exists_is_refused_and_the_old_run_untouched() {
     let before = lines(&one.runs.path().join("t/events.jsonl"));
     let output = one.train(&[]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("a run of this name exists"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("a run of this name exists"),
+        "{}",
+        text(&output.stderr)
+    );
     assert_eq!(lines(&one.runs.path().join("t/events.jsonl")), before);
 }
 
 #[test]
 fn bad_data_is_told_before_a_run_directory_exists() {
-    Try::new().fails(&["--set", "data.dir=/no/such/place"], &["/no/such/place", "no such directory"]);
+    Try::new().fails(
+        &["--set", "data.dir=/no/such/place"],
+        &["/no/such/place", "no such directory"],
+    );
     let truncated = Try::new();
-    fs::write(truncated.data.path().join("train-images-idx3-ubyte"), [0, 0, 8, 3, 0, 0]).unwrap();
+    fs::write(
+        truncated.data.path().join("train-images-idx3-ubyte"),
+        [0, 0, 8, 3, 0, 0],
+    )
+    .unwrap();
     truncated.fails(&[], &["train-images-idx3-ubyte", "ends inside its header"]);
 }
 
@@ -110,19 +200,50 @@ fn five_mistakes_are_told_at_once_with_their_lines() {
     let mistakes = "[optim]\nlr = -0.1\nwarmup = 3\n[train]\nepochs = \"many\"\nbatch_size = 0\n[model]\nhead = \"gapp\"\n";
     fs::write(&file, mistakes).unwrap();
     let file = file.to_str().unwrap();
-    let expected = ["5 problems", ":2 ", "optim.lr", ":3 ", "optim.warmup", ":5 ", "train.epochs", ":6 ", "train.batch_size", ":8 ", "model.head"];
+    let expected = [
+        "5 problems",
+        ":2 ",
+        "optim.lr",
+        ":3 ",
+        "optim.warmup",
+        ":5 ",
+        "train.epochs",
+        ":6 ",
+        "train.batch_size",
+        ":8 ",
+        "model.head",
+    ];
     let only_file = epochtop(&["config", "check", "-c", file]);
     assert_eq!(only_file.status.code(), Some(2));
-    expected.iter().for_each(|word| assert!(text(&only_file.stderr).contains(word), "{word:?}:\n{}", text(&only_file.stderr)));
-    let output = epochtop(&["train", "--runs", one.runs.path().to_str().unwrap(), "-c", file]);
+    expected.iter().for_each(|word| {
+        assert!(
+            text(&only_file.stderr).contains(word),
+            "{word:?}:\n{}",
+            text(&only_file.stderr)
+        )
+    });
+    let output = epochtop(&[
+        "train",
+        "--runs",
+        one.runs.path().to_str().unwrap(),
+        "-c",
+        file,
+    ]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("5 problems"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("5 problems"),
+        "{}",
+        text(&output.stderr)
+    );
     assert_eq!(fs::read_dir(one.runs.path()).unwrap().count(), 0);
 }
 
 #[test]
 fn a_device_that_is_not_there_is_refused() {
-    Try::new().fails(&["--set", "train.device=cuda:7"], &["train.device", "CUDA devices"]);
+    Try::new().fails(
+        &["--set", "train.device=cuda:7"],
+        &["train.device", "CUDA devices"],
+    );
 }
 
 #[test]
@@ -141,7 +262,14 @@ fn a_reader_that_goes_away_does_not_end_the_run() {
         env!("CARGO_BIN_EXE_epochtop"),
         one.runs.path().display()
     );
-    assert!(Command::new("sh").args(["-c", &script]).output().unwrap().status.success());
+    assert!(
+        Command::new("sh")
+            .args(["-c", &script])
+            .output()
+            .unwrap()
+            .status
+            .success()
+    );
     let meta = fs::read_to_string(one.runs.path().join("t/run.json")).unwrap();
     assert!(meta.contains("\"outcome\": \"completed\""), "{meta}");
 }
@@ -151,9 +279,15 @@ fn summary_data_and_config_say_what_they_should() {
     let summary = text(&epochtop(&["summary"]).stdout);
     assert!(summary.contains("464,106 parameters"), "{summary}");
     let data = text(&epochtop(&["data", "check"]).stdout);
-    assert!(data.contains("balanced: 6000 of each class") && data.contains("as published"), "{data}");
+    assert!(
+        data.contains("balanced: 6000 of each class") && data.contains("as published"),
+        "{data}"
+    );
     let row = data.lines().find(|line| line.starts_with("Shirt")).unwrap();
-    assert_eq!(row.split_whitespace().skip(1).collect::<Vec<_>>(), ["6000", "5500", "500", "1000"]);
+    assert_eq!(
+        row.split_whitespace().skip(1).collect::<Vec<_>>(),
+        ["6000", "5500", "500", "1000"]
+    );
     let printed = text(&epochtop(&["config", "print", "--set", "optim.lr=0.5"]).stdout);
     assert!(printed.contains("lr = 0.5"), "{printed}");
     assert_eq!(epochtop(&["doctor"]).status.code(), Some(0));
@@ -165,14 +299,36 @@ fn a_signal_stops_the_run_with_a_checkpoint() {
     let dir = format!("data.dir={}", one.data.path().display());
     let runs = one.runs.path().to_str().unwrap();
     let args = [
-        "train", "--headless", "--runs", runs, "--name", "t", "--set", &dir, "--set", "train.threads=1", "--set", "data.name=shapes",
-        "--set", "data.valid=100",
-        "--set", "model.channels=[8,16]", "--set", "train.epochs=5000",
+        "train",
+        "--headless",
+        "--runs",
+        runs,
+        "--name",
+        "t",
+        "--set",
+        &dir,
+        "--set",
+        "train.threads=1",
+        "--set",
+        "data.name=shapes",
+        "--set",
+        "data.valid=100",
+        "--set",
+        "model.channels=[8,16]",
+        "--set",
+        "train.epochs=5000",
     ];
-    let mut child = Command::new(env!("CARGO_BIN_EXE_epochtop")).args(args).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_epochtop"))
+        .args(args)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
     let journal = one.runs.path().join("t/events.jsonl");
     let began = std::time::Instant::now();
-    while !fs::read_to_string(&journal).unwrap_or_default().contains("\"event\":\"steps\"") {
+    while !fs::read_to_string(&journal)
+        .unwrap_or_default()
+        .contains("\"event\":\"steps\"")
+    {
         assert!(began.elapsed().as_secs() < 60, "no step");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }

@@ -21,7 +21,11 @@ fn steered(commands: &[Command], epochs: u32) -> (Story, tempfile::TempDir) {
 
 fn answers(story: &Story, wanted: Command) -> Vec<&Answer> {
     let matching = |event| match event {
-        &Event::Acknowledged { command, ref answer, .. } if command == wanted => Some(answer),
+        &Event::Acknowledged {
+            command,
+            ref answer,
+            ..
+        } if command == wanted => Some(answer),
         _ => None,
     };
     story.events.iter().filter_map(matching).collect()
@@ -30,12 +34,31 @@ fn answers(story: &Story, wanted: Command) -> Vec<&Answer> {
 #[test]
 fn pause_holds_and_resume_goes_on() {
     let (story, _dir) = steered(&[Command::Pause, Command::Resume], 2);
-    let phases: Vec<Phase> =
-        story.events.iter().filter_map(|e| if let Event::Phase { phase } = e { Some(*phase) } else { None }).collect();
-    let held = phases.iter().position(|phase| *phase == Phase::Paused).expect("it paused");
-    assert_eq!(phases.get(held + 1), phases.get(held - 1), "it goes on with what it was doing");
+    let phases: Vec<Phase> = story
+        .events
+        .iter()
+        .filter_map(|e| {
+            if let Event::Phase { phase } = e {
+                Some(*phase)
+            } else {
+                None
+            }
+        })
+        .collect();
+    let held = phases
+        .iter()
+        .position(|phase| *phase == Phase::Paused)
+        .expect("it paused");
+    assert_eq!(
+        phases.get(held + 1),
+        phases.get(held - 1),
+        "it goes on with what it was doing"
+    );
     for command in [Command::Pause, Command::Resume] {
-        assert!(matches!(answers(&story, command).as_slice(), [Answer::Accepted, Answer::Done { .. }]));
+        assert!(matches!(
+            answers(&story, command).as_slice(),
+            [Answer::Accepted, Answer::Done { .. }]
+        ));
     }
     assert_eq!(story.state.outcome, Some(Outcome::Completed));
     assert_eq!(story.state.global_step, 32);
@@ -45,19 +68,36 @@ fn pause_holds_and_resume_goes_on() {
 fn stop_ends_within_a_step_and_leaves_a_checkpoint() {
     let (story, dir) = steered(&[Command::Stop], 50);
     assert_eq!(story.state.outcome, Some(Outcome::Stopped));
-    assert!(story.state.global_step < 50 * 16, "it went on to step {}", story.state.global_step);
+    assert!(
+        story.state.global_step < 50 * 16,
+        "it went on to step {}",
+        story.state.global_step
+    );
     let latest = std::fs::read_to_string(dir.path().join("checkpoints/LATEST")).unwrap();
-    assert_eq!(latest.trim(), epochtop::checkpoint::step_name(story.state.global_step));
-    assert!(matches!(answers(&story, Command::Stop).as_slice(), [Answer::Accepted, Answer::Done { .. }]));
+    assert_eq!(
+        latest.trim(),
+        epochtop::checkpoint::step_name(story.state.global_step)
+    );
+    assert!(matches!(
+        answers(&story, Command::Stop).as_slice(),
+        [Answer::Accepted, Answer::Done { .. }]
+    ));
 }
 
 #[test]
 fn evaluate_measures_both_splits_without_touching_the_training() {
     let (story, _dir) = steered(&[Command::Evaluate], 2);
-    let tests = story.events.iter().filter(|e| matches!(e, Event::EvalFinished(r) if r.split == Split::Test)).count();
+    let tests = story
+        .events
+        .iter()
+        .filter(|e| matches!(e, Event::EvalFinished(r) if r.split == Split::Test))
+        .count();
     assert_eq!(tests, 2, "one on command, one at the end");
     let (undisturbed, _dir) = steered(&[], 2);
-    assert_eq!(story.state.history.back().map(|row| row.train_loss), undisturbed.state.history.back().map(|row| row.train_loss));
+    assert_eq!(
+        story.state.history.back().map(|row| row.train_loss),
+        undisturbed.state.history.back().map(|row| row.train_loss)
+    );
     assert_eq!(story.state.best, undisturbed.state.best);
 }
 
@@ -76,20 +116,43 @@ fn a_checkpoint_on_command_is_pinned_and_whole() {
 
 #[test]
 fn commands_that_make_no_sense_are_refused_with_a_reason() {
-    let (story, _dir) = steered(&[Command::SetLearningRate { lr: -1.0 }, Command::SetEpochs { epochs: 0 }], 1);
+    let (story, _dir) = steered(
+        &[
+            Command::SetLearningRate { lr: -1.0 },
+            Command::SetEpochs { epochs: 0 },
+        ],
+        1,
+    );
     let lr = answers(&story, Command::SetLearningRate { lr: -1.0 });
-    assert!(matches!(lr.as_slice(), [Answer::Accepted, Answer::Refused { reason }] if reason.contains("greater than 0")));
-    assert!(matches!(answers(&story, Command::SetEpochs { epochs: 0 }).as_slice(), [_, Answer::Refused { .. }]));
+    assert!(
+        matches!(lr.as_slice(), [Answer::Accepted, Answer::Refused { reason }] if reason.contains("greater than 0"))
+    );
+    assert!(matches!(
+        answers(&story, Command::SetEpochs { epochs: 0 }).as_slice(),
+        [_, Answer::Refused { .. }]
+    ));
 }
 
 #[test]
 fn learning_rate_epochs_and_the_end_can_be_changed() {
-    let commands = [Command::SetLearningRate { lr: 1e-4 }, Command::SetEpochs { epochs: 3 }];
+    let commands = [
+        Command::SetLearningRate { lr: 1e-4 },
+        Command::SetEpochs { epochs: 3 },
+    ];
     let (story, _dir) = steered(&commands, 2);
     assert_eq!(story.state.history.len(), 3);
-    assert!(story.state.history.iter().all(|row| row.lr.0 <= 1e-4 + 1e-12));
+    assert!(
+        story
+            .state
+            .history
+            .iter()
+            .all(|row| row.lr.0 <= 1e-4 + 1e-12)
+    );
     let (story, _dir) = steered(&[Command::StopAfterEpoch], 50);
     assert_eq!(story.state.outcome, Some(Outcome::Stopped));
     assert_eq!(story.state.global_step % 16, 0, "an epoch has 16 steps");
-    assert_eq!(story.state.history.len() as u64, story.state.global_step / 16);
+    assert_eq!(
+        story.state.history.len() as u64,
+        story.state.global_step / 16
+    );
 }

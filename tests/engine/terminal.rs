@@ -30,7 +30,14 @@ struct Terminal {
 
 impl Terminal {
     fn start(args: &[&str], (rows, cols): (u16, u16)) -> Self {
-        let pair = native_pty_system().openpty(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).unwrap();
+        let pair = native_pty_system()
+            .openpty(PtySize {
+                rows,
+                cols,
+                pixel_width: 0,
+                pixel_height: 0,
+            })
+            .unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_epochtop"));
         command.args(args);
         command.env("TERM", "xterm-256color");
@@ -53,7 +60,13 @@ impl Terminal {
             }
         });
         let keys = pair.master.take_writer().unwrap();
-        Self { child, keys, screen, master: Some(pair.master), hung_up }
+        Self {
+            child,
+            keys,
+            screen,
+            master: Some(pair.master),
+            hung_up,
+        }
     }
 
     fn text(&self) -> String {
@@ -73,7 +86,10 @@ impl Terminal {
             if let Some(found) = wanted(&text) {
                 return found;
             }
-            assert!(began.elapsed() < PATIENCE, "waited for {what}; the screen shows:\n{text}");
+            assert!(
+                began.elapsed() < PATIENCE,
+                "waited for {what}; the screen shows:\n{text}"
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -95,7 +111,11 @@ impl Terminal {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.exit_code();
             }
-            assert!(began.elapsed() < PATIENCE, "it does not end; the screen shows:\n{}", self.text());
+            assert!(
+                began.elapsed() < PATIENCE,
+                "it does not end; the screen shows:\n{}",
+                self.text()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -110,8 +130,25 @@ impl Drop for Terminal {
 fn train(data: &Path, runs: &Path, epochs: u32, size: (u16, u16)) -> Terminal {
     let dir = format!("data.dir={}", data.display());
     let epochs = format!("train.epochs={epochs}");
-    let sets = ["train.threads=1", "data.name=shapes", "data.valid=100", "model.channels=[8,16]", "train.batch_size=32", "optim.lr=0.01"];
-    let mut args = vec!["train", "--runs", runs.to_str().unwrap(), "--name", "t", "--set", &dir, "--set", &epochs];
+    let sets = [
+        "train.threads=1",
+        "data.name=shapes",
+        "data.valid=100",
+        "model.channels=[8,16]",
+        "train.batch_size=32",
+        "optim.lr=0.01",
+    ];
+    let mut args = vec![
+        "train",
+        "--runs",
+        runs.to_str().unwrap(),
+        "--name",
+        "t",
+        "--set",
+        &dir,
+        "--set",
+        &epochs,
+    ];
     sets.iter().for_each(|set| args.extend(["--set", set]));
     Terminal::start(&args, size)
 }
@@ -119,7 +156,11 @@ fn train(data: &Path, runs: &Path, epochs: u32, size: (u16, u16)) -> Terminal {
 /// The number of the step the screen shows, after the word "step".
 fn step(text: &str) -> Option<u64> {
     let digits = |rest: &str| {
-        let number: String = rest.trim_start().chars().take_while(|c| c.is_ascii_digit() || *c == ',').collect();
+        let number: String = rest
+            .trim_start()
+            .chars()
+            .take_while(|c| c.is_ascii_digit() || *c == ',')
+            .collect();
         number.replace(',', "").parse().ok()
     };
     text.split("step").skip(1).find_map(digits)
@@ -131,33 +172,54 @@ fn a_person_starts_pauses_evaluates_and_stops_a_run() {
     shapes(data.path());
     let mut terminal = train(data.path(), runs.path(), 5000, (40, 120));
     let first = terminal.wait("a step", |text| step(text).filter(|step| *step > 0));
-    terminal.wait("a later step", |text| step(text).filter(|later| *later > first));
+    terminal.wait("a later step", |text| {
+        step(text).filter(|later| *later > first)
+    });
     terminal.wait_for("upright");
     terminal.press(" ");
     terminal.wait_for("paused");
     let held = terminal.wait("a step while paused", step);
     std::thread::sleep(Duration::from_millis(400));
-    assert_eq!(step(&terminal.text()), Some(held), "it went on while paused");
+    assert_eq!(
+        step(&terminal.text()),
+        Some(held),
+        "it went on while paused"
+    );
     terminal.press(" ");
-    terminal.wait("a step after the pause", |text| step(text).filter(|later| *later > held));
+    terminal.wait("a step after the pause", |text| {
+        step(text).filter(|later| *later > held)
+    });
     terminal.press("e");
     terminal.wait_for("evaluate done");
     terminal.press("?");
     terminal.wait_for("focus the next pane");
     terminal.press("\x1b");
     // Sent in one go, escape and a letter would be one key, alt and the letter.
-    terminal.wait("the help to go", |text| (!text.contains("focus the next pane")).then_some(()));
+    terminal.wait("the help to go", |text| {
+        (!text.contains("focus the next pane")).then_some(())
+    });
     terminal.press("q");
     terminal.wait_for("checkpoint");
     terminal.press("s");
     assert_eq!(terminal.exit_code(), 3);
     let screen = terminal.screen.lock().unwrap();
-    assert!(!screen.screen().alternate_screen() && !screen.screen().hide_cursor(), "the terminal was not put back");
+    assert!(
+        !screen.screen().alternate_screen() && !screen.screen().hide_cursor(),
+        "the terminal was not put back"
+    );
     drop(screen);
     let run = runs.path().join("t");
     let latest = std::fs::read_to_string(run.join("checkpoints/LATEST")).unwrap();
-    assert!(run.join("checkpoints").join(latest.trim()).join("model.safetensors").is_file());
-    assert!(run.join("eval.json").is_file(), "the evaluation on command was written");
+    assert!(
+        run.join("checkpoints")
+            .join(latest.trim())
+            .join("model.safetensors")
+            .is_file()
+    );
+    assert!(
+        run.join("eval.json").is_file(),
+        "the evaluation on command was written"
+    );
 }
 
 #[test]
@@ -168,7 +230,10 @@ fn a_run_that_ends_stays_on_the_screen_until_it_is_left() {
     terminal.wait_for("completed");
     terminal.press("q");
     assert_eq!(terminal.exit_code(), 0);
-    let mut view = Terminal::start(&["view", "t", "--runs", runs.path().to_str().unwrap()], (24, 80));
+    let mut view = Terminal::start(
+        &["view", "t", "--runs", runs.path().to_str().unwrap()],
+        (24, 80),
+    );
     view.wait_for("completed");
     view.press("q");
     assert_eq!(view.exit_code(), 0);

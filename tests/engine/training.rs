@@ -13,13 +13,32 @@ fn two_thousand_garments_teach_it_to_70_percent() {
     config.train.batch_size = 64;
     let dir = tempfile::tempdir().unwrap();
     let story = train_on(load(&config), &config, dir.path(), |_| Vec::new());
-    assert_eq!(story.state.outcome, Some(Outcome::Completed), "{:?}", story.state.log);
+    assert_eq!(
+        story.state.outcome,
+        Some(Outcome::Completed),
+        "{:?}",
+        story.state.log
+    );
     let best = story.state.best.expect("epochs were validated");
-    assert!(best.accuracy.0 >= 0.70, "best validation accuracy {}", best.accuracy.0);
+    assert!(
+        best.accuracy.0 >= 0.70,
+        "best validation accuracy {}",
+        best.accuracy.0
+    );
     let test = story.state.test.latest.expect("the end tests");
-    assert_eq!((test.n, test.weights.as_str(), test.epoch), (10_000, "best", best.epoch));
-    assert!((test.accuracy.0 - best.accuracy.0).abs() < 0.05, "test {} and validation differ", test.accuracy.0);
-    assert!(test.nll_calibrated.0 <= test.nll.0, "the temperature made the likelihood worse");
+    assert_eq!(
+        (test.n, test.weights.as_str(), test.epoch),
+        (10_000, "best", best.epoch)
+    );
+    assert!(
+        (test.accuracy.0 - best.accuracy.0).abs() < 0.05,
+        "test {} and validation differ",
+        test.accuracy.0
+    );
+    assert!(
+        test.nll_calibrated.0 <= test.nll.0,
+        "the temperature made the likelihood worse"
+    );
 }
 
 #[test]
@@ -34,9 +53,20 @@ fn three_classes_20_by_24_and_imbalanced_are_learnt_and_shown() {
     assert_eq!((info.dataset.height, info.dataset.width), (20, 24));
     assert_eq!(info.dataset.classes, ["level", "upright", "blob"]);
     let report = story.state.test.latest.as_ref().expect("the end tests");
-    assert_eq!(report.classes.iter().map(|class| class.support).collect::<Vec<_>>(), [140, 40, 20]);
+    assert_eq!(
+        report
+            .classes
+            .iter()
+            .map(|class| class.support)
+            .collect::<Vec<_>>(),
+        [140, 40, 20]
+    );
     assert!(report.macro_f1.0 > 0.9, "macro-F1 {}", report.macro_f1.0);
-    let predictions = story.state.predictions.as_ref().expect("the gallery is predicted");
+    let predictions = story
+        .state
+        .predictions
+        .as_ref()
+        .expect("the gallery is predicted");
     assert_eq!(predictions.top.len(), 64);
     assert!(predictions.top.iter().all(|top| top.len() == 3));
     assert_eq!(story.state.gallery.pixels.0.len(), 64 * 20 * 24);
@@ -61,7 +91,10 @@ fn every_step_is_told_once_and_in_order() {
         }
     }
     assert_eq!((steps, images), (4 * 16, 4 * 500));
-    let validations = story.events.iter().filter(|e| matches!(e, Event::EvalFinished(r) if r.split == Split::Valid));
+    let validations = story
+        .events
+        .iter()
+        .filter(|e| matches!(e, Event::EvalFinished(r) if r.split == Split::Valid));
     assert_eq!(validations.count(), 4);
 }
 
@@ -75,7 +108,8 @@ fn a_run_repeats_byte_by_byte() {
     config.model.dropout = 0.2;
     let weights = |dir: &std::path::Path| {
         train(&config, dir, |_| Vec::new());
-        let bytes = std::fs::read(dir.join("checkpoints/step-000000032/model.safetensors")).unwrap();
+        let bytes =
+            std::fs::read(dir.join("checkpoints/step-000000032/model.safetensors")).unwrap();
         blake3::hash(&bytes)
     };
     let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -92,7 +126,9 @@ fn a_failure_of_libtorch_ends_as_a_finished_run_that_says_why() {
     dataset.train.labels.fill(9);
     let dir = tempfile::tempdir().unwrap();
     let story = train_on(dataset, &config, dir.path(), |_| Vec::new());
-    let Some(Outcome::Failed { message }) = story.state.outcome else { panic!("{:?}", story.state.outcome) };
+    let Some(Outcome::Failed { message }) = story.state.outcome else {
+        panic!("{:?}", story.state.outcome)
+    };
     assert!(message.starts_with("libtorch: "), "{message}");
     assert!(!message.contains("frame #"), "{message}");
 }

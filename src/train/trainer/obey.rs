@@ -31,7 +31,8 @@ impl Trainer {
             Command::SetLearningRate { lr } => match check_lr(lr) {
                 Ok(()) => {
                     self.lr = lr;
-                    self.control.done(request, step, format!("base learning rate {lr:e}"));
+                    self.control
+                        .done(request, step, format!("base learning rate {lr:e}"));
                 }
                 Err(reason) => self.control.refuse(request, step, reason),
             },
@@ -40,7 +41,11 @@ impl Trainer {
                 self.control.done(request, step, format!("{epochs} epochs"));
             }
             Command::SetEpochs { .. } => {
-                self.control.refuse(request, step, format!("epoch {} is under way already", self.epoch));
+                self.control.refuse(
+                    request,
+                    step,
+                    format!("epoch {} is under way already", self.epoch),
+                );
             }
             Command::StopAfterEpoch => self.stop_after_epoch = Some(request),
             Command::Stop => {
@@ -69,7 +74,9 @@ impl Trainer {
         let mut flow = Flow::Go;
         while let Some(next) = self.control.wait(self.global_step) {
             match next.command {
-                Command::Pause => self.control.done(next, self.global_step, "was paused already"),
+                Command::Pause => self
+                    .control
+                    .done(next, self.global_step, "was paused already"),
                 Command::Resume => self.control.done(next, self.global_step, "resumed"),
                 Command::Evaluate if before == Phase::Training => {
                     self.evaluations.push(next);
@@ -97,7 +104,8 @@ impl Trainer {
         self.window.restart_clock();
         let Some(note) = outcome else {
             for request in requests {
-                self.control.refuse(request, self.global_step, "stopped before it was done");
+                self.control
+                    .refuse(request, self.global_step, "stopped before it was done");
             }
             return Ok(Flow::Stop);
         };

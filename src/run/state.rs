@@ -221,7 +221,7 @@ impl RunState {
             Event::EpochFinished(summary) => self.epoch_finished(summary),
             Event::EvalFinished(report) => self.evaluated(report, t_ms),
             Event::EvalProgress { split, done, total } => {
-                self.eval_progress = Some((*split, *done, *total))
+                self.eval_progress = Some((*split, *done, *total));
             }
             Event::GalleryImages(images) => self.gallery = images.clone(),
             Event::GalleryPredictions(predictions) => self.predictions = Some(predictions.clone()),

@@ -77,7 +77,7 @@ fn a_label_out_of_range_is_told_with_its_image() {
 #[test]
 fn counts_that_do_not_match_are_told() {
     let error = error_after(|dir| {
-        fs::write(dir.join("train-labels-idx1-ubyte"), idx(&[7], &[0; 7])).unwrap()
+        fs::write(dir.join("train-labels-idx1-ubyte"), idx(&[7], &[0; 7])).unwrap();
     });
     assert!(
         error.contains("600 images") && error.contains("7 labels"),

@@ -220,7 +220,7 @@ fn five_mistakes_are_told_at_once_with_their_lines() {
             text(&only_file.stderr).contains(word),
             "{word:?}:\n{}",
             text(&only_file.stderr)
-        )
+        );
     });
     let output = epochtop(&[
         "train",

@@ -3,6 +3,7 @@
 //! Finding libtorch and compiling against it is the business of `torch-sys`; laying it out is that of `make setup`.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 fn main() {
@@ -22,6 +23,13 @@ fn main() {
             "cargo:warning=there is no {}: run `make setup`",
             core.display()
         );
+    }
+    // torch.__version__ of the layout that is linked, for `doctor` and run.json; a Python environment's torch has none.
+    if let Some(version) = lib
+        .parent()
+        .and_then(|root| fs::read_to_string(root.join("build-version")).ok())
+    {
+        println!("cargo:rustc-env=EPOCHTOP_LIBTORCH={}", version.trim());
     }
     // The path as given comes first: when `.deps/libtorch` is pointed at another libtorch, a built program follows
     // without being linked again. The place behind it comes second: it outlives `.deps`.

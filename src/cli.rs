@@ -11,10 +11,11 @@ mod signals;
 #[cfg(feature = "train")]
 mod train;
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use color_eyre::eyre::Report;
 
 use crate::config::{self, Loaded, Sources};
@@ -153,13 +154,23 @@ struct ShowArgs {
     light: bool,
 }
 
+/// Panics are reported on stderr. The reporter's own hook would panic where stderr is a dead terminal, and a panic
+/// inside the hook would end the process and the run with it.
+fn report_panics() {
+    let builder = color_eyre::config::HookBuilder::default()
+        .display_location_section(false)
+        .display_env_section(false);
+    let (panics, errors) = builder.into_hooks();
+    // Installed twice, as tests might, it stays as it was.
+    let _ = errors.install();
+    std::panic::set_hook(Box::new(move |info| {
+        let _ = writeln!(io::stderr(), "{}", panics.panic_report(info));
+    }));
+}
+
 /// Runs the program.
 pub fn main() -> ExitCode {
-    // Reports of errors and panics; failing to install it twice, as tests might, changes nothing.
-    let _ = color_eyre::config::HookBuilder::default()
-        .display_location_section(false)
-        .display_env_section(false)
-        .install();
+    report_panics();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -312,9 +323,4 @@ fn finished(result: Result<u8, Report>) -> u8 {
         complain(&format!("Error: {report:#}"));
         code::FAILED
     })
-}
-
-/// The arguments as clap knows them, for tests and completions.
-pub fn command() -> clap::Command {
-    Cli::command()
 }

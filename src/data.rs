@@ -93,6 +93,8 @@ pub struct Dataset {
     pub fingerprint: String,
     /// Class counts of the whole training file, before the split.
     pub counts_before: Vec<u64>,
+    /// What is odd about it, a sentence each.
+    pub warnings: Vec<String>,
 }
 
 impl Dataset {
@@ -119,7 +121,10 @@ pub fn load(config: &DataConfig, seed: u64) -> Result<Dataset, DataError> {
     let classes = locate::class_names(&config.name, &found, &train_labels.data, &test_labels.data)?;
     let (channels, height, width) = train_images.image_shape();
     let fingerprint = fingerprint([&train_images, &train_labels, &test_images, &test_labels]);
-    let size = (channels * height * width) as usize;
+    let mut warnings: Vec<String> = locate::oddity(&config.name, &fingerprint)
+        .into_iter()
+        .collect();
+    let size = channels as usize * height as usize * width as usize;
     let whole = Images {
         pixels: train_images.data,
         labels: train_labels.data,
@@ -138,6 +143,14 @@ pub fn load(config: &DataConfig, seed: u64) -> Result<Dataset, DataError> {
             whole.labels.len(),
             config.valid
         )));
+    }
+    if valid_indices.len() != config.valid {
+        warnings.push(format!(
+            "data.valid = {}: only {} of {} images could be set aside, each class keeps one to learn from",
+            config.valid,
+            valid_indices.len(),
+            whole.labels.len()
+        ));
     }
     if config.train_limit > 0 {
         train_indices.truncate(config.train_limit);
@@ -162,6 +175,7 @@ pub fn load(config: &DataConfig, seed: u64) -> Result<Dataset, DataError> {
         found: found.dir,
         fingerprint,
         counts_before,
+        warnings,
     })
 }
 

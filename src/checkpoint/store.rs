@@ -35,8 +35,7 @@ impl Store {
         }
     }
 
-    /// Writes a checkpoint of these files. One that is there already, of the same step, stays as it is: the same step
-    /// has the same weights.
+    /// Writes a checkpoint of these files.
     ///
     /// # Errors
     /// The path and what the system said; nothing with the final name exists then.
@@ -47,9 +46,6 @@ impl Store {
             path: format!("checkpoints/{name}"),
             bytes: files.iter().map(|(_, bytes)| bytes.len() as u64).sum(),
         };
-        if target.is_dir() {
-            return Ok(saved);
-        }
         fs::create_dir_all(&self.dir)?;
         let temporary = self.dir.join(format!(".tmp-{name}-{}", std::process::id()));
         let written = write_all(&temporary, files).and_then(|()| {
@@ -60,6 +56,18 @@ impl Store {
             let _ = fs::remove_dir_all(&temporary);
         }
         written.map(|()| saved)
+    }
+
+    /// Puts one file of a checkpoint that is there in place of its old one.
+    ///
+    /// # Errors
+    /// The path and what the system said; the old file is still there then.
+    pub fn replace(&self, global_step: u64, file: &str, bytes: &[u8]) -> io::Result<()> {
+        let dir = self.dir.join(step_name(global_step));
+        let temporary = dir.join(format!(".tmp-{file}"));
+        write_file(&temporary, bytes)?;
+        fs::rename(&temporary, dir.join(file))?;
+        sync(&dir)
     }
 
     /// Makes `LATEST` or `BEST` name a step.

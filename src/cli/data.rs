@@ -42,8 +42,9 @@ pub(super) fn check(config: &Config) -> u8 {
     }
     if differs {
         complain(
-            "warning: these are not the published files; remove them and run `make setup` to fetch them again",
+            "error: these are not the published files; remove them and run `make setup` to fetch them again",
         );
+        return code::FAILED;
     }
     code::COMPLETED
 }

@@ -42,8 +42,8 @@ pub(super) fn watch(requests: Sender<Request>) -> io::Result<Asked> {
                 process::exit(130);
             }
             told.leave.store(true, Ordering::Release);
-            // A full channel means that many requests are waiting; the next signal tries again.
-            let _ = requests.try_send(request(Command::Stop));
+            // This thread may wait; a run that has ended takes nothing more.
+            let _ = requests.send(request(Command::Stop));
         }
     })?;
     Ok(asked)

@@ -1,10 +1,11 @@
 //! `train`: data, run directory, session and trainer, put together; then the screen or the plain log.
 
-use std::fs::File;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use color_eyre::eyre::{Report, WrapErr};
+use color_eyre::eyre::Report;
+use fs_err::File;
 
 use super::print::{complain, say};
 use super::signals::{self, Asked};
@@ -15,7 +16,9 @@ use crate::event::Outcome;
 use crate::link::Link;
 use crate::model::Plan;
 use crate::run::{RunState, final_lines};
-use crate::session::{Meta, Redirect, RunDir, RunFiles, Session, default_name, headless};
+use crate::session::{
+    Meta, Redirect, RunDir, RunFiles, Session, TrainerEnds, default_name, headless,
+};
 use crate::train::{self, Job};
 use crate::tui;
 
@@ -39,24 +42,26 @@ pub(super) fn run(loaded: &Loaded, name: Option<String>, headless: bool) -> u8 {
             return code::USAGE;
         }
     };
-    let screen = (!headless)
-        .then(screen::available)
-        .unwrap_or_else(|| Err("--headless".to_owned()));
-    if let Err(why) = screen
-        .as_ref()
-        .map_err(String::as_str)
-        .map_err(|why| (why != "--headless").then_some(why))
-    {
-        why.iter()
-            .for_each(|why| complain(&format!("{why}: a line per epoch instead of the screen")));
-    }
-    match train(loaded, dataset, &run, screen.is_ok()) {
-        Ok(code) => code,
+    let on_screen = !headless && wants_screen();
+    let started = prepare(loaded, dataset, &run, on_screen).and_then(Ready::start);
+    match started {
+        Ok(running) => running.follow(&run),
         Err(report) => {
+            // Nothing has been trained, so nothing is left behind.
+            run.discard();
             complain(&format!("error: {report:#}"));
             code::FAILED
         }
     }
+}
+
+/// Whether a screen can be shown; if not, that is said.
+fn wants_screen() -> bool {
+    let available = screen::available();
+    if let Err(why) = &available {
+        complain(&format!("{why}: a line per epoch instead of the screen"));
+    }
+    available.is_ok()
 }
 
 fn check(config: &Config) -> Result<Dataset, String> {
@@ -66,77 +71,178 @@ fn check(config: &Config) -> Result<Dataset, String> {
     Ok(dataset)
 }
 
-fn train(loaded: &Loaded, dataset: Dataset, run: &RunDir, on_screen: bool) -> Result<u8, Report> {
+/// Everything of a run but the trainer.
+struct Ready {
+    job: Job,
+    session: Session,
+    ends: TrainerEnds,
+    asked: Asked,
+    log: File,
+    screen: Option<(tui::Tty, tui::Options)>,
+}
+
+fn prepare(
+    loaded: &Loaded,
+    dataset: Dataset,
+    run: &RunDir,
+    on_screen: bool,
+) -> Result<Ready, Report> {
     let config = &loaded.config;
-    let meta = Meta {
-        run: run.name.clone(),
-        epochtop: env!("CARGO_PKG_VERSION").to_owned(),
-        libtorch: super::doctor::libtorch_version(),
-        seed: config.train.seed,
-        device: String::new(),
-        precision: "f32".to_owned(),
-        threads: 0,
-        data_fingerprint: dataset.fingerprint.clone(),
-        parameters: 0,
-        pid: std::process::id(),
-        host: rustix::system::uname()
-            .nodename()
-            .to_string_lossy()
-            .into_owned(),
-        started_ms: jiff::Timestamp::now().as_millisecond().max(0) as u64,
-        ended_ms: None,
-        outcome: "running".to_owned(),
-        error: None,
-    };
-    let files = RunFiles::create(&run.path, meta).inspect_err(|_| run.discard())?;
-    let log_path = run.path.join("log.txt");
-    let log = File::create(&log_path).wrap_err_with(|| log_path.display().to_string())?;
-    let (session, (events, requests)) = Session::start(Some(files))?;
+    let files = RunFiles::create(&run.path, meta(config, &dataset, run))?;
+    let log = File::create(run.path.join("log.txt"))?;
+    let (session, ends) = Session::start(Some(files))?;
     let asked = signals::watch(session.requests())?;
-    let link = session.link();
+    let screen = if on_screen {
+        Some((
+            tui::Tty::open()?,
+            screen::options(loaded, asked.leave.clone())?,
+        ))
+    } else {
+        None
+    };
     let job = Job {
         name: run.name.clone(),
         config: config.clone(),
         dataset,
         run_dir: run.path.clone(),
     };
-    let state = if on_screen {
-        let still_there = watch(loaded, &link, &asked, &log, || {
-            train::start(job, events, requests).map(drop)
-        })?;
-        drop(link);
-        // Whoever leaves the screen while the run goes on, because the terminal is gone, leaves it running.
-        let state = session.join();
-        if still_there {
-            final_lines(&state).iter().for_each(|line| say(line));
-            say(&format!("run {}", run.path.display()));
-        }
-        state
-    } else {
-        say(&format!("run {}", run.path.display()));
-        train::start(job, events, requests)?;
-        headless::follow(&link, Both(io::stdout(), log));
-        session.join()
-    };
-    Ok(exit_code(&state, &asked))
+    Ok(Ready {
+        job,
+        session,
+        ends,
+        asked,
+        log,
+        screen,
+    })
 }
 
-/// Shows the screen while `start` and what it starts run, with everything they print led to the log. Returns whether
-/// the terminal is still there.
-fn watch(
-    loaded: &Loaded,
-    link: &Link,
-    asked: &Asked,
-    log: &File,
-    start: impl FnOnce() -> io::Result<()>,
-) -> Result<bool, Report> {
-    let options = screen::options(loaded, asked.leave.clone())?;
-    let tty = tui::Tty::open()?;
-    let redirect = Redirect::to(log)?;
-    start()?;
-    let exit = tui::run(tty, link, options);
+fn meta(config: &Config, dataset: &Dataset, run: &RunDir) -> Meta {
+    Meta {
+        run: run.name.clone(),
+        epochtop: env!("CARGO_PKG_VERSION").to_owned(),
+        libtorch: super::doctor::libtorch_version(),
+        seed: config.train.seed,
+        precision: "f32".to_owned(),
+        data_fingerprint: dataset.fingerprint.clone(),
+        pid: std::process::id(),
+        host: rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned(),
+        started_ms: jiff::Timestamp::now().as_millisecond().max(0) as u64,
+        outcome: "running".to_owned(),
+        // Device, threads and parameters are known once the run has begun.
+        ..Meta::default()
+    }
+}
+
+/// A run under way.
+struct Running {
+    session: Session,
+    asked: Asked,
+    front: Front,
+}
+
+/// What shows it.
+enum Front {
+    Screen {
+        tty: tui::Tty,
+        options: Box<tui::Options>,
+        link: Link,
+        redirect: Redirect,
+    },
+    Lines {
+        link: Link,
+        log: File,
+    },
+}
+
+impl Ready {
+    fn start(self) -> Result<Running, Report> {
+        let Self {
+            job,
+            session,
+            ends: (events, requests),
+            asked,
+            log,
+            screen,
+        } = self;
+        let link = session.link();
+        let front = match screen {
+            Some((tty, options)) => {
+                let redirect = Redirect::to(log.file())?;
+                Front::Screen {
+                    tty,
+                    options: Box::new(options),
+                    link,
+                    redirect,
+                }
+            }
+            None => Front::Lines { link, log },
+        };
+        train::start(job, events, requests)?;
+        Ok(Running {
+            session,
+            asked,
+            front,
+        })
+    }
+}
+
+impl Running {
+    /// Shows the run to its end and says how it ended.
+    fn follow(self, run: &RunDir) -> u8 {
+        let Self {
+            session,
+            asked,
+            front,
+        } = self;
+        let place = format!("run {}", run.path.display());
+        let state = match front {
+            Front::Lines { link, log } => {
+                say(&place);
+                headless::follow(&link, Both(io::stdout(), log));
+                session.join()
+            }
+            Front::Screen {
+                tty,
+                options,
+                link,
+                redirect,
+            } => {
+                let there = show(tty, &link, *options, redirect);
+                drop(link);
+                // Where the screen went and the run goes on, this waits for the run.
+                let state = session.join();
+                if there {
+                    final_lines(&state).iter().for_each(|line| say(line));
+                    say(&place);
+                }
+                state
+            }
+        };
+        exit_code(&state, &asked)
+    }
+}
+
+/// Shows the screen until it is left. Whatever happens to it, the run goes on. Returns whether the terminal is there.
+fn show(tty: tui::Tty, link: &Link, options: tui::Options, redirect: Redirect) -> bool {
+    let shown = catch_unwind(AssertUnwindSafe(|| tui::run(tty, link, options)));
+    if matches!(shown, Ok(Ok(tui::Exit::HungUp))) {
+        // Words written to a dead terminal are errors; in the log they are read.
+        redirect.keep();
+        return false;
+    }
     drop(redirect);
-    Ok(!matches!(exit?, tui::Exit::HungUp))
+    let trouble = match shown {
+        Ok(Ok(_)) => return true,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "it failed, and log.txt of the run directory says how".to_owned(),
+    };
+    complain(&format!(
+        "the screen is gone ({trouble}); the run goes on: Ctrl-C stops it with a checkpoint"
+    ));
+    true
 }
 
 fn exit_code(state: &RunState, asked: &Asked) -> u8 {

@@ -189,7 +189,7 @@ impl Default for EvalConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CheckpointConfig {
-    /// Epochs between checkpoints; 0: only on request and at the end.
+    /// Epochs between checkpoints; 0: only when validation got better, on request and at the end.
     pub every_epochs: u32,
     /// How many of the newest checkpoints are kept, beside the best.
     pub keep: usize,

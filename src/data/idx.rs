@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 
 use super::DataError;
 
@@ -56,7 +56,7 @@ pub(super) fn unpacked(path: &Path) -> Result<Vec<u8>, DataError> {
 
 fn gunzip(bytes: &[u8]) -> Result<Vec<u8>, String> {
     let mut out = Vec::new();
-    let read = GzDecoder::new(bytes).take(LIMIT).read_to_end(&mut out);
+    let read = MultiGzDecoder::new(bytes).take(LIMIT).read_to_end(&mut out);
     match read {
         Err(error) => Err(format!(
             "damaged gzip data after {} bytes ({error}): fetch the file again",

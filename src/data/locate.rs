@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::env;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use md5::{Digest, Md5};
@@ -17,6 +18,13 @@ pub const FILES: [&str; 4] = [
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 ];
+
+/// The data set known by name.
+const FASHION: &str = "fashion-mnist";
+
+/// [`super::Dataset::fingerprint`] of the published Fashion-MNIST.
+const FASHION_FINGERPRINT: &str =
+    "7cefeef614751bd02956982773e9dc8a2926bf09f92917d2b001adf207d3b02d";
 
 /// MD5 of Fashion-MNIST's unpacked files, in the order of [`FILES`]. Its authors publish sums of the packed files, but
 /// distributions pack the same bytes again with other gzip headers; these are of what is inside the published ones.
@@ -75,17 +83,17 @@ pub fn search_path(config: &DataConfig) -> Vec<PathBuf> {
     } else {
         vec![PathBuf::from(&config.dir)]
     };
-    // torchvision keeps the same files one or two levels further down.
-    bases
-        .into_iter()
-        .flat_map(|base| {
-            [
-                base.clone(),
-                base.join("FashionMNIST/raw"),
-                base.join("raw"),
-            ]
-        })
-        .collect()
+    // torchvision keeps the same files further down; data of another name does not lie there.
+    let below: &[&str] = if config.name == FASHION {
+        &["FashionMNIST/raw", "raw"]
+    } else {
+        &[]
+    };
+    let with_below = |base: PathBuf| {
+        let further: Vec<PathBuf> = below.iter().map(|path| base.join(path)).collect();
+        std::iter::once(base).chain(further)
+    };
+    bases.into_iter().flat_map(with_below).collect()
 }
 
 fn usual_places(name: &str) -> Vec<PathBuf> {
@@ -95,12 +103,19 @@ fn usual_places(name: &str) -> Vec<PathBuf> {
             .filter(|value| !value.is_empty())
             .map(PathBuf::from)
     };
-    places.extend(directory("EPOCHTOP_DATA"));
+    // The variable may name the directory of one data set or of all.
+    places.extend(
+        directory("EPOCHTOP_DATA")
+            .into_iter()
+            .flat_map(|dir| [dir.join(name), dir]),
+    );
     let share = directory("XDG_DATA_HOME")
         .or_else(|| directory("HOME").map(|home| home.join(".local/share")));
     places.extend(share.map(|share| share.join("epochtop").join(name)));
     places.push(Path::new("/usr/share/datasets").join(name));
-    places.push(PathBuf::from("data"));
+    if name == FASHION {
+        places.push(PathBuf::from("data"));
+    }
     places
 }
 
@@ -159,7 +174,8 @@ fn file_in(dir: &Path, name: &str) -> Option<PathBuf> {
 
 /// Class names: from `classes.txt` beside the files (one a line), else the well-known ones, else the numbers.
 ///
-/// Labels must be in range: with names, below their count; without, every label up to the largest must occur somewhere.
+/// # Errors
+/// A label without a name, training images all of one class, or a list of names that cannot be read.
 pub(super) fn class_names(
     name: &str,
     found: &Found,
@@ -174,7 +190,10 @@ pub(super) fn class_names(
             .filter(|line| !line.is_empty())
             .map(str::to_owned)
             .collect(),
-        Err(_) if name == "fashion-mnist" => FASHION_CLASSES.map(str::to_owned).to_vec(),
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(DataError(format!("{}: {error}", list.display())));
+        }
+        Err(_) if name == FASHION => FASHION_CLASSES.map(str::to_owned).to_vec(),
         Err(_) => {
             let top = train
                 .iter()
@@ -216,7 +235,13 @@ pub fn md5_unpacked(path: &Path) -> Result<String, DataError> {
 
 /// The known MD5 of the unpacked file `index` of [`FILES`], for data sets that are known.
 pub fn known_md5(name: &str, index: usize) -> Option<&'static str> {
-    (name == "fashion-mnist")
+    (name == FASHION)
         .then(|| FASHION_MD5.get(index).copied())
         .flatten()
+}
+
+/// What is odd about data of a known name, in words.
+pub(super) fn oddity(name: &str, fingerprint: &str) -> Option<String> {
+    (name == FASHION && fingerprint != FASHION_FINGERPRINT)
+        .then(|| "data.name = \"fashion-mnist\": these are not the published images; `epochtop data check` compares".to_owned())
 }

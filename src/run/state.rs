@@ -266,7 +266,8 @@ impl RunState {
                 outcome,
                 global_step,
             } => {
-                self.global_step = *global_step;
+                // A run that failed cannot always say how far it had come; what it told before can.
+                self.global_step = self.global_step.max(*global_step);
                 self.eval_progress = None;
                 if let Outcome::Failed { message } = outcome {
                     self.say(t_ms, Level::Error, message.clone());
@@ -441,7 +442,8 @@ impl RunState {
         let images = validations
             .saturating_mul(info.dataset.valid)
             .saturating_add(info.dataset.test);
-        let total = train + images as f64 * image;
+        let measured = self.eval_progress.map_or(0, |(_, done, _)| done);
+        let total = train + images.saturating_sub(measured) as f64 * image;
         (total.is_finite() && total >= 0.0).then_some(total as u64)
     }
 

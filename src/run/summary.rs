@@ -129,7 +129,7 @@ pub fn closing_lines(state: &RunState) -> Vec<String> {
         let mut line = format!(
             "{} after {} epochs, {} steps, {took}",
             outcome.name(),
-            state.history.len(),
+            state.history.back().map_or(0, |row| row.epoch),
             state.global_step
         );
         if let Outcome::Failed { message } = outcome {

@@ -7,7 +7,7 @@ use fs_err::{self as fs, File, OpenOptions};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::event::{EpochSummary, EvalReport, Event, Record, Split};
+use crate::event::{EpochSummary, EvalReport, Event, Outcome, Record, Split};
 use crate::run::RunState;
 
 /// The header of `epochs.csv`.
@@ -16,6 +16,7 @@ grad_norm_mean,grad_norm_max,clipped_fraction,images_per_second,seconds";
 
 /// What `run.json` says.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Meta {
     /// Name of the run.
     pub run: String,
@@ -56,6 +57,8 @@ pub struct RunFiles {
     journal: File,
     epochs: File,
     meta: Meta,
+    /// The last line may be half there.
+    torn: bool,
     /// An error was told; telling it with every record would bury everything else.
     failed: bool,
 }
@@ -74,6 +77,7 @@ impl RunFiles {
             epochs: append("epochs.csv")?,
             dir: dir.to_owned(),
             meta,
+            torn: false,
             failed: false,
         };
         writeln!(files.epochs, "{EPOCHS_HEADER}")?;
@@ -101,33 +105,45 @@ impl RunFiles {
         }
     }
 
+    /// Tries every file the record concerns; the first error is told.
     fn try_write(&mut self, record: &Record, state: &RunState) -> io::Result<()> {
-        let mut line = serde_json::to_vec(record)?;
-        line.push(b'\n');
-        self.journal.write_all(&line)?;
-        match &record.event {
+        let journal = self.write_journal(record);
+        let others = match &record.event {
             Event::RunStarted(info) => {
                 self.meta.device.clone_from(&info.device);
                 self.meta.threads = info.threads;
                 self.meta.parameters = info.parameters;
                 self.write_meta()
             }
-            Event::EpochFinished(row) => {
-                writeln!(self.epochs, "{}", csv_row(row))
-            }
+            // One write a row: a killed process leaves whole rows.
+            Event::EpochFinished(row) => self.epochs.write_all((csv_row(row) + "\n").as_bytes()),
             Event::EvalFinished(report) if report.split == Split::Test => {
                 self.write_eval(report, state)
             }
             Event::RunFinished { outcome, .. } => {
                 self.meta.ended_ms = Some(record.t_ms);
                 outcome.name().clone_into(&mut self.meta.outcome);
-                if let crate::event::Outcome::Failed { message } = outcome {
+                if let Outcome::Failed { message } = outcome {
                     self.meta.error = Some(message.clone());
                 }
                 self.write_meta()
             }
             _ => Ok(()),
+        };
+        journal.and(others)
+    }
+
+    fn write_journal(&mut self, record: &Record) -> io::Result<()> {
+        let mut line = Vec::new();
+        if self.torn {
+            // The line that was cut short must not swallow this one.
+            line.push(b'\n');
         }
+        serde_json::to_writer(&mut line, record)?;
+        line.push(b'\n');
+        let written = self.journal.write_all(&line);
+        self.torn = written.is_err();
+        written
     }
 
     fn write_meta(&self) -> io::Result<()> {

@@ -3,22 +3,25 @@
 use std::io::Write;
 
 use crate::link::{Feed, Link};
-use crate::run::{RunState, closing_lines, event_line, headline};
+use crate::run::{RunState, closing_lines, epoch_line, event_line, headline};
 
-/// Follows a run to its end and writes its lines. A reader that goes away ends the writing, not the run.
+/// Follows a run to its end and writes its lines. A reader that goes away ends the writing, not the run; one that was
+/// slow gets the lines of the epochs it missed.
 pub fn follow(link: &Link, mut out: impl Write) -> RunState {
     let mut state = RunState::default();
     let mut print = |text: &str| {
-        let _ = out
-            .write_all(text.as_bytes())
-            .and_then(|()| out.write_all(b"\n"))
-            .and_then(|()| out.flush());
+        let line = format!("{text}\n");
+        let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
     };
     for feed in &link.feed {
         match feed {
             Feed::Snapshot(whole) => {
                 if state.info.is_none() {
                     headline(&whole).iter().for_each(|line| print(line));
+                }
+                let told = state.history.back().map_or(0, |row| row.epoch);
+                for row in whole.history.iter().filter(|row| row.epoch > told) {
+                    print(&epoch_line(row, whole.epochs));
                 }
                 state = *whole;
             }
@@ -82,5 +85,44 @@ mod tests {
         assert!(text.starts_with("epoch 1/0  train loss"), "{text}");
         assert!(text.contains("completed after 1 epochs, 5 steps"), "{text}");
         assert!(!text.contains('\x1b'));
+    }
+
+    #[test]
+    fn epochs_missed_by_a_slow_reader_are_told_with_the_next_snapshot() {
+        let (sender, feed) = unbounded();
+        let mut state = RunState::default();
+        let epoch = |epoch: u32| {
+            let row = EpochSummary {
+                epoch,
+                ..EpochSummary::default()
+            };
+            Record {
+                seq: epoch.into(),
+                t_ms: 1,
+                event: Event::EpochFinished(row),
+            }
+        };
+        (1..=2).for_each(|i| state.apply(&epoch(i)));
+        sender
+            .send(Feed::Snapshot(Box::new(state.clone())))
+            .unwrap();
+        (3..=5).for_each(|i| state.apply(&epoch(i)));
+        sender.send(Feed::Snapshot(Box::new(state))).unwrap();
+        sender.send(Feed::Live(Box::new(epoch(6)))).unwrap();
+        drop(sender);
+        let mut out = Vec::new();
+        follow(
+            &Link {
+                requests: None,
+                feed,
+            },
+            &mut out,
+        );
+        let text = String::from_utf8(out).unwrap();
+        let told: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("epoch ")?.split('/').next())
+            .collect();
+        assert_eq!(told, ["1", "2", "3", "4", "5", "6"]);
     }
 }

@@ -12,6 +12,8 @@ use crate::run::RunState;
 
 /// A line longer than this is no record of ours.
 const LONGEST: u64 = 64 << 20;
+/// More bad lines than this are not told one by one.
+const PROBLEMS: usize = 20;
 
 /// What a journal told.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -42,7 +44,8 @@ pub fn read(path: &Path) -> io::Result<Replay> {
         let whole = line.ends_with(b"\n");
         match serde_json::from_slice::<Record>(&line) {
             Ok(record) => replay.state.apply(&record),
-            Err(_) if !whole => return Ok(replay),
+            Err(_) if !whole && (line.len() as u64) < LONGEST => return Ok(replay),
+            Err(_) if replay.problems.len() >= PROBLEMS => {}
             Err(error) => replay
                 .problems
                 .push(format!("{}:{number}: no record: {error}", path.display())),

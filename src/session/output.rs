@@ -27,9 +27,16 @@ impl Redirect {
     }
 }
 
+impl Redirect {
+    /// Leaves both where they lead now, for good: the terminal they led to is gone.
+    pub fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
 impl Drop for Redirect {
     fn drop(&mut self) {
-        // A terminal that is gone cannot be led back to; then the log stays, which is as good.
+        // Failing to lead back leaves the log, and nothing better could be done.
         let _ = dup2_stdout(&self.stdout);
         let _ = dup2_stderr(&self.stderr);
     }

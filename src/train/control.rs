@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
-use crate::event::{Answer, Command, Event, Request};
+use crate::event::{Answer, Event, Request};
 
 /// Requests remembered, so that one sent twice is obeyed once.
 const REMEMBERED: usize = 256;
@@ -44,7 +44,7 @@ impl Control {
         }
     }
 
-    /// Waits for the next new request. `None` when nobody is left who could ask: a pause that nobody can end, ends.
+    /// Waits for the next new request. `None` when every sender is gone; while the process listens to signals there is one.
     pub(super) fn wait(&mut self, global_step: u64) -> Option<Request> {
         while let Ok(request) = self.requests.recv() {
             if self.is_new(request.id) {
@@ -102,9 +102,4 @@ pub(super) fn check_lr(lr: f64) -> Result<(), &'static str> {
     } else {
         Err("a learning rate must be greater than 0")
     }
-}
-
-/// The command that undoes a pause.
-pub(super) fn ends_pause(command: Command) -> bool {
-    matches!(command, Command::Resume | Command::Stop)
 }

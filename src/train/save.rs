@@ -12,8 +12,15 @@ use crate::train::optim::AdamW;
 pub(super) struct Saver {
     store: Store,
     keep: usize,
-    kept: Vec<Kept>,
+    kept: Vec<(Kept, Saved)>,
     best: Option<u64>,
+}
+
+/// A checkpoint that is written, and what went wrong besides.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) saved: Saved,
+    pub(super) complaints: Vec<io::Error>,
 }
 
 impl Saver {
@@ -28,10 +35,22 @@ impl Saver {
 
     /// Whether this step is saved.
     pub(super) fn has(&self, global_step: u64) -> bool {
-        self.kept.iter().any(|kept| kept.global_step == global_step)
+        self.saved(global_step).is_some()
     }
 
-    /// Saves weights, optimizer and state; removes what the keep policy says.
+    fn saved(&self, global_step: u64) -> Option<&Saved> {
+        let found = self
+            .kept
+            .iter()
+            .find(|(kept, _)| kept.global_step == global_step);
+        found.map(|(_, saved)| saved)
+    }
+
+    /// Saves weights, optimizer and state; removes what the keep policy says. The same step has the same weights, so
+    /// of a step that is saved already only the state, which may have changed since, is written again.
+    ///
+    /// # Errors
+    /// When the checkpoint is not whole on disk.
     pub(super) fn save(
         &mut self,
         plan: &Plan,
@@ -39,38 +58,58 @@ impl Saver {
         optimizer: &AdamW,
         state: &State,
         (pinned, best): (bool, bool),
-    ) -> io::Result<Saved> {
-        let invalid = |message: String| io::Error::new(io::ErrorKind::InvalidData, message);
-        let model = encode(&weights.named(plan)).map_err(invalid)?;
-        let memory = encode(&optimizer_tensors(optimizer)).map_err(invalid)?;
+    ) -> io::Result<Outcome> {
+        let step = state.global_step;
         let json = serde_json::to_vec_pretty(state)?;
-        let files = [
-            ("model.safetensors", model),
-            ("optim.safetensors", memory),
-            ("state.json", json),
-        ];
-        let saved = self.store.save(state.global_step, &files)?;
-        self.store.point("LATEST", state.global_step)?;
-        if best {
-            self.store.point("BEST", state.global_step)?;
-            self.best = Some(state.global_step);
-        }
-        match self
+        let saved = if let Some(saved) = self.saved(step).cloned() {
+            self.store.replace(step, "state.json", &json)?;
+            saved
+        } else {
+            let invalid = |message: String| io::Error::new(io::ErrorKind::InvalidData, message);
+            let model = encode(&weights.named(plan)).map_err(invalid)?;
+            let memory = encode(&optimizer_tensors(optimizer)).map_err(invalid)?;
+            let files = [
+                ("model.safetensors", model),
+                ("optim.safetensors", memory),
+                ("state.json", json),
+            ];
+            let saved = self.store.save(step, &files)?;
+            let kept = Kept {
+                global_step: step,
+                pinned: false,
+            };
+            self.kept.push((kept, saved.clone()));
+            saved
+        };
+        for (kept, _) in self
             .kept
             .iter_mut()
-            .find(|kept| kept.global_step == state.global_step)
+            .filter(|(kept, _)| kept.global_step == step)
         {
-            Some(kept) => kept.pinned |= pinned,
-            None => self.kept.push(Kept {
-                global_step: state.global_step,
-                pinned,
-            }),
+            kept.pinned |= pinned;
         }
-        for step in superfluous(&self.kept, self.keep, self.best) {
-            self.store.remove(step)?;
-            self.kept.retain(|kept| kept.global_step != step);
+        if best {
+            self.best = Some(step);
         }
-        Ok(saved)
+        Ok(Outcome {
+            saved,
+            complaints: self.tidy(step, best),
+        })
+    }
+
+    /// Names the newest and the best, and removes what is superfluous. The checkpoint is safe whatever fails here.
+    fn tidy(&mut self, step: u64, best: bool) -> Vec<io::Error> {
+        let mut complaints = Vec::new();
+        complaints.extend(self.store.point("LATEST", step).err());
+        if best {
+            complaints.extend(self.store.point("BEST", step).err());
+        }
+        let all: Vec<Kept> = self.kept.iter().map(|(kept, _)| kept.clone()).collect();
+        for old in superfluous(&all, self.keep, self.best) {
+            complaints.extend(self.store.remove(old).err());
+            self.kept.retain(|(kept, _)| kept.global_step != old);
+        }
+        complaints
     }
 }
 

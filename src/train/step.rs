@@ -55,7 +55,8 @@ pub fn train_step(
         .next()
         .unwrap_or_else(|| weights.flat.zeros_like());
     let grad_norm = gradient.norm();
-    let ok = (&loss + &grad_norm).isfinite();
+    // The statistics too: a batch of one image on one position has no variance.
+    let ok = (&loss + &grad_norm + weights.stats.sum(Kind::Float)).isfinite();
     let clipped = gradient * clip_coefficient(&grad_norm, hyper.clip_norm);
     optimizer.step(&mut weights.flat, &clipped, hyper.lr, &ok);
     let stats = weights.stats.where_self(&ok, &stats_before);

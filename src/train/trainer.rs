@@ -1,9 +1,10 @@
 //! The loop: epochs of steps, a validation after each, requests in between.
 
+mod end;
 mod measure;
 mod obey;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use tch::{Device, Tensor};
@@ -60,9 +61,13 @@ pub(super) struct Trainer {
     validated: Option<(u64, EvalReport)>,
     stop_after_epoch: Option<Request>,
     stop: Option<Request>,
+    /// A pause is on.
+    held: bool,
+    /// All epochs are done.
+    ending: bool,
     /// Requests to evaluate that wait for the next step boundary.
     evaluations: Vec<Request>,
-    /// Time spent paused since the epoch began.
+    /// Time spent paused; its growth is taken off what is measured meanwhile.
     paused: Duration,
 }
 
@@ -99,6 +104,8 @@ impl Trainer {
             validated: None,
             stop_after_epoch: None,
             stop: None,
+            held: false,
+            ending: false,
             evaluations: Vec::new(),
             paused: Duration::ZERO,
             network: Network { plan },
@@ -114,7 +121,7 @@ impl Trainer {
         self.introduce();
         while self.epoch < self.epochs {
             self.epoch += 1;
-            if self.train_epoch()? == Flow::Stop || self.finish_epoch()? == Flow::Stop {
+            if self.train_epoch() == Flow::Stop || self.finish_epoch() == Flow::Stop {
                 return self.stopped();
             }
         }
@@ -141,7 +148,7 @@ impl Trainer {
             batch_size: config.train.batch_size as u32,
             clip_norm: F64(config.optim.clip_norm),
             lr: F64(config.optim.lr),
-            warnings: config.warnings(),
+            warnings: [config.warnings(), dataset.warnings.clone()].concat(),
         })));
         self.control.say(Event::GalleryImages(gallery_images(
             dataset,
@@ -168,7 +175,7 @@ impl Trainer {
         }
     }
 
-    fn train_epoch(&mut self) -> Result<Flow, String> {
+    fn train_epoch(&mut self) -> Flow {
         let steps = self.steps_per_epoch();
         self.epoch_step = 0;
         self.sums = EpochSums::default();
@@ -194,11 +201,11 @@ impl Trainer {
             if self.window.is_due() || self.epoch_step == steps {
                 self.close_window();
             }
-            if self.obey(Phase::Training)? == Flow::Stop {
-                return Ok(Flow::Stop);
+            if self.obey(Phase::Training) == Flow::Stop {
+                return Flow::Stop;
             }
         }
-        Ok(Flow::Go)
+        Flow::Go
     }
 
     /// One step, which follows from the seed and its number alone.
@@ -265,21 +272,17 @@ impl Trainer {
     }
 
     /// Validates, tells the epoch's row, saves.
-    fn finish_epoch(&mut self) -> Result<Flow, String> {
-        let began = Instant::now();
-        let paused_before = self.paused;
-        let Some(report) = self.validate()? else {
-            return Ok(Flow::Stop);
+    fn finish_epoch(&mut self) -> Flow {
+        let begun = self.begin();
+        let Some(report) = self.validate() else {
+            return Flow::Stop;
         };
         let best = self
             .best
             .as_ref()
             .is_none_or(|best| report.accuracy.0 > best.report.accuracy.0);
         let row = self.sums.summary();
-        let validation = began
-            .elapsed()
-            .saturating_sub(self.paused.saturating_sub(paused_before));
-        let seconds = self.sums.seconds() + validation.as_secs_f64();
+        let seconds = self.sums.seconds() + self.seconds_since(begun);
         self.control.say(Event::EpochFinished(EpochSummary {
             epoch: self.epoch,
             global_step: self.global_step,
@@ -306,61 +309,14 @@ impl Trainer {
                 self.warn(format!("checkpoint not written: {error}"));
             }
         }
-        let flow = self.obey(Phase::Training)?;
-        if let Some(request) = self
-            .stop_after_epoch
-            .take()
-            .filter(|_| self.epoch < self.epochs)
-        {
-            self.stop = Some(request);
-            return Ok(Flow::Stop);
+        if self.obey(Phase::Training) == Flow::Stop {
+            return Flow::Stop;
         }
-        Ok(flow)
-    }
-
-    /// The end on request: a checkpoint, then the acknowledgement.
-    fn stopped(mut self) -> Result<(Outcome, u64), String> {
-        self.close_window();
-        self.say_phase(Phase::Stopping);
-        let saved = self.save(CheckpointReason::Final);
-        if let Some(request) = self.stop.take() {
-            match &saved {
-                Ok(path) => self.control.done(request, self.global_step, path.clone()),
-                Err(error) => self
-                    .control
-                    .refuse(request, self.global_step, error.clone()),
-            }
+        if self.epoch < self.epochs && self.stop_after_epoch.is_some() {
+            self.stop = self.stop_after_epoch.take();
+            return Flow::Stop;
         }
-        saved
-            .map(|_| (Outcome::Stopped, self.global_step))
-            .map_err(|e| format!("stopped, but the checkpoint was not written: {e}"))
-    }
-
-    /// The end after all epochs: the test split on the best weights, and a last checkpoint.
-    fn complete(mut self) -> Result<(Outcome, u64), String> {
-        self.final_test()?;
-        // The last epoch may have been saved just now; the same step has the same weights.
-        let saved = if self.saver.has(self.global_step) {
-            Ok(String::new())
-        } else {
-            self.save(CheckpointReason::Final)
-        };
-        let late: Vec<Request> = self
-            .evaluations
-            .drain(..)
-            .chain(self.stop.take())
-            .chain(self.stop_after_epoch.take())
-            .collect();
-        for request in late {
-            self.control
-                .done(request, self.global_step, "the run is complete");
-        }
-        match saved {
-            Ok(_) => Ok((Outcome::Completed, self.global_step)),
-            Err(error) => Err(format!(
-                "trained to the end, but the last checkpoint was not written: {error}"
-            )),
-        }
+        Flow::Go
     }
 
     fn warn(&self, text: String) {
@@ -389,7 +345,11 @@ impl Trainer {
         );
         self.say_phase(before);
         self.window.restart_clock();
-        let saved = saved.map_err(|error| error.to_string())?;
+        let outcome = saved.map_err(|error| error.to_string())?;
+        for error in outcome.complaints {
+            self.warn(format!("beside the checkpoint: {error}"));
+        }
+        let saved = outcome.saved;
         let (global_step, epoch) = (self.global_step, self.epoch);
         let path = saved.path.clone();
         self.control.say(Event::CheckpointSaved(CheckpointSaved {

@@ -59,6 +59,11 @@ pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
         Msg::Resize(columns, rows) => app.ui.size = (columns, rows),
         Msg::Tick(now_ms) => tick(app, now_ms),
         Msg::Unsent { id, reason } => {
+            let stop = |request: &Request| request.id == id && request.command == Command::Stop;
+            if app.ui.requested.iter().any(stop) {
+                // Nobody will end the run, so the end is not waited for.
+                app.ui.leaving = false;
+            }
             app.ui.requested.retain(|request| request.id != id);
             notify(app, reason);
         }

@@ -101,7 +101,7 @@ fn swapped_files_are_told() {
 }
 
 #[test]
-fn more_validation_than_images_is_told() {
+fn more_validation_than_images_is_told_and_each_class_keeps_one() {
     let dir = tempfile::tempdir().unwrap();
     shapes(dir.path());
     let mut config = small_config(dir.path());
@@ -110,5 +110,10 @@ fn more_validation_than_images_is_told() {
     assert_eq!(
         dataset.info.train, 3,
         "each class keeps one image to learn from"
+    );
+    assert!(
+        dataset.warnings.join("\n").contains("data.valid = 600"),
+        "{:?}",
+        dataset.warnings
     );
 }

@@ -40,17 +40,24 @@ fn a_saved_network_gives_the_same_logits() {
     );
 }
 
-#[test]
-fn weights_come_back_bit_by_bit_and_others_are_refused() {
-    let _generator = generator();
+/// The default network, for images of Fashion-MNIST's shape.
+fn default_plan() -> (DatasetInfo, Plan) {
+    let classes = vec![String::new(); 10];
     let info = DatasetInfo {
         height: 28,
         width: 28,
         channels: 1,
-        classes: vec![String::new(); 10],
+        classes,
         ..DatasetInfo::default()
     };
     let plan = Plan::of(&Config::default().model, &info).unwrap();
+    (info, plan)
+}
+
+#[test]
+fn weights_come_back_bit_by_bit_and_others_are_refused() {
+    let _generator = generator();
+    let (info, plan) = default_plan();
     let weights = Weights::new(&plan, 3, Device::Cpu);
     let named = weights.named(&plan);
     let back = Weights::from_named(&plan, &named, Device::Cpu).unwrap();
@@ -74,14 +81,7 @@ fn weights_come_back_bit_by_bit_and_others_are_refused() {
 #[test]
 fn the_seed_alone_makes_the_first_weights() {
     let _generator = generator();
-    let info = DatasetInfo {
-        height: 28,
-        width: 28,
-        channels: 1,
-        classes: vec![String::new(); 10],
-        ..DatasetInfo::default()
-    };
-    let plan = Plan::of(&Config::default().model, &info).unwrap();
+    let (_, plan) = default_plan();
     let one = Weights::new(&plan, 1, Device::Cpu);
     let _ = Tensor::rand([7], (Kind::Float, Device::Cpu));
     assert!(one.flat.equal(&Weights::new(&plan, 1, Device::Cpu).flat));

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crossbeam_channel::Sender;
 use epochtop::config::Config;
 use epochtop::data::{self, Dataset};
-use epochtop::event::{Command, Event, Record, Request};
+use epochtop::event::{Answer, Command, Event, Record, Request};
 use epochtop::link::{Feed, request};
 use epochtop::run::RunState;
 use epochtop::session::Session;
@@ -142,8 +142,31 @@ pub(crate) fn train_on(
         let Record { event, .. } = *record;
         told.push(event);
     }
+    every_request_was_answered(&told);
     Story {
         events: told,
         state,
     }
+}
+
+/// What was accepted was carried out or refused before the end.
+fn every_request_was_answered(events: &[Event]) {
+    let mut open = Vec::new();
+    for event in events {
+        if let Event::Acknowledged {
+            id,
+            command,
+            answer,
+            ..
+        } = event
+        {
+            match answer {
+                Answer::Accepted => open.push((*id, *command)),
+                Answer::Done { .. } | Answer::Refused { .. } => {
+                    open.retain(|(known, _)| known != id)
+                }
+            }
+        }
+    }
+    assert!(open.is_empty(), "accepted and never answered: {open:?}");
 }

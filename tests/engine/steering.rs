@@ -156,3 +156,37 @@ fn learning_rate_epochs_and_the_end_can_be_changed() {
         story.state.global_step / 16
     );
 }
+
+#[test]
+fn a_pause_can_be_used_to_evaluate_and_then_ends() {
+    let (story, _dir) = steered(&[Command::Pause, Command::Evaluate, Command::Resume], 2);
+    assert_eq!(story.state.outcome, Some(Outcome::Completed));
+    assert!(matches!(
+        answers(&story, Command::Evaluate).as_slice(),
+        [Answer::Accepted, Answer::Done { .. }]
+    ));
+    assert_eq!(story.state.global_step, 32);
+}
+
+#[test]
+fn whoever_waits_when_the_run_is_stopped_is_told() {
+    let (story, _dir) = steered(
+        &[Command::Evaluate, Command::StopAfterEpoch, Command::Stop],
+        50,
+    );
+    assert_eq!(story.state.outcome, Some(Outcome::Stopped));
+    assert!(matches!(
+        answers(&story, Command::Evaluate).as_slice(),
+        [Answer::Accepted, Answer::Refused { .. }]
+    ));
+}
+
+#[test]
+fn stopping_after_the_last_epoch_is_answered() {
+    let (story, _dir) = steered(&[Command::StopAfterEpoch], 1);
+    assert_eq!(story.state.outcome, Some(Outcome::Completed));
+    assert!(matches!(
+        answers(&story, Command::StopAfterEpoch).as_slice(),
+        [Answer::Accepted, Answer::Done { .. }]
+    ));
+}

@@ -29,7 +29,11 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn start(args: &[&str], (rows, cols): (u16, u16)) -> Self {
+    fn start(args: &[&str], size: (u16, u16)) -> Self {
+        Self::start_as("xterm-256color", args, size)
+    }
+
+    fn start_as(kind: &str, args: &[&str], (rows, cols): (u16, u16)) -> Self {
         let pair = native_pty_system()
             .openpty(PtySize {
                 rows,
@@ -40,7 +44,7 @@ impl Terminal {
             .unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_epochtop"));
         command.args(args);
-        command.env("TERM", "xterm-256color");
+        command.env("TERM", kind);
         command.env("LC_ALL", "C.UTF-8");
         command.env_remove("NO_COLOR");
         let child = pair.slave.spawn_command(command).unwrap();
@@ -128,6 +132,10 @@ impl Drop for Terminal {
 }
 
 fn train(data: &Path, runs: &Path, epochs: u32, size: (u16, u16)) -> Terminal {
+    train_as("xterm-256color", data, runs, epochs, size)
+}
+
+fn train_as(kind: &str, data: &Path, runs: &Path, epochs: u32, size: (u16, u16)) -> Terminal {
     let dir = format!("data.dir={}", data.display());
     let epochs = format!("train.epochs={epochs}");
     let sets = [
@@ -150,7 +158,7 @@ fn train(data: &Path, runs: &Path, epochs: u32, size: (u16, u16)) -> Terminal {
         &epochs,
     ];
     sets.iter().for_each(|set| args.extend(["--set", set]));
-    Terminal::start(&args, size)
+    Terminal::start_as(kind, &args, size)
 }
 
 /// The number of the step the screen shows, after the word "step".
@@ -253,4 +261,14 @@ fn a_terminal_that_goes_away_does_not_take_the_run_along() {
     }
     let meta = std::fs::read_to_string(runs.path().join("t/run.json")).unwrap();
     assert!(meta.contains("\"outcome\": \"completed\""), "{meta}");
+}
+
+#[test]
+fn a_terminal_that_can_nothing_gets_lines() {
+    let (data, runs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    shapes(data.path());
+    let mut terminal = train_as("dumb", data.path(), runs.path(), 2, (24, 200));
+    terminal.wait_for("TERM=dumb: a line per epoch instead of the screen");
+    terminal.wait_for("completed after 2 epochs");
+    assert_eq!(terminal.exit_code(), 0);
 }

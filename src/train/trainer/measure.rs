@@ -1,6 +1,6 @@
 //! Measuring splits during a run, batch by batch so that requests are heard in between.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::super::evaluate::{Measured, measure};
 use super::{Flow, Trainer};
@@ -18,89 +18,98 @@ pub(super) struct Best {
     pub(super) report: EvalReport,
 }
 
+/// When a measurement began, and what had been paused by then.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Begun {
+    at: Instant,
+    paused: Duration,
+}
+
 impl Trainer {
-    /// Validation of the present weights: fits the temperature, tells the report and the gallery. `None` when stopped.
-    pub(super) fn validate(&mut self) -> Result<Option<EvalReport>, String> {
+    /// Begins to take time.
+    pub(super) fn begin(&self) -> Begun {
+        Begun {
+            at: Instant::now(),
+            paused: self.paused,
+        }
+    }
+
+    /// Seconds since then, without pauses.
+    pub(super) fn seconds_since(&self, begun: Begun) -> f64 {
+        let pauses = self.paused.saturating_sub(begun.paused);
+        begun.at.elapsed().saturating_sub(pauses).as_secs_f64()
+    }
+
+    /// The validation of the present weights, made now unless there is one. `None` when stopped.
+    pub(super) fn validate(&mut self) -> Option<EvalReport> {
+        let known = self.validated.as_ref();
+        if let Some((_, report)) = known.filter(|(step, _)| *step == self.global_step) {
+            return Some(report.clone());
+        }
         let before = self.phase;
         self.say_phase(Phase::Validating);
-        let began = Instant::now();
-        let Some(measured) = self.logits(Split::Valid, None)? else {
-            return Ok(None);
-        };
+        let begun = self.begin();
+        let measured = self.logits(Split::Valid, None)?;
         let temperature = fit_temperature(&measured.logits, &measured.labels, measured.classes);
-        let report = self.report(&measured, temperature, began, "current");
+        let report = self.report(&measured, temperature, begun, "current");
         self.validated = Some((self.global_step, report.clone()));
         self.control
             .say(Event::EvalFinished(Box::new(report.clone())));
         self.tell_gallery(report.temperature.value);
         self.say_phase(before);
-        Ok(Some(report))
+        Some(report)
     }
 
-    /// Validation, if the present weights have none yet, then the test split. Returns a note, `None` when stopped.
-    pub(super) fn evaluate_now(&mut self) -> Result<Option<String>, String> {
-        let known = self
-            .validated
-            .as_ref()
-            .filter(|(step, _)| *step == self.global_step)
-            .map(|(_, report)| report.clone());
-        let validated = match known {
-            Some(report) => Some(report),
-            None => self.validate()?,
-        };
-        let Some(validated) = validated else {
-            return Ok(None);
-        };
+    /// Validation, then the test split, on the present weights. Returns a note, `None` when stopped.
+    pub(super) fn evaluate_now(&mut self) -> Option<String> {
+        let validated = self.validate()?;
         self.say_phase(Phase::Testing);
-        let began = Instant::now();
-        let Some(measured) = self.logits(Split::Test, None)? else {
-            return Ok(None);
-        };
-        let report = self.report(&measured, validated.temperature, began, "current");
+        let begun = self.begin();
+        let measured = self.logits(Split::Test, None)?;
+        let report = self.report(&measured, validated.temperature, begun, "current");
         let note = format!("test accuracy {:.2} %", report.accuracy.0 * 100.0);
         self.control.say(Event::EvalFinished(Box::new(report)));
-        Ok(Some(note))
+        Some(note)
     }
 
     /// The test split on the best weights by validation, with the temperature of their validation.
-    pub(super) fn final_test(&mut self) -> Result<(), String> {
+    pub(super) fn final_test(&mut self) -> Flow {
         self.say_phase(Phase::Testing);
         let Some(best) = self.best.take() else {
-            return Ok(());
+            return Flow::Go;
         };
-        let began = Instant::now();
-        let measured = self.logits(Split::Test, Some(&best.weights))?;
-        if let Some(measured) = measured {
-            let mut report = self.report(&measured, best.report.temperature, began, "best");
+        let begun = self.begin();
+        let measured = self.logits(Split::Test, Some(&best.weights));
+        let flow = if let Some(measured) = measured {
+            let mut report = self.report(&measured, best.report.temperature, begun, "best");
             report.epoch = best.epoch;
             report.global_step = best.global_step;
             self.control.say(Event::EvalFinished(Box::new(report)));
-        }
+            Flow::Go
+        } else {
+            Flow::Stop
+        };
         self.best = Some(best);
-        Ok(())
+        flow
     }
 
     fn report(
         &self,
         measured: &Measured,
         temperature: Temperature,
-        began: Instant,
+        begun: Begun,
         weights: &str,
     ) -> EvalReport {
         let mut report = measure(measured, temperature, self.job.config.eval.ece_bins);
         report.epoch = self.epoch;
         report.global_step = self.global_step;
         weights.clone_into(&mut report.weights);
-        report.seconds = F64(began.elapsed().as_secs_f64());
+        report.seconds = F64(self.seconds_since(begun));
         report
     }
 
     /// Logits of a split with given weights, or the present ones. `None` when a stop was asked for in between.
-    fn logits(
-        &mut self,
-        split: Split,
-        weights: Option<&Weights>,
-    ) -> Result<Option<Measured>, String> {
+    fn logits(&mut self, split: Split, weights: Option<&Weights>) -> Option<Measured> {
         let images = match split {
             Split::Train => &self.job.dataset.train,
             Split::Valid => &self.job.dataset.valid,
@@ -120,16 +129,16 @@ impl Trainer {
                 done: start as u64,
                 total: total as u64,
             });
-            if self.obey(Phase::Validating)? == Flow::Stop {
-                return Ok(None);
+            if self.obey(Phase::Validating) == Flow::Stop {
+                return None;
             }
         }
-        Ok(Some(Measured {
+        Some(Measured {
             split,
             logits,
             labels,
             classes,
-        }))
+        })
     }
 
     fn logits_of(

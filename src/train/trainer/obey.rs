@@ -2,58 +2,75 @@
 
 use std::time::Instant;
 
-use super::super::control::{check_lr, ends_pause};
+use super::super::control::check_lr;
 use super::{Flow, Trainer};
 use crate::event::{CheckpointReason, Command, Phase, Request};
 
 impl Trainer {
     /// Carries out what was asked since the last boundary. `within` is what the trainer is doing: an evaluation asked
     /// for while another is under way waits for the next step.
-    pub(super) fn obey(&mut self, within: Phase) -> Result<Flow, String> {
+    pub(super) fn obey(&mut self, within: Phase) -> Flow {
         while let Some(request) = self.control.next(self.global_step) {
-            if self.carry_out(request)? == Flow::Stop {
-                return Ok(Flow::Stop);
+            if self.carry_out(request) == Flow::Stop {
+                return Flow::Stop;
             }
         }
         if within == Phase::Training && !self.evaluations.is_empty() {
             return self.evaluate_on_request();
         }
-        Ok(Flow::Go)
+        Flow::Go
     }
 
-    fn carry_out(&mut self, request: Request) -> Result<Flow, String> {
+    fn carry_out(&mut self, request: Request) -> Flow {
         let step = self.global_step;
         match request.command {
+            Command::Pause if self.held => self.control.done(request, step, "was paused already"),
             Command::Pause => return self.hold(request),
+            Command::Resume if self.held => {
+                self.held = false;
+                self.control.done(request, step, "resumed");
+            }
             Command::Resume => self.control.done(request, step, "was not paused"),
             Command::Evaluate => self.evaluations.push(request),
             Command::Checkpoint => self.checkpoint_on_request(request),
-            Command::SetLearningRate { lr } => match check_lr(lr) {
-                Ok(()) => {
-                    self.lr = lr;
-                    self.control
-                        .done(request, step, format!("base learning rate {lr:e}"));
+            Command::SetLearningRate { lr } => self.set_lr(request, lr),
+            Command::SetEpochs { epochs } => self.set_epochs(request, epochs),
+            Command::StopAfterEpoch => {
+                if let Some(earlier) = self.stop_after_epoch.replace(request) {
+                    self.control.done(earlier, step, "asked for again");
                 }
-                Err(reason) => self.control.refuse(request, step, reason),
-            },
-            Command::SetEpochs { epochs } if epochs >= self.epoch.max(1) => {
-                self.epochs = epochs;
-                self.control.done(request, step, format!("{epochs} epochs"));
             }
-            Command::SetEpochs { .. } => {
-                self.control.refuse(
-                    request,
-                    step,
-                    format!("epoch {} is under way already", self.epoch),
-                );
-            }
-            Command::StopAfterEpoch => self.stop_after_epoch = Some(request),
             Command::Stop => {
                 self.stop = Some(request);
-                return Ok(Flow::Stop);
+                return Flow::Stop;
             }
         }
-        Ok(Flow::Go)
+        Flow::Go
+    }
+
+    fn set_lr(&mut self, request: Request, lr: f64) {
+        if let Err(reason) = check_lr(lr) {
+            return self.control.refuse(request, self.global_step, reason);
+        }
+        // The steps so far had the old rate, and their window says so.
+        self.close_window();
+        self.lr = lr;
+        let note = format!("base learning rate {lr:e}");
+        self.control.done(request, self.global_step, note);
+    }
+
+    fn set_epochs(&mut self, request: Request, epochs: u32) {
+        let step = self.global_step;
+        if self.ending {
+            return self.control.refuse(request, step, "all epochs are done");
+        }
+        if epochs < self.epoch.max(1) {
+            let reason = format!("epoch {} is under way already", self.epoch);
+            return self.control.refuse(request, step, reason);
+        }
+        self.close_window();
+        self.epochs = epochs;
+        self.control.done(request, step, format!("{epochs} epochs"));
     }
 
     fn checkpoint_on_request(&mut self, request: Request) {
@@ -66,53 +83,50 @@ impl Trainer {
 
     /// Holds until resumed or stopped. Everything else that is asked meanwhile is done while holding, but evaluations,
     /// which wait for the end of the pause where the trainer is inside one already.
-    fn hold(&mut self, request: Request) -> Result<Flow, String> {
+    fn hold(&mut self, request: Request) -> Flow {
         self.close_window();
         let (before, began) = (self.phase, Instant::now());
+        self.held = true;
         self.say_phase(Phase::Paused);
         self.control.done(request, self.global_step, "paused");
         let mut flow = Flow::Go;
-        while let Some(next) = self.control.wait(self.global_step) {
-            match next.command {
-                Command::Pause => self
-                    .control
-                    .done(next, self.global_step, "was paused already"),
-                Command::Resume => self.control.done(next, self.global_step, "resumed"),
-                Command::Evaluate if before == Phase::Training => {
-                    self.evaluations.push(next);
-                    flow = self.evaluate_on_request()?;
-                }
-                _ => flow = self.carry_out(next)?,
-            }
-            if ends_pause(next.command) || flow == Flow::Stop {
+        while self.held && flow == Flow::Go {
+            // With nobody left who could ask, the pause could never end.
+            let Some(next) = self.control.wait(self.global_step) else {
                 break;
+            };
+            flow = self.carry_out(next);
+            if flow == Flow::Go && before == Phase::Training && !self.evaluations.is_empty() {
+                flow = self.evaluate_on_request();
             }
-            self.say_phase(Phase::Paused);
+            if self.held {
+                self.say_phase(Phase::Paused);
+            }
         }
+        self.held = false;
         self.paused += began.elapsed();
         self.say_phase(before);
         self.window.restart_clock();
-        Ok(flow)
+        flow
     }
 
-    fn evaluate_on_request(&mut self) -> Result<Flow, String> {
+    fn evaluate_on_request(&mut self) -> Flow {
         self.close_window();
         let requests = std::mem::take(&mut self.evaluations);
-        let began = Instant::now();
-        let outcome = self.evaluate_now()?;
-        self.paused += began.elapsed();
+        let outcome = self.evaluate_now();
         self.window.restart_clock();
+        let step = self.global_step;
         let Some(note) = outcome else {
             for request in requests {
-                self.control
-                    .refuse(request, self.global_step, "stopped before it was done");
+                let reason = "stopped before it was done";
+                self.control.refuse(request, step, reason);
             }
-            return Ok(Flow::Stop);
+            return Flow::Stop;
         };
         for request in requests {
-            self.control.done(request, self.global_step, note.clone());
+            self.control.done(request, step, note.clone());
         }
         self.say_phase(Phase::Training);
-        Ok(Flow::Go)
+        Flow::Go
     }
 }

@@ -11,7 +11,7 @@ use crate::event::{EvalReport, Split};
 use crate::metrics::ClassScores;
 use crate::run::RunState;
 use crate::tui::app::Pane;
-use crate::tui::text::{columns, count, maybe, outside, percent, score};
+use crate::tui::text::{columns, count, number, outside, percent, score};
 use crate::tui::theme::Role;
 
 /// Changes smaller than this are none.
@@ -283,15 +283,15 @@ fn headings(ctx: &Ctx<'_>, widths: &Columns, area: Rect, buf: &mut Buffer) -> Re
 /// The line below: what the probabilities are worth.
 fn calibration(ctx: &Ctx<'_>, report: &EvalReport, line: Rect, buf: &mut Buffer) {
     let arrow = ctx.symbols.arrow;
-    let number =
-        |value: f64, decimals| maybe(Some(value), decimals, decimals + 2, ctx.symbols.dash);
+    // The line changes with each evaluation only, so its numbers need no columns.
+    let shown = |value: f64, decimals| number(value, decimals, decimals + 3).trim().to_owned();
     let long = format!(
         " NLL {}{arrow}{}  ECE {}{arrow}{}%  T {}",
-        number(report.nll.0, 3),
-        number(report.nll_calibrated.0, 3),
-        number(report.ece.0 * 100.0, 2),
-        number(report.ece_calibrated.0 * 100.0, 2),
-        number(report.temperature.value, 3)
+        shown(report.nll.0, 3),
+        shown(report.nll_calibrated.0, 3),
+        shown(report.ece.0 * 100.0, 2),
+        shown(report.ece_calibrated.0 * 100.0, 2),
+        shown(report.temperature.value, 3)
     );
     put(buf, line, 0, 0, &long, ctx.style(Role::Dim));
 }

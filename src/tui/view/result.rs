@@ -46,7 +46,7 @@ fn title(app: &App) -> String {
             } else {
                 "Stopped"
             };
-            let epochs = run.history.len();
+            let epochs = run.history.back().map_or(0, |row| row.epoch);
             format!(
                 "{word} after {epochs} epoch{} in {}",
                 if epochs == 1 { "" } else { "s" },

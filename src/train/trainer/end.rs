@@ -1,0 +1,68 @@
+//! The ends of a run. Every request that was accepted is answered before it is over.
+
+use super::{Flow, Trainer};
+use crate::event::{CheckpointReason, Outcome, Request};
+
+impl Trainer {
+    /// The end on request: a checkpoint, then the acknowledgement.
+    ///
+    /// # Errors
+    /// Why the checkpoint could not be written.
+    pub(super) fn stopped(mut self) -> Result<(Outcome, u64), String> {
+        self.close_window();
+        self.say_phase(crate::event::Phase::Stopping);
+        let saved = self.save(CheckpointReason::Final);
+        let step = self.global_step;
+        if let Some(request) = self.stop.take() {
+            match &saved {
+                Ok(path) => self.control.done(request, step, path.clone()),
+                Err(error) => self.control.refuse(request, step, error.clone()),
+            }
+        }
+        self.refuse_the_rest("the run was stopped");
+        match saved {
+            Ok(_) => Ok((Outcome::Stopped, step)),
+            Err(error) => Err(format!(
+                "stopped, but the checkpoint was not written: {error}"
+            )),
+        }
+    }
+
+    /// The end after all epochs: the test split on the best weights, and a last checkpoint.
+    ///
+    /// # Errors
+    /// Why the checkpoint could not be written.
+    pub(super) fn complete(mut self) -> Result<(Outcome, u64), String> {
+        self.ending = true;
+        if self.final_test() == Flow::Stop {
+            return self.stopped();
+        }
+        // The last epoch may have been saved just now.
+        if !self.saver.has(self.global_step) {
+            self.save(CheckpointReason::Final).map_err(|error| {
+                format!("trained to the end, but the last checkpoint was not written: {error}")
+            })?;
+        }
+        if let Some(request) = self.stop_after_epoch.take() {
+            let note = "it was the last epoch";
+            self.control.done(request, self.global_step, note);
+        }
+        self.refuse_the_rest("the run is complete");
+        Ok((Outcome::Completed, self.global_step))
+    }
+
+    fn refuse_the_rest(&mut self, reason: &str) {
+        let step = self.global_step;
+        let waiting = self
+            .evaluations
+            .drain(..)
+            .chain(self.stop_after_epoch.take());
+        let mut late: Vec<Request> = waiting.collect();
+        while let Some(request) = self.control.next(step) {
+            late.push(request);
+        }
+        for request in late {
+            self.control.refuse(request, step, reason);
+        }
+    }
+}

@@ -10,8 +10,8 @@ use crate::run::{RunState, closing_lines, epoch_line, event_line, headline};
 pub fn follow(link: &Link, mut out: impl Write) -> RunState {
     let mut state = RunState::default();
     let mut print = |text: &str| {
-        let line = format!("{text}\n");
-        let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+        let whole = format!("{text}\n");
+        let _ = out.write_all(whole.as_bytes()).and_then(|()| out.flush());
     };
     for feed in &link.feed {
         match feed {

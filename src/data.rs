@@ -121,7 +121,7 @@ pub fn load(config: &DataConfig, seed: u64) -> Result<Dataset, DataError> {
     let classes = locate::class_names(&config.name, &found, &train_labels.data, &test_labels.data)?;
     let (channels, height, width) = train_images.image_shape();
     let fingerprint = fingerprint([&train_images, &train_labels, &test_images, &test_labels]);
-    let mut warnings: Vec<String> = locate::oddity(&config.name, &fingerprint)
+    let warnings: Vec<String> = locate::oddity(&config.name, &fingerprint)
         .into_iter()
         .collect();
     let size = channels as usize * height as usize * width as usize;
@@ -136,21 +136,18 @@ pub fn load(config: &DataConfig, seed: u64) -> Result<Dataset, DataError> {
     let counts_before = whole.class_counts(classes.len());
     let (mut train_indices, valid_indices) =
         split::stratified(&whole.labels, classes.len(), config.valid, seed);
-    if train_indices.is_empty() || valid_indices.is_empty() {
+    if train_indices.is_empty() || valid_indices.len() != config.valid {
         return Err(DataError(format!(
-            "{}: {} images cannot be cut into {} for validation and the rest for training (data.valid)",
-            found.train_labels.display(),
-            whole.labels.len(),
-            config.valid
-        )));
-    }
-    if valid_indices.len() != config.valid {
-        warnings.push(format!(
-            "data.valid = {}: only {} of {} images could be set aside, each class keeps one to learn from",
+            "data.valid = {}: {} has {} images, of which at most {} can be set aside with one of each class left to \
+             learn from; a tenth, {}, is usual",
             config.valid,
-            valid_indices.len(),
-            whole.labels.len()
-        ));
+            found.train_images.display(),
+            whole.labels.len(),
+            valid_indices
+                .len()
+                .min(whole.labels.len().saturating_sub(classes.len())),
+            (whole.labels.len() / 10).max(1)
+        )));
     }
     if config.train_limit > 0 {
         train_indices.truncate(config.train_limit);

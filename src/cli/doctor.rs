@@ -196,9 +196,10 @@ fn runs(dir: &Path) -> Finding {
     };
     let writable = rustix::fs::access(there, rustix::fs::Access::WRITE_OK).is_ok();
     let free = rustix::fs::statvfs(there).map_or(0, |fs| fs.f_bavail.saturating_mul(fs.f_frsize));
+    let whole = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
     let found = format!(
         "{} ({:.1} GiB free)",
-        dir.display(),
+        whole.display(),
         free as f64 / f64::from(1 << 30)
     );
     if !writable {

@@ -5,11 +5,24 @@ use std::io::{self, Write};
 /// A text on stdout.
 pub(super) fn say(text: &str) {
     let mut out = io::stdout().lock();
-    let _ = writeln!(out, "{}", text.trim_end());
+    let _ = writeln!(out, "{}", clean(text.trim_end()));
 }
 
 /// A text on stderr.
 pub(super) fn complain(text: &str) {
     let mut out = io::stderr().lock();
-    let _ = writeln!(out, "{}", text.trim_end());
+    let _ = writeln!(out, "{}", clean(text.trim_end()));
+}
+
+/// Without control characters: class names and paths come from outside, and would command the terminal.
+fn clean(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_control() && c != '\n' && c != '\t' {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect()
 }

@@ -184,12 +184,7 @@ pub(super) fn class_names(
 ) -> Result<Vec<String>, DataError> {
     let list = found.dir.join("classes.txt");
     let names: Vec<String> = match fs::read_to_string(&list) {
-        Ok(words) => words
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty())
-            .map(str::to_owned)
-            .collect(),
+        Ok(words) => listed_names(&list, &words)?,
         Err(error) if error.kind() != ErrorKind::NotFound => {
             return Err(DataError(format!("{}: {error}", list.display())));
         }
@@ -222,6 +217,25 @@ pub(super) fn class_names(
             "{}: all images are of one class",
             found.train_labels.display()
         )));
+    }
+    Ok(names)
+}
+
+/// The names of a list, one a line, each once. Empty lines at the end are no names.
+fn listed_names(list: &Path, words: &str) -> Result<Vec<String>, DataError> {
+    let mut names: Vec<String> = Vec::new();
+    for (number, line) in words.trim_end().lines().enumerate() {
+        let name = line.trim();
+        let fault = if name.is_empty() {
+            "an empty line where a class name was expected"
+        } else if names.iter().any(|known| known == name) {
+            "this name is taken by a class above"
+        } else {
+            names.push(name.to_owned());
+            continue;
+        };
+        let place = format!("{}:{}", list.display(), number + 1);
+        return Err(DataError(format!("{place}: {name:?}: {fault}")));
     }
     Ok(names)
 }

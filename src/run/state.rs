@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::series::{Ema, Series};
 use crate::event::{
-    Answer, CheckpointSaved, Command, EpochSummary, EvalReport, Event, F32, F64, GalleryImages,
-    GalleryPredictions, Level, Outcome, Phase, Record, RunStarted, Split, StepWindow,
+    Answer, CheckpointReason, CheckpointSaved, Command, EpochSummary, EvalReport, Event, F32, F64,
+    GalleryImages, GalleryPredictions, Level, Outcome, Phase, Record, RunStarted, Split,
+    StepWindow,
 };
 
 /// Steps kept one by one; older ones live on in the curves.
@@ -18,7 +19,7 @@ const CLIP_EVENTS: usize = 64;
 const LOG_LINES: usize = 256;
 const COMMANDS: usize = 16;
 /// Share of the past the shown training numbers keep, per step.
-const SMOOTHING: f64 = 0.97;
+const SMOOTHING: f64 = 0.9;
 /// Steps the "recent" clip share is taken over.
 pub const CLIP_WINDOW: usize = 100;
 
@@ -161,6 +162,10 @@ pub struct RunState {
     pub recent: VecDeque<Sample>,
     /// Clipping.
     pub clip: Clip,
+    /// Milliseconds of ended pauses.
+    pub paused_ms: u64,
+    /// When the pause that is on began.
+    pub paused_since: Option<u64>,
     /// Steps that were not finite and changed nothing.
     pub skipped: u64,
     /// The latest epochs, oldest first.
@@ -211,7 +216,7 @@ impl RunState {
     fn apply_event(&mut self, event: &Event, t_ms: u64) {
         match event {
             Event::RunStarted(info) => self.started(info),
-            Event::Phase { phase } => self.enter(*phase),
+            Event::Phase { phase } => self.enter(*phase, t_ms),
             Event::EpochStarted {
                 epoch,
                 epochs,
@@ -227,12 +232,12 @@ impl RunState {
             Event::GalleryPredictions(predictions) => self.predictions = Some(predictions.clone()),
             Event::CheckpointSaved(saved) => {
                 self.checkpoints = self.checkpoints.saturating_add(1);
-                let text = format!(
-                    "checkpoint {} ({:.1} MB)",
-                    saved.path,
-                    saved.bytes as f64 / 1e6
-                );
-                self.say(t_ms, Level::Info, text);
+                // One that somebody asked for is told by the answer.
+                if saved.reason != CheckpointReason::Requested {
+                    let size = saved.bytes as f64 / 1e6;
+                    let text = format!("checkpoint {} ({size:.1} MB)", saved.path);
+                    self.say(t_ms, Level::Info, text);
+                }
                 self.checkpoint = Some(saved.clone());
             }
             Event::StepSkipped {
@@ -284,8 +289,13 @@ impl RunState {
         self.info = Some(info.clone());
     }
 
-    fn enter(&mut self, phase: Phase) {
+    fn enter(&mut self, phase: Phase, t_ms: u64) {
         self.phase = phase;
+        if phase == Phase::Paused {
+            self.paused_since.get_or_insert(t_ms);
+        } else if let Some(since) = self.paused_since.take() {
+            self.paused_ms = self.paused_ms.saturating_add(t_ms.saturating_sub(since));
+        }
         if !matches!(phase, Phase::Validating | Phase::Testing) {
             self.eval_progress = None;
         }
@@ -355,10 +365,7 @@ impl RunState {
             .push(summary.global_step, summary.valid_accuracy.0 as f32);
         lower(&mut self.lowest_valid_nll, summary.valid_nll);
         lower(&mut self.lowest_train_loss, summary.train_loss);
-        if self
-            .best
-            .is_none_or(|best| summary.valid_accuracy.0 > best.accuracy.0)
-        {
+        if summary.best {
             self.best = Some(Best {
                 epoch: summary.epoch,
                 accuracy: summary.valid_accuracy,
@@ -397,6 +404,14 @@ impl RunState {
 
     fn say(&mut self, t_ms: u64, level: Level, text: String) {
         push_bounded(&mut self.log, LOG_LINES, LogLine { t_ms, level, text });
+    }
+
+    /// Milliseconds the run had worked at `now_ms`; pauses are no work.
+    pub fn worked_ms(&self, now_ms: u64) -> u64 {
+        let now_ms = self.paused_since.unwrap_or(now_ms);
+        now_ms
+            .saturating_sub(self.started_ms)
+            .saturating_sub(self.paused_ms)
     }
 
     /// Threshold of the gradient norm; 0 means no clipping.

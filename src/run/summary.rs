@@ -61,7 +61,7 @@ pub fn epoch_line(row: &EpochSummary, epochs: u32) -> String {
 /// A measurement in one line.
 pub fn eval_line(report: &EvalReport) -> String {
     format!(
-        "{} ({} weights, step {}): accuracy {:.2} %  macro-F1 {:.2} %  nll {:.4} -> {:.4}  ece {:.2} -> {:.2} %  T {:.3}",
+        "{} ({} weights, step {}): accuracy {:.2} %  macro-F1 {:.2} %  nll {:.4} -> {:.4}  ece {:.2} -> {:.2} %  T {:.3}{}",
         report.split.name(),
         report.weights,
         report.global_step,
@@ -71,7 +71,12 @@ pub fn eval_line(report: &EvalReport) -> String {
         report.nll_calibrated.0,
         report.ece.0 * 100.0,
         report.ece_calibrated.0 * 100.0,
-        report.temperature.value
+        report.temperature.value,
+        if report.temperature.converged {
+            ""
+        } else {
+            " (did not converge)"
+        }
     )
 }
 
@@ -125,7 +130,7 @@ pub fn event_line(state: &RunState, event: &Event) -> Option<String> {
 pub fn closing_lines(state: &RunState) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(outcome) = &state.outcome {
-        let took = clock(state.now_ms.saturating_sub(state.started_ms));
+        let took = clock(state.worked_ms(state.now_ms));
         let mut line = format!(
             "{} after {} epochs, {} steps, {took}",
             outcome.name(),

@@ -42,10 +42,16 @@ impl RunDir {
             || name.chars().any(char::is_control)
         {
             return Err(bad(format!(
-                "--name {name:?}: a run's name has no slash and no leading dot"
+                "--name {name:?}: a run's name is not empty, begins with no dot, and has no slash and no control character"
             )));
         }
         let path = runs.join(name);
+        if runs.exists() && !runs.is_dir() {
+            return Err(bad(format!(
+                "{}: is a file; runs.dir (--runs) names a directory",
+                runs.display()
+            )));
+        }
         fs::create_dir_all(runs)?;
         match fs::create_dir(&path) {
             Ok(()) => {}
@@ -111,9 +117,14 @@ pub fn resolve(runs: &Path, wanted: Option<&str>) -> io::Result<RunDir> {
                 } else {
                     known.join(", ")
                 };
+                let other = if Path::new(word).is_dir() {
+                    "the directory of that name is no run, it has no events.jsonl"
+                } else {
+                    "nor a directory"
+                };
+                let place = runs.display();
                 missing(format!(
-                    "{word}: no such run in {} (and no such directory); there are: {list}",
-                    runs.display()
+                    "{word}: no such run in {place} ({other}); there are: {list}"
                 ))
             })
         }

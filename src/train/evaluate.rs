@@ -35,9 +35,14 @@ pub fn measure(measured: &Measured, temperature: Temperature, bins: usize) -> Ev
         let (classes, confidence): (Vec<u32>, Vec<f64>) =
             confidences(logits, k, t).into_iter().unzip();
         let right: Vec<bool> = classes.iter().zip(labels).map(|(p, l)| p == l).collect();
-        reliability(&confidence, &right, bins)
+        let measured = reliability(&confidence, &right, bins);
+        // Without probabilities for every row there is no calibration to speak of.
+        let defined = confidence.iter().all(|c| c.is_finite());
+        let ece = if defined { measured.ece } else { f64::NAN };
+        (ece, measured)
     };
-    let (raw, calibrated) = (ece_at(1.0), ece_at(temperature.value));
+    let (raw_ece, _) = ece_at(1.0);
+    let (calibrated_ece, calibrated) = ece_at(temperature.value);
     EvalReport {
         split: *split,
         epoch: 0,
@@ -51,8 +56,8 @@ pub fn measure(measured: &Measured, temperature: Temperature, bins: usize) -> Ev
         nll: F64(nll(logits, labels, k, 1.0)),
         nll_calibrated: F64(nll(logits, labels, k, temperature.value)),
         brier: F64(brier(logits, labels, k, temperature.value)),
-        ece: F64(raw.ece),
-        ece_calibrated: F64(calibrated.ece),
+        ece: F64(raw_ece),
+        ece_calibrated: F64(calibrated_ece),
         mce_calibrated: F64(calibrated.mce),
         temperature,
         reliability: calibrated.bins,

@@ -280,7 +280,8 @@ impl Trainer {
         let best = self
             .best
             .as_ref()
-            .is_none_or(|best| report.accuracy.0 > best.report.accuracy.0);
+            .is_none_or(|best| report.accuracy.0 > best.report.accuracy.0)
+            && report.nll.0.is_finite();
         let row = self.sums.summary();
         let seconds = self.sums.seconds() + self.seconds_since(begun);
         self.control.say(Event::EpochFinished(EpochSummary {

@@ -180,7 +180,7 @@ impl App {
 
     /// Milliseconds since the run began.
     pub fn elapsed_ms(&self) -> u64 {
-        self.clock_ms().saturating_sub(self.run.started_ms)
+        self.run.worked_ms(self.clock_ms())
     }
 
     /// Milliseconds to the end as far as is known.

@@ -101,19 +101,24 @@ fn swapped_files_are_told() {
 }
 
 #[test]
-fn more_validation_than_images_is_told_and_each_class_keeps_one() {
+fn more_validation_than_images_is_told() {
     let dir = tempfile::tempdir().unwrap();
     shapes(dir.path());
     let mut config = small_config(dir.path());
     config.data.valid = 600;
-    let dataset = data::load(&config.data, 1).unwrap();
-    assert_eq!(
-        dataset.info.train, 3,
-        "each class keeps one image to learn from"
-    );
+    let error = data::load(&config.data, 1).unwrap_err().0;
     assert!(
-        dataset.warnings.join("\n").contains("data.valid = 600"),
-        "{:?}",
-        dataset.warnings
+        error.contains("data.valid = 600") && error.contains("at most 597"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_class_named_twice_is_told_with_its_line() {
+    let error =
+        error_after(|dir| fs::write(dir.join("classes.txt"), "level\nupright\nlevel\n").unwrap());
+    assert!(
+        error.contains("classes.txt:3") && error.contains("level"),
+        "{error}"
     );
 }

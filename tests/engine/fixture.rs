@@ -163,7 +163,7 @@ fn every_request_was_answered(events: &[Event]) {
             match answer {
                 Answer::Accepted => open.push((*id, *command)),
                 Answer::Done { .. } | Answer::Refused { .. } => {
-                    open.retain(|(known, _)| known != id)
+                    open.retain(|(known, _)| known != id);
                 }
             }
         }

@@ -132,3 +132,31 @@ fn a_failure_of_libtorch_ends_as_a_finished_run_that_says_why() {
     assert!(message.starts_with("libtorch: "), "{message}");
     assert!(!message.contains("frame #"), "{message}");
 }
+
+#[test]
+fn a_run_that_never_gave_a_finite_validation_has_failed() {
+    let data = tempfile::tempdir().unwrap();
+    shapes(data.path());
+    let mut config = small_config(data.path());
+    config.optim.lr = 1e30;
+    config.optim.clip_norm = 0.0;
+    config.train.epochs = 1;
+    let dir = tempfile::tempdir().unwrap();
+    let story = train(&config, dir.path(), |_| Vec::new());
+    let Some(Outcome::Failed { message }) = &story.state.outcome else {
+        panic!("{:?}", story.state.outcome)
+    };
+    assert!(message.contains("diverged"), "{message}");
+    assert_eq!(story.state.best, None);
+    assert_eq!(
+        story.state.global_step, 16,
+        "the steps that were done are told"
+    );
+    let report = story.state.valid.latest.as_ref().expect("it was validated");
+    assert!(report.ece.0.is_nan() && report.nll.0.is_nan());
+    let predictions = story.state.predictions.as_ref().expect("they were made");
+    assert!(
+        predictions.top.iter().all(Vec::is_empty),
+        "a class was read out of NaN"
+    );
+}

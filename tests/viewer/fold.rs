@@ -259,3 +259,22 @@ fn a_week_costs_the_memory_of_a_minute() {
     assert!(week < minute * 2, "{minute} bytes grew to {week}");
     assert!(week < 1 << 20, "a snapshot of {week} bytes");
 }
+
+#[test]
+fn pauses_are_no_work() {
+    let mut state = RunState::default();
+    let phases = [
+        (1000, Phase::Training),
+        (5000, Phase::Paused),
+        (9000, Phase::Training),
+        (10_000, Phase::Paused),
+    ];
+    for (seq, (t_ms, phase)) in (1..).zip(phases) {
+        state.apply(&Record {
+            seq,
+            t_ms,
+            event: Event::Phase { phase },
+        });
+    }
+    assert_eq!(state.worked_ms(12_000), 5000);
+}

@@ -48,6 +48,11 @@ impl Trainer {
             self.control.done(request, self.global_step, note);
         }
         self.refuse_the_rest("the run is complete");
+        if self.best.is_none() {
+            return Err("the training diverged: no validation gave finite numbers; \
+                        lower optim.lr, and keep optim.clip_norm above 0"
+                .to_owned());
+        }
         Ok((Outcome::Completed, self.global_step))
     }
 

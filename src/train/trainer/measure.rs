@@ -55,7 +55,7 @@ impl Trainer {
         self.validated = Some((self.global_step, report.clone()));
         self.control
             .say(Event::EvalFinished(Box::new(report.clone())));
-        self.tell_gallery(report.temperature.value);
+        self.tell_gallery(None, report.temperature.value);
         self.say_phase(before);
         Some(report)
     }
@@ -85,6 +85,8 @@ impl Trainer {
             report.epoch = best.epoch;
             report.global_step = best.global_step;
             self.control.say(Event::EvalFinished(Box::new(report)));
+            // The pictures beside the result are predicted by the same weights.
+            self.tell_gallery(Some(&best), best.report.temperature.value);
             Flow::Go
         } else {
             Flow::Stop
@@ -162,17 +164,17 @@ impl Trainer {
     }
 
     /// Predictions for the gallery's images. For display only: nothing is chosen by them.
-    fn tell_gallery(&self, temperature: f64) {
+    fn tell_gallery(&self, best: Option<&Best>, temperature: f64) {
         let count = self.gallery_size() as i64;
         if count == 0 {
             return;
         }
-        let logits = self.logits_of(Split::Test, 0, count, None);
+        let logits = self.logits_of(Split::Test, 0, count, best.map(|best| &best.weights));
         let classes = self.job.dataset.info.classes.len().max(1);
         self.control
             .say(Event::GalleryPredictions(GalleryPredictions {
-                epoch: self.epoch,
-                global_step: self.global_step,
+                epoch: best.map_or(self.epoch, |best| best.epoch),
+                global_step: best.map_or(self.global_step, |best| best.global_step),
                 temperature: F64(temperature),
                 top: logits
                     .chunks_exact(classes)
@@ -186,8 +188,11 @@ fn labels(images: &Images) -> Vec<u32> {
     images.labels.iter().map(|&label| label.into()).collect()
 }
 
-/// The three most probable classes, the predicted one first even where all are NaN.
+/// The three most probable classes, best first; none where the logits are no numbers.
 fn top_three(row: &[f32], temperature: f64) -> Vec<(u32, F32)> {
+    if row.iter().any(|logit| !logit.is_finite()) {
+        return Vec::new();
+    }
     let probabilities = softmax(row, temperature);
     let first = argmax(row);
     let mut order: Vec<usize> = (0..row.len()).filter(|&class| class != first).collect();

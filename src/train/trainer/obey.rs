@@ -28,7 +28,7 @@ impl Trainer {
             Command::Pause => return self.hold(request),
             Command::Resume if self.held => {
                 self.held = false;
-                self.control.done(request, step, "resumed");
+                self.control.done(request, step, format!("at step {step}"));
             }
             Command::Resume => self.control.done(request, step, "was not paused"),
             Command::Evaluate => self.evaluations.push(request),
@@ -88,7 +88,8 @@ impl Trainer {
         let (before, began) = (self.phase, Instant::now());
         self.held = true;
         self.say_phase(Phase::Paused);
-        self.control.done(request, self.global_step, "paused");
+        let note = format!("at step {}", self.global_step);
+        self.control.done(request, self.global_step, note);
         let mut flow = Flow::Go;
         while self.held && flow == Flow::Go {
             // With nobody left who could ask, the pause could never end.

@@ -60,7 +60,7 @@ pub(super) fn quit(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     };
     let lines = [
         line("s", "stop: finish the step, write a checkpoint, leave"),
-        line("esc", "stay: the run goes on"),
+        line("esc", "stay: nothing changes"),
     ];
     boxed(ctx, area, buf, "Stop the run?", &lines);
 }

@@ -294,16 +294,10 @@ fn load(args: ConfigArgs) -> Result<Loaded, u8> {
         preset,
         sets,
     };
-    let loaded = config::load(&sources).map_err(|problems| {
+    config::load_and(&sources, screen::problems).map_err(|problems| {
         complain(&problems.to_string());
         code::USAGE
-    })?;
-    let problems = screen::problems(&loaded);
-    if problems.is_empty() {
-        return Ok(loaded);
-    }
-    complain(&config::Problems(problems).to_string());
-    Err(code::USAGE)
+    })
 }
 
 /// `$XDG_CONFIG_HOME/epochtop/config.toml`, for what is a person's and not a run's: `ui`, `keys`, `runs.dir`.

@@ -18,7 +18,7 @@ mod validate;
 mod words;
 
 pub use keys::Keys;
-pub use load::{Loaded, Sources, load, presets};
+pub use load::{Loaded, Sources, load, load_and, presets};
 pub use problem::{Origin, Problem, Problems};
 pub use sections::{
     AugmentConfig, CheckpointConfig, DataConfig, EvalConfig, ModelConfig, OptimConfig, RunsConfig,

@@ -54,6 +54,14 @@ pub fn presets() -> &'static [(&'static str, &'static str)] {
 
 /// Reads all sources and checks the result; on failure, everything that is wrong with any of them.
 pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
+    load_and(sources, |_| Vec::new())
+}
+
+/// As [`load()`], with rules of others, who know what this module does not: names of themes, actions, keys.
+pub fn load_and(
+    sources: &Sources,
+    rules: impl FnOnce(&Loaded) -> Vec<Problem>,
+) -> Result<Loaded, Problems> {
     let mut merge = Merge::new(sources.user_file.clone())?;
     if let Some(path) = &sources.user_file {
         merge.file(path, Whose::User);
@@ -67,7 +75,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     for text in &sources.sets {
         merge.settings(layer::from_set(text, &merge.defaults), Whose::Run);
     }
-    merge.finish()
+    merge.finish(rules)
 }
 
 /// Which keys a source may set.
@@ -236,7 +244,7 @@ impl Merge {
         }
     }
 
-    fn finish(mut self) -> Result<Loaded, Problems> {
+    fn finish(mut self, rules: impl FnOnce(&Loaded) -> Vec<Problem>) -> Result<Loaded, Problems> {
         let config = match Config::deserialize(Value::Table(self.merged.clone())) {
             Ok(config) => config,
             // Each value fitted alone, and no type depends on another key; said all the same rather than swallowed.
@@ -257,11 +265,13 @@ impl Merge {
                 None => problem,
             });
         }
+        let loaded = Loaded {
+            config,
+            origins: self.origins,
+        };
+        self.problems.extend(rules(&loaded));
         if self.problems.is_empty() {
-            return Ok(Loaded {
-                config,
-                origins: self.origins,
-            });
+            return Ok(loaded);
         }
         // In the order the sources were read, a file from top to bottom.
         let user_file = self.user_file.as_deref();

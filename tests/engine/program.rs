@@ -248,7 +248,10 @@ fn a_device_that_is_not_there_is_refused() {
 
 #[test]
 fn keys_and_themes_are_checked_with_the_rest() {
-    Try::new().fails(&["--theme", "drak"], &["ui.theme", "drak"]);
+    Try::new().fails(
+        &["--theme", "drak", "--set", "optim.lr=-1"],
+        &["2 problems", "ui.theme", "drak", "optim.lr"],
+    );
     Try::new().fails(&["--set", "keys.pause=hyper-x"], &["keys.pause", "hyper-x"]);
 }
 

@@ -47,6 +47,14 @@ pub(super) fn help(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
             .flat_map(|(mark, role, word)| [piece(mark, role), piece(word, Role::Dim)])
             .collect(),
     );
+    let words = [
+        format!(
+            "! weakest class   {} {} right, wrong   T temperature",
+            ctx.symbols.right, ctx.symbols.wrong
+        ),
+        "ECE calibration error; a → b: before and after T".replace('→', ctx.symbols.arrow),
+    ];
+    lines.extend(words.map(|line| vec![piece(line, Role::Dim)]));
     boxed(ctx, area, buf, "Keys", &lines);
 }
 

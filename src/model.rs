@@ -4,6 +4,7 @@
 //! say what another head or padding would give. [`Weights`] holds all trainable numbers in one flat buffer, and
 //! [`Network::forward`] reads both.
 
+mod drawing;
 mod forward;
 mod plan;
 mod summary;

@@ -21,7 +21,7 @@ use std::thread::{Builder, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender};
 
-pub use device::{choose as choose_device, cores, name as device_name};
+pub use device::{choose as choose_device, cores, cuda_devices};
 pub use evaluate::{Measured, measure};
 pub use optim::{AdamW, AdamWState};
 pub use schedule::Schedule;

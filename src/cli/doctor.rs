@@ -123,14 +123,14 @@ pub(super) fn libtorch_version() -> String {
 #[cfg(feature = "train")]
 fn gpu() -> Finding {
     let driver = Path::new("/proc/driver/nvidia/version").exists();
-    match (tch::Cuda::is_available(), driver) {
-        (true, _) => Finding::good("gpu", format!("{} CUDA devices", tch::Cuda::device_count())),
-        (false, true) => Finding::hint(
+    match (crate::train::cuda_devices(), driver) {
+        (0, true) => Finding::hint(
             "gpu",
             "an NVIDIA driver, but this libtorch computes on the CPU only",
             "build with a CUDA libtorch: activate a Python environment with torch 2.11, or set LIBTORCH, then `make setup`",
         ),
-        (false, false) => Finding::good("gpu", "none (no NVIDIA driver); training runs on the CPU"),
+        (0, false) => Finding::good("gpu", "none (no NVIDIA driver); training runs on the CPU"),
+        (devices, _) => Finding::good("gpu", format!("{devices} CUDA devices")),
     }
 }
 

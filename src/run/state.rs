@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::progress::share;
 use super::series::{Ema, Series};
 use crate::event::{
     Answer, CheckpointReason, CheckpointSaved, Command, EpochSummary, EvalReport, Event, F32, F64,
@@ -20,8 +21,6 @@ const LOG_LINES: usize = 256;
 const COMMANDS: usize = 16;
 /// Share of the past the shown training numbers keep, per step.
 const SMOOTHING: f64 = 0.9;
-/// Steps the "recent" clip share is taken over.
-pub const CLIP_WINDOW: usize = 100;
 
 /// One step, exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -405,81 +404,10 @@ impl RunState {
     fn say(&mut self, t_ms: u64, level: Level, text: String) {
         push_bounded(&mut self.log, LOG_LINES, LogLine { t_ms, level, text });
     }
-
-    /// Milliseconds the run had worked at `now_ms`; pauses are no work.
-    pub fn worked_ms(&self, now_ms: u64) -> u64 {
-        let now_ms = self.paused_since.unwrap_or(now_ms);
-        now_ms
-            .saturating_sub(self.started_ms)
-            .saturating_sub(self.paused_ms)
-    }
-
-    /// Threshold of the gradient norm; 0 means no clipping.
-    pub fn clip_norm(&self) -> f32 {
-        self.info
-            .as_ref()
-            .map_or(0.0, |info| info.clip_norm.0 as f32)
-    }
-
-    /// Clipped share of the latest [`CLIP_WINDOW`] steps, 0 to 1.
-    pub fn recent_clip_share(&self) -> f64 {
-        let window = self.recent.iter().rev().take(CLIP_WINDOW);
-        let (clipped, steps) = window.fold((0, 0), |(c, n), sample| {
-            (c + u64::from(sample.clipped), n + 1)
-        });
-        share(clipped, steps)
-    }
-
-    /// Steps the whole run will have, as of now.
-    pub fn total_steps(&self) -> u64 {
-        u64::from(self.epochs).saturating_mul(self.epoch_steps)
-    }
-
-    /// Share of the run's steps done, 0 to 1.
-    pub fn progress(&self) -> f64 {
-        share(self.global_step, self.total_steps()).min(1.0)
-    }
-
-    /// Milliseconds the run still needs after its last record: the steps to come, the validations to come and the
-    /// final test, at the pace seen so far. `None` before a pace is known, and for a run that has ended.
-    pub fn remaining_ms(&self) -> Option<u64> {
-        if self.outcome.is_some() {
-            return None;
-        }
-        let step = self.step_millis.value()?;
-        let info = self.info.as_ref()?;
-        let train = self.total_steps().saturating_sub(self.global_step) as f64 * step;
-        let image = self
-            .eval_image_millis()
-            .unwrap_or(step / f64::from(info.batch_size.max(1)) / 3.0);
-        let validations = u64::from(self.epochs)
-            .saturating_sub(self.history.back().map_or(0, |row| row.epoch.into()));
-        let images = validations
-            .saturating_mul(info.dataset.valid)
-            .saturating_add(info.dataset.test);
-        let measured = self.eval_progress.map_or(0, |(_, done, _)| done);
-        let total = train + images.saturating_sub(measured) as f64 * image;
-        (total.is_finite() && total >= 0.0).then_some(total as u64)
-    }
-
-    /// Milliseconds an image costs to evaluate, from the latest validation.
-    fn eval_image_millis(&self) -> Option<f64> {
-        let report = self.valid.latest.as_ref()?;
-        (report.n > 0 && report.seconds.0 > 0.0)
-            .then(|| report.seconds.0 * 1000.0 / report.n as f64)
-    }
 }
 
 fn at(values: &[F32], index: usize) -> F32 {
     values.get(index).copied().unwrap_or(F32(f32::NAN))
-}
-
-fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 {
-        0.0
-    } else {
-        part as f64 / whole as f64
-    }
 }
 
 fn lower(lowest: &mut Option<F64>, value: F64) {

@@ -7,11 +7,7 @@ use tch::{Cuda, Device};
 /// # Errors
 /// What was asked for and what is there.
 pub fn choose(word: &str) -> Result<Device, String> {
-    let there = if Cuda::is_available() {
-        Cuda::device_count().max(0) as usize
-    } else {
-        0
-    };
+    let there = cuda_devices();
     let wanted = match word {
         "cpu" => return Ok(Device::Cpu),
         "auto" => {
@@ -38,8 +34,17 @@ pub fn choose(word: &str) -> Result<Device, String> {
     }
 }
 
+/// CUDA devices this libtorch can compute on; 0 also where it was built without CUDA.
+pub fn cuda_devices() -> usize {
+    if Cuda::is_available() {
+        Cuda::device_count().max(0) as usize
+    } else {
+        0
+    }
+}
+
 /// The device's name in records.
-pub fn name(device: Device) -> String {
+pub(super) fn name(device: Device) -> String {
     match device {
         Device::Cuda(index) => format!("cuda:{index}"),
         Device::Cpu => "cpu".to_owned(),

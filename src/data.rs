@@ -13,10 +13,9 @@ use std::fmt;
 use std::path::PathBuf;
 
 pub use augment::Augment;
-pub use idx::{Idx, parse as parse_idx, read as read_idx};
+pub use idx::Idx;
 pub use locate::{FILES, Found, known_md5, locate, md5_unpacked, search_path};
 pub use resident::Resident;
-pub use split::stratified;
 
 use crate::config::DataConfig;
 use crate::event::DatasetInfo;

@@ -12,6 +12,6 @@ mod rundir;
 
 pub use files::{Meta, RunFiles};
 pub use hub::{Session, TrainerEnds};
-pub use journal::{Replay, read as read_journal, replay};
+pub use journal::{Replay, replay};
 pub use output::Redirect;
 pub use rundir::{RunDir, default_name, resolve, summaries};

@@ -36,7 +36,7 @@ impl Idx {
 }
 
 /// Reads and checks a file, packed or not.
-pub fn read(path: &Path) -> Result<Idx, DataError> {
+pub(super) fn read(path: &Path) -> Result<Idx, DataError> {
     parse(&unpacked(path)?).map_err(|what| DataError(format!("{}: {what}", path.display())))
 }
 
@@ -73,7 +73,7 @@ fn gunzip(bytes: &[u8]) -> Result<Vec<u8>, String> {
 ///
 /// # Errors
 /// What is wrong, where, and what was expected, without the file's name.
-pub fn parse(bytes: &[u8]) -> Result<Idx, String> {
+fn parse(bytes: &[u8]) -> Result<Idx, String> {
     let Some((&[zero_a, zero_b, kind, rank], rest)) = bytes.split_first_chunk::<4>() else {
         return Err(format!(
             "{} bytes: too short for an IDX file, whose header alone has 8",

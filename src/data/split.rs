@@ -7,7 +7,7 @@ use crate::random::Random;
 ///
 /// Each class gives the floor of its share; the images still wanted come from the classes with the largest remainder
 /// (Hamilton's method). No class gives its last image while it has only one.
-pub fn stratified(
+pub(super) fn stratified(
     labels: &[u8],
     classes: usize,
     valid: usize,

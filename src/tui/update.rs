@@ -227,9 +227,12 @@ fn focus(app: &mut App, by: isize) {
     }
 }
 
+/// Sideways: from image to image in the gallery, from pane to pane elsewhere.
 fn walk(app: &mut App, by: isize) {
     let count = app.run.gallery.labels.len();
-    if app.ui.focus == Pane::Gallery && count > 0 {
+    if app.ui.focus != Pane::Gallery {
+        focus(app, by);
+    } else if count > 0 {
         app.ui.gallery = (app.ui.gallery as isize + by).rem_euclid(count as isize) as usize;
     }
 }
@@ -239,7 +242,8 @@ fn scroll(app: &mut App, by: isize) {
         Pane::Gallery => next_mistake(app, by),
         Pane::Classes => app.ui.class_scroll = app.ui.class_scroll.saturating_add_signed(by),
         Pane::Log => app.ui.log_scroll = app.ui.log_scroll.saturating_add_signed(-by),
-        Pane::Loss | Pane::Accuracy | Pane::Gradient => {}
+        // A chart has nothing to scroll, so the key goes to its neighbour.
+        Pane::Loss | Pane::Accuracy | Pane::Gradient => focus(app, by),
     }
     keep_in_range(app);
 }

@@ -231,3 +231,22 @@ fn the_clock_stands_still_while_nothing_runs() {
     update(&mut app, Msg::Tick(1 << 40));
     assert!(app.elapsed_ms() < 1000);
 }
+
+#[test]
+fn arrows_walk_between_panes_where_a_pane_has_no_use_for_them() {
+    let mut app = app();
+    app.ui.focus = Pane::Loss;
+    key(&mut app, KeyCode::Down);
+    assert_eq!(app.ui.focus, Pane::Accuracy);
+    key(&mut app, KeyCode::Right);
+    assert_eq!(app.ui.focus, Pane::Gradient);
+    key(&mut app, KeyCode::Up);
+    key(&mut app, KeyCode::Left);
+    assert_eq!(app.ui.focus, Pane::Loss);
+    app.ui.focus = Pane::Gallery;
+    key(&mut app, KeyCode::Right);
+    assert_eq!(app.ui.focus, Pane::Gallery, "there it walks over images");
+    app.ui.focus = Pane::Classes;
+    key(&mut app, KeyCode::Down);
+    assert_eq!(app.ui.focus, Pane::Classes, "there it scrolls");
+}

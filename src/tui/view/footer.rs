@@ -71,7 +71,7 @@ fn keys(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     let moves = match app.ui.focus {
         Pane::Gallery => "images, mistakes",
         Pane::Classes | Pane::Log => "scroll",
-        Pane::Loss | Pane::Accuracy | Pane::Gradient => return lines,
+        Pane::Loss | Pane::Accuracy | Pane::Gradient => "panes",
     };
     lines.push(vec![
         piece(ctx.symbols.keys_move, Role::Key),

@@ -13,6 +13,8 @@ pub use tensors::{NamedTensor, decode, encode};
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::DatasetInfo;
+
 /// What `state.json` says besides the tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct State {
@@ -34,8 +36,14 @@ pub struct State {
     pub epochs: u32,
     /// Best validation accuracy so far and its epoch.
     pub best: Option<(f64, u32)>,
+    /// The temperature of the latest validation, and the step it was made at.
+    #[serde(default)]
+    pub temperature: Option<(f64, u64)>,
     /// Fingerprint of the data.
     pub data: String,
+    /// The data: sizes and names that the weights alone do not tell.
+    #[serde(default)]
+    pub dataset: DatasetInfo,
     /// The configuration of the run, as TOML.
     pub config: String,
 }

@@ -159,6 +159,7 @@ pub fn load(config: &DataConfig, seed: u64) -> Result<Dataset, DataError> {
         height,
         width,
         channels,
+        background: background(&train, height, width),
         train: train.labels.len() as u64,
         valid: valid.labels.len() as u64,
         test: test.labels.len() as u64,
@@ -173,6 +174,28 @@ pub fn load(config: &DataConfig, seed: u64) -> Result<Dataset, DataError> {
         counts_before,
         warnings,
     })
+}
+
+/// The median brightness along the borders of all images.
+fn background(images: &Images, height: u32, width: u32) -> u8 {
+    let (height, width) = (height as usize, width as usize);
+    let mut counts = [0_u64; 256];
+    for plane in images.pixels.chunks_exact((height * width).max(1)) {
+        for (y, row) in plane.chunks_exact(width.max(1)).enumerate() {
+            let whole = y == 0 || y + 1 == height;
+            let step = if whole { 1 } else { width.saturating_sub(1).max(1) };
+            for &pixel in row.iter().step_by(step) {
+                counts[usize::from(pixel)] += 1;
+            }
+        }
+    }
+    let half = counts.iter().sum::<u64>() / 2;
+    let mut below = 0;
+    let median = counts.iter().position(|count| {
+        below += count;
+        below > half
+    });
+    median.unwrap_or(0) as u8
 }
 
 fn fingerprint(files: [&Idx; 4]) -> String {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use number::{F32, F64, Pixels};
 
-use crate::metrics::{ClassScores, Confusion, ReliabilityBin, Temperature};
+use crate::metrics::{ClassScores, Confusion, Intervals, ReliabilityBin, Temperature};
 
 /// A part of the data with one purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -156,6 +156,9 @@ pub struct DatasetInfo {
     pub width: u32,
     /// 1 for grey, 3 for colour.
     pub channels: u32,
+    /// Brightness of most pixels along the borders of the training images: what lies behind the things.
+    #[serde(default)]
+    pub background: u8,
     /// Images that teach.
     pub train: u64,
     /// Images that choose.
@@ -262,10 +265,16 @@ pub struct EvalReport {
     pub epoch: u32,
     /// Steps the weights have seen.
     pub global_step: u64,
-    /// Which weights: `current` or `best`.
+    /// Which weights: `current`, `best`, or `checkpoint` for any other that was saved.
     pub weights: String,
+    /// The checkpoint that holds them, as a path below the run directory, if one does.
+    #[serde(default)]
+    pub checkpoint: Option<String>,
     /// Images measured.
     pub n: u64,
+    /// Images with a logit that is no number: numbers that need probabilities are undefined if there are any.
+    #[serde(default)]
+    pub not_finite: u64,
     /// Share classified rightly.
     pub accuracy: F64,
     /// Unweighted mean of the classes' F1.
@@ -276,6 +285,12 @@ pub struct EvalReport {
     pub classes: Vec<ClassScores>,
     /// Counts, rows true, columns predicted.
     pub confusion: Confusion,
+    /// Area under the ROC curve of each class against the rest, by label; none where it is undefined.
+    #[serde(default)]
+    pub auc: Vec<Option<f64>>,
+    /// Mean of those that are defined.
+    #[serde(default)]
+    pub auc_macro: Option<f64>,
     /// At T = 1.
     pub nll: F64,
     /// At the fitted temperature.
@@ -286,12 +301,21 @@ pub struct EvalReport {
     pub ece: F64,
     /// Expected calibration error at the fitted temperature.
     pub ece_calibrated: F64,
+    /// Largest gap of a bin at T = 1.
+    #[serde(default)]
+    pub mce: F64,
     /// Largest gap of a bin at the fitted temperature.
     pub mce_calibrated: F64,
     /// Fitted on validation.
     pub temperature: Temperature,
+    /// How far the numbers could have come out otherwise.
+    #[serde(default)]
+    pub intervals: Intervals,
     /// Bins behind the calibrated ECE.
     pub reliability: Vec<ReliabilityBin>,
+    /// Bins behind the ECE at T = 1.
+    #[serde(default)]
+    pub reliability_before: Vec<ReliabilityBin>,
     /// Time the measurement took.
     pub seconds: F64,
 }

@@ -21,13 +21,16 @@
 
 // floor 0: words and numbers
 pub mod config;
-pub mod event;
-pub mod metrics;
 pub mod random;
+
+pub mod metrics;
+
+pub mod event;
 
 // floor 1: the story and its files
 pub mod checkpoint;
 pub mod link;
+pub mod report;
 pub mod run;
 
 // floor 2a: the engine, the only place that knows libtorch

@@ -1,12 +1,12 @@
 //! Training: a configuration and data in, events out, requests obeyed between steps.
 //!
 //! Where to look: the loop is in `trainer`, what one step computes in `step`, the optimizer in `optim`, the learning
-//! rate in `schedule`, measuring in `evaluate`, what a person may ask in `control`, saving in `save`. Only this thread
+//! rate in `schedule`, what a person may ask in `control`, saving in `save`, the numbers of an evaluation in
+//! [`crate::report`]. Only this thread
 //! touches tensors; a panic or a libtorch error in it ends the run as a `RunFinished` that says why.
 
 mod control;
 mod device;
-mod evaluate;
 mod optim;
 mod save;
 mod schedule;
@@ -22,7 +22,6 @@ use std::thread::{Builder, JoinHandle};
 use crossbeam_channel::{Receiver, Sender};
 
 pub use device::{choose as choose_device, cores, cuda_devices};
-pub use evaluate::{Measured, measure};
 pub use optim::{AdamW, AdamWState};
 pub use schedule::Schedule;
 pub use step::{Hyper, StepStats, clip_coefficient, train_step};

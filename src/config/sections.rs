@@ -171,6 +171,8 @@ pub struct EvalConfig {
     pub batch_size: i64,
     /// Equal bins of confidence for the calibration error.
     pub ece_bins: usize,
+    /// Bootstrap resamples behind the 95 % intervals; 0: no intervals.
+    pub bootstrap: usize,
     /// Test images kept for the gallery.
     pub gallery: usize,
 }
@@ -180,6 +182,7 @@ impl Default for EvalConfig {
         Self {
             batch_size: 1000,
             ece_bins: 15,
+            bootstrap: 1000,
             gallery: 64,
         }
     }

@@ -146,6 +146,11 @@ fn optim(config: &Config, rules: &mut Rules) {
 fn eval_and_checkpoint(config: &Config, rules: &mut Rules) {
     rules.within("eval.batch_size", config.eval.batch_size, 1, 65_536);
     rules.within("eval.ece_bins", config.eval.ece_bins, 1, 1000);
+    rules.must(
+        "eval.bootstrap",
+        config.eval.bootstrap == 0 || (100..=100_000).contains(&config.eval.bootstrap),
+        "0 (no intervals) or between 100 and 100000",
+    );
     rules.within("eval.gallery", config.eval.gallery, 0, 1024);
     rules.must("checkpoint.keep", config.checkpoint.keep >= 1, "at least 1");
 }

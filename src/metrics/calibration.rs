@@ -38,6 +38,13 @@ pub struct ReliabilityBin {
     pub accuracy: f64,
 }
 
+impl ReliabilityBin {
+    /// How many bins there are when this many are asked for.
+    pub(super) fn held(bins: usize) -> usize {
+        bins.clamp(1, MOST_BINS)
+    }
+}
+
 /// Logarithms of the class probabilities of one row at a temperature.
 ///
 /// The largest logit is taken off first, so that nothing overflows, whatever the scale.
@@ -124,7 +131,7 @@ pub fn confidences(logits: &[f32], k: usize, temperature: f64) -> Vec<(u32, f64)
 ///
 /// A confidence that is NaN is left out, one beyond 0 or 1 counts in the outermost bin; `bins` is held to 1 and 10,000.
 pub fn reliability(conf: &[f64], correct: &[bool], bins: usize) -> Reliability {
-    let count = bins.clamp(1, MOST_BINS);
+    let count = ReliabilityBin::held(bins);
     let mut bins: Vec<ReliabilityBin> = (0..count)
         .map(|i| ReliabilityBin {
             lower: edge(i, count),
@@ -152,12 +159,19 @@ pub fn reliability(conf: &[f64], correct: &[bool], bins: usize) -> Reliability {
     Reliability { ece, mce, bins }
 }
 
+/// How much surer predictions are than they are right: mean confidence minus accuracy, below 0 where they are less sure.
+pub fn overconfidence(bins: &[ReliabilityBin]) -> f64 {
+    let gaps = bins.iter().map(|bin| (bin.confidence - bin.accuracy) * bin.count as f64);
+    let total: u64 = bins.iter().map(|bin| bin.count).sum();
+    gaps.sum::<f64>() / total.max(1) as f64
+}
+
 fn edge(i: usize, bins: usize) -> f64 {
     i as f64 / bins as f64
 }
 
 /// The bin whose (lower, upper] holds the confidence, by the same edges that are shown.
-fn bin_of(conf: f64, bins: usize) -> usize {
+pub(super) fn bin_of(conf: f64, bins: usize) -> usize {
     // The product may round across an edge, by one bin at most.
     let near = ((conf * bins as f64).ceil() as usize).clamp(1, bins) - 1;
     if near > 0 && conf <= edge(near, bins) {
@@ -170,7 +184,7 @@ fn bin_of(conf: f64, bins: usize) -> usize {
 }
 
 /// Each row with its label, where the label is a class.
-fn rows<'a>(
+pub(super) fn rows<'a>(
     logits: &'a [f32],
     labels: &'a [u32],
     k: usize,

@@ -10,6 +10,11 @@ use serde::{Deserialize, Serialize};
 /// Above this the table alone would take hundreds of megabytes; classes beyond it are ignored like any unknown label.
 const MOST_CLASSES: usize = 4096;
 
+/// From this many times its fair share on, a class is larger than the others.
+const LARGER: f64 = 1.2;
+/// From this much above macro-F1 on, accuracy flatters.
+const FLATTERED: f64 = 0.05;
+
 /// How often each class was taken for each class.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Unchecked")]
@@ -70,6 +75,15 @@ pub struct ConfusedPair {
     /// How often.
     pub count: u64,
     /// The same as a share of all samples of the label.
+    pub share: f64,
+}
+
+/// Classes of unequal size, and an accuracy that tells more about the size than about the network.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Imbalance {
+    /// The largest class.
+    pub majority: usize,
+    /// Its share of all samples: the accuracy of naming it always.
     pub share: f64,
 }
 
@@ -172,6 +186,17 @@ impl Confusion {
             .sum();
         let support: f64 = scores.iter().map(|scores| scores.support as f64).sum();
         ratio(weighted, support).unwrap_or(0.0)
+    }
+
+    /// Whether the accuracy flatters: one class is larger than the others, and macro-F1, which gives each class the same
+    /// say, is lower by five points or more.
+    pub fn flattered(&self) -> Option<Imbalance> {
+        let supports = self.rows().map(|row| sum(row.iter()));
+        let (majority, support) = supports.enumerate().max_by_key(|(i, n)| (*n, Reverse(*i)))?;
+        let share = ratio(support as f64, self.total() as f64)?;
+        let larger = share * self.classes as f64 >= LARGER;
+        let flattered = larger && self.accuracy() - self.macro_f1() >= FLATTERED;
+        flattered.then_some(Imbalance { majority, share })
     }
 
     /// The `n` most frequent confusions, the most frequent first; equal ones in the order of the table.

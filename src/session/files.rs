@@ -1,14 +1,12 @@
-//! The files of a run, written as records arrive: `events.jsonl`, `epochs.csv`, `eval.json`, `run.json`.
+//! The files of a run, written as records arrive: `events.jsonl`, `epochs.csv`, `run.json`.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use fs_err::{self as fs, File, OpenOptions};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
-use crate::event::{EpochSummary, EvalReport, Event, Outcome, Record, Split};
-use crate::run::RunState;
+use crate::event::{EpochSummary, Event, Outcome, Record};
 
 /// The header of `epochs.csv`.
 const EPOCHS_HEADER: &str = "epoch,global_step,train_loss,train_accuracy,valid_nll,valid_accuracy,valid_macro_f1,lr,\
@@ -89,8 +87,8 @@ impl RunFiles {
     ///
     /// # Errors
     /// Once, in words, when the disk takes no more; the run goes on.
-    pub fn write(&mut self, record: &Record, state: &RunState) -> Result<(), String> {
-        match self.try_write(record, state) {
+    pub fn write(&mut self, record: &Record) -> Result<(), String> {
+        match self.try_write(record) {
             Ok(()) => {
                 self.failed = false;
                 Ok(())
@@ -106,7 +104,7 @@ impl RunFiles {
     }
 
     /// Tries every file the record concerns; the first error is told.
-    fn try_write(&mut self, record: &Record, state: &RunState) -> io::Result<()> {
+    fn try_write(&mut self, record: &Record) -> io::Result<()> {
         let journal = self.write_journal(record);
         let others = match &record.event {
             Event::RunStarted(info) => {
@@ -117,9 +115,6 @@ impl RunFiles {
             }
             // One write a row: a killed process leaves whole rows.
             Event::EpochFinished(row) => self.epochs.write_all((csv_row(row) + "\n").as_bytes()),
-            Event::EvalFinished(report) if report.split == Split::Test => {
-                self.write_eval(report, state)
-            }
             Event::RunFinished { outcome, .. } => {
                 self.meta.ended_ms = Some(record.t_ms);
                 outcome.name().clone_into(&mut self.meta.outcome);
@@ -152,18 +147,6 @@ impl RunFiles {
             &serde_json::to_vec_pretty(&self.meta)?,
         )
     }
-
-    fn write_eval(&self, report: &EvalReport, state: &RunState) -> io::Result<()> {
-        let names = state
-            .info
-            .as_ref()
-            .map(|info| info.dataset.classes.as_slice())
-            .unwrap_or_default();
-        replace(
-            &self.dir.join("eval.json"),
-            &serde_json::to_vec_pretty(&eval_json(report, names))?,
-        )
-    }
 }
 
 fn csv_row(row: &EpochSummary) -> String {
@@ -183,64 +166,6 @@ fn csv_row(row: &EpochSummary) -> String {
         row.images_per_second.0,
         row.seconds.0
     )
-}
-
-/// A report in the shape of `eval.json`.
-fn eval_json(report: &EvalReport, names: &[String]) -> Value {
-    let classes: Vec<Value> = report
-        .classes
-        .iter()
-        .enumerate()
-        .map(|(label, scores)| {
-            let flags = [
-                ("precision", scores.precision_undefined),
-                ("recall", scores.recall_undefined),
-                ("f1", scores.f1_undefined),
-            ];
-            let undefined: Vec<&str> = flags
-                .iter()
-                .filter(|(_, flag)| *flag)
-                .map(|(name, _)| *name)
-                .collect();
-            json!({
-                "name": names.get(label).map_or("", String::as_str),
-                "precision": scores.precision,
-                "recall": scores.recall,
-                "f1": { "value": scores.f1 },
-                "support": scores.support,
-                "undefined": undefined,
-            })
-        })
-        .collect();
-    let confusion: Vec<&[u64]> = report.confusion.rows().collect();
-    json!({
-        "split": report.split.name(),
-        "n": report.n,
-        "weights": report.weights,
-        "epoch": report.epoch,
-        "global_step": report.global_step,
-        "classes": classes,
-        "confusion": confusion,
-        "accuracy": { "value": report.accuracy },
-        "macro_f1": { "value": report.macro_f1 },
-        "weighted_f1": report.weighted_f1,
-        "brier": report.brier,
-        "nll": { "uncalibrated": report.nll, "calibrated": report.nll_calibrated },
-        "ece": { "uncalibrated": { "value": report.ece }, "calibrated": { "value": report.ece_calibrated } },
-        "mce": { "calibrated": report.mce_calibrated },
-        "temperature": {
-            "value": report.temperature.value,
-            "converged": report.temperature.converged,
-            "fitted_on": "valid",
-        },
-        "reliability": report.reliability,
-        "conventions": {
-            "confusion": "rows true, columns predicted",
-            "ece": "top label, equal bins (lo, hi]",
-            "brier": "sum over classes, range 0 to 2, calibrated",
-            "undefined": "counts as 0 in means",
-        },
-    })
 }
 
 /// Writes a file under a temporary name and renames it: readers see the old or the new one, never half.

@@ -132,7 +132,7 @@ impl Hub {
         let problem = self
             .files
             .as_mut()
-            .and_then(|files| files.write(&record, &self.state).err());
+            .and_then(|files| files.write(&record).err());
         self.pass_on(record);
         if let Some(text) = problem {
             let record = self.stamp(Event::Log {

@@ -19,12 +19,12 @@ use super::{Job, device};
 use crate::checkpoint::State;
 use crate::data::{Augment, Dataset, Resident};
 use crate::event::{
-    CheckpointReason, CheckpointSaved, EpochSummary, EvalReport, Event, F64, GalleryImages, Level,
+    CheckpointReason, CheckpointSaved, EpochSummary, Event, F64, GalleryImages, Level,
     Outcome, Phase, Pixels, Request, RunStarted, StepWindow,
 };
 use crate::model::{Network, Plan, Weights};
 use crate::random::{epoch_order, step_seed};
-use measure::Best;
+use measure::{Best, Validated};
 
 /// How the run goes on after a boundary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,8 +57,8 @@ pub(super) struct Trainer {
     global_step: u64,
     lr: f64,
     best: Option<Best>,
-    /// The latest validation and the step it was made at.
-    validated: Option<(u64, EvalReport)>,
+    /// The latest validation.
+    validated: Option<Validated>,
     stop_after_epoch: Option<Request>,
     stop: Option<Request>,
     /// A pause is on.
@@ -274,13 +274,14 @@ impl Trainer {
     /// Validates, tells the epoch's row, saves.
     fn finish_epoch(&mut self) -> Flow {
         let begun = self.begin();
-        let Some(report) = self.validate() else {
+        let Some(validated) = self.validate() else {
             return Flow::Stop;
         };
+        let report = &validated.report;
         let best = self
             .best
             .as_ref()
-            .is_none_or(|best| report.accuracy.0 > best.report.accuracy.0)
+            .is_none_or(|best| report.accuracy.0 > best.validated.report.accuracy.0)
             && report.nll.0.is_finite();
         let row = self.sums.summary();
         let seconds = self.sums.seconds() + self.seconds_since(begun);
@@ -300,7 +301,7 @@ impl Trainer {
                 epoch: self.epoch,
                 global_step: self.global_step,
                 weights: self.weights.snapshot(),
-                report,
+                validated,
             });
         }
         let every = self.job.config.checkpoint.every_epochs;
@@ -377,8 +378,13 @@ impl Trainer {
             best: self
                 .best
                 .as_ref()
-                .map(|best| (best.report.accuracy.0, best.epoch)),
+                .map(|best| (best.validated.report.accuracy.0, best.epoch)),
+            temperature: self
+                .validated
+                .as_ref()
+                .map(|known| (known.report.temperature.value, known.global_step)),
             data: self.job.dataset.fingerprint.clone(),
+            dataset: self.job.dataset.info.clone(),
             config: self.job.config.run_toml(),
         }
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(&str, &[&str], &[&str])] = &[
     (
         "metrics",
-        &[],
+        &["random"],
         &[
             "tch",
             "ratatui",
@@ -59,6 +59,17 @@ const FLOORS: &[(&str, &[&str], &[&str])] = &[
         ],
     ),
     (
+        "report",
+        &["metrics", "event"],
+        &[
+            "tch",
+            "ratatui",
+            "crossterm",
+            "crossbeam_channel",
+            "std::time",
+        ],
+    ),
+    (
         "link",
         &["event", "run"],
         &["tch", "ratatui", "crossterm", "std::fs"],
@@ -88,6 +99,7 @@ const FLOORS: &[(&str, &[&str], &[&str])] = &[
             "link",
             "run",
             "checkpoint",
+            "report",
             "data",
             "model",
         ],
@@ -100,7 +112,7 @@ const FLOORS: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "tui",
-        &["config", "event", "metrics", "link", "run"],
+        &["config", "event", "metrics", "link", "run", "report"],
         &["tch", "std::fs::write"],
     ),
 ];

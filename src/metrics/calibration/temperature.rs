@@ -12,7 +12,7 @@ const BOUNDS: (f64, f64) = (1e-3, 1e3);
 /// A slope below this is flat.
 const FLAT: f64 = 1e-9;
 /// Steps before giving up; halving the bracket alone needs about 45.
-const MOST_STEPS: usize = 200;
+const MOST_STEPS: u32 = 200;
 
 /// A fitted temperature and what it was good for.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,12 @@ pub struct Temperature {
     pub nll_before: f64,
     /// NLL at this temperature, of the same rows; never above `nll_before`.
     pub nll_after: f64,
+    /// Steps of the search; 0 where there was nothing to search.
+    #[serde(default)]
+    pub iterations: u32,
+    /// Slope of the NLL by β where the search ended; flat, below 10⁻⁹, where it converged.
+    #[serde(default)]
+    pub slope: f64,
 }
 
 /// Fits the temperature to labelled logits. Rows that hold a value that is not finite, or a label that is no class, are left
@@ -37,58 +43,70 @@ pub fn fit_temperature(logits: &[f32], labels: &[u32], k: usize) -> Temperature 
         kept.extend_from_slice(row);
         classes.push(label as u32);
     }
-    let (found, converged) = minimum(&kept, &classes, k);
+    let found = minimum(&kept, &classes, k);
     let at = |temperature| nll(&kept, &classes, k, temperature);
-    let (nll_before, nll_after) = (at(1.0), at(found));
-    if nll_after < nll_before {
-        return Temperature {
-            value: found,
-            converged,
-            nll_before,
-            nll_after,
-        };
-    }
+    let (nll_before, nll_after) = (at(1.0), at(1.0 / found.beta));
+    let (value, nll_after) = if nll_after < nll_before {
+        (1.0 / found.beta, nll_after)
+    } else {
+        (1.0, nll_before)
+    };
     Temperature {
-        value: 1.0,
-        converged,
+        value,
+        converged: found.converged,
         nll_before,
-        nll_after: nll_before,
+        nll_after,
+        iterations: found.iterations,
+        slope: found.slope,
     }
 }
 
-/// The temperature at the minimum, and whether it is one.
-fn minimum(logits: &[f32], labels: &[u32], k: usize) -> (f64, bool) {
+/// Where a search for the minimum ended.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    beta: f64,
+    converged: bool,
+    iterations: u32,
+    slope: f64,
+}
+
+/// The minimum, or the bound beyond which it lies.
+fn minimum(logits: &[f32], labels: &[u32], k: usize) -> Found {
     let (low, high) = BOUNDS;
     let slope = |beta| slope_and_curvature(logits, labels, k, beta);
+    let given_up = |beta, slope| Found { beta, converged: false, iterations: 0, slope };
     if never_wrong(logits, labels, k) {
-        return (1.0, false);
+        return given_up(1.0, slope(1.0).0);
     }
-    if slope(low).0 >= 0.0 {
-        return (1.0 / low, false);
+    let (at_low, at_high) = (slope(low).0, slope(high).0);
+    if at_low >= 0.0 {
+        return given_up(low, at_low);
     }
-    if slope(high).0 <= 0.0 {
-        return (1.0 / high, false);
+    if at_high <= 0.0 {
+        return given_up(high, at_high);
     }
-    let (beta, converged) = root(slope, low, high);
-    (1.0 / beta, converged)
+    root(slope, low, high)
 }
 
 /// The zero of a rising function between two points where it is below and above zero; the function gives its slope too.
-fn root(f: impl Fn(f64) -> (f64, f64), mut low: f64, mut high: f64) -> (f64, bool) {
-    let mut x = 1.0;
-    let mut last = f64::INFINITY;
-    for _ in 0..MOST_STEPS {
+fn root(f: impl Fn(f64) -> (f64, f64), mut low: f64, mut high: f64) -> Found {
+    let (mut x, mut last, mut iterations) = (1.0, f64::INFINITY, 0);
+    loop {
+        iterations += 1;
         let (value, slope) = f(x);
-        if value.abs() < FLAT {
-            return (x, true);
-        }
         if value < 0.0 {
             low = x;
         } else {
             high = x;
         }
-        if high - low <= 1e-14 * high {
-            return (x, true);
+        let converged = value.abs() < FLAT || high - low <= 1e-14 * high;
+        if converged || iterations >= MOST_STEPS {
+            return Found {
+                beta: x,
+                converged,
+                iterations,
+                slope: value,
+            };
         }
         let newton = x - value / slope;
         // Far out the slope fades exponentially and Newton's steps creep; the bracket spans decades, so it is halved in
@@ -101,7 +119,6 @@ fn root(f: impl Fn(f64) -> (f64, f64), mut low: f64, mut high: f64) -> (f64, boo
         };
         last = value.abs();
     }
-    (x, false)
 }
 
 /// First and second derivative of the mean NLL by β.

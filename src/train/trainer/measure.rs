@@ -1,13 +1,26 @@
 //! Measuring splits during a run, batch by batch so that requests are heard in between.
+//!
+//! What is measured is a snapshot of the weights, at a step boundary and without gradients: the forward pass of an evaluation
+//! draws no random number and moves no running statistic, so training goes on as if nothing had been asked.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::super::evaluate::{Measured, measure};
 use super::{Flow, Trainer};
+use crate::checkpoint::step_name;
 use crate::data::Images;
 use crate::event::{EvalReport, Event, F32, F64, GalleryPredictions, Phase, Split};
 use crate::metrics::{Temperature, argmax, fit_temperature, softmax};
 use crate::model::{Weights, to_vec};
+use crate::report::{self, Evaluated, Options, Predictions};
+
+/// A validation, and the rows it was computed from.
+#[derive(Debug, Clone)]
+pub(super) struct Validated {
+    pub(super) global_step: u64,
+    pub(super) report: EvalReport,
+    pub(super) rows: Arc<Predictions>,
+}
 
 /// The weights of the best epoch by validation accuracy, with what was measured then.
 #[derive(Debug)]
@@ -15,7 +28,7 @@ pub(super) struct Best {
     pub(super) epoch: u32,
     pub(super) global_step: u64,
     pub(super) weights: Weights,
-    pub(super) report: EvalReport,
+    pub(super) validated: Validated,
 }
 
 /// When a measurement began, and what had been paused by then.
@@ -41,23 +54,27 @@ impl Trainer {
     }
 
     /// The validation of the present weights, made now unless there is one. `None` when stopped.
-    pub(super) fn validate(&mut self) -> Option<EvalReport> {
+    pub(super) fn validate(&mut self) -> Option<Validated> {
         let known = self.validated.as_ref();
-        if let Some((_, report)) = known.filter(|(step, _)| *step == self.global_step) {
-            return Some(report.clone());
+        if let Some(known) = known.filter(|known| known.global_step == self.global_step) {
+            return Some(known.clone());
         }
         let before = self.phase;
         self.say_phase(Phase::Validating);
         let begun = self.begin();
-        let measured = self.logits(Split::Valid, None)?;
-        let temperature = fit_temperature(&measured.logits, &measured.labels, measured.classes);
-        let report = self.report(&measured, temperature, begun, "current");
-        self.validated = Some((self.global_step, report.clone()));
-        self.control
-            .say(Event::EvalFinished(Box::new(report.clone())));
-        self.tell_gallery(None, report.temperature.value);
+        let rows = self.logits(Split::Valid, &self.weights.snapshot())?;
+        let temperature = fit_temperature(&rows.logits, &rows.labels, rows.classes);
+        let report = self.report(&rows, temperature, begun, "current");
+        let validated = Validated {
+            global_step: self.global_step,
+            report: report.clone(),
+            rows: Arc::new(rows),
+        };
+        self.validated = Some(validated.clone());
+        self.control.say(Event::EvalFinished(Box::new(report)));
+        self.tell_gallery(None, validated.report.temperature.value);
         self.say_phase(before);
-        Some(report)
+        Some(validated)
     }
 
     /// Validation, then the test split, on the present weights. Returns a note, `None` when stopped.
@@ -65,10 +82,10 @@ impl Trainer {
         let validated = self.validate()?;
         self.say_phase(Phase::Testing);
         let begun = self.begin();
-        let measured = self.logits(Split::Test, None)?;
-        let report = self.report(&measured, validated.temperature, begun, "current");
+        let rows = self.logits(Split::Test, &self.weights.snapshot())?;
+        let report = self.report(&rows, validated.report.temperature, begun, "current");
         let note = format!("test accuracy {:.2} %", report.accuracy.0 * 100.0);
-        self.control.say(Event::EvalFinished(Box::new(report)));
+        self.tell_test(report, &validated.rows, &rows);
         Some(note)
     }
 
@@ -79,14 +96,16 @@ impl Trainer {
             return Flow::Go;
         };
         let begun = self.begin();
-        let measured = self.logits(Split::Test, Some(&best.weights));
-        let flow = if let Some(measured) = measured {
-            let mut report = self.report(&measured, best.report.temperature, begun, "best");
+        let rows = self.logits(Split::Test, &best.weights);
+        let flow = if let Some(rows) = rows {
+            let temperature = best.validated.report.temperature;
+            let mut report = self.report(&rows, temperature, begun, "best");
             report.epoch = best.epoch;
             report.global_step = best.global_step;
-            self.control.say(Event::EvalFinished(Box::new(report)));
+            report.checkpoint = self.checkpoint_of(best.global_step);
+            self.tell_test(report, &best.validated.rows, &rows);
             // The pictures beside the result are predicted by the same weights.
-            self.tell_gallery(Some(&best), best.report.temperature.value);
+            self.tell_gallery(Some(&best), temperature.value);
             Flow::Go
         } else {
             Flow::Stop
@@ -95,23 +114,47 @@ impl Trainer {
         flow
     }
 
+    /// Says what the test split gave, and leaves it in the run directory.
+    fn tell_test(&self, report: EvalReport, valid: &Predictions, test: &Predictions) {
+        let evaluated = Evaluated {
+            report: &report,
+            names: &self.job.dataset.info.classes,
+            rows: &[valid, test],
+        };
+        if let Err(error) = report::write(&self.job.run_dir, evaluated) {
+            self.warn(format!("the evaluation is told but not written: {error}"));
+        }
+        self.control.say(Event::EvalFinished(Box::new(report)));
+    }
+
     fn report(
         &self,
-        measured: &Measured,
+        rows: &Predictions,
         temperature: Temperature,
         begun: Begun,
         weights: &str,
     ) -> EvalReport {
-        let mut report = measure(measured, temperature, self.job.config.eval.ece_bins);
+        let config = &self.job.config.eval;
+        let options = Options {
+            bins: config.ece_bins,
+            resamples: config.bootstrap,
+        };
+        let mut report = report::measure(rows, temperature, options);
         report.epoch = self.epoch;
         report.global_step = self.global_step;
+        report.checkpoint = self.checkpoint_of(self.global_step);
         weights.clone_into(&mut report.weights);
         report.seconds = F64(self.seconds_since(begun));
         report
     }
 
-    /// Logits of a split with given weights, or the present ones. `None` when a stop was asked for in between.
-    fn logits(&mut self, split: Split, weights: Option<&Weights>) -> Option<Measured> {
+    fn checkpoint_of(&self, global_step: u64) -> Option<String> {
+        let there = self.saver.has(global_step);
+        there.then(|| format!("checkpoints/{}", step_name(global_step)))
+    }
+
+    /// Logits of a split. `None` when a stop was asked for in between.
+    fn logits(&mut self, split: Split, weights: &Weights) -> Option<Predictions> {
         let images = match split {
             Split::Train => &self.job.dataset.train,
             Split::Valid => &self.job.dataset.valid,
@@ -135,7 +178,7 @@ impl Trainer {
                 return None;
             }
         }
-        Some(Measured {
+        Some(Predictions {
             split,
             logits,
             labels,
@@ -148,7 +191,7 @@ impl Trainer {
         split: Split,
         start: i64,
         count: i64,
-        weights: Option<&Weights>,
+        weights: &Weights,
     ) -> Vec<f32> {
         let _guard = tch::no_grad_guard();
         let resident = match split {
@@ -157,7 +200,7 @@ impl Trainer {
             Split::Test => &self.test,
         };
         to_vec(&self.network.forward(
-            weights.unwrap_or(&self.weights),
+            weights,
             &resident.run(start, count),
             false,
         ))
@@ -169,7 +212,8 @@ impl Trainer {
         if count == 0 {
             return;
         }
-        let logits = self.logits_of(Split::Test, 0, count, best.map(|best| &best.weights));
+        let weights = best.map_or(&self.weights, |best| &best.weights);
+        let logits = self.logits_of(Split::Test, 0, count, weights);
         let classes = self.job.dataset.info.classes.len().max(1);
         self.control
             .say(Event::GalleryPredictions(GalleryPredictions {

@@ -1,0 +1,183 @@
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+
+use proptest::prelude::*;
+
+use super::super::*;
+use super::{LANES, ece, weights};
+use crate::random::Random;
+
+/// Rows of a network that is right more often than not.
+fn split(rows: usize, k: usize, seed: u64) -> (Vec<f32>, Vec<u32>) {
+    let mut random = Random::new(&[seed]);
+    let labels: Vec<u32> = (0..rows).map(|_| random.below(k) as u32).collect();
+    let mut logits = Vec::new();
+    for label in &labels {
+        for class in 0..k as u32 {
+            let noise = random.below(1000) as f32 / 250.0;
+            logits.push(noise + if class == *label { 2.5 } else { 0.0 });
+        }
+    }
+    (logits, labels)
+}
+
+/// What a draw must give, computed the long way: the rows written out as often as they were drawn.
+fn written_out(logits: &[f32], labels: &[u32], k: usize, counts: &[i32]) -> (Vec<f32>, Vec<u32>) {
+    let (mut rows, mut drawn) = (Vec::new(), Vec::new());
+    for ((row, label), count) in logits.chunks(k).zip(labels).zip(counts) {
+        for _ in 0..*count {
+            rows.extend_from_slice(row);
+            drawn.push(*label);
+        }
+    }
+    (rows, drawn)
+}
+
+#[test]
+fn a_draw_is_the_same_numbers_on_the_rows_drawn() {
+    for (rows, k, t) in [(40, 3, 0.7), (300, 2, 1.0), (25, 9, 1.8)] {
+        let (logits, labels) = split(rows, k, 5);
+        let outcomes = Outcomes::new(&logits, &labels, k, t, 15);
+        let found = outcomes.resample(LANES + 3, 9);
+        assert_eq!(found.accuracy.len(), LANES + 3);
+        for draw in 0..LANES + 3 {
+            let all = weights(rows, draw / LANES, 9);
+            let counts: Vec<i32> = all.iter().map(|lanes| lanes[draw % LANES]).collect();
+            assert_eq!(counts.iter().sum::<i32>() as usize, rows);
+            let (logits, labels) = written_out(&logits, &labels, k, &counts);
+            let (predicted, conf): (Vec<u32>, Vec<f64>) =
+                confidences(&logits, k, t).into_iter().unzip();
+            let right: Vec<bool> = predicted.iter().zip(&labels).map(|(p, l)| p == l).collect();
+            let confusion = Confusion::from_predictions(k, &labels, &predicted);
+            let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "draw {draw}: {a} is not {b}");
+            close(found.accuracy[draw], confusion.accuracy());
+            close(found.macro_f1[draw], confusion.macro_f1());
+            close(found.f1[1][draw], confusion.scores()[1].f1);
+            close(found.auc[draw], auc(&logits, &labels, k).macro_mean().unwrap());
+            close(found.nll_calibrated[draw], nll(&logits, &labels, k, t));
+            close(ece(&found.gaps_calibrated[draw]), reliability(&conf, &right, 15).ece);
+        }
+    }
+}
+
+/// scipy and Wilson 1927 for 9,279 right of 10,000:
+///
+/// ```python
+/// scipy.stats.binomtest(9279, 10000).proportion_ci(method="wilson")   # 0.9226611, 0.9328038
+/// ```
+#[test]
+fn the_interval_of_the_accuracy_is_wilsons() {
+    let labels = vec![0; 10_000];
+    let logits: Vec<f32> = (0..10_000)
+        .flat_map(|i| if i < 9279 { [1.0, 0.0] } else { [0.0, 1.0] })
+        .collect();
+    let outcomes = Outcomes::new(&logits, &labels, 2, 1.0, 15);
+    let found = outcomes.intervals(4000, 1).accuracy.unwrap();
+    // 4,000 draws place an end of the interval to about 0.05 of its half width, 0.00025.
+    assert!((found.low - 0.922_661_1).abs() < 7e-4, "{found:?}");
+    assert!((found.high - 0.932_803_8).abs() < 7e-4, "{found:?}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_draws_and_another_others() {
+    let (logits, labels) = split(200, 4, 1);
+    let outcomes = Outcomes::new(&logits, &labels, 4, 1.0, 15);
+    assert_eq!(outcomes.resample(50, 3), outcomes.resample(50, 3));
+    assert_ne!(outcomes.resample(50, 3), outcomes.resample(50, 4));
+    // The first draws of many are those of few.
+    assert_eq!(outcomes.resample(50, 3).auc[..20], outcomes.resample(20, 3).auc);
+}
+
+#[test]
+fn what_cannot_be_measured_has_no_interval() {
+    let none = Outcomes::new(&[], &[], 3, 1.0, 15).intervals(100, 1);
+    assert_eq!((none.resamples, none.accuracy, none.auc), (0, None, None));
+    assert_eq!(none.f1, [None; 3]);
+    let nan = Outcomes::new(&[f32::NAN, 0.0, 0.0, 1.0], &[0, 1], 2, 1.0, 15);
+    let nan = nan.intervals(64, 1);
+    assert!(nan.accuracy.is_some() && nan.macro_f1.is_some());
+    assert_eq!((nan.auc, nan.ece, nan.ece_calibrated), (None, None, None));
+    let one = Outcomes::new(&[0.5; 10], &[0; 10], 1, 1.0, 15);
+    let one = one.intervals(64, 1);
+    assert_eq!(one.accuracy.unwrap(), Interval { low: 1.0, high: 1.0 });
+    assert_eq!((one.auc, one.ece), (None, Some(Interval { low: 0.0, high: 0.0 })));
+    let off = Outcomes::new(&[0.5; 10], &[0; 10], 1, 1.0, 15).intervals(0, 1);
+    assert_eq!((off.accuracy, off.ece), (None, None));
+}
+
+#[test]
+fn a_probability_of_0_for_the_true_class_is_an_infinite_loss_where_it_is_drawn() {
+    let logits = [f32::NEG_INFINITY, 0.0, 1.0, 0.0];
+    let found = Outcomes::new(&logits, &[0, 0], 2, 1.0, 15).resample(64, 1).nll_calibrated;
+    assert!(found.contains(&f64::INFINITY));
+    assert!(found.iter().any(|nll| nll.is_finite()));
+    assert!(!found.iter().any(|nll| nll.is_nan()));
+}
+
+#[test]
+fn a_network_is_not_distinguishable_from_itself_and_is_from_a_better_one() {
+    let (logits, labels) = split(2000, 4, 1);
+    let one = Outcomes::new(&logits, &labels, 4, 1.0, 15);
+    let same = compare(&one, &one.clone(), 500, 1).unwrap();
+    let accuracy = same.accuracy.unwrap();
+    assert_eq!((accuracy.value, accuracy.ci95), (0.0, Interval { low: 0.0, high: 0.0 }));
+    assert!(!accuracy.distinguishable());
+    assert_eq!((same.only_first, same.only_second), (0, 0));
+    // One row in ten is put right.
+    let mut better = logits.clone();
+    for (row, label) in better.chunks_mut(4).zip(&labels).step_by(10) {
+        row[*label as usize] += 20.0;
+    }
+    let better = Outcomes::new(&better, &labels, 4, 1.0, 15);
+    let found = compare(&one, &better, 500, 1).unwrap();
+    assert!(found.accuracy.unwrap().distinguishable() && found.accuracy.unwrap().value > 0.0);
+    assert_eq!((found.only_first, found.only_second > 0), (0, true));
+    assert_eq!(found.n, 2000);
+    let (other, relabelled) = split(2000, 4, 2);
+    assert_eq!(compare(&one, &Outcomes::new(&other, &relabelled, 4, 1.0, 15), 500, 1), None);
+}
+
+#[test]
+fn pairing_is_narrower_than_two_intervals() {
+    let (logits, labels) = split(1000, 4, 1);
+    let mut other = logits.clone();
+    other.iter_mut().step_by(37).for_each(|z| *z += 0.4);
+    let one = Outcomes::new(&logits, &labels, 4, 1.0, 15);
+    let two = Outcomes::new(&other, &labels, 4, 1.0, 15);
+    let paired = compare(&one, &two, 500, 1).unwrap().accuracy.unwrap().ci95;
+    let alone = one.intervals(500, 1).accuracy.unwrap();
+    assert!(paired.half_width() < 0.6 * alone.half_width(), "{paired:?} {alone:?}");
+}
+
+proptest! {
+    #[test]
+    fn f1_and_accuracy_lie_between_0_and_1(rows in 1_usize..60, k in 1_usize..6, seed: u64) {
+        let (logits, labels) = split(rows, k, seed);
+        let drawn = Outcomes::new(&logits, &labels, k, 1.0, 15).resample(20, seed);
+        let shares = drawn.accuracy.iter().chain(&drawn.macro_f1).chain(drawn.f1.iter().flatten());
+        for share in shares.chain(drawn.auc.iter().filter(|auc| !auc.is_nan())) {
+            prop_assert!((0.0..=1.0).contains(share), "{}", share);
+        }
+    }
+
+    #[test]
+    fn measured_numbers_do_not_depend_on_the_order_of_rows(rows in 1_usize..60, seed: u64) {
+        let (logits, labels) = split(rows, 3, seed);
+        let mut order: Vec<usize> = (0..rows).collect();
+        Random::new(&[seed, 1]).shuffle(&mut order);
+        let shuffled: Vec<f32> = order.iter().flat_map(|&i| logits[i * 3..(i + 1) * 3].to_vec()).collect();
+        let relabelled: Vec<u32> = order.iter().map(|&i| labels[i]).collect();
+        let (a, b) = (
+            Outcomes::new(&logits, &labels, 3, 0.8, 15).measured(),
+            Outcomes::new(&shuffled, &relabelled, 3, 0.8, 15).measured(),
+        );
+        prop_assert_eq!(&a.f1, &b.f1);
+        for (a, b) in [
+            (a.accuracy, b.accuracy),
+            (a.auc, b.auc),
+            (vec![ece(&a.gaps[0])], vec![ece(&b.gaps[0])]),
+            (a.nll_calibrated, b.nll_calibrated),
+        ] {
+            prop_assert!((a[0] - b[0]).abs() < 1e-12 || (a[0].is_nan() && b[0].is_nan()));
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What an evaluation leaves in a run directory.
+
+use std::io;
+use std::path::Path;
+
+use fs_err as fs;
+
+use super::{Predictions, csv, eval_json};
+use crate::event::{EvalReport, Split};
+
+/// An evaluation with what it was computed from.
+#[derive(Debug, Clone, Copy)]
+pub struct Evaluated<'a> {
+    /// The numbers.
+    pub report: &'a EvalReport,
+    /// Names of the classes, by label.
+    pub names: &'a [String],
+    /// The rows: of validation, which the temperature was fitted on, and of the split itself.
+    pub rows: &'a [&'a Predictions],
+}
+
+/// Writes `evals/step-N.json` and `evals/step-N.csv`; of the test split also `eval.json` and `predictions.csv`, which are
+/// the last evaluation's. Each file is whole or the old one. Returns what was written, below the run directory.
+///
+/// # Errors
+/// The path and what the system said.
+pub fn write(run_dir: &Path, evaluated: Evaluated<'_>) -> io::Result<Vec<String>> {
+    let Evaluated { report, names, rows } = evaluated;
+    let step = format!("step-{:09}", report.global_step);
+    let (name, is_last) = match report.split {
+        Split::Test => (format!("evals/{step}"), true),
+        other => (format!("evals/{step}.{}", other.name()), false),
+    };
+    let table = csv(rows, report.temperature.value);
+    let mut json = serde_json::to_vec_pretty(&eval_json(report, names))?;
+    json.push(b'\n');
+    fs::create_dir_all(run_dir.join("evals"))?;
+    let mut files = vec![(format!("{name}.csv"), table.as_bytes()), (format!("{name}.json"), &json)];
+    if is_last {
+        files.push(("predictions.csv".to_owned(), table.as_bytes()));
+        files.push(("eval.json".to_owned(), &json));
+    }
+    for (file, bytes) in &files {
+        replace(&run_dir.join(file), bytes)?;
+    }
+    Ok(files.into_iter().map(|(file, _)| file).rev().collect())
+}
+
+/// Writes a file under a temporary name and renames it: readers see the old or the new one, never half.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(format!(".tmp-{}", std::process::id()));
+    let written = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}

@@ -1,0 +1,202 @@
+//! An evaluation for people: a table, and what should be said beside a number.
+
+use std::fmt::Write;
+
+use unicode_width::UnicodeWidthStr;
+
+use crate::event::EvalReport;
+use crate::metrics::{Interval, overconfidence};
+
+/// Confused pairs told.
+const PAIRS: usize = 5;
+/// A mean gap between confidence and accuracy below this is none.
+const EVEN: f64 = 0.005;
+/// Columns a class name may take.
+const NAME: usize = 24;
+
+/// All numbers with their intervals, the classes, and what is taken for what.
+pub fn table(report: &EvalReport, names: &[String]) -> String {
+    let mut out = String::new();
+    headline(&mut out, report);
+    for line in remarks(report, names) {
+        let _ = writeln!(out, "! {line}");
+    }
+    out.push('\n');
+    classes(&mut out, report, names);
+    pairs(&mut out, report, names);
+    out
+}
+
+fn headline(out: &mut String, report: &EvalReport) {
+    let intervals = &report.intervals;
+    let mut line = |label: &str, value: String, more: String| {
+        let _ = writeln!(out, "{label:<13}{value:>9}  {more}").map(|()| trim(out));
+    };
+    let accuracy = percent(report.accuracy.0);
+    line("accuracy", accuracy, interval(intervals.accuracy, percent));
+    let macro_f1 = percent(report.macro_f1.0);
+    line("macro-F1", macro_f1, interval(intervals.macro_f1, percent));
+    line("weighted F1", percent(report.weighted_f1.0), String::new());
+    let used = report.auc.iter().flatten().count();
+    let auc = report.auc_macro.map_or_else(|| "undefined".to_owned(), ratio);
+    let of = format!("mean of {used} of {} classes, each against the rest", report.auc.len());
+    line("AUC-ROC", auc, format!("{:<19}  {of}", interval(intervals.auc, ratio)));
+    let (before, after) = (overconfidence(&report.reliability_before), overconfidence(&report.reliability));
+    line("ECE", percent(report.ece.0), format!("{:<19}  {}", interval(intervals.ece, percent), sureness(before)));
+    let after = format!("{:<19}  {}", interval(intervals.ece_calibrated, percent), sureness(after));
+    line("  calibrated", percent(report.ece_calibrated.0), after);
+    line("MCE", percent(report.mce.0), format!("→ {}", percent(report.mce_calibrated.0)));
+    line("NLL", ratio(report.nll.0), format!("→ {}", ratio(report.nll_calibrated.0)));
+    line("Brier", ratio(report.brier.0), "calibrated, from 0 to 2".to_owned());
+    let fit = &report.temperature;
+    let how = if fit.converged {
+        format!("fitted on validation in {} steps", fit.iterations)
+    } else {
+        "has no minimum on validation (did not converge)".to_owned()
+    };
+    line("temperature", ratio(fit.value), how);
+    if intervals.resamples > 0 {
+        let _ = writeln!(
+            out,
+            "[ ] 95 % intervals, {} bootstrap resamples; noise only raises an ECE, so it may lie above its own interval",
+            intervals.resamples
+        );
+    }
+}
+
+/// What a reader must know to read the numbers rightly.
+fn remarks(report: &EvalReport, names: &[String]) -> Vec<String> {
+    let mut remarks = Vec::new();
+    remarks.extend(flattery(report, names));
+    if report.not_finite > 0 {
+        remarks.push(format!(
+            "{} of {} images have logits that are no numbers: what needs probabilities is undefined",
+            report.not_finite, report.n
+        ));
+    }
+    remarks
+}
+
+/// A sentence where accuracy tells more about the sizes of the classes than about the network.
+pub fn flattery(report: &EvalReport, names: &[String]) -> Option<String> {
+    let imbalance = report.confusion.flattered()?;
+    Some(format!(
+        "accuracy flatters: always saying {} gives {}, macro-F1 is {}",
+        name(names, imbalance.majority),
+        percent(imbalance.share).trim_start(),
+        percent(report.macro_f1.0).trim_start()
+    ))
+}
+
+/// What a gap between mean confidence and accuracy is called.
+pub fn sureness(gap: f64) -> String {
+    if gap.is_nan() {
+        return String::new();
+    }
+    if gap.abs() < EVEN {
+        return "as sure as right, on the whole".to_owned();
+    }
+    let word = if gap > 0.0 { "over" } else { "under" };
+    format!("{word}-confident by {:.1} points", gap.abs() * 100.0)
+}
+
+fn classes(out: &mut String, report: &EvalReport, names: &[String]) {
+    let rows = 0..report.classes.len();
+    let width = rows.map(|label| name(names, label).width()).max().unwrap_or(0).max(5);
+    let _ = writeln!(
+        out,
+        "{}  precision  recall     F1   95 % interval     AUC  support",
+        pad("class", width)
+    );
+    for (label, scores) in report.classes.iter().enumerate() {
+        let defined = |value: f64, undefined: bool| if undefined { "–".to_owned() } else { score(value) };
+        let f1 = report.intervals.f1.get(label).copied().flatten();
+        let f1 = f1.filter(|_| !scores.f1_undefined).map_or_else(
+            || "–".to_owned(),
+            |ci| format!("{} – {}", score(ci.low), score(ci.high)),
+        );
+        let auc = report.auc.get(label).copied().flatten();
+        let _ = writeln!(
+            out,
+            "{}  {:>9}  {:>6}  {:>5}  {:>14}  {:>6}  {:>7}",
+            pad(&name(names, label), width),
+            defined(scores.precision, scores.precision_undefined),
+            defined(scores.recall, scores.recall_undefined),
+            defined(scores.f1, scores.f1_undefined),
+            f1,
+            auc.map_or_else(|| "–".to_owned(), |auc| format!("{auc:.4}")),
+            scores.support,
+        );
+    }
+    let some = report.classes.iter().any(|s| s.precision_undefined || s.recall_undefined)
+        || report.auc.iter().any(Option::is_none);
+    if some {
+        let _ = writeln!(out, "– undefined: nothing was taken for the class, or there is none of it; counts as 0 in macro-F1");
+    }
+}
+
+fn pairs(out: &mut String, report: &EvalReport, names: &[String]) {
+    let pairs = report.confusion.worst_pairs(PAIRS);
+    if pairs.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\nmost often confused");
+    for pair in pairs {
+        let _ = writeln!(
+            out,
+            "  {:>5.1} %  {} → {}  ({} of {})",
+            pair.share * 100.0,
+            name(names, pair.label),
+            name(names, pair.predicted),
+            pair.count,
+            report.confusion.support(pair.label)
+        );
+    }
+}
+
+/// Whatever a name is made of, it stays in its column.
+fn name(names: &[String], label: usize) -> String {
+    let name = names.get(label).filter(|name| !name.is_empty());
+    let name = name.map_or_else(|| format!("class {label}"), Clone::clone);
+    if name.width() <= NAME {
+        return name;
+    }
+    let mut cut = String::new();
+    for c in name.chars() {
+        cut.push(c);
+        if cut.width() >= NAME {
+            cut.pop();
+            break;
+        }
+    }
+    cut + "…"
+}
+
+fn pad(text: &str, width: usize) -> String {
+    format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
+}
+
+fn trim(out: &mut String) {
+    let end = out.trim_end().len();
+    out.truncate(end);
+    out.push('\n');
+}
+
+pub(super) fn interval(interval: Option<Interval>, form: fn(f64) -> String) -> String {
+    interval.map_or_else(String::new, |Interval { low, high }| {
+        let form = |value| form(value).trim().trim_end_matches(" %").to_owned();
+        format!("[{}, {}]", form(low), form(high))
+    })
+}
+
+pub(super) fn percent(share: f64) -> String {
+    if share.is_finite() { format!("{:.2} %", share * 100.0) } else { "undefined".to_owned() }
+}
+
+pub(super) fn ratio(value: f64) -> String {
+    if value.is_nan() { "undefined".to_owned() } else { format!("{value:.4}  ") }
+}
+
+fn score(value: f64) -> String {
+    format!("{value:.3}")
+}

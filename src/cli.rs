@@ -4,7 +4,15 @@ mod check;
 #[cfg(feature = "train")]
 mod data;
 mod doctor;
+#[cfg(feature = "train")]
+mod eval;
+#[cfg(feature = "train")]
+mod predict;
 mod print;
+#[cfg(feature = "train")]
+mod progress;
+#[cfg(feature = "train")]
+mod restore;
 mod screen;
 #[cfg(feature = "train")]
 mod signals;
@@ -59,6 +67,16 @@ enum Verb {
         after_help = "Example: epochtop view            (the newest run)\n         epochtop view first-try"
     )]
     View(ViewArgs),
+    /// Every number of a checkpoint, with intervals; of two, whether one is better
+    #[command(
+        after_help = "Example: epochtop eval                                  (the best checkpoint of the newest run, test split)\n         \
+                      epochtop eval first-try second-try             (and a paired comparison)\n         \
+                      epochtop eval runs/first-try/checkpoints/step-000000645 --split valid"
+    )]
+    Eval(EvalArgs),
+    /// What is in some pictures: calibrated classes for PNG and JPEG files
+    #[command(after_help = "Example: epochtop predict shoe.jpg coat.png --run first-try --top 5")]
+    Predict(PredictArgs),
     /// Layers, output shapes, parameters, and what other choices would give
     #[command(after_help = "Example: epochtop summary --preset textbook --set model.head=flatten")]
     Summary(ConfigArgs),
@@ -142,6 +160,64 @@ struct ViewArgs {
     theme: Option<String>,
 }
 
+/// The part of the data that `eval` measures.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum EvalSplit {
+    /// Recorded in the run's journal: looked at too often, it stops telling the truth
+    Test,
+    /// What chose the checkpoint and the temperature
+    Valid,
+    /// What taught it
+    Train,
+}
+
+#[derive(Debug, Args)]
+struct EvalArgs {
+    /// Runs (their best checkpoint) or directories of checkpoints [default: the newest run]
+    #[arg(value_name = "RUN|CHECKPOINT")]
+    checkpoints: Vec<String>,
+    /// Which part of the data
+    #[arg(long, value_enum, default_value_t = EvalSplit::Test)]
+    split: EvalSplit,
+    /// The numbers as JSON
+    #[arg(long)]
+    json: bool,
+    /// Directory that holds a directory for each run
+    #[arg(long, value_name = "DIR")]
+    runs: Option<PathBuf>,
+    /// One key over the checkpoint's configuration, for example data.dir=/data/fashion; may be given again
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    sets: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+struct PredictArgs {
+    /// PNG or JPEG files of any size
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// A run (its best checkpoint) or the directory of a checkpoint [default: the newest run]
+    #[arg(long, value_name = "RUN|CHECKPOINT")]
+    run: Option<String>,
+    /// Directory that holds a directory for each run
+    #[arg(long, value_name = "DIR")]
+    runs: Option<PathBuf>,
+    /// How many classes to name
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    top: u16,
+    /// Take light and dark as they are; else they are exchanged where the ground is light and the network's dark
+    #[arg(long)]
+    no_invert: bool,
+    /// The answers as JSON
+    #[arg(long)]
+    json: bool,
+    /// For terminals with a light background
+    #[arg(long)]
+    light: bool,
+    /// One key over the checkpoint's configuration, for example train.device=cpu; may be given again
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    sets: Vec<String>,
+}
+
 #[derive(Debug, Args)]
 struct ShowArgs {
     #[command(flatten)]
@@ -185,6 +261,8 @@ pub fn main() -> ExitCode {
     ExitCode::from(match cli.verb {
         Verb::Train(args) => train_verb(args),
         Verb::View(args) => finished(view(args)),
+        Verb::Eval(args) => eval_verb(args),
+        Verb::Predict(args) => predict_verb(args),
         Verb::Summary(args) => with_config(args, summary_verb),
         Verb::Data(verb) => data_verb(verb),
         Verb::Config(ConfigVerb::Print(args)) => with_config(args, |loaded| {
@@ -209,6 +287,27 @@ fn train_verb(args: TrainArgs) -> u8 {
     let mut config = config;
     config.sets.extend(screen_sets(runs, theme));
     with_config(config, |loaded| train::run(loaded, name, headless))
+}
+
+#[cfg(feature = "train")]
+fn eval_verb(args: EvalArgs) -> u8 {
+    eval::run(args)
+}
+
+#[cfg(feature = "train")]
+fn predict_verb(args: PredictArgs) -> u8 {
+    predict::run(args)
+}
+
+#[cfg(feature = "train")]
+impl EvalSplit {
+    fn split(self) -> crate::event::Split {
+        match self {
+            Self::Test => crate::event::Split::Test,
+            Self::Valid => crate::event::Split::Valid,
+            Self::Train => crate::event::Split::Train,
+        }
+    }
 }
 
 #[cfg(feature = "train")]
@@ -240,6 +339,16 @@ fn no_engine() -> u8 {
 
 #[cfg(not(feature = "train"))]
 fn train_verb(_: TrainArgs) -> u8 {
+    no_engine()
+}
+
+#[cfg(not(feature = "train"))]
+fn eval_verb(_: EvalArgs) -> u8 {
+    no_engine()
+}
+
+#[cfg(not(feature = "train"))]
+fn predict_verb(_: PredictArgs) -> u8 {
     no_engine()
 }
 
@@ -282,6 +391,18 @@ fn with_config(args: ConfigArgs, body: impl FnOnce(&Loaded) -> u8) -> u8 {
     }
 }
 
+/// The directory of runs, for who needs no more of the configuration.
+#[cfg(feature = "train")]
+fn runs_dir(sets: &[String]) -> Result<String, String> {
+    let sources = Sources {
+        user_file: user_file(),
+        sets: sets.to_vec(),
+        ..Sources::default()
+    };
+    let loaded = config::load(&sources).map_err(|problems| problems.to_string())?;
+    Ok(loaded.config.runs.dir)
+}
+
 fn load(args: ConfigArgs) -> Result<Loaded, u8> {
     let ConfigArgs {
         config,
@@ -293,6 +414,7 @@ fn load(args: ConfigArgs) -> Result<Loaded, u8> {
         file: config,
         preset,
         sets,
+        ..Sources::default()
     };
     config::load_and(&sources, screen::problems).map_err(|problems| {
         complain(&problems.to_string());

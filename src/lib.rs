@@ -39,6 +39,8 @@ pub mod data;
 #[cfg(feature = "train")]
 pub mod model;
 #[cfg(feature = "train")]
+pub mod inference;
+#[cfg(feature = "train")]
 pub mod train;
 
 // floor 2b: the session

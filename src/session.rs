@@ -3,15 +3,19 @@
 //! [`Session::start`] joins a trainer's events with files and subscribers; [`headless`] is the front end without a
 //! screen; [`replay`] makes a [`crate::link::Link`] of a journal. Nothing here knows libtorch or the screen.
 
+mod append;
 mod files;
 pub mod headless;
 mod hub;
 mod journal;
+mod located;
 mod output;
 mod rundir;
 
+pub use append::Journal;
 pub use files::{Meta, RunFiles};
 pub use hub::{Session, TrainerEnds};
 pub use journal::{Replay, replay};
+pub use located::{Located, locate_checkpoint};
 pub use output::Redirect;
 pub use rundir::{RunDir, default_name, resolve, summaries};

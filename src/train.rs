@@ -21,7 +21,7 @@ use std::thread::{Builder, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender};
 
-pub use device::{choose as choose_device, cores, cuda_devices};
+pub use device::{choose as choose_device, cores, cuda_devices, set_threads};
 pub use optim::{AdamW, AdamWState};
 pub use schedule::Schedule;
 pub use step::{Hyper, StepStats, clip_coefficient, train_step};

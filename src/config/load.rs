@@ -22,6 +22,8 @@ pub struct Sources {
     pub user_file: Option<PathBuf>,
     /// The file of `-c FILE`; it must exist.
     pub file: Option<PathBuf>,
+    /// What a checkpoint keeps of its run's configuration, and the file it stands in.
+    pub recorded: Option<(PathBuf, String)>,
     /// One of [`presets`].
     pub preset: Option<String>,
     /// Each `section.key=value` of `--set`, in order.
@@ -68,6 +70,9 @@ pub fn load_and(
     }
     if let Some(path) = &sources.file {
         merge.file(path, Whose::Run);
+    }
+    if let Some((path, text)) = &sources.recorded {
+        merge.settings(layer::from_file(path, text, &merge.defaults), Whose::Run);
     }
     if let Some(name) = &sources.preset {
         merge.preset(name);

@@ -204,8 +204,10 @@ impl RunState {
             return;
         }
         self.seq = record.seq;
-        // Clocks are set back now and then; the picture's time never is.
-        self.now_ms = self.now_ms.max(record.t_ms);
+        // Clocks are set back now and then; the picture's time never is. An evaluation may follow long after the end.
+        if !matches!(record.event, Event::EvalFinished(_)) {
+            self.now_ms = self.now_ms.max(record.t_ms);
+        }
         if self.started_ms == 0 {
             self.started_ms = record.t_ms;
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use fs_err::{self as fs, File, OpenOptions};
 use serde::{Deserialize, Serialize};
 
+use super::append::lock;
 use crate::event::{EpochSummary, Event, Outcome, Record};
 
 /// The header of `epochs.csv`.
@@ -70,8 +71,11 @@ impl RunFiles {
                 .append(true)
                 .open(dir.join(name))
         };
+        let journal = append("events.jsonl")?;
+        // Whoever comes later sees that the run is being written.
+        lock(&journal)?;
         let mut files = Self {
-            journal: append("events.jsonl")?,
+            journal,
             epochs: append("epochs.csv")?,
             dir: dir.to_owned(),
             meta,

@@ -29,7 +29,7 @@ pub struct Replay {
 ///
 /// # Errors
 /// The path and why it cannot be read.
-fn read(path: &Path) -> io::Result<Replay> {
+pub(super) fn read(path: &Path) -> io::Result<Replay> {
     let file = File::open(path)?;
     let mut reader = BufReader::new(file);
     let mut replay = Replay::default();

@@ -82,6 +82,23 @@ impl RunDir {
         let _ = fs::remove_dir_all(&self.path);
     }
 
+    /// The run in a directory.
+    pub fn at(path: &Path) -> Self {
+        Self {
+            name: path
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default(),
+            path: path.to_owned(),
+        }
+    }
+
+    /// What its `run.json` says, if it can be read.
+    pub fn meta(&self) -> Option<Meta> {
+        let text = fs::read_to_string(self.path.join("run.json")).ok()?;
+        serde_json::from_str(&text).ok()
+    }
+
     /// Its journal.
     pub fn journal(&self) -> PathBuf {
         self.path.join("events.jsonl")
@@ -94,20 +111,13 @@ impl RunDir {
 /// What was looked for, where, and what is there.
 pub fn resolve(runs: &Path, wanted: Option<&str>) -> io::Result<RunDir> {
     let missing = |message: String| io::Error::new(io::ErrorKind::NotFound, message);
-    let named = |path: PathBuf| RunDir {
-        name: path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default(),
-        path,
-    };
     match wanted {
         Some(word) => {
             let candidates = [runs.join(word), PathBuf::from(word)];
             let found = candidates
                 .into_iter()
                 .find(|path| path.join("events.jsonl").is_file());
-            found.map(named).ok_or_else(|| {
+            found.map(|path| RunDir::at(&path)).ok_or_else(|| {
                 let known: Vec<String> = summaries(runs)
                     .into_iter()
                     .map(|(run, _)| run.name)
@@ -145,16 +155,9 @@ pub fn summaries(runs: &Path) -> Vec<(RunDir, Meta)> {
     let mut all: Vec<(RunDir, Meta)> = entries
         .flatten()
         .filter_map(|entry| {
-            let path = entry.path();
-            let text = fs::read_to_string(path.join("run.json")).ok()?;
-            let meta: Meta = serde_json::from_str(&text).ok()?;
-            Some((
-                RunDir {
-                    name: entry.file_name().to_string_lossy().into_owned(),
-                    path,
-                },
-                meta,
-            ))
+            let run = RunDir::at(&entry.path());
+            let meta = run.meta()?;
+            Some((run, meta))
         })
         .collect();
     all.sort_by(|a, b| (a.1.started_ms, &a.0.name).cmp(&(b.1.started_ms, &b.0.name)));

@@ -52,6 +52,11 @@ pub(super) fn name(device: Device) -> String {
     }
 }
 
+/// Computes with the threads of `train.threads` from here on.
+pub fn set_threads(configured: i32) {
+    tch::set_num_threads(cores(configured));
+}
+
 /// Threads for `train.threads`, where 0 means one for each core this process may use.
 pub fn cores(configured: i32) -> i32 {
     if configured > 0 {

@@ -78,7 +78,7 @@ impl Trainer {
         requests: Receiver<Request>,
     ) -> Result<Self, String> {
         let config = &job.config;
-        tch::set_num_threads(device::cores(config.train.threads));
+        device::set_threads(config.train.threads);
         let device = device::choose(&config.train.device)?;
         let plan = Plan::of(&config.model, &job.dataset.info)?;
         let weights = Weights::new(&plan, config.train.seed, device);

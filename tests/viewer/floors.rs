@@ -90,6 +90,11 @@ const FLOORS: &[(&str, &[&str], &[&str])] = &[
         &["ratatui", "crossterm", "crossbeam_channel"],
     ),
     (
+        "inference",
+        &["config", "event", "checkpoint", "report", "data", "model"],
+        &["ratatui", "crossterm", "crossbeam_channel", "io::stdout"],
+    ),
+    (
         "train",
         &[
             "config",

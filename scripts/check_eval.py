@@ -1,0 +1,227 @@
+#!/usr/bin/env python3
+"""Computes every number of a run's eval.json again, from its predictions.csv, with scikit-learn and scipy.
+
+    python3 scripts/check_eval.py runs/NAME        needs numpy, scipy and scikit-learn
+
+Prints a line for each number and ends with 1 if one is further off than it may be: 1e-9 for what is counted, 1e-7 for NLL,
+Brier, ECE, MCE and AUC, 1e-6 for the temperature, and for the ends of intervals what two bootstraps of these sizes differ by
+chance (five standard errors).
+"""
+
+import csv
+import json
+import pathlib
+import sys
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import log_softmax, logsumexp
+from sklearn.metrics import (
+    accuracy_score,
+    brier_score_loss,
+    confusion_matrix,
+    f1_score,
+    log_loss,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
+
+RESAMPLES = 4000
+# Standard error of a 2.5th percentile, in standard deviations of what it is a percentile of: sqrt(.025 * .975 / B) / 0.0584
+# for a normal distribution.
+END = np.sqrt(0.025 * 0.975) / 0.0584
+
+
+class Report:
+    """Compares numbers and remembers whether all agreed."""
+
+    def __init__(self):
+        self.wrong = 0
+
+    def same(self, what, found, wanted, tolerance):
+        if found is None or wanted is None:
+            off, good = 0.0, found is wanted
+        else:
+            off = float(np.max(np.abs(np.asarray(found, float) - np.asarray(wanted, float))))
+            good = off <= tolerance
+        self.wrong += not good
+        print(f"{'ok ' if good else 'BAD'} {what:<34} off by {off:.1e}, may be {tolerance:.1e}")
+
+
+def read(path):
+    """Rows by split: labels, predictions, confidences, logits as f64 of the f32 they were."""
+    splits = {}
+    with open(path, newline="") as file:
+        for row in csv.reader(file):
+            if row[0] != "split":
+                splits.setdefault(row[0], []).append(row[2:])
+    out = {}
+    for name, rows in splits.items():
+        table = np.array(rows, float)
+        logits = table[:, 3:].astype(np.float32).astype(np.float64)
+        out[name] = table[:, 0].astype(int), table[:, 1].astype(int), table[:, 2], logits
+    return out
+
+
+def log_odds(z):
+    """z_k minus the logarithm of the sum of exponentials of all others."""
+    return np.stack([z[:, k] - logsumexp(np.delete(z, k, 1), axis=1) for k in range(z.shape[1])], 1)
+
+
+def gaps(confidence, right, bins):
+    """Accuracy minus confidence of each bin (lower, upper], as a share of all rows."""
+    edges = np.arange(bins + 1) / bins
+    place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
+    return place, np.bincount(place, right - confidence, bins) / len(right)
+
+
+def temperature(z, y):
+    """The zero of the slope of the NLL by 1/T, by Brent's method."""
+
+    def slope(beta):
+        p = np.exp(log_softmax(beta * z, 1))
+        return np.mean((p * z).sum(1) - z[np.arange(len(y)), y])
+
+    return 1 / brentq(slope, 1e-3, 1e3, xtol=1e-15, rtol=1e-14)
+
+
+def weighted_auc(order, positive, weights):
+    """Areas for many weightings of the rows. `order`: rows by score, no two alike."""
+    won, below = np.zeros(len(weights)), np.zeros(len(weights))
+    w = weights[:, order]
+    own = w * positive[order]
+    below = np.cumsum(w - own, 1)
+    won = (own * below).sum(1)
+    pairs = own.sum(1) * (w - own).sum(1)
+    return np.where(pairs > 0, won / np.maximum(pairs, 1), np.nan)
+
+
+def grid_interval(terms, noise):
+    """Hansen's grid bootstrap for a sum of magnitudes: multiples of the terms for which noise leads to what was measured."""
+    measured = np.abs(terms).sum()
+
+    def multiple(share):
+        def above(c):
+            return np.percentile(np.abs(c * terms + noise).sum(1), 100 * share) - measured
+
+        if above(0) >= 0:
+            return 0.0
+        high = 1.0
+        while above(high) < 0:
+            high *= 2
+        return brentq(above, 0, high, xtol=1e-9)
+
+    return multiple(0.975) * measured, multiple(0.025) * measured
+
+
+def bootstrap(y, predicted, k, scores, bins):
+    """Resampled accuracy, F1 by class, mean AUC, and for each of `bins` (place, gap of a row, count) the gaps of bins."""
+    rng = np.random.default_rng(1)
+    n = len(y)
+    orders = [np.argsort(scores[:, c], kind="stable") for c in range(k)]
+    out = {"accuracy": [], "f1": [], "auc": [], "gaps": [[] for _ in bins]}
+    one_true, one_said = np.eye(k)[y], np.eye(k)[predicted]
+    for start in range(0, RESAMPLES, 100):
+        weights = rng.multinomial(n, np.full(n, 1 / n), 100).astype(float)
+        right = weights @ (y == predicted)
+        hits, support, taken = weights @ (one_true * one_said), weights @ one_true, weights @ one_said
+        whole = support + taken
+        out["accuracy"].append(right / n)
+        out["f1"].append(np.where(whole > 0, 2 * hits / np.maximum(whole, 1), 0))
+        aucs = [weighted_auc(orders[c], (y == c).astype(float), weights) for c in range(k)]
+        out["auc"].append(np.nanmean(aucs, 0))
+        for (place, gap, count), drawn in zip(bins, out["gaps"]):
+            table = np.zeros((n, count))
+            table[np.arange(n), place] = gap
+            drawn.append(weights @ table / n)
+    join = lambda parts: np.concatenate(parts)
+    return join(out["accuracy"]), join(out["f1"]), join(out["auc"]), [join(g) for g in out["gaps"]]
+
+
+def check_interval(report, what, written, drawn, resamples):
+    low, high = np.nanpercentile(drawn, [2.5, 97.5])
+    chance = 5 * END * np.sqrt(1 / resamples + 1 / RESAMPLES) * np.nanstd(drawn)
+    report.same(f"{what}, interval", written, [low, high], max(chance, 1e-9))
+
+
+def main(run):
+    run = pathlib.Path(run)
+    wanted = json.loads((run / "eval.json").read_text())
+    splits = read(run / "predictions.csv")
+    y, predicted, confidence, z = splits[wanted["split"]]
+    k = z.shape[1]
+    labels = list(range(k))
+    report = Report()
+    same = report.same
+
+    # What is counted.
+    said = z.argmax(1)
+    same("predicted class, rows that differ", (said != predicted).sum(), 0, 0)
+    same("n", wanted["n"], len(y), 0)
+    same("confusion", wanted["confusion"], confusion_matrix(y, said, labels=labels), 0)
+    same("accuracy", wanted["accuracy"]["value"], accuracy_score(y, said), 1e-9)
+    scores = precision_recall_fscore_support(y, said, labels=labels, zero_division=0)
+    for name, column in zip(("precision", "recall"), scores):
+        same(name, [c[name] for c in wanted["classes"]], column, 1e-9)
+    same("F1", [c["f1"]["value"] for c in wanted["classes"]], scores[2], 1e-9)
+    same("support", [c["support"] for c in wanted["classes"]], scores[3], 0)
+    options = {"labels": labels, "zero_division": 0}
+    same("macro-F1", wanted["macro_f1"]["value"], f1_score(y, said, average="macro", **options), 1e-9)
+    same("weighted F1", wanted["weighted_f1"], f1_score(y, said, average="weighted", **options), 1e-9)
+
+    # The temperature, from validation alone.
+    valid_y, _, _, valid_z = splits["valid"]
+    t = temperature(valid_z, valid_y)
+    same("temperature", wanted["temperature"]["value"], t, 1e-6)
+    t = wanted["temperature"]["value"]
+
+    # What needs probabilities.
+    p, calibrated = np.exp(log_softmax(z, 1)), np.exp(log_softmax(z / t, 1))
+    same("confidence, by row", confidence, calibrated.max(1), 1e-9)
+    same("NLL", wanted["nll"]["uncalibrated"], log_loss(y, p, labels=labels), 1e-7)
+    same("NLL, calibrated", wanted["nll"]["calibrated"], log_loss(y, calibrated, labels=labels), 1e-7)
+    onehot = np.eye(k)[y]
+    same("Brier", wanted["brier"], ((calibrated - onehot) ** 2).sum(1).mean(), 1e-7)
+    if k > 2:
+        same("Brier, by scikit-learn", wanted["brier"], brier_score_loss(y, calibrated, labels=labels, scale_by_half=False), 1e-7)
+    right = (said == y).astype(float)
+    bins = []
+    for name, probabilities in (("uncalibrated", p), ("calibrated", calibrated)):
+        diagram = wanted["reliability" if name == "calibrated" else "reliability_uncalibrated"]
+        place, gap = gaps(probabilities.max(1), right, len(diagram))
+        counts = np.bincount(place, minlength=len(diagram))
+        same(f"ECE, {name}", wanted["ece"][name]["value"], np.abs(gap).sum(), 1e-7)
+        largest = np.abs(gap[counts > 0] * len(y) / counts[counts > 0]).max()
+        same(f"MCE, {name}", wanted["mce"][name], largest, 1e-7)
+        same(f"bins, {name}", [b["count"] for b in diagram], counts, 0)
+        bins.append((place, right - probabilities.max(1), len(diagram), gap))
+    odds = log_odds(z)
+    aucs = [roc_auc_score(y == c, odds[:, c]) if 0 < (y == c).sum() < len(y) else None for c in labels]
+    for c in labels:
+        same(f"AUC, class {c}", wanted["classes"][c]["auc"], aucs[c], 1e-7)
+    known = [a for a in aucs if a is not None]
+    same("AUC, mean", wanted["auc_ovr_macro"]["value"], np.mean(known) if known else None, 1e-7)
+    same("AUC, classes used", wanted["auc_ovr_macro"]["classes_used"], len(known), 0)
+
+    # Intervals, from draws of our own.
+    resamples = wanted["bootstrap"]["resamples"]
+    if resamples:
+        accuracy, f1, auc, drawn = bootstrap(y, said, k, odds, [b[:3] for b in bins])
+        check_interval(report, "accuracy", wanted["accuracy"]["ci95"], accuracy, resamples)
+        check_interval(report, "macro-F1", wanted["macro_f1"]["ci95"], f1.mean(1), resamples)
+        check_interval(report, "AUC", wanted["auc_ovr_macro"]["ci95"], auc, resamples)
+        for c in labels:
+            check_interval(report, f"F1, class {c}", wanted["classes"][c]["f1"]["ci95"], f1[:, c], resamples)
+        for name, (_, _, _, gap), own in zip(("uncalibrated", "calibrated"), bins, drawn):
+            ends = grid_interval(gap, own - gap)
+            spread = np.std(np.abs(own).sum(1))
+            chance = 5 * END * np.sqrt(1 / resamples + 1 / RESAMPLES) * spread
+            same(f"ECE, {name}, interval", wanted["ece"][name]["ci95"], ends, chance)
+    print(f"\n{run}: " + (f"{report.wrong} numbers differ" if report.wrong else "every number agrees"))
+    return int(report.wrong > 0)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,228 @@
+//! `eval`: the full report of a checkpoint; of two, whether one is better.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::print::{complain, say};
+use super::progress::Progress;
+use super::restore::{Restored, restore};
+use super::{EvalArgs, code, screen_sets};
+use crate::event::{EvalReport, Event, F64, Split};
+use crate::metrics::{compare, fit_temperature};
+use crate::report::{
+    Contender, Evaluated, Options, Predictions, SEED, comparison, comparison_json, eval_json,
+    measure, table, write,
+};
+use crate::session::{Journal, Located, locate_checkpoint};
+
+/// A checkpoint, evaluated.
+struct Evaluation {
+    title: String,
+    report: EvalReport,
+    names: Vec<String>,
+    rows: Predictions,
+    data: String,
+    /// Files written, or why none were.
+    written: Vec<String>,
+}
+
+/// Evaluates what was named; compares each further one with the first.
+pub(super) fn run(args: EvalArgs) -> u8 {
+    let EvalArgs { runs, checkpoints, split, json, sets } = args;
+    let settings = [sets, screen_sets(runs, None)].concat();
+    let split = split.split();
+    let wanted: Vec<Option<&str>> = match checkpoints.as_slice() {
+        [] => vec![None],
+        named => named.iter().map(|name| Some(name.as_str())).collect(),
+    };
+    let mut evaluations: Vec<Evaluation> = Vec::new();
+    for word in wanted {
+        match evaluate(word, split, &settings) {
+            Ok(evaluation) => {
+                if !json {
+                    tell(&evaluation);
+                }
+                evaluations.push(evaluation);
+            }
+            Err(error) => {
+                complain(&format!("error: {error}"));
+                return code::USAGE;
+            }
+        }
+    }
+    let (first, others) = match evaluations.as_slice() {
+        [first, others @ ..] => (first, others),
+        [] => return code::COMPLETED,
+    };
+    let mut compared = Vec::new();
+    for other in others {
+        match contrast(first, other, json) {
+            Ok(value) => compared.push(value),
+            Err(error) => {
+                complain(&format!("error: {error}"));
+                return code::USAGE;
+            }
+        }
+    }
+    if json {
+        say(&format!("{:#}", as_json(&evaluations, compared)));
+    }
+    code::COMPLETED
+}
+
+/// From a name to every number, with what it leaves behind.
+fn evaluate(wanted: Option<&str>, split: Split, settings: &[String]) -> Result<Evaluation, String> {
+    let runs = super::runs_dir(settings)?;
+    let found = locate_checkpoint(Path::new(&runs), wanted).map_err(|error| error.to_string())?;
+    // Before anything is computed: a look at the test split that could not be written down is not taken.
+    let journal = if split == Split::Test { journal_of(&found)? } else { None };
+    let restored = restore(&found.path, settings)?;
+    let (report, names, valid, rows) = numbers(&found, &restored, split)?;
+    let mut evaluation = Evaluation {
+        title: found.title(),
+        names,
+        data: restored.state.data.clone(),
+        written: Vec::new(),
+        rows,
+        report,
+    };
+    keep(&mut evaluation, &found, valid.as_ref(), journal);
+    Ok(evaluation)
+}
+
+/// The journal that must tell of the look; none for a checkpoint without a run, or a run that may not be written to.
+fn journal_of(found: &Located) -> Result<Option<Journal>, String> {
+    let Some(run) = &found.run else {
+        return Ok(None);
+    };
+    match Journal::take(run) {
+        Ok(journal) => Ok(Some(journal)),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Err(format!(
+            "{error}; each look at the test split is recorded in the journal, so press the key for evaluation there, or use --split valid"
+        )),
+        Err(error) => {
+            complain(&format!("warning: this look at the test split is not recorded: {error}"));
+            Ok(None)
+        }
+    }
+}
+
+type Numbers = (EvalReport, Vec<String>, Option<Predictions>, Predictions);
+
+fn numbers(found: &Located, restored: &Restored, split: Split) -> Result<Numbers, String> {
+    let Restored { state, config, trained } = restored;
+    let dataset = restored.dataset()?;
+    let began = std::time::Instant::now();
+    let mut progress = Progress::new();
+    let mut predict = |split: Split| {
+        let told = &mut |done, total| progress.say(split.name(), done, total);
+        trained.predict(&dataset, split, config.eval.batch_size, told)
+    };
+    // The temperature is fitted on validation, whatever is measured.
+    let valid = predict(Split::Valid)?;
+    let temperature = fit_temperature(&valid.logits, &valid.labels, valid.classes);
+    let (valid, rows) = if split == Split::Valid {
+        (None, valid)
+    } else {
+        (Some(valid), predict(split)?)
+    };
+    let options = Options {
+        bins: config.eval.ece_bins,
+        resamples: config.eval.bootstrap,
+    };
+    let mut report = measure(&rows, temperature, options);
+    report.epoch = state.epoch;
+    report.global_step = state.global_step;
+    report.checkpoint = Some(found.name());
+    (if found.best { "best" } else { "checkpoint" }).clone_into(&mut report.weights);
+    report.seconds = F64(began.elapsed().as_secs_f64());
+    Ok((report, dataset.info.classes.clone(), valid, rows))
+}
+
+/// Leaves the numbers in the run directory, and the look in its journal. What cannot be kept is said; it is shown all the same.
+fn keep(evaluation: &mut Evaluation, found: &Located, valid: Option<&Predictions>, journal: Option<Journal>) {
+    let Some(run) = &found.run else {
+        return;
+    };
+    let mut rows: Vec<&Predictions> = valid.into_iter().collect();
+    rows.push(&evaluation.rows);
+    let evaluated = Evaluated {
+        report: &evaluation.report,
+        names: &evaluation.names,
+        rows: &rows,
+    };
+    match write(&run.path, evaluated) {
+        Ok(files) => {
+            let path = |file: String| run.path.join(file).display().to_string();
+            evaluation.written = files.into_iter().map(path).collect();
+        }
+        Err(error) => complain(&format!("warning: the evaluation is shown but not written: {error}")),
+    }
+    if let Some(mut journal) = journal {
+        let event = Event::EvalFinished(Box::new(evaluation.report.clone()));
+        if let Err(error) = journal.append(event) {
+            complain(&format!("warning: this look at the test split is not recorded: {error}"));
+        }
+    }
+}
+
+fn tell(evaluation: &Evaluation) {
+    let Evaluation { title, report, names, written, .. } = evaluation;
+    let what = if report.epoch > 0 { format!("epoch {}, ", report.epoch) } else { String::new() };
+    say(&format!(
+        "{title} · {what}{} split, {} images, {:.1} s\n",
+        report.split.name(),
+        report.n,
+        report.seconds.0
+    ));
+    say(&table(report, names));
+    match written.as_slice() {
+        [] => say("\nnothing was written: this checkpoint lies in no run directory\n"),
+        files => say(&format!("\nwritten: {}\n", files.join(", "))),
+    }
+}
+
+/// Compares two, in words unless only the value is wanted.
+fn contrast(first: &Evaluation, second: &Evaluation, quiet: bool) -> Result<Value, String> {
+    let outcomes = |one: &Evaluation| {
+        let bins = one.report.reliability.len();
+        one.rows.outcomes(one.report.temperature.value, bins)
+    };
+    let resamples = match first.report.intervals.resamples {
+        0 => 1000,
+        resamples => resamples,
+    };
+    let found = (first.data == second.data)
+        .then(|| compare(&outcomes(first), &outcomes(second), resamples, SEED))
+        .flatten()
+        .ok_or_else(|| {
+            format!(
+                "{} and {} were measured on different images, so they cannot be compared image by image",
+                first.title, second.title
+            )
+        })?;
+    if !quiet {
+        let contender = |one: &'_ Evaluation| -> (String, EvalReport) { (one.title.clone(), one.report.clone()) };
+        let (a, b) = (contender(first), contender(second));
+        say(&comparison(
+            Contender { title: &a.0, report: &a.1 },
+            Contender { title: &b.0, report: &b.1 },
+            &found,
+        ));
+    }
+    Ok(comparison_json(&first.title, &second.title, &found))
+}
+
+/// One evaluation as it is in `eval.json`; of several a list, with the comparisons.
+fn as_json(evaluations: &[Evaluation], compared: Vec<Value>) -> Value {
+    let one = |evaluation: &Evaluation| eval_json(&evaluation.report, &evaluation.names);
+    match evaluations {
+        [single] => one(single),
+        all => json!({
+            "evaluations": all.iter().map(one).collect::<Vec<Value>>(),
+            "comparisons": compared,
+        }),
+    }
+}

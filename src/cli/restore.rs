@@ -1,0 +1,53 @@
+//! A checkpoint taken up again, with the configuration it was made with.
+
+use std::path::Path;
+
+use super::user_file;
+use crate::checkpoint::State;
+use crate::config::{self, Config, Sources};
+use crate::data::{self, Dataset};
+use crate::inference::{Trained, read_state};
+use crate::train::{choose_device, set_threads};
+
+/// A network that can be asked.
+pub(super) struct Restored {
+    pub(super) state: State,
+    pub(super) config: Config,
+    pub(super) trained: Trained,
+}
+
+/// Takes up a checkpoint. `settings` are laid over its configuration: where the data lies now, which device there is.
+pub(super) fn restore(checkpoint: &Path, settings: &[String]) -> Result<Restored, String> {
+    let state = read_state(checkpoint)?;
+    let sources = Sources {
+        user_file: user_file(),
+        recorded: Some((checkpoint.join("state.json"), state.config.clone())),
+        sets: settings.to_vec(),
+        ..Sources::default()
+    };
+    let config = config::load(&sources).map_err(|problems| problems.to_string())?.config;
+    set_threads(config.train.threads);
+    let device = choose_device(&config.train.device)?;
+    let trained = Trained::load(checkpoint, &config.model, &state.dataset, device)?;
+    Ok(Restored { state, config, trained })
+}
+
+impl Restored {
+    /// The data it was trained on.
+    ///
+    /// # Errors
+    /// When it is not there, or not the same.
+    pub(super) fn dataset(&self) -> Result<Dataset, String> {
+        let dataset = data::load(&self.config.data, self.config.train.seed).map_err(|error| error.0)?;
+        if dataset.fingerprint == self.state.data {
+            return Ok(dataset);
+        }
+        let short = |print: &str| print.get(..16).unwrap_or(print).to_owned();
+        Err(format!(
+            "{}: these images have the fingerprint {}, the checkpoint was trained on {}; name the right ones with --set data.dir=DIR",
+            dataset.found.display(),
+            short(&dataset.fingerprint),
+            short(&self.state.data)
+        ))
+    }
+}

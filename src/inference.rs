@@ -1,0 +1,118 @@
+//! A trained network taken up again from its checkpoint: to be evaluated, or to name what is in a picture.
+//!
+//! Nothing is trained here, and no gradient is kept. `epochtop eval` brings the data it was trained with, `epochtop predict`
+//! any picture, which `picture` makes into what the network expects.
+
+mod picture;
+
+use std::path::Path;
+
+use fs_err as fs;
+use tch::Device;
+
+use crate::checkpoint::{State, decode};
+use crate::data::{Dataset, Images, Resident};
+use crate::event::{DatasetInfo, Split};
+use crate::model::{Network, Plan, Weights, to_vec};
+use crate::report::Predictions;
+
+pub use picture::{Expected, Picture, read_picture};
+
+/// A network as a checkpoint holds it.
+#[derive(Debug)]
+pub struct Trained {
+    network: Network,
+    weights: Weights,
+    device: Device,
+}
+
+impl Trained {
+    /// Reads the weights of a checkpoint into the network of its configuration.
+    ///
+    /// # Errors
+    /// The file and what is wrong with it: not there, damaged, or of another network.
+    pub fn load(
+        checkpoint: &Path,
+        config: &crate::config::ModelConfig,
+        dataset: &DatasetInfo,
+        device: Device,
+    ) -> Result<Self, String> {
+        let plan = Plan::of(config, dataset)?;
+        let path = checkpoint.join("model.safetensors");
+        let bytes = fs::read(&path).map_err(|error| error.to_string())?;
+        let wrong = |what: String| format!("{}: {what}", path.display());
+        let tensors = decode(&bytes).map_err(|what| wrong(format!("no safetensors: {what}")))?;
+        let weights = Weights::from_named(&plan, &tensors, device).map_err(|error| {
+            wrong(format!("{error}: these are the weights of another network"))
+        })?;
+        Ok(Self {
+            network: Network { plan },
+            weights,
+            device,
+        })
+    }
+
+    /// The logits of a split, `batch` images at a time; `progress` is told images done and in all.
+    ///
+    /// # Errors
+    /// When there is nothing to evaluate.
+    pub fn predict(
+        &self,
+        dataset: &Dataset,
+        split: Split,
+        batch: i64,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Predictions, String> {
+        let images = match split {
+            Split::Train => &dataset.train,
+            Split::Valid => &dataset.valid,
+            Split::Test => &dataset.test,
+        };
+        if images.labels.is_empty() {
+            return Err(format!("the {} split is empty: nothing to evaluate", split.name()));
+        }
+        Ok(Predictions {
+            split,
+            logits: self.logits(images, &dataset.info, batch, progress)?,
+            labels: images.labels.iter().map(|&label| label.into()).collect(),
+            classes: dataset.info.classes.len(),
+        })
+    }
+
+    /// The logits of images of the data's shape, row-major.
+    pub fn logits(
+        &self,
+        images: &Images,
+        info: &DatasetInfo,
+        batch: i64,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Vec<f32>, String> {
+        let resident = Resident::new(images, info, self.device).map_err(|error| error.0)?;
+        let _guard = tch::no_grad_guard();
+        let mut logits = Vec::new();
+        let (mut start, total) = (0, resident.len());
+        while start < total {
+            let count = batch.max(1).min(total - start);
+            let images = resident.run(start, count);
+            logits.extend(to_vec(&self.network.forward(&self.weights, &images, false)));
+            start += count;
+            progress(start as u64, total as u64);
+        }
+        Ok(logits)
+    }
+}
+
+/// What a checkpoint says of itself, with the data it was made for.
+///
+/// # Errors
+/// The file and what is wrong with it. A checkpoint of an early version does not tell its data.
+pub fn read_state(checkpoint: &Path) -> Result<State, String> {
+    let state = crate::checkpoint::read_state(checkpoint).map_err(|error| error.to_string())?;
+    if state.dataset.classes.is_empty() {
+        return Err(format!(
+            "{}: does not tell sizes and class names of its data: it was written by an early version; train again",
+            checkpoint.join("state.json").display()
+        ));
+    }
+    Ok(state)
+}

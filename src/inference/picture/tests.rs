@@ -1,0 +1,115 @@
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+
+use image::{GrayImage, ImageFormat, Luma, RgbaImage};
+
+use super::*;
+
+const GARMENTS: Expected = Expected {
+    channels: 1,
+    height: 28,
+    width: 28,
+    background: 0,
+};
+
+fn bytes(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    image.write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+fn seen(image: &DynamicImage, format: ImageFormat, invert: bool) -> Picture {
+    fit(&decode(bytes(image, format)).unwrap(), GARMENTS, invert)
+}
+
+/// A dark upright bar, 40×120, off the middle of light paper.
+fn bar() -> DynamicImage {
+    GrayImage::from_fn(300, 200, |x, y| {
+        let inside = (200..240).contains(&x) && (50..170).contains(&y);
+        Luma([if inside { 30 } else { 235 }])
+    })
+    .into()
+}
+
+#[test]
+fn one_of_the_networks_own_size_is_taken_as_it_is() {
+    let own = GrayImage::from_fn(28, 28, |x, y| Luma([(x * 3 + y) as u8]));
+    let picture = seen(&own.clone().into(), ImageFormat::Png, true);
+    assert!(picture.pixels == own.into_raw());
+    assert!(!picture.inverted);
+}
+
+#[test]
+fn a_dark_thing_on_light_paper_becomes_a_light_one_that_fills_the_height() {
+    for format in [ImageFormat::Png, ImageFormat::Jpeg] {
+        let picture = seen(&bar(), format, true);
+        assert_eq!((picture.size, picture.inverted), ((300, 200), true));
+        let row = |y: usize| &picture.pixels[y * 28..(y + 1) * 28];
+        for y in [1, 14, 26] {
+            let light: Vec<usize> = (0..28).filter(|&x| row(y)[x] > 150).collect();
+            assert!((8..=10).contains(&light.len()), "row {y}: {:?}", row(y));
+            assert!(light[0] >= 8 && light[light.len() - 1] <= 19, "in the middle: {light:?}");
+        }
+        assert!(row(14)[0] < 40 && row(14)[27] < 40);
+    }
+    let kept = seen(&bar(), ImageFormat::Png, false);
+    assert!(!kept.inverted && kept.pixels[14 * 28 + 14] < 60);
+}
+
+#[test]
+fn what_is_transparent_is_paper() {
+    let image = RgbaImage::from_fn(60, 60, |x, _| {
+        if (20..40).contains(&x) { Rgba([0, 0, 0, 255]) } else { Rgba([0, 0, 0, 0]) }
+    });
+    let picture = seen(&image.into(), ImageFormat::Png, true);
+    assert!(picture.inverted);
+    assert!(picture.pixels[14 * 28 + 14] > 200 && picture.pixels[14 * 28] < 50);
+}
+
+#[test]
+fn paper_alone_and_a_single_pixel_are_pictures_too() {
+    let paper = GrayImage::from_pixel(50, 90, Luma([250]));
+    assert!(seen(&paper.into(), ImageFormat::Png, true).pixels.iter().all(|&p| p < 10));
+    let dot = GrayImage::from_pixel(1, 1, Luma([9]));
+    assert_eq!(seen(&dot.into(), ImageFormat::Png, true).pixels.len(), 28 * 28);
+    let strip = GrayImage::from_fn(5000, 1, |x, _| Luma([(x % 256) as u8]));
+    assert_eq!(seen(&strip.into(), ImageFormat::Png, true).pixels.len(), 28 * 28);
+}
+
+#[test]
+fn a_network_that_sees_colour_gets_channel_after_channel() {
+    let expected = Expected { channels: 3, height: 2, width: 2, background: 0 };
+    let image = RgbImage::from_fn(2, 2, |x, y| Rgb([x as u8, 10 + y as u8, 20]));
+    let picture = fit(&image.into(), expected, true);
+    assert_eq!(picture.pixels, [0, 1, 0, 1, 10, 10, 11, 11, 20, 20, 20, 20]);
+}
+
+#[test]
+fn a_network_of_light_ground_gets_light_ground() {
+    let digits = Expected { background: 255, ..GARMENTS };
+    let picture = fit(&bar(), digits, true);
+    assert!(!picture.inverted && picture.pixels[14 * 28] > 200 && picture.pixels[14 * 28 + 14] < 60);
+}
+
+#[test]
+fn every_bad_file_has_its_own_words() {
+    let whole = bytes(&bar(), ImageFormat::Png);
+    let mut flipped = whole.clone();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 0x55;
+    // A header that claims 60,000 × 60,000 pixels.
+    let mut huge = whole.clone();
+    huge[16..24].copy_from_slice(&[0, 0, 0xea, 0x60, 0, 0, 0xea, 0x60]);
+    for (bytes, words) in [
+        (Vec::new(), "is empty"),
+        (b"no picture at all".to_vec(), "no picture this program reads"),
+        (whole[..whole.len() / 2].to_vec(), "cannot be read"),
+        (flipped, "cannot be read"),
+        (huge, "cannot be read"),
+        (b"GIF89a\x01\x00\x01\x00".to_vec(), "cannot be read"),
+    ] {
+        let error = decode(bytes).unwrap_err();
+        assert!(error.contains(words), "{error}");
+    }
+    let error = read_picture(Path::new("/no/such.png"), GARMENTS, true).unwrap_err();
+    assert!(error.contains("/no/such.png"), "{error}");
+}

@@ -1,0 +1,148 @@
+//! Checkpoints by whatever name a person has for them.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+
+use super::rundir::{RunDir, resolve};
+
+/// The file that makes a directory a checkpoint.
+const WEIGHTS: &str = "model.safetensors";
+
+/// A checkpoint that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Located {
+    /// Its directory.
+    pub path: PathBuf,
+    /// The run it belongs to, unless it lies somewhere by itself.
+    pub run: Option<RunDir>,
+    /// Whether it holds the best weights of its run by validation.
+    pub best: bool,
+}
+
+impl Located {
+    /// Its path below the run directory, or the whole where there is no run.
+    pub fn name(&self) -> String {
+        let below = self.run.as_ref().and_then(|run| self.path.strip_prefix(&run.path).ok());
+        below.unwrap_or(&self.path).to_string_lossy().into_owned()
+    }
+
+    /// What people call it: the run and the step, or its path.
+    pub fn title(&self) -> String {
+        let step = self.path.file_name().unwrap_or_default().to_string_lossy();
+        match &self.run {
+            Some(run) => format!("{} {step}{}", run.name, if self.best { " (best)" } else { "" }),
+            None => self.path.display().to_string(),
+        }
+    }
+}
+
+/// A checkpoint: a directory with weights, a `BEST` or `LATEST` that names one, or a run, which gives its best, else its
+/// latest one. Without a name, the newest run.
+///
+/// # Errors
+/// What was looked for, and where.
+pub fn locate_checkpoint(runs: &Path, wanted: Option<&str>) -> io::Result<Located> {
+    if let Some(word) = wanted {
+        let path = Path::new(word);
+        if path.join(WEIGHTS).is_file() {
+            return Ok(of_path(path.to_owned()));
+        }
+        let is_pointer = path.file_name().is_some_and(|name| name == "BEST" || name == "LATEST");
+        if is_pointer && path.is_file() {
+            return pointed(path).map(of_path);
+        }
+    }
+    let run = resolve(runs, wanted)?;
+    let checkpoints = run.path.join("checkpoints");
+    let pointers = ["BEST", "LATEST"].map(|name| checkpoints.join(name));
+    match pointers.iter().find(|pointer| pointer.is_file()) {
+        Some(pointer) => pointed(pointer).map(of_path),
+        None => Err(missing(format!(
+            "{}: no checkpoint yet (neither BEST nor LATEST): one is written after the first epoch, or with the key for it",
+            checkpoints.display()
+        ))),
+    }
+}
+
+/// The checkpoint a pointer names.
+fn pointed(pointer: &Path) -> io::Result<PathBuf> {
+    let name = fs::read_to_string(pointer)?;
+    let name = name.trim();
+    let plain = !name.is_empty() && !name.contains(['/', '\\']) && !name.starts_with('.');
+    let path = pointer.with_file_name(if plain { name } else { "?" });
+    if plain && path.join(WEIGHTS).is_file() {
+        return Ok(path);
+    }
+    Err(missing(format!(
+        "{} names {name:?}, which is no checkpoint beside it; name one by its directory",
+        pointer.display()
+    )))
+}
+
+/// The checkpoint at a path, with the run above it, if there is one.
+fn of_path(path: PathBuf) -> Located {
+    let path = path.canonicalize().unwrap_or(path);
+    let above = path.parent().filter(|dir| dir.ends_with("checkpoints"));
+    let run = above.and_then(Path::parent).filter(|run| run.join("events.jsonl").is_file());
+    let run = run.map(RunDir::at);
+    let best = above
+        .and_then(|dir| fs::read_to_string(dir.join("BEST")).ok())
+        .is_some_and(|name| path.file_name().is_some_and(|own| own.to_string_lossy() == name.trim()));
+    Located { path, run, best }
+}
+
+fn missing(message: String) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, message)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+    use super::*;
+
+    fn run_with(steps: &[&str], pointers: &[(&str, &str)]) -> tempfile::TempDir {
+        let runs = tempfile::tempdir().unwrap();
+        let checkpoints = runs.path().join("one/checkpoints");
+        for step in steps {
+            fs::create_dir_all(checkpoints.join(step)).unwrap();
+            fs::write(checkpoints.join(step).join(WEIGHTS), "").unwrap();
+        }
+        fs::create_dir_all(&checkpoints).unwrap();
+        for (pointer, name) in pointers {
+            fs::write(checkpoints.join(pointer), format!("{name}\n")).unwrap();
+        }
+        fs::write(runs.path().join("one/events.jsonl"), "").unwrap();
+        runs
+    }
+
+    #[test]
+    fn a_run_gives_its_best_and_a_path_what_it_names() {
+        let runs = run_with(&["step-1", "step-2"], &[("BEST", "step-1"), ("LATEST", "step-2")]);
+        let best = locate_checkpoint(runs.path(), Some("one")).unwrap();
+        assert!(best.path.ends_with("one/checkpoints/step-1") && best.best);
+        assert_eq!((best.name(), best.title()), ("checkpoints/step-1".to_owned(), "one step-1 (best)".to_owned()));
+        for word in ["one/checkpoints/step-2", "one/checkpoints/LATEST"] {
+            let word = runs.path().join(word);
+            let latest = locate_checkpoint(runs.path(), word.to_str()).unwrap();
+            assert!(latest.path.ends_with("step-2") && !latest.best);
+            assert_eq!(latest.run.unwrap().name, "one");
+        }
+        let alone = tempfile::tempdir().unwrap();
+        fs::write(alone.path().join(WEIGHTS), "").unwrap();
+        assert_eq!(locate_checkpoint(runs.path(), alone.path().to_str()).unwrap().run, None);
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        let words = |runs: &Path, word| locate_checkpoint(runs, word).unwrap_err().to_string();
+        let none = run_with(&[], &[]);
+        assert!(words(none.path(), Some("one")).contains("no checkpoint yet"));
+        assert!(words(none.path(), Some("two")).contains("no such run"));
+        let gone = run_with(&[], &[("BEST", "step-9")]);
+        assert!(words(gone.path(), Some("one")).contains("step-9"));
+        let out = run_with(&["step-1"], &[("BEST", "../../elsewhere")]);
+        assert!(words(out.path(), Some("one")).contains("no checkpoint beside it"));
+    }
+}

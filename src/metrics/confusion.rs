@@ -188,14 +188,17 @@ impl Confusion {
         ratio(weighted, support).unwrap_or(0.0)
     }
 
-    /// Whether the accuracy flatters: one class is larger than the others, and macro-F1, which gives each class the same
-    /// say, is lower by five points or more.
+    /// Whether the accuracy flatters: one class is larger than the others, and the mean F1, in which each class has the
+    /// same say, is lower by five points or more. Classes without samples have no say here.
     pub fn flattered(&self) -> Option<Imbalance> {
-        let supports = self.rows().map(|row| sum(row.iter()));
-        let (majority, support) = supports.enumerate().max_by_key(|(i, n)| (*n, Reverse(*i)))?;
-        let share = ratio(support as f64, self.total() as f64)?;
-        let larger = share * self.classes as f64 >= LARGER;
-        let flattered = larger && self.accuracy() - self.macro_f1() >= FLATTERED;
+        let scores = self.scores();
+        let there = scores.iter().enumerate().filter(|(_, scores)| scores.support > 0);
+        let (majority, largest) =
+            there.clone().max_by_key(|(i, scores)| (scores.support, Reverse(*i)))?;
+        let share = ratio(largest.support as f64, self.total() as f64)?;
+        let classes = there.clone().count() as f64;
+        let f1 = there.map(|(_, scores)| scores.f1).sum::<f64>() / classes;
+        let flattered = share * classes >= LARGER && self.accuracy() - f1 >= FLATTERED;
         flattered.then_some(Imbalance { majority, share })
     }
 

@@ -2,6 +2,7 @@
 
 use super::state::RunState;
 use crate::event::{Answer, EpochSummary, EvalReport, Event, Level, Outcome};
+use crate::metrics::Interval;
 
 /// Milliseconds as `1:02:03` or `2:03`.
 pub fn clock(ms: u64) -> String {
@@ -61,12 +62,14 @@ pub fn epoch_line(row: &EpochSummary, epochs: u32) -> String {
 /// A measurement in one line.
 pub fn eval_line(report: &EvalReport) -> String {
     format!(
-        "{} ({} weights, step {}): accuracy {:.2} %  macro-F1 {:.2} %  nll {:.4} -> {:.4}  ece {:.2} -> {:.2} %  T {:.3}{}",
+        "{} ({} weights, step {}): accuracy {:.2} %{}  macro-F1 {:.2} %{}  nll {:.4} -> {:.4}  ece {:.2} -> {:.2} %  T {:.3}{}",
         report.split.name(),
         report.weights,
         report.global_step,
         report.accuracy.0 * 100.0,
+        ends(report.intervals.accuracy),
         report.macro_f1.0 * 100.0,
+        ends(report.intervals.macro_f1),
         report.nll.0,
         report.nll_calibrated.0,
         report.ece.0 * 100.0,
@@ -78,6 +81,13 @@ pub fn eval_line(report: &EvalReport) -> String {
             " (did not converge)"
         }
     )
+}
+
+/// A 95 % interval in percent, where there is one.
+fn ends(interval: Option<Interval>) -> String {
+    interval.map_or_else(String::new, |Interval { low, high }| {
+        format!(" [{:.2}, {:.2}]", low * 100.0, high * 100.0)
+    })
 }
 
 /// What the plain log says of an event just folded into `state`, if anything.

@@ -1,5 +1,7 @@
 //! What a key can do. The help, the key table and its errors are made of this list.
 
+use super::app::Pane;
+
 /// What a key can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
@@ -33,11 +35,15 @@ pub enum Action {
     Theme,
     /// Draw everything anew.
     Repaint,
+    /// All panes at once.
+    Overview,
+    /// One pane on the whole screen.
+    Show(Pane),
 }
 
 impl Action {
     /// All of them, in the order the help shows.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 24] = [
         Self::Pause,
         Self::Evaluate,
         Self::Checkpoint,
@@ -53,6 +59,15 @@ impl Action {
         Self::Help,
         Self::Theme,
         Self::Repaint,
+        Self::Overview,
+        Self::Show(Pane::Loss),
+        Self::Show(Pane::Accuracy),
+        Self::Show(Pane::Gradient),
+        Self::Show(Pane::Classes),
+        Self::Show(Pane::Confusion),
+        Self::Show(Pane::Calibration),
+        Self::Show(Pane::Gallery),
+        Self::Show(Pane::Log),
     ];
 
     /// Its name in `[keys]`.
@@ -73,6 +88,17 @@ impl Action {
             Self::Help => "help",
             Self::Theme => "theme",
             Self::Repaint => "repaint",
+            Self::Overview => "overview",
+            Self::Show(pane) => match pane {
+                Pane::Loss => "show-loss",
+                Pane::Accuracy => "show-accuracy",
+                Pane::Gradient => "show-gradient",
+                Pane::Classes => "show-classes",
+                Pane::Confusion => "show-confusion",
+                Pane::Calibration => "show-calibration",
+                Pane::Gallery => "show-gallery",
+                Pane::Log => "show-log",
+            },
         }
     }
 
@@ -94,6 +120,26 @@ impl Action {
             Self::Help => "show or hide this help",
             Self::Theme => "next theme",
             Self::Repaint => "draw everything anew",
+            Self::Overview => "all panes at once",
+            Self::Show(pane) => match pane {
+                Pane::Loss => "the loss alone",
+                Pane::Accuracy => "the accuracy alone",
+                Pane::Gradient => "the gradient norm alone",
+                Pane::Classes => "the classes alone: precision, recall, F1 with its interval, AUC",
+                Pane::Confusion => "what is taken for what",
+                Pane::Calibration => "what the probabilities are worth",
+                Pane::Gallery => "the gallery alone",
+                Pane::Log => "the log alone",
+            },
+        }
+    }
+
+    /// The screen it leads to, for those that lead to one.
+    pub fn page(self) -> Option<&'static str> {
+        match self {
+            Self::Overview => Some("overview"),
+            Self::Show(pane) => Some(pane.name()),
+            _ => None,
         }
     }
 

@@ -11,7 +11,7 @@ use super::keymap::Keymap;
 const REQUESTS: usize = 16;
 
 /// A part of the screen that can be focused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Pane {
     /// The loss over time.
     Loss,
@@ -21,6 +21,10 @@ pub enum Pane {
     Gradient,
     /// The scores of each class.
     Classes,
+    /// What is taken for what.
+    Confusion,
+    /// What the probabilities are worth.
+    Calibration,
     /// Test images and what the network thinks of them.
     Gallery,
     /// Messages.
@@ -29,11 +33,13 @@ pub enum Pane {
 
 impl Pane {
     /// All of them, in the order the focus takes.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Loss,
         Self::Accuracy,
         Self::Gradient,
         Self::Classes,
+        Self::Confusion,
+        Self::Calibration,
         Self::Gallery,
         Self::Log,
     ];
@@ -45,6 +51,8 @@ impl Pane {
             Self::Accuracy => "Accuracy",
             Self::Gradient => "Gradient norm",
             Self::Classes => "Classes",
+            Self::Confusion => "Confusion",
+            Self::Calibration => "Calibration",
             Self::Gallery => "Gallery",
             Self::Log => "Log",
         }

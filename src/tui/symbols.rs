@@ -17,6 +17,13 @@ pub(super) struct Symbols {
     /// Bars, from one part to a whole cell.
     pub(super) bar: &'static [&'static str],
     pub(super) bar_rest: &'static str,
+    /// Upright bars, from one part to a whole cell.
+    pub(super) column: &'static [&'static str],
+    /// From little to much of something, in one cell.
+    pub(super) shades: [&'static str; 4],
+    /// A level across a column.
+    pub(super) level: &'static str,
+    pub(super) plus_minus: &'static str,
     pub(super) up: &'static str,
     pub(super) down: &'static str,
     pub(super) clipped: &'static str,
@@ -58,6 +65,10 @@ pub(super) static UNICODE: Symbols = Symbols {
     gauge_rest: "─",
     bar: &["╸", "━"],
     bar_rest: "─",
+    column: &["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
+    shades: ["░", "▒", "▓", "█"],
+    level: "━",
+    plus_minus: "±",
     up: "▲",
     down: "▼",
     clipped: "▲",
@@ -98,6 +109,10 @@ pub(super) static ASCII: Symbols = Symbols {
     gauge_rest: "-",
     bar: &["#"],
     bar_rest: ".",
+    column: &["#"],
+    shades: [".", ":", "%", "#"],
+    level: "=",
+    plus_minus: "+-",
     up: "+",
     down: "-",
     clipped: "^",

@@ -4,6 +4,7 @@
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::symbols::Symbols;
+use crate::metrics::Interval;
 
 /// The text without control characters, escape sequences and marks that turn or hide what stands beside them.
 /// Line breaks and tabs become spaces.
@@ -184,6 +185,31 @@ pub(super) fn score(value: f64) -> String {
     }
 }
 
+/// Half of an interval as `±.008`, in the symbols of the screen; as wide as `plus_minus` and four.
+pub(super) fn margin(interval: Option<Interval>, symbols: &Symbols) -> String {
+    interval.map_or_else(String::new, |interval| {
+        format!("{}{}", symbols.plus_minus, score(interval.half_width()))
+    })
+}
+
+/// Half of an interval of a share as `±0.75`, in points.
+pub(super) fn points(interval: Option<Interval>, symbols: &Symbols) -> String {
+    interval.map_or_else(String::new, |interval| {
+        format!("{}{:.2}", symbols.plus_minus, interval.half_width() * 100.0)
+    })
+}
+
+/// A count in three columns: `999`, `12k`, `.3M`, `40M`.
+pub(super) fn short_count(n: u64) -> String {
+    let in_units = |unit: f64| (n as f64 / unit).round() as u64;
+    match n {
+        0..1_000 => n.to_string(),
+        1_000..99_500 => format!("{}k", in_units(1e3)),
+        99_500..950_000 => format!(".{}M", in_units(1e5)),
+        _ => format!("{}M", in_units(1e6)),
+    }
+}
+
 /// A count with commas.
 pub(super) fn count(n: u64) -> String {
     let digits = n.to_string();
@@ -251,6 +277,9 @@ mod tests {
             assert_eq!(score(value).len(), 4, "{value}");
             assert_eq!(percent(Some(value), "-").len(), 7);
             assert_eq!(short_percent(value).len(), 4);
+        }
+        for (n, shown) in [(0, "0"), (999, "999"), (1_499, "1k"), (99_499, "99k"), (99_500, ".1M"), (949_999, ".9M"), (950_000, "1M")] {
+            assert_eq!(short_count(n), shown);
         }
         assert_eq!(count(0), "0");
         assert_eq!(count(1_234_567), "1,234,567");

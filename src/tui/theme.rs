@@ -81,6 +81,14 @@ roles! {
     Bar = "bar",
     /// The bar of the worst class.
     BarWorst = "bar-worst",
+    /// A share of mistakes worth seeing.
+    Heat1 = "heat-1",
+    /// A larger one.
+    Heat2 = "heat-2",
+    /// A large one.
+    Heat3 = "heat-3",
+    /// The largest.
+    Heat4 = "heat-4",
     /// Progress made.
     Gauge = "gauge",
     /// Progress to come.

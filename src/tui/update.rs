@@ -181,6 +181,8 @@ fn act(app: &mut App, action: Action) -> Vec<Effect> {
         }
         Action::Theme => next_theme(app),
         Action::Repaint => return vec![Effect::Repaint],
+        Action::Overview => app.ui.zoom = false,
+        Action::Show(pane) => (app.ui.focus, app.ui.zoom) = (pane, true),
     }
     Vec::new()
 }
@@ -240,10 +242,10 @@ fn walk(app: &mut App, by: isize) {
 fn scroll(app: &mut App, by: isize) {
     match app.ui.focus {
         Pane::Gallery => next_mistake(app, by),
-        Pane::Classes => app.ui.class_scroll = app.ui.class_scroll.saturating_add_signed(by),
+        Pane::Classes | Pane::Confusion => app.ui.class_scroll = app.ui.class_scroll.saturating_add_signed(by),
         Pane::Log => app.ui.log_scroll = app.ui.log_scroll.saturating_add_signed(-by),
         // A chart has nothing to scroll, so the key goes to its neighbour.
-        Pane::Loss | Pane::Accuracy | Pane::Gradient => focus(app, by),
+        Pane::Loss | Pane::Accuracy | Pane::Gradient | Pane::Calibration => focus(app, by),
     }
     keep_in_range(app);
 }

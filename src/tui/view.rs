@@ -3,9 +3,11 @@
 //! [`layout`] says what goes where; each panel is one file and draws only inside the area it is given.
 
 mod accuracy;
+mod calibration;
 mod canvas;
 mod chart;
 mod classes;
+mod confusion;
 mod confusions;
 mod essentials;
 mod footer;
@@ -83,6 +85,8 @@ fn draw_pane(ctx: &Ctx<'_>, pane: Pane, area: Rect, buf: &mut Buffer) {
         Pane::Accuracy => accuracy::draw(ctx, area, buf),
         Pane::Gradient => gradient::draw(ctx, area, buf),
         Pane::Classes => classes::draw(ctx, area, buf),
+        Pane::Confusion => confusion::draw(ctx, area, buf),
+        Pane::Calibration => calibration::draw(ctx, area, buf),
         Pane::Gallery => gallery::draw(ctx, area, buf),
         Pane::Log => log::draw(ctx, area, buf),
     }

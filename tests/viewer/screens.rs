@@ -113,6 +113,76 @@ fn zoomed_panes() {
 }
 
 #[test]
+fn what_an_evaluation_says_at_three_sizes() {
+    let records = story::midrun();
+    for pane in [Pane::Classes, Pane::Confusion, Pane::Calibration] {
+        let word = pane.name().to_lowercase();
+        for size in [(80, 24), (200, 60)] {
+            let mut app = app(&records, true);
+            let key = KeyCode::Char(if pane == Pane::Classes { '5' } else if pane == Pane::Confusion { '6' } else { '7' });
+            press(&mut app, key);
+            assert_eq!((app.ui.focus, app.ui.zoom), (pane, true));
+            let screen = text(&drawn(&mut app, size, &dark()));
+            snapshot(&format!("{word}_{}x{}", size.0, size.1), &screen);
+            press(&mut app, KeyCode::Char('1'));
+            assert!(!app.ui.zoom);
+        }
+    }
+}
+
+#[test]
+fn before_the_first_evaluation_it_is_said_what_will_appear() {
+    for (key, words) in [('5', "per-class F1 appears"), ('6', "what is taken for what appears"), ('7', "are worth appears")] {
+        let mut app = app(&story::empty(), true);
+        press(&mut app, KeyCode::Char(key));
+        let screen = text(&drawn(&mut app, (80, 24), &dark()));
+        assert!(screen.contains(words), "{words} in\n{screen}");
+    }
+}
+
+#[test]
+fn an_accuracy_that_flatters_is_called_so() {
+    let records = story::majority();
+    for (size, words) in [
+        ((80, 24), "accuracy flatters"),
+        ((120, 40), "accuracy flatters: always saying healthy gives 90.00 %, macro-F1 is 47.37 %"),
+    ] {
+        let mut app = app(&records, true);
+        assert!(text(&drawn(&mut app, size, &dark())).contains("accuracy flatters"), "{size:?}");
+        app.ui.focus = Pane::Classes;
+        app.ui.zoom = true;
+        let screen = text(&drawn(&mut app, size, &dark()));
+        assert!(screen.contains(words), "{words} in\n{screen}");
+    }
+    let mut app = app(&records, true);
+    app.ui.focus = Pane::Classes;
+    app.ui.zoom = true;
+    snapshot("majority_80x24", &text(&drawn(&mut app, (80, 24), &dark())));
+}
+
+#[test]
+fn what_is_undefined_is_marked_and_no_number() {
+    let mut app = app(&story::not_a_number(), true);
+    for (key, name) in [('5', "classes"), ('6', "confusion"), ('7', "calibration")] {
+        press(&mut app, KeyCode::Char(key));
+        snapshot(&format!("undefined_{name}_80x24"), &text(&drawn(&mut app, (80, 24), &dark())));
+    }
+}
+
+#[test]
+fn a_heat_map_of_many_classes_is_drawn_in_shades() {
+    for (classes, ascii) in [(40_u32, false), (1000, false), (1000, true)] {
+        let names = (0..classes).map(|i| format!("class number {i}")).collect();
+        let mut app = app(&story::with_classes("many", names), true);
+        app.settings.ascii = ascii;
+        press(&mut app, KeyCode::Char('6'));
+        let screen = text(&drawn(&mut app, (80, 24), &dark()));
+        assert_eq!(screen.is_ascii(), ascii);
+        snapshot(&format!("heat_{classes}{}_80x24", if ascii { "_ascii" } else { "" }), &screen);
+    }
+}
+
+#[test]
 fn ascii_help_and_question() {
     let records = story::midrun();
     let mut plain = app(&records, true);
@@ -155,9 +225,10 @@ fn all_that_matters_is_on_80x24_at_once() {
         "clipped",
         "1 of 64",
         "T 0.71",
-        "0.4229",
-        "90.34%",
-        "0.755",
+        "0.4498",
+        "89.60% ±0.92",
+        ".896 ±.009",
+        "0.232",
     ] {
         assert!(screen.contains(wanted), "{wanted} in\n{screen}");
     }
@@ -213,7 +284,7 @@ fn no_size_and_no_state_is_too_much() {
                     [usize::from(width + height) % 3];
                 app.ui.zoom = (width + height) % 2 == 0;
                 app.settings.ascii = width % 5 == 0;
-                app.ui.focus = Pane::ALL[usize::from(width + 3 * height) % 6];
+                app.ui.focus = Pane::ALL[usize::from(width + 3 * height) % Pane::ALL.len()];
                 let screen = drawn(&mut app, (width, height), &theme);
                 assert!(!text(&screen).contains(|c: char| c.is_control() && c != '\n'));
             }

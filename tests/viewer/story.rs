@@ -391,6 +391,48 @@ impl Story {
     }
 }
 
+impl Story {
+    /// Measures validation of logits that are given.
+    fn measured(&mut self, rows: &Predictions) {
+        let temperature = fit_temperature(&rows.logits, &rows.labels, rows.classes);
+        let options = Options { bins: 15, resamples: 100 };
+        let mut report = measure(rows, temperature, options);
+        report.epoch = 1;
+        report.global_step = self.step;
+        self.say(Event::EvalFinished(Box::new(report)));
+    }
+}
+
+/// A network that has learnt to say what nine in ten are.
+pub(crate) fn majority() -> Vec<Record> {
+    let mut story = Story::of(3, vec!["healthy".to_owned(), "ill".to_owned()]);
+    story.start("majority");
+    story.steps(1, 215);
+    let rows = Predictions {
+        split: Split::Valid,
+        logits: [2.0, -0.2].repeat(1000),
+        labels: (0..1000).map(|i| u32::from(i % 10 == 3)).collect(),
+        classes: 2,
+    };
+    story.measured(&rows);
+    story.records()
+}
+
+/// Logits that are no numbers, one class that is absent and one that nothing is taken for.
+pub(crate) fn not_a_number() -> Vec<Record> {
+    let mut story = Story::of(3, ["one", "two", "absent"].map(str::to_owned).to_vec());
+    story.start("nan");
+    story.steps(1, 215);
+    let rows = Predictions {
+        split: Split::Valid,
+        logits: [[3.0, 1.0, 0.0], [f32::NAN, 0.0, -1.0]].concat().repeat(100),
+        labels: [0, 1].repeat(100),
+        classes: 3,
+    };
+    story.measured(&rows);
+    story.records()
+}
+
 /// Nothing but a started run.
 pub(crate) fn empty() -> Vec<Record> {
     let mut story = Story::new(12);

@@ -74,6 +74,27 @@ fn what_is_undefined_is_marked() {
     assert_eq!(undefined(&missed), [true, false, false]);
 }
 
+/// `f1_score([0]*90 + [1]*10, [0]*100, average="macro", zero_division=0)` is 0.4736842105263158.
+#[test]
+fn a_majority_predictor_is_found_out() {
+    let labels: Vec<u32> = (0..100).map(|i| u32::from(i >= 90)).collect();
+    let confusion = Confusion::from_predictions(2, &labels, &[0; 100]);
+    assert_eq!(confusion.accuracy(), 0.9);
+    assert!((confusion.macro_f1() - 0.473_684_210_526_315_8).abs() < 1e-12);
+    assert_eq!(confusion.flattered(), Some(Imbalance { majority: 0, share: 0.9 }));
+}
+
+#[test]
+fn an_accuracy_that_does_not_flatter_is_left_alone() {
+    // As large classes, however badly told apart; an absent class; uneven classes that are told apart; nothing.
+    let even: Vec<u32> = (0..100).map(|i| i % 2).collect();
+    assert_eq!(Confusion::from_predictions(2, &even, &[0; 100]).flattered(), None);
+    assert_eq!(Confusion::from_predictions(3, &even, &even).flattered(), None);
+    let uneven: Vec<u32> = (0..100).map(|i| u32::from(i >= 90)).collect();
+    assert_eq!(Confusion::from_predictions(2, &uneven, &uneven).flattered(), None);
+    assert_eq!(Confusion::new(3).flattered(), None);
+}
+
 #[test]
 fn nothing_is_no_panic() {
     for empty in [Confusion::new(0), Confusion::new(3)] {

@@ -8,7 +8,7 @@ use super::chart::{self, Chart, LABELS};
 use super::paint::{self, Piece, piece};
 use super::scale::Scale;
 use crate::tui::app::Pane;
-use crate::tui::text::{percent, score};
+use crate::tui::text::{percent, points, score};
 use crate::tui::theme::Role;
 
 /// Draws the pane.
@@ -72,6 +72,13 @@ fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
         piece(format!("   {} valid", ctx.symbols.valid), Role::Valid),
         piece(shown(run.valid_accuracy.last()), Role::Strong),
     ];
+    // The interval of the latest validation, which the number beside it is of.
+    let interval = run.valid.latest.as_ref().and_then(|report| report.intervals.accuracy);
+    let interval = points(interval.filter(|_| !run.valid_accuracy.is_empty()), ctx.symbols);
+    let margin = [piece(
+        if interval.is_empty() { interval } else { format!(" {interval}") },
+        Role::Dim,
+    )];
     let best = |value: Option<f64>| [piece(" best", Role::Dim), piece(shown(value), Role::Text)];
     let best_valid = best(run.best.map(|best| best.accuracy.0));
     let epoch = [piece(
@@ -80,16 +87,18 @@ fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
         Role::Dim,
     )];
     vec![
-        [&train[..], &best(highest), &valid, &best_valid, &epoch].concat(),
-        [&train[..], &valid, &best_valid, &epoch].concat(),
-        [&train[..], &valid, &best_valid].concat(),
-        [&train[..], &valid].concat(),
+        [&train[..], &best(highest), &valid, &margin, &best_valid, &epoch].concat(),
+        [&train[..], &valid, &margin, &best_valid, &epoch].concat(),
+        [&train[..], &valid, &margin, &best_valid].concat(),
+        [&train[..], &valid, &margin].concat(),
         [
-            &train[..],
             &[
+                piece(ctx.symbols.train, Role::Train),
+                train[1].clone(),
                 piece(format!("  {} valid", ctx.symbols.valid), Role::Valid),
                 valid[1].clone(),
-            ],
+            ][..],
+            &margin,
         ]
         .concat(),
         [

@@ -8,10 +8,11 @@ use super::confusions;
 use super::layout::top;
 use super::paint::{self, Piece, bar, piece, put, put_pieces, put_right};
 use crate::event::{EvalReport, Split};
-use crate::metrics::ClassScores;
+use crate::metrics::{ClassScores, Interval};
+use crate::report::flattery;
 use crate::run::RunState;
 use crate::tui::app::Pane;
-use crate::tui::text::{columns, count, number, outside, percent, score};
+use crate::tui::text::{columns, count, margin, number, outside, percent, points, score};
 use crate::tui::theme::Role;
 
 /// Changes smaller than this are none.
@@ -37,7 +38,10 @@ pub(super) fn newest(run: &RunState) -> Option<(&EvalReport, Option<&EvalReport>
 struct Columns {
     name: u16,
     bar: u16,
+    interval: bool,
     details: bool,
+    auc: bool,
+    support: bool,
     change: bool,
     confused: bool,
 }
@@ -55,11 +59,17 @@ impl Columns {
         };
         let change = take(8, 6);
         let details = take(12, 6);
+        let interval = take(11, 6);
+        let auc = take(6, 6);
+        let support = take(9, 6);
         let confused = take(28, 10);
         Self {
             name,
             bar: rest.min(40),
+            interval,
             details,
+            auc,
+            support,
             change,
             confused,
         }
@@ -85,7 +95,7 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         area,
         Pane::Classes,
         &origin(ctx, report, area.width),
-        legends(report),
+        headlines(ctx, report),
     );
     let names = run
         .info
@@ -99,7 +109,7 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let widths = Columns::of(body.width, longest);
     let classes = report.classes.len() as u16;
     // Where all classes fit, the room below them tells more of the same measurement.
-    let mut body = body;
+    let mut body = flattered(ctx, report, body, buf);
     if body.height > classes.saturating_add(1) {
         let (table, below) = top(body, classes + 1 + u16::from(body.height > classes + 1));
         let (table, foot) = top(table, table.height.saturating_sub(1));
@@ -138,18 +148,15 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         let change = before
             .and_then(|before| before.classes.get(label))
             .map(|before| scores.f1 - before.f1);
-        row(
-            ctx,
-            &widths,
-            line,
-            buf,
-            &Row {
-                name,
-                scores,
-                change,
-                worst: worst == Some(label),
-            },
-        );
+        let row = Row {
+            name,
+            scores,
+            interval: report.intervals.f1.get(label).copied().flatten(),
+            auc: report.auc.get(label).copied().flatten(),
+            change,
+            worst: worst == Some(label),
+        };
+        draw_row(ctx, &widths, line, buf, &row);
         if widths.confused {
             put_right(ctx, buf, line, 0, 0, &confusion(ctx, report, label, names));
         }
@@ -161,11 +168,13 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
 struct Row<'a> {
     name: String,
     scores: &'a ClassScores,
+    interval: Option<Interval>,
+    auc: Option<f64>,
     change: Option<f64>,
     worst: bool,
 }
 
-fn row(ctx: &Ctx<'_>, widths: &Columns, line: Rect, buf: &mut Buffer, row: &Row<'_>) {
+fn draw_row(ctx: &Ctx<'_>, widths: &Columns, line: Rect, buf: &mut Buffer, row: &Row<'_>) {
     let scores = row.scores;
     let (mark, name) = if row.worst {
         ("!", Role::Warn)
@@ -181,6 +190,14 @@ fn row(ctx: &Ctx<'_>, widths: &Columns, line: Rect, buf: &mut Buffer, row: &Row<
         piece(" ", Role::Text),
         defined(ctx, scores.f1, scores.f1_undefined, Role::Strong),
     ];
+    if widths.interval {
+        let undefined = || format!("{:>11}", ctx.symbols.dash);
+        let ends = row.interval.filter(|_| !scores.f1_undefined);
+        let text = ends.map_or_else(undefined, |ends| {
+            format!("  {}{}{}", score(ends.low), ctx.symbols.dash, score(ends.high))
+        });
+        pieces.push(piece(text, Role::Dim));
+    }
     if widths.details {
         pieces.push(piece("  ", Role::Text));
         pieces.push(defined(
@@ -196,6 +213,13 @@ fn row(ctx: &Ctx<'_>, widths: &Columns, line: Rect, buf: &mut Buffer, row: &Row<
             scores.recall_undefined,
             Role::Dim,
         ));
+    }
+    if widths.auc {
+        let auc = defined(ctx, row.auc.unwrap_or(0.0), row.auc.is_none(), Role::Text);
+        pieces.extend([piece("  ", Role::Text), auc]);
+    }
+    if widths.support {
+        pieces.push(piece(format!("{:>9}", count(scores.support)), Role::Dim));
     }
     if widths.change {
         pieces.push(change(ctx, row.change));
@@ -252,8 +276,17 @@ fn confusion(ctx: &Ctx<'_>, report: &EvalReport, label: usize, names: &[String])
 fn headings(ctx: &Ctx<'_>, widths: &Columns, area: Rect, buf: &mut Buffer) -> Rect {
     let (line, rest) = top(area, 1);
     let mut text = "   F1".to_owned();
+    if widths.interval {
+        text.push_str("  95% inter.");
+    }
     if widths.details {
         text.push_str("  prec   rec");
+    }
+    if widths.auc {
+        text.push_str("   AUC");
+    }
+    if widths.support {
+        text.push_str("  support");
     }
     if widths.change {
         text.push_str("  change");
@@ -282,6 +315,11 @@ fn headings(ctx: &Ctx<'_>, widths: &Columns, area: Rect, buf: &mut Buffer) -> Re
 
 /// The line below: what the probabilities are worth.
 fn calibration(ctx: &Ctx<'_>, report: &EvalReport, line: Rect, buf: &mut Buffer) {
+    if report.not_finite > 0 {
+        let text = format!(" {} images have logits that are no numbers", count(report.not_finite));
+        put(buf, line, 0, 0, &text, ctx.style(Role::Error));
+        return;
+    }
     let arrow = ctx.symbols.arrow;
     // The line changes with each evaluation only, so its numbers need no columns.
     let shown = |value: f64, decimals| number(value, decimals, decimals + 3).trim().to_owned();
@@ -332,8 +370,36 @@ fn worst(report: &EvalReport) -> Option<usize> {
         .filter(|_| report.classes.len() > 1)
 }
 
-fn origin(ctx: &Ctx<'_>, report: &EvalReport, width: u16) -> String {
+/// Rows the pane needs besides a row a class.
+pub(super) fn remarks(run: &RunState) -> u16 {
+    let flattered = newest(run).and_then(|(report, _)| report.confusion.flattered());
+    u16::from(flattered.is_some())
+}
+
+/// A line where accuracy flatters; gives the area below it.
+fn flattered(ctx: &Ctx<'_>, report: &EvalReport, area: Rect, buf: &mut Buffer) -> Rect {
+    let names = ctx.app.run.info.as_ref().map_or(&[][..], |info| &info.dataset.classes);
+    let Some(long) = flattery(report, names) else {
+        return area;
+    };
+    let (line, rest) = top(area, u16::from(area.height > 1));
+    let mark = piece(format!("{} ", ctx.symbols.warning), Role::Warn);
+    let choices = [long, "accuracy flatters: see macro-F1".to_owned()];
+    let choices = choices.map(|words| {
+        vec![mark.clone(), piece(outside(&words, usize::from(u16::MAX), ctx.symbols), Role::Warn)]
+    });
+    let pieces = paint::first_fit(choices.to_vec(), line.width);
+    put_pieces(ctx, buf, line, 0, 0, &pieces);
+    rest
+}
+
+/// What was measured, and of which moment.
+pub(super) fn origin(ctx: &Ctx<'_>, report: &EvalReport, width: u16) -> String {
     let dot = ctx.symbols.dot;
+    // Where it is narrow the numbers need the columns.
+    if width < 56 {
+        return report.split.name().to_owned();
+    }
     if report.split == Split::Test && report.weights == "best" && width >= 60 {
         return format!("test {dot} best weights {dot} epoch {}", report.epoch);
     }
@@ -343,19 +409,33 @@ fn origin(ctx: &Ctx<'_>, report: &EvalReport, width: u16) -> String {
     format!("{} {dot} epoch {}", report.split.name(), report.epoch)
 }
 
-fn legends(report: &EvalReport) -> Vec<Vec<Piece>> {
+/// The headline numbers with their intervals, as much as there is room for.
+pub(super) fn headlines(ctx: &Ctx<'_>, report: &EvalReport) -> Vec<Vec<Piece>> {
+    let intervals = &report.intervals;
+    let dim = |text: &str| piece(text, Role::Dim);
+    let with = |margin: String| {
+        let gap = if margin.is_empty() { "" } else { " " };
+        piece(format!("{gap}{margin}"), Role::Dim)
+    };
     let f1 = [
-        piece("F1 ", Role::Dim),
         piece(score(report.macro_f1.0), Role::Strong),
+        with(margin(intervals.macro_f1, ctx.symbols)),
     ];
-    let long = [piece("macro-F1 ", Role::Dim), f1[1].clone()];
     let accuracy = [
-        piece("  acc", Role::Dim),
-        piece(percent(Some(report.accuracy.0), "-"), Role::Strong),
+        piece(percent(Some(report.accuracy.0), ctx.symbols.dash).trim().to_owned(), Role::Strong),
+        with(points(intervals.accuracy, ctx.symbols)),
+    ];
+    let auc = [
+        report.auc_macro.map_or_else(|| dim(ctx.symbols.dash), |auc| piece(format!("{auc:.4}"), Role::Strong)),
+        with(intervals.auc.map_or_else(String::new, |auc| {
+            format!("{}{:.4}", ctx.symbols.plus_minus, auc.half_width())
+        })),
     ];
     vec![
-        [&long[..], &accuracy].concat(),
-        [&f1[..], &accuracy].concat(),
-        f1.to_vec(),
+        [&[dim("macro-F1 ")][..], &f1, &[dim("  accuracy ")], &accuracy, &[dim("  AUC ")], &auc].concat(),
+        [&[dim("macro-F1 ")][..], &f1, &[dim("  accuracy ")], &accuracy].concat(),
+        [&[dim("F1 ")][..], &f1, &[dim("  acc ")], &accuracy].concat(),
+        [&[dim("F1 ")][..], &f1].concat(),
+        vec![dim("F1 "), f1[0].clone()],
     ]
 }

@@ -9,19 +9,16 @@ use crate::event::EvalReport;
 use crate::tui::text::{columns, count, outside};
 use crate::tui::theme::Role;
 
-/// Columns of a name.
+/// Columns of a name, at most.
 const NAME: usize = 20;
 
 /// Draws as many pairs as there are rows, most frequent first.
 pub(super) fn draw(ctx: &Ctx<'_>, report: &EvalReport, area: Rect, buf: &mut Buffer) {
-    put(
-        buf,
-        area,
-        1,
-        1,
-        "most frequent mistakes",
-        ctx.style(Role::Dim),
-    );
+    let pairs = report
+        .confusion
+        .worst_pairs(usize::from(area.height.saturating_sub(2)));
+    let heading = if pairs.is_empty() { "no mistakes" } else { "most frequent mistakes" };
+    put(buf, area, 1, 1, heading, ctx.style(Role::Dim));
     let names = ctx
         .app
         .run
@@ -29,27 +26,29 @@ pub(super) fn draw(ctx: &Ctx<'_>, report: &EvalReport, area: Rect, buf: &mut Buf
         .as_ref()
         .map_or(&[][..], |info| &info.dataset.classes);
     let name = |label: usize| {
-        let name = names.get(label).map_or_else(
+        names.get(label).map_or_else(
             || format!("class {label}"),
             |name| outside(name, NAME, ctx.symbols),
-        );
-        let pad = NAME.saturating_sub(usize::from(columns(&name)));
+        )
+    };
+    let both = pairs.iter().flat_map(|pair| [pair.label, pair.predicted]);
+    let wide = both.map(|label| columns(&name(label))).max().unwrap_or(0);
+    let padded = |label: usize| {
+        let name = name(label);
+        let pad = usize::from(wide.saturating_sub(columns(&name)));
         format!("{name}{}", " ".repeat(pad))
     };
-    let pairs = report
-        .confusion
-        .worst_pairs(usize::from(area.height.saturating_sub(2)));
     for (pair, y) in pairs.iter().zip(2..area.height) {
-        let share = format!("{:>5.1}%", pair.share * 100.0);
+        let share = format!("{:>6.1}%", pair.share * 100.0);
         let counts = format!(
             "  {:>7} of {}",
             count(pair.count),
             count(report.confusion.support(pair.label))
         );
         let line = [
-            piece(name(pair.label), Role::Text),
+            piece(padded(pair.label), Role::Text),
             piece(format!(" {} ", ctx.symbols.arrow), Role::Faint),
-            piece(name(pair.predicted), Role::Text),
+            piece(padded(pair.predicted), Role::Text),
             piece(share, Role::Strong),
             piece(counts, Role::Dim),
         ];

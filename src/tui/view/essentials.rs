@@ -7,8 +7,9 @@ use super::Ctx;
 use super::classes::newest;
 use super::header::phase;
 use super::paint::{Piece, piece, put_pieces};
+use crate::metrics::Interval;
 use crate::run::clock;
-use crate::tui::text::{maybe, outside, percent, score, short_percent};
+use crate::tui::text::{margin, maybe, outside, percent, points, score, short_percent};
 use crate::tui::theme::Role;
 
 /// Draws the lines that fit.
@@ -51,6 +52,11 @@ fn one_line(ctx: &Ctx<'_>) -> Vec<Piece> {
     line
 }
 
+/// The interval of the latest validation's accuracy.
+fn valid_interval(ctx: &Ctx<'_>) -> Option<Interval> {
+    ctx.app.run.valid.latest.as_ref()?.intervals.accuracy
+}
+
 fn lines(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     let run = &ctx.app.run;
     let dash = ctx.symbols.dash;
@@ -73,6 +79,7 @@ fn lines(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
             strong(percent(run.accuracy.value(), dash)),
             dim("  valid "),
             strong(percent(run.valid_accuracy.last(), dash)),
+            dim(&format!(" {}", points(valid_interval(ctx), ctx.symbols))),
         ],
         vec![
             dim("norm  "),
@@ -99,7 +106,8 @@ fn lines(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     lines.push(vec![
         dim("F1    "),
         strong(format!("{:>7}", score(report.macro_f1.0))),
-        dim("  macro, "),
+        dim(&format!(" {}", margin(report.intervals.macro_f1, ctx.symbols))),
+        dim(" macro, "),
         dim(report.split.name()),
     ]);
     let names = run

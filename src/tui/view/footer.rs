@@ -68,16 +68,30 @@ fn keys(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
         .into_iter()
         .filter_map(|(action, word)| hint(ctx, action, word))
         .collect();
+    // After the keys that act on the run, those that lead elsewhere.
+    let at = lines.len().saturating_sub(2);
+    lines.splice(at..at, pages(ctx));
     let moves = match app.ui.focus {
         Pane::Gallery => "images, mistakes",
-        Pane::Classes | Pane::Log => "scroll",
-        Pane::Loss | Pane::Accuracy | Pane::Gradient => "panes",
+        Pane::Classes | Pane::Confusion | Pane::Log => "scroll",
+        Pane::Loss | Pane::Accuracy | Pane::Gradient | Pane::Calibration => "panes",
     };
     lines.push(vec![
         piece(ctx.symbols.keys_move, Role::Key),
         piece(format!(" {moves}"), Role::Dim),
     ]);
     lines
+}
+
+/// The first and the last key of the pages.
+fn pages(ctx: &Ctx<'_>) -> Option<Vec<Piece>> {
+    let key = |action: Option<Action>| ctx.app.settings.keymap.first(action?);
+    let mut pages = Action::ALL.into_iter().filter(|action| action.page().is_some());
+    let (first, last) = (key(pages.next())?, key(pages.next_back())?);
+    Some(vec![
+        piece(format!("{first}{}{last}", ctx.symbols.dash), Role::Key),
+        piece(" pages", Role::Dim),
+    ])
 }
 
 fn hint(ctx: &Ctx<'_>, action: Action, word: &str) -> Option<Vec<Piece>> {

@@ -18,12 +18,12 @@
 use ratatui::layout::Rect;
 
 use super::super::app::{App, Pane};
-use super::result;
+use super::{classes, result};
 
 /// Smallest screen with panes.
 const PANES: (u16, u16) = (60, 16);
 /// Columns between left and right.
-const GUTTER: u16 = 2;
+pub(super) const GUTTER: u16 = 2;
 /// Rows an image needs to be worth showing: its title, the image, the row of marks.
 const GALLERY_LEAST: u16 = 8;
 /// Rows from which the log is worth its title.
@@ -118,7 +118,7 @@ fn charts(area: Rect) -> Vec<(Pane, Rect)> {
 }
 
 fn right_column(app: &App, area: Rect) -> Vec<(Pane, Rect)> {
-    let classes = app
+    let count = app
         .run
         .info
         .as_ref()
@@ -131,7 +131,7 @@ fn right_column(app: &App, area: Rect) -> Vec<(Pane, Rect)> {
     } else {
         11
     };
-    let wanted = (1 + headings + classes).min(most.max(4));
+    let wanted = (1 + headings + count + classes::remarks(&app.run)).min(most.max(4));
     if area.height < wanted + GALLERY_LEAST {
         return vec![(Pane::Classes, area)];
     }

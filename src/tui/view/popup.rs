@@ -9,6 +9,9 @@ use crate::tui::action::Action;
 use crate::tui::text::columns;
 use crate::tui::theme::Role;
 
+/// Pages told on a line of the help.
+const PAGES: usize = 5;
+
 /// All actions with their keys.
 pub(super) fn help(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let keymap = &ctx.app.settings.keymap;
@@ -23,16 +26,29 @@ pub(super) fn help(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         .iter()
         .map(|action| columns(&keys(*action)))
         .max()
-        .unwrap_or(0);
+        .unwrap_or(0)
+        .max(2 * PAGES as u16 - 1);
     let mut lines: Vec<Vec<Piece>> = Vec::new();
-    for action in Action::ALL {
-        let keys = keys(action);
-        let pad = " ".repeat(usize::from((widest + 2).saturating_sub(columns(&keys))));
+    let mut line = |keys: &str, words: &str| {
+        let pad = " ".repeat(usize::from((widest + 2).saturating_sub(columns(keys))));
         lines.push(vec![
             piece(keys, Role::Key),
             piece(pad, Role::Text),
-            piece(action.doc(), Role::Text),
+            piece(words, Role::Text),
         ]);
+    };
+    for action in Action::ALL.into_iter().filter(|action| action.page().is_none()) {
+        line(&keys(action), action.doc());
+    }
+    // Where each page has a line of its own there is no room for the rest.
+    let pages: Vec<(String, String)> = Action::ALL
+        .into_iter()
+        .filter_map(|action| Some((keys(action), action.page()?.to_lowercase())))
+        .collect();
+    for row in pages.chunks(PAGES) {
+        let (keys, names): (Vec<&str>, Vec<&str>) =
+            row.iter().map(|(keys, name)| (keys.as_str(), name.as_str())).unzip();
+        line(&keys.join(" "), &names.join(", "));
     }
     lines.push(Vec::new());
     let legend = [
@@ -53,6 +69,10 @@ pub(super) fn help(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
             ctx.symbols.right, ctx.symbols.wrong
         ),
         "ECE calibration error; a → b: before and after T".replace('→', ctx.symbols.arrow),
+        format!(
+            "{} or [a, b]: half, or all, of the 95 % interval",
+            ctx.symbols.plus_minus
+        ),
     ];
     lines.extend(words.map(|line| vec![piece(line, Role::Dim)]));
     boxed(ctx, area, buf, "Keys", &lines);

@@ -6,10 +6,11 @@ use ratatui::layout::Rect;
 use super::Ctx;
 use super::paint::{Piece, piece, put, put_pieces, rule_line};
 use crate::event::{EvalReport, Outcome};
+use crate::report::flattery;
 use crate::run::clock;
 use crate::tui::app::App;
-use crate::tui::symbols::symbols;
-use crate::tui::text::{count, outside, wrap};
+use crate::tui::symbols::{Symbols, symbols};
+use crate::tui::text::{count, margin, outside, points, score, wrap};
 use crate::tui::theme::Role;
 
 /// Rows the panel wants at this width.
@@ -95,11 +96,15 @@ fn lines(app: &App, width: u16) -> Vec<Vec<Piece>> {
         )
     };
     if let Some(report) = &app.run.test.latest {
-        lines.push([vec![label("test", "test")], scores(report)].concat());
+        lines.push([vec![label("test", "test")], scores(report, symbols, wide)].concat());
+        let names = app.run.info.as_ref().map_or(&[][..], |info| &info.dataset.classes);
+        if let Some(words) = flattery(report, names) {
+            prose(&mut lines, &words, Role::Warn);
+        }
         lines.push(
             [
                 vec![label("calibrated", "calib")],
-                calibration(report, symbols.arrow, wide),
+                calibration(report, symbols, wide),
             ]
             .concat(),
         );
@@ -133,27 +138,34 @@ fn lines(app: &App, width: u16) -> Vec<Vec<Piece>> {
     lines
 }
 
-fn scores(report: &EvalReport) -> Vec<Piece> {
-    vec![
+fn scores(report: &EvalReport, symbols: &Symbols, wide: bool) -> Vec<Piece> {
+    let intervals = &report.intervals;
+    let dim = |text: String| piece(text, Role::Dim);
+    let mut pieces = vec![
         piece(format!("{:.2}%", report.accuracy.0 * 100.0), Role::Strong),
-        piece("  macro-F1 ", Role::Dim),
-        piece(format!("{:.4}", report.macro_f1.0), Role::Strong),
-        piece(format!("  {} weights", report.weights), Role::Dim),
-    ]
+        dim(format!(" {}", points(intervals.accuracy, symbols)).trim_end().to_owned()),
+        dim(if wide { "  macro-F1 " } else { "  F1 " }.to_owned()),
+        piece(score(report.macro_f1.0), Role::Strong),
+        dim(format!(" {}", margin(intervals.macro_f1, symbols)).trim_end().to_owned()),
+    ];
+    if wide && let Some(auc) = report.auc_macro {
+        pieces.extend([dim("  AUC ".to_owned()), piece(format!("{auc:.4}"), Role::Text)]);
+    }
+    pieces
 }
 
-fn calibration(report: &EvalReport, arrow: &str, wide: bool) -> Vec<Piece> {
+fn calibration(report: &EvalReport, symbols: &Symbols, wide: bool) -> Vec<Piece> {
+    let arrow = symbols.arrow;
     let (nll, after) = (report.nll.0, report.nll_calibrated.0);
     let (ece, mended) = (report.ece.0 * 100.0, report.ece_calibrated.0 * 100.0);
-    let mut pieces = vec![
-        piece(format!("NLL {nll:.4}{arrow}{after:.4}"), Role::Text),
-        piece(format!("  ECE {ece:.2}{arrow}{mended:.2}%"), Role::Text),
-    ];
+    let mut pieces = vec![piece(format!("ECE {ece:.2}{arrow}{mended:.2}%"), Role::Text)];
+    if wide && let Some(ends) = report.intervals.ece_calibrated {
+        let (low, high) = (ends.low * 100.0, ends.high * 100.0);
+        pieces.push(piece(format!(" [{low:.2}, {high:.2}]"), Role::Dim));
+    }
+    pieces.push(piece(format!("  NLL {nll:.3}{arrow}{after:.3}"), Role::Text));
     if wide {
-        pieces.push(piece(
-            format!("  T {:.3}", report.temperature.value),
-            Role::Dim,
-        ));
+        pieces.push(piece(format!("  T {:.3}", report.temperature.value), Role::Dim));
     }
     pieces
 }

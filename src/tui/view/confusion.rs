@@ -1,0 +1,214 @@
+//! What is taken for what: the table of confusions as a heat map, and the worst pairs in words.
+//!
+//! Rows are the true classes, columns what they were taken for; a cell is the share of its row. Where there are more classes
+//! than columns, a cell stands for a square of classes and shows the largest share in it.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::Ctx;
+use super::classes::{headlines, newest, origin};
+use super::confusions;
+use super::layout::{split, top};
+use super::paint::{self, piece, put, put_right};
+use crate::event::EvalReport;
+use crate::tui::app::Pane;
+use crate::tui::text::{columns, count, outside};
+use crate::tui::theme::Role;
+
+/// Shares of mistakes from which a cell is warmer.
+const WARMER: [f64; 4] = [0.005, 0.02, 0.05, 0.10];
+/// Columns of a class's name, at most; of a cell, at most.
+const NAME: u16 = 16;
+const CELL: u16 = 9;
+/// Columns from which a cell has room for a number.
+const NUMBER: u16 = 4;
+/// Columns the list of pairs needs to stand beside the table.
+const LIST: u16 = 70;
+
+/// How the table is laid out.
+struct Grid {
+    /// Columns of the names.
+    name: u16,
+    /// Columns of a cell.
+    cell: u16,
+    /// Classes a cell stands for, in each direction.
+    classes: usize,
+    /// Cells in a row, and rows in all.
+    cells: usize,
+}
+
+impl Grid {
+    fn of(width: u16, longest: u16, classes: usize) -> Self {
+        let name = longest.clamp(3, NAME).min(width / 3);
+        let room = width.saturating_sub(name + 2).max(1);
+        let together = classes.div_ceil(usize::from(room)).max(1);
+        let cells = classes.div_ceil(together);
+        let cell = (usize::from(room) / cells.max(1)).clamp(1, usize::from(CELL)) as u16;
+        // Two or three columns hold no number and make no picture.
+        let cell = if cell < NUMBER { 1 + u16::from(cell > 1) } else { cell };
+        Self {
+            name,
+            cell,
+            classes: together,
+            cells,
+        }
+    }
+
+    fn width(&self) -> u16 {
+        self.name + 2 + self.cell.saturating_mul(self.cells as u16)
+    }
+}
+
+/// Draws the pane.
+pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
+    let run = &ctx.app.run;
+    let Some((report, _)) = newest(run) else {
+        let body = paint::title(ctx, buf, area, Pane::Confusion, "", Vec::new());
+        let words = "what is taken for what appears after the first validation, at the end of epoch 1";
+        paint::empty(ctx, buf, body, words);
+        return;
+    };
+    let note = origin(ctx, report, area.width);
+    let body = paint::title(ctx, buf, area, Pane::Confusion, &note, headlines(ctx, report));
+    let classes = report.confusion.classes();
+    let longest = (0..classes).map(|label| columns(&name(ctx, label, NAME))).max().unwrap_or(3);
+    let grid = Grid::of(body.width, longest, classes);
+    let beside = body.width.saturating_sub(grid.width() + 2);
+    let (table, list) = if beside >= LIST {
+        split(body, body.width - beside)
+    } else {
+        // The pairs need a blank row, their heading and a line or two.
+        let rows = (grid.cells as u16).saturating_add(1);
+        let rows = if body.height >= rows + 5 { rows } else { body.height };
+        top(body, rows)
+    };
+    confusions::draw(ctx, report, list, buf);
+    draw_table(ctx, report, &grid, table, buf);
+}
+
+fn draw_table(ctx: &Ctx<'_>, report: &EvalReport, grid: &Grid, area: Rect, buf: &mut Buffer) {
+    let (head, rows) = top(area, 1);
+    headings(ctx, grid, head, buf);
+    let room = usize::from(rows.height);
+    let last = grid.cells.saturating_sub(room);
+    let first = (ctx.app.ui.class_scroll / grid.classes).min(last);
+    let shares = Shares::of(report);
+    for (y, row) in (first..grid.cells).take(room).enumerate() {
+        let label = row * grid.classes;
+        put(buf, rows, 1, y as u16, &name(ctx, label, grid.name), ctx.style(Role::Text));
+        for column in 0..grid.cells {
+            let (text, role) = cell(ctx, grid, &shares, row, column);
+            let x = grid.name + 2 + column as u16 * grid.cell;
+            put(buf, rows, x, y as u16, &text, ctx.style(role));
+        }
+    }
+    let below = grid.cells.saturating_sub(first + room);
+    if room > 0 && (first > 0 || below > 0) {
+        let mark = if below > 0 { ctx.symbols.down } else { ctx.symbols.up };
+        let text = format!(" {} more rows {mark}", count((first + below) as u64));
+        put_right(ctx, buf, rows, 0, rows.height - 1, &[piece(text, Role::Dim)]);
+    }
+}
+
+/// What columns stand for, or what the picture means.
+fn headings(ctx: &Ctx<'_>, grid: &Grid, area: Rect, buf: &mut Buffer) {
+    let dim = ctx.style(Role::Dim);
+    put(buf, area, 1, 0, &outside("% taken for", usize::from(grid.name), ctx.symbols), dim);
+    let x = grid.name + 2;
+    if grid.cell >= NUMBER {
+        for label in 0..grid.cells {
+            let text = name(ctx, label, grid.cell - 1);
+            let pad = grid.cell - columns(&text);
+            put(buf, area, x + label as u16 * grid.cell + pad, 0, &text, dim);
+        }
+        return;
+    }
+    let [a, b, c, d] = ctx.symbols.shades;
+    let each = if grid.classes > 1 {
+        format!("a cell: {0}×{0} classes, its worst share; ", grid.classes)
+    } else {
+        "columns in the order of rows; ".to_owned()
+    };
+    let each = if ctx.symbols.unicode { each } else { each.replace('×', "x") };
+    let [w, x1, y, z] = WARMER.map(|share| share * 100.0);
+    let scale = format!("{each}{a} {w}% {b} {x1}% {c} {y}% {d} {z}%");
+    put(buf, area, x, 0, &outside(&scale, usize::from(area.width.saturating_sub(x)), ctx.symbols), dim);
+}
+
+/// The counts with the sum of each row.
+struct Shares<'a>(Vec<(&'a [u64], f64)>);
+
+impl<'a> Shares<'a> {
+    fn of(report: &'a EvalReport) -> Self {
+        let rows = report.confusion.rows();
+        Self(rows.map(|row| (row, row.iter().map(|&n| n as f64).sum())).collect())
+    }
+
+    /// The share of a class that is taken for another; none without samples of it.
+    fn at(&self, label: usize, predicted: usize) -> Option<f64> {
+        let (row, sum) = self.0.get(label)?;
+        let count = *row.get(predicted)? as f64;
+        (*sum > 0.0).then(|| count / sum)
+    }
+
+    /// The largest share of mistakes among the classes a cell stands for.
+    fn worst(&self, grid: &Grid, row: usize, column: usize) -> f64 {
+        let labels = row * grid.classes..(row + 1) * grid.classes;
+        labels
+            .flat_map(|label| (column * grid.classes..(column + 1) * grid.classes).map(move |p| (label, p)))
+            .filter(|(label, predicted)| label != predicted)
+            .filter_map(|(label, predicted)| self.at(label, predicted))
+            .fold(0.0, f64::max)
+    }
+}
+
+fn cell(ctx: &Ctx<'_>, grid: &Grid, shares: &Shares<'_>, row: usize, column: usize) -> (String, Role) {
+    let own = row == column;
+    let wide = usize::from(grid.cell);
+    if grid.cell < NUMBER {
+        let mark = match warmth(shares.worst(grid, row, column)) {
+            0 if own => ctx.symbols.guide,
+            0 => " ",
+            level => ctx.symbols.shades.get(level - 1).copied().unwrap_or("#"),
+        };
+        let role = heat(warmth(shares.worst(grid, row, column)));
+        // Shades are shown by their ink, on the ground of the screen.
+        let role = if role == Role::Faint { role } else { Role::Bad };
+        return (mark.repeat(wide), role);
+    }
+    let Some(share) = shares.at(row, column) else {
+        return (format!("{:>wide$}", ctx.symbols.dash), Role::Faint);
+    };
+    if share == 0.0 {
+        return (format!("{:>wide$}", ctx.symbols.right_small), Role::Faint);
+    }
+    let digits = usize::from(grid.cell >= 6);
+    let text = format!("{:>wide$}", format!("{:.digits$}", share * 100.0));
+    if own {
+        return (text, Role::Strong);
+    }
+    (text, heat(warmth(share)))
+}
+
+/// How warm a share of mistakes is, from 0 to 4.
+fn warmth(share: f64) -> usize {
+    WARMER.iter().filter(|least| share >= **least).count()
+}
+
+fn heat(warmth: usize) -> Role {
+    match warmth {
+        0 => Role::Faint,
+        1 => Role::Heat1,
+        2 => Role::Heat2,
+        3 => Role::Heat3,
+        _ => Role::Heat4,
+    }
+}
+
+fn name(ctx: &Ctx<'_>, label: usize, width: u16) -> String {
+    let names = ctx.app.run.info.as_ref().map(|info| &info.dataset.classes);
+    let name = names.and_then(|names| names.get(label)).cloned();
+    let name = name.unwrap_or_else(|| format!("class {label}"));
+    outside(&name, usize::from(width), ctx.symbols)
+}

@@ -9,6 +9,7 @@ mod adamw;
 mod art;
 mod bad_data;
 mod checkpoints;
+mod evaluation;
 mod fixture;
 mod masked_step;
 mod program;

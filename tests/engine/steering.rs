@@ -101,6 +101,37 @@ fn evaluate_measures_both_splits_without_touching_the_training() {
     assert_eq!(story.state.best, undisturbed.state.best);
 }
 
+/// As a run nobody looked at, byte by byte: weights, running statistics, moments.
+#[test]
+fn evaluations_disturb_neither_weights_nor_random_streams() {
+    let data = tempfile::tempdir().unwrap();
+    shapes(data.path());
+    let mut config = small_config(data.path());
+    config.train.epochs = 2;
+    config.data.augment.shift = 2;
+    config.model.dropout = 0.3;
+    let last = |dir: &std::path::Path, every: usize| {
+        let mut windows = 0;
+        let story = train(&config, dir, |event| {
+            let Event::Steps(_) = event else {
+                return Vec::new();
+            };
+            windows += 1;
+            if every > 0 && windows % every == 0 { vec![Command::Evaluate] } else { Vec::new() }
+        });
+        let tests = story.events.iter().filter(
+            |e| matches!(e, Event::EvalFinished(report) if report.split == Split::Test),
+        );
+        let step = dir.join("checkpoints/step-000000032");
+        let bytes = ["model.safetensors", "optim.safetensors"].map(|f| std::fs::read(step.join(f)).unwrap());
+        (bytes, tests.count())
+    };
+    let (quiet, watched) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let ((bytes, once), (same, often)) = (last(quiet.path(), 0), last(watched.path(), 1));
+    assert!(once == 1 && often > 2, "{once} and {often} evaluations");
+    assert!(bytes == same, "evaluations changed the training");
+}
+
 #[test]
 fn a_checkpoint_on_command_is_pinned_and_whole() {
     let (story, dir) = steered(&[Command::Checkpoint], 3);

@@ -12,7 +12,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test check clean
+.PHONY: help setup build run test check bench clean
 
 help: ## list these
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ check: setup ## format and lints only
 	@$(STAGE) "format" cargo fmt --check
 	@$(STAGE) "clippy" cargo clippy --all-targets -- -D warnings
 	@$(STAGE) "viewer: clippy" cargo clippy --no-default-features --all-targets -- -D warnings
+
+bench: ## how fast the numbers of an evaluation are, and whether their intervals hold (minutes; no libtorch)
+	@cargo bench --no-default-features --bench metrics
+	@cargo test --release --no-default-features --lib -- --ignored --nocapture coverage
 
 clean: ## remove what was built (libtorch, data and runs stay)
 	@cargo clean

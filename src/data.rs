@@ -183,7 +183,11 @@ fn background(images: &Images, height: u32, width: u32) -> u8 {
     for plane in images.pixels.chunks_exact((height * width).max(1)) {
         for (y, row) in plane.chunks_exact(width.max(1)).enumerate() {
             let whole = y == 0 || y + 1 == height;
-            let step = if whole { 1 } else { width.saturating_sub(1).max(1) };
+            let step = if whole {
+                1
+            } else {
+                width.saturating_sub(1).max(1)
+            };
             for &pixel in row.iter().step_by(step) {
                 counts[usize::from(pixel)] += 1;
             }

@@ -42,9 +42,8 @@ impl Trained {
         let bytes = fs::read(&path).map_err(|error| error.to_string())?;
         let wrong = |what: String| format!("{}: {what}", path.display());
         let tensors = decode(&bytes).map_err(|what| wrong(format!("no safetensors: {what}")))?;
-        let weights = Weights::from_named(&plan, &tensors, device).map_err(|error| {
-            wrong(format!("{error}: these are the weights of another network"))
-        })?;
+        let weights = Weights::from_named(&plan, &tensors, device)
+            .map_err(|error| wrong(format!("{error}: these are the weights of another network")))?;
         Ok(Self {
             network: Network { plan },
             weights,
@@ -69,7 +68,10 @@ impl Trained {
             Split::Test => &dataset.test,
         };
         if images.labels.is_empty() {
-            return Err(format!("the {} split is empty: nothing to evaluate", split.name()));
+            return Err(format!(
+                "the {} split is empty: nothing to evaluate",
+                split.name()
+            ));
         }
         Ok(Predictions {
             split,

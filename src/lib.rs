@@ -37,9 +37,9 @@ pub mod run;
 #[cfg(feature = "train")]
 pub mod data;
 #[cfg(feature = "train")]
-pub mod model;
-#[cfg(feature = "train")]
 pub mod inference;
+#[cfg(feature = "train")]
+pub mod model;
 #[cfg(feature = "train")]
 pub mod train;
 

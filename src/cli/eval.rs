@@ -30,7 +30,13 @@ struct Evaluation {
 
 /// Evaluates what was named; compares each further one with the first.
 pub(super) fn run(args: EvalArgs) -> u8 {
-    let EvalArgs { runs, checkpoints, split, json, sets } = args;
+    let EvalArgs {
+        runs,
+        checkpoints,
+        split,
+        json,
+        sets,
+    } = args;
     let settings = [sets, screen_sets(runs, None)].concat();
     let split = split.split();
     let wanted: Vec<Option<&str>> = match checkpoints.as_slice() {
@@ -52,9 +58,8 @@ pub(super) fn run(args: EvalArgs) -> u8 {
             }
         }
     }
-    let (first, others) = match evaluations.as_slice() {
-        [first, others @ ..] => (first, others),
-        [] => return code::COMPLETED,
+    let [first, others @ ..] = evaluations.as_slice() else {
+        return code::COMPLETED;
     };
     let mut compared = Vec::new();
     for other in others {
@@ -67,7 +72,7 @@ pub(super) fn run(args: EvalArgs) -> u8 {
         }
     }
     if json {
-        say(&format!("{:#}", as_json(&evaluations, compared)));
+        say(&format!("{:#}", as_json(&evaluations, &compared)));
     }
     code::COMPLETED
 }
@@ -77,7 +82,11 @@ fn evaluate(wanted: Option<&str>, split: Split, settings: &[String]) -> Result<E
     let runs = super::runs_dir(settings)?;
     let found = locate_checkpoint(Path::new(&runs), wanted).map_err(|error| error.to_string())?;
     // Before anything is computed: a look at the test split that could not be written down is not taken.
-    let journal = if split == Split::Test { journal_of(&found)? } else { None };
+    let journal = if split == Split::Test {
+        journal_of(&found)?
+    } else {
+        None
+    };
     let restored = restore(&found.path, settings)?;
     let (report, names, valid, rows) = numbers(&found, &restored, split)?;
     let mut evaluation = Evaluation {
@@ -103,7 +112,9 @@ fn journal_of(found: &Located) -> Result<Option<Journal>, String> {
             "{error}; each look at the test split is recorded in the journal, so press the key for evaluation there, or use --split valid"
         )),
         Err(error) => {
-            complain(&format!("warning: this look at the test split is not recorded: {error}"));
+            complain(&format!(
+                "warning: this look at the test split is not recorded: {error}"
+            ));
             Ok(None)
         }
     }
@@ -112,7 +123,11 @@ fn journal_of(found: &Located) -> Result<Option<Journal>, String> {
 type Numbers = (EvalReport, Vec<String>, Option<Predictions>, Predictions);
 
 fn numbers(found: &Located, restored: &Restored, split: Split) -> Result<Numbers, String> {
-    let Restored { state, config, trained } = restored;
+    let Restored {
+        state,
+        config,
+        trained,
+    } = restored;
     let dataset = restored.dataset()?;
     let began = std::time::Instant::now();
     let mut progress = Progress::new();
@@ -142,7 +157,12 @@ fn numbers(found: &Located, restored: &Restored, split: Split) -> Result<Numbers
 }
 
 /// Leaves the numbers in the run directory, and the look in its journal. What cannot be kept is said; it is shown all the same.
-fn keep(evaluation: &mut Evaluation, found: &Located, valid: Option<&Predictions>, journal: Option<Journal>) {
+fn keep(
+    evaluation: &mut Evaluation,
+    found: &Located,
+    valid: Option<&Predictions>,
+    journal: Option<Journal>,
+) {
     let Some(run) = &found.run else {
         return;
     };
@@ -158,19 +178,33 @@ fn keep(evaluation: &mut Evaluation, found: &Located, valid: Option<&Predictions
             let path = |file: String| run.path.join(file).display().to_string();
             evaluation.written = files.into_iter().map(path).collect();
         }
-        Err(error) => complain(&format!("warning: the evaluation is shown but not written: {error}")),
+        Err(error) => complain(&format!(
+            "warning: the evaluation is shown but not written: {error}"
+        )),
     }
     if let Some(mut journal) = journal {
         let event = Event::EvalFinished(Box::new(evaluation.report.clone()));
         if let Err(error) = journal.append(event) {
-            complain(&format!("warning: this look at the test split is not recorded: {error}"));
+            complain(&format!(
+                "warning: this look at the test split is not recorded: {error}"
+            ));
         }
     }
 }
 
 fn tell(evaluation: &Evaluation) {
-    let Evaluation { title, report, names, written, .. } = evaluation;
-    let what = if report.epoch > 0 { format!("epoch {}, ", report.epoch) } else { String::new() };
+    let Evaluation {
+        title,
+        report,
+        names,
+        written,
+        ..
+    } = evaluation;
+    let what = if report.epoch > 0 {
+        format!("epoch {}, ", report.epoch)
+    } else {
+        String::new()
+    };
     say(&format!(
         "{title} · {what}{} split, {} images, {:.1} s\n",
         report.split.name(),
@@ -204,11 +238,19 @@ fn contrast(first: &Evaluation, second: &Evaluation, quiet: bool) -> Result<Valu
             )
         })?;
     if !quiet {
-        let contender = |one: &'_ Evaluation| -> (String, EvalReport) { (one.title.clone(), one.report.clone()) };
+        let contender = |one: &'_ Evaluation| -> (String, EvalReport) {
+            (one.title.clone(), one.report.clone())
+        };
         let (a, b) = (contender(first), contender(second));
         say(&comparison(
-            Contender { title: &a.0, report: &a.1 },
-            Contender { title: &b.0, report: &b.1 },
+            Contender {
+                title: &a.0,
+                report: &a.1,
+            },
+            Contender {
+                title: &b.0,
+                report: &b.1,
+            },
             &found,
         ));
     }
@@ -216,7 +258,7 @@ fn contrast(first: &Evaluation, second: &Evaluation, quiet: bool) -> Result<Valu
 }
 
 /// One evaluation as it is in `eval.json`; of several a list, with the comparisons.
-fn as_json(evaluations: &[Evaluation], compared: Vec<Value>) -> Value {
+fn as_json(evaluations: &[Evaluation], compared: &[Value]) -> Value {
     let one = |evaluation: &Evaluation| eval_json(&evaluation.report, &evaluation.names);
     match evaluations {
         [single] => one(single),

@@ -26,7 +26,16 @@ struct Answer {
 
 /// Names what is in each file. One bad file spoils no other; the exit code tells of it.
 pub(super) fn run(args: PredictArgs) -> u8 {
-    let PredictArgs { files, run, runs, top, no_invert, json, light, sets } = args;
+    let PredictArgs {
+        files,
+        run,
+        runs,
+        top,
+        no_invert,
+        json,
+        light,
+        sets,
+    } = args;
     let settings = [sets, screen_sets(runs, None)].concat();
     let found = super::runs_dir(&settings).and_then(|runs| {
         locate_checkpoint(Path::new(&runs), run.as_deref()).map_err(|error| error.to_string())
@@ -97,14 +106,24 @@ fn answer(restored: &Restored, file: &Path, invert: bool, top: usize) -> Result<
     };
     let logits = restored.trained.logits(&images, info, 1, &mut |_, _| ())?;
     if logits.iter().any(|logit| !logit.is_finite()) {
-        return Err(format!("{}: the network's answer is no number", file.display()));
+        return Err(format!(
+            "{}: the network's answer is no number",
+            file.display()
+        ));
     }
     let shares = softmax(&logits, temperature(restored));
     let mut ranked: Vec<(usize, f64)> = shares.into_iter().enumerate().collect();
     let first = argmax(&logits);
-    ranked.sort_by(|a, b| (b.0 == first).cmp(&(a.0 == first)).then(b.1.total_cmp(&a.1)));
+    ranked.sort_by(|a, b| {
+        (b.0 == first)
+            .cmp(&(a.0 == first))
+            .then(b.1.total_cmp(&a.1))
+    });
     ranked.truncate(top.max(1));
-    Ok(Answer { picture, top: ranked })
+    Ok(Answer {
+        picture,
+        top: ranked,
+    })
 }
 
 /// The picture as the network sees it, and beside it what it is taken for.
@@ -114,24 +133,51 @@ fn shown(info: &DatasetInfo, file: &Path, answer: &Answer, dark: bool) -> String
     let columns = PICTURE.min(width * 2).max(1);
     let rows = art::rows_for(height, width, columns);
     let drawn = art::render(&picture.grey, height, width, columns, rows, dark);
-    let name = |class: usize| info.classes.get(class).cloned().unwrap_or_else(|| format!("class {class}"));
-    let longest = top.iter().map(|(class, _)| name(*class).chars().count()).max().unwrap_or(0);
+    let name = |class: usize| {
+        info.classes
+            .get(class)
+            .cloned()
+            .unwrap_or_else(|| format!("class {class}"))
+    };
+    let longest = top
+        .iter()
+        .map(|(class, _)| name(*class).chars().count())
+        .max()
+        .unwrap_or(0);
     let words: Vec<String> = top
         .iter()
         .map(|(class, share)| {
             let filled = ((share * BAR as f64).round() as usize).min(BAR);
             let bar = "#".repeat(filled);
-            format!("{:<longest$}  {:>5.1} %  {bar}", name(*class), share * 100.0)
+            format!(
+                "{:<longest$}  {:>5.1} %  {bar}",
+                name(*class),
+                share * 100.0
+            )
         })
         .collect();
     let (from_width, from_height) = picture.size;
-    let turned = if picture.inverted { ", light and dark exchanged" } else { "" };
-    let mut lines = vec![format!("{}  {from_width}×{from_height}{turned}", file.display())];
+    let turned = if picture.inverted {
+        ", light and dark exchanged"
+    } else {
+        ""
+    };
+    let mut lines = vec![format!(
+        "{}  {from_width}×{from_height}{turned}",
+        file.display()
+    )];
     let lead = rows.saturating_sub(words.len()) / 2;
     for row in 0..rows.max(words.len()) {
         let picture = drawn.get(row).map_or("", String::as_str);
-        let words = row.checked_sub(lead).and_then(|row| words.get(row)).map_or("", String::as_str);
-        lines.push(format!("  {picture:<columns$}   {words}").trim_end().to_owned());
+        let words = row
+            .checked_sub(lead)
+            .and_then(|row| words.get(row))
+            .map_or("", String::as_str);
+        lines.push(
+            format!("  {picture:<columns$}   {words}")
+                .trim_end()
+                .to_owned(),
+        );
     }
     lines.push(String::new());
     lines.join("\n") + "\n"

@@ -31,7 +31,10 @@ impl Progress {
         self.last = Some(Instant::now());
         self.shown = true;
         let share = done * 100 / total.max(1);
-        let _ = write!(io::stderr(), "\r\x1b[K{what}: {done} of {total} images, {share} %");
+        let _ = write!(
+            io::stderr(),
+            "\r\x1b[K{what}: {done} of {total} images, {share} %"
+        );
     }
 }
 

@@ -25,11 +25,17 @@ pub(super) fn restore(checkpoint: &Path, settings: &[String]) -> Result<Restored
         sets: settings.to_vec(),
         ..Sources::default()
     };
-    let config = config::load(&sources).map_err(|problems| problems.to_string())?.config;
+    let config = config::load(&sources)
+        .map_err(|problems| problems.to_string())?
+        .config;
     set_threads(config.train.threads);
     let device = choose_device(&config.train.device)?;
     let trained = Trained::load(checkpoint, &config.model, &state.dataset, device)?;
-    Ok(Restored { state, config, trained })
+    Ok(Restored {
+        state,
+        config,
+        trained,
+    })
 }
 
 impl Restored {
@@ -38,7 +44,8 @@ impl Restored {
     /// # Errors
     /// When it is not there, or not the same.
     pub(super) fn dataset(&self) -> Result<Dataset, String> {
-        let dataset = data::load(&self.config.data, self.config.train.seed).map_err(|error| error.0)?;
+        let dataset =
+            data::load(&self.config.data, self.config.train.seed).map_err(|error| error.0)?;
         if dataset.fingerprint == self.state.data {
             return Ok(dataset);
         }

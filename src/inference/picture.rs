@@ -63,11 +63,15 @@ fn decode(bytes: Vec<u8>) -> Result<DynamicImage, String> {
     (limits.max_image_width, limits.max_image_height) = (Some(LONGEST), Some(LONGEST));
     limits.max_alloc = Some(MOST_MEMORY);
     reader.limits(limits);
-    let reader = reader.with_guessed_format().map_err(|error| error.to_string())?;
+    let reader = reader
+        .with_guessed_format()
+        .map_err(|error| error.to_string())?;
     if reader.format().is_none() {
         return Err("is no picture this program reads; expected PNG or JPEG".to_owned());
     }
-    let image = reader.decode().map_err(|error| format!("cannot be read: {error}"))?;
+    let image = reader
+        .decode()
+        .map_err(|error| format!("cannot be read: {error}"))?;
     if image.width() == 0 || image.height() == 0 {
         return Err("has no pixels".to_owned());
     }
@@ -84,15 +88,24 @@ fn fit(image: &DynamicImage, expected: Expected, invert: bool) -> Picture {
         imageops::invert(&mut flat);
     }
     if size != (expected.width, expected.height) {
-        let ground = if inverted { Rgb(ground.0.map(|c| 255 - c)) } else { ground };
+        let ground = if inverted {
+            Rgb(ground.0.map(|c| 255 - c))
+        } else {
+            ground
+        };
         flat = scaled(&trimmed(&flat, ground), expected);
     }
     let grey = DynamicImage::from(flat.clone()).into_luma8().into_raw();
     let pixels = if expected.channels == 1 {
         grey.clone()
     } else {
-        let plane = |channel: usize| flat.pixels().map(move |pixel| pixel.0.get(channel).copied().unwrap_or(0));
-        (0..expected.channels.min(3) as usize).flat_map(plane).collect()
+        let plane = |channel: usize| {
+            flat.pixels()
+                .map(move |pixel| pixel.0.get(channel).copied().unwrap_or(0))
+        };
+        (0..expected.channels.min(3) as usize)
+            .flat_map(plane)
+            .collect()
     };
     Picture {
         pixels,
@@ -134,8 +147,10 @@ fn ground(image: &RgbImage) -> Rgb<u8> {
     let corners = ends(height).flat_map(|y| ends(width).map(move |x| (x, y)));
     let pixels: Vec<Rgb<u8>> = corners.map(|(x, y)| *image.get_pixel(x, y)).collect();
     let median = |channel: usize| {
-        let mut values: Vec<u8> =
-            pixels.iter().filter_map(|pixel| pixel.0.get(channel).copied()).collect();
+        let mut values: Vec<u8> = pixels
+            .iter()
+            .filter_map(|pixel| pixel.0.get(channel).copied())
+            .collect();
         values.sort_unstable();
         values.get(values.len() / 2).copied().unwrap_or(0)
     };
@@ -145,9 +160,15 @@ fn ground(image: &RgbImage) -> Rgb<u8> {
 /// Without rows and columns at the border that hold nothing but ground. A picture of ground alone stays whole.
 fn trimmed(image: &RgbImage, ground: Rgb<u8>) -> RgbImage {
     let is_thing = |pixel: &Rgb<u8>| {
-        pixel.0.iter().zip(ground.0).any(|(&c, ground)| c.abs_diff(ground) > NEAR_GROUND)
+        pixel
+            .0
+            .iter()
+            .zip(ground.0)
+            .any(|(&c, ground)| c.abs_diff(ground) > NEAR_GROUND)
     };
-    let mut things = image.enumerate_pixels().filter(|(_, _, pixel)| is_thing(pixel));
+    let mut things = image
+        .enumerate_pixels()
+        .filter(|(_, _, pixel)| is_thing(pixel));
     let Some((x, y, _)) = things.next() else {
         return image.clone();
     };
@@ -159,16 +180,28 @@ fn trimmed(image: &RgbImage, ground: Rgb<u8>) -> RgbImage {
 
 /// As large as fits, in the middle, on the ground of the training images.
 fn scaled(image: &RgbImage, expected: Expected) -> RgbImage {
-    let Expected { width, height, background, .. } = expected;
+    let Expected {
+        width,
+        height,
+        background,
+        ..
+    } = expected;
     let (from_width, from_height) = image.dimensions();
-    let scale = (f64::from(width) / f64::from(from_width)).min(f64::from(height) / f64::from(from_height));
-    let side = |from: u32, most: u32| ((f64::from(from) * scale).round() as u32).clamp(1, most.max(1));
+    let scale =
+        (f64::from(width) / f64::from(from_width)).min(f64::from(height) / f64::from(from_height));
+    let side =
+        |from: u32, most: u32| ((f64::from(from) * scale).round() as u32).clamp(1, most.max(1));
     let (across, down) = (side(from_width, width), side(from_height, height));
     // Triangle averages over all pixels a smaller one stands for.
     let small = imageops::resize(image, across, down, FilterType::Triangle);
     let mut out = RgbImage::from_pixel(width, height, grey_of(background));
     let middle = |whole: u32, part: u32| i64::from((whole - part.min(whole)) / 2);
-    imageops::overlay(&mut out, &small, middle(width, across), middle(height, down));
+    imageops::overlay(
+        &mut out,
+        &small,
+        middle(width, across),
+        middle(height, down),
+    );
     out
 }
 

@@ -159,8 +159,10 @@ impl Outcomes {
             all.accuracy.extend(block.accuracy);
             all.macro_f1.extend(block.macro_f1);
             all.auc.extend(block.auc);
-            all.gaps.extend((0..LANES).map(|lane| at(&block.gaps, lane)));
-            all.gaps_calibrated.extend((0..LANES).map(|lane| at(&block.gaps_calibrated, lane)));
+            all.gaps
+                .extend((0..LANES).map(|lane| at(&block.gaps, lane)));
+            all.gaps_calibrated
+                .extend((0..LANES).map(|lane| at(&block.gaps_calibrated, lane)));
             all.nll_calibrated.extend(block.nll_calibrated);
             for (class, f1) in all.f1.iter_mut().zip(&block.f1) {
                 class.extend(f1);
@@ -264,7 +266,11 @@ impl Counts {
     fn f1(&self) -> Lanes<f64> {
         std::array::from_fn(|lane| {
             let whole = f64::from(self.support[lane]) + f64::from(self.taken[lane]);
-            if whole > 0.0 { 2.0 * f64::from(self.hits[lane]) / whole } else { 0.0 }
+            if whole > 0.0 {
+                2.0 * f64::from(self.hits[lane]) / whole
+            } else {
+                0.0
+            }
         })
     }
 }
@@ -286,7 +292,10 @@ fn pairs_won(ranking: &Ranking, weights: &[Lanes<i32>]) -> (Lanes<i64>, Lanes<i6
     let (mut below, mut at) = ([0_i32; LANES], 0);
     for group in &ranking.groups {
         add(&mut below, &drawn(at, group.start));
-        let (here, tied) = (drawn(group.start, group.split), drawn(group.split, group.end));
+        let (here, tied) = (
+            drawn(group.start, group.split),
+            drawn(group.split, group.end),
+        );
         for lane in 0..LANES {
             let (here, tied) = (i64::from(here[lane]), i64::from(tied[lane]));
             won[lane] += here * (2 * i64::from(below[lane]) + tied);
@@ -319,7 +328,8 @@ impl Certainty {
             let right = f64::from(u8::from(first == label as usize));
             all.bin.push(bin_of(confidence, count) as u32);
             all.gap.push(right - confidence);
-            all.nll.push(-logs.get(label as usize).copied().unwrap_or(f64::NAN));
+            all.nll
+                .push(-logs.get(label as usize).copied().unwrap_or(f64::NAN));
         }
         all
     }
@@ -330,7 +340,13 @@ fn certainty(
     certainty: Option<&Certainty>,
     weights: &[Lanes<i32>],
 ) -> (Vec<Lanes<f64>>, Lanes<f64>) {
-    let Some(Certainty { bins, bin, gap, nll }) = certainty else {
+    let Some(Certainty {
+        bins,
+        bin,
+        gap,
+        nll,
+    }) = certainty
+    else {
         return (Vec::new(), [f64::NAN; LANES]);
     };
     let n = weights.len() as f64;
@@ -345,7 +361,9 @@ fn certainty(
         if nll.is_finite() {
             (0..LANES).for_each(|lane| loss[lane] += weight[lane] * nll);
         } else {
-            (0..LANES).filter(|&lane| weight[lane] > 0.0).for_each(|lane| loss[lane] = *nll);
+            (0..LANES)
+                .filter(|&lane| weight[lane] > 0.0)
+                .for_each(|lane| loss[lane] = *nll);
         }
     }
     let over = |sums: Lanes<f64>| sums.map(|sum| sum / n);
@@ -364,7 +382,9 @@ fn add(sum: &mut Lanes<i32>, weight: &Lanes<i32>) {
 }
 
 fn sum(all: impl Iterator<Item = Lanes<f64>>) -> Lanes<f64> {
-    all.fold([0.0; LANES], |sum, lanes| std::array::from_fn(|lane| sum[lane] + lanes[lane]))
+    all.fold([0.0; LANES], |sum, lanes| {
+        std::array::from_fn(|lane| sum[lane] + lanes[lane])
+    })
 }
 
 fn to_f64(lanes: Lanes<i32>) -> Lanes<f64> {
@@ -373,8 +393,18 @@ fn to_f64(lanes: Lanes<i32>) -> Lanes<f64> {
 
 impl Replicates {
     fn truncate(&mut self, resamples: usize) {
-        let Self { accuracy, macro_f1, auc, gaps, gaps_calibrated, nll_calibrated, f1 } = self;
-        let all = [accuracy, macro_f1, auc, nll_calibrated].into_iter().chain(f1);
+        let Self {
+            accuracy,
+            macro_f1,
+            auc,
+            gaps,
+            gaps_calibrated,
+            nll_calibrated,
+            f1,
+        } = self;
+        let all = [accuracy, macro_f1, auc, nll_calibrated]
+            .into_iter()
+            .chain(f1);
         all.for_each(|values| values.truncate(resamples));
         gaps.truncate(resamples);
         gaps_calibrated.truncate(resamples);
@@ -397,7 +427,11 @@ impl Outcomes {
             auc: Interval::percentile(&drawn.auc),
             ece: ece(&measured.gaps, drawn.gaps),
             ece_calibrated: ece(&measured.gaps_calibrated, drawn.gaps_calibrated),
-            f1: drawn.f1.iter().map(|values| Interval::percentile(values)).collect(),
+            f1: drawn
+                .f1
+                .iter()
+                .map(|values| Interval::percentile(values))
+                .collect(),
         }
     }
 }

@@ -161,7 +161,9 @@ pub fn reliability(conf: &[f64], correct: &[bool], bins: usize) -> Reliability {
 
 /// How much surer predictions are than they are right: mean confidence minus accuracy, below 0 where they are less sure.
 pub fn overconfidence(bins: &[ReliabilityBin]) -> f64 {
-    let gaps = bins.iter().map(|bin| (bin.confidence - bin.accuracy) * bin.count as f64);
+    let gaps = bins
+        .iter()
+        .map(|bin| (bin.confidence - bin.accuracy) * bin.count as f64);
     let total: u64 = bins.iter().map(|bin| bin.count).sum();
     gaps.sum::<f64>() / total.max(1) as f64
 }

@@ -192,9 +192,13 @@ impl Confusion {
     /// same say, is lower by five points or more. Classes without samples have no say here.
     pub fn flattered(&self) -> Option<Imbalance> {
         let scores = self.scores();
-        let there = scores.iter().enumerate().filter(|(_, scores)| scores.support > 0);
-        let (majority, largest) =
-            there.clone().max_by_key(|(i, scores)| (scores.support, Reverse(*i)))?;
+        let there = scores
+            .iter()
+            .enumerate()
+            .filter(|(_, scores)| scores.support > 0);
+        let (majority, largest) = there
+            .clone()
+            .max_by_key(|(i, scores)| (scores.support, Reverse(*i)))?;
         let share = ratio(largest.support as f64, self.total() as f64)?;
         let classes = there.clone().count() as f64;
         let f1 = there.map(|(_, scores)| scores.f1).sum::<f64>() / classes;

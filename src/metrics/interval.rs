@@ -95,7 +95,11 @@ fn first_above(holds: impl Fn(f64) -> bool) -> f64 {
     }
     for _ in 0..20 {
         let middle = f64::midpoint(low, high);
-        if holds(middle) { high = middle } else { low = middle }
+        if holds(middle) {
+            high = middle;
+        } else {
+            low = middle;
+        }
     }
     high
 }
@@ -119,8 +123,20 @@ mod tests {
     #[test]
     fn percentiles_as_numpy_has_them() {
         let values: Vec<f64> = (0..11).rev().map(f64::from).collect();
-        assert_eq!(Interval::percentile(&values).unwrap(), Interval { low: 0.25, high: 9.75 });
-        assert_eq!(Interval::percentile(&[7.0, f64::NAN]).unwrap(), Interval { low: 7.0, high: 7.0 });
+        assert_eq!(
+            Interval::percentile(&values).unwrap(),
+            Interval {
+                low: 0.25,
+                high: 9.75
+            }
+        );
+        assert_eq!(
+            Interval::percentile(&[7.0, f64::NAN]).unwrap(),
+            Interval {
+                low: 7.0,
+                high: 7.0
+            }
+        );
         assert_eq!(Interval::percentile(&[f64::NAN]), None);
     }
 
@@ -128,21 +144,33 @@ mod tests {
     fn magnitudes_without_noise_are_what_they_are_and_noise_alone_may_be_nothing() {
         let certain = vec![vec![0.0, 0.0]; 100];
         let found = Interval::of_magnitudes(&[0.25, -0.5], &certain).unwrap();
-        assert!((found.low - 0.75).abs() < 1e-5 && (found.high - 0.75).abs() < 1e-5, "{found:?}");
+        assert!(
+            (found.low - 0.75).abs() < 1e-5 && (found.high - 0.75).abs() < 1e-5,
+            "{found:?}"
+        );
         // What was measured is well within what noise makes of nothing.
         let noise: Vec<Vec<f64>> = (0..100).map(|i| vec![f64::from(i - 50) / 50.0]).collect();
         let found = Interval::of_magnitudes(&[0.4], &noise).unwrap();
         assert!(found.low == 0.0 && found.high > 0.4, "{found:?}");
         // And below what noise would leave even of nothing.
         let loud = vec![vec![1.0]; 100];
-        assert_eq!(Interval::of_magnitudes(&[0.4], &loud).unwrap(), Interval { low: 0.0, high: 0.0 });
+        assert_eq!(
+            Interval::of_magnitudes(&[0.4], &loud).unwrap(),
+            Interval {
+                low: 0.0,
+                high: 0.0
+            }
+        );
         assert_eq!(Interval::of_magnitudes(&[f64::NAN], &loud), None);
         assert_eq!(Interval::of_magnitudes(&[0.4], &[]), None);
     }
 
     #[test]
     fn it_is_written_as_a_pair() {
-        let interval = Interval { low: 0.25, high: 0.5 };
+        let interval = Interval {
+            low: 0.25,
+            high: 0.5,
+        };
         let json = serde_json::to_string(&interval).unwrap();
         assert_eq!(json, "[0.25,0.5]");
         assert_eq!(serde_json::from_str::<Interval>(&json).unwrap(), interval);

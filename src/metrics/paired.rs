@@ -68,7 +68,10 @@ pub fn compare(
     }
     let [[both_wrong, only_second], [only_first, both_right]] = table;
     let (measured_a, measured_b) = (first.measured(), second.measured());
-    let (drawn_a, drawn_b) = (first.resample(resamples, seed), second.resample(resamples, seed));
+    let (drawn_a, drawn_b) = (
+        first.resample(resamples, seed),
+        second.resample(resamples, seed),
+    );
     let difference = |pick: fn(&Replicates) -> Vec<f64>| {
         let value = pick(&measured_b).first()? - pick(&measured_a).first()?;
         let draws = pick(&drawn_b).into_iter().zip(pick(&drawn_a));
@@ -88,6 +91,8 @@ pub fn compare(
         macro_f1: difference(|all| all.macro_f1.clone()),
         auc: difference(|all| all.auc.clone()),
         nll_calibrated: difference(|all| all.nll_calibrated.clone()),
-        ece_calibrated: difference(|all| all.gaps_calibrated.iter().map(|gaps| ece(gaps)).collect()),
+        ece_calibrated: difference(|all| {
+            all.gaps_calibrated.iter().map(|gaps| ece(gaps)).collect()
+        }),
     })
 }

@@ -45,6 +45,9 @@ mod tests {
     #[test]
     fn each_number_is_worked_on_once_and_in_order() {
         assert_eq!(map(0, |i| i), [0_usize; 0]);
-        assert_eq!(map(1000, |i| i * i), (0..1000).map(|i| i * i).collect::<Vec<_>>());
+        assert_eq!(
+            map(1000, |i| i * i),
+            (0..1000).map(|i| i * i).collect::<Vec<_>>()
+        );
     }
 }

@@ -34,13 +34,18 @@ pub fn auc(logits: &[f32], labels: &[u32], k: usize) -> Auc {
     let (kept, labels) = usable(logits, labels, k);
     match Rankings::new(&kept, &labels, k) {
         Some(rankings) => rankings.auc(),
-        None => Auc { classes: vec![None; k] },
+        None => Auc {
+            classes: vec![None; k],
+        },
     }
 }
 
 /// The rows that have a label among the classes, and those labels.
 pub(super) fn usable(logits: &[f32], labels: &[u32], k: usize) -> (Vec<f32>, Vec<u32>) {
-    let (mut kept, mut known) = (Vec::with_capacity(logits.len()), Vec::with_capacity(labels.len()));
+    let (mut kept, mut known) = (
+        Vec::with_capacity(logits.len()),
+        Vec::with_capacity(labels.len()),
+    );
     for (row, label) in super::calibration::rows(logits, labels, k) {
         kept.extend_from_slice(row);
         known.push(label as u32);
@@ -86,7 +91,9 @@ impl Rankings {
         Some(Self(parallel::map(k, |class| {
             let scores = logits.iter().skip(class).step_by(k.max(1)).zip(&rows);
             // Adding nothing makes −0 a 0, which the sorting would tell apart.
-            let scores = scores.map(|(z, row)| row.log_odds(class, *z) + 0.0).zip(0..);
+            let scores = scores
+                .map(|(z, row)| row.log_odds(class, *z) + 0.0)
+                .zip(0..);
             Ranking::new(scores.collect(), labels, class)
         })))
     }
@@ -104,7 +111,11 @@ impl Rankings {
 
 impl Ranking {
     fn new(mut scores: Vec<(f64, u32)>, labels: &[u32], class: usize) -> Self {
-        let is_other = |row: u32| labels.get(row as usize).is_none_or(|&l| l as usize != class);
+        let is_other = |row: u32| {
+            labels
+                .get(row as usize)
+                .is_none_or(|&l| l as usize != class)
+        };
         scores.sort_unstable_by(|a, b| {
             let rows = is_other(a.1).cmp(&is_other(b.1));
             a.0.total_cmp(&b.0).then(rows)

@@ -45,7 +45,10 @@ const PLAIN: Form = Form {
 pub fn comparison(first: Contender<'_>, second: Contender<'_>, found: &Comparison) -> String {
     let mut out = String::new();
     for (letter, contender) in [("A", first), ("B", second)] {
-        let (accuracy, nll) = (contender.report.accuracy.0, contender.report.nll_calibrated.0);
+        let (accuracy, nll) = (
+            contender.report.accuracy.0,
+            contender.report.nll_calibrated.0,
+        );
         let _ = writeln!(
             out,
             "{letter}  {}   accuracy {}  NLL {}",
@@ -71,14 +74,20 @@ pub fn comparison(first: Contender<'_>, second: Contender<'_>, found: &Compariso
 }
 
 fn rows(found: &Comparison) -> [(Form, Option<Difference>); 5] {
-    let lower = |form: Form| Form { higher_is_better: false, ..form };
+    let lower = |form: Form| Form {
+        higher_is_better: false,
+        ..form
+    };
     let named = |name, form: Form| Form { name, ..form };
     [
         (named("accuracy", POINTS), found.accuracy),
         (named("macro-F1", POINTS), found.macro_f1),
         (named("AUC-ROC", PLAIN), found.auc),
         (lower(named("NLL, calibrated", PLAIN)), found.nll_calibrated),
-        (lower(named("ECE, calibrated", POINTS)), found.ece_calibrated),
+        (
+            lower(named("ECE, calibrated", POINTS)),
+            found.ece_calibrated,
+        ),
     ]
 }
 
@@ -96,7 +105,11 @@ fn line(form: &Form, difference: Option<Difference>) -> String {
         "A is better"
     };
     let value = format!("{}{}", shown(found.value), form.unit);
-    format!("{:<16}{value:<15} {:<20} {verdict}", form.name, format!("[{low}, {high}]"))
+    format!(
+        "{:<16}{value:<15} {:<20} {verdict}",
+        form.name,
+        format!("[{low}, {high}]")
+    )
 }
 
 /// The same for programs: second minus first.

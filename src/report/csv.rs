@@ -37,7 +37,14 @@ mod tests {
 
     #[test]
     fn every_logit_reads_back_bit_by_bit() {
-        let logits = vec![0.1, -1e-30, 3.402_823_5e38, f32::NAN, f32::NEG_INFINITY, -0.0];
+        let logits = vec![
+            0.1,
+            -1e-30,
+            3.402_823_5e38,
+            f32::NAN,
+            f32::NEG_INFINITY,
+            -0.0,
+        ];
         let split = Predictions {
             split: Split::Valid,
             logits: logits.clone(),
@@ -46,9 +53,16 @@ mod tests {
         };
         let text = csv(&[&split], 0.5);
         let mut lines = text.lines();
-        assert_eq!(lines.next(), Some("split,index,label,predicted,confidence,logit_0,logit_1"));
+        assert_eq!(
+            lines.next(),
+            Some("split,index,label,predicted,confidence,logit_0,logit_1")
+        );
         let back: Vec<f32> = lines
-            .flat_map(|line| line.split(',').skip(5).map(|field| field.parse().unwrap_or(0.5)))
+            .flat_map(|line| {
+                line.split(',')
+                    .skip(5)
+                    .map(|field| field.parse().unwrap_or(0.5))
+            })
             .collect();
         assert_eq!(back.len(), logits.len());
         for (back, logit) in back.iter().zip(&logits) {

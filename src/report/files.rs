@@ -25,7 +25,11 @@ pub struct Evaluated<'a> {
 /// # Errors
 /// The path and what the system said.
 pub fn write(run_dir: &Path, evaluated: Evaluated<'_>) -> io::Result<Vec<String>> {
-    let Evaluated { report, names, rows } = evaluated;
+    let Evaluated {
+        report,
+        names,
+        rows,
+    } = evaluated;
     let step = format!("step-{:09}", report.global_step);
     let (name, is_last) = match report.split {
         Split::Test => (format!("evals/{step}"), true),
@@ -35,7 +39,10 @@ pub fn write(run_dir: &Path, evaluated: Evaluated<'_>) -> io::Result<Vec<String>
     let mut json = serde_json::to_vec_pretty(&eval_json(report, names))?;
     json.push(b'\n');
     fs::create_dir_all(run_dir.join("evals"))?;
-    let mut files = vec![(format!("{name}.csv"), table.as_bytes()), (format!("{name}.json"), &json)];
+    let mut files = vec![
+        (format!("{name}.csv"), table.as_bytes()),
+        (format!("{name}.json"), &json),
+    ];
     if is_last {
         files.push(("predictions.csv".to_owned(), table.as_bytes()));
         files.push(("eval.json".to_owned(), &json));

@@ -45,7 +45,12 @@ pub struct Options {
 /// Measures predictions with a temperature that was fitted on validation. Every number is computed over the whole split,
 /// never averaged over batches. Whose predictions they are, and when, is left for the caller to fill in.
 pub fn measure(measured: &Predictions, temperature: Temperature, options: Options) -> EvalReport {
-    let Predictions { split, logits, labels, classes } = measured;
+    let Predictions {
+        split,
+        logits,
+        labels,
+        classes,
+    } = measured;
     let k = *classes;
     let predicted: Vec<u32> = measured.rows().map(|row| argmax(row) as u32).collect();
     let confusion = Confusion::from_predictions(k, labels, &predicted);

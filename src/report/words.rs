@@ -38,16 +38,52 @@ fn headline(out: &mut String, report: &EvalReport) {
     line("macro-F1", macro_f1, interval(intervals.macro_f1, percent));
     line("weighted F1", percent(report.weighted_f1.0), String::new());
     let used = report.auc.iter().flatten().count();
-    let auc = report.auc_macro.map_or_else(|| "undefined".to_owned(), ratio);
-    let of = format!("mean of {used} of {} classes, each against the rest", report.auc.len());
-    line("AUC-ROC", auc, format!("{:<19}  {of}", interval(intervals.auc, ratio)));
-    let (before, after) = (overconfidence(&report.reliability_before), overconfidence(&report.reliability));
-    line("ECE", percent(report.ece.0), format!("{:<19}  {}", interval(intervals.ece, percent), sureness(before)));
-    let after = format!("{:<19}  {}", interval(intervals.ece_calibrated, percent), sureness(after));
+    let auc = report
+        .auc_macro
+        .map_or_else(|| "undefined".to_owned(), ratio);
+    let of = format!(
+        "mean of {used} of {} classes, each against the rest",
+        report.auc.len()
+    );
+    line(
+        "AUC-ROC",
+        auc,
+        format!("{:<19}  {of}", interval(intervals.auc, ratio)),
+    );
+    let (before, after) = (
+        overconfidence(&report.reliability_before),
+        overconfidence(&report.reliability),
+    );
+    line(
+        "ECE",
+        percent(report.ece.0),
+        format!(
+            "{:<19}  {}",
+            interval(intervals.ece, percent),
+            sureness(before)
+        ),
+    );
+    let after = format!(
+        "{:<19}  {}",
+        interval(intervals.ece_calibrated, percent),
+        sureness(after)
+    );
     line("  calibrated", percent(report.ece_calibrated.0), after);
-    line("MCE", percent(report.mce.0), format!("→ {}", percent(report.mce_calibrated.0)));
-    line("NLL", ratio(report.nll.0), format!("→ {}", ratio(report.nll_calibrated.0)));
-    line("Brier", ratio(report.brier.0), "calibrated, from 0 to 2".to_owned());
+    line(
+        "MCE",
+        percent(report.mce.0),
+        format!("→ {}", percent(report.mce_calibrated.0)),
+    );
+    line(
+        "NLL",
+        ratio(report.nll.0),
+        format!("→ {}", ratio(report.nll_calibrated.0)),
+    );
+    line(
+        "Brier",
+        ratio(report.brier.0),
+        "calibrated, from 0 to 2".to_owned(),
+    );
     let fit = &report.temperature;
     let how = if fit.converged {
         format!("fitted on validation in {} steps", fit.iterations)
@@ -102,14 +138,24 @@ pub fn sureness(gap: f64) -> String {
 
 fn classes(out: &mut String, report: &EvalReport, names: &[String]) {
     let rows = 0..report.classes.len();
-    let width = rows.map(|label| name(names, label).width()).max().unwrap_or(0).max(5);
+    let width = rows
+        .map(|label| name(names, label).width())
+        .max()
+        .unwrap_or(0)
+        .max(5);
     let _ = writeln!(
         out,
         "{}  precision  recall     F1   95 % interval     AUC  support",
         pad("class", width)
     );
     for (label, scores) in report.classes.iter().enumerate() {
-        let defined = |value: f64, undefined: bool| if undefined { "–".to_owned() } else { score(value) };
+        let defined = |value: f64, undefined: bool| {
+            if undefined {
+                "–".to_owned()
+            } else {
+                score(value)
+            }
+        };
         let f1 = report.intervals.f1.get(label).copied().flatten();
         let f1 = f1.filter(|_| !scores.f1_undefined).map_or_else(
             || "–".to_owned(),
@@ -128,10 +174,16 @@ fn classes(out: &mut String, report: &EvalReport, names: &[String]) {
             scores.support,
         );
     }
-    let some = report.classes.iter().any(|s| s.precision_undefined || s.recall_undefined)
+    let some = report
+        .classes
+        .iter()
+        .any(|s| s.precision_undefined || s.recall_undefined)
         || report.auc.iter().any(Option::is_none);
     if some {
-        let _ = writeln!(out, "– undefined: nothing was taken for the class, or there is none of it; counts as 0 in macro-F1");
+        let _ = writeln!(
+            out,
+            "– undefined: nothing was taken for the class, or there is none of it; counts as 0 in macro-F1"
+        );
     }
 }
 
@@ -190,11 +242,19 @@ pub(super) fn interval(interval: Option<Interval>, form: fn(f64) -> String) -> S
 }
 
 pub(super) fn percent(share: f64) -> String {
-    if share.is_finite() { format!("{:.2} %", share * 100.0) } else { "undefined".to_owned() }
+    if share.is_finite() {
+        format!("{:.2} %", share * 100.0)
+    } else {
+        "undefined".to_owned()
+    }
 }
 
 pub(super) fn ratio(value: f64) -> String {
-    if value.is_nan() { "undefined".to_owned() } else { format!("{value:.4}  ") }
+    if value.is_nan() {
+        "undefined".to_owned()
+    } else {
+        format!("{value:.4}  ")
+    }
 }
 
 fn score(value: f64) -> String {

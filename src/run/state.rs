@@ -388,8 +388,11 @@ impl RunState {
             Split::Test => &mut self.test,
             Split::Valid | Split::Train => &mut self.valid,
         };
-        history.previous = history.latest.take();
-        history.latest = Some(report.clone());
+        // The same weights measured again are no change.
+        let known = history.latest.replace(report.clone());
+        if let Some(known) = known.filter(|known| known.global_step != report.global_step) {
+            history.previous = Some(known);
+        }
     }
 
     fn acknowledged(&mut self, line: CommandLine) {

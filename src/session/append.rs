@@ -29,7 +29,10 @@ impl Journal {
             let holder = run.meta().map_or_else(String::new, |meta| {
                 format!(" (process {} on {})", meta.pid, meta.host)
             });
-            let what = format!("{}: another process writes this run{holder}", path.display());
+            let what = format!(
+                "{}: another process writes this run{holder}",
+                path.display()
+            );
             io::Error::new(error.kind(), what)
         })?;
         Ok(Self {
@@ -93,7 +96,12 @@ mod tests {
     fn records_go_on_where_the_journal_ends_even_if_it_is_torn() {
         let runs = tempfile::tempdir().unwrap();
         let run = RunDir::create(runs.path(), "one", "").unwrap();
-        let first = serde_json::to_string(&Record { seq: 1, t_ms: 1, event: log("a") }).unwrap();
+        let first = serde_json::to_string(&Record {
+            seq: 1,
+            t_ms: 1,
+            event: log("a"),
+        })
+        .unwrap();
         std::fs::write(run.journal(), format!("{first}\n{{\"seq\":2,\"t_m")).unwrap();
         let mut journal = Journal::take(&run).unwrap();
         journal.append(log("b")).unwrap();
@@ -106,10 +114,16 @@ mod tests {
     fn two_processes_never_write_one_run() {
         let runs = tempfile::tempdir().unwrap();
         let run = RunDir::create(runs.path(), "one", "").unwrap();
-        let files = super::super::RunFiles::create(&run.path, super::super::Meta::default()).unwrap();
+        let files =
+            super::super::RunFiles::create(&run.path, super::super::Meta::default()).unwrap();
         let error = Journal::take(&run).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
-        assert!(error.to_string().contains("another process writes this run"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("another process writes this run"),
+            "{error}"
+        );
         drop(files);
         assert!(Journal::take(&run).is_ok());
     }

@@ -24,7 +24,10 @@ pub struct Located {
 impl Located {
     /// Its path below the run directory, or the whole where there is no run.
     pub fn name(&self) -> String {
-        let below = self.run.as_ref().and_then(|run| self.path.strip_prefix(&run.path).ok());
+        let below = self
+            .run
+            .as_ref()
+            .and_then(|run| self.path.strip_prefix(&run.path).ok());
         below.unwrap_or(&self.path).to_string_lossy().into_owned()
     }
 
@@ -32,7 +35,11 @@ impl Located {
     pub fn title(&self) -> String {
         let step = self.path.file_name().unwrap_or_default().to_string_lossy();
         match &self.run {
-            Some(run) => format!("{} {step}{}", run.name, if self.best { " (best)" } else { "" }),
+            Some(run) => format!(
+                "{} {step}{}",
+                run.name,
+                if self.best { " (best)" } else { "" }
+            ),
             None => self.path.display().to_string(),
         }
     }
@@ -49,7 +56,9 @@ pub fn locate_checkpoint(runs: &Path, wanted: Option<&str>) -> io::Result<Locate
         if path.join(WEIGHTS).is_file() {
             return Ok(of_path(path.to_owned()));
         }
-        let is_pointer = path.file_name().is_some_and(|name| name == "BEST" || name == "LATEST");
+        let is_pointer = path
+            .file_name()
+            .is_some_and(|name| name == "BEST" || name == "LATEST");
         if is_pointer && path.is_file() {
             return pointed(path).map(of_path);
         }
@@ -85,11 +94,16 @@ fn pointed(pointer: &Path) -> io::Result<PathBuf> {
 fn of_path(path: PathBuf) -> Located {
     let path = path.canonicalize().unwrap_or(path);
     let above = path.parent().filter(|dir| dir.ends_with("checkpoints"));
-    let run = above.and_then(Path::parent).filter(|run| run.join("events.jsonl").is_file());
+    let run = above
+        .and_then(Path::parent)
+        .filter(|run| run.join("events.jsonl").is_file());
     let run = run.map(RunDir::at);
     let best = above
         .and_then(|dir| fs::read_to_string(dir.join("BEST")).ok())
-        .is_some_and(|name| path.file_name().is_some_and(|own| own.to_string_lossy() == name.trim()));
+        .is_some_and(|name| {
+            path.file_name()
+                .is_some_and(|own| own.to_string_lossy() == name.trim())
+        });
     Located { path, run, best }
 }
 
@@ -119,10 +133,19 @@ mod tests {
 
     #[test]
     fn a_run_gives_its_best_and_a_path_what_it_names() {
-        let runs = run_with(&["step-1", "step-2"], &[("BEST", "step-1"), ("LATEST", "step-2")]);
+        let runs = run_with(
+            &["step-1", "step-2"],
+            &[("BEST", "step-1"), ("LATEST", "step-2")],
+        );
         let best = locate_checkpoint(runs.path(), Some("one")).unwrap();
         assert!(best.path.ends_with("one/checkpoints/step-1") && best.best);
-        assert_eq!((best.name(), best.title()), ("checkpoints/step-1".to_owned(), "one step-1 (best)".to_owned()));
+        assert_eq!(
+            (best.name(), best.title()),
+            (
+                "checkpoints/step-1".to_owned(),
+                "one step-1 (best)".to_owned()
+            )
+        );
         for word in ["one/checkpoints/step-2", "one/checkpoints/LATEST"] {
             let word = runs.path().join(word);
             let latest = locate_checkpoint(runs.path(), word.to_str()).unwrap();
@@ -131,7 +154,12 @@ mod tests {
         }
         let alone = tempfile::tempdir().unwrap();
         fs::write(alone.path().join(WEIGHTS), "").unwrap();
-        assert_eq!(locate_checkpoint(runs.path(), alone.path().to_str()).unwrap().run, None);
+        assert_eq!(
+            locate_checkpoint(runs.path(), alone.path().to_str())
+                .unwrap()
+                .run,
+            None
+        );
     }
 
     #[test]

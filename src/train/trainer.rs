@@ -19,8 +19,8 @@ use super::{Job, device};
 use crate::checkpoint::State;
 use crate::data::{Augment, Dataset, Resident};
 use crate::event::{
-    CheckpointReason, CheckpointSaved, EpochSummary, Event, F64, GalleryImages, Level,
-    Outcome, Phase, Pixels, Request, RunStarted, StepWindow,
+    CheckpointReason, CheckpointSaved, EpochSummary, Event, F64, GalleryImages, Level, Outcome,
+    Phase, Pixels, Request, RunStarted, StepWindow,
 };
 use crate::model::{Network, Plan, Weights};
 use crate::random::{epoch_order, step_seed};

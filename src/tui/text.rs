@@ -278,7 +278,15 @@ mod tests {
             assert_eq!(percent(Some(value), "-").len(), 7);
             assert_eq!(short_percent(value).len(), 4);
         }
-        for (n, shown) in [(0, "0"), (999, "999"), (1_499, "1k"), (99_499, "99k"), (99_500, ".1M"), (949_999, ".9M"), (950_000, "1M")] {
+        for (n, shown) in [
+            (0, "0"),
+            (999, "999"),
+            (1_499, "1k"),
+            (99_499, "99k"),
+            (99_500, ".1M"),
+            (949_999, ".9M"),
+            (950_000, "1M"),
+        ] {
             assert_eq!(short_count(n), shown);
         }
         assert_eq!(count(0), "0");

@@ -171,7 +171,7 @@ fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Up => scroll(app, -1),
         Action::Down => scroll(app, 1),
         Action::Zoom => app.ui.zoom = !app.ui.zoom,
-        Action::Back => app.ui.zoom = false,
+        Action::Back | Action::Overview => app.ui.zoom = false,
         Action::Help => {
             app.ui.popup = if app.ui.popup.is_none() {
                 Some(Popup::Help)
@@ -181,7 +181,6 @@ fn act(app: &mut App, action: Action) -> Vec<Effect> {
         }
         Action::Theme => next_theme(app),
         Action::Repaint => return vec![Effect::Repaint],
-        Action::Overview => app.ui.zoom = false,
         Action::Show(pane) => (app.ui.focus, app.ui.zoom) = (pane, true),
     }
     Vec::new()
@@ -242,7 +241,9 @@ fn walk(app: &mut App, by: isize) {
 fn scroll(app: &mut App, by: isize) {
     match app.ui.focus {
         Pane::Gallery => next_mistake(app, by),
-        Pane::Classes | Pane::Confusion => app.ui.class_scroll = app.ui.class_scroll.saturating_add_signed(by),
+        Pane::Classes | Pane::Confusion => {
+            app.ui.class_scroll = app.ui.class_scroll.saturating_add_signed(by);
+        }
         Pane::Log => app.ui.log_scroll = app.ui.log_scroll.saturating_add_signed(-by),
         // A chart has nothing to scroll, so the key goes to its neighbour.
         Pane::Loss | Pane::Accuracy | Pane::Gradient | Pane::Calibration => focus(app, by),

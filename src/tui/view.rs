@@ -6,10 +6,12 @@ mod accuracy;
 mod calibration;
 mod canvas;
 mod chart;
+mod class_table;
 mod classes;
 mod confusion;
 mod confusions;
 mod essentials;
+mod evaluated;
 mod footer;
 mod gallery;
 mod gradient;
@@ -30,6 +32,7 @@ use ratatui::style::Style;
 
 use super::app::{App, Pane, Popup};
 use super::symbols::{Symbols, symbols};
+use super::text::outside;
 use super::theme::{Role, Theme};
 use layout::Layout;
 
@@ -47,6 +50,20 @@ impl Ctx<'_> {
     /// The style of a role.
     pub(super) fn style(&self, role: Role) -> Style {
         self.theme.style(role)
+    }
+
+    /// The names of all classes, as the data has them.
+    pub(super) fn classes(&self) -> &[String] {
+        let info = self.app.run.info.as_ref();
+        info.map_or(&[], |info| &info.dataset.classes)
+    }
+
+    /// The name of a class, safe to draw, in at most `width` columns.
+    pub(super) fn class(&self, label: usize, width: u16) -> String {
+        match self.classes().get(label) {
+            Some(name) => outside(name, usize::from(width), self.symbols),
+            None => outside(&format!("class {label}"), usize::from(width), self.symbols),
+        }
     }
 }
 

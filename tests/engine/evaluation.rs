@@ -27,7 +27,16 @@ fn runs() -> &'static Runs {
         shapes(all.data.path());
         for (name, more) in [("one", "optim.lr=0.01"), ("two", "optim.lr=0.0001")] {
             let dir = format!("data.dir={}", all.data.path().display());
-            let mut args = vec!["train", "--headless", "--name", name, "--set", &dir, "--set", more];
+            let mut args = vec![
+                "train",
+                "--headless",
+                "--name",
+                name,
+                "--set",
+                &dir,
+                "--set",
+                more,
+            ];
             let sets = [
                 "data.name=shapes",
                 "data.valid=100",
@@ -95,13 +104,18 @@ fn json(path: &Path) -> Value {
 
 fn records(runs: &Runs, run: &str) -> Vec<Value> {
     let journal = fs::read_to_string(runs.path(run).join("events.jsonl")).unwrap();
-    journal.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    journal
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 fn refused(output: &Output, words: &[&str]) {
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{stderr}");
-    words.iter().for_each(|word| assert!(stderr.contains(word), "{word:?} is not in:\n{stderr}"));
+    words
+        .iter()
+        .for_each(|word| assert!(stderr.contains(word), "{word:?} is not in:\n{stderr}"));
     assert!(!stderr.contains("panicked"), "{stderr}");
 }
 
@@ -109,13 +123,27 @@ fn refused(output: &Output, words: &[&str]) {
 fn evaluating_again_gives_the_numbers_of_the_run_and_is_recorded() {
     let runs = runs().copy();
     let eval = runs.path("one/eval.json");
-    let (by_trainer, rows) = (json(&eval), fs::read(runs.path("one/predictions.csv")).unwrap());
+    let (by_trainer, rows) = (
+        json(&eval),
+        fs::read(runs.path("one/predictions.csv")).unwrap(),
+    );
     let before = records(&runs, "one");
     fs::remove_file(&eval).unwrap();
     let output = runs.call(&["eval", "one"]);
     let stdout = text(&output.stdout);
-    assert_eq!(output.status.code(), Some(0), "{stdout}{}", text(&output.stderr));
-    for words in ["accuracy", "AUC-ROC", "95 % intervals", "upright", "written: "] {
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{stdout}{}",
+        text(&output.stderr)
+    );
+    for words in [
+        "accuracy",
+        "AUC-ROC",
+        "95 % intervals",
+        "upright",
+        "written: ",
+    ] {
         assert!(stdout.contains(words), "{words} in\n{stdout}");
     }
     assert_eq!(json(&eval), by_trainer);
@@ -123,7 +151,10 @@ fn evaluating_again_gives_the_numbers_of_the_run_and_is_recorded() {
     let after = records(&runs, "one");
     assert_eq!(after.len(), before.len() + 1);
     let last = after.last().unwrap();
-    assert_eq!((&last["event"], &last["split"]), (&"eval_finished".into(), &"test".into()));
+    assert_eq!(
+        (&last["event"], &last["split"]),
+        (&"eval_finished".into(), &"test".into())
+    );
     assert_eq!(last["seq"], (before.len() + 1) as u64);
     // The picture of the run takes it in, and its clock stands where the run ended.
     let view = text(&runs.call(&["view", "one"]).stdout);
@@ -133,11 +164,23 @@ fn evaluating_again_gives_the_numbers_of_the_run_and_is_recorded() {
 #[test]
 fn validation_is_shown_without_a_look_at_the_test_split() {
     let runs = runs().copy();
-    let before = (json(&runs.path("one/eval.json")), records(&runs, "one").len());
+    let before = (
+        json(&runs.path("one/eval.json")),
+        records(&runs, "one").len(),
+    );
     let output = runs.call(&["eval", "one", "--split", "valid", "--json"]);
     let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&shown["split"], &shown["n"]), (&"valid".into(), &100.into()));
-    assert_eq!(before, (json(&runs.path("one/eval.json")), records(&runs, "one").len()));
+    assert_eq!(
+        (&shown["split"], &shown["n"]),
+        (&"valid".into(), &100.into())
+    );
+    assert_eq!(
+        before,
+        (
+            json(&runs.path("one/eval.json")),
+            records(&runs, "one").len()
+        )
+    );
     let step = shown["global_step"].as_u64().unwrap();
     let kept = runs.path(&format!("one/evals/step-{step:09}.valid.json"));
     assert_eq!(json(&kept), shown);
@@ -147,13 +190,18 @@ fn validation_is_shown_without_a_look_at_the_test_split() {
 fn every_evaluation_of_the_test_split_is_kept() {
     let runs = runs();
     let told = records(runs, "one");
-    let tested = told.iter().filter(|r| r["event"] == "eval_finished" && r["split"] == "test");
+    let mut tested = told
+        .iter()
+        .filter(|r| r["event"] == "eval_finished" && r["split"] == "test");
     let eval = json(&runs.path("one/eval.json"));
-    let last = tested.last().unwrap();
+    let last = tested.next_back().unwrap();
     assert_eq!(eval["accuracy"]["value"], last["accuracy"]);
     assert_eq!(eval["accuracy"]["ci95"], last["intervals"]["accuracy"]);
     let step = eval["global_step"].as_u64().unwrap();
-    assert_eq!(eval, json(&runs.path(&format!("one/evals/step-{step:09}.json"))));
+    assert_eq!(
+        eval,
+        json(&runs.path(&format!("one/evals/step-{step:09}.json")))
+    );
     assert_eq!(eval["checkpoint"], format!("checkpoints/step-{step:09}"));
 }
 
@@ -162,15 +210,25 @@ fn predictions_hold_what_the_numbers_are_made_of() {
     let runs = runs();
     let eval = json(&runs.path("one/eval.json"));
     let table = fs::read_to_string(runs.path("one/predictions.csv")).unwrap();
-    let rows: Vec<Vec<&str>> = table.lines().skip(1).map(|line| line.split(',').collect()).collect();
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').collect())
+        .collect();
     assert_eq!(rows.iter().filter(|row| row[0] == "valid").count(), 100);
     let test: Vec<_> = rows.iter().filter(|row| row[0] == "test").collect();
     assert_eq!(test.len(), 200);
     let right = test.iter().filter(|row| row[2] == row[3]).count();
-    assert_eq!(eval["accuracy"]["value"].as_f64().unwrap(), right as f64 / 200.0);
+    assert_eq!(
+        eval["accuracy"]["value"].as_f64().unwrap(),
+        right as f64 / 200.0
+    );
     let t = eval["temperature"]["value"].as_f64().unwrap();
     for row in test {
-        let z: Vec<f64> = row[5..].iter().map(|z| f64::from(z.parse::<f32>().unwrap()) / t).collect();
+        let z: Vec<f64> = row[5..]
+            .iter()
+            .map(|z| f64::from(z.parse::<f32>().unwrap()) / t)
+            .collect();
         let most = z.iter().copied().fold(f64::MIN, f64::max);
         let confidence = 1.0 / z.iter().map(|z| (z - most).exp()).sum::<f64>();
         assert!((confidence - row[4].parse::<f64>().unwrap()).abs() < 1e-12);
@@ -181,7 +239,10 @@ fn predictions_hold_what_the_numbers_are_made_of() {
 fn two_runs_are_compared_on_the_same_images() {
     let runs = runs().copy();
     let same = text(&runs.call(&["eval", "one", "one"]).stdout);
-    assert!(same.contains("paired bootstrap") && same.contains("not distinguishable"), "{same}");
+    assert!(
+        same.contains("paired bootstrap") && same.contains("not distinguishable"),
+        "{same}"
+    );
     assert!(!same.contains("is better"), "{same}");
     let words = text(&runs.call(&["eval", "two", "one"]).stdout);
     assert!(words.contains("B is better"), "{words}");
@@ -201,9 +262,17 @@ fn a_run_that_is_being_written_is_not_looked_at_behind_its_back() {
     let runs = runs().copy();
     let run = epochtop::session::RunDir::at(&runs.path("one"));
     let held = epochtop::session::Journal::take(&run).unwrap();
-    let words = ["events.jsonl", "another process writes this run", "--split valid"];
+    let words = [
+        "events.jsonl",
+        "another process writes this run",
+        "--split valid",
+    ];
     refused(&runs.call(&["eval", "one"]), &words);
-    assert!(runs.call(&["eval", "one", "--split", "valid"]).status.success());
+    assert!(
+        runs.call(&["eval", "one", "--split", "valid"])
+            .status
+            .success()
+    );
     drop(held);
     assert!(runs.call(&["eval", "one"]).status.success());
 }
@@ -211,29 +280,57 @@ fn a_run_that_is_being_written_is_not_looked_at_behind_its_back() {
 #[test]
 fn what_does_not_fit_is_refused_by_name() {
     let runs = runs().copy();
-    refused(&runs.call(&["eval", "three"]), &["three", "no such run", "one", "two"]);
+    refused(
+        &runs.call(&["eval", "three"]),
+        &["three", "no such run", "one", "two"],
+    );
     let other = ["eval", "one", "--set", "model.channels=[8,24]"];
-    refused(&runs.call(&other), &["model.safetensors", "blocks.1.conv.weight", "another network"]);
+    refused(
+        &runs.call(&other),
+        &[
+            "model.safetensors",
+            "blocks.1.conv.weight",
+            "another network",
+        ],
+    );
     let elsewhere = tempfile::tempdir().unwrap();
     let dir = format!("data.dir={}", elsewhere.path().display());
     refused(&runs.call(&["eval", "one", "--set", &dir]), &["data.dir"]);
     // Other images of the same kind.
     shapes(elsewhere.path());
     let (rows, columns) = SHAPE;
-    let images = idx(&[2, rows as u32, columns as u32], &vec![0; 2 * rows * columns]);
+    let images = idx(
+        &[2, rows as u32, columns as u32],
+        &vec![0; 2 * rows * columns],
+    );
     fs::write(elsewhere.path().join("t10k-images-idx3-ubyte"), images).unwrap();
-    fs::write(elsewhere.path().join("t10k-labels-idx1-ubyte"), idx(&[2], &[0, 1])).unwrap();
-    refused(&runs.call(&["eval", "one", "--set", &dir]), &["fingerprint", "--set data.dir=DIR"]);
+    fs::write(
+        elsewhere.path().join("t10k-labels-idx1-ubyte"),
+        idx(&[2], &[0, 1]),
+    )
+    .unwrap();
+    refused(
+        &runs.call(&["eval", "one", "--set", &dir]),
+        &["fingerprint", "--set data.dir=DIR"],
+    );
     let step = runs.path("one/checkpoints").join(
-        fs::read_to_string(runs.path("one/checkpoints/BEST")).unwrap().trim(),
+        fs::read_to_string(runs.path("one/checkpoints/BEST"))
+            .unwrap()
+            .trim(),
     );
     let model = step.join("model.safetensors");
     let whole = fs::read(&model).unwrap();
     fs::write(&model, &whole[..whole.len() / 2]).unwrap();
-    refused(&runs.call(&["eval", "one"]), &["model.safetensors", "no safetensors"]);
+    refused(
+        &runs.call(&["eval", "one"]),
+        &["model.safetensors", "no safetensors"],
+    );
     fs::write(&model, whole).unwrap();
     fs::remove_file(step.join("state.json")).unwrap();
-    refused(&runs.call(&["eval", step.to_str().unwrap()]), &["state.json"]);
+    refused(
+        &runs.call(&["eval", step.to_str().unwrap()]),
+        &["state.json"],
+    );
 }
 
 #[test]
@@ -241,11 +338,17 @@ fn a_checkpoint_by_itself_is_evaluated_and_leaves_nothing() {
     let runs = runs();
     let alone = tempfile::tempdir().unwrap();
     let best = fs::read_to_string(runs.path("one/checkpoints/BEST")).unwrap();
-    copy_all(&runs.path("one/checkpoints").join(best.trim()), alone.path());
+    copy_all(
+        &runs.path("one/checkpoints").join(best.trim()),
+        alone.path(),
+    );
     let files = fs::read_dir(alone.path()).unwrap().count();
     let output = runs.call(&["eval", alone.path().to_str().unwrap()]);
     let stdout = text(&output.stdout);
-    assert!(output.status.success() && stdout.contains("nothing was written"), "{stdout}");
+    assert!(
+        output.status.success() && stdout.contains("nothing was written"),
+        "{stdout}"
+    );
     assert_eq!(fs::read_dir(alone.path()).unwrap().count(), files);
 }
 
@@ -262,8 +365,14 @@ fn pictures(dir: &Path) {
     image::imageops::invert(&mut paper);
     paper.save(dir.join("paper.png")).unwrap();
     let large = image::imageops::resize(&own, 480, 400, image::imageops::FilterType::Nearest);
-    large.save_with_format(dir.join("large.jpg"), ImageFormat::Jpeg).unwrap();
-    fs::write(dir.join("broken.png"), &fs::read(dir.join("own.png")).unwrap()[..60]).unwrap();
+    large
+        .save_with_format(dir.join("large.jpg"), ImageFormat::Jpeg)
+        .unwrap();
+    fs::write(
+        dir.join("broken.png"),
+        &fs::read(dir.join("own.png")).unwrap()[..60],
+    )
+    .unwrap();
     fs::write(dir.join("words.txt"), "no picture").unwrap();
 }
 
@@ -285,19 +394,33 @@ fn pictures_of_any_kind_are_named_and_each_bad_one_has_its_error() {
     }
     // The network's own image is seen as the evaluation saw it.
     let table = fs::read_to_string(runs.path("one/predictions.csv")).unwrap();
-    let row = table.lines().find(|line| line.starts_with("test,2,")).unwrap();
+    let row = table
+        .lines()
+        .find(|line| line.starts_with("test,2,"))
+        .unwrap();
     let confidence: f64 = row.split(',').nth(4).unwrap().parse().unwrap();
     let probability = all[0]["predictions"][0]["probability"].as_f64().unwrap();
-    assert!((probability - confidence).abs() < 1e-6, "{probability} {confidence}");
+    assert!(
+        (probability - confidence).abs() < 1e-6,
+        "{probability} {confidence}"
+    );
 
-    let bad: Vec<String> = ["broken.png", "own.png", "words.txt", "none.png"].map(path).to_vec();
+    let bad: Vec<String> = ["broken.png", "own.png", "words.txt", "none.png"]
+        .map(path)
+        .to_vec();
     let mut args = vec!["predict", "--run", "one", "--top", "2"];
     args.extend(bad.iter().map(String::as_str));
     let output = runs.call(&args);
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-    assert!(stdout.contains("own.png") && stdout.contains("upright"), "{stdout}");
+    assert!(
+        stdout.contains("own.png") && stdout.contains("upright"),
+        "{stdout}"
+    );
     assert!(stdout.contains("calibrated, temperature"), "{stdout}");
-    refused(&output, &["broken.png", "words.txt", "none.png", "3 of 4 files"]);
+    refused(
+        &output,
+        &["broken.png", "words.txt", "none.png", "3 of 4 files"],
+    );
     assert_eq!(stderr.matches("error:").count(), 3, "{stderr}");
 }
 
@@ -307,7 +430,14 @@ fn light_and_dark_stay_as_they_are_on_request() {
     let dir = tempfile::tempdir().unwrap();
     pictures(dir.path());
     let path = dir.path().join("paper.png");
-    let args = ["predict", "--run", "one", "--json", "--no-invert", path.to_str().unwrap()];
+    let args = [
+        "predict",
+        "--run",
+        "one",
+        "--json",
+        "--no-invert",
+        path.to_str().unwrap(),
+    ];
     let all: Value = serde_json::from_slice(&runs.call(&args).stdout).unwrap();
     assert_eq!(all[0]["inverted"], false);
 }

@@ -117,13 +117,19 @@ fn evaluations_disturb_neither_weights_nor_random_streams() {
                 return Vec::new();
             };
             windows += 1;
-            if every > 0 && windows % every == 0 { vec![Command::Evaluate] } else { Vec::new() }
+            if every > 0 && windows % every == 0 {
+                vec![Command::Evaluate]
+            } else {
+                Vec::new()
+            }
         });
-        let tests = story.events.iter().filter(
-            |e| matches!(e, Event::EvalFinished(report) if report.split == Split::Test),
-        );
+        let tests = story
+            .events
+            .iter()
+            .filter(|e| matches!(e, Event::EvalFinished(report) if report.split == Split::Test));
         let step = dir.join("checkpoints/step-000000032");
-        let bytes = ["model.safetensors", "optim.safetensors"].map(|f| std::fs::read(step.join(f)).unwrap());
+        let bytes = ["model.safetensors", "optim.safetensors"]
+            .map(|f| std::fs::read(step.join(f)).unwrap());
         (bytes, tests.count())
     };
     let (quiet, watched) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

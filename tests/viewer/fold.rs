@@ -278,3 +278,19 @@ fn pauses_are_no_work() {
     }
     assert_eq!(state.worked_ms(12_000), 5000);
 }
+
+#[test]
+fn the_same_weights_measured_again_are_no_change_and_no_later_end() {
+    let records = story::finished();
+    let mut state = fold(&records);
+    let (ended, previous) = (state.now_ms, state.valid.previous.clone());
+    let report = state.valid.latest.clone().unwrap();
+    // `epochtop eval` a day later.
+    state.apply(&Record {
+        seq: state.seq + 1,
+        t_ms: ended + 86_400_000,
+        event: Event::EvalFinished(Box::new(report)),
+    });
+    assert_eq!(state.now_ms, ended);
+    assert_eq!(state.valid.previous, previous);
+}

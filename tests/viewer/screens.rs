@@ -119,7 +119,13 @@ fn what_an_evaluation_says_at_three_sizes() {
         let word = pane.name().to_lowercase();
         for size in [(80, 24), (200, 60)] {
             let mut app = app(&records, true);
-            let key = KeyCode::Char(if pane == Pane::Classes { '5' } else if pane == Pane::Confusion { '6' } else { '7' });
+            let key = KeyCode::Char(if pane == Pane::Classes {
+                '5'
+            } else if pane == Pane::Confusion {
+                '6'
+            } else {
+                '7'
+            });
             press(&mut app, key);
             assert_eq!((app.ui.focus, app.ui.zoom), (pane, true));
             let screen = text(&drawn(&mut app, size, &dark()));
@@ -132,7 +138,11 @@ fn what_an_evaluation_says_at_three_sizes() {
 
 #[test]
 fn before_the_first_evaluation_it_is_said_what_will_appear() {
-    for (key, words) in [('5', "per-class F1 appears"), ('6', "what is taken for what appears"), ('7', "are worth appears")] {
+    for (key, words) in [
+        ('5', "per-class F1 appears"),
+        ('6', "what is taken for what appears"),
+        ('7', "are worth appears"),
+    ] {
         let mut app = app(&story::empty(), true);
         press(&mut app, KeyCode::Char(key));
         let screen = text(&drawn(&mut app, (80, 24), &dark()));
@@ -145,10 +155,16 @@ fn an_accuracy_that_flatters_is_called_so() {
     let records = story::majority();
     for (size, words) in [
         ((80, 24), "accuracy flatters"),
-        ((120, 40), "accuracy flatters: always saying healthy gives 90.00 %, macro-F1 is 47.37 %"),
+        (
+            (120, 40),
+            "accuracy flatters: always saying healthy gives 90.00 %, macro-F1 is 47.37 %",
+        ),
     ] {
         let mut app = app(&records, true);
-        assert!(text(&drawn(&mut app, size, &dark())).contains("accuracy flatters"), "{size:?}");
+        assert!(
+            text(&drawn(&mut app, size, &dark())).contains("accuracy flatters"),
+            "{size:?}"
+        );
         app.ui.focus = Pane::Classes;
         app.ui.zoom = true;
         let screen = text(&drawn(&mut app, size, &dark()));
@@ -165,7 +181,10 @@ fn what_is_undefined_is_marked_and_no_number() {
     let mut app = app(&story::not_a_number(), true);
     for (key, name) in [('5', "classes"), ('6', "confusion"), ('7', "calibration")] {
         press(&mut app, KeyCode::Char(key));
-        snapshot(&format!("undefined_{name}_80x24"), &text(&drawn(&mut app, (80, 24), &dark())));
+        snapshot(
+            &format!("undefined_{name}_80x24"),
+            &text(&drawn(&mut app, (80, 24), &dark())),
+        );
     }
 }
 
@@ -178,7 +197,10 @@ fn a_heat_map_of_many_classes_is_drawn_in_shades() {
         press(&mut app, KeyCode::Char('6'));
         let screen = text(&drawn(&mut app, (80, 24), &dark()));
         assert_eq!(screen.is_ascii(), ascii);
-        snapshot(&format!("heat_{classes}{}_80x24", if ascii { "_ascii" } else { "" }), &screen);
+        snapshot(
+            &format!("heat_{classes}{}_80x24", if ascii { "_ascii" } else { "" }),
+            &screen,
+        );
     }
 }
 

@@ -293,7 +293,10 @@ impl Story {
         let temperature = fit_temperature(&rows.logits, &rows.labels, rows.classes);
         // Thousands of classes are for the screen to bear, not for the bootstrap.
         let resamples = if self.classes.len() > 100 { 0 } else { 100 };
-        let options = Options { bins: 15, resamples };
+        let options = Options {
+            bins: 15,
+            resamples,
+        };
         let mut report = measure(&rows, temperature, options);
         report.epoch = epoch;
         report.global_step = self.step;
@@ -395,7 +398,10 @@ impl Story {
     /// Measures validation of logits that are given.
     fn measured(&mut self, rows: &Predictions) {
         let temperature = fit_temperature(&rows.logits, &rows.labels, rows.classes);
-        let options = Options { bins: 15, resamples: 100 };
+        let options = Options {
+            bins: 15,
+            resamples: 100,
+        };
         let mut report = measure(rows, temperature, options);
         report.epoch = 1;
         report.global_step = self.step;
@@ -425,7 +431,9 @@ pub(crate) fn not_a_number() -> Vec<Record> {
     story.steps(1, 215);
     let rows = Predictions {
         split: Split::Valid,
-        logits: [[3.0, 1.0, 0.0], [f32::NAN, 0.0, -1.0]].concat().repeat(100),
+        logits: [[3.0, 1.0, 0.0], [f32::NAN, 0.0, -1.0]]
+            .concat()
+            .repeat(100),
         labels: [0, 1].repeat(100),
         classes: 3,
     };
@@ -529,7 +537,12 @@ fn rows_of(confusion: &Confusion, split: Split, noise: &mut Noise) -> Prediction
         for predicted in 0..k {
             for _ in 0..confusion.count(label, predicted) {
                 let first = logits.len() + predicted;
-                let second = logits.len() + if predicted == label { (label + 1) % k } else { label };
+                let second = logits.len()
+                    + if predicted == label {
+                        (label + 1) % k
+                    } else {
+                        label
+                    };
                 logits.extend((0..k).map(|_| 0.3 * noise.normal() as f32));
                 // Wrong ones are less sure, and the true class is not far.
                 let margin = if predicted == label { 3.4 } else { 1.2 } + 0.9 * noise.normal();

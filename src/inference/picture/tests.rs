@@ -47,7 +47,10 @@ fn a_dark_thing_on_light_paper_becomes_a_light_one_that_fills_the_height() {
         for y in [1, 14, 26] {
             let light: Vec<usize> = (0..28).filter(|&x| row(y)[x] > 150).collect();
             assert!((8..=10).contains(&light.len()), "row {y}: {:?}", row(y));
-            assert!(light[0] >= 8 && light[light.len() - 1] <= 19, "in the middle: {light:?}");
+            assert!(
+                light[0] >= 8 && light[light.len() - 1] <= 19,
+                "in the middle: {light:?}"
+            );
         }
         assert!(row(14)[0] < 40 && row(14)[27] < 40);
     }
@@ -58,7 +61,11 @@ fn a_dark_thing_on_light_paper_becomes_a_light_one_that_fills_the_height() {
 #[test]
 fn what_is_transparent_is_paper() {
     let image = RgbaImage::from_fn(60, 60, |x, _| {
-        if (20..40).contains(&x) { Rgba([0, 0, 0, 255]) } else { Rgba([0, 0, 0, 0]) }
+        if (20..40).contains(&x) {
+            Rgba([0, 0, 0, 255])
+        } else {
+            Rgba([0, 0, 0, 0])
+        }
     });
     let picture = seen(&image.into(), ImageFormat::Png, true);
     assert!(picture.inverted);
@@ -68,16 +75,32 @@ fn what_is_transparent_is_paper() {
 #[test]
 fn paper_alone_and_a_single_pixel_are_pictures_too() {
     let paper = GrayImage::from_pixel(50, 90, Luma([250]));
-    assert!(seen(&paper.into(), ImageFormat::Png, true).pixels.iter().all(|&p| p < 10));
+    assert!(
+        seen(&paper.into(), ImageFormat::Png, true)
+            .pixels
+            .iter()
+            .all(|&p| p < 10)
+    );
     let dot = GrayImage::from_pixel(1, 1, Luma([9]));
-    assert_eq!(seen(&dot.into(), ImageFormat::Png, true).pixels.len(), 28 * 28);
+    assert_eq!(
+        seen(&dot.into(), ImageFormat::Png, true).pixels.len(),
+        28 * 28
+    );
     let strip = GrayImage::from_fn(5000, 1, |x, _| Luma([(x % 256) as u8]));
-    assert_eq!(seen(&strip.into(), ImageFormat::Png, true).pixels.len(), 28 * 28);
+    assert_eq!(
+        seen(&strip.into(), ImageFormat::Png, true).pixels.len(),
+        28 * 28
+    );
 }
 
 #[test]
 fn a_network_that_sees_colour_gets_channel_after_channel() {
-    let expected = Expected { channels: 3, height: 2, width: 2, background: 0 };
+    let expected = Expected {
+        channels: 3,
+        height: 2,
+        width: 2,
+        background: 0,
+    };
     let image = RgbImage::from_fn(2, 2, |x, y| Rgb([x as u8, 10 + y as u8, 20]));
     let picture = fit(&image.into(), expected, true);
     assert_eq!(picture.pixels, [0, 1, 0, 1, 10, 10, 11, 11, 20, 20, 20, 20]);
@@ -85,9 +108,14 @@ fn a_network_that_sees_colour_gets_channel_after_channel() {
 
 #[test]
 fn a_network_of_light_ground_gets_light_ground() {
-    let digits = Expected { background: 255, ..GARMENTS };
+    let digits = Expected {
+        background: 255,
+        ..GARMENTS
+    };
     let picture = fit(&bar(), digits, true);
-    assert!(!picture.inverted && picture.pixels[14 * 28] > 200 && picture.pixels[14 * 28 + 14] < 60);
+    assert!(
+        !picture.inverted && picture.pixels[14 * 28] > 200 && picture.pixels[14 * 28 + 14] < 60
+    );
 }
 
 #[test]
@@ -101,7 +129,10 @@ fn every_bad_file_has_its_own_words() {
     huge[16..24].copy_from_slice(&[0, 0, 0xea, 0x60, 0, 0, 0xea, 0x60]);
     for (bytes, words) in [
         (Vec::new(), "is empty"),
-        (b"no picture at all".to_vec(), "no picture this program reads"),
+        (
+            b"no picture at all".to_vec(),
+            "no picture this program reads",
+        ),
         (whole[..whole.len() / 2].to_vec(), "cannot be read"),
         (flipped, "cannot be read"),
         (huge, "cannot be read"),

@@ -65,23 +65,43 @@ fn numbers(split: &Split, temperature: f64) -> [(&'static str, f64); 6] {
         ("accuracy", first(&all.accuracy)),
         ("macro-F1", first(&all.macro_f1)),
         ("AUC", first(&all.auc)),
-        ("F1 of a class", all.f1.first().map_or(f64::NAN, |f1| first(f1))),
-        ("ECE, T = 1", all.gaps.first().map_or(f64::NAN, |gaps| ece(gaps))),
-        ("ECE, calibrated", all.gaps_calibrated.first().map_or(f64::NAN, |gaps| ece(gaps))),
+        (
+            "F1 of a class",
+            all.f1.first().map_or(f64::NAN, |f1| first(f1)),
+        ),
+        (
+            "ECE, T = 1",
+            all.gaps.first().map_or(f64::NAN, |gaps| ece(gaps)),
+        ),
+        (
+            "ECE, calibrated",
+            all.gaps_calibrated
+                .first()
+                .map_or(f64::NAN, |gaps| ece(gaps)),
+        ),
     ]
 }
 
 fn intervals(outcomes: &Outcomes, seed: u64) -> [Option<Interval>; 6] {
     let all = outcomes.intervals(RESAMPLES, seed);
     let f1 = all.f1.first().copied().flatten();
-    [all.accuracy, all.macro_f1, all.auc, f1, all.ece, all.ece_calibrated]
+    [
+        all.accuracy,
+        all.macro_f1,
+        all.auc,
+        f1,
+        all.ece,
+        all.ece_calibrated,
+    ]
 }
 
 #[test]
 #[ignore = "takes minutes: run by `make bench`"]
 #[expect(clippy::print_stdout, reason = "a table for people")]
 fn intervals_hold_the_truth_95_times_in_a_hundred() {
-    println!("\ncoverage of 95 % intervals, {SETS} simulated test sets, {RESAMPLES} resamples each");
+    println!(
+        "\ncoverage of 95 % intervals, {SETS} simulated test sets, {RESAMPLES} resamples each"
+    );
     let mut held = true;
     for (rows, signal, uneven) in [(1000, 3.0, false), (1000, 3.0, true), (10_000, 3.5, false)] {
         let network = Network { signal, uneven };
@@ -99,7 +119,10 @@ fn intervals_hold_the_truth_95_times_in_a_hundred() {
             }
             // What the plain percentile interval would have done for the calibration errors.
             let drawn = outcomes.resample(RESAMPLES, set);
-            let errors = [(&drawn.gaps, truth[4].1), (&drawn.gaps_calibrated, truth[5].1)];
+            let errors = [
+                (&drawn.gaps, truth[4].1),
+                (&drawn.gaps_calibrated, truth[5].1),
+            ];
             for (count, (gaps, value)) in percentile.iter_mut().zip(errors) {
                 let values: Vec<f64> = gaps.iter().map(|gaps| ece(gaps)).collect();
                 let interval = Interval::percentile(&values);
@@ -107,15 +130,33 @@ fn intervals_hold_the_truth_95_times_in_a_hundred() {
             }
         }
         let share = |count: usize| count as f64 / SETS as f64 * 100.0;
-        let kind = if uneven { "uneven classes" } else { "even classes" };
-        println!("\n{rows} rows, {kind}, accuracy {:.1} %", truth[0].1 * 100.0);
+        let kind = if uneven {
+            "uneven classes"
+        } else {
+            "even classes"
+        };
+        println!(
+            "\n{rows} rows, {kind}, accuracy {:.1} %",
+            truth[0].1 * 100.0
+        );
         for ((name, value), count) in truth.iter().zip(inside) {
-            println!("  {name:<16} truth {value:.4}   covered {:5.1} %", share(count));
+            println!(
+                "  {name:<16} truth {value:.4}   covered {:5.1} %",
+                share(count)
+            );
         }
         for (name, count) in ["ECE, T = 1", "ECE, calibrated"].iter().zip(percentile) {
-            println!("  {name:<16} percentile interval, for comparison: {:5.1} %", share(count));
+            println!(
+                "  {name:<16} percentile interval, for comparison: {:5.1} %",
+                share(count)
+            );
         }
-        held &= inside[..3].iter().all(|count| (share(*count) - 95.0).abs() <= 1.5);
+        held &= inside[..3]
+            .iter()
+            .all(|count| (share(*count) - 95.0).abs() <= 1.5);
     }
-    assert!(held, "an interval of accuracy, macro-F1 or AUC covers less or more than 95 ± 1.5 %");
+    assert!(
+        held,
+        "an interval of accuracy, macro-F1 or AUC covers less or more than 95 ± 1.5 %"
+    );
 }

@@ -48,13 +48,20 @@ fn a_draw_is_the_same_numbers_on_the_rows_drawn() {
                 confidences(&logits, k, t).into_iter().unzip();
             let right: Vec<bool> = predicted.iter().zip(&labels).map(|(p, l)| p == l).collect();
             let confusion = Confusion::from_predictions(k, &labels, &predicted);
-            let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "draw {draw}: {a} is not {b}");
+            let close =
+                |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "draw {draw}: {a} is not {b}");
             close(found.accuracy[draw], confusion.accuracy());
             close(found.macro_f1[draw], confusion.macro_f1());
             close(found.f1[1][draw], confusion.scores()[1].f1);
-            close(found.auc[draw], auc(&logits, &labels, k).macro_mean().unwrap());
+            close(
+                found.auc[draw],
+                auc(&logits, &labels, k).macro_mean().unwrap(),
+            );
             close(found.nll_calibrated[draw], nll(&logits, &labels, k, t));
-            close(ece(&found.gaps_calibrated[draw]), reliability(&conf, &right, 15).ece);
+            close(
+                ece(&found.gaps_calibrated[draw]),
+                reliability(&conf, &right, 15).ece,
+            );
         }
     }
 }
@@ -84,7 +91,10 @@ fn the_same_seed_gives_the_same_draws_and_another_others() {
     assert_eq!(outcomes.resample(50, 3), outcomes.resample(50, 3));
     assert_ne!(outcomes.resample(50, 3), outcomes.resample(50, 4));
     // The first draws of many are those of few.
-    assert_eq!(outcomes.resample(50, 3).auc[..20], outcomes.resample(20, 3).auc);
+    assert_eq!(
+        outcomes.resample(50, 3).auc[..20],
+        outcomes.resample(20, 3).auc
+    );
 }
 
 #[test]
@@ -98,8 +108,23 @@ fn what_cannot_be_measured_has_no_interval() {
     assert_eq!((nan.auc, nan.ece, nan.ece_calibrated), (None, None, None));
     let one = Outcomes::new(&[0.5; 10], &[0; 10], 1, 1.0, 15);
     let one = one.intervals(64, 1);
-    assert_eq!(one.accuracy.unwrap(), Interval { low: 1.0, high: 1.0 });
-    assert_eq!((one.auc, one.ece), (None, Some(Interval { low: 0.0, high: 0.0 })));
+    assert_eq!(
+        one.accuracy.unwrap(),
+        Interval {
+            low: 1.0,
+            high: 1.0
+        }
+    );
+    assert_eq!(
+        (one.auc, one.ece),
+        (
+            None,
+            Some(Interval {
+                low: 0.0,
+                high: 0.0
+            })
+        )
+    );
     let off = Outcomes::new(&[0.5; 10], &[0; 10], 1, 1.0, 15).intervals(0, 1);
     assert_eq!((off.accuracy, off.ece), (None, None));
 }
@@ -107,7 +132,9 @@ fn what_cannot_be_measured_has_no_interval() {
 #[test]
 fn a_probability_of_0_for_the_true_class_is_an_infinite_loss_where_it_is_drawn() {
     let logits = [f32::NEG_INFINITY, 0.0, 1.0, 0.0];
-    let found = Outcomes::new(&logits, &[0, 0], 2, 1.0, 15).resample(64, 1).nll_calibrated;
+    let found = Outcomes::new(&logits, &[0, 0], 2, 1.0, 15)
+        .resample(64, 1)
+        .nll_calibrated;
     assert!(found.contains(&f64::INFINITY));
     assert!(found.iter().any(|nll| nll.is_finite()));
     assert!(!found.iter().any(|nll| nll.is_nan()));
@@ -119,7 +146,16 @@ fn a_network_is_not_distinguishable_from_itself_and_is_from_a_better_one() {
     let one = Outcomes::new(&logits, &labels, 4, 1.0, 15);
     let same = compare(&one, &one.clone(), 500, 1).unwrap();
     let accuracy = same.accuracy.unwrap();
-    assert_eq!((accuracy.value, accuracy.ci95), (0.0, Interval { low: 0.0, high: 0.0 }));
+    assert_eq!(
+        (accuracy.value, accuracy.ci95),
+        (
+            0.0,
+            Interval {
+                low: 0.0,
+                high: 0.0
+            }
+        )
+    );
     assert!(!accuracy.distinguishable());
     assert_eq!((same.only_first, same.only_second), (0, 0));
     // One row in ten is put right.
@@ -133,7 +169,15 @@ fn a_network_is_not_distinguishable_from_itself_and_is_from_a_better_one() {
     assert_eq!((found.only_first, found.only_second > 0), (0, true));
     assert_eq!(found.n, 2000);
     let (other, relabelled) = split(2000, 4, 2);
-    assert_eq!(compare(&one, &Outcomes::new(&other, &relabelled, 4, 1.0, 15), 500, 1), None);
+    assert_eq!(
+        compare(
+            &one,
+            &Outcomes::new(&other, &relabelled, 4, 1.0, 15),
+            500,
+            1
+        ),
+        None
+    );
 }
 
 #[test]
@@ -145,7 +189,10 @@ fn pairing_is_narrower_than_two_intervals() {
     let two = Outcomes::new(&other, &labels, 4, 1.0, 15);
     let paired = compare(&one, &two, 500, 1).unwrap().accuracy.unwrap().ci95;
     let alone = one.intervals(500, 1).accuracy.unwrap();
-    assert!(paired.half_width() < 0.6 * alone.half_width(), "{paired:?} {alone:?}");
+    assert!(
+        paired.half_width() < 0.6 * alone.half_width(),
+        "{paired:?} {alone:?}"
+    );
 }
 
 proptest! {

@@ -74,7 +74,12 @@ struct Found {
 fn minimum(logits: &[f32], labels: &[u32], k: usize) -> Found {
     let (low, high) = BOUNDS;
     let slope = |beta| slope_and_curvature(logits, labels, k, beta);
-    let given_up = |beta, slope| Found { beta, converged: false, iterations: 0, slope };
+    let given_up = |beta, slope| Found {
+        beta,
+        converged: false,
+        iterations: 0,
+        slope,
+    };
     if never_wrong(logits, labels, k) {
         return given_up(1.0, slope(1.0).0);
     }

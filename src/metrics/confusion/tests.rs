@@ -81,17 +81,32 @@ fn a_majority_predictor_is_found_out() {
     let confusion = Confusion::from_predictions(2, &labels, &[0; 100]);
     assert_eq!(confusion.accuracy(), 0.9);
     assert!((confusion.macro_f1() - 0.473_684_210_526_315_8).abs() < 1e-12);
-    assert_eq!(confusion.flattered(), Some(Imbalance { majority: 0, share: 0.9 }));
+    assert_eq!(
+        confusion.flattered(),
+        Some(Imbalance {
+            majority: 0,
+            share: 0.9
+        })
+    );
 }
 
 #[test]
 fn an_accuracy_that_does_not_flatter_is_left_alone() {
     // As large classes, however badly told apart; an absent class; uneven classes that are told apart; nothing.
     let even: Vec<u32> = (0..100).map(|i| i % 2).collect();
-    assert_eq!(Confusion::from_predictions(2, &even, &[0; 100]).flattered(), None);
-    assert_eq!(Confusion::from_predictions(3, &even, &even).flattered(), None);
+    assert_eq!(
+        Confusion::from_predictions(2, &even, &[0; 100]).flattered(),
+        None
+    );
+    assert_eq!(
+        Confusion::from_predictions(3, &even, &even).flattered(),
+        None
+    );
     let uneven: Vec<u32> = (0..100).map(|i| u32::from(i >= 90)).collect();
-    assert_eq!(Confusion::from_predictions(2, &uneven, &uneven).flattered(), None);
+    assert_eq!(
+        Confusion::from_predictions(2, &uneven, &uneven).flattered(),
+        None
+    );
     assert_eq!(Confusion::new(3).flattered(), None);
 }
 

@@ -34,7 +34,9 @@ fn as_scikit_learn_says() {
     ];
     let found = auc(&logits, &[0, 1, 2, 1, 0, 1], 3);
     close(&found.classes, &[Some(0.625), Some(1.0), Some(0.8)]);
-    let ties = [1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0];
+    let ties = [
+        1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0,
+    ];
     let found = auc(&ties, &[0, 1, 0, 1, 0, 0, 1], 2);
     close(&found.classes, &[Some(2.0 / 3.0), Some(2.0 / 3.0)]);
     let absent = auc(&logits[..12], &[0, 1, 0, 1], 3);
@@ -55,8 +57,14 @@ fn nothing_to_rank_is_undefined_and_no_error() {
     assert_eq!(auc(&[], &[], 2).classes, [None, None]);
     assert_eq!(auc(&[1.0, 2.0], &[0, 0], 1).classes, [None]);
     assert_eq!(auc(&[0.0; 6], &[1, 1, 1], 2).classes, [None, None]);
-    assert_eq!(auc(&[f32::NAN, 0.0, 1.0, 0.0], &[0, 1], 2).classes, [None, None]);
-    assert_eq!(auc(&[f32::INFINITY, 0.0, 1.0, 0.0], &[0, 1], 2).macro_mean(), None);
+    assert_eq!(
+        auc(&[f32::NAN, 0.0, 1.0, 0.0], &[0, 1], 2).classes,
+        [None, None]
+    );
+    assert_eq!(
+        auc(&[f32::INFINITY, 0.0, 1.0, 0.0], &[0, 1], 2).macro_mean(),
+        None
+    );
     // A probability of exactly 0 has a place in the order: the lowest.
     let zero = [f32::NEG_INFINITY, 0.0, 1.0, 0.0, 0.0, f32::NEG_INFINITY];
     assert_eq!(auc(&zero, &[1, 0, 0], 2).classes, [Some(1.0), Some(1.0)]);
@@ -67,7 +75,10 @@ fn everything_tied_is_a_coin() {
     for k in 2..6 {
         let labels: Vec<u32> = (0..40).map(|i| i % k).collect();
         let found = auc(&vec![0.25; 40 * k as usize], &labels, k as usize);
-        assert!(found.classes.iter().all(|auc| *auc == Some(0.5)), "{found:?}");
+        assert!(
+            found.classes.iter().all(|auc| *auc == Some(0.5)),
+            "{found:?}"
+        );
     }
 }
 
@@ -80,8 +91,16 @@ fn by_pairs(logits: &[f32], labels: &[u32], k: usize, class: usize) -> Option<f6
     };
     let scores: Vec<f64> = logits.chunks(k).map(score).collect();
     let (mut won, mut pairs) = (0.0, 0);
-    for (a, _) in labels.iter().enumerate().filter(|(_, l)| **l == class as u32) {
-        for (b, _) in labels.iter().enumerate().filter(|(_, l)| **l != class as u32) {
+    for (a, _) in labels
+        .iter()
+        .enumerate()
+        .filter(|(_, l)| **l == class as u32)
+    {
+        for (b, _) in labels
+            .iter()
+            .enumerate()
+            .filter(|(_, l)| **l != class as u32)
+        {
             pairs += 1;
             won += match (scores[a] - scores[b]).abs() {
                 gap if gap < 1e-9 => 0.5,
@@ -143,6 +162,8 @@ proptest! {
 
 #[test]
 fn a_macro_mean_is_a_mean() {
-    let auc = Auc { classes: vec![Some(0.5), None, Some(1.0)] };
+    let auc = Auc {
+        classes: vec![Some(0.5), None, Some(1.0)],
+    };
     assert_eq!(auc.macro_mean().unwrap(), 0.75);
 }

@@ -186,24 +186,18 @@ impl Trainer {
         })
     }
 
-    fn logits_of(
-        &self,
-        split: Split,
-        start: i64,
-        count: i64,
-        weights: &Weights,
-    ) -> Vec<f32> {
+    fn logits_of(&self, split: Split, start: i64, count: i64, weights: &Weights) -> Vec<f32> {
         let _guard = tch::no_grad_guard();
         let resident = match split {
             Split::Train => &self.train,
             Split::Valid => &self.valid,
             Split::Test => &self.test,
         };
-        to_vec(&self.network.forward(
-            weights,
-            &resident.run(start, count),
-            false,
-        ))
+        to_vec(
+            &self
+                .network
+                .forward(weights, &resident.run(start, count), false),
+        )
     }
 
     /// Predictions for the gallery's images. For display only: nothing is chosen by them.

@@ -73,10 +73,21 @@ fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
         piece(shown(run.valid_accuracy.last()), Role::Strong),
     ];
     // The interval of the latest validation, which the number beside it is of.
-    let interval = run.valid.latest.as_ref().and_then(|report| report.intervals.accuracy);
-    let interval = points(interval.filter(|_| !run.valid_accuracy.is_empty()), ctx.symbols);
+    let interval = run
+        .valid
+        .latest
+        .as_ref()
+        .and_then(|report| report.intervals.accuracy);
+    let interval = points(
+        interval.filter(|_| !run.valid_accuracy.is_empty()),
+        ctx.symbols,
+    );
     let margin = [piece(
-        if interval.is_empty() { interval } else { format!(" {interval}") },
+        if interval.is_empty() {
+            interval
+        } else {
+            format!(" {interval}")
+        },
         Role::Dim,
     )];
     let best = |value: Option<f64>| [piece(" best", Role::Dim), piece(shown(value), Role::Text)];
@@ -87,7 +98,15 @@ fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
         Role::Dim,
     )];
     vec![
-        [&train[..], &best(highest), &valid, &margin, &best_valid, &epoch].concat(),
+        [
+            &train[..],
+            &best(highest),
+            &valid,
+            &margin,
+            &best_valid,
+            &epoch,
+        ]
+        .concat(),
         [&train[..], &valid, &margin, &best_valid, &epoch].concat(),
         [&train[..], &valid, &margin, &best_valid].concat(),
         [&train[..], &valid, &margin].concat(),

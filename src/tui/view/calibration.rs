@@ -5,7 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::Ctx;
-use super::classes::{newest, origin};
+use super::evaluated::{newest, origin};
 use super::layout::{GUTTER, bottom, split, top};
 use super::paint::{self, Piece, piece, put, put_pieces};
 use crate::event::{EvalReport, Split};
@@ -32,7 +32,14 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         return;
     };
     let note = origin(ctx, report, area.width);
-    let body = paint::title(ctx, buf, area, Pane::Calibration, &note, headline(ctx, report));
+    let body = paint::title(
+        ctx,
+        buf,
+        area,
+        Pane::Calibration,
+        &note,
+        headline(ctx, report),
+    );
     if body.width < WORDS + 24 {
         words(ctx, report, body, buf);
         return;
@@ -55,7 +62,11 @@ fn headline(ctx: &Ctx<'_>, report: &EvalReport) -> Vec<Vec<Piece>> {
     ];
     let ends = ends(report.intervals.ece_calibrated);
     let ends = [piece(format!(" [{ends}]"), Role::Dim)];
-    let interval = if report.intervals.ece_calibrated.is_some() { &ends[..] } else { &[] };
+    let interval = if report.intervals.ece_calibrated.is_some() {
+        &ends[..]
+    } else {
+        &[]
+    };
     vec![[&ece[..], interval].concat(), ece.to_vec()]
 }
 
@@ -78,19 +89,45 @@ fn words(ctx: &Ctx<'_>, report: &EvalReport, area: Rect, buf: &mut Buffer) {
         ]
     };
     let plain = |value: f64| {
-        if value.is_nan() { ctx.symbols.dash.to_owned() } else { number(value, 4, 6) }
+        if value.is_nan() {
+            ctx.symbols.dash.to_owned()
+        } else {
+            number(value, 4, 6)
+        }
     };
     let percent = |value: f64| {
-        if value.is_nan() { ctx.symbols.dash.to_owned() } else { number(value * 100.0, 2, 5) + "%" }
+        if value.is_nan() {
+            ctx.symbols.dash.to_owned()
+        } else {
+            number(value * 100.0, 2, 5) + "%"
+        }
     };
-    let mut lines = vec![vec![dim(format!("{:<5}{:>11}{:>12}", "", "T = 1", "calibrated"))]];
-    lines.push(pair("ECE", percent(report.ece.0), percent(report.ece_calibrated.0)));
-    let (before, after) = (ends(report.intervals.ece), ends(report.intervals.ece_calibrated));
+    let mut lines = vec![vec![dim(format!(
+        "{:<5}{:>11}{:>12}",
+        "", "T = 1", "calibrated"
+    ))]];
+    lines.push(pair(
+        "ECE",
+        percent(report.ece.0),
+        percent(report.ece_calibrated.0),
+    ));
+    let (before, after) = (
+        ends(report.intervals.ece),
+        ends(report.intervals.ece_calibrated),
+    );
     if !before.is_empty() {
         lines.push(vec![dim(format!("{:<5}{before:>11}{after:>12}", " 95%"))]);
     }
-    lines.push(pair("MCE", percent(report.mce.0), percent(report.mce_calibrated.0)));
-    lines.push(pair("NLL", plain(report.nll.0), plain(report.nll_calibrated.0)));
+    lines.push(pair(
+        "MCE",
+        percent(report.mce.0),
+        percent(report.mce_calibrated.0),
+    ));
+    lines.push(pair(
+        "NLL",
+        plain(report.nll.0),
+        plain(report.nll_calibrated.0),
+    ));
     lines.push(pair("Brier", String::new(), plain(report.brier.0)));
     lines.push(Vec::new());
     lines.push(vec![
@@ -102,7 +139,10 @@ fn words(ctx: &Ctx<'_>, report: &EvalReport, area: Rect, buf: &mut Buffer) {
     } else {
         "did not converge: no minimum".to_owned()
     };
-    lines.push(vec![piece(how, if fit.converged { Role::Dim } else { Role::Warn })]);
+    lines.push(vec![piece(
+        how,
+        if fit.converged { Role::Dim } else { Role::Warn },
+    )]);
     let fitted = if report.split == Split::Valid {
         "fitted on these very images, so it looks a little better here than it is"
     } else {
@@ -110,13 +150,27 @@ fn words(ctx: &Ctx<'_>, report: &EvalReport, area: Rect, buf: &mut Buffer) {
     };
     prose(&mut lines, fitted, area.width, Role::Dim);
     lines.push(Vec::new());
-    let verdict = |word: &str, bins: &[ReliabilityBin]| format!("{word} {}", sureness(overconfidence(bins)));
+    let verdict =
+        |word: &str, bins: &[ReliabilityBin]| format!("{word} {}", sureness(overconfidence(bins)));
     if !report.reliability_before.is_empty() && report.not_finite == 0 {
-        prose(&mut lines, &verdict("T = 1:", &report.reliability_before), area.width, Role::Text);
-        prose(&mut lines, &verdict("calibrated:", &report.reliability), area.width, Role::Text);
+        prose(
+            &mut lines,
+            &verdict("T = 1:", &report.reliability_before),
+            area.width,
+            Role::Text,
+        );
+        prose(
+            &mut lines,
+            &verdict("calibrated:", &report.reliability),
+            area.width,
+            Role::Text,
+        );
     }
     if report.not_finite > 0 {
-        let text = format!("{} images have logits that are no numbers: undefined", report.not_finite);
+        let text = format!(
+            "{} images have logits that are no numbers: undefined",
+            report.not_finite
+        );
         prose(&mut lines, &text, area.width, Role::Error);
     }
     lines.push(Vec::new());
@@ -146,10 +200,21 @@ fn draw_diagram(ctx: &Ctx<'_>, report: &EvalReport, area: Rect, buf: &mut Buffer
     let pieces = paint::first_fit(legends(ctx), room);
     put_pieces(ctx, buf, legend_line, LABELS, 0, &pieces);
     let (axis, rest) = bottom(rest, 1);
-    let histogram_rows = if rest.height >= 12 { 3 } else { u16::from(rest.height >= 6) };
+    let histogram_rows = if rest.height >= 12 {
+        3
+    } else {
+        u16::from(rest.height >= 6)
+    };
     let (histogram, rest) = bottom(rest, histogram_rows);
     // Counts of three digits would run into each other in bins of three columns: every other one stands a row lower.
-    let (counts, plot) = bottom(rest, if width >= 4 { 1 } else { 2 * u16::from(width == 3) });
+    let (counts, plot) = bottom(
+        rest,
+        if width >= 4 {
+            1
+        } else {
+            2 * u16::from(width == 3)
+        },
+    );
     let place = |i: usize| LABELS + i as u16 * width;
     for (i, bin) in bins.iter().enumerate() {
         let column = Column {
@@ -162,14 +227,28 @@ fn draw_diagram(ctx: &Ctx<'_>, report: &EvalReport, area: Rect, buf: &mut Buffer
     }
     for share in [0.0, 0.5, 1.0] {
         let y = row_of(share, plot.height);
-        put(buf, plot, 0, y, &format!("{:>4.0}%", share * 100.0), ctx.style(Role::Dim));
+        put(
+            buf,
+            plot,
+            0,
+            y,
+            &format!("{:>4.0}%", share * 100.0),
+            ctx.style(Role::Dim),
+        );
     }
     draw_counts(ctx, &bins, (counts, histogram), (place(0), width), buf);
     let end = place(bins.len());
     let dim = ctx.style(Role::Dim);
     put(buf, axis, 0, 0, "conf", dim);
     put(buf, axis, LABELS, 0, "0%", dim);
-    put(buf, axis, (LABELS + end) / 2 - 1, 0, "50%", dim);
+    put(
+        buf,
+        axis,
+        u16::midpoint(LABELS, end).saturating_sub(1),
+        0,
+        "50%",
+        dim,
+    );
     put(buf, axis, end.saturating_sub(5), 0, "100%", dim);
 }
 
@@ -179,13 +258,23 @@ fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     let mark = |mark: &'static str, role: Role, word: &str| {
         vec![piece(mark, role), piece(format!(" {word}  "), Role::Dim)]
     };
-    let accuracy = mark(symbols.column.last().copied().unwrap_or("#"), Role::Bar, "accuracy");
+    let accuracy = mark(
+        symbols.column.last().copied().unwrap_or("#"),
+        Role::Bar,
+        "accuracy",
+    );
     let confidence = mark(symbols.level, Role::Strong, "confidence");
     let shade = symbols.shades.first().copied().unwrap_or(":");
     let surer = |word: &str| mark(shade, Role::Bad, word);
     let before = mark(symbols.starting, Role::Valid, "at T = 1");
     vec![
-        [accuracy.clone(), confidence.clone(), surer("surer than right"), before.clone()].concat(),
+        [
+            accuracy.clone(),
+            confidence.clone(),
+            surer("surer than right"),
+            before.clone(),
+        ]
+        .concat(),
         [accuracy.clone(), confidence.clone(), before].concat(),
         [accuracy, confidence].concat(),
     ]
@@ -228,25 +317,55 @@ fn row_of(share: f64, height: u16) -> u16 {
 }
 
 fn draw_column(ctx: &Ctx<'_>, column: &Column<'_>, plot: Rect, buf: &mut Buffer) {
-    let Column { x, width, bin, before } = *column;
+    let Column {
+        x,
+        width,
+        bin,
+        before,
+    } = *column;
     let mut paint = |y: u16, text: &str, role: Role| {
-        put(buf, plot, x, y, &text.repeat(usize::from(width)), ctx.style(role));
+        put(
+            buf,
+            plot,
+            x,
+            y,
+            &text.repeat(usize::from(width)),
+            ctx.style(role),
+        );
     };
     if bin.count > 0 {
-        let role = if bin.count < FEW { Role::GaugeRest } else { Role::Bar };
+        let role = if bin.count < FEW {
+            Role::GaugeRest
+        } else {
+            Role::Bar
+        };
         for y in 0..plot.height {
             paint(y, part(ctx, bin.accuracy, y, plot.height), role);
         }
         let shade = ctx.symbols.shades.first().copied().unwrap_or(":");
         if bin.accuracy < bin.confidence {
-            let (from, to) = (row_of(bin.confidence, plot.height), row_of(bin.accuracy, plot.height));
+            let (from, to) = (
+                row_of(bin.confidence, plot.height),
+                row_of(bin.accuracy, plot.height),
+            );
             (from..to).for_each(|y| paint(y, shade, Role::Bad));
         }
-        paint(row_of(bin.confidence, plot.height), ctx.symbols.level, Role::Strong);
+        paint(
+            row_of(bin.confidence, plot.height),
+            ctx.symbols.level,
+            Role::Strong,
+        );
     }
     if let Some(before) = before.filter(|bin| bin.count > 0) {
         let y = row_of(before.accuracy, plot.height);
-        put(buf, plot, x + width / 2, y, ctx.symbols.starting, ctx.style(Role::Valid));
+        put(
+            buf,
+            plot,
+            x + width / 2,
+            y,
+            ctx.symbols.starting,
+            ctx.style(Role::Valid),
+        );
     }
 }
 
@@ -273,15 +392,27 @@ fn draw_counts(
     put(buf, counts, 0, 0, "count", ctx.style(Role::Dim));
     for (i, bin) in bins.iter().enumerate() {
         let x = from + i as u16 * width;
-        let text = if bin.count == 0 { ctx.symbols.right_small.to_owned() } else { short_count(bin.count) };
-        let role = if bin.count < FEW { Role::Faint } else { Role::Dim };
-        let text = format!("{text:>0$}", usize::from(width.saturating_sub(u16::from(width > 3))));
+        let text = if bin.count == 0 {
+            ctx.symbols.right_small.to_owned()
+        } else {
+            short_count(bin.count)
+        };
+        let role = if bin.count < FEW {
+            Role::Faint
+        } else {
+            Role::Dim
+        };
+        let text = format!(
+            "{text:>0$}",
+            usize::from(width.saturating_sub(u16::from(width > 3)))
+        );
         let y = i as u16 % counts.height.max(1);
         put(buf, counts, x, y, &text, ctx.style(role));
         let bar = usize::from(width.saturating_sub(u16::from(width > 2)));
         for y in 0..histogram.height {
             // A bin that has any predictions is seen.
-            let share = (bin.count as f64 / most as f64).max(0.02 * f64::from(u8::from(bin.count > 0)));
+            let share =
+                (bin.count as f64 / most as f64).max(0.02 * f64::from(u8::from(bin.count > 0)));
             let text = part(ctx, share, y, histogram.height).repeat(bar);
             put(buf, histogram, x, y, &text, ctx.style(Role::Gauge));
         }

@@ -7,8 +7,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::Ctx;
-use super::classes::{headlines, newest, origin};
 use super::confusions;
+use super::evaluated::{headlines, newest, origin};
 use super::layout::{split, top};
 use super::paint::{self, piece, put, put_right};
 use crate::event::EvalReport;
@@ -46,7 +46,11 @@ impl Grid {
         let cells = classes.div_ceil(together);
         let cell = (usize::from(room) / cells.max(1)).clamp(1, usize::from(CELL)) as u16;
         // Two or three columns hold no number and make no picture.
-        let cell = if cell < NUMBER { 1 + u16::from(cell > 1) } else { cell };
+        let cell = if cell < NUMBER {
+            1 + u16::from(cell > 1)
+        } else {
+            cell
+        };
         Self {
             name,
             cell,
@@ -65,14 +69,25 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let run = &ctx.app.run;
     let Some((report, _)) = newest(run) else {
         let body = paint::title(ctx, buf, area, Pane::Confusion, "", Vec::new());
-        let words = "what is taken for what appears after the first validation, at the end of epoch 1";
+        let words =
+            "what is taken for what appears after the first validation, at the end of epoch 1";
         paint::empty(ctx, buf, body, words);
         return;
     };
     let note = origin(ctx, report, area.width);
-    let body = paint::title(ctx, buf, area, Pane::Confusion, &note, headlines(ctx, report));
+    let body = paint::title(
+        ctx,
+        buf,
+        area,
+        Pane::Confusion,
+        &note,
+        headlines(ctx, report),
+    );
     let classes = report.confusion.classes();
-    let longest = (0..classes).map(|label| columns(&name(ctx, label, NAME))).max().unwrap_or(3);
+    let longest = (0..classes)
+        .map(|label| columns(&ctx.class(label, NAME)))
+        .max()
+        .unwrap_or(3);
     let grid = Grid::of(body.width, longest, classes);
     let beside = body.width.saturating_sub(grid.width() + 2);
     let (table, list) = if beside >= LIST {
@@ -80,7 +95,11 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     } else {
         // The pairs need a blank row, their heading and a line or two.
         let rows = (grid.cells as u16).saturating_add(1);
-        let rows = if body.height >= rows + 5 { rows } else { body.height };
+        let rows = if body.height >= rows + 5 {
+            rows
+        } else {
+            body.height
+        };
         top(body, rows)
     };
     confusions::draw(ctx, report, list, buf);
@@ -96,7 +115,14 @@ fn draw_table(ctx: &Ctx<'_>, report: &EvalReport, grid: &Grid, area: Rect, buf: 
     let shares = Shares::of(report);
     for (y, row) in (first..grid.cells).take(room).enumerate() {
         let label = row * grid.classes;
-        put(buf, rows, 1, y as u16, &name(ctx, label, grid.name), ctx.style(Role::Text));
+        put(
+            buf,
+            rows,
+            1,
+            y as u16,
+            &ctx.class(label, grid.name),
+            ctx.style(Role::Text),
+        );
         for column in 0..grid.cells {
             let (text, role) = cell(ctx, grid, &shares, row, column);
             let x = grid.name + 2 + column as u16 * grid.cell;
@@ -105,35 +131,69 @@ fn draw_table(ctx: &Ctx<'_>, report: &EvalReport, grid: &Grid, area: Rect, buf: 
     }
     let below = grid.cells.saturating_sub(first + room);
     if room > 0 && (first > 0 || below > 0) {
-        let mark = if below > 0 { ctx.symbols.down } else { ctx.symbols.up };
+        let mark = if below > 0 {
+            ctx.symbols.down
+        } else {
+            ctx.symbols.up
+        };
         let text = format!(" {} more rows {mark}", count((first + below) as u64));
-        put_right(ctx, buf, rows, 0, rows.height - 1, &[piece(text, Role::Dim)]);
+        put_right(
+            ctx,
+            buf,
+            rows,
+            0,
+            rows.height - 1,
+            &[piece(text, Role::Dim)],
+        );
     }
 }
 
 /// What columns stand for, or what the picture means.
 fn headings(ctx: &Ctx<'_>, grid: &Grid, area: Rect, buf: &mut Buffer) {
     let dim = ctx.style(Role::Dim);
-    put(buf, area, 1, 0, &outside("% taken for", usize::from(grid.name), ctx.symbols), dim);
+    put(
+        buf,
+        area,
+        1,
+        0,
+        &outside("% taken for", usize::from(grid.name), ctx.symbols),
+        dim,
+    );
     let x = grid.name + 2;
     if grid.cell >= NUMBER {
         for label in 0..grid.cells {
-            let text = name(ctx, label, grid.cell - 1);
+            let text = ctx.class(label, grid.cell - 1);
             let pad = grid.cell - columns(&text);
             put(buf, area, x + label as u16 * grid.cell + pad, 0, &text, dim);
         }
         return;
     }
-    let [a, b, c, d] = ctx.symbols.shades;
+    let shades = ctx.symbols.shades;
     let each = if grid.classes > 1 {
         format!("a cell: {0}×{0} classes, its worst share; ", grid.classes)
     } else {
         "columns in the order of rows; ".to_owned()
     };
-    let each = if ctx.symbols.unicode { each } else { each.replace('×', "x") };
-    let [w, x1, y, z] = WARMER.map(|share| share * 100.0);
-    let scale = format!("{each}{a} {w}% {b} {x1}% {c} {y}% {d} {z}%");
-    put(buf, area, x, 0, &outside(&scale, usize::from(area.width.saturating_sub(x)), ctx.symbols), dim);
+    let each = if ctx.symbols.unicode {
+        each
+    } else {
+        each.replace('×', "x")
+    };
+    let scale = shades.iter().zip(WARMER);
+    let scale = scale.map(|(shade, share)| format!("{shade} {}%", share * 100.0));
+    let scale = format!("{each}{}", scale.collect::<Vec<_>>().join(" "));
+    put(
+        buf,
+        area,
+        x,
+        0,
+        &outside(
+            &scale,
+            usize::from(area.width.saturating_sub(x)),
+            ctx.symbols,
+        ),
+        dim,
+    );
 }
 
 /// The counts with the sum of each row.
@@ -142,7 +202,10 @@ struct Shares<'a>(Vec<(&'a [u64], f64)>);
 impl<'a> Shares<'a> {
     fn of(report: &'a EvalReport) -> Self {
         let rows = report.confusion.rows();
-        Self(rows.map(|row| (row, row.iter().map(|&n| n as f64).sum())).collect())
+        Self(
+            rows.map(|row| (row, row.iter().map(|&n| n as f64).sum()))
+                .collect(),
+        )
     }
 
     /// The share of a class that is taken for another; none without samples of it.
@@ -156,14 +219,22 @@ impl<'a> Shares<'a> {
     fn worst(&self, grid: &Grid, row: usize, column: usize) -> f64 {
         let labels = row * grid.classes..(row + 1) * grid.classes;
         labels
-            .flat_map(|label| (column * grid.classes..(column + 1) * grid.classes).map(move |p| (label, p)))
+            .flat_map(|label| {
+                (column * grid.classes..(column + 1) * grid.classes).map(move |p| (label, p))
+            })
             .filter(|(label, predicted)| label != predicted)
             .filter_map(|(label, predicted)| self.at(label, predicted))
             .fold(0.0, f64::max)
     }
 }
 
-fn cell(ctx: &Ctx<'_>, grid: &Grid, shares: &Shares<'_>, row: usize, column: usize) -> (String, Role) {
+fn cell(
+    ctx: &Ctx<'_>,
+    grid: &Grid,
+    shares: &Shares<'_>,
+    row: usize,
+    column: usize,
+) -> (String, Role) {
     let own = row == column;
     let wide = usize::from(grid.cell);
     if grid.cell < NUMBER {
@@ -204,11 +275,4 @@ fn heat(warmth: usize) -> Role {
         3 => Role::Heat3,
         _ => Role::Heat4,
     }
-}
-
-fn name(ctx: &Ctx<'_>, label: usize, width: u16) -> String {
-    let names = ctx.app.run.info.as_ref().map(|info| &info.dataset.classes);
-    let name = names.and_then(|names| names.get(label)).cloned();
-    let name = name.unwrap_or_else(|| format!("class {label}"));
-    outside(&name, usize::from(width), ctx.symbols)
 }

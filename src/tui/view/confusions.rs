@@ -6,35 +6,30 @@ use ratatui::layout::Rect;
 use super::Ctx;
 use super::paint::{piece, put, put_pieces};
 use crate::event::EvalReport;
-use crate::tui::text::{columns, count, outside};
+use crate::tui::text::{columns, count};
 use crate::tui::theme::Role;
 
 /// Columns of a name, at most.
-const NAME: usize = 20;
+const NAME: u16 = 20;
 
 /// Draws as many pairs as there are rows, most frequent first.
 pub(super) fn draw(ctx: &Ctx<'_>, report: &EvalReport, area: Rect, buf: &mut Buffer) {
     let pairs = report
         .confusion
         .worst_pairs(usize::from(area.height.saturating_sub(2)));
-    let heading = if pairs.is_empty() { "no mistakes" } else { "most frequent mistakes" };
-    put(buf, area, 1, 1, heading, ctx.style(Role::Dim));
-    let names = ctx
-        .app
-        .run
-        .info
-        .as_ref()
-        .map_or(&[][..], |info| &info.dataset.classes);
-    let name = |label: usize| {
-        names.get(label).map_or_else(
-            || format!("class {label}"),
-            |name| outside(name, NAME, ctx.symbols),
-        )
+    let heading = if pairs.is_empty() {
+        "no mistakes"
+    } else {
+        "most frequent mistakes"
     };
+    put(buf, area, 1, 1, heading, ctx.style(Role::Dim));
     let both = pairs.iter().flat_map(|pair| [pair.label, pair.predicted]);
-    let wide = both.map(|label| columns(&name(label))).max().unwrap_or(0);
+    let wide = both
+        .map(|label| columns(&ctx.class(label, NAME)))
+        .max()
+        .unwrap_or(0);
     let padded = |label: usize| {
-        let name = name(label);
+        let name = ctx.class(label, NAME);
         let pad = usize::from(wide.saturating_sub(columns(&name)));
         format!("{name}{}", " ".repeat(pad))
     };

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::Ctx;
-use super::classes::newest;
+use super::evaluated::newest;
 use super::header::phase;
 use super::paint::{Piece, piece, put_pieces};
 use crate::metrics::Interval;
@@ -106,21 +106,17 @@ fn lines(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     lines.push(vec![
         dim("F1    "),
         strong(format!("{:>7}", score(report.macro_f1.0))),
-        dim(&format!(" {}", margin(report.intervals.macro_f1, ctx.symbols))),
+        dim(&format!(
+            " {}",
+            margin(report.intervals.macro_f1, ctx.symbols)
+        )),
         dim(" macro, "),
         dim(report.split.name()),
     ]);
-    let names = run
-        .info
-        .as_ref()
-        .map_or(&[][..], |info| &info.dataset.classes);
     let mut classes: Vec<_> = report.classes.iter().enumerate().collect();
     classes.sort_by(|a, b| a.1.f1.total_cmp(&b.1.f1));
     for (label, scores) in classes {
-        let name = names.get(label).map_or_else(
-            || format!("class {label}"),
-            |name| outside(name, 20, ctx.symbols),
-        );
+        let name = ctx.class(label, 20);
         lines.push(vec![
             piece(format!("      {:>7}", score(scores.f1)), Role::Text),
             dim("  "),

@@ -86,7 +86,9 @@ fn keys(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
 /// The first and the last key of the pages.
 fn pages(ctx: &Ctx<'_>) -> Option<Vec<Piece>> {
     let key = |action: Option<Action>| ctx.app.settings.keymap.first(action?);
-    let mut pages = Action::ALL.into_iter().filter(|action| action.page().is_some());
+    let mut pages = Action::ALL
+        .into_iter()
+        .filter(|action| action.page().is_some());
     let (first, last) = (key(pages.next())?, key(pages.next_back())?);
     Some(vec![
         piece(format!("{first}{}{last}", ctx.symbols.dash), Role::Key),

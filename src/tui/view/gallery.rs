@@ -12,7 +12,7 @@ use crate::config::Art;
 use crate::tui::app::Pane;
 use crate::tui::art;
 use crate::tui::color::ColorDepth;
-use crate::tui::text::{columns, outside};
+use crate::tui::text::columns;
 use crate::tui::theme::Role;
 
 /// Columns of the words beside the image, at least and at most.
@@ -50,15 +50,6 @@ impl<'a> Image<'a> {
             .first()
             .map(|(label, _)| *label as usize == self.label)
     }
-}
-
-/// The name of a class.
-fn class(ctx: &Ctx<'_>, label: usize, width: u16) -> String {
-    let names = ctx.app.run.info.as_ref().map(|info| &info.dataset.classes);
-    let name = names
-        .and_then(|names| names.get(label))
-        .map_or_else(|| format!("class {label}"), Clone::clone);
-    outside(&name, usize::from(width), ctx.symbols)
 }
 
 /// Draws the pane.
@@ -200,7 +191,7 @@ fn draw_words(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, image: &Image<'_>) {
     let room = width.saturating_sub(columns(is));
     lines.push(vec![
         piece(is, Role::Dim),
-        piece(class(ctx, image.label, room), Role::Strong),
+        piece(ctx.class(image.label, room), Role::Strong),
     ]);
     match (image.right(), image.top.first()) {
         (Some(right), Some((label, _))) => {
@@ -211,7 +202,7 @@ fn draw_words(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, image: &Image<'_>) {
             };
             lines.push(vec![
                 piece(taken, Role::Dim),
-                piece(class(ctx, *label as usize, room), role),
+                piece(ctx.class(*label as usize, room), role),
             ]);
             lines.push(vec![piece(format!("{mark} {word}"), role)]);
         }
@@ -267,7 +258,7 @@ fn prediction(
     // Where it is narrow the name needs the columns of the decimal.
     let (digits, columns_of_share) = if width >= 18 { (1, 7) } else { (0, 4) };
     let room = usize::from(width).saturating_sub(columns_of_share);
-    let name = class(ctx, label, room as u16);
+    let name = ctx.class(label, room as u16);
     let pad = room.saturating_sub(usize::from(columns(&name)));
     let role = if label == image.label {
         Role::Text

@@ -37,7 +37,10 @@ pub(super) fn help(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
             piece(words, Role::Text),
         ]);
     };
-    for action in Action::ALL.into_iter().filter(|action| action.page().is_none()) {
+    for action in Action::ALL
+        .into_iter()
+        .filter(|action| action.page().is_none())
+    {
         line(&keys(action), action.doc());
     }
     // Where each page has a line of its own there is no room for the rest.
@@ -46,8 +49,10 @@ pub(super) fn help(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         .filter_map(|action| Some((keys(action), action.page()?.to_lowercase())))
         .collect();
     for row in pages.chunks(PAGES) {
-        let (keys, names): (Vec<&str>, Vec<&str>) =
-            row.iter().map(|(keys, name)| (keys.as_str(), name.as_str())).unzip();
+        let (keys, names): (Vec<&str>, Vec<&str>) = row
+            .iter()
+            .map(|(keys, name)| (keys.as_str(), name.as_str()))
+            .unzip();
         line(&keys.join(" "), &names.join(", "));
     }
     lines.push(Vec::new());

@@ -97,7 +97,11 @@ fn lines(app: &App, width: u16) -> Vec<Vec<Piece>> {
     };
     if let Some(report) = &app.run.test.latest {
         lines.push([vec![label("test", "test")], scores(report, symbols, wide)].concat());
-        let names = app.run.info.as_ref().map_or(&[][..], |info| &info.dataset.classes);
+        let names = app
+            .run
+            .info
+            .as_ref()
+            .map_or(&[][..], |info| &info.dataset.classes);
         if let Some(words) = flattery(report, names) {
             prose(&mut lines, &words, Role::Warn);
         }
@@ -143,13 +147,20 @@ fn scores(report: &EvalReport, symbols: &Symbols, wide: bool) -> Vec<Piece> {
     let dim = |text: String| piece(text, Role::Dim);
     let mut pieces = vec![
         piece(format!("{:.2}%", report.accuracy.0 * 100.0), Role::Strong),
-        dim(format!(" {}", points(intervals.accuracy, symbols)).trim_end().to_owned()),
+        dim(format!(" {}", points(intervals.accuracy, symbols))
+            .trim_end()
+            .to_owned()),
         dim(if wide { "  macro-F1 " } else { "  F1 " }.to_owned()),
         piece(score(report.macro_f1.0), Role::Strong),
-        dim(format!(" {}", margin(intervals.macro_f1, symbols)).trim_end().to_owned()),
+        dim(format!(" {}", margin(intervals.macro_f1, symbols))
+            .trim_end()
+            .to_owned()),
     ];
     if wide && let Some(auc) = report.auc_macro {
-        pieces.extend([dim("  AUC ".to_owned()), piece(format!("{auc:.4}"), Role::Text)]);
+        pieces.extend([
+            dim("  AUC ".to_owned()),
+            piece(format!("{auc:.4}"), Role::Text),
+        ]);
     }
     pieces
 }
@@ -158,14 +169,23 @@ fn calibration(report: &EvalReport, symbols: &Symbols, wide: bool) -> Vec<Piece>
     let arrow = symbols.arrow;
     let (nll, after) = (report.nll.0, report.nll_calibrated.0);
     let (ece, mended) = (report.ece.0 * 100.0, report.ece_calibrated.0 * 100.0);
-    let mut pieces = vec![piece(format!("ECE {ece:.2}{arrow}{mended:.2}%"), Role::Text)];
+    let mut pieces = vec![piece(
+        format!("ECE {ece:.2}{arrow}{mended:.2}%"),
+        Role::Text,
+    )];
     if wide && let Some(ends) = report.intervals.ece_calibrated {
         let (low, high) = (ends.low * 100.0, ends.high * 100.0);
         pieces.push(piece(format!(" [{low:.2}, {high:.2}]"), Role::Dim));
     }
-    pieces.push(piece(format!("  NLL {nll:.3}{arrow}{after:.3}"), Role::Text));
+    pieces.push(piece(
+        format!("  NLL {nll:.3}{arrow}{after:.3}"),
+        Role::Text,
+    ));
     if wide {
-        pieces.push(piece(format!("  T {:.3}", report.temperature.value), Role::Dim));
+        pieces.push(piece(
+            format!("  T {:.3}", report.temperature.value),
+            Role::Dim,
+        ));
     }
     pieces
 }

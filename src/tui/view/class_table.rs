@@ -1,0 +1,251 @@
+//! The table of classes: which columns there are, which there is room for, and what stands in them.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::Ctx;
+use super::paint::{Piece, bar, piece, put, put_pieces};
+use crate::event::EvalReport;
+use crate::metrics::ClassScores;
+use crate::tui::text::{columns, count, score};
+use crate::tui::theme::Role;
+
+/// Changes smaller than this are none.
+const SAME: f64 = 5e-4;
+/// Columns of a name and of a bar, at most; of a bar, at least where anything else is shown.
+const NAME: u16 = 24;
+const BAR: u16 = 40;
+const LEAST_BAR: u16 = 6;
+/// Columns of the name of what a class is taken for.
+const TAKEN_FOR: u16 = 16;
+
+/// A class, as a row.
+pub(super) struct Row<'a> {
+    pub(super) report: &'a EvalReport,
+    pub(super) label: usize,
+    pub(super) scores: &'a ClassScores,
+    /// How F1 changed since the measurement before.
+    pub(super) change: Option<f64>,
+    /// Whether it is the weakest of all.
+    pub(super) worst: bool,
+}
+
+/// A column right of the bar. Heading and cells are as wide as it says, with the blanks before them.
+struct Column {
+    /// The lower, the earlier it gets its room.
+    rank: u8,
+    width: u16,
+    heading: &'static str,
+    cell: fn(&Ctx<'_>, &Row<'_>) -> Vec<Piece>,
+}
+
+/// All of them, from left to right.
+const COLUMNS: [Column; 8] = [
+    Column {
+        rank: 0,
+        width: 5,
+        heading: "F1",
+        cell: f1,
+    },
+    Column {
+        rank: 3,
+        width: 11,
+        heading: "95% CI  ",
+        cell: interval,
+    },
+    Column {
+        rank: 2,
+        width: 6,
+        heading: "prec",
+        cell: precision,
+    },
+    Column {
+        rank: 2,
+        width: 6,
+        heading: "rec",
+        cell: recall,
+    },
+    Column {
+        rank: 4,
+        width: 6,
+        heading: "AUC",
+        cell: auc,
+    },
+    Column {
+        rank: 5,
+        width: 9,
+        heading: "support",
+        cell: support,
+    },
+    Column {
+        rank: 1,
+        width: 8,
+        heading: "change",
+        cell: change,
+    },
+    Column {
+        rank: 6,
+        width: 28,
+        heading: "most often taken for ",
+        cell: taken_for,
+    },
+];
+
+/// Those there is room for.
+pub(super) struct Columns {
+    name: u16,
+    bar: u16,
+    shown: Vec<&'static Column>,
+}
+
+impl Columns {
+    /// What fits beside the names of this many classes.
+    pub(super) fn of(ctx: &Ctx<'_>, width: u16, classes: usize) -> Self {
+        let names = (0..classes).map(|label| columns(&ctx.class(label, NAME)));
+        let longest = names.max().unwrap_or(0).max(4);
+        // The mark before a name, the blank behind it; F1 always has its room.
+        let rest = width.saturating_sub(2 + 5);
+        let name = longest.min(rest.saturating_sub(8));
+        let mut rest = rest.saturating_sub(name);
+        let mut most = 0;
+        for rank in 1..=COLUMNS.iter().map(|column| column.rank).max().unwrap_or(0) {
+            let wanted: u16 = COLUMNS
+                .iter()
+                .filter(|column| column.rank == rank)
+                .map(|c| c.width)
+                .sum();
+            if rest < wanted + LEAST_BAR {
+                break;
+            }
+            rest -= wanted;
+            most = rank;
+        }
+        Self {
+            name,
+            bar: rest.min(BAR),
+            shown: COLUMNS
+                .iter()
+                .filter(|column| column.rank <= most)
+                .collect(),
+        }
+    }
+
+    /// Where the columns right of the bar begin.
+    fn begin(&self) -> u16 {
+        self.name + 2 + self.bar
+    }
+
+    pub(super) fn headings(&self, ctx: &Ctx<'_>, line: Rect, buf: &mut Buffer) {
+        let dim = ctx.style(Role::Dim);
+        put(buf, line, 1, 0, "class", dim);
+        self.shown.iter().fold(self.begin(), |x, column| {
+            let text = format!("{:>1$}", column.heading, usize::from(column.width));
+            put(buf, line, x, 0, &text, dim)
+        });
+    }
+
+    pub(super) fn row(&self, ctx: &Ctx<'_>, row: &Row<'_>, line: Rect, buf: &mut Buffer) {
+        let (mark, name, look) = if row.worst {
+            ("!", Role::Warn, Role::BarWorst)
+        } else {
+            (" ", Role::Text, Role::Bar)
+        };
+        put(buf, line, 0, 0, mark, ctx.style(Role::Warn));
+        put(
+            buf,
+            line,
+            1,
+            0,
+            &ctx.class(row.label, self.name),
+            ctx.style(name),
+        );
+        let bar = bar(ctx, row.scores.f1, self.bar, look);
+        put_pieces(ctx, buf, line, self.name + 2, 0, &bar);
+        self.shown.iter().fold(self.begin(), |x, column| {
+            put_pieces(ctx, buf, line, x, 0, &(column.cell)(ctx, row));
+            x + column.width
+        });
+    }
+}
+
+/// A score in its columns, or a dash where it is undefined and 0 by convention.
+fn defined(ctx: &Ctx<'_>, width: usize, value: f64, undefined: bool, role: Role) -> Vec<Piece> {
+    if undefined {
+        vec![piece(format!("{:>width$}", ctx.symbols.dash), Role::Dim)]
+    } else {
+        vec![piece(format!("{:>width$}", score(value)), role)]
+    }
+}
+
+fn f1(ctx: &Ctx<'_>, row: &Row<'_>) -> Vec<Piece> {
+    defined(ctx, 5, row.scores.f1, row.scores.f1_undefined, Role::Strong)
+}
+
+fn interval(ctx: &Ctx<'_>, row: &Row<'_>) -> Vec<Piece> {
+    let found = row.report.intervals.f1.get(row.label).copied().flatten();
+    let found = found.filter(|_| !row.scores.f1_undefined);
+    let dash = ctx.symbols.dash;
+    let text = found.map_or_else(
+        || dash.to_owned(),
+        |ends| format!("{}{dash}{}", score(ends.low), score(ends.high)),
+    );
+    vec![piece(format!("{text:>11}"), Role::Dim)]
+}
+
+fn precision(ctx: &Ctx<'_>, row: &Row<'_>) -> Vec<Piece> {
+    let scores = row.scores;
+    defined(
+        ctx,
+        6,
+        scores.precision,
+        scores.precision_undefined,
+        Role::Dim,
+    )
+}
+
+fn recall(ctx: &Ctx<'_>, row: &Row<'_>) -> Vec<Piece> {
+    let scores = row.scores;
+    defined(ctx, 6, scores.recall, scores.recall_undefined, Role::Dim)
+}
+
+fn auc(ctx: &Ctx<'_>, row: &Row<'_>) -> Vec<Piece> {
+    let auc = row.report.auc.get(row.label).copied().flatten();
+    defined(ctx, 6, auc.unwrap_or(0.0), auc.is_none(), Role::Text)
+}
+
+fn support(_: &Ctx<'_>, row: &Row<'_>) -> Vec<Piece> {
+    vec![piece(
+        format!("{:>9}", count(row.scores.support)),
+        Role::Dim,
+    )]
+}
+
+fn change(ctx: &Ctx<'_>, row: &Row<'_>) -> Vec<Piece> {
+    let (mark, by, role) = match row.change {
+        Some(by) if by >= SAME => (ctx.symbols.up, by, Role::Good),
+        Some(by) if by <= -SAME => (ctx.symbols.down, -by, Role::Bad),
+        Some(_) => ("=", 0.0, Role::Faint),
+        None => return Vec::new(),
+    };
+    vec![piece(format!("  {mark} {}", score(by)), role)]
+}
+
+/// What the class is most often taken for.
+fn taken_for(ctx: &Ctx<'_>, row: &Row<'_>) -> Vec<Piece> {
+    let confusion = &row.report.confusion;
+    let counts = (0..confusion.classes()).filter(|predicted| *predicted != row.label);
+    let worst = counts
+        .map(|predicted| (confusion.count(row.label, predicted), predicted))
+        .max_by_key(|(count, at)| (*count, usize::MAX - at));
+    let Some((count, predicted)) = worst.filter(|(count, _)| *count > 0) else {
+        return Vec::new();
+    };
+    let name = ctx.class(predicted, TAKEN_FOR);
+    let pad = " ".repeat(usize::from(TAKEN_FOR.saturating_sub(columns(&name))));
+    let share = count as f64 / row.scores.support.max(1) as f64 * 100.0;
+    vec![
+        piece(format!("    {} ", ctx.symbols.arrow), Role::Faint),
+        piece(format!("{name}{pad}"), Role::Dim),
+        piece(format!("{share:>5.1}%"), Role::Text),
+    ]
+}

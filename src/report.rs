@@ -17,3 +17,6 @@ pub use files::{Evaluated, write};
 pub use json::eval_json;
 pub use measure::{Options, Predictions, SEED, measure};
 pub use words::{flattery, sureness, table};
+
+#[cfg(test)]
+mod tests;

@@ -19,21 +19,21 @@ pub fn eval_json(report: &EvalReport, names: &[String]) -> Value {
         "global_step": report.global_step,
         "classes": classes(report, names),
         "confusion": confusion,
-        "accuracy": estimate(Some(report.accuracy), intervals.accuracy),
-        "macro_f1": estimate(Some(report.macro_f1), intervals.macro_f1),
-        "weighted_f1": report.weighted_f1,
+        "accuracy": estimate(report.accuracy, intervals.accuracy),
+        "macro_f1": estimate(report.macro_f1, intervals.macro_f1),
+        "weighted_f1": number(report.weighted_f1),
         "auc_ovr_macro": {
             "value": report.auc_macro,
             "ci95": intervals.auc,
             "classes_used": report.auc.iter().flatten().count(),
         },
-        "brier": report.brier,
-        "nll": { "uncalibrated": report.nll, "calibrated": report.nll_calibrated },
+        "brier": number(report.brier),
+        "nll": { "uncalibrated": number(report.nll), "calibrated": number(report.nll_calibrated) },
         "ece": {
-            "uncalibrated": estimate(Some(report.ece), intervals.ece),
-            "calibrated": estimate(Some(report.ece_calibrated), intervals.ece_calibrated),
+            "uncalibrated": estimate(report.ece, intervals.ece),
+            "calibrated": estimate(report.ece_calibrated, intervals.ece_calibrated),
         },
-        "mce": { "uncalibrated": report.mce, "calibrated": report.mce_calibrated },
+        "mce": { "uncalibrated": number(report.mce), "calibrated": number(report.mce_calibrated) },
         "temperature": {
             "value": report.temperature.value,
             "converged": report.temperature.converged,
@@ -61,8 +61,17 @@ pub fn eval_json(report: &EvalReport, names: &[String]) -> Value {
     })
 }
 
-fn estimate(value: Option<F64>, ci95: Option<Interval>) -> Value {
-    json!({ "value": value, "ci95": ci95 })
+fn estimate(value: F64, ci95: Option<Interval>) -> Value {
+    json!({ "value": number(value), "ci95": ci95 })
+}
+
+/// A number; null where it is undefined, and a word where it is infinite, for which JSON has no number.
+fn number(value: F64) -> Value {
+    if value.0.is_nan() {
+        Value::Null
+    } else {
+        json!(value)
+    }
 }
 
 fn classes(report: &EvalReport, names: &[String]) -> Vec<Value> {
@@ -74,7 +83,7 @@ fn classes(report: &EvalReport, names: &[String]) -> Vec<Value> {
             "name": names.get(label).map_or("", String::as_str),
             "precision": scores.precision,
             "recall": scores.recall,
-            "f1": estimate(Some(F64(scores.f1)), f1),
+            "f1": estimate(F64(scores.f1), f1),
             "support": scores.support,
             "auc": auc,
             "undefined": undefined(scores, auc.is_none()),

@@ -11,6 +11,7 @@ use crate::event::{
     GalleryImages, GalleryPredictions, Level, Outcome, Phase, Record, RunStarted, Split,
     StepWindow,
 };
+use crate::metrics::Interval;
 
 /// Steps kept one by one; older ones live on in the curves.
 const RECENT: usize = 512;
@@ -75,6 +76,9 @@ pub struct Best {
     pub epoch: u32,
     /// Validation accuracy, 0 to 1.
     pub accuracy: F64,
+    /// Its 95 % interval, if it was measured.
+    #[serde(default)]
+    pub interval: Option<Interval>,
     /// Its validation NLL.
     pub nll: F64,
 }
@@ -367,9 +371,13 @@ impl RunState {
         lower(&mut self.lowest_valid_nll, summary.valid_nll);
         lower(&mut self.lowest_train_loss, summary.train_loss);
         if summary.best {
+            // The measurement that the epoch's row is a part of came just before it.
+            let measured = self.valid.latest.as_ref();
+            let measured = measured.filter(|report| report.global_step == summary.global_step);
             self.best = Some(Best {
                 epoch: summary.epoch,
                 accuracy: summary.valid_accuracy,
+                interval: measured.and_then(|report| report.intervals.accuracy),
                 nll: summary.valid_nll,
             });
         }

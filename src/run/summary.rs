@@ -154,9 +154,10 @@ pub fn closing_lines(state: &RunState) -> Vec<String> {
     }
     if let Some(best) = &state.best {
         lines.push(format!(
-            "best epoch {}: valid accuracy {:.2} %, nll {:.4}",
+            "best epoch {}: valid accuracy {:.2} %{}, nll {:.4}",
             best.epoch,
             best.accuracy.0 * 100.0,
+            ends(best.interval),
             best.nll.0
         ));
     }

@@ -8,6 +8,8 @@ use epochtop::event::{
 use epochtop::run::RunState;
 use proptest::prelude::*;
 
+use crate::story;
+
 fn number() -> impl Strategy<Value = F32> {
     prop_oneof![
         any::<f32>().prop_map(F32),
@@ -282,7 +284,7 @@ fn pauses_are_no_work() {
 #[test]
 fn the_same_weights_measured_again_are_no_change_and_no_later_end() {
     let records = story::finished();
-    let mut state = fold(&records);
+    let mut state = fold(RunState::default(), &records);
     let (ended, previous) = (state.now_ms, state.valid.previous.clone());
     let report = state.valid.latest.clone().unwrap();
     // `epochtop eval` a day later.

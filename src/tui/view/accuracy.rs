@@ -7,6 +7,8 @@ use super::Ctx;
 use super::chart::{self, Chart, LABELS};
 use super::paint::{self, Piece, piece};
 use super::scale::Scale;
+use crate::metrics::Interval;
+use crate::run::RunState;
 use crate::tui::app::Pane;
 use crate::tui::text::{percent, points, score};
 use crate::tui::theme::Role;
@@ -54,6 +56,14 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     chart.draw(ctx, body, buf);
 }
 
+/// The interval of the validation that is the curve's last point; one on request between two epochs is not on the curve.
+pub(super) fn latest_interval(run: &RunState) -> Option<Interval> {
+    let last = run.valid_accuracy.last()?;
+    let known = run.valid.latest.iter().chain(&run.valid.previous);
+    let mut same = known.filter(|report| f64::from(report.accuracy.0 as f32) == last);
+    same.next()?.intervals.accuracy
+}
+
 fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     let run = &ctx.app.run;
     let dash = ctx.symbols.dash;
@@ -72,26 +82,15 @@ fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
         piece(format!("   {} valid", ctx.symbols.valid), Role::Valid),
         piece(shown(run.valid_accuracy.last()), Role::Strong),
     ];
-    // The interval of the latest validation, which the number beside it is of.
-    let interval = run
-        .valid
-        .latest
-        .as_ref()
-        .and_then(|report| report.intervals.accuracy);
-    let interval = points(
-        interval.filter(|_| !run.valid_accuracy.is_empty()),
-        ctx.symbols,
-    );
-    let margin = [piece(
-        if interval.is_empty() {
-            interval
-        } else {
-            format!(" {interval}")
-        },
-        Role::Dim,
-    )];
+    let with = |interval: Option<Interval>| {
+        let margin = points(interval, ctx.symbols);
+        let gap = if margin.is_empty() { "" } else { " " };
+        piece(format!("{gap}{margin}"), Role::Dim)
+    };
+    let margin = [with(latest_interval(run))];
     let best = |value: Option<f64>| [piece(" best", Role::Dim), piece(shown(value), Role::Text)];
     let best_valid = best(run.best.map(|best| best.accuracy.0));
+    let best_margin = [with(run.best.and_then(|best| best.interval))];
     let epoch = [piece(
         run.best
             .map_or_else(String::new, |best| format!(" (epoch {})", best.epoch)),
@@ -104,6 +103,7 @@ fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
             &valid,
             &margin,
             &best_valid,
+            &best_margin,
             &epoch,
         ]
         .concat(),

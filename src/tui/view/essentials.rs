@@ -4,10 +4,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::Ctx;
+use super::accuracy::latest_interval;
 use super::evaluated::newest;
 use super::header::phase;
 use super::paint::{Piece, piece, put_pieces};
-use crate::metrics::Interval;
 use crate::run::clock;
 use crate::tui::text::{margin, maybe, outside, percent, points, score, short_percent};
 use crate::tui::theme::Role;
@@ -52,11 +52,6 @@ fn one_line(ctx: &Ctx<'_>) -> Vec<Piece> {
     line
 }
 
-/// The interval of the latest validation's accuracy.
-fn valid_interval(ctx: &Ctx<'_>) -> Option<Interval> {
-    ctx.app.run.valid.latest.as_ref()?.intervals.accuracy
-}
-
 fn lines(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     let run = &ctx.app.run;
     let dash = ctx.symbols.dash;
@@ -79,7 +74,7 @@ fn lines(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
             strong(percent(run.accuracy.value(), dash)),
             dim("  valid "),
             strong(percent(run.valid_accuracy.last(), dash)),
-            dim(&format!(" {}", points(valid_interval(ctx), ctx.symbols))),
+            dim(&format!(" {}", points(latest_interval(run), ctx.symbols))),
         ],
         vec![
             dim("norm  "),

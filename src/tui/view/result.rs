@@ -114,11 +114,10 @@ fn lines(app: &App, width: u16) -> Vec<Vec<Piece>> {
         );
     }
     if let Some(best) = &app.run.best {
-        let numbers = format!(
-            "  valid {:.2}%  NLL {:.4}",
-            best.accuracy.0 * 100.0,
-            best.nll.0
-        );
+        let margin = points(best.interval, symbols);
+        let accuracy = format!("{:.2}% {margin}", best.accuracy.0 * 100.0);
+        let of = if wide { "valid " } else { "" };
+        let numbers = format!("  {of}{}  NLL {:.4}", accuracy.trim_end(), best.nll.0);
         let epoch = format!("epoch {}", best.epoch);
         lines.push(vec![
             label("best", "best"),

@@ -1,0 +1,193 @@
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+
+use super::*;
+use crate::event::{EvalReport, Split};
+use crate::metrics::{compare, fit_temperature};
+
+fn rows(logits: &[f32], labels: &[u32], classes: usize) -> Predictions {
+    Predictions {
+        split: Split::Test,
+        logits: logits.to_vec(),
+        labels: labels.to_vec(),
+        classes,
+    }
+}
+
+fn report(rows: &Predictions) -> EvalReport {
+    let temperature = fit_temperature(&rows.logits, &rows.labels, rows.classes);
+    let options = Options {
+        bins: 15,
+        resamples: 100,
+    };
+    measure(rows, temperature, options)
+}
+
+fn names() -> Vec<String> {
+    ["cat", "dog", "eel"].map(str::to_owned).to_vec()
+}
+
+/// What there is to say of it, for people and for programs; neither may fail.
+fn told(rows: &Predictions) -> (EvalReport, String, serde_json::Value) {
+    let report = report(rows);
+    let json = eval_json(&report, &names());
+    let back: serde_json::Value = serde_json::from_str(&json.to_string()).unwrap();
+    assert_eq!(json, back);
+    let whole: EvalReport = serde_json::from_str(&serde_json::to_string(&report).unwrap()).unwrap();
+    assert_eq!(whole, report, "a report survives the journal");
+    let text = table(&report, &names());
+    (report, text, json)
+}
+
+#[test]
+fn one_class_only_has_no_auc_and_no_temperature() {
+    let (report, text, json) = told(&rows(&[0.3; 20], &[0; 20], 1));
+    assert_eq!(
+        (report.accuracy.0, report.nll.0, report.ece.0),
+        (1.0, 0.0, 0.0)
+    );
+    assert!(!report.temperature.converged && report.temperature.value == 1.0);
+    assert!(json["auc_ovr_macro"]["value"].is_null());
+    assert_eq!(json["auc_ovr_macro"]["classes_used"], 0);
+    assert!(text.contains("AUC-ROC      undefined"), "{text}");
+    assert!(text.contains("did not converge"), "{text}");
+}
+
+#[test]
+fn an_empty_split_is_all_zeros_and_no_intervals() {
+    let (report, _, json) = told(&rows(&[], &[], 3));
+    assert_eq!((report.n, report.accuracy.0), (0, 0.0));
+    assert!(json["accuracy"]["ci95"].is_null() && json["macro_f1"]["ci95"].is_null());
+    assert_eq!(json["bootstrap"]["resamples"], 0);
+    assert_eq!(json["classes"][2]["undefined"].as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn logits_that_are_no_numbers_leave_what_is_counted() {
+    let logits = [
+        [2.0, 0.0, 1.0],
+        [f32::NAN, 0.0, 3.0],
+        [0.0, f32::INFINITY, 0.0],
+    ]
+    .concat();
+    let (report, text, json) = told(&rows(&logits, &[0, 2, 1], 3));
+    assert_eq!((report.not_finite, report.accuracy.0), (2, 1.0));
+    assert!(json["accuracy"]["ci95"].is_array());
+    for (what, part) in [("nll", "calibrated"), ("mce", "uncalibrated")] {
+        assert!(json[what][part].is_null(), "{what}");
+    }
+    assert!(json["ece"]["calibrated"]["value"].is_null());
+    assert!(json["ece"]["calibrated"]["ci95"].is_null());
+    assert!(
+        text.contains("! 2 of 3 images have logits that are no numbers"),
+        "{text}"
+    );
+    assert!(text.contains("ECE          undefined"), "{text}");
+}
+
+#[test]
+fn certainty_is_a_number_or_infinite_and_no_panic() {
+    let sure = [[1e4, 0.0, 0.0], [0.0, 1e4, 0.0], [0.0, 0.0, 1e4]].concat();
+    let (right, _, _) = told(&rows(&sure, &[0, 1, 2], 3));
+    assert_eq!((right.nll.0, right.brier.0, right.ece.0), (0.0, 0.0, 0.0));
+    assert_eq!(right.auc_macro, Some(1.0));
+    let impossible = [f32::NEG_INFINITY, 0.0, 0.0].repeat(3);
+    let (wrong, _, json) = told(&rows(&impossible, &[0, 1, 2], 3));
+    assert_eq!(wrong.nll.0, f64::INFINITY);
+    assert_eq!(json["nll"]["uncalibrated"], "inf");
+}
+
+#[test]
+fn everything_tied_is_a_coin_and_everything_else_is_marked() {
+    let (report, text, _) = told(&rows(&[0.5; 30], &[0, 1].repeat(5), 3));
+    assert_eq!((report.auc[0], report.auc[2]), (Some(0.5), None));
+    assert!(text.contains("mean of 2 of 3 classes"), "{text}");
+    // Nothing is taken for a dog, and there is no eel.
+    let dog = text.lines().find(|line| line.starts_with("dog")).unwrap();
+    assert_eq!(dog.split_whitespace().nth(1), Some("–"), "{dog}");
+    let eel = text.lines().find(|line| line.starts_with("eel")).unwrap();
+    assert_eq!(eel.matches('–').count(), 5, "{eel}");
+}
+
+#[test]
+fn an_accuracy_that_flatters_is_called_so() {
+    let labels: Vec<u32> = (0..100).map(|i| u32::from(i >= 90)).collect();
+    let (_, text, _) = told(&rows(&[1.0, 0.0].repeat(100), &labels, 2));
+    let line = "! accuracy flatters: always saying cat gives 90.00 %, macro-F1 is 47.37 %";
+    assert!(text.contains(line), "{text}");
+}
+
+#[test]
+fn names_of_any_kind_keep_the_columns() {
+    let odd = ["長靴長靴長靴長靴長靴長靴長靴", "", "e\u{301}te\u{301}"].map(str::to_owned);
+    let logits = [[3.0, 0.0, 1.0], [0.0, 2.0, 1.0], [0.0, 1.0, 2.0]].concat();
+    let text = table(&report(&rows(&logits, &[0, 1, 2], 3)), &odd);
+    let ends: Vec<usize> = text
+        .lines()
+        .skip_while(|line| !line.starts_with("class "))
+        .take(4)
+        .map(unicode_width::UnicodeWidthStr::width)
+        .collect();
+    assert!(ends.windows(2).all(|pair| pair[0] == pair[1]), "{text}");
+    assert!(text.contains("class 1"), "{text}");
+}
+
+#[test]
+fn a_comparison_says_which_is_better_only_where_it_can_be_told() {
+    let labels: Vec<u32> = (0..300).map(|i| i % 3).collect();
+    let network = |wrong_every: u32| {
+        let logits: Vec<f32> = (0..300_u32)
+            .flat_map(|i| {
+                let said = if i % wrong_every == 0 {
+                    (i + 1) % 3
+                } else {
+                    i % 3
+                };
+                (0..3).map(move |class| {
+                    if class == said {
+                        2.0 + (i % 7) as f32 * 0.1
+                    } else {
+                        0.0
+                    }
+                })
+            })
+            .collect();
+        rows(&logits, &labels, 3)
+    };
+    let (good, bad) = (network(30), network(3));
+    let (first, second) = (report(&bad), report(&good));
+    let found = compare(&bad.outcomes(1.0, 15), &good.outcomes(1.0, 15), 200, SEED).unwrap();
+    let (a, b) = (
+        Contender {
+            title: "bad",
+            report: &first,
+        },
+        Contender {
+            title: "good",
+            report: &second,
+        },
+    );
+    let text = comparison(a, b, &found);
+    let line = |name: &str| {
+        text.lines()
+            .find(|line| line.starts_with(name))
+            .unwrap()
+            .to_owned()
+    };
+    assert!(line("accuracy").ends_with("B is better"), "{text}");
+    assert!(
+        line("NLL").contains('-') && line("NLL").ends_with("B is better"),
+        "{text}"
+    );
+    assert!(text.contains("only A 0   only B 90"), "{text}");
+    let same = compare(&bad.outcomes(1.0, 15), &bad.outcomes(1.0, 15), 200, SEED).unwrap();
+    assert_eq!(
+        comparison(a, a, &same)
+            .matches("not distinguishable")
+            .count(),
+        5
+    );
+    assert_eq!(
+        comparison_json("a", "b", &found)["accuracy"]["distinguishable"],
+        true
+    );
+}

@@ -21,6 +21,7 @@ mod log;
 mod loss;
 mod paint;
 mod popup;
+mod reliability;
 mod result;
 mod scale;
 mod thumbnails;

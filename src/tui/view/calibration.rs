@@ -1,27 +1,22 @@
-//! What the probabilities are worth: the reliability diagram, how often each confidence is given, and the numbers of it,
-//! before and after the temperature.
+//! What the probabilities are worth: the numbers, before and after the temperature, beside the reliability diagram.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::Ctx;
 use super::evaluated::{newest, origin};
-use super::layout::{GUTTER, bottom, split, top};
-use super::paint::{self, Piece, piece, put, put_pieces};
+use super::layout::{GUTTER, split};
+use super::paint::{self, Piece, piece, put_pieces};
+use super::reliability;
 use crate::event::{EvalReport, Split};
 use crate::metrics::{Interval, ReliabilityBin, overconfidence};
 use crate::report::sureness;
 use crate::tui::app::Pane;
-use crate::tui::text::{number, short_count, wrap};
+use crate::tui::text::{number, wrap};
 use crate::tui::theme::Role;
 
-/// Columns of the numbers, and of the labels left of the diagram.
+/// Columns of the numbers.
 const WORDS: u16 = 28;
-const LABELS: u16 = 5;
-/// Columns of a bin, at most.
-const BIN: u16 = 12;
-/// A bin with fewer predictions says little.
-const FEW: u64 = 10;
 
 /// Draws the pane.
 pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
@@ -46,7 +41,7 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     }
     let (diagram, numbers) = split(body, body.width - WORDS - GUTTER);
     words(ctx, report, numbers, buf);
-    draw_diagram(ctx, report, diagram, buf);
+    reliability::draw(ctx, report, diagram, buf);
 }
 
 fn headline(ctx: &Ctx<'_>, report: &EvalReport) -> Vec<Vec<Piece>> {
@@ -184,237 +179,4 @@ fn words(ctx: &Ctx<'_>, report: &EvalReport, area: Rect, buf: &mut Buffer) {
 fn prose(lines: &mut Vec<Vec<Piece>>, text: &str, width: u16, role: Role) {
     let text = wrap(text, usize::from(width));
     lines.extend(text.into_iter().map(|line| vec![piece(line, role)]));
-}
-
-/// The diagram: legend, bars against the level their confidence asks for, counts below.
-fn draw_diagram(ctx: &Ctx<'_>, report: &EvalReport, area: Rect, buf: &mut Buffer) {
-    let room = area.width.saturating_sub(LABELS);
-    let bins = merged(&report.reliability, room);
-    let before = merged(&report.reliability_before, room);
-    if bins.is_empty() || report.not_finite > 0 {
-        paint::empty(ctx, buf, area, "without probabilities there is no diagram");
-        return;
-    }
-    let width = (room / bins.len() as u16).clamp(1, BIN);
-    let (legend_line, rest) = top(area, 1);
-    let pieces = paint::first_fit(legends(ctx), room);
-    put_pieces(ctx, buf, legend_line, LABELS, 0, &pieces);
-    let (axis, rest) = bottom(rest, 1);
-    let histogram_rows = if rest.height >= 12 {
-        3
-    } else {
-        u16::from(rest.height >= 6)
-    };
-    let (histogram, rest) = bottom(rest, histogram_rows);
-    // Counts of three digits would run into each other in bins of three columns: every other one stands a row lower.
-    let (counts, plot) = bottom(
-        rest,
-        if width >= 4 {
-            1
-        } else {
-            2 * u16::from(width == 3)
-        },
-    );
-    let place = |i: usize| LABELS + i as u16 * width;
-    for (i, bin) in bins.iter().enumerate() {
-        let column = Column {
-            x: place(i),
-            width: width.saturating_sub(u16::from(width > 2)),
-            bin,
-            before: before.get(i),
-        };
-        draw_column(ctx, &column, plot, buf);
-    }
-    for share in [0.0, 0.5, 1.0] {
-        let y = row_of(share, plot.height);
-        put(
-            buf,
-            plot,
-            0,
-            y,
-            &format!("{:>4.0}%", share * 100.0),
-            ctx.style(Role::Dim),
-        );
-    }
-    draw_counts(ctx, &bins, (counts, histogram), (place(0), width), buf);
-    let end = place(bins.len());
-    let dim = ctx.style(Role::Dim);
-    put(buf, axis, 0, 0, "conf", dim);
-    put(buf, axis, LABELS, 0, "0%", dim);
-    put(
-        buf,
-        axis,
-        u16::midpoint(LABELS, end).saturating_sub(1),
-        0,
-        "50%",
-        dim,
-    );
-    put(buf, axis, end.saturating_sub(5), 0, "100%", dim);
-}
-
-/// What the marks mean, from the longest words to the shortest.
-fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
-    let symbols = ctx.symbols;
-    let mark = |mark: &'static str, role: Role, word: &str| {
-        vec![piece(mark, role), piece(format!(" {word}  "), Role::Dim)]
-    };
-    let accuracy = mark(
-        symbols.column.last().copied().unwrap_or("#"),
-        Role::Bar,
-        "accuracy",
-    );
-    let confidence = mark(symbols.level, Role::Strong, "confidence");
-    let shade = symbols.shades.first().copied().unwrap_or(":");
-    let surer = |word: &str| mark(shade, Role::Bad, word);
-    let before = mark(symbols.starting, Role::Valid, "at T = 1");
-    vec![
-        [
-            accuracy.clone(),
-            confidence.clone(),
-            surer("surer than right"),
-            before.clone(),
-        ]
-        .concat(),
-        [accuracy.clone(), confidence.clone(), before].concat(),
-        [accuracy, confidence].concat(),
-    ]
-}
-
-/// Neighbouring bins put together where there are more than columns.
-fn merged(bins: &[ReliabilityBin], room: u16) -> Vec<ReliabilityBin> {
-    let together = bins.len().div_ceil(usize::from(room.max(1))).max(1);
-    bins.chunks(together)
-        .map(|bins| {
-            let count = bins.iter().map(|bin| bin.count).sum();
-            let mean = |pick: fn(&ReliabilityBin) -> f64| {
-                let sum: f64 = bins.iter().map(|bin| pick(bin) * bin.count as f64).sum();
-                if count == 0 { 0.0 } else { sum / count as f64 }
-            };
-            ReliabilityBin {
-                lower: bins.first().map_or(0.0, |bin| bin.lower),
-                upper: bins.last().map_or(0.0, |bin| bin.upper),
-                count,
-                confidence: mean(|bin| bin.confidence),
-                accuracy: mean(|bin| bin.accuracy),
-            }
-        })
-        .collect()
-}
-
-/// A bin on the diagram.
-struct Column<'a> {
-    x: u16,
-    width: u16,
-    bin: &'a ReliabilityBin,
-    before: Option<&'a ReliabilityBin>,
-}
-
-/// The row a share stands in.
-fn row_of(share: f64, height: u16) -> u16 {
-    let last = height.saturating_sub(1);
-    let rows = (share.clamp(0.0, 1.0) * f64::from(height)).ceil() as u16;
-    last - rows.saturating_sub(1).min(last)
-}
-
-fn draw_column(ctx: &Ctx<'_>, column: &Column<'_>, plot: Rect, buf: &mut Buffer) {
-    let Column {
-        x,
-        width,
-        bin,
-        before,
-    } = *column;
-    let mut paint = |y: u16, text: &str, role: Role| {
-        put(
-            buf,
-            plot,
-            x,
-            y,
-            &text.repeat(usize::from(width)),
-            ctx.style(role),
-        );
-    };
-    if bin.count > 0 {
-        let role = if bin.count < FEW {
-            Role::GaugeRest
-        } else {
-            Role::Bar
-        };
-        for y in 0..plot.height {
-            paint(y, part(ctx, bin.accuracy, y, plot.height), role);
-        }
-        let shade = ctx.symbols.shades.first().copied().unwrap_or(":");
-        if bin.accuracy < bin.confidence {
-            let (from, to) = (
-                row_of(bin.confidence, plot.height),
-                row_of(bin.accuracy, plot.height),
-            );
-            (from..to).for_each(|y| paint(y, shade, Role::Bad));
-        }
-        paint(
-            row_of(bin.confidence, plot.height),
-            ctx.symbols.level,
-            Role::Strong,
-        );
-    }
-    if let Some(before) = before.filter(|bin| bin.count > 0) {
-        let y = row_of(before.accuracy, plot.height);
-        put(
-            buf,
-            plot,
-            x + width / 2,
-            y,
-            ctx.symbols.starting,
-            ctx.style(Role::Valid),
-        );
-    }
-}
-
-/// What a row of a bar of this height shows.
-fn part<'a>(ctx: &Ctx<'a>, share: f64, y: u16, height: u16) -> &'a str {
-    let parts = ctx.symbols.column.len();
-    let filled = (share.clamp(0.0, 1.0) * f64::from(height) * parts as f64).round() as usize;
-    let below = usize::from(height - 1 - y) * parts;
-    match filled.saturating_sub(below).min(parts) {
-        0 => " ",
-        part => ctx.symbols.column.get(part - 1).copied().unwrap_or("#"),
-    }
-}
-
-/// How often each confidence was given: in numbers, and as bars hanging below the diagram's floor.
-fn draw_counts(
-    ctx: &Ctx<'_>,
-    bins: &[ReliabilityBin],
-    (counts, histogram): (Rect, Rect),
-    (from, width): (u16, u16),
-    buf: &mut Buffer,
-) {
-    let most = bins.iter().map(|bin| bin.count).max().unwrap_or(0).max(1);
-    put(buf, counts, 0, 0, "count", ctx.style(Role::Dim));
-    for (i, bin) in bins.iter().enumerate() {
-        let x = from + i as u16 * width;
-        let text = if bin.count == 0 {
-            ctx.symbols.right_small.to_owned()
-        } else {
-            short_count(bin.count)
-        };
-        let role = if bin.count < FEW {
-            Role::Faint
-        } else {
-            Role::Dim
-        };
-        let text = format!(
-            "{text:>0$}",
-            usize::from(width.saturating_sub(u16::from(width > 3)))
-        );
-        let y = i as u16 % counts.height.max(1);
-        put(buf, counts, x, y, &text, ctx.style(role));
-        let bar = usize::from(width.saturating_sub(u16::from(width > 2)));
-        for y in 0..histogram.height {
-            // A bin that has any predictions is seen.
-            let share =
-                (bin.count as f64 / most as f64).max(0.02 * f64::from(u8::from(bin.count > 0)));
-            let text = part(ctx, share, y, histogram.height).repeat(bar);
-            put(buf, histogram, x, y, &text, ctx.style(Role::Gauge));
-        }
-    }
 }

@@ -30,6 +30,17 @@ struct Evaluation {
 
 /// Evaluates what was named; compares each further one with the first.
 pub(super) fn run(args: EvalArgs) -> u8 {
+    match try_run(args) {
+        Ok(()) => code::COMPLETED,
+        Err(errors) => {
+            let told = errors.iter().map(|error| format!("error: {error}"));
+            told.for_each(|error| complain(&error));
+            code::USAGE
+        }
+    }
+}
+
+fn try_run(args: EvalArgs) -> Result<(), Vec<String>> {
     let EvalArgs {
         runs,
         checkpoints,
@@ -38,57 +49,57 @@ pub(super) fn run(args: EvalArgs) -> u8 {
         sets,
     } = args;
     let settings = [sets, screen_sets(runs, None)].concat();
-    let split = split.split();
-    let wanted: Vec<Option<&str>> = match checkpoints.as_slice() {
-        [] => vec![None],
-        named => named.iter().map(|name| Some(name.as_str())).collect(),
-    };
     let mut evaluations: Vec<Evaluation> = Vec::new();
-    for word in wanted {
-        match evaluate(word, split, &settings) {
-            Ok(evaluation) => {
-                if !json {
-                    tell(&evaluation);
-                }
-                evaluations.push(evaluation);
-            }
-            Err(error) => {
-                complain(&format!("error: {error}"));
-                return code::USAGE;
-            }
+    for found in locate_all(&checkpoints, &settings)? {
+        let evaluation = evaluate(&found, split.split(), &settings).map_err(|error| vec![error])?;
+        if !json {
+            tell(&evaluation);
         }
+        evaluations.push(evaluation);
     }
-    let [first, others @ ..] = evaluations.as_slice() else {
-        return code::COMPLETED;
-    };
     let mut compared = Vec::new();
-    for other in others {
-        match contrast(first, other, json) {
-            Ok(value) => compared.push(value),
-            Err(error) => {
-                complain(&format!("error: {error}"));
-                return code::USAGE;
-            }
+    if let [first, others @ ..] = evaluations.as_slice() {
+        for other in others {
+            compared.push(contrast(first, other, json).map_err(|error| vec![error])?);
         }
     }
     if json {
         say(&format!("{:#}", as_json(&evaluations, &compared)));
     }
-    code::COMPLETED
+    Ok(())
 }
 
-/// From a name to every number, with what it leaves behind.
-fn evaluate(wanted: Option<&str>, split: Split, settings: &[String]) -> Result<Evaluation, String> {
-    let runs = super::runs_dir(settings)?;
-    let found = locate_checkpoint(Path::new(&runs), wanted).map_err(|error| error.to_string())?;
+/// What was named, or everything that is not there; without a name the newest run.
+fn locate_all(names: &[String], settings: &[String]) -> Result<Vec<Located>, Vec<String>> {
+    let runs = super::runs_dir(settings).map_err(|error| vec![error])?;
+    let wanted: Vec<Option<&str>> = match names {
+        [] => vec![None],
+        names => names.iter().map(|name| Some(name.as_str())).collect(),
+    };
+    let (mut found, mut missing) = (Vec::new(), Vec::new());
+    for word in wanted {
+        match locate_checkpoint(Path::new(&runs), word) {
+            Ok(checkpoint) => found.push(checkpoint),
+            Err(error) => missing.push(error.to_string()),
+        }
+    }
+    if missing.is_empty() {
+        Ok(found)
+    } else {
+        Err(missing)
+    }
+}
+
+/// From a checkpoint to every number, with what it leaves behind.
+fn evaluate(found: &Located, split: Split, settings: &[String]) -> Result<Evaluation, String> {
     // Before anything is computed: a look at the test split that could not be written down is not taken.
     let journal = if split == Split::Test {
-        journal_of(&found)?
+        journal_of(found)?
     } else {
         None
     };
     let restored = restore(&found.path, settings)?;
-    let (report, names, valid, rows) = numbers(&found, &restored, split)?;
+    let (report, names, valid, rows) = numbers(found, &restored, split)?;
     let mut evaluation = Evaluation {
         title: found.title(),
         names,
@@ -97,7 +108,7 @@ fn evaluate(wanted: Option<&str>, split: Split, settings: &[String]) -> Result<E
         rows,
         report,
     };
-    keep(&mut evaluation, &found, valid.as_ref(), journal);
+    keep(&mut evaluation, found, valid.as_ref(), journal);
     Ok(evaluation)
 }
 
@@ -219,7 +230,11 @@ fn tell(evaluation: &Evaluation) {
 }
 
 /// Compares two, in words unless only the value is wanted.
-fn contrast(first: &Evaluation, second: &Evaluation, quiet: bool) -> Result<Value, String> {
+fn contrast<'a>(
+    first: &'a Evaluation,
+    second: &'a Evaluation,
+    quiet: bool,
+) -> Result<Value, String> {
     let outcomes = |one: &Evaluation| {
         let bins = one.report.reliability.len();
         one.rows.outcomes(one.report.temperature.value, bins)
@@ -238,21 +253,11 @@ fn contrast(first: &Evaluation, second: &Evaluation, quiet: bool) -> Result<Valu
             )
         })?;
     if !quiet {
-        let contender = |one: &'_ Evaluation| -> (String, EvalReport) {
-            (one.title.clone(), one.report.clone())
+        let contender = |one: &'a Evaluation| Contender {
+            title: &one.title,
+            report: &one.report,
         };
-        let (a, b) = (contender(first), contender(second));
-        say(&comparison(
-            Contender {
-                title: &a.0,
-                report: &a.1,
-            },
-            Contender {
-                title: &b.0,
-                report: &b.1,
-            },
-            &found,
-        ));
+        say(&comparison(contender(first), contender(second), &found));
     }
     Ok(comparison_json(&first.title, &second.title, &found))
 }

@@ -2,6 +2,9 @@
 //!
 //! crossterm 0.29 spins for ever on a terminal that was hung up, so poll(2) is asked before every read, and once it has
 //! told of a hang-up the terminal is never touched again.
+//!
+//! Its default way of reading (mio, told once of each readiness) forgets a key that comes together with a resize until the
+//! next key is pressed, and leaves this loop spinning until then; the way of its feature `use-dev-tty` asks anew each time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +22,8 @@ const WAIT: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 100_000_000,
 };
+/// Not zero, for which crossterm with `use-dev-tty` does not look at all.
+const READY: Duration = Duration::from_millis(1);
 /// Keys waiting for a screen that is stuck in a write.
 const WAITING: usize = 256;
 
@@ -78,7 +83,7 @@ fn read(send: &Sender<Msg>, stop: &AtomicBool) -> Result<(), Gone> {
         if matches!(said, Said::Nothing) {
             continue;
         }
-        while event::poll(Duration::ZERO).map_err(|_| Gone)? {
+        while event::poll(READY).map_err(|_| Gone)? {
             let msg = match event::read().map_err(|_| Gone)? {
                 Event::Key(key) if key.kind != KeyEventKind::Release => Msg::Key(key),
                 Event::Resize(columns, rows) => Msg::Resize(columns, rows),

@@ -67,7 +67,7 @@ enum Verb {
         after_help = "Example: epochtop view            (the newest run)\n         epochtop view first-try"
     )]
     View(ViewArgs),
-    /// Every number of a checkpoint, with intervals; of two, whether one is better
+    /// Every number of a checkpoint, with intervals; each further one is compared with the first
     #[command(
         after_help = "Example: epochtop eval                                  (the best checkpoint of the newest run, test split)\n         \
                       epochtop eval first-try second-try             (and a paired comparison)\n         \
@@ -204,7 +204,7 @@ struct PredictArgs {
     /// How many classes to name
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
     top: u16,
-    /// Take light and dark as they are; else they are exchanged where the ground is light and the network's dark
+    /// Take light and dark as they are; else a picture is inverted where its ground is light and the network's is dark
     #[arg(long)]
     no_invert: bool,
     /// The answers as JSON

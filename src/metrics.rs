@@ -16,7 +16,7 @@ mod roc;
 pub use bootstrap::{Intervals, Outcomes, Replicates};
 pub use calibration::{
     Reliability, ReliabilityBin, Temperature, argmax, brier, confidences, fit_temperature,
-    log_softmax, nll, overconfidence, reliability, softmax,
+    largest_gap_count, log_softmax, nll, overconfidence, reliability, softmax,
 };
 pub use confusion::{ClassScores, ConfusedPair, Confusion, Imbalance};
 pub use interval::Interval;

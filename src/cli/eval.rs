@@ -24,8 +24,12 @@ struct Evaluation {
     names: Vec<String>,
     rows: Predictions,
     data: String,
-    /// Files written, or why none were.
+    /// Files written; none for a checkpoint without a run.
     written: Vec<String>,
+    /// The run it belongs to, if to any.
+    run: Option<String>,
+    /// The how manieth look at the test split this is, where that is recorded.
+    look: Option<u64>,
 }
 
 /// Evaluates what was named; compares each further one with the first.
@@ -105,6 +109,8 @@ fn evaluate(found: &Located, split: Split, settings: &[String]) -> Result<Evalua
         names,
         data: restored.state.data.clone(),
         written: Vec::new(),
+        run: found.run.as_ref().map(|run| run.name.clone()),
+        look: journal.as_ref().map(|journal| journal.test_looks() + 1),
         rows,
         report,
     };
@@ -181,6 +187,7 @@ fn keep(
     rows.push(&evaluation.rows);
     let evaluated = Evaluated {
         report: &evaluation.report,
+        run: &run.name,
         names: &evaluation.names,
         rows: &rows,
     };
@@ -209,6 +216,7 @@ fn tell(evaluation: &Evaluation) {
         report,
         names,
         written,
+        look,
         ..
     } = evaluation;
     let what = if report.epoch > 0 {
@@ -223,10 +231,16 @@ fn tell(evaluation: &Evaluation) {
         report.seconds.0
     ));
     say(&table(report, names));
-    match written.as_slice() {
-        [] => say("\nnothing was written: this checkpoint lies in no run directory\n"),
-        files => say(&format!("\nwritten: {}\n", files.join(", "))),
+    if let Some(look) = look {
+        say(&format!(
+            "\nlook {look} at this run's test split: the more there are, the less it proves"
+        ));
     }
+    match written.as_slice() {
+        [] => say("\nnothing was written: this checkpoint lies in no run directory"),
+        files => say(&format!("\nwritten: {}", files.join(", "))),
+    }
+    say("");
 }
 
 /// Compares two, in words unless only the value is wanted.
@@ -264,7 +278,10 @@ fn contrast<'a>(
 
 /// One evaluation as it is in `eval.json`; of several a list, with the comparisons.
 fn as_json(evaluations: &[Evaluation], compared: &[Value]) -> Value {
-    let one = |evaluation: &Evaluation| eval_json(&evaluation.report, &evaluation.names);
+    let one = |evaluation: &Evaluation| {
+        let run = evaluation.run.as_deref();
+        eval_json(&evaluation.report, run, &evaluation.names)
+    };
     match evaluations {
         [single] => one(single),
         all => json!({

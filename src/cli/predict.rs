@@ -1,6 +1,6 @@
 //! `predict`: what is in some pictures, with probabilities that mean what they say.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -55,8 +55,11 @@ pub(super) fn run(args: PredictArgs) -> u8 {
     let mut all = Vec::new();
     for file in &files {
         match answer(&restored, file, !no_invert, top.into()) {
-            Ok(answer) if json => all.push(as_json(&restored, file, &answer)),
-            Ok(answer) => say(&shown(&restored.state.dataset, file, &answer, !light)),
+            Ok(answer) if json => all.push(as_json(&restored, &title, file, &answer)),
+            Ok(answer) => {
+                say(&shown(&restored.state.dataset, file, &answer, !light));
+                say("");
+            }
             Err(error) => {
                 bad += 1;
                 complain(&format!("error: {error}"));
@@ -148,7 +151,7 @@ fn shown(info: &DatasetInfo, file: &Path, answer: &Answer, dark: bool) -> String
         .iter()
         .map(|(class, share)| {
             let filled = ((share * BAR as f64).round() as usize).min(BAR);
-            let bar = "#".repeat(filled);
+            let bar = "━".repeat(filled);
             format!(
                 "{:<longest$}  {:>5.1} %  {bar}",
                 name(*class),
@@ -157,13 +160,14 @@ fn shown(info: &DatasetInfo, file: &Path, answer: &Answer, dark: bool) -> String
         })
         .collect();
     let (from_width, from_height) = picture.size;
-    let turned = if picture.inverted {
-        ", light and dark exchanged"
+    let inverted = if picture.inverted { ", inverted" } else { "" };
+    let empty = if picture.empty {
+        ", nothing to be seen on it"
     } else {
         ""
     };
     let mut lines = vec![format!(
-        "{}  {from_width}×{from_height}{turned}",
+        "{}  {from_width}×{from_height}{inverted}{empty}",
         file.display()
     )];
     let lead = rows.saturating_sub(words.len()) / 2;
@@ -179,11 +183,10 @@ fn shown(info: &DatasetInfo, file: &Path, answer: &Answer, dark: bool) -> String
                 .to_owned(),
         );
     }
-    lines.push(String::new());
-    lines.join("\n") + "\n"
+    lines.join("\n")
 }
 
-fn as_json(restored: &Restored, file: &PathBuf, answer: &Answer) -> Value {
+fn as_json(restored: &Restored, title: &str, file: &Path, answer: &Answer) -> Value {
     let names = &restored.state.dataset.classes;
     let predictions = answer.top.iter().map(|(class, share)| {
         json!({ "label": class, "class": names.get(*class), "probability": share })
@@ -192,7 +195,9 @@ fn as_json(restored: &Restored, file: &PathBuf, answer: &Answer) -> Value {
         "file": file,
         "width": answer.picture.size.0,
         "height": answer.picture.size.1,
+        "checkpoint": title,
         "inverted": answer.picture.inverted,
+        "empty": answer.picture.empty,
         "temperature": temperature(restored),
         "predictions": predictions.collect::<Vec<Value>>(),
     })

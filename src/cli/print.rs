@@ -6,13 +6,15 @@ use std::io::{self, Write};
 use crate::tui::utf8_locale;
 
 /// What an ASCII terminal is shown instead.
-const ASCII: [(char, &str); 7] = [
+const ASCII: [(char, &str); 9] = [
     ('×', "x"),
     ('–', "-"),
     ('→', "->"),
     ('±', "+-"),
     ('…', "..."),
     ('√', "sqrt"),
+    ('━', "#"),
+    ('·', "-"),
     ('\u{fffd}', "?"),
 ];
 

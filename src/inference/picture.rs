@@ -7,9 +7,9 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use fs_err as fs;
 use image::imageops::{self, FilterType};
-use image::{DynamicImage, ImageReader, Limits, Rgb, RgbImage, Rgba};
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, RgbImage, Rgba};
 
 /// No side may be longer, and no picture take more memory: a few bytes of a file can claim gigabytes.
 const LONGEST: u32 = 20_000;
@@ -41,6 +41,8 @@ pub struct Picture {
     pub size: (u32, u32),
     /// Whether light and dark were exchanged.
     pub inverted: bool,
+    /// Whether there is nothing on it but ground.
+    pub empty: bool,
 }
 
 /// Reads a PNG or JPEG file. `invert`: exchange light and dark where the ground is on the other side than the network's.
@@ -48,16 +50,31 @@ pub struct Picture {
 /// # Errors
 /// The file and what is wrong with it.
 pub fn read_picture(path: &Path, expected: Expected, invert: bool) -> Result<Picture, String> {
-    let bytes = fs::read(path).map_err(|error| error.to_string())?;
+    let wrong = |what: String| format!("{}: {what}", path.display());
+    // A pipe or a device could go on for ever.
+    let meta = std::fs::metadata(path).map_err(|error| wrong(error.to_string()))?;
+    if !meta.is_file() {
+        return Err(wrong(
+            "is no file; expected a PNG or JPEG picture".to_owned(),
+        ));
+    }
+    if meta.len() > MOST_MEMORY {
+        return Err(wrong(format!(
+            "has {} bytes, at most {MOST_MEMORY} are read",
+            meta.len()
+        )));
+    }
+    let bytes = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
     decode(bytes)
         .map(|image| fit(&image, expected, invert))
-        .map_err(|what| format!("{}: {what}", path.display()))
+        .map_err(wrong)
 }
 
 fn decode(bytes: Vec<u8>) -> Result<DynamicImage, String> {
     if bytes.is_empty() {
         return Err("is empty; expected a PNG or JPEG picture".to_owned());
     }
+    let whole = is_whole(&bytes);
     let mut reader = ImageReader::new(Cursor::new(bytes));
     let mut limits = Limits::default();
     (limits.max_image_width, limits.max_image_height) = (Some(LONGEST), Some(LONGEST));
@@ -66,22 +83,41 @@ fn decode(bytes: Vec<u8>) -> Result<DynamicImage, String> {
     let reader = reader
         .with_guessed_format()
         .map_err(|error| error.to_string())?;
-    if reader.format().is_none() {
-        return Err("is no picture this program reads; expected PNG or JPEG".to_owned());
+    match reader.format() {
+        Some(ImageFormat::Png) => {}
+        Some(ImageFormat::Jpeg) if whole => {}
+        Some(ImageFormat::Jpeg) => return Err("cannot be read: it ends too early".to_owned()),
+        Some(other) => {
+            return Err(format!(
+                "is a picture of the kind {other:?}; expected PNG or JPEG"
+            ));
+        }
+        None => return Err("is no picture this program reads; expected PNG or JPEG".to_owned()),
     }
-    let image = reader
-        .decode()
-        .map_err(|error| format!("cannot be read: {error}"))?;
+    let unreadable = |error: image::ImageError| format!("cannot be read: {error}");
+    let mut decoder = reader.into_decoder().map_err(unreadable)?;
+    // Phones write pictures lying on their side, with a note which way is up.
+    let upright = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut image = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
+    image.apply_orientation(upright);
     if image.width() == 0 || image.height() == 0 {
         return Err("has no pixels".to_owned());
     }
     Ok(image)
 }
 
+/// Whether a JPEG file has its end: the decoder fills up what is missing with grey and says nothing.
+fn is_whole(bytes: &[u8]) -> bool {
+    let scan = bytes.windows(2).rposition(|pair| pair == [0xff, 0xda]);
+    let after = scan.and_then(|at| bytes.get(at..)).unwrap_or_default();
+    after.windows(2).any(|pair| pair == [0xff, 0xd9])
+}
+
 fn fit(image: &DynamicImage, expected: Expected, invert: bool) -> Picture {
     let size = (image.width(), image.height());
     let flat = opaque(image);
     let ground = ground(&flat);
+    let empty = !flat.pixels().any(|pixel| is_thing(*pixel, ground));
     let inverted = invert && is_light(ground) != is_light(grey_of(expected.background));
     let mut flat = flat;
     if inverted {
@@ -112,6 +148,7 @@ fn fit(image: &DynamicImage, expected: Expected, invert: bool) -> Picture {
         grey,
         size,
         inverted,
+        empty,
     }
 }
 
@@ -157,18 +194,16 @@ fn ground(image: &RgbImage) -> Rgb<u8> {
     Rgb([median(0), median(1), median(2)])
 }
 
+fn is_thing(pixel: Rgb<u8>, ground: Rgb<u8>) -> bool {
+    let mut channels = pixel.0.iter().zip(ground.0);
+    channels.any(|(&c, ground)| c.abs_diff(ground) > NEAR_GROUND)
+}
+
 /// Without rows and columns at the border that hold nothing but ground. A picture of ground alone stays whole.
 fn trimmed(image: &RgbImage, ground: Rgb<u8>) -> RgbImage {
-    let is_thing = |pixel: &Rgb<u8>| {
-        pixel
-            .0
-            .iter()
-            .zip(ground.0)
-            .any(|(&c, ground)| c.abs_diff(ground) > NEAR_GROUND)
-    };
     let mut things = image
         .enumerate_pixels()
-        .filter(|(_, _, pixel)| is_thing(pixel));
+        .filter(|(_, _, pixel)| is_thing(**pixel, ground));
     let Some((x, y, _)) = things.next() else {
         return image.clone();
     };

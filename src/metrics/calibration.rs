@@ -159,6 +159,14 @@ pub fn reliability(conf: &[f64], correct: &[bool], bins: usize) -> Reliability {
     Reliability { ece, mce, bins }
 }
 
+/// How many predictions the bin with the largest gap holds: of a few, the maximum calibration error is noise.
+pub fn largest_gap_count(bins: &[ReliabilityBin]) -> u64 {
+    let there = bins.iter().filter(|bin| bin.count > 0);
+    let gap = |bin: &ReliabilityBin| (bin.accuracy - bin.confidence).abs();
+    let largest = there.max_by(|a, b| gap(a).total_cmp(&gap(b)));
+    largest.map_or(0, |bin| bin.count)
+}
+
 /// How much surer predictions are than they are right: mean confidence minus accuracy, below 0 where they are less sure.
 pub fn overconfidence(bins: &[ReliabilityBin]) -> f64 {
     let gaps = bins

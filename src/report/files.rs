@@ -13,6 +13,8 @@ use crate::event::{EvalReport, Split};
 pub struct Evaluated<'a> {
     /// The numbers.
     pub report: &'a EvalReport,
+    /// Name of the run.
+    pub run: &'a str,
     /// Names of the classes, by label.
     pub names: &'a [String],
     /// The rows: of validation, which the temperature was fitted on, and of the split itself.
@@ -27,6 +29,7 @@ pub struct Evaluated<'a> {
 pub fn write(run_dir: &Path, evaluated: Evaluated<'_>) -> io::Result<Vec<String>> {
     let Evaluated {
         report,
+        run,
         names,
         rows,
     } = evaluated;
@@ -36,7 +39,7 @@ pub fn write(run_dir: &Path, evaluated: Evaluated<'_>) -> io::Result<Vec<String>
         other => (format!("evals/{step}.{}", other.name()), false),
     };
     let table = csv(rows, report.temperature.value);
-    let mut json = serde_json::to_vec_pretty(&eval_json(report, names))?;
+    let mut json = serde_json::to_vec_pretty(&eval_json(report, Some(run), names))?;
     json.push(b'\n');
     fs::create_dir_all(run_dir.join("evals"))?;
     let mut files = vec![

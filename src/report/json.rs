@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 use crate::event::{EvalReport, F64};
 use crate::metrics::{ClassScores, Interval};
 
-/// A report in the shape of `eval.json`; `names` are those of the classes, by label.
-pub fn eval_json(report: &EvalReport, names: &[String]) -> Value {
+/// A report in the shape of `eval.json`: of which run, if it is of one; `names` are those of the classes, by label.
+pub fn eval_json(report: &EvalReport, run: Option<&str>, names: &[String]) -> Value {
     let intervals = &report.intervals;
     let confusion: Vec<&[u64]> = report.confusion.rows().collect();
     json!({
+        "run": run,
         "split": report.split.name(),
         "n": report.n,
         "not_finite": report.not_finite,

@@ -29,7 +29,7 @@ fn names() -> Vec<String> {
 /// What there is to say of it, for people and for programs; neither may fail.
 fn told(rows: &Predictions) -> (EvalReport, String, serde_json::Value) {
     let report = report(rows);
-    let json = eval_json(&report, &names());
+    let json = eval_json(&report, None, &names());
     let back: serde_json::Value = serde_json::from_str(&json.to_string()).unwrap();
     assert_eq!(json, back);
     let whole: EvalReport = serde_json::from_str(&serde_json::to_string(&report).unwrap()).unwrap();

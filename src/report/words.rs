@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use unicode_width::UnicodeWidthStr;
 
-use crate::event::EvalReport;
-use crate::metrics::{Interval, overconfidence};
+use crate::event::{EvalReport, Split};
+use crate::metrics::{Interval, largest_gap_count, overconfidence};
 
 /// Confused pairs told.
 const PAIRS: usize = 5;
@@ -72,7 +72,12 @@ fn headline(out: &mut String, report: &EvalReport) {
     line(
         "MCE",
         percent(report.mce.0),
-        format!("→ {}", percent(report.mce_calibrated.0)),
+        format!(
+            "{:<19}  largest gap of a bin, here of {} and of {} images",
+            format!("→ {}", percent(report.mce_calibrated.0)),
+            largest_gap_count(&report.reliability_before),
+            largest_gap_count(&report.reliability)
+        ),
     );
     line(
         "NLL",
@@ -103,6 +108,14 @@ fn headline(out: &mut String, report: &EvalReport) {
 /// What a reader must know to read the numbers rightly.
 fn remarks(report: &EvalReport, names: &[String]) -> Vec<String> {
     let mut remarks = Vec::new();
+    remarks.extend(match report.split {
+        Split::Train => Some("these images taught the network: on others it is worse".to_owned()),
+        Split::Valid => Some(
+            "these images chose the checkpoint and the temperature: on others it is a little worse"
+                .to_owned(),
+        ),
+        Split::Test => None,
+    });
     remarks.extend(flattery(report, names));
     if report.not_finite > 0 {
         remarks.push(format!(

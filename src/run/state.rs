@@ -183,6 +183,9 @@ pub struct RunState {
     pub valid: EvalHistory,
     /// Measurements of test.
     pub test: EvalHistory,
+    /// How often the test split was looked at, with whatever weights.
+    #[serde(default)]
+    pub test_looks: u64,
     /// Images done and in all while a split is measured.
     pub eval_progress: Option<(Split, u64, u64)>,
     /// The gallery's images.
@@ -386,11 +389,22 @@ impl RunState {
 
     fn evaluated(&mut self, report: &EvalReport, t_ms: u64) {
         self.eval_progress = None;
+        let of_another = report.weights == "checkpoint";
         if report.split == Split::Test {
             // Each look at the test split leaves a trace.
+            self.test_looks = self.test_looks.saturating_add(1);
+            let weights = if of_another {
+                format!("step {}", report.global_step)
+            } else {
+                format!("{} weights", report.weights)
+            };
             let accuracy = report.accuracy.0 * 100.0;
-            let text = format!("test accuracy {accuracy:.2} % ({} weights)", report.weights);
+            let text = format!("test accuracy {accuracy:.2} % ({weights})");
             self.say(t_ms, Level::Info, text);
+        }
+        if of_another {
+            // Neither what the run is at nor its best: beside those it would be taken for one of them.
+            return;
         }
         let history = match report.split {
             Split::Test => &mut self.test,

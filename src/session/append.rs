@@ -15,6 +15,7 @@ use crate::event::{Event, Record};
 pub struct Journal {
     file: File,
     seq: u64,
+    test_looks: u64,
 }
 
 impl Journal {
@@ -35,10 +36,17 @@ impl Journal {
             );
             io::Error::new(error.kind(), what)
         })?;
+        let told = read(&path)?.state;
         Ok(Self {
-            seq: read(&path)?.state.seq,
+            seq: told.seq,
+            test_looks: told.test_looks,
             file,
         })
+    }
+
+    /// How often the run's test split had been looked at.
+    pub fn test_looks(&self) -> u64 {
+        self.test_looks
     }
 
     /// Writes a record down, as one line.

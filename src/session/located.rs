@@ -56,6 +56,12 @@ pub fn locate_checkpoint(runs: &Path, wanted: Option<&str>) -> io::Result<Locate
         if path.join(WEIGHTS).is_file() {
             return Ok(of_path(path.to_owned()));
         }
+        if path.is_file() && path.file_name().is_some_and(|name| name == WEIGHTS) {
+            return Ok(of_path(path.parent().unwrap_or(path).to_owned()));
+        }
+        if let Some(pointer) = best_or_latest(path) {
+            return pointed(&pointer).map(of_path);
+        }
         let is_pointer = path
             .file_name()
             .is_some_and(|name| name == "BEST" || name == "LATEST");
@@ -65,14 +71,19 @@ pub fn locate_checkpoint(runs: &Path, wanted: Option<&str>) -> io::Result<Locate
     }
     let run = resolve(runs, wanted)?;
     let checkpoints = run.path.join("checkpoints");
-    let pointers = ["BEST", "LATEST"].map(|name| checkpoints.join(name));
-    match pointers.iter().find(|pointer| pointer.is_file()) {
-        Some(pointer) => pointed(pointer).map(of_path),
+    match best_or_latest(&checkpoints) {
+        Some(pointer) => pointed(&pointer).map(of_path),
         None => Err(missing(format!(
             "{}: no checkpoint yet (neither BEST nor LATEST): one is written after the first epoch, or with the key for it",
             checkpoints.display()
         ))),
     }
+}
+
+/// The pointer of a directory of checkpoints.
+fn best_or_latest(checkpoints: &Path) -> Option<PathBuf> {
+    let pointers = ["BEST", "LATEST"].map(|name| checkpoints.join(name));
+    pointers.into_iter().find(|pointer| pointer.is_file())
 }
 
 /// The checkpoint a pointer names.
@@ -146,7 +157,13 @@ mod tests {
                 "one step-1 (best)".to_owned()
             )
         );
-        for word in ["one/checkpoints/step-2", "one/checkpoints/LATEST"] {
+        let dir = runs.path().join("one/checkpoints");
+        assert_eq!(locate_checkpoint(runs.path(), dir.to_str()).unwrap(), best);
+        for word in [
+            "one/checkpoints/step-2",
+            "one/checkpoints/step-2/model.safetensors",
+            "one/checkpoints/LATEST",
+        ] {
             let word = runs.path().join(word);
             let latest = locate_checkpoint(runs.path(), word.to_str()).unwrap();
             assert!(latest.path.ends_with("step-2") && !latest.best);

@@ -285,7 +285,10 @@ fn keep_in_range(app: &mut App) {
         .info
         .as_ref()
         .map_or(0, |info| info.dataset.classes.len());
-    app.ui.class_scroll = app.ui.class_scroll.min(classes.saturating_sub(1));
+    // Classes, or pairs of them, whichever the page scrolls; what is drawn ends where they do.
+    let pairs = classes.saturating_mul(classes.saturating_sub(1));
+    let most = if app.ui.zoom { pairs } else { classes };
+    app.ui.class_scroll = app.ui.class_scroll.min(most.saturating_sub(1));
     app.ui.log_scroll = app
         .ui
         .log_scroll

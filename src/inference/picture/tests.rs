@@ -58,6 +58,23 @@ fn a_dark_thing_on_light_paper_becomes_a_light_one_that_fills_the_height() {
     assert!(!kept.inverted && kept.pixels[14 * 28 + 14] < 60);
 }
 
+/// EXIF orientation 6: the camera was held upright, so the picture is to be turned to the right.
+#[test]
+fn a_picture_that_lies_on_its_side_is_turned_up() {
+    let lying = bytes(&bar().rotate270(), ImageFormat::Jpeg);
+    let exif = b"\xff\xe1\x00\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+    let noted = [&lying[..2], exif, &lying[2..]].concat();
+    let upright = fit(&decode(noted).unwrap(), GARMENTS, true);
+    assert_eq!(upright.size, (300, 200));
+    let straight = seen(&bar(), ImageFormat::Jpeg, true);
+    let gaps = upright
+        .pixels
+        .iter()
+        .zip(&straight.pixels)
+        .map(|(a, b)| a.abs_diff(*b));
+    assert!(gaps.max().unwrap() < 24);
+}
+
 #[test]
 fn what_is_transparent_is_paper() {
     let image = RgbaImage::from_fn(60, 60, |x, _| {
@@ -75,6 +92,8 @@ fn what_is_transparent_is_paper() {
 #[test]
 fn paper_alone_and_a_single_pixel_are_pictures_too() {
     let paper = GrayImage::from_pixel(50, 90, Luma([250]));
+    assert!(seen(&paper.clone().into(), ImageFormat::Png, true).empty);
+    assert!(!seen(&bar(), ImageFormat::Png, true).empty);
     assert!(
         seen(&paper.into(), ImageFormat::Png, true)
             .pixels
@@ -121,6 +140,7 @@ fn a_network_of_light_ground_gets_light_ground() {
 #[test]
 fn every_bad_file_has_its_own_words() {
     let whole = bytes(&bar(), ImageFormat::Png);
+    let jpeg = bytes(&bar(), ImageFormat::Jpeg);
     let mut flipped = whole.clone();
     let middle = flipped.len() / 2;
     flipped[middle] ^= 0x55;
@@ -136,7 +156,8 @@ fn every_bad_file_has_its_own_words() {
         (whole[..whole.len() / 2].to_vec(), "cannot be read"),
         (flipped, "cannot be read"),
         (huge, "cannot be read"),
-        (b"GIF89a\x01\x00\x01\x00".to_vec(), "cannot be read"),
+        (b"GIF89a\x01\x00\x01\x00".to_vec(), "kind Gif; expected PNG"),
+        (jpeg[..jpeg.len() / 2].to_vec(), "ends too early"),
     ] {
         let error = decode(bytes).unwrap_err();
         assert!(error.contains(words), "{error}");

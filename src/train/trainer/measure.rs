@@ -118,6 +118,7 @@ impl Trainer {
     fn tell_test(&self, report: EvalReport, valid: &Predictions, test: &Predictions) {
         let evaluated = Evaluated {
             report: &report,
+            run: &self.job.name,
             names: &self.job.dataset.info.classes,
             rows: &[valid, test],
         };

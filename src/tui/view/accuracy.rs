@@ -121,6 +121,16 @@ fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
         ]
         .concat(),
         [
+            &[
+                piece(ctx.symbols.train, Role::Train),
+                train[1].clone(),
+                piece(format!("  {}", ctx.symbols.valid), Role::Valid),
+                valid[1].clone(),
+            ][..],
+            &margin,
+        ]
+        .concat(),
+        [
             &[train[1].clone()][..],
             &[
                 piece(format!(" {}", ctx.symbols.valid), Role::Valid),

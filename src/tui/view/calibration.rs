@@ -9,7 +9,7 @@ use super::layout::{GUTTER, split};
 use super::paint::{self, Piece, piece, put_pieces};
 use super::reliability;
 use crate::event::{EvalReport, Split};
-use crate::metrics::{Interval, ReliabilityBin, overconfidence};
+use crate::metrics::{Interval, largest_gap_count, overconfidence};
 use crate::report::sureness;
 use crate::tui::app::Pane;
 use crate::tui::text::{number, wrap};
@@ -74,106 +74,102 @@ fn ends(interval: Option<Interval>) -> String {
 
 /// The numbers, and what they mean.
 fn words(ctx: &Ctx<'_>, report: &EvalReport, area: Rect, buf: &mut Buffer) {
-    let fit = &report.temperature;
-    let dim = |text: String| piece(text, Role::Dim);
-    let pair = |label: &str, before: String, after: String| {
+    let mut lines = numbers(ctx, report);
+    fitted(&mut lines, report, area.width);
+    meaning(&mut lines, report, area.width);
+    for (line, y) in lines.iter().zip(0..area.height) {
+        put_pieces(ctx, buf, area, 0, y, line);
+    }
+}
+
+/// Before and after the temperature, beside each other.
+fn numbers(ctx: &Ctx<'_>, report: &EvalReport) -> Vec<Vec<Piece>> {
+    let line = |label: &str, before: &str, after: &str, roles: [Role; 2]| {
         vec![
-            dim(format!("{label:<5}")),
-            piece(format!("{before:>11}"), Role::Text),
-            piece(format!("{after:>12}"), Role::Strong),
+            piece(format!("{label:<5}"), Role::Dim),
+            piece(format!("{before:>11}"), roles[0]),
+            piece(format!("{after:>12}"), roles[1]),
         ]
     };
-    let plain = |value: f64| {
+    let strong = |label, before: String, after: String| {
+        line(label, &before, &after, [Role::Text, Role::Strong])
+    };
+    let dim = |label, before: &str, after: &str| line(label, before, after, [Role::Dim; 2]);
+    let shown = |value: f64, text: String| {
         if value.is_nan() {
             ctx.symbols.dash.to_owned()
         } else {
-            number(value, 4, 6)
+            text
         }
     };
-    let percent = |value: f64| {
-        if value.is_nan() {
-            ctx.symbols.dash.to_owned()
-        } else {
-            number(value * 100.0, 2, 5) + "%"
-        }
-    };
-    let mut lines = vec![vec![dim(format!(
-        "{:<5}{:>11}{:>12}",
-        "", "T = 1", "calibrated"
-    ))]];
-    lines.push(pair(
-        "ECE",
-        percent(report.ece.0),
-        percent(report.ece_calibrated.0),
-    ));
-    let (before, after) = (
-        ends(report.intervals.ece),
-        ends(report.intervals.ece_calibrated),
-    );
-    if !before.is_empty() {
-        lines.push(vec![dim(format!("{:<5}{before:>11}{after:>12}", " 95%"))]);
+    let plain = |value: f64| shown(value, number(value, 4, 6));
+    let percent = |value: f64| shown(value, number(value * 100.0, 2, 5) + "%");
+    let (ece, calibrated) = (report.ece.0, report.ece_calibrated.0);
+    let (mce, mended) = (report.mce.0, report.mce_calibrated.0);
+    let mut lines = vec![
+        dim("", "T = 1", "calibrated"),
+        strong("ECE", percent(ece), percent(calibrated)),
+    ];
+    let intervals = [report.intervals.ece, report.intervals.ece_calibrated].map(ends);
+    if !intervals[0].is_empty() {
+        lines.push(dim(" 95%", &intervals[0], &intervals[1]));
     }
-    lines.push(pair(
-        "MCE",
-        percent(report.mce.0),
-        percent(report.mce_calibrated.0),
-    ));
-    lines.push(pair(
-        "NLL",
-        plain(report.nll.0),
-        plain(report.nll_calibrated.0),
-    ));
-    lines.push(pair("Brier", String::new(), plain(report.brier.0)));
+    lines.push(strong("MCE", percent(mce), percent(mended)));
+    if report.not_finite == 0 {
+        let [before, after] = [&report.reliability_before, &report.reliability].map(|bins| {
+            let count = largest_gap_count(bins);
+            format!("{count} image{}", if count == 1 { "" } else { "s" })
+        });
+        lines.push(dim(" of", &before, &after));
+    }
+    let (nll, after) = (report.nll.0, report.nll_calibrated.0);
+    lines.push(strong("NLL", plain(nll), plain(after)));
+    lines.push(strong("Brier", String::new(), plain(report.brier.0)));
+    lines
+}
+
+/// The temperature, and how it was found.
+fn fitted(lines: &mut Vec<Vec<Piece>>, report: &EvalReport, width: u16) {
+    let fit = &report.temperature;
     lines.push(Vec::new());
     lines.push(vec![
-        dim("temperature ".to_owned()),
+        piece("temperature ", Role::Dim),
         piece(number(fit.value, 4, 6).trim().to_owned(), Role::Strong),
     ]);
-    let how = if fit.converged {
-        format!("Newton, {} steps, converged", fit.iterations)
+    let (how, role) = if fit.converged {
+        (
+            format!("Newton, {} steps, converged", fit.iterations),
+            Role::Dim,
+        )
     } else {
-        "did not converge: no minimum".to_owned()
+        ("did not converge: no minimum".to_owned(), Role::Warn)
     };
-    lines.push(vec![piece(
-        how,
-        if fit.converged { Role::Dim } else { Role::Warn },
-    )]);
-    let fitted = if report.split == Split::Valid {
+    lines.push(vec![piece(how, role)]);
+    let on = if report.split == Split::Valid {
         "fitted on these very images, so it looks a little better here than it is"
     } else {
         "fitted on validation"
     };
-    prose(&mut lines, fitted, area.width, Role::Dim);
+    prose(lines, on, width, Role::Dim);
     lines.push(Vec::new());
-    let verdict =
-        |word: &str, bins: &[ReliabilityBin]| format!("{word} {}", sureness(overconfidence(bins)));
-    if !report.reliability_before.is_empty() && report.not_finite == 0 {
-        prose(
-            &mut lines,
-            &verdict("T = 1:", &report.reliability_before),
-            area.width,
-            Role::Text,
-        );
-        prose(
-            &mut lines,
-            &verdict("calibrated:", &report.reliability),
-            area.width,
-            Role::Text,
-        );
-    }
+}
+
+/// What the numbers say.
+fn meaning(lines: &mut Vec<Vec<Piece>>, report: &EvalReport, width: u16) {
     if report.not_finite > 0 {
-        let text = format!(
-            "{} images have logits that are no numbers: undefined",
-            report.not_finite
-        );
-        prose(&mut lines, &text, area.width, Role::Error);
+        let count = report.not_finite;
+        let text = format!("{count} images have logits that are no numbers: undefined");
+        prose(lines, &text, width, Role::Error);
+    } else if !report.reliability_before.is_empty() {
+        let bins = [&report.reliability_before, &report.reliability];
+        for (when, bins) in ["T = 1:", "calibrated:"].iter().zip(bins) {
+            let text = format!("{when} {}", sureness(overconfidence(bins)));
+            prose(lines, &text, width, Role::Text);
+        }
     }
     lines.push(Vec::new());
     let noise = "noise only raises an ECE: it may lie above its own interval";
-    prose(&mut lines, noise, area.width, Role::Dim);
-    for (line, y) in lines.iter().zip(0..area.height) {
-        put_pieces(ctx, buf, area, 0, y, line);
-    }
+    prose(lines, noise, width, Role::Dim);
 }
 
 fn prose(lines: &mut Vec<Vec<Piece>>, text: &str, width: u16, role: Role) {

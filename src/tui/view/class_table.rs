@@ -67,7 +67,7 @@ const COLUMNS: [Column; 8] = [
     },
     Column {
         rank: 4,
-        width: 6,
+        width: 7,
         heading: "AUC",
         cell: auc,
     },
@@ -209,8 +209,13 @@ fn recall(ctx: &Ctx<'_>, row: &Row<'_>) -> Vec<Piece> {
 }
 
 fn auc(ctx: &Ctx<'_>, row: &Row<'_>) -> Vec<Piece> {
+    // Three digits would call .9998 perfect.
     let auc = row.report.auc.get(row.label).copied().flatten();
-    defined(ctx, 6, auc.unwrap_or(0.0), auc.is_none(), Role::Text)
+    let text = auc.map_or_else(
+        || ctx.symbols.dash.to_owned(),
+        |auc| format!("{auc:.4}").replacen("0.", ".", 1),
+    );
+    vec![piece(format!("{text:>7}"), Role::Text)]
 }
 
 fn support(_: &Ctx<'_>, row: &Row<'_>) -> Vec<Piece> {

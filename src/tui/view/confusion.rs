@@ -20,7 +20,7 @@ use crate::tui::theme::Role;
 const WARMER: [f64; 4] = [0.005, 0.02, 0.05, 0.10];
 /// Columns of a class's name, at most; of a cell, at most.
 const NAME: u16 = 16;
-const CELL: u16 = 9;
+const CELL: u16 = 13;
 /// Columns from which a cell has room for a number.
 const NUMBER: u16 = 4;
 /// Columns the list of pairs needs to stand beside the table.
@@ -104,6 +104,18 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     };
     confusions::draw(ctx, report, list, buf);
     draw_table(ctx, report, &grid, table, buf);
+    if grid.cell >= NUMBER {
+        let words = "rows: the true class; columns: what it was taken for; a cell: % of its row";
+        let (line, _) = top(list, u16::from(beside < LIST));
+        put(
+            buf,
+            line,
+            1,
+            0,
+            &outside(words, usize::from(line.width), ctx.symbols),
+            ctx.style(Role::Dim),
+        );
+    }
 }
 
 fn draw_table(ctx: &Ctx<'_>, report: &EvalReport, grid: &Grid, area: Rect, buf: &mut Buffer) {

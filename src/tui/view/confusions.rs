@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::Ctx;
-use super::paint::{piece, put, put_pieces};
+use super::paint::{piece, put, put_pieces, put_right};
 use crate::event::EvalReport;
 use crate::tui::text::{columns, count};
 use crate::tui::theme::Role;
@@ -12,11 +12,17 @@ use crate::tui::theme::Role;
 /// Columns of a name, at most.
 const NAME: u16 = 20;
 
-/// Draws as many pairs as there are rows, most frequent first.
+/// Draws as many pairs as there are rows, most frequent first. Where the table above is whole, the list is what scrolls.
 pub(super) fn draw(ctx: &Ctx<'_>, report: &EvalReport, area: Rect, buf: &mut Buffer) {
-    let pairs = report
-        .confusion
-        .worst_pairs(usize::from(area.height.saturating_sub(2)));
+    let room = usize::from(area.height.saturating_sub(2));
+    let mut pairs = report.confusion.worst_pairs(usize::MAX);
+    let first = ctx
+        .app
+        .ui
+        .class_scroll
+        .min(pairs.len().saturating_sub(room));
+    let below = pairs.len().saturating_sub(first + room);
+    pairs.drain(..first);
     let heading = if pairs.is_empty() {
         "no mistakes"
     } else {
@@ -48,5 +54,21 @@ pub(super) fn draw(ctx: &Ctx<'_>, report: &EvalReport, area: Rect, buf: &mut Buf
             piece(counts, Role::Dim),
         ];
         put_pieces(ctx, buf, area, 1, y, &line);
+    }
+    if room > 0 && (first > 0 || below > 0) {
+        let mark = if below > 0 {
+            ctx.symbols.down
+        } else {
+            ctx.symbols.up
+        };
+        let text = format!(" {} more {mark}", count((first + below) as u64));
+        put_right(
+            ctx,
+            buf,
+            area,
+            0,
+            area.height - 1,
+            &[piece(text, Role::Dim)],
+        );
     }
 }

@@ -99,7 +99,8 @@ fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     let confidence = mark(symbols.level, Role::Strong, "confidence");
     let shade = symbols.shades.first().copied().unwrap_or(":");
     let surer = |word: &str| mark(shade, Role::Bad, word);
-    let before = mark(symbols.starting, Role::Valid, "at T = 1");
+    let before = mark(symbols.starting, Role::Valid, "accuracy at T = 1");
+    let short = mark(symbols.starting, Role::Valid, "T=1");
     vec![
         [
             accuracy.clone(),
@@ -108,7 +109,14 @@ fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
             before.clone(),
         ]
         .concat(),
-        [accuracy.clone(), confidence.clone(), before].concat(),
+        [
+            accuracy.clone(),
+            confidence.clone(),
+            surer("too sure"),
+            short.clone(),
+        ]
+        .concat(),
+        [accuracy.clone(), confidence.clone(), short].concat(),
         [accuracy, confidence].concat(),
     ]
 }
@@ -181,7 +189,11 @@ fn draw_column(ctx: &Ctx<'_>, column: &Column<'_>, plot: Rect, buf: &mut Buffer)
                 row_of(bin.confidence, plot.height),
                 row_of(bin.accuracy, plot.height),
             );
-            (from..to).for_each(|y| paint(y, shade, Role::Bad));
+            // The bar's own row too, where it is too low to be seen in it.
+            let hollow = |y: u16| part(ctx, bin.accuracy, y, plot.height) == " ";
+            (from..=to)
+                .filter(|y| *y < to || hollow(*y))
+                .for_each(|y| paint(y, shade, Role::Bad));
         }
         paint(
             row_of(bin.confidence, plot.height),
@@ -221,6 +233,14 @@ fn draw_counts(
     (from, width): (u16, u16),
     buf: &mut Buffer,
 ) {
+    put(
+        buf,
+        histogram,
+        0,
+        histogram.height.saturating_sub(1),
+        "freq",
+        ctx.style(Role::Dim),
+    );
     let most = bins.iter().map(|bin| bin.count).max().unwrap_or(0).max(1);
     put(buf, counts, 0, 0, "count", ctx.style(Role::Dim));
     for (i, bin) in bins.iter().enumerate() {

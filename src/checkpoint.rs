@@ -36,7 +36,7 @@ pub struct State {
     pub epochs: u32,
     /// Best validation accuracy so far and its epoch.
     pub best: Option<(f64, u32)>,
-    /// The temperature of the latest validation, and the step it was made at.
+    /// The temperature of the latest validation, if one was found, and the step it was made at.
     #[serde(default)]
     pub temperature: Option<(f64, u64)>,
     /// Fingerprint of the data.

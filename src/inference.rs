@@ -18,6 +18,11 @@ use crate::report::Predictions;
 
 pub use picture::{Expected, Picture, read_picture};
 
+/// What `state.json` may say; as the trainer writes it, and the reader of data allows it.
+const FORMAT: u32 = 1;
+const LARGEST: u32 = 4096;
+const MOST_CLASSES: usize = 4096;
+
 /// A network as a checkpoint holds it.
 #[derive(Debug)]
 pub struct Trained {
@@ -100,6 +105,13 @@ impl Trained {
             start += count;
             progress(start as u64, total as u64);
         }
+        if logits.len() != total as usize * info.classes.len() {
+            return Err(format!(
+                "{} logits for {total} images of {} classes",
+                logits.len(),
+                info.classes.len()
+            ));
+        }
         Ok(logits)
     }
 }
@@ -115,6 +127,37 @@ pub fn read_state(checkpoint: &Path) -> Result<State, String> {
             "{}: does not tell sizes and class names of its data: it was written by an early version; train again",
             checkpoint.join("state.json").display()
         ));
+    }
+    let wrong = |what: String| {
+        let file = checkpoint.join("state.json");
+        Err(format!("{}: {what}", file.display()))
+    };
+    if state.format != FORMAT {
+        return wrong(format!(
+            "has the format {}, this version reads {FORMAT}",
+            state.format
+        ));
+    }
+    let DatasetInfo {
+        channels,
+        height,
+        width,
+        ..
+    } = state.dataset;
+    let side = 1..=LARGEST;
+    if !side.contains(&height) || !side.contains(&width) || !(1..=4).contains(&channels) {
+        return wrong(format!(
+            "images of {channels}×{height}×{width}; expected 1 to 4 channels, sides of 1 to {LARGEST}"
+        ));
+    }
+    if state.dataset.classes.len() > MOST_CLASSES {
+        return wrong(format!(
+            "{} classes, at most {MOST_CLASSES}",
+            state.dataset.classes.len()
+        ));
+    }
+    if let Some((t, _)) = state.temperature.filter(|(t, _)| !(1e-3..=1e3).contains(t)) {
+        return wrong(format!("a temperature of {t}; expected 0.001 to 1000"));
     }
     Ok(state)
 }

@@ -16,7 +16,7 @@ pub use csv::csv;
 pub use files::{Evaluated, write};
 pub use json::eval_json;
 pub use measure::{Options, Predictions, SEED, measure};
-pub use words::{flattery, sureness, table};
+pub use words::{class_name, flattery, sureness, table};
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::print::{complain, say};
+use super::print::{complain, say, say_json};
 use super::progress::Progress;
 use super::restore::{Restored, restore};
 use super::{EvalArgs, code, screen_sets};
@@ -28,23 +28,14 @@ struct Evaluation {
     written: Vec<String>,
     /// The run it belongs to, if to any.
     run: Option<String>,
+    /// What could not be kept, and why.
+    lost: Vec<String>,
     /// The how manieth look at the test split this is, where that is recorded.
     look: Option<u64>,
 }
 
 /// Evaluates what was named; compares each further one with the first.
 pub(super) fn run(args: EvalArgs) -> u8 {
-    match try_run(args) {
-        Ok(()) => code::COMPLETED,
-        Err(errors) => {
-            let told = errors.iter().map(|error| format!("error: {error}"));
-            told.for_each(|error| complain(&error));
-            code::USAGE
-        }
-    }
-}
-
-fn try_run(args: EvalArgs) -> Result<(), Vec<String>> {
     let EvalArgs {
         runs,
         checkpoints,
@@ -53,24 +44,44 @@ fn try_run(args: EvalArgs) -> Result<(), Vec<String>> {
         sets,
     } = args;
     let settings = [sets, screen_sets(runs, None)].concat();
+    let found = match locate_all(&checkpoints, &settings) {
+        Ok(found) => found,
+        Err(errors) => return fail(&errors),
+    };
     let mut evaluations: Vec<Evaluation> = Vec::new();
-    for found in locate_all(&checkpoints, &settings)? {
-        let evaluation = evaluate(&found, split.split(), &settings).map_err(|error| vec![error])?;
-        if !json {
-            tell(&evaluation);
+    for found in found {
+        match evaluate(&found, split.split(), &settings) {
+            Ok(evaluation) if json => evaluations.push(evaluation),
+            Ok(evaluation) => {
+                tell(&evaluation);
+                evaluations.push(evaluation);
+            }
+            Err(error) => return fail(&[error]),
         }
-        evaluations.push(evaluation);
     }
     let mut compared = Vec::new();
     if let [first, others @ ..] = evaluations.as_slice() {
-        for other in others {
-            compared.push(contrast(first, other, json).map_err(|error| vec![error])?);
-        }
+        compared.extend(others.iter().map(|other| contrast(first, other, json)));
     }
-    if json {
-        say(&format!("{:#}", as_json(&evaluations, &compared)));
+    let told = !json || say_json(&as_json(&evaluations, &compared));
+    let lost: Vec<String> = evaluations.into_iter().flat_map(|one| one.lost).collect();
+    let errors: Vec<String> = compared.into_iter().filter_map(Result::err).collect();
+    if !errors.is_empty() {
+        return fail(&errors);
     }
-    Ok(())
+    lost.iter()
+        .for_each(|what| complain(&format!("error: {what}")));
+    if lost.is_empty() && told {
+        code::COMPLETED
+    } else {
+        code::FAILED
+    }
+}
+
+fn fail(errors: &[String]) -> u8 {
+    let told = errors.iter().map(|error| format!("error: {error}"));
+    told.for_each(|error| complain(&error));
+    code::USAGE
 }
 
 /// What was named, or everything that is not there; without a name the newest run.
@@ -109,6 +120,7 @@ fn evaluate(found: &Located, split: Split, settings: &[String]) -> Result<Evalua
         names,
         data: restored.state.data.clone(),
         written: Vec::new(),
+        lost: Vec::new(),
         run: found.run.as_ref().map(|run| run.name.clone()),
         look: journal.as_ref().map(|journal| journal.test_looks() + 1),
         rows,
@@ -173,7 +185,7 @@ fn numbers(found: &Located, restored: &Restored, split: Split) -> Result<Numbers
     Ok((report, dataset.info.classes.clone(), valid, rows))
 }
 
-/// Leaves the numbers in the run directory, and the look in its journal. What cannot be kept is said; it is shown all the same.
+/// Writes the look down in the run's journal, then the numbers into its directory. What cannot be kept is shown all the same.
 fn keep(
     evaluation: &mut Evaluation,
     found: &Located,
@@ -183,6 +195,13 @@ fn keep(
     let Some(run) = &found.run else {
         return;
     };
+    if let Some(mut journal) = journal {
+        let event = Event::EvalFinished(Box::new(evaluation.report.clone()));
+        if let Err(error) = journal.append(event) {
+            let what = format!("this look at the test split is not recorded: {error}");
+            evaluation.lost.push(what);
+        }
+    }
     let mut rows: Vec<&Predictions> = valid.into_iter().collect();
     rows.push(&evaluation.rows);
     let evaluated = Evaluated {
@@ -196,16 +215,9 @@ fn keep(
             let path = |file: String| run.path.join(file).display().to_string();
             evaluation.written = files.into_iter().map(path).collect();
         }
-        Err(error) => complain(&format!(
-            "warning: the evaluation is shown but not written: {error}"
-        )),
-    }
-    if let Some(mut journal) = journal {
-        let event = Event::EvalFinished(Box::new(evaluation.report.clone()));
-        if let Err(error) = journal.append(event) {
-            complain(&format!(
-                "warning: this look at the test split is not recorded: {error}"
-            ));
+        Err(error) => {
+            let what = format!("the evaluation is shown but not written: {error}");
+            evaluation.lost.push(what);
         }
     }
 }
@@ -217,6 +229,7 @@ fn tell(evaluation: &Evaluation) {
         names,
         written,
         look,
+        run,
         ..
     } = evaluation;
     let what = if report.epoch > 0 {
@@ -236,9 +249,10 @@ fn tell(evaluation: &Evaluation) {
             "\nlook {look} at this run's test split: the more there are, the less it proves"
         ));
     }
-    match written.as_slice() {
-        [] => say("\nnothing was written: this checkpoint lies in no run directory"),
-        files => say(&format!("\nwritten: {}", files.join(", "))),
+    match (written.as_slice(), run) {
+        ([], None) => say("\nnothing was written: this checkpoint lies in no run directory"),
+        ([], Some(_)) => {}
+        (files, _) => say(&format!("\nwritten: {}", files.join(", "))),
     }
     say("");
 }
@@ -249,10 +263,9 @@ fn contrast<'a>(
     second: &'a Evaluation,
     quiet: bool,
 ) -> Result<Value, String> {
-    let outcomes = |one: &Evaluation| {
-        let bins = one.report.reliability.len();
-        one.rows.outcomes(one.report.temperature.value, bins)
-    };
+    // A calibration error depends on its bins: both get those of the first.
+    let bins = first.report.reliability.len();
+    let outcomes = |one: &Evaluation| one.rows.outcomes(one.report.temperature.value, bins);
     let resamples = match first.report.intervals.resamples {
         0 => 1000,
         resamples => resamples,
@@ -277,16 +290,20 @@ fn contrast<'a>(
 }
 
 /// One evaluation as it is in `eval.json`; of several a list, with the comparisons.
-fn as_json(evaluations: &[Evaluation], compared: &[Value]) -> Value {
+fn as_json(evaluations: &[Evaluation], compared: &[Result<Value, String>]) -> Value {
     let one = |evaluation: &Evaluation| {
         let run = evaluation.run.as_deref();
         eval_json(&evaluation.report, run, &evaluation.names)
+    };
+    let comparison = |found: &Result<Value, String>| match found {
+        Ok(value) => value.clone(),
+        Err(error) => json!({ "error": error }),
     };
     match evaluations {
         [single] => one(single),
         all => json!({
             "evaluations": all.iter().map(one).collect::<Vec<Value>>(),
-            "comparisons": compared,
+            "comparisons": compared.iter().map(comparison).collect::<Vec<Value>>(),
         }),
     }
 }

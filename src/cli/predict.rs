@@ -3,14 +3,16 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
+use unicode_width::UnicodeWidthStr;
 
-use super::print::{complain, say};
+use super::print::{complain, say, say_json};
 use super::restore::{Restored, restore};
 use super::{PredictArgs, code, screen_sets};
 use crate::data::Images;
 use crate::event::DatasetInfo;
 use crate::inference::{Expected, Picture, read_picture};
 use crate::metrics::{argmax, softmax};
+use crate::report::class_name;
 use crate::session::locate_checkpoint;
 use crate::tui::art;
 
@@ -63,12 +65,15 @@ pub(super) fn run(args: PredictArgs) -> u8 {
             Err(error) => {
                 bad += 1;
                 complain(&format!("error: {error}"));
-                all.push(json!({ "file": file, "error": error }));
+                all.push(json!({ "file": file.to_string_lossy(), "error": error }));
             }
         }
     }
     if json {
-        say(&format!("{:#}", Value::Array(all)));
+        let told = say_json(&Value::Array(all));
+        if !told {
+            return code::FAILED;
+        }
     }
     if bad == 0 {
         return code::COMPLETED;
@@ -86,7 +91,8 @@ fn calibration(restored: &Restored) -> String {
             format!("calibrated, temperature {value:.3}")
         }
         Some((value, step)) => format!("temperature {value:.3}, fitted at step {step}"),
-        None => "not calibrated: no validation was made before this checkpoint".to_owned(),
+        None => "not calibrated: no temperature was found on validation before this checkpoint"
+            .to_owned(),
     }
 }
 
@@ -136,15 +142,10 @@ fn shown(info: &DatasetInfo, file: &Path, answer: &Answer, dark: bool) -> String
     let columns = PICTURE.min(width * 2).max(1);
     let rows = art::rows_for(height, width, columns);
     let drawn = art::render(&picture.grey, height, width, columns, rows, dark);
-    let name = |class: usize| {
-        info.classes
-            .get(class)
-            .cloned()
-            .unwrap_or_else(|| format!("class {class}"))
-    };
+    let name = |class: usize| class_name(&info.classes, class);
     let longest = top
         .iter()
-        .map(|(class, _)| name(*class).chars().count())
+        .map(|(class, _)| name(*class).width())
         .max()
         .unwrap_or(0);
     let words: Vec<String> = top
@@ -152,11 +153,9 @@ fn shown(info: &DatasetInfo, file: &Path, answer: &Answer, dark: bool) -> String
         .map(|(class, share)| {
             let filled = ((share * BAR as f64).round() as usize).min(BAR);
             let bar = "━".repeat(filled);
-            format!(
-                "{:<longest$}  {:>5.1} %  {bar}",
-                name(*class),
-                share * 100.0
-            )
+            let name = name(*class);
+            let pad = " ".repeat(longest.saturating_sub(name.width()));
+            format!("{name}{pad}  {:>5.1} %  {bar}", share * 100.0)
         })
         .collect();
     let (from_width, from_height) = picture.size;
@@ -192,7 +191,7 @@ fn as_json(restored: &Restored, title: &str, file: &Path, answer: &Answer) -> Va
         json!({ "label": class, "class": names.get(*class), "probability": share })
     });
     json!({
-        "file": file,
+        "file": file.to_string_lossy(),
         "width": answer.picture.size.0,
         "height": answer.picture.size.1,
         "checkpoint": title,

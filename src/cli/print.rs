@@ -24,6 +24,21 @@ pub(super) fn say(text: &str) {
     let _ = writeln!(out, "{}", shown(text));
 }
 
+/// A value on stdout, for programs: nothing is made pretty or safe that JSON does not escape itself. Whether it got through;
+/// a reader that went away wanted no more.
+#[cfg(feature = "train")]
+pub(super) fn say_json(value: &serde_json::Value) -> bool {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{value:#}").and_then(|()| out.flush()) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => true,
+        Err(error) => {
+            complain(&format!("error: standard output: {error}"));
+            false
+        }
+    }
+}
+
 /// A text on stderr.
 pub(super) fn complain(text: &str) {
     let mut out = io::stderr().lock();
@@ -39,11 +54,14 @@ fn shown(text: &str) -> String {
     }
 }
 
-/// Without control characters: class names and paths come from outside, and would command the terminal.
+/// Without what would command the terminal or turn its text round: class names and paths come from outside.
 fn clean(text: &str) -> String {
-    let shown = |c: char| !c.is_control() || c == '\n' || c == '\t';
+    let odd = |c: char| {
+        c.is_control() && c != '\n' && c != '\t'
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
     text.chars()
-        .map(|c| if shown(c) { c } else { '\u{fffd}' })
+        .map(|c| if odd(c) { '\u{fffd}' } else { c })
         .collect()
 }
 
@@ -61,6 +79,7 @@ mod tests {
     #[test]
     fn nothing_from_outside_commands_the_terminal() {
         assert_eq!(clean("a\x1b[31mb\r\n\tc"), "a\u{fffd}[31mb\u{fffd}\n\tc");
+        assert_eq!(clean("\u{202e}drow"), "\u{fffd}drow");
     }
 
     #[test]

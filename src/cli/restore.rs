@@ -16,8 +16,34 @@ pub(super) struct Restored {
     pub(super) trained: Trained,
 }
 
+/// What may be set anew: where things are and how they are measured, not what was trained on what.
+const FREE: [&str; 6] = [
+    "data.dir",
+    "train.device",
+    "train.threads",
+    "eval.",
+    "runs.",
+    "ui.",
+];
+
+/// Settings that would make another network of it, or other splits.
+fn refused(settings: &[String]) -> Vec<&str> {
+    let keys = settings
+        .iter()
+        .map(|set| set.split('=').next().unwrap_or(set).trim());
+    keys.filter(|key| !FREE.iter().any(|free| key.starts_with(free)))
+        .collect()
+}
+
 /// Takes up a checkpoint. `settings` are laid over its configuration: where the data lies now, which device there is.
 pub(super) fn restore(checkpoint: &Path, settings: &[String]) -> Result<Restored, String> {
+    let wrong = refused(settings);
+    if !wrong.is_empty() {
+        return Err(format!(
+            "--set {}: a checkpoint's network and splits are what they are; only data.dir, train.device, train.threads and eval.* can be set",
+            wrong.join(", ")
+        ));
+    }
     let state = read_state(checkpoint)?;
     let sources = Sources {
         user_file: user_file(),
@@ -47,7 +73,24 @@ impl Restored {
         let dataset =
             data::load(&self.config.data, self.config.train.seed).map_err(|error| error.0)?;
         if dataset.fingerprint == self.state.data {
-            return Ok(dataset);
+            let (there, then) = (&dataset.info, &self.state.dataset);
+            if there == then {
+                return Ok(dataset);
+            }
+            return Err(format!(
+                "{}: these are the right images, but they are read differently than in training: {} classes ({}) and {}×{}×{}, then {} classes ({}) and {}×{}×{}; see classes.txt there",
+                dataset.found.display(),
+                there.classes.len(),
+                there.classes.join(", "),
+                there.channels,
+                there.height,
+                there.width,
+                then.classes.len(),
+                then.classes.join(", "),
+                then.channels,
+                then.height,
+                then.width
+            ));
         }
         let short = |print: &str| print.get(..16).unwrap_or(print).to_owned();
         Err(format!(

@@ -151,6 +151,11 @@ fn eval_and_checkpoint(config: &Config, rules: &mut Rules) {
         config.eval.bootstrap == 0 || (100..=100_000).contains(&config.eval.bootstrap),
         "0 (no intervals) or between 100 and 100000",
     );
+    rules.must(
+        "eval.bootstrap",
+        config.eval.bootstrap.saturating_mul(config.eval.ece_bins) <= 10_000_000,
+        "at most 10000000 times eval.ece_bins: each resample keeps a number for each bin",
+    );
     rules.within("eval.gallery", config.eval.gallery, 0, 1024);
     rules.must("checkpoint.keep", config.checkpoint.keep >= 1, "at least 1");
 }

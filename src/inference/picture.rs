@@ -13,6 +13,7 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, R
 
 /// No side may be longer, and no picture take more memory: a few bytes of a file can claim gigabytes.
 const LONGEST: u32 = 20_000;
+const MOST_PIXELS: u64 = 64_000_000;
 const MOST_MEMORY: u64 = 512 << 20;
 /// How far a pixel may be from the ground and still be ground, of 255.
 const NEAR_GROUND: u8 = 13;
@@ -96,6 +97,13 @@ fn decode(bytes: Vec<u8>) -> Result<DynamicImage, String> {
     }
     let unreadable = |error: image::ImageError| format!("cannot be read: {error}");
     let mut decoder = reader.into_decoder().map_err(unreadable)?;
+    let (across, down) = decoder.dimensions();
+    let pixels = u64::from(across) * u64::from(down);
+    if pixels > MOST_PIXELS {
+        return Err(format!(
+            "has {pixels} pixels, at most {MOST_PIXELS} are read"
+        ));
+    }
     // Phones write pictures lying on their side, with a note which way is up.
     let upright = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder).map_err(unreadable)?;

@@ -168,12 +168,13 @@ pub fn largest_gap_count(bins: &[ReliabilityBin]) -> u64 {
 }
 
 /// How much surer predictions are than they are right: mean confidence minus accuracy, below 0 where they are less sure.
+/// NaN without predictions.
 pub fn overconfidence(bins: &[ReliabilityBin]) -> f64 {
     let gaps = bins
         .iter()
         .map(|bin| (bin.confidence - bin.accuracy) * bin.count as f64);
-    let total: u64 = bins.iter().map(|bin| bin.count).sum();
-    gaps.sum::<f64>() / total.max(1) as f64
+    // Without predictions this is 0/0, and so no number.
+    gaps.sum::<f64>() / bins.iter().map(|bin| bin.count as f64).sum::<f64>()
 }
 
 fn edge(i: usize, bins: usize) -> f64 {

@@ -147,6 +147,20 @@ impl Weights {
             }
             Ok(Tensor::from_slice(values))
         };
+        let wanted = plan.parameters.len() + 2 * plan.norms.len();
+        if tensors.len() > wanted {
+            let known = |name: &str| {
+                let norm = |(norm, _): &(String, i64)| {
+                    name == format!("{norm}.running_mean") || name == format!("{norm}.running_var")
+                };
+                plan.parameters.iter().any(|p| p.name == name) || plan.norms.iter().any(norm)
+            };
+            let odd = tensors.iter().find(|(name, _, _)| !known(name));
+            let name = odd.map_or("", |(name, _, _)| name);
+            return Err(WeightsError(format!(
+                "tensor {name} has no place in this network"
+            )));
+        }
         let flat: Vec<Tensor> = plan
             .parameters
             .iter()

@@ -50,19 +50,25 @@ pub fn write(run_dir: &Path, evaluated: Evaluated<'_>) -> io::Result<Vec<String>
         files.push(("predictions.csv".to_owned(), table.as_bytes()));
         files.push(("eval.json".to_owned(), &json));
     }
-    for (file, bytes) in &files {
-        replace(&run_dir.join(file), bytes)?;
-    }
+    replace_all(run_dir, &files)?;
     Ok(files.into_iter().map(|(file, _)| file).rev().collect())
 }
 
-/// Writes a file under a temporary name and renames it: readers see the old or the new one, never half.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(format!(".tmp-{}", std::process::id()));
-    let written = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+/// Writes all files under temporary names and then renames one after the other: readers see old or new ones, never half, and
+/// those of one evaluation together unless the machine stops between two renames.
+fn replace_all(dir: &Path, files: &[(String, &[u8])]) -> io::Result<()> {
+    let temporary = |file: &str| dir.join(format!("{file}.tmp-{}", std::process::id()));
+    let written = files
+        .iter()
+        .try_for_each(|(file, bytes)| fs::write(temporary(file), bytes))
+        .and_then(|()| {
+            let mut names = files.iter();
+            names.try_for_each(|(file, _)| fs::rename(temporary(file), dir.join(file)))
+        });
     if written.is_err() {
-        let _ = fs::remove_file(&temporary);
+        for (file, _) in files {
+            let _ = fs::remove_file(temporary(file));
+        }
     }
     written
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use unicode_width::UnicodeWidthStr;
 
 use crate::event::{EvalReport, Split};
-use crate::metrics::{Interval, largest_gap_count, overconfidence};
+use crate::metrics::{Interval, ReliabilityBin, largest_gap_count, overconfidence};
 
 /// Confused pairs told.
 const PAIRS: usize = 5;
@@ -50,10 +50,15 @@ fn headline(out: &mut String, report: &EvalReport) {
         auc,
         format!("{:<19}  {of}", interval(intervals.auc, ratio)),
     );
-    let (before, after) = (
-        overconfidence(&report.reliability_before),
-        overconfidence(&report.reliability),
-    );
+    let sure = |bins: &[ReliabilityBin]| {
+        // With logits that are no numbers only a part of the images has a confidence.
+        if report.not_finite > 0 {
+            f64::NAN
+        } else {
+            overconfidence(bins)
+        }
+    };
+    let (before, after) = (sure(&report.reliability_before), sure(&report.reliability));
     line(
         "ECE",
         percent(report.ece.0),
@@ -131,7 +136,7 @@ pub fn flattery(report: &EvalReport, names: &[String]) -> Option<String> {
     let imbalance = report.confusion.flattered()?;
     Some(format!(
         "accuracy flatters: always saying {} gives {}, macro-F1 is {}",
-        name(names, imbalance.majority),
+        class_name(names, imbalance.majority),
         percent(imbalance.share).trim_start(),
         percent(report.macro_f1.0).trim_start()
     ))
@@ -139,7 +144,7 @@ pub fn flattery(report: &EvalReport, names: &[String]) -> Option<String> {
 
 /// What a gap between mean confidence and accuracy is called.
 pub fn sureness(gap: f64) -> String {
-    if gap.is_nan() {
+    if !gap.is_finite() {
         return String::new();
     }
     if gap.abs() < EVEN {
@@ -152,7 +157,7 @@ pub fn sureness(gap: f64) -> String {
 fn classes(out: &mut String, report: &EvalReport, names: &[String]) {
     let rows = 0..report.classes.len();
     let width = rows
-        .map(|label| name(names, label).width())
+        .map(|label| class_name(names, label).width())
         .max()
         .unwrap_or(0)
         .max(5);
@@ -178,7 +183,7 @@ fn classes(out: &mut String, report: &EvalReport, names: &[String]) {
         let _ = writeln!(
             out,
             "{}  {:>9}  {:>6}  {:>5}  {:>14}  {:>6}  {:>7}",
-            pad(&name(names, label), width),
+            pad(&class_name(names, label), width),
             defined(scores.precision, scores.precision_undefined),
             defined(scores.recall, scores.recall_undefined),
             defined(scores.f1, scores.f1_undefined),
@@ -211,18 +216,22 @@ fn pairs(out: &mut String, report: &EvalReport, names: &[String]) {
             out,
             "  {:>5.1} %  {} → {}  ({} of {})",
             pair.share * 100.0,
-            name(names, pair.label),
-            name(names, pair.predicted),
+            class_name(names, pair.label),
+            class_name(names, pair.predicted),
             pair.count,
             report.confusion.support(pair.label)
         );
     }
 }
 
-/// Whatever a name is made of, it stays in its column.
-fn name(names: &[String], label: usize) -> String {
+/// The name of a class: whatever it is made of, it stays in its line and its column.
+pub fn class_name(names: &[String], label: usize) -> String {
     let name = names.get(label).filter(|name| !name.is_empty());
     let name = name.map_or_else(|| format!("class {label}"), Clone::clone);
+    let name: String = name
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     if name.width() <= NAME {
         return name;
     }

@@ -27,7 +27,8 @@ impl Journal {
         let path = run.journal();
         let file = OpenOptions::new().read(true).append(true).open(&path)?;
         lock(&file).map_err(|error| {
-            let holder = run.meta().map_or_else(String::new, |meta| {
+            let live = run.meta().filter(|meta| meta.ended_ms.is_none());
+            let holder = live.map_or_else(String::new, |meta| {
                 format!(" (process {} on {})", meta.pid, meta.host)
             });
             let what = format!(
@@ -52,7 +53,7 @@ impl Journal {
     /// Writes a record down, as one line.
     pub fn append(&mut self, event: Event) -> io::Result<()> {
         let record = Record {
-            seq: self.seq + 1,
+            seq: self.seq.saturating_add(1),
             t_ms: now_ms(),
             event,
         };

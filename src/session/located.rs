@@ -110,7 +110,9 @@ fn of_path(path: PathBuf) -> Located {
         .filter(|run| run.join("events.jsonl").is_file());
     let run = run.map(RunDir::at);
     let best = above
-        .and_then(|dir| fs::read_to_string(dir.join("BEST")).ok())
+        .map(|dir| dir.join("BEST"))
+        .filter(|pointer| pointer.is_file())
+        .and_then(|pointer| fs::read_to_string(pointer).ok())
         .is_some_and(|name| {
             path.file_name()
                 .is_some_and(|own| own.to_string_lossy() == name.trim())

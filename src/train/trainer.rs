@@ -382,6 +382,7 @@ impl Trainer {
             temperature: self
                 .validated
                 .as_ref()
+                .filter(|known| known.report.temperature.converged)
                 .map(|known| (known.report.temperature.value, known.global_step)),
             data: self.job.dataset.fingerprint.clone(),
             dataset: self.job.dataset.info.clone(),

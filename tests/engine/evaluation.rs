@@ -285,13 +285,11 @@ fn what_does_not_fit_is_refused_by_name() {
         &["three", "no such run", "one", "two"],
     );
     let other = ["eval", "one", "--set", "model.channels=[8,24]"];
+    let words = ["--set model.channels", "only data.dir"];
+    refused(&runs.call(&other), &words);
     refused(
-        &runs.call(&other),
-        &[
-            "model.safetensors",
-            "blocks.1.conv.weight",
-            "another network",
-        ],
+        &runs.call(&["eval", "one", "--set", "train.seed=9"]),
+        &["train.seed"],
     );
     let elsewhere = tempfile::tempdir().unwrap();
     let dir = format!("data.dir={}", elsewhere.path().display());
@@ -318,6 +316,29 @@ fn what_does_not_fit_is_refused_by_name() {
             .unwrap()
             .trim(),
     );
+    let state = step.join("state.json");
+    let whole = fs::read_to_string(&state).unwrap();
+    assert!(whole.contains("channels = [8, 16]"), "{whole}");
+    for (there, odd, words) in [
+        (
+            "channels = [8, 16]",
+            "channels = [8, 24]",
+            "another network",
+        ),
+        (
+            "channels = [8, 16]",
+            "channels = [8]",
+            "has no place in this network",
+        ),
+        ("\"format\": 1", "\"format\": 7", "has the format 7"),
+        ("\"height\": 20", "\"height\": 200000000", "sides of 1 to"),
+        ("\"blob\"", "\"thing\"", "read differently than in training"),
+    ] {
+        assert!(whole.contains(there), "{there} in {whole}");
+        fs::write(&state, whole.replacen(there, odd, 1)).unwrap();
+        refused(&runs.call(&["eval", "one"]), &[words]);
+    }
+    fs::write(&state, whole).unwrap();
     let model = step.join("model.safetensors");
     let whole = fs::read(&model).unwrap();
     fs::write(&model, &whole[..whole.len() / 2]).unwrap();

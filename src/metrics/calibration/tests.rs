@@ -44,6 +44,17 @@ fn as_scipy_and_scikit_learn_say() {
 }
 
 #[test]
+fn sureness_is_a_mean_over_predictions_and_nothing_without_any() {
+    let found = reliability(&[0.9, 0.8, 0.3], &[true, false, false], 10);
+    close(overconfidence(&found.bins), 2.0 / 3.0 - 1.0 / 3.0, 1e-12);
+    assert_eq!(largest_gap_count(&found.bins), 1);
+    assert!(
+        overconfidence(&[]).is_nan() && overconfidence(&reliability(&[], &[], 5).bins).is_nan()
+    );
+    assert_eq!(largest_gap_count(&[]), 0);
+}
+
+#[test]
 fn certainty_overflows_nothing() {
     assert_eq!(
         log_softmax(&[1000.0, 0.0, -1000.0], 1.0),

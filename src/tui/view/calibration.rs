@@ -48,7 +48,7 @@ fn headline(ctx: &Ctx<'_>, report: &EvalReport) -> Vec<Vec<Piece>> {
     if report.not_finite > 0 {
         return vec![vec![piece("undefined", Role::Error)]];
     }
-    let percent = |value: f64| number(value * 100.0, 2, 5).trim().to_owned() + "%";
+    let percent = |value: f64| number(value * 100.0, 2, 6).trim().to_owned() + "%";
     let ece = [
         piece("ECE ", Role::Dim),
         piece(percent(report.ece.0), Role::Text),
@@ -65,10 +65,12 @@ fn headline(ctx: &Ctx<'_>, report: &EvalReport) -> Vec<Vec<Piece>> {
     vec![[&ece[..], interval].concat(), ece.to_vec()]
 }
 
-/// Both ends in percent.
+/// Both ends in percent, in at most 11 columns.
 fn ends(interval: Option<Interval>) -> String {
     interval.map_or_else(String::new, |Interval { low, high }| {
-        format!("{:.2}, {:.2}", low * 100.0, high * 100.0)
+        let (low, high) = (low * 100.0, high * 100.0);
+        let digits = if low < 9.995 { 2 } else { 1 };
+        format!("{low:.digits$}, {high:.digits$}")
     })
 }
 
@@ -103,7 +105,7 @@ fn numbers(ctx: &Ctx<'_>, report: &EvalReport) -> Vec<Vec<Piece>> {
         }
     };
     let plain = |value: f64| shown(value, number(value, 4, 6));
-    let percent = |value: f64| shown(value, number(value * 100.0, 2, 5) + "%");
+    let percent = |value: f64| shown(value, number(value * 100.0, 2, 6) + "%");
     let (ece, calibrated) = (report.ece.0, report.ece_calibrated.0);
     let (mce, mended) = (report.mce.0, report.mce_calibrated.0);
     let mut lines = vec![
@@ -134,7 +136,7 @@ fn fitted(lines: &mut Vec<Vec<Piece>>, report: &EvalReport, width: u16) {
     lines.push(Vec::new());
     lines.push(vec![
         piece("temperature ", Role::Dim),
-        piece(number(fit.value, 4, 6).trim().to_owned(), Role::Strong),
+        piece(number(fit.value, 4, 9).trim().to_owned(), Role::Strong),
     ]);
     let (how, role) = if fit.converged {
         (

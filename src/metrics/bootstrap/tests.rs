@@ -69,7 +69,7 @@ fn a_draw_is_the_same_numbers_on_the_rows_drawn() {
 /// scipy and Wilson 1927 for 9,279 right of 10,000:
 ///
 /// ```python
-/// scipy.stats.binomtest(9279, 10000).proportion_ci(method="wilson")   # 0.9226611, 0.9328038
+/// scipy.stats.binomtest(9279, 10000).proportion_ci(method="wilson")   # 0.9226645, 0.9328069
 /// ```
 #[test]
 fn the_interval_of_the_accuracy_is_wilsons() {
@@ -80,8 +80,8 @@ fn the_interval_of_the_accuracy_is_wilsons() {
     let outcomes = Outcomes::new(&logits, &labels, 2, 1.0, 15);
     let found = outcomes.intervals(4000, 1).accuracy.unwrap();
     // 4,000 draws place an end of the interval to about 0.05 of its half width, 0.00025.
-    assert!((found.low - 0.922_661_1).abs() < 7e-4, "{found:?}");
-    assert!((found.high - 0.932_803_8).abs() < 7e-4, "{found:?}");
+    assert!((found.low - 0.922_664_5).abs() < 7e-4, "{found:?}");
+    assert!((found.high - 0.932_806_9).abs() < 7e-4, "{found:?}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::class_table::{Columns, Row};
 use super::confusions;
 use super::evaluated::{headlines, newest, origin};
 use super::layout::top;
-use super::paint::{self, piece, put, put_pieces, put_right};
+use super::paint::{self, piece, put, put_pieces};
 use crate::event::EvalReport;
 use crate::report::flattery;
 use crate::run::RunState;
@@ -68,7 +68,8 @@ fn rows(
         };
         columns.row(ctx, &row, top(top(area, y).1, 1).0, buf);
     }
-    more(ctx, area, buf, scroll, report.classes.len());
+    let below = report.classes.len().saturating_sub(scroll + room);
+    paint::more(ctx, buf, area, (scroll, below));
 }
 
 /// The line below: what the probabilities are worth.
@@ -93,30 +94,6 @@ fn calibration(ctx: &Ctx<'_>, report: &EvalReport, line: Rect, buf: &mut Buffer)
         shown(report.temperature.value, 3)
     );
     put(buf, line, 0, 0, &long, ctx.style(Role::Dim));
-}
-
-/// Says how many classes are above and below, over the last column.
-fn more(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, scroll: usize, classes: usize) {
-    let below = classes.saturating_sub(scroll + usize::from(area.height));
-    if area.height > 0 && (scroll > 0 || below > 0) {
-        let text = format!(
-            " {} more {}",
-            count((scroll + below) as u64),
-            if below > 0 {
-                ctx.symbols.down
-            } else {
-                ctx.symbols.up
-            }
-        );
-        put_right(
-            ctx,
-            buf,
-            area,
-            0,
-            area.height - 1,
-            &[piece(text, Role::Dim)],
-        );
-    }
 }
 
 fn worst(report: &EvalReport) -> Option<usize> {

@@ -10,10 +10,10 @@ use super::Ctx;
 use super::confusions;
 use super::evaluated::{headlines, newest, origin};
 use super::layout::{split, top};
-use super::paint::{self, piece, put, put_right};
+use super::paint::{self, put};
 use crate::event::EvalReport;
 use crate::tui::app::Pane;
-use crate::tui::text::{columns, count, outside};
+use crate::tui::text::{columns, outside};
 use crate::tui::theme::Role;
 
 /// Shares of mistakes from which a cell is warmer.
@@ -142,22 +142,7 @@ fn draw_table(ctx: &Ctx<'_>, report: &EvalReport, grid: &Grid, area: Rect, buf: 
         }
     }
     let below = grid.cells.saturating_sub(first + room);
-    if room > 0 && (first > 0 || below > 0) {
-        let mark = if below > 0 {
-            ctx.symbols.down
-        } else {
-            ctx.symbols.up
-        };
-        let text = format!(" {} more rows {mark}", count((first + below) as u64));
-        put_right(
-            ctx,
-            buf,
-            rows,
-            0,
-            rows.height - 1,
-            &[piece(text, Role::Dim)],
-        );
-    }
+    paint::more(ctx, buf, rows, (first, below));
 }
 
 /// What columns stand for, or what the picture means.

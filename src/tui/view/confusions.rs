@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::Ctx;
-use super::paint::{piece, put, put_pieces, put_right};
+use super::paint::{self, piece, put, put_pieces};
 use crate::event::EvalReport;
 use crate::tui::text::{columns, count};
 use crate::tui::theme::Role;
@@ -55,20 +55,5 @@ pub(super) fn draw(ctx: &Ctx<'_>, report: &EvalReport, area: Rect, buf: &mut Buf
         ];
         put_pieces(ctx, buf, area, 1, y, &line);
     }
-    if room > 0 && (first > 0 || below > 0) {
-        let mark = if below > 0 {
-            ctx.symbols.down
-        } else {
-            ctx.symbols.up
-        };
-        let text = format!(" {} more {mark}", count((first + below) as u64));
-        put_right(
-            ctx,
-            buf,
-            area,
-            0,
-            area.height - 1,
-            &[piece(text, Role::Dim)],
-        );
-    }
+    paint::more(ctx, buf, area, (first, below));
 }

@@ -6,7 +6,7 @@ use ratatui::style::Style;
 
 use super::Ctx;
 use crate::tui::app::Pane;
-use crate::tui::text::columns;
+use crate::tui::text::{columns, count};
 use crate::tui::theme::Role;
 
 /// A piece of a line.
@@ -129,6 +129,21 @@ pub(super) fn title(
         );
     }
     super::layout::top(area, 1).1
+}
+
+/// Says over the end of the last row how much is not shown, and whether any of it lies below.
+pub(super) fn more(ctx: &Ctx<'_>, buf: &mut Buffer, area: Rect, (above, below): (usize, usize)) {
+    if area.height == 0 || above + below == 0 {
+        return;
+    }
+    let mark = if below > 0 {
+        ctx.symbols.down
+    } else {
+        ctx.symbols.up
+    };
+    let text = format!(" {} more {mark}", count((above + below) as u64));
+    let pieces = [piece(text, Role::Dim)];
+    put_right(ctx, buf, area, 0, area.height - 1, &pieces);
 }
 
 /// A rule across the first row of the area.

@@ -154,7 +154,7 @@ fn eval_and_checkpoint(config: &Config, rules: &mut Rules) {
     rules.must(
         "eval.bootstrap",
         config.eval.bootstrap.saturating_mul(config.eval.ece_bins) <= 10_000_000,
-        "at most 10000000 times eval.ece_bins: each resample keeps a number for each bin",
+        "at most 10000000 divided by eval.ece_bins: each resample keeps a number for each bin",
     );
     rules.within("eval.gallery", config.eval.gallery, 0, 1024);
     rules.must("checkpoint.keep", config.checkpoint.keep >= 1, "at least 1");
@@ -181,6 +181,19 @@ mod tests {
     #[test]
     fn the_default_breaks_no_rule() {
         assert_eq!(validate(&Config::default()), []);
+    }
+
+    #[test]
+    fn resamples_times_bins_fit_into_memory() {
+        let mut config = Config::default();
+        (config.eval.bootstrap, config.eval.ece_bins) = (100_000, 100);
+        assert_eq!(validate(&config), []);
+        config.eval.ece_bins = 101;
+        let broken = validate(&config);
+        assert!(
+            matches!(broken.as_slice(), [("eval.bootstrap", rule)] if rule.contains("divided by eval.ece_bins")),
+            "{broken:?}"
+        );
     }
 
     #[test]

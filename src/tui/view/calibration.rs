@@ -4,9 +4,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::Ctx;
-use super::evaluated::{newest, origin};
+use super::evaluated::open;
 use super::layout::{GUTTER, split};
-use super::paint::{self, Piece, piece, put_pieces};
+use super::paint::{Piece, piece, put_pieces};
 use super::reliability;
 use crate::event::{EvalReport, Split};
 use crate::metrics::{Interval, largest_gap_count, overconfidence};
@@ -20,21 +20,11 @@ const WORDS: u16 = 28;
 
 /// Draws the pane.
 pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
-    let Some((report, _)) = newest(&ctx.app.run) else {
-        let body = paint::title(ctx, buf, area, Pane::Calibration, "", Vec::new());
-        let words = "what the probabilities are worth appears after the first validation, at the end of epoch 1";
-        paint::empty(ctx, buf, body, words);
+    let empty = "what the probabilities are worth appears after the first validation, at the end of epoch 1";
+    let opened = open(ctx, (area, buf), Pane::Calibration, empty, headline);
+    let Some((report, _, body)) = opened else {
         return;
     };
-    let note = origin(ctx, report, area.width);
-    let body = paint::title(
-        ctx,
-        buf,
-        area,
-        Pane::Calibration,
-        &note,
-        headline(ctx, report),
-    );
     if body.width < WORDS + 24 {
         words(ctx, report, body, buf);
         return;

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use super::Ctx;
 use super::class_table::{Columns, Row};
 use super::confusions;
-use super::evaluated::{headlines, newest, origin};
+use super::evaluated::{headlines, newest, open};
 use super::layout::top;
 use super::paint::{self, piece, put, put_pieces};
 use crate::event::EvalReport;
@@ -18,14 +18,11 @@ use crate::tui::theme::Role;
 
 /// Draws the pane.
 pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
-    let Some((report, before)) = newest(&ctx.app.run) else {
-        let body = paint::title(ctx, buf, area, Pane::Classes, "", Vec::new());
-        let words = "per-class F1 appears after the first validation, at the end of epoch 1";
-        paint::empty(ctx, buf, body, words);
+    let words = "per-class F1 appears after the first validation, at the end of epoch 1";
+    let opened = open(ctx, (area, buf), Pane::Classes, words, headlines);
+    let Some((report, before, body)) = opened else {
         return;
     };
-    let note = origin(ctx, report, area.width);
-    let body = paint::title(ctx, buf, area, Pane::Classes, &note, headlines(ctx, report));
     let columns = Columns::of(ctx, body.width, report.classes.len());
     let classes = report.classes.len() as u16;
     let mut body = flattered(ctx, report, body, buf);

@@ -8,7 +8,7 @@ use ratatui::layout::Rect;
 
 use super::Ctx;
 use super::confusions;
-use super::evaluated::{headlines, newest, origin};
+use super::evaluated::{headlines, open};
 use super::layout::{split, top};
 use super::paint::{self, put};
 use crate::event::EvalReport;
@@ -66,23 +66,11 @@ impl Grid {
 
 /// Draws the pane.
 pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
-    let run = &ctx.app.run;
-    let Some((report, _)) = newest(run) else {
-        let body = paint::title(ctx, buf, area, Pane::Confusion, "", Vec::new());
-        let words =
-            "what is taken for what appears after the first validation, at the end of epoch 1";
-        paint::empty(ctx, buf, body, words);
+    let words = "what is taken for what appears after the first validation, at the end of epoch 1";
+    let opened = open(ctx, (area, buf), Pane::Confusion, words, headlines);
+    let Some((report, _, body)) = opened else {
         return;
     };
-    let note = origin(ctx, report, area.width);
-    let body = paint::title(
-        ctx,
-        buf,
-        area,
-        Pane::Confusion,
-        &note,
-        headlines(ctx, report),
-    );
     let classes = report.confusion.classes();
     let longest = (0..classes)
         .map(|label| columns(&ctx.class(label, NAME)))

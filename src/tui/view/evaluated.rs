@@ -1,9 +1,13 @@
 //! What the pages about an evaluation share: which one is shown, what it is called, its headline numbers.
 
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
 use super::Ctx;
-use super::paint::{Piece, piece};
+use super::paint::{self, Piece, piece};
 use crate::event::{EvalReport, Split};
 use crate::run::RunState;
+use crate::tui::app::Pane;
 use crate::tui::text::{count, margin, percent, points, score};
 use crate::tui::theme::Role;
 
@@ -23,8 +27,27 @@ pub(super) fn newest(run: &RunState) -> Option<(&EvalReport, Option<&EvalReport>
         .map(|latest| (latest, history.previous.as_ref()))
 }
 
+/// Draws the title of a page about the newest measurement; gives it, the one before, and the area below. Before there is one,
+/// `words` say what will appear.
+pub(super) fn open<'a>(
+    ctx: &Ctx<'a>,
+    (area, buf): (Rect, &mut Buffer),
+    pane: Pane,
+    words: &str,
+    numbers: fn(&Ctx<'_>, &EvalReport) -> Vec<Vec<Piece>>,
+) -> Option<(&'a EvalReport, Option<&'a EvalReport>, Rect)> {
+    let Some((report, before)) = newest(&ctx.app.run) else {
+        let body = paint::title(ctx, buf, area, pane, "", Vec::new());
+        paint::empty(ctx, buf, body, words);
+        return None;
+    };
+    let note = origin(ctx, report, area.width);
+    let body = paint::title(ctx, buf, area, pane, &note, numbers(ctx, report));
+    Some((report, before, body))
+}
+
 /// What was measured, and of which moment.
-pub(super) fn origin(ctx: &Ctx<'_>, report: &EvalReport, width: u16) -> String {
+fn origin(ctx: &Ctx<'_>, report: &EvalReport, width: u16) -> String {
     let dot = ctx.symbols.dot;
     // Where it is narrow the numbers need the columns.
     if width < 56 {

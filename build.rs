@@ -24,6 +24,7 @@ fn main() {
             core.display()
         );
     }
+    compile_native(&lib);
     // torch.__version__ of the layout that is linked, for `doctor` and run.json; a Python environment's torch has none.
     if let Some(version) = lib
         .parent()
@@ -40,6 +41,24 @@ fn main() {
         rpath(&real);
     }
 }
+
+/// Compiles the C++ that reaches what tch does not bind, against the headers beside the libraries.
+#[cfg(feature = "train")]
+fn compile_native(lib: &Path) {
+    println!("cargo:rerun-if-changed=src/native/native.cpp");
+    let include = lib.parent().unwrap_or(lib).join("include");
+    cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        .define("_GLIBCXX_USE_CXX11_ABI", "1")
+        .includes([include.join("torch/csrc/api/include"), include])
+        .warnings(false) // libtorch's headers have some
+        .file("src/native/native.cpp")
+        .compile("epochtop_native");
+}
+
+#[cfg(not(feature = "train"))]
+fn compile_native(_: &Path) {}
 
 /// Adds a folder to those that the program searches for libraries when it starts.
 fn rpath(folder: &Path) {

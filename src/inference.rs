@@ -50,7 +50,7 @@ impl Trained {
         let weights = Weights::from_named(&plan, &tensors, device)
             .map_err(|error| wrong(format!("{error}: these are the weights of another network")))?;
         Ok(Self {
-            network: Network { plan },
+            network: Network::new(plan),
             weights,
             device,
         })
@@ -101,7 +101,7 @@ impl Trained {
         while start < total {
             let count = batch.max(1).min(total - start);
             let images = resident.run(start, count);
-            logits.extend(to_vec(&self.network.forward(&self.weights, &images, false)));
+            logits.extend(to_vec(&self.network.logits(&self.weights, &images)));
             start += count;
             progress(start as u64, total as u64);
         }

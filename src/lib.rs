@@ -35,6 +35,12 @@ pub mod run;
 
 // floor 2a: the engine, the only place that knows libtorch
 #[cfg(feature = "train")]
+pub mod native;
+
+#[cfg(feature = "train")]
+mod kernels;
+
+#[cfg(feature = "train")]
 pub mod data;
 #[cfg(feature = "train")]
 pub mod inference;

@@ -114,7 +114,7 @@ impl Default for TrainConfig {
             batch_size: 256,
             seed: 1,
             device: "auto".to_owned(),
-            precision: Precision::F32,
+            precision: Precision::Auto,
             threads: 0,
         }
     }

@@ -40,9 +40,13 @@ pub enum Head {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
-    /// 32-bit floating point throughout.
+    /// bf16 where the hardware is made for it, else f32.
     #[default]
+    Auto,
+    /// 32-bit floating point throughout.
     F32,
+    /// Activations and convolutions in bfloat16; weights, sums and statistics in f32.
+    Bf16,
 }
 
 /// An optimizer by name.

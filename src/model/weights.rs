@@ -97,22 +97,6 @@ impl Weights {
             .collect()
     }
 
-    /// Running mean and variance of each norm: views.
-    pub fn norms(&self, plan: &Plan) -> Vec<(Tensor, Tensor)> {
-        let mut start = 0;
-        plan.norms
-            .iter()
-            .map(|(_, channels)| {
-                let pair = (
-                    self.stats.narrow(0, start, *channels),
-                    self.stats.narrow(0, start + channels, *channels),
-                );
-                start += 2 * channels;
-                pair
-            })
-            .collect()
-    }
-
     /// All tensors by name, on the CPU: what `model.safetensors` holds.
     pub fn named(&self, plan: &Plan) -> Vec<(String, Vec<i64>, Vec<f32>)> {
         let _guard = tch::no_grad_guard();
@@ -120,7 +104,7 @@ impl Weights {
         let mut out: Vec<_> = parameters
             .map(|(view, parameter)| named(&parameter.name, &view))
             .collect();
-        for ((mean, variance), (name, _)) in self.norms(plan).iter().zip(&plan.norms) {
+        for ((mean, variance), (name, _)) in norm_views(&self.stats, plan).iter().zip(&plan.norms) {
             out.push(named(&format!("{name}.running_mean"), mean));
             out.push(named(&format!("{name}.running_var"), variance));
         }
@@ -178,6 +162,22 @@ impl Weights {
         };
         Ok(Self::from_flat(&Tensor::cat(&flat, 0), &stats, device))
     }
+}
+
+/// Running mean and variance of each norm: views of the flat `stats`.
+pub(super) fn norm_views(stats: &Tensor, plan: &Plan) -> Vec<(Tensor, Tensor)> {
+    let mut start = 0;
+    plan.norms
+        .iter()
+        .map(|(_, channels)| {
+            let pair = (
+                stats.narrow(0, start, *channels),
+                stats.narrow(0, start + channels, *channels),
+            );
+            start += 2 * channels;
+            pair
+        })
+        .collect()
 }
 
 fn named(name: &str, tensor: &Tensor) -> (String, Vec<i64>, Vec<f32>) {

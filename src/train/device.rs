@@ -1,6 +1,8 @@
 //! Where to compute, and with how many threads.
 
-use tch::{Cuda, Device};
+use tch::{Cuda, Device, Kind};
+
+use crate::config::Precision;
 
 /// The device of `train.device`: `auto`, `cpu`, `cuda` or `cuda:N`.
 ///
@@ -49,6 +51,27 @@ pub(super) fn name(device: Device) -> String {
         Device::Cuda(index) => format!("cuda:{index}"),
         Device::Cpu => "cpu".to_owned(),
         other => format!("{other:?}").to_lowercase(),
+    }
+}
+
+/// The kind of numbers between layers for `train.precision` on this device.
+pub fn kind(precision: Precision, device: Device) -> Kind {
+    match precision {
+        Precision::F32 => Kind::Float,
+        Precision::Bf16 => Kind::BFloat16,
+        Precision::Auto if has_bf16(device) => Kind::BFloat16,
+        Precision::Auto => Kind::Float,
+    }
+}
+
+/// Whether the device multiplies matrices of bf16 faster than of f32.
+fn has_bf16(device: Device) -> bool {
+    match device {
+        #[cfg(target_arch = "x86_64")]
+        Device::Cpu => std::arch::is_x86_feature_detected!("avx512bf16"),
+        // Every GPU that libtorch with CUDA 13 supports and that this was made for is an Ampere or younger.
+        Device::Cuda(_) => true,
+        _ => false,
     }
 }
 

@@ -1,9 +1,9 @@
 //! One optimizer step, from a batch to new weights, without waiting for the device.
 
-use tch::{Kind, Reduction, Tensor};
+use tch::{Kind, Tensor};
 
 use super::optim::AdamW;
-use crate::model::{Network, Weights};
+use crate::model::{Computation, Gradient, Network, Weights};
 
 /// What a step tells of itself: scalars that still lie on the device.
 #[derive(Debug)]
@@ -38,32 +38,27 @@ pub fn train_step(
     (images, labels): (&Tensor, &Tensor),
     hyper: Hyper,
 ) -> StepStats {
-    let stats_before = weights.stats.copy();
-    let logits = network.forward(weights, images, true);
-    // libtorch's smoothing is (1-ε)·onehot + ε/K, the definition this project uses.
-    let loss = logits.cross_entropy_loss(
-        labels,
-        None::<Tensor>,
-        Reduction::Mean,
-        -100,
-        hyper.label_smoothing,
-    );
-    let gradients = Tensor::run_backward(&[&loss], &[&weights.flat], false, false);
+    let how = Computation {
+        kind: hyper.kind,
+        label_smoothing: hyper.label_smoothing,
+    };
+    let Gradient {
+        loss,
+        logits,
+        flat,
+        stats,
+    } = network.gradient(weights, &weights.stats, (images, labels), how);
     let _guard = tch::no_grad_guard();
-    let gradient = gradients
-        .into_iter()
-        .next()
-        .unwrap_or_else(|| weights.flat.zeros_like());
-    let grad_norm = gradient.norm();
+    let grad_norm = flat.norm();
     // The statistics too: a batch of one image on one position has no variance.
-    let ok = (&loss + &grad_norm + weights.stats.sum(Kind::Float)).isfinite();
-    let clipped = gradient * clip_coefficient(&grad_norm, hyper.clip_norm);
+    let ok = (&loss + &grad_norm + stats.sum(Kind::Float)).isfinite();
+    let clipped = flat * clip_coefficient(&grad_norm, hyper.clip_norm);
     optimizer.step(&mut weights.flat, &clipped, hyper.lr, &ok);
-    let stats = weights.stats.where_self(&ok, &stats_before);
+    let stats = stats.where_self(&ok, &weights.stats);
     weights.stats.copy_(&stats);
     let correct = logits.argmax(1, false).eq_tensor(labels).sum(Kind::Float);
     StepStats {
-        loss: loss.detach(),
+        loss,
         correct,
         grad_norm,
         images: labels.size().first().copied().unwrap_or(0),
@@ -73,6 +68,8 @@ pub fn train_step(
 /// The numbers of one step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Hyper {
+    /// The kind of numbers between layers.
+    pub kind: Kind,
     /// Learning rate.
     pub lr: f64,
     /// Share of the target spread over all classes.

@@ -7,7 +7,7 @@ mod obey;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::control::Control;
 use super::optim::AdamW;
@@ -44,6 +44,7 @@ pub(super) struct Trainer {
     valid: Resident,
     test: Resident,
     device: Device,
+    kind: Kind,
     control: Control,
     window: Window,
     sums: EpochSums,
@@ -108,10 +109,11 @@ impl Trainer {
             ending: false,
             evaluations: Vec::new(),
             paused: Duration::ZERO,
-            network: Network { plan },
+            network: Network::new(plan),
             weights,
             optimizer,
             device,
+            kind: device::kind(job.config.train.precision, device),
             job,
         })
     }
@@ -227,6 +229,7 @@ impl Trainer {
 
     fn hyper(&self) -> Hyper {
         Hyper {
+            kind: self.kind,
             lr: self.lr_at(self.global_step),
             label_smoothing: self.job.config.optim.label_smoothing,
             clip_norm: self.job.config.optim.clip_norm,

@@ -26,7 +26,7 @@ fn a_saved_network_gives_the_same_logits() {
     let weights = Weights::from_named(&plan, &decode(&bytes).unwrap(), Device::Cpu).unwrap();
     let resident =
         epochtop::data::Resident::new(&dataset.test, &dataset.info, Device::Cpu).unwrap();
-    let logits = Network { plan }.forward(&weights, &resident.run(0, resident.len()), false);
+    let logits = Network::new(plan).logits(&weights, &resident.run(0, resident.len()));
     let predicted: Vec<i64> = logits.argmax(1, false).try_into().unwrap();
     let right = predicted
         .iter()

@@ -11,6 +11,7 @@ mod bad_data;
 mod checkpoints;
 mod evaluation;
 mod fixture;
+mod fused;
 mod masked_step;
 mod program;
 mod steering;

@@ -22,10 +22,11 @@ fn network() -> (Network, Weights, AdamW) {
     let plan = Plan::of(&config.model, &info).unwrap();
     let weights = Weights::new(&plan, 1, Device::Cpu);
     let optimizer = AdamW::new(&config.optim, &plan, Device::Cpu);
-    (Network { plan }, weights, optimizer)
+    (Network::new(plan), weights, optimizer)
 }
 
 const HYPER: Hyper = Hyper {
+    kind: Kind::Float,
     lr: 0.01,
     label_smoothing: 0.1,
     clip_norm: 1.0,

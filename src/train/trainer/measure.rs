@@ -194,11 +194,7 @@ impl Trainer {
             Split::Valid => &self.valid,
             Split::Test => &self.test,
         };
-        to_vec(
-            &self
-                .network
-                .forward(weights, &resident.run(start, count), false),
-        )
+        to_vec(&self.network.logits(weights, &resident.run(start, count)))
     }
 
     /// Predictions for the gallery's images. For display only: nothing is chosen by them.

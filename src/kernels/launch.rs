@@ -1,0 +1,49 @@
+//! How a kernel is started: compiled for the widest vectors the CPU has, with as many channels at once as suit it.
+
+use pulp::{Arch, NullaryFnOnce};
+
+/// A loop over groups of `L` channels. `run` must be inlined, or it is compiled for the oldest CPU.
+pub(super) trait Kernel {
+    /// Does the work.
+    fn run<const L: usize>(self);
+}
+
+struct ByLanes<K> {
+    kernel: K,
+    channels: usize,
+}
+
+impl<K: Kernel> NullaryFnOnce for ByLanes<K> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        if self.channels.is_multiple_of(32) {
+            self.kernel.run::<32>();
+        } else {
+            self.kernel.run::<16>();
+        }
+    }
+}
+
+/// Runs a kernel over this many channels.
+pub(super) fn launch(channels: usize, kernel: impl Kernel) {
+    Arch::new().dispatch(ByLanes { kernel, channels });
+}
+
+/// A [`Kernel`] that calls a function with these arguments. (A closure would do, could it be told to be inlined.)
+macro_rules! kernel {
+    ($name:ident = $function:ident($($argument:ident: $kind:ty),*)) => {
+        struct $name<'a, T> {
+            $($argument: $kind,)*
+        }
+
+        impl<T: $crate::kernels::Element> $crate::kernels::launch::Kernel for $name<'_, T> {
+            #[inline(always)]
+            fn run<const L: usize>(self) {
+                $function::<T, L>($(self.$argument),*);
+            }
+        }
+    };
+}
+pub(super) use kernel;

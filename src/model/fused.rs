@@ -1,0 +1,425 @@
+//! The network on a CPU, forwards and backwards, without autograd: convolutions are libtorch's, what lies between them is
+//! one of our [`kernels`](crate::kernels), and the head, which is small, is left to autograd.
+//!
+//! Activations are stored as f32 or bf16 in the order (image, row, column, channel); weights, sums, statistics and
+//! gradients are f32 (but for the convolutions' own, which libtorch gives in the kind it computes with).
+
+mod stages;
+
+use tch::{Kind, Tensor};
+
+use self::stages::{Pool, Stage};
+use super::forward::Gradient;
+use super::plan::Plan;
+use super::weights::{NORM_EPS, NORM_MOMENTUM, Weights, norm_views};
+use crate::kernels::{self, Affine, Element, Extent, FewConv, Moments, Upstream};
+use crate::native::{Bf16, convolution_backward, empty_nhwc, slice, slice_mut};
+
+/// A plan as stages that are computed in one go.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Fused {
+    stages: Vec<Stage>,
+    /// The first layer of the head.
+    pub(super) head: usize,
+}
+
+/// What a stage keeps for the way back.
+struct Kept {
+    /// What came into the convolution: images (f32) for the first stage.
+    input: Tensor,
+    /// What the convolution gave.
+    x: Tensor,
+    skip: Option<Tensor>,
+    moments: Moments,
+    affine: Affine,
+    extent: Extent,
+}
+
+/// Where batch norm takes its moments from.
+enum Statistics<'a> {
+    /// The batch; the running ones (all of them, flat) move.
+    Batch(&'a mut Tensor),
+    /// The running ones.
+    Running,
+}
+
+impl Fused {
+    /// The stages of a plan; `None` when it has a form that no kernel is made for, or the CPU is none they are made for.
+    pub(super) fn of(plan: &Plan) -> Option<Self> {
+        if !kernels::worthwhile() {
+            return None;
+        }
+        let (stages, head) = stages::of(plan)?;
+        Some(Self { stages, head })
+    }
+
+    /// Features that the head takes: (N, C), or (N, C, H, W) where nothing was pooled over all positions.
+    pub(super) fn features(
+        &self,
+        plan: &Plan,
+        weights: &Weights,
+        images: &Tensor,
+        kind: Kind,
+    ) -> Tensor {
+        let parameters = weights.parameters(plan);
+        let norms = norm_views(&weights.stats, plan);
+        let images = images.permute([0, 2, 3, 1]).contiguous();
+        match kind {
+            Kind::BFloat16 => {
+                self.forward::<Bf16>(&parameters, &norms, &images, &mut Statistics::Running)
+                    .0
+            }
+            _ => {
+                self.forward::<f32>(&parameters, &norms, &images, &mut Statistics::Running)
+                    .0
+            }
+        }
+    }
+
+    /// Loss, logits and the flat gradient of a batch; `head` computes logits of features with a leaf for each parameter.
+    pub(super) fn gradient(
+        &self,
+        plan: &Plan,
+        (weights, stats): (&Weights, &Tensor),
+        images: &Tensor,
+        kind: Kind,
+        head: impl Fn(&[Tensor], &Tensor) -> (Tensor, Tensor),
+    ) -> Gradient {
+        let images = images.permute([0, 2, 3, 1]).contiguous();
+        match kind {
+            Kind::BFloat16 => self.gradient_in::<Bf16>(plan, (weights, stats), &images, head),
+            _ => self.gradient_in::<f32>(plan, (weights, stats), &images, head),
+        }
+    }
+
+    fn gradient_in<T: Element>(
+        &self,
+        plan: &Plan,
+        (weights, stats): (&Weights, &Tensor),
+        images: &Tensor,
+        head: impl Fn(&[Tensor], &Tensor) -> (Tensor, Tensor),
+    ) -> Gradient {
+        let parameters: Vec<Tensor> = weights
+            .parameters(plan)
+            .iter()
+            .map(Tensor::detach)
+            .collect();
+        let mut stats = stats.copy();
+        let views = norm_views(&stats, plan);
+        let mut statistics = Statistics::Batch(&mut stats);
+        let (features, kept) = {
+            let _guard = tch::no_grad_guard();
+            self.forward::<T>(&parameters, &views, images, &mut statistics)
+        };
+        let mut gradients: Vec<Option<Tensor>> = (0..parameters.len()).map(|_| None).collect();
+        // The head: features and its own parameters are leaves.
+        let features = features.detach().set_requires_grad(true);
+        let own = stages::parameters_of(plan, self.head);
+        let leaves: Vec<Tensor> = parameters
+            .iter()
+            .enumerate()
+            .map(|(i, p)| {
+                if own.contains(&i) {
+                    p.detach().set_requires_grad(true)
+                } else {
+                    p.shallow_clone()
+                }
+            })
+            .collect();
+        let (loss, logits) = head(&leaves, &features);
+        let wanted: Vec<&Tensor> = std::iter::once(&features)
+            .chain(own.iter().filter_map(|&i| leaves.get(i)))
+            .collect();
+        let mut out = Tensor::run_backward(&[&loss], &wanted, false, false).into_iter();
+        let _guard = tch::no_grad_guard();
+        let upstream = out.next().unwrap_or_else(|| features.zeros_like());
+        for (&i, gradient) in own.iter().zip(out) {
+            if let Some(place) = gradients.get_mut(i) {
+                *place = Some(gradient);
+            }
+        }
+        self.backward::<T>(&parameters, kept, upstream, &mut gradients);
+        let flat: Vec<Tensor> = gradients
+            .into_iter()
+            .zip(&parameters)
+            .map(|(gradient, parameter)| {
+                gradient
+                    .map_or_else(|| parameter.zeros_like(), |g| g.to_kind(Kind::Float))
+                    .contiguous()
+                    .view([-1])
+            })
+            .collect();
+        Gradient {
+            loss: loss.detach(),
+            logits: logits.detach(),
+            flat: Tensor::cat(&flat, 0),
+            stats,
+        }
+    }
+
+    fn forward<T: Element>(
+        &self,
+        parameters: &[Tensor],
+        norms: &[(Tensor, Tensor)],
+        images: &Tensor,
+        statistics: &mut Statistics<'_>,
+    ) -> (Tensor, Vec<Kept>) {
+        let mut kept = Vec::with_capacity(self.stages.len());
+        let mut saved: Option<Tensor> = None;
+        let mut input = images.shallow_clone();
+        for (i, stage) in self.stages.iter().enumerate() {
+            if stage.save {
+                saved = Some(input.shallow_clone());
+            }
+            let weight = &parameters[stage.weight];
+            let x = if i == 0 && few_channels(&input) {
+                few::<T>(&input, weight, stage)
+            } else {
+                convolution(&input.to_kind(T::KIND), weight, stage.padding)
+            };
+            let extent = extent_of(&x);
+            let gamma = slice::<f32>(&parameters[stage.scale]);
+            let beta = slice::<f32>(&parameters[stage.scale + 1]);
+            let (mean, variance) = &norms[stage.norm];
+            let moments = match statistics {
+                Statistics::Batch(_) => {
+                    let moments = kernels::moments(slice::<T>(&x), extent);
+                    move_running((mean, variance), &moments, extent);
+                    moments
+                }
+                Statistics::Running => Moments {
+                    mean: slice::<f32>(mean).to_vec(),
+                    variance: slice::<f32>(variance).to_vec(),
+                },
+            };
+            let affine = Affine::new(&moments, gamma, beta, NORM_EPS);
+            let skip = if stage.add { saved.take() } else { None };
+            let y = activation::<T>(&x, skip.as_ref(), &affine, extent, stage.pool);
+            if matches!(statistics, Statistics::Batch(_)) {
+                kept.push(Kept {
+                    input,
+                    x,
+                    skip,
+                    moments,
+                    affine,
+                    extent,
+                });
+            }
+            input = y;
+        }
+        let features = match self.stages.last().map(|stage| stage.pool) {
+            Some(Pool::Mean) => input,
+            _ => input.permute([0, 3, 1, 2]).to_kind(Kind::Float),
+        };
+        (features, kept)
+    }
+
+    /// From the gradient of the features down to that of the first weight.
+    fn backward<T: Element>(
+        &self,
+        parameters: &[Tensor],
+        kept: Vec<Kept>,
+        upstream: Tensor,
+        gradients: &mut [Option<Tensor>],
+    ) {
+        let mut upstream = match self.stages.last().map(|stage| stage.pool) {
+            Some(Pool::Mean) => upstream.contiguous(),
+            _ => upstream.permute([0, 2, 3, 1]).contiguous().to_kind(T::KIND),
+        };
+        let mut skip_gradient: Option<Tensor> = None;
+        for (i, (stage, kept)) in self.stages.iter().zip(kept).enumerate().rev() {
+            let first = i == 0;
+            let (weight, gamma, beta, input) = if first && few_channels(&kept.input) {
+                let (w, g, b) = first_layer::<T>(&kept, stage, &upstream);
+                (w, g, b, None)
+            } else {
+                let (x, skip, g, b) = norm::<T>(&kept, stage, &upstream);
+                if skip.is_some() {
+                    skip_gradient = skip;
+                }
+                let weight = parameters[stage.weight].to_kind(T::KIND);
+                let (input, w) = convolution_backward(
+                    &x.permute([0, 3, 1, 2]),
+                    &kept.input.to_kind(T::KIND).permute([0, 3, 1, 2]),
+                    &weight,
+                    stage.padding,
+                    !first,
+                );
+                (w, g, b, input)
+            };
+            gradients[stage.weight] = Some(weight);
+            gradients[stage.scale] = Some(gamma);
+            gradients[stage.scale + 1] = Some(beta);
+            if let Some(input) = input {
+                upstream = input.permute([0, 2, 3, 1]).contiguous();
+            }
+            if stage.save
+                && let Some(skip) = skip_gradient.take()
+            {
+                upstream += skip;
+            }
+        }
+    }
+}
+
+/// Whether the kernel for images with few channels is the faster one.
+fn few_channels(images: &Tensor) -> bool {
+    images.size().last().is_some_and(|&channels| channels <= 4)
+}
+
+fn extent_of(nhwc: &Tensor) -> Extent {
+    let size: Vec<usize> = nhwc.size().iter().map(|&n| n as usize).collect();
+    let at = |i: usize| size.get(i).copied().unwrap_or(1);
+    Extent {
+        images: at(0),
+        height: at(1),
+        width: at(2),
+        channels: at(3),
+    }
+}
+
+fn few_shape(images: &Tensor, stage: &Stage) -> FewConv {
+    FewConv {
+        input: extent_of(images),
+        kernel: stage.kernel as usize,
+        padding: stage.padding as usize,
+        channels: stage.channels as usize,
+    }
+}
+
+fn nhwc_of(extent: Extent, kind: Kind) -> Tensor {
+    let Extent {
+        images,
+        height,
+        width,
+        channels,
+    } = extent;
+    empty_nhwc(
+        [images as i64, height as i64, width as i64, channels as i64],
+        kind,
+    )
+}
+
+fn few<T: Element>(images: &Tensor, weight: &Tensor, stage: &Stage) -> Tensor {
+    let shape = few_shape(images, stage);
+    let mut out = nhwc_of(shape.output(), T::KIND);
+    shape.forward::<T>(slice(images), slice(weight), slice_mut(&mut out));
+    out
+}
+
+fn convolution(nhwc: &Tensor, weight: &Tensor, padding: i64) -> Tensor {
+    nhwc.permute([0, 3, 1, 2])
+        .conv2d(
+            &weight.to_kind(nhwc.kind()),
+            None::<Tensor>,
+            [1, 1],
+            [padding, padding],
+            [1, 1],
+            1,
+        )
+        .permute([0, 2, 3, 1])
+        .contiguous()
+}
+
+/// Moves the running statistics as PyTorch does: towards the batch's mean and unbiased variance.
+fn move_running((mean, variance): (&Tensor, &Tensor), moments: &Moments, extent: Extent) {
+    let m = extent.positions() as f64;
+    let unbiased: Vec<f32> = moments
+        .variance
+        .iter()
+        .map(|v| (f64::from(*v) * m / (m - 1.0)) as f32)
+        .collect();
+    for (running, batch) in [(mean, &moments.mean), (variance, &unbiased)] {
+        let moved = running * (1.0 - NORM_MOMENTUM) + Tensor::from_slice(batch) * NORM_MOMENTUM;
+        running.shallow_clone().copy_(&moved);
+    }
+}
+
+fn activation<T: Element>(
+    x: &Tensor,
+    skip: Option<&Tensor>,
+    affine: &Affine,
+    extent: Extent,
+    pool: Pool,
+) -> Tensor {
+    let skip = skip.map(slice::<T>);
+    match pool {
+        Pool::None => {
+            let mut y = nhwc_of(extent, T::KIND);
+            kernels::activate::<T>(slice(x), skip, affine, extent, slice_mut(&mut y));
+            y
+        }
+        Pool::Maximum => {
+            let half = Extent {
+                height: extent.height / 2,
+                width: extent.width / 2,
+                ..extent
+            };
+            let mut y = nhwc_of(half, T::KIND);
+            kernels::maximum::<T>(slice(x), affine, extent, slice_mut(&mut y));
+            y
+        }
+        Pool::Mean => {
+            let mut y = Tensor::empty(
+                [extent.images as i64, extent.channels as i64],
+                (Kind::Float, tch::Device::Cpu),
+            );
+            kernels::mean::<T>(slice(x), skip, affine, extent, slice_mut(&mut y));
+            y
+        }
+    }
+}
+
+fn upstream_of<T: Element>(tensor: &Tensor, pool: Pool) -> Upstream<'_, T> {
+    match pool {
+        Pool::None => Upstream::Each(slice(tensor)),
+        Pool::Maximum => Upstream::Maximum(slice(tensor)),
+        Pool::Mean => Upstream::Mean(slice(tensor)),
+    }
+}
+
+/// Gradients of what the convolution gave, of the skip, of γ and of β.
+fn norm<T: Element>(
+    kept: &Kept,
+    stage: &Stage,
+    upstream: &Tensor,
+) -> (Tensor, Option<Tensor>, Tensor, Tensor) {
+    let mut dx = nhwc_of(kept.extent, T::KIND);
+    let mut skip_gradient = kept.skip.as_ref().map(|_| nhwc_of(kept.extent, T::KIND));
+    let (gamma, beta) = kernels::backward::<T>(
+        (
+            slice(&kept.x),
+            kept.skip.as_ref().map(slice::<T>),
+            upstream_of(upstream, stage.pool),
+        ),
+        (&kept.moments, &kept.affine, NORM_EPS),
+        kept.extent,
+        slice_mut(&mut dx),
+        skip_gradient.as_mut().map_or(&mut [], slice_mut::<T>),
+    );
+    (
+        dx,
+        skip_gradient,
+        Tensor::from_slice(&gamma),
+        Tensor::from_slice(&beta),
+    )
+}
+
+/// Gradients of the weight, of γ and of β.
+fn first_layer<T: Element>(
+    kept: &Kept,
+    stage: &Stage,
+    upstream: &Tensor,
+) -> (Tensor, Tensor, Tensor) {
+    let (weight, gamma, beta) = kernels::first_backward::<T>(
+        few_shape(&kept.input, stage),
+        slice(&kept.input),
+        (slice(&kept.x), upstream_of(upstream, stage.pool)),
+        (&kept.moments, &kept.affine, NORM_EPS),
+    );
+    (
+        Tensor::from_slice(&weight),
+        Tensor::from_slice(&gamma),
+        Tensor::from_slice(&beta),
+    )
+}

@@ -1,0 +1,154 @@
+//! A plan cut into stages: a convolution, its batch norm, and what is done to the result.
+
+use crate::model::plan::{Layer, Op, Plan};
+
+/// What follows the ReLU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pool {
+    None,
+    /// Largest of each 2×2.
+    Maximum,
+    /// Mean over all positions.
+    Mean,
+}
+
+/// Convolution, batch norm, perhaps an addition, ReLU, perhaps pooling. Numbers are indices into the plan's parameters
+/// and norms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stage {
+    /// What comes in is kept for a later addition.
+    pub(super) save: bool,
+    pub(super) weight: usize,
+    pub(super) kernel: i64,
+    pub(super) channels: i64,
+    pub(super) padding: i64,
+    /// γ; β is next to it.
+    pub(super) scale: usize,
+    pub(super) norm: usize,
+    /// What was kept is added.
+    pub(super) add: bool,
+    pub(super) pool: Pool,
+}
+
+/// The stages at the start of a plan, and the index of the layer that comes after them. `None` when there are none, or
+/// when a skip could not be added: it must be as large as what it is added to, and nothing may be pooled by maximum there.
+pub(super) fn of(plan: &Plan) -> Option<(Vec<Stage>, usize)> {
+    let mut stages = Vec::new();
+    let mut at = 0;
+    while let Some((stage, next)) = stage(plan, at) {
+        stages.push(stage);
+        at = next;
+    }
+    // A head must follow, and every skip must have been added by then.
+    let open = stages.iter().filter(|stage| stage.save).count()
+        != stages.iter().filter(|stage| stage.add).count();
+    (!stages.is_empty() && !open && at < plan.layers.len()).then_some((stages, at))
+}
+
+fn stage(plan: &Plan, at: usize) -> Option<(Stage, usize)> {
+    let op = |i: usize| plan.layers.get(i).map(|layer: &Layer| &layer.op);
+    let mut at = at;
+    let save = op(at) == Some(&Op::Save);
+    at += usize::from(save);
+    let Op::Conv { weight, padding } = *op(at)? else {
+        return None;
+    };
+    let Op::Norm {
+        weight: scale,
+        norm,
+    } = *op(at + 1)?
+    else {
+        return None;
+    };
+    at += 2;
+    let add = op(at) == Some(&Op::AddSaved);
+    at += usize::from(add);
+    if op(at) != Some(&Op::Relu) {
+        return None;
+    }
+    let pool = match op(at + 1) {
+        Some(Op::MaxPool) if add => return None,
+        Some(Op::MaxPool) => Pool::Maximum,
+        Some(Op::Gap) => Pool::Mean,
+        _ => Pool::None,
+    };
+    at += 1 + usize::from(pool != Pool::None);
+    let &[channels, _, kernel, _] = plan.parameters.get(weight)?.shape.as_slice() else {
+        return None;
+    };
+    let stage = Stage {
+        save,
+        weight,
+        kernel,
+        channels,
+        padding,
+        scale,
+        norm,
+        add,
+        pool,
+    };
+    Some((stage, at))
+}
+
+/// The parameters of the layers from `from` on.
+pub(super) fn parameters_of(plan: &Plan, from: usize) -> Vec<usize> {
+    let layers = plan.layers.iter().skip(from);
+    layers
+        .flat_map(|layer| match layer.op {
+            Op::Linear { weight } | Op::Norm { weight, .. } => vec![weight, weight + 1],
+            Op::Conv { weight, .. } => vec![weight],
+            _ => Vec::new(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+    use super::*;
+    use crate::config::{Config, Head};
+    use crate::event::DatasetInfo;
+
+    fn plan(change: impl Fn(&mut Config)) -> Plan {
+        let info = DatasetInfo {
+            channels: 1,
+            height: 28,
+            width: 28,
+            classes: vec![String::new(); 10],
+            ..DatasetInfo::default()
+        };
+        let mut config = Config::default();
+        change(&mut config);
+        Plan::of(&config.model, &info).unwrap()
+    }
+
+    #[test]
+    fn the_default_network_is_seven_stages_and_a_matrix() {
+        let plan = plan(|_| {});
+        let (stages, head) = of(&plan).unwrap();
+        let pools: Vec<Pool> = stages.iter().map(|stage| stage.pool).collect();
+        use Pool::{Maximum, Mean, None};
+        assert_eq!(pools, [Maximum, Maximum, None, None, None, None, Mean]);
+        assert_eq!(
+            stages
+                .iter()
+                .filter(|stage| stage.save && !stage.add)
+                .count(),
+            2
+        );
+        assert!(
+            plan.layers[head..]
+                .iter()
+                .any(|layer| matches!(layer.op, Op::Linear { .. }))
+        );
+        assert_eq!(parameters_of(&plan, head).len(), 2);
+    }
+
+    #[test]
+    fn with_the_flatten_head_all_positions_reach_it() {
+        let plan = plan(|config| config.model.head = Head::Flatten);
+        let (stages, head) = of(&plan).unwrap();
+        assert_eq!(stages.last().unwrap().pool, Pool::None);
+        assert_eq!(plan.layers[head].op, Op::Flatten);
+    }
+}

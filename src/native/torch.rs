@@ -1,0 +1,187 @@
+//! Operations of libtorch that tch leaves out.
+#![expect(unsafe_code, reason = "calls into C++ that tch does not bind")]
+
+use std::ffi::{CStr, c_char, c_int};
+
+use tch::Tensor;
+use torch_sys::C_tensor;
+
+// SAFETY: the signatures are those of native.cpp. `C_tensor` is tch's name for `at::Tensor`.
+unsafe extern "C" {
+    fn epochtop_error() -> *const c_char;
+    fn epochtop_convolution_backward(
+        gradient: *const C_tensor,
+        input: *const C_tensor,
+        weight: *const C_tensor,
+        padding: i64,
+        wants_input: bool,
+        input_gradient: *mut *mut C_tensor,
+        weight_gradient: *mut *mut C_tensor,
+    ) -> c_int;
+    fn epochtop_fused_adam(
+        decoupled: bool,
+        count: usize,
+        parameters: *const *const C_tensor,
+        gradients: *const *const C_tensor,
+        means: *const *const C_tensor,
+        squares: *const *const C_tensor,
+        steps: *const C_tensor,
+        lr: f64,
+        beta1: f64,
+        beta2: f64,
+        weight_decay: f64,
+        eps: f64,
+        scale: *const C_tensor,
+        skip: *const C_tensor,
+    ) -> c_int;
+    fn epochtop_fused_sgd(
+        count: usize,
+        parameters: *const *const C_tensor,
+        gradients: *const *const C_tensor,
+        velocities: *const *const C_tensor,
+        lr: f64,
+        momentum: f64,
+        weight_decay: f64,
+        nesterov: bool,
+        scale: *const C_tensor,
+        skip: *const C_tensor,
+    ) -> c_int;
+}
+
+/// What the last failed call on this thread said.
+pub(super) fn last_error() -> String {
+    // SAFETY: the function returns a string that ends with a zero byte and lives until this thread's next call.
+    let text = unsafe { CStr::from_ptr(epochtop_error()) };
+    text.to_string_lossy().into_owned()
+}
+
+/// Fails as tch's operations do, so that one place puts both into words.
+fn check(status: c_int) {
+    assert!(status == 0, "Torch({:?})", last_error());
+}
+
+/// Gradients of a convolution with stride 1 and without bias: with respect to its input (when wanted) and its weight.
+///
+/// # Panics
+/// As tch's operations, with libtorch's message.
+pub(crate) fn convolution_backward(
+    gradient: &Tensor,
+    input: &Tensor,
+    weight: &Tensor,
+    padding: i64,
+    wants_input: bool,
+) -> (Option<Tensor>, Tensor) {
+    let (mut x, mut w) = (std::ptr::null_mut(), std::ptr::null_mut());
+    // SAFETY: the three tensors are alive; the two places are ours. On success `w` and, when wanted, `x` are fresh
+    // tensors that nobody else owns.
+    unsafe {
+        check(epochtop_convolution_backward(
+            gradient.as_ptr(),
+            input.as_ptr(),
+            weight.as_ptr(),
+            padding,
+            wants_input,
+            &raw mut x,
+            &raw mut w,
+        ));
+        (
+            wants_input.then(|| Tensor::from_ptr(x)),
+            Tensor::from_ptr(w),
+        )
+    }
+}
+
+/// Numbers of one step of Adam or AdamW.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AdamStep {
+    /// AdamW (decay of the weights themselves) or Adam (decay added to the gradient).
+    pub(crate) decoupled: bool,
+    pub(crate) lr: f64,
+    pub(crate) beta1: f64,
+    pub(crate) beta2: f64,
+    pub(crate) weight_decay: f64,
+    pub(crate) eps: f64,
+}
+
+/// Numbers of one step of SGD.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SgdStep {
+    pub(crate) lr: f64,
+    pub(crate) momentum: f64,
+    pub(crate) weight_decay: f64,
+    pub(crate) nesterov: bool,
+}
+
+/// Addresses of tensors. The vector must not outlive them, which no caller here lets it.
+fn addresses(tensors: &[Tensor]) -> Vec<*const C_tensor> {
+    tensors.iter().map(Tensor::as_ptr).collect()
+}
+
+/// One step of the parameters in place, with the kernel of `torch.optim.Adam(W)(fused=True)`. The gradients are divided
+/// by `scale`; where `skip` is 1 nothing changes. `steps` is the number of this step, from 1. Both are f32 scalars.
+pub(crate) fn fused_adam(
+    numbers: AdamStep,
+    parameters: &[Tensor],
+    gradients: &[Tensor],
+    (means, squares): (&[Tensor], &[Tensor]),
+    steps: &Tensor,
+    (scale, skip): (&Tensor, &Tensor),
+) {
+    let count = parameters.len();
+    assert!(
+        [gradients.len(), means.len(), squares.len()] == [count; 3],
+        "as many gradients and moments as parameters"
+    );
+    let _guard = tch::no_grad_guard();
+    // SAFETY: every list has `count` tensors that outlive the call.
+    unsafe {
+        check(epochtop_fused_adam(
+            numbers.decoupled,
+            count,
+            addresses(parameters).as_ptr(),
+            addresses(gradients).as_ptr(),
+            addresses(means).as_ptr(),
+            addresses(squares).as_ptr(),
+            steps.as_ptr(),
+            numbers.lr,
+            numbers.beta1,
+            numbers.beta2,
+            numbers.weight_decay,
+            numbers.eps,
+            scale.as_ptr(),
+            skip.as_ptr(),
+        ));
+    }
+}
+
+/// One step of the parameters in place, with the kernel of `torch.optim.SGD(fused=True)`; `scale` and `skip` as in
+/// [`fused_adam`].
+pub(crate) fn fused_sgd(
+    numbers: SgdStep,
+    parameters: &[Tensor],
+    gradients: &[Tensor],
+    velocities: &[Tensor],
+    (scale, skip): (&Tensor, &Tensor),
+) {
+    let count = parameters.len();
+    assert!(
+        [gradients.len(), velocities.len()] == [count; 2],
+        "as many gradients and velocities as parameters"
+    );
+    let _guard = tch::no_grad_guard();
+    // SAFETY: every list has `count` tensors that outlive the call.
+    unsafe {
+        check(epochtop_fused_sgd(
+            count,
+            addresses(parameters).as_ptr(),
+            addresses(gradients).as_ptr(),
+            addresses(velocities).as_ptr(),
+            numbers.lr,
+            numbers.momentum,
+            numbers.weight_decay,
+            numbers.nesterov,
+            scale.as_ptr(),
+            skip.as_ptr(),
+        ));
+    }
+}

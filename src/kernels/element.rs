@@ -35,11 +35,15 @@ impl Element for Bf16 {
     }
 }
 
-/// `L` channels from the start of `row`; those beyond its end are 0.
+/// `L` channels from the start of `row`. Where groups are not whole (`W` is false) those beyond its end are 0. The two
+/// are told apart when compiling: a loop that could do both would do neither in wide vectors.
 #[inline(always)]
-pub(super) fn load<T: Element, const L: usize>(row: &[T]) -> [f32; L] {
+pub(super) fn load<T: Element, const L: usize, const W: bool>(row: &[T]) -> [f32; L] {
     let mut out = [0.0; L];
-    if let Some(whole) = row.first_chunk::<L>() {
+    if W {
+        let Some(whole) = row.first_chunk::<L>() else {
+            unreachable!("a group that is not whole")
+        };
         for (to, from) in out.iter_mut().zip(whole) {
             *to = from.widen();
         }
@@ -51,10 +55,13 @@ pub(super) fn load<T: Element, const L: usize>(row: &[T]) -> [f32; L] {
     out
 }
 
-/// Stores as many of the channels as `row` has room for.
+/// Stores `L` channels, or as many as `row` has room for where groups are not whole.
 #[inline(always)]
-pub(super) fn store<T: Element, const L: usize>(row: &mut [T], values: &[f32; L]) {
-    if let Some(whole) = row.first_chunk_mut::<L>() {
+pub(super) fn store<T: Element, const L: usize, const W: bool>(row: &mut [T], values: &[f32; L]) {
+    if W {
+        let Some(whole) = row.first_chunk_mut::<L>() else {
+            unreachable!("a group that is not whole")
+        };
         for (to, from) in whole.iter_mut().zip(values) {
             *to = T::narrow(*from);
         }
@@ -100,9 +107,9 @@ mod tests {
 
     #[test]
     fn a_group_that_is_not_whole_is_filled_with_zeros_and_stored_as_far_as_there_is_room() {
-        assert_eq!(load::<f32, 4>(&[1.0, 2.0]), [1.0, 2.0, 0.0, 0.0]);
+        assert_eq!(load::<f32, 4, false>(&[1.0, 2.0]), [1.0, 2.0, 0.0, 0.0]);
         let mut row = [0.0_f32; 3];
-        store(&mut row, &[1.0, 2.0, 3.0, 4.0]);
+        store::<f32, 4, false>(&mut row, &[1.0, 2.0, 3.0, 4.0]);
         assert_eq!(row, [1.0, 2.0, 3.0]);
     }
 }

@@ -112,7 +112,7 @@ impl FewConv {
 kernel!(SlabForward = slab_forward(conv: FewConv, padded: &'a [f32], offsets: &'a [usize], weight: &'a [f32], out: &'a mut [T]));
 
 #[inline(always)]
-fn slab_forward<T: Element, const L: usize>(
+fn slab_forward<T: Element, const L: usize, const W: bool>(
     conv: FewConv,
     padded: &[f32],
     offsets: &[usize],
@@ -126,7 +126,7 @@ fn slab_forward<T: Element, const L: usize>(
             let padded = &padded[y * row_step..];
             let mut x = 0;
             while x + BLOCK <= width {
-                block::<T, L, BLOCK>(
+                block::<T, L, W, BLOCK>(
                     conv,
                     (&padded[x * conv.input.channels..], offsets, weight),
                     first,
@@ -135,7 +135,7 @@ fn slab_forward<T: Element, const L: usize>(
                 x += BLOCK;
             }
             while x + BLOCK / 2 <= width {
-                block::<T, L, { BLOCK / 2 }>(
+                block::<T, L, W, { BLOCK / 2 }>(
                     conv,
                     (&padded[x * conv.input.channels..], offsets, weight),
                     first,
@@ -144,7 +144,7 @@ fn slab_forward<T: Element, const L: usize>(
                 x += BLOCK / 2;
             }
             while x < width {
-                block::<T, L, 1>(
+                block::<T, L, W, 1>(
                     conv,
                     (&padded[x * conv.input.channels..], offsets, weight),
                     first,
@@ -158,7 +158,7 @@ fn slab_forward<T: Element, const L: usize>(
 
 /// `B` neighbouring positions of a group of output channels.
 #[inline(always)]
-fn block<T: Element, const L: usize, const B: usize>(
+fn block<T: Element, const L: usize, const W: bool, const B: usize>(
     conv: FewConv,
     (padded, offsets, weight): (&[f32], &[usize], &[f32]),
     first: usize,
@@ -167,7 +167,7 @@ fn block<T: Element, const L: usize, const B: usize>(
     let (c, step) = (conv.channels, conv.input.channels);
     let mut sum = [[0.0_f32; L]; B];
     for (offset, weight) in offsets.iter().zip(weight.chunks_exact(c)) {
-        let w = load::<f32, L>(group::<f32, L>(weight, first));
+        let w = load::<f32, L, W>(group::<f32, L>(weight, first));
         for (b, sum) in sum.iter_mut().enumerate() {
             let value = padded[offset + b * step];
             for l in 0..L {
@@ -176,7 +176,7 @@ fn block<T: Element, const L: usize, const B: usize>(
         }
     }
     for (row, sum) in out.chunks_exact_mut(c).zip(&sum) {
-        store(group_mut::<T, L>(row, first), sum);
+        store::<_, L, W>(group_mut::<T, L>(row, first), sum);
     }
 }
 
@@ -237,7 +237,7 @@ pub(crate) fn first_backward<T: Element>(
 kernel!(SlabFirst = slab_first(input: (FewConv, &'a [f32], &'a [usize]), slab: &'a Slab<'a, T>, norm: (&'a Moments, &'a Affine, &'a Combination), dz: &'a mut [f32], out: &'a mut [f32]));
 
 #[inline(always)]
-fn slab_first<T: Element, const L: usize>(
+fn slab_first<T: Element, const L: usize, const W: bool>(
     (conv, padded, offsets): (FewConv, &[f32], &[usize]),
     slab: &Slab<'_, T>,
     (moments, affine, combination): (&Moments, &Affine, &Combination),
@@ -247,14 +247,14 @@ fn slab_first<T: Element, const L: usize>(
     let (c, extent) = (conv.channels, slab.extent);
     let dz = &mut dz[..extent.slab() / c * L];
     for first in (0..c).step_by(L) {
-        slab_dz::<T, L>(slab, affine, first, dz);
-        slab_dx::<T, L>(slab, moments, combination, first, dz);
+        slab_dz::<T, L, W>(slab, affine, first, dz);
+        slab_dx::<T, L, W>(slab, moments, combination, first, dz);
         for (offsets, out) in offsets.chunks(TAPS).zip(out.chunks_mut(TAPS * c)) {
             if let Some(five) = offsets.first_chunk::<TAPS>() {
-                tap_sums::<L, TAPS>(conv, extent, padded, five, dz, first, out);
+                tap_sums::<L, W, TAPS>(conv, extent, padded, five, dz, first, out);
             } else {
                 for (offset, out) in offsets.iter().zip(out.chunks_exact_mut(c)) {
-                    tap_sums::<L, 1>(conv, extent, padded, &[*offset], dz, first, out);
+                    tap_sums::<L, W, 1>(conv, extent, padded, &[*offset], dz, first, out);
                 }
             }
         }
@@ -263,7 +263,7 @@ fn slab_first<T: Element, const L: usize>(
 
 /// Σ over positions of input times gradient, for some taps and a group of output channels.
 #[inline(always)]
-fn tap_sums<const L: usize, const N: usize>(
+fn tap_sums<const L: usize, const W: bool, const N: usize>(
     conv: FewConv,
     extent: Extent,
     padded: &[f32],
@@ -281,7 +281,7 @@ fn tap_sums<const L: usize, const N: usize>(
             *tap = &padded[y * row_step + offset..];
         }
         for (x, d) in row.chunks_exact(L).enumerate() {
-            let d = load::<f32, L>(d);
+            let d = load::<f32, L, W>(d);
             for (sum, tap) in sum.iter_mut().zip(&taps) {
                 let value = tap[x * step];
                 for l in 0..L {
@@ -291,6 +291,6 @@ fn tap_sums<const L: usize, const N: usize>(
         }
     }
     for (row, sum) in out.chunks_exact_mut(conv.channels).zip(&sum) {
-        store(group_mut::<f32, L>(row, first), sum);
+        store::<_, L, W>(group_mut::<f32, L>(row, first), sum);
     }
 }

@@ -2,10 +2,10 @@
 
 use pulp::{Arch, NullaryFnOnce};
 
-/// A loop over groups of `L` channels. `run` must be inlined, or it is compiled for the oldest CPU.
+/// A loop over groups of `L` channels, all of them whole if `W`. `run` must be inlined, or it is compiled for the oldest CPU.
 pub(super) trait Kernel {
     /// Does the work.
-    fn run<const L: usize>(self);
+    fn run<const L: usize, const W: bool>(self);
 }
 
 struct ByLanes<K> {
@@ -19,9 +19,11 @@ impl<K: Kernel> NullaryFnOnce for ByLanes<K> {
     #[inline(always)]
     fn call(self) {
         if self.channels.is_multiple_of(32) {
-            self.kernel.run::<32>();
+            self.kernel.run::<32, true>();
+        } else if self.channels.is_multiple_of(16) {
+            self.kernel.run::<16, true>();
         } else {
-            self.kernel.run::<16>();
+            self.kernel.run::<16, false>();
         }
     }
 }
@@ -40,8 +42,8 @@ macro_rules! kernel {
 
         impl<T: $crate::kernels::Element> $crate::kernels::launch::Kernel for $name<'_, T> {
             #[inline(always)]
-            fn run<const L: usize>(self) {
-                $function::<T, L>($(self.$argument),*);
+            fn run<const L: usize, const W: bool>(self) {
+                $function::<T, L, W>($(self.$argument),*);
             }
         }
     };

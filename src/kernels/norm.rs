@@ -117,13 +117,17 @@ kernel!(SlabMoments = slab_moments(x: &'a [T], c: usize, out: &'a mut [f32]));
 
 /// Means, then sums of squared differences, of one image.
 #[inline(always)]
-pub(super) fn slab_moments<T: Element, const L: usize>(x: &[T], c: usize, out: &mut [f32]) {
+pub(super) fn slab_moments<T: Element, const L: usize, const W: bool>(
+    x: &[T],
+    c: usize,
+    out: &mut [f32],
+) {
     let (means, squares) = out.split_at_mut(c);
     let count = (x.len() / c) as f32;
     for first in (0..c).step_by(L) {
         let mut sum = [0.0_f32; L];
         for row in x.chunks_exact(c) {
-            let v = load::<T, L>(group::<T, L>(row, first));
+            let v = load::<T, L, W>(group::<T, L>(row, first));
             for l in 0..L {
                 sum[l] += v[l];
             }
@@ -131,14 +135,14 @@ pub(super) fn slab_moments<T: Element, const L: usize>(x: &[T], c: usize, out: &
         let mean: [f32; L] = lanes(|l| sum[l] / count);
         let mut square = [0.0_f32; L];
         for row in x.chunks_exact(c) {
-            let v = load::<T, L>(group::<T, L>(row, first));
+            let v = load::<T, L, W>(group::<T, L>(row, first));
             for l in 0..L {
                 let d = v[l] - mean[l];
                 square[l] += d * d;
             }
         }
-        store(group_mut::<f32, L>(means, first), &mean);
-        store(group_mut::<f32, L>(squares, first), &square);
+        store::<_, L, W>(group_mut::<f32, L>(means, first), &mean);
+        store::<_, L, W>(group_mut::<f32, L>(squares, first), &square);
     }
 }
 
@@ -197,7 +201,7 @@ pub(crate) fn activate<T: Element>(
 kernel!(SlabActivate = slab_activate(x: &'a [T], skip: Option<&'a [T]>, affine: &'a Affine, c: usize, y: &'a mut [T]));
 
 #[inline(always)]
-fn slab_activate<T: Element, const L: usize>(
+fn slab_activate<T: Element, const L: usize, const W: bool>(
     x: &[T],
     skip: Option<&[T]>,
     affine: &Affine,
@@ -205,21 +209,21 @@ fn slab_activate<T: Element, const L: usize>(
     y: &mut [T],
 ) {
     for first in (0..c).step_by(L) {
-        let a = load::<f32, L>(group::<f32, L>(&affine.scale, first));
-        let b = load::<f32, L>(group::<f32, L>(&affine.shift, first));
+        let a = load::<f32, L, W>(group::<f32, L>(&affine.scale, first));
+        let b = load::<f32, L, W>(group::<f32, L>(&affine.shift, first));
         let rows = x.chunks_exact(c).zip(y.chunks_exact_mut(c));
         if let Some(skip) = skip {
             for ((x, y), skip) in rows.zip(skip.chunks_exact(c)) {
-                let v = load::<T, L>(group::<T, L>(x, first));
-                let s = load::<T, L>(group::<T, L>(skip, first));
+                let v = load::<T, L, W>(group::<T, L>(x, first));
+                let s = load::<T, L, W>(group::<T, L>(skip, first));
                 let out = lanes::<L>(|l| relu(v[l] * a[l] + b[l] + s[l]));
-                store(group_mut::<T, L>(y, first), &out);
+                store::<_, L, W>(group_mut::<T, L>(y, first), &out);
             }
         } else {
             for (x, y) in rows {
-                let v = load::<T, L>(group::<T, L>(x, first));
+                let v = load::<T, L, W>(group::<T, L>(x, first));
                 let out = lanes::<L>(|l| relu(v[l] * a[l] + b[l]));
-                store(group_mut::<T, L>(y, first), &out);
+                store::<_, L, W>(group_mut::<T, L>(y, first), &out);
             }
         }
     }
@@ -246,11 +250,16 @@ pub(crate) fn maximum<T: Element>(x: &[T], affine: &Affine, extent: Extent, y: &
 kernel!(SlabMaximum = slab_maximum(x: &'a [T], affine: &'a Affine, extent: Extent, y: &'a mut [T]));
 
 #[inline(always)]
-fn slab_maximum<T: Element, const L: usize>(x: &[T], affine: &Affine, extent: Extent, y: &mut [T]) {
+fn slab_maximum<T: Element, const L: usize, const W: bool>(
+    x: &[T],
+    affine: &Affine,
+    extent: Extent,
+    y: &mut [T],
+) {
     let (c, w) = (extent.channels, extent.width);
     for first in (0..c).step_by(L) {
-        let a = load::<f32, L>(group::<f32, L>(&affine.scale, first));
-        let b = load::<f32, L>(group::<f32, L>(&affine.shift, first));
+        let a = load::<f32, L, W>(group::<f32, L>(&affine.scale, first));
+        let b = load::<f32, L, W>(group::<f32, L>(&affine.shift, first));
         let pairs = x.chunks_exact(2 * w * c);
         for (rows, out) in pairs.zip(y.chunks_exact_mut((w / 2 * c).max(1))) {
             let (upper, lower) = rows.split_at(w * c);
@@ -258,13 +267,13 @@ fn slab_maximum<T: Element, const L: usize>(x: &[T], affine: &Affine, extent: Ex
             for ((upper, lower), out) in squares.zip(out.chunks_exact_mut(c)) {
                 let mut best = [f32::NEG_INFINITY; L];
                 for row in upper.chunks_exact(c).chain(lower.chunks_exact(c)) {
-                    let v = load::<T, L>(group::<T, L>(row, first));
+                    let v = load::<T, L, W>(group::<T, L>(row, first));
                     for l in 0..L {
                         let z = v[l] * a[l] + b[l];
                         best[l] = if z <= best[l] { best[l] } else { z };
                     }
                 }
-                store(
+                store::<_, L, W>(
                     group_mut::<T, L>(out, first),
                     &lanes::<L>(|l| relu(best[l])),
                 );
@@ -302,7 +311,7 @@ pub(crate) fn mean<T: Element>(
 kernel!(SlabMean = slab_mean(x: &'a [T], skip: Option<&'a [T]>, affine: &'a Affine, c: usize, y: &'a mut [f32]));
 
 #[inline(always)]
-fn slab_mean<T: Element, const L: usize>(
+fn slab_mean<T: Element, const L: usize, const W: bool>(
     x: &[T],
     skip: Option<&[T]>,
     affine: &Affine,
@@ -311,19 +320,19 @@ fn slab_mean<T: Element, const L: usize>(
 ) {
     let count = (x.len() / c) as f32;
     for first in (0..c).step_by(L) {
-        let a = load::<f32, L>(group::<f32, L>(&affine.scale, first));
-        let b = load::<f32, L>(group::<f32, L>(&affine.shift, first));
+        let a = load::<f32, L, W>(group::<f32, L>(&affine.scale, first));
+        let b = load::<f32, L, W>(group::<f32, L>(&affine.shift, first));
         let mut sum = [0.0_f32; L];
         for (i, x) in x.chunks_exact(c).enumerate() {
-            let v = load::<T, L>(group::<T, L>(x, first));
+            let v = load::<T, L, W>(group::<T, L>(x, first));
             let s = skip.map_or([0.0; L], |skip| {
-                load::<T, L>(group::<T, L>(&skip[i * c..(i + 1) * c], first))
+                load::<T, L, W>(group::<T, L>(&skip[i * c..(i + 1) * c], first))
             });
             for l in 0..L {
                 sum[l] += relu(v[l] * a[l] + b[l] + s[l]);
             }
         }
-        store(
+        store::<_, L, W>(
             group_mut::<f32, L>(y, first),
             &lanes::<L>(|l| sum[l] / count),
         );
@@ -377,30 +386,30 @@ pub(super) fn with_scratch<R>(length: usize, body: impl FnOnce(&mut [f32]) -> R)
 
 /// dz of a group of channels, `L` numbers for each position.
 #[inline(always)]
-pub(super) fn slab_dz<T: Element, const L: usize>(
+pub(super) fn slab_dz<T: Element, const L: usize, const W: bool>(
     slab: &Slab<'_, T>,
     affine: &Affine,
     first: usize,
     dz: &mut [f32],
 ) {
     let (c, w) = (slab.extent.channels, slab.extent.width);
-    let a = load::<f32, L>(group::<f32, L>(&affine.scale, first));
-    let b = load::<f32, L>(group::<f32, L>(&affine.shift, first));
+    let a = load::<f32, L, W>(group::<f32, L>(&affine.scale, first));
+    let b = load::<f32, L, W>(group::<f32, L>(&affine.shift, first));
     match slab.upstream {
         Upstream::Each(dy) => {
             for (i, (dz, dy)) in dz.chunks_exact_mut(L).zip(dy.chunks_exact(c)).enumerate() {
-                let z = slab_z::<T, L>(slab, i, first, &a, &b);
-                let d = load::<T, L>(group::<T, L>(dy, first));
-                store(dz, &lanes::<L>(|l| if z[l] > 0.0 { d[l] } else { 0.0 }));
+                let z = slab_z::<T, L, W>(slab, i, first, &a, &b);
+                let d = load::<T, L, W>(group::<T, L>(dy, first));
+                store::<_, L, W>(dz, &lanes::<L>(|l| if z[l] > 0.0 { d[l] } else { 0.0 }));
             }
         }
         Upstream::Mean(dy) => {
             let count = (slab.extent.height * w) as f32;
-            let d = load::<f32, L>(group::<f32, L>(dy, first));
+            let d = load::<f32, L, W>(group::<f32, L>(dy, first));
             let d: [f32; L] = lanes(|l| d[l] / count);
             for (i, dz) in dz.chunks_exact_mut(L).enumerate() {
-                let z = slab_z::<T, L>(slab, i, first, &a, &b);
-                store(dz, &lanes::<L>(|l| if z[l] > 0.0 { d[l] } else { 0.0 }));
+                let z = slab_z::<T, L, W>(slab, i, first, &a, &b);
+                store::<_, L, W>(dz, &lanes::<L>(|l| if z[l] > 0.0 { d[l] } else { 0.0 }));
             }
         }
         Upstream::Maximum(dy) => {
@@ -413,10 +422,10 @@ pub(super) fn slab_dz<T: Element, const L: usize>(
                 let four = [corner, corner + 1, corner + w, corner + w + 1];
                 let mut z = [[0.0_f32; L]; 4];
                 for (z, i) in z.iter_mut().zip(four) {
-                    *z = slab_z::<T, L>(slab, i, first, &a, &b);
+                    *z = slab_z::<T, L, W>(slab, i, first, &a, &b);
                 }
                 let best: [f32; L] = lanes(|l| z[0][l].max(z[1][l]).max(z[2][l].max(z[3][l])));
-                let mut left: [f32; L] = load::<T, L>(group::<T, L>(dy, first));
+                let mut left: [f32; L] = load::<T, L, W>(group::<T, L>(dy, first));
                 for l in 0..L {
                     left[l] = if best[l] > 0.0 { left[l] } else { 0.0 };
                 }
@@ -428,7 +437,7 @@ pub(super) fn slab_dz<T: Element, const L: usize>(
                         out[l] = if here { left[l] } else { 0.0 };
                         left[l] = if here { 0.0 } else { left[l] };
                     }
-                    store(&mut dz[i * L..(i + 1) * L], &out);
+                    store::<_, L, W>(&mut dz[i * L..(i + 1) * L], &out);
                 }
             }
         }
@@ -436,7 +445,7 @@ pub(super) fn slab_dz<T: Element, const L: usize>(
 }
 
 #[inline(always)]
-fn slab_z<T: Element, const L: usize>(
+fn slab_z<T: Element, const L: usize, const W: bool>(
     slab: &Slab<'_, T>,
     position: usize,
     first: usize,
@@ -445,9 +454,9 @@ fn slab_z<T: Element, const L: usize>(
 ) -> [f32; L] {
     let c = slab.extent.channels;
     let row = position * c..(position + 1) * c;
-    let v = load::<T, L>(group::<T, L>(&slab.x[row.clone()], first));
+    let v = load::<T, L, W>(group::<T, L>(&slab.x[row.clone()], first));
     if let Some(skip) = slab.skip {
-        let s = load::<T, L>(group::<T, L>(&skip[row], first));
+        let s = load::<T, L, W>(group::<T, L>(&skip[row], first));
         lanes(|l| v[l] * a[l] + b[l] + s[l])
     } else {
         lanes(|l| v[l] * a[l] + b[l])
@@ -537,7 +546,7 @@ pub(super) fn sums<T: Element>(
 kernel!(SlabSums = slab_sums(slab: &'a Slab<'a, T>, moments: &'a Moments, affine: &'a Affine, dz: &'a mut [f32], out: &'a mut [f32], skip: &'a mut [T]));
 
 #[inline(always)]
-fn slab_sums<T: Element, const L: usize>(
+fn slab_sums<T: Element, const L: usize, const W: bool>(
     slab: &Slab<'_, T>,
     moments: &Moments,
     affine: &Affine,
@@ -549,45 +558,45 @@ fn slab_sums<T: Element, const L: usize>(
     let (s, p) = out.split_at_mut(c);
     let dz = &mut dz[..slab.x.len() / c * L];
     for first in (0..c).step_by(L) {
-        slab_dz::<T, L>(slab, affine, first, dz);
-        let mean = load::<f32, L>(group::<f32, L>(&moments.mean, first));
+        slab_dz::<T, L, W>(slab, affine, first, dz);
+        let mean = load::<f32, L, W>(group::<f32, L>(&moments.mean, first));
         let (mut sum, mut product) = ([0.0_f32; L], [0.0_f32; L]);
         for (dz, x) in dz.chunks_exact(L).zip(slab.x.chunks_exact(c)) {
-            let v = load::<T, L>(group::<T, L>(x, first));
-            let d = load::<f32, L>(dz);
+            let v = load::<T, L, W>(group::<T, L>(x, first));
+            let d = load::<f32, L, W>(dz);
             for l in 0..L {
                 sum[l] += d[l];
                 product[l] += d[l] * (v[l] - mean[l]);
             }
         }
         for (skip, dz) in skip.chunks_exact_mut(c).zip(dz.chunks_exact(L)) {
-            store(group_mut::<T, L>(skip, first), &load::<f32, L>(dz));
+            store::<_, L, W>(group_mut::<T, L>(skip, first), &load::<f32, L, W>(dz));
         }
-        store(group_mut::<f32, L>(s, first), &sum);
-        store(group_mut::<f32, L>(p, first), &product);
+        store::<_, L, W>(group_mut::<f32, L>(s, first), &sum);
+        store::<_, L, W>(group_mut::<f32, L>(p, first), &product);
     }
 }
 
 /// dx of a group, from its dz and in its place.
 #[inline(always)]
-pub(super) fn slab_dx<T: Element, const L: usize>(
+pub(super) fn slab_dx<T: Element, const L: usize, const W: bool>(
     slab: &Slab<'_, T>,
     moments: &Moments,
     combination: &Combination,
     first: usize,
     dz: &mut [f32],
 ) {
-    let mean = load::<f32, L>(group::<f32, L>(&moments.mean, first));
-    let of_dz = load::<f32, L>(group::<f32, L>(&combination.of_dz, first));
-    let of_x = load::<f32, L>(group::<f32, L>(&combination.of_x, first));
-    let constant = load::<f32, L>(group::<f32, L>(&combination.constant, first));
+    let mean = load::<f32, L, W>(group::<f32, L>(&moments.mean, first));
+    let of_dz = load::<f32, L, W>(group::<f32, L>(&combination.of_dz, first));
+    let of_x = load::<f32, L, W>(group::<f32, L>(&combination.of_x, first));
+    let constant = load::<f32, L, W>(group::<f32, L>(&combination.constant, first));
     for (dz, x) in dz
         .chunks_exact_mut(L)
         .zip(slab.x.chunks_exact(slab.extent.channels))
     {
-        let v = load::<T, L>(group::<T, L>(x, first));
-        let d = load::<f32, L>(dz);
-        store(
+        let v = load::<T, L, W>(group::<T, L>(x, first));
+        let d = load::<f32, L, W>(dz);
+        store::<_, L, W>(
             dz,
             &lanes::<L>(|l| d[l] * of_dz[l] + (v[l] - mean[l]) * of_x[l] + constant[l]),
         );
@@ -634,7 +643,7 @@ pub(crate) fn backward<T: Element>(
 kernel!(SlabBackward = slab_backward(slab: &'a Slab<'a, T>, moments: &'a Moments, affine: &'a Affine, combination: &'a Combination, dz: &'a mut [f32], dx: &'a mut [T]));
 
 #[inline(always)]
-fn slab_backward<T: Element, const L: usize>(
+fn slab_backward<T: Element, const L: usize, const W: bool>(
     slab: &Slab<'_, T>,
     moments: &Moments,
     affine: &Affine,
@@ -645,10 +654,10 @@ fn slab_backward<T: Element, const L: usize>(
     let c = slab.extent.channels;
     let dz = &mut dz[..slab.x.len() / c * L];
     for first in (0..c).step_by(L) {
-        slab_dz::<T, L>(slab, affine, first, dz);
-        slab_dx::<T, L>(slab, moments, combination, first, dz);
+        slab_dz::<T, L, W>(slab, affine, first, dz);
+        slab_dx::<T, L, W>(slab, moments, combination, first, dz);
         for (dx, dz) in dx.chunks_exact_mut(c).zip(dz.chunks_exact(L)) {
-            store(group_mut::<T, L>(dx, first), &load::<f32, L>(dz));
+            store::<_, L, W>(group_mut::<T, L>(dx, first), &load::<f32, L, W>(dz));
         }
     }
 }

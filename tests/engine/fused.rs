@@ -179,6 +179,9 @@ fn speed() {
                 label_smoothing: 0.1,
             };
             for (n, net) in [("fused", &fused), ("plain", &plain)] {
+                if std::env::var("ONLY").is_ok_and(|o| o != format!("{name} {kind:?} {n}")) {
+                    continue;
+                }
                 for _ in 0..3 {
                     net.gradient(&weights, &weights.stats, (&images, &labels), how);
                 }

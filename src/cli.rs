@@ -1,5 +1,7 @@
 //! Arguments in, the right parts put together, an exit code out. The only place that knows every floor.
 
+#[cfg(feature = "train")]
+mod bench;
 mod check;
 #[cfg(feature = "train")]
 mod data;
@@ -86,6 +88,13 @@ enum Verb {
     /// The configuration: print it as it would be used, or check a file
     #[command(subcommand)]
     Config(ConfigVerb),
+    /// How fast training is, as one JSON object (see make bench)
+    #[cfg(feature = "train")]
+    #[command(
+        hide = true,
+        after_help = "Example: epochtop bench --preset textbook --set train.precision=f32 --seconds 8"
+    )]
+    Bench(bench::BenchArgs),
     /// What was found, what is missing, what to do
     #[command(after_help = "Example: epochtop doctor")]
     Doctor(ConfigArgs),
@@ -263,6 +272,8 @@ pub fn main() -> ExitCode {
         Verb::View(args) => finished(view(args)),
         Verb::Eval(args) => eval_verb(args),
         Verb::Predict(args) => predict_verb(args),
+        #[cfg(feature = "train")]
+        Verb::Bench(args) => bench::run(args),
         Verb::Summary(args) => with_config(args, summary_verb),
         Verb::Data(verb) => data_verb(verb),
         Verb::Config(ConfigVerb::Print(args)) => with_config(args, |loaded| {

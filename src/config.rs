@@ -21,11 +21,13 @@ pub use keys::Keys;
 pub use load::{Loaded, Sources, load, load_and, presets};
 pub use problem::{Origin, Problem, Problems};
 pub use sections::{
-    AugmentConfig, CheckpointConfig, DataConfig, EvalConfig, ModelConfig, OptimConfig, RunsConfig,
-    TrainConfig, UiConfig,
+    AugmentConfig, CheckpointConfig, DataConfig, EvalConfig, HealthConfig, ModelConfig,
+    OptimConfig, RunsConfig, TrainConfig, UiConfig,
 };
 pub use validate::validate;
-pub use words::{Art, AsciiMode, Head, ModelName, OptimName, Padding, Precision, ScheduleName};
+pub use words::{
+    Art, AsciiMode, Head, ModelName, NonFinite, OptimName, Padding, Precision, ScheduleName,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +50,8 @@ pub struct Config {
     pub eval: EvalConfig,
     /// When the state is saved.
     pub checkpoint: CheckpointConfig,
+    /// What is watched, and what is done about it.
+    pub health: HealthConfig,
     /// Where runs are kept.
     pub runs: RunsConfig,
     /// How the screen looks.
@@ -71,6 +75,7 @@ impl Config {
             optim,
             eval,
             checkpoint,
+            health,
             runs: _,
             ui: _,
             keys: _,
@@ -82,6 +87,7 @@ impl Config {
             optim,
             eval,
             checkpoint,
+            health,
         }))
     }
 }
@@ -95,6 +101,7 @@ struct RunSections<'a> {
     optim: &'a OptimConfig,
     eval: &'a EvalConfig,
     checkpoint: &'a CheckpointConfig,
+    health: &'a HealthConfig,
 }
 
 /// Every type of the sections has a form in TOML, so this cannot fail; if it ever did, the text would say so.

@@ -6,11 +6,13 @@
 //! picture is told in [`crate::run`].
 
 mod evaluation;
+mod health;
 mod number;
 
 use serde::{Deserialize, Serialize};
 
 pub use evaluation::EvalReport;
+pub use health::{Finding, Health, LayerNorms, Remedy};
 pub use number::{F32, F64, Pixels};
 
 /// A part of the data with one purpose.
@@ -180,6 +182,9 @@ pub struct RunStarted {
     pub parameters: u64,
     /// Where it is computed, `cpu` or `cuda:N`.
     pub device: String,
+    /// Numbers between layers while training: `f32` or `bf16`.
+    #[serde(default)]
+    pub precision: String,
     /// Threads libtorch computes with.
     pub threads: u32,
     /// Everything random follows from it.
@@ -398,6 +403,15 @@ pub enum Event {
         loss: F32,
         /// Its gradient norm.
         grad_norm: F32,
+    },
+    /// Something is wrong, and this was done about it.
+    Health(Health),
+    /// How strongly each parameter is moved: at the end of an epoch, and at the step after an evaluation on request.
+    Layers {
+        /// The step, counted from 1 over the run.
+        global_step: u64,
+        /// In the order of the network.
+        layers: Vec<LayerNorms>,
     },
     /// A line for people.
     Log {

@@ -11,4 +11,5 @@ mod torch;
 pub use cuda::{Cuda, load_cuda};
 pub(crate) use memory::{Bf16, Stored, empty_nhwc, slice, slice_mut};
 pub(crate) use parallel::for_chunks;
+pub use parallel::keep_memory;
 pub(crate) use torch::{AdamStep, SgdStep, convolution_backward, fused_adam, fused_sgd};

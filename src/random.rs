@@ -40,6 +40,11 @@ impl Random {
         ((u128::from(self.next()) * bound as u128) >> 64) as usize
     }
 
+    /// A number in [0, 1) with 53 random bits.
+    pub fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
     /// Puts items in random order (Fisher & Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
@@ -55,7 +60,12 @@ pub fn epoch_order(seed: u64, epoch: u32, n: usize) -> Vec<i64> {
     order
 }
 
-/// The seed of everything a step draws: augmentation and dropout.
+/// What the augmentation of a step's batch is drawn from.
+pub fn augment_words(seed: u64, rank: u64, global_step: u64) -> [u64; 4] {
+    [seed, u64::from_le_bytes(*b"augment_"), rank, global_step]
+}
+
+/// The seed of what libtorch draws in a step: dropout.
 pub fn step_seed(seed: u64, rank: u64, global_step: u64) -> i64 {
     // libtorch's CPU generator takes 32 bits of it, so the high half, the better mixed one, is used.
     (Random::new(&[seed, u64::from_le_bytes(*b"one_step"), rank, global_step]).next() >> 32) as i64

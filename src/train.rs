@@ -5,11 +5,15 @@
 //! [`crate::report`]. Only this thread
 //! touches tensors; a panic or a libtorch error in it ends the run as a `RunFinished` that says why.
 
+mod average;
 mod control;
 mod device;
+mod health;
+mod memory;
 mod optim;
 mod save;
 mod schedule;
+mod speed;
 mod step;
 mod trainer;
 mod window;
@@ -21,10 +25,11 @@ use std::thread::{Builder, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender};
 
-pub use device::{choose as choose_device, cores, cuda_devices, set_threads};
-pub use optim::{AdamW, AdamWState};
+pub use device::{choose as choose_device, cores, cuda_devices, kind as choose_kind, set_threads};
+pub use optim::{Group, Optimizer, groups};
 pub use schedule::Schedule;
-pub use step::{Hyper, StepStats, clip_coefficient, train_step};
+pub use speed::{Speed, losses, speed};
+pub use step::{Hyper, StepStats, clip_divisor, train_step};
 
 use crate::config::Config;
 use crate::data::Dataset;

@@ -1,6 +1,6 @@
 //! What is allowed and still worth a word: shown by `config check`, in the header of the screen and in the journal.
 
-use super::{Config, Head};
+use super::{Config, Head, OptimName};
 
 impl Config {
     /// Advice on values that are accepted but seldom meant, one sentence each.
@@ -21,6 +21,12 @@ impl Config {
             advice.push(format!(
                 "data.augment.shift = {}: crops over 4 px are strong for 28×28 images, which have little room to spare",
                 data.augment.shift
+            ));
+        }
+        if data.augment.rotate > 15.0 {
+            advice.push(format!(
+                "data.augment.rotate = {}: more than things are seen turned; 5 to 15 degrees is usual",
+                data.augment.rotate
             ));
         }
         if data.valid < 500 {
@@ -67,6 +73,13 @@ impl Config {
                 self.optim.warmup_epochs
             ));
         }
+        let averaged = self.train.ema > 0.0;
+        if averaged && 1.0 / (1.0 - self.train.ema) > 50_000.0 {
+            advice.push(format!(
+                "train.ema = {}: averages more steps than most runs have; 0.99 to 0.9999 is usual",
+                self.train.ema
+            ));
+        }
         if self.checkpoint.every_epochs > epochs {
             advice.push(format!(
                 "checkpoint.every_epochs = {}: longer than the run of {epochs} epochs, so only its end is saved",
@@ -79,10 +92,18 @@ impl Config {
     fn optim_advice(&self) -> Vec<String> {
         let optim = &self.optim;
         let mut advice = Vec::new();
-        if optim.lr > 0.02 {
-            advice.push(format!("optim.lr = {}: large for adamw, whose steps do not shrink with the gradient; 0.0005 to 0.005 is usual", optim.lr));
+        let adam = optim.name != OptimName::Sgd;
+        if adam && optim.lr > 0.02 {
+            advice.push(format!("optim.lr = {}: large for Adam, whose steps do not shrink with the gradient; 0.0005 to 0.01 is usual", optim.lr));
         }
-        if optim.weight_decay == 0.0 {
+        if optim.name == OptimName::Adam && optim.weight_decay > 0.0 {
+            advice.push(format!(
+                "optim.weight_decay = {}: adam adds it to the gradient, where it is coupled with the step size and hardly \
+                 decays weights with large gradients; adamw decouples it",
+                optim.weight_decay
+            ));
+        }
+        if optim.name == OptimName::Adamw && optim.weight_decay == 0.0 {
             advice.push(
                 "optim.weight_decay = 0: adamw without decay is plain adam; 0.01 to 0.1 is usual"
                     .to_owned(),
@@ -92,7 +113,7 @@ impl Config {
             advice.push(format!("optim.lr × optim.weight_decay = {}: the decay alone erases the weights in one step", optim.lr * optim.weight_decay));
         }
         // The condition of Adam's convergence analysis (Kingma and Ba 2015, theorem 4.1): β1² < √β2.
-        if optim.beta1 * optim.beta1 >= optim.beta2.sqrt() {
+        if adam && optim.beta1 * optim.beta1 >= optim.beta2.sqrt() {
             advice.push(format!(
                 "optim.beta1 = {} is large beside optim.beta2 = {}: steps may grow without bound",
                 optim.beta1, optim.beta2

@@ -3,10 +3,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::words::{Art, AsciiMode, Head, ModelName, OptimName, Padding, Precision, ScheduleName};
+use super::words::{
+    Art, AsciiMode, Head, ModelName, NonFinite, OptimName, Padding, Precision, ScheduleName,
+};
 
 /// `[data]`: which images.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
     /// The dataset's name.
@@ -34,13 +36,21 @@ impl Default for DataConfig {
 }
 
 /// `[data.augment]`: how training images are varied.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AugmentConfig {
     /// Mirror half of the images left to right.
     pub flip: bool,
     /// Shift by up to this many pixels each way.
     pub shift: u32,
+    /// Turn by up to this many degrees each way.
+    pub rotate: f64,
+    /// Make larger or smaller by up to this share.
+    pub scale: f64,
+    /// Slant by up to this many degrees each way.
+    pub shear: f64,
+    /// Probability of filling a rectangle with grey.
+    pub erase: f64,
 }
 
 impl Default for AugmentConfig {
@@ -48,6 +58,10 @@ impl Default for AugmentConfig {
         Self {
             flip: true,
             shift: 0,
+            rotate: 0.0,
+            scale: 0.0,
+            shear: 0.0,
+            erase: 0.0,
         }
     }
 }
@@ -90,13 +104,23 @@ impl Default for ModelConfig {
 }
 
 /// `[train]`: how long, on what, from which seed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
     /// Passes over the training images.
     pub epochs: u32,
     /// Images in one step.
     pub batch_size: i64,
+    /// Parts a batch is computed in, one after the other; their gradients add up.
+    pub accumulate: i64,
+    /// Decay of the average of weights that is evaluated; 0: the weights themselves are.
+    pub ema: f64,
+    /// Epochs without a better validation accuracy after which the run ends; 0: never.
+    pub patience: u32,
+    /// By how much the validation accuracy must be better to count for that.
+    pub min_delta: f64,
+    /// Minutes after which the run comes to its end; 0: never.
+    pub max_minutes: f64,
     /// Where order, augmentation, dropout and the first weights come from; at most 2^63-1, which TOML can hold.
     pub seed: u64,
     /// `auto`, `cpu`, `cuda` or `cuda:N`.
@@ -112,6 +136,11 @@ impl Default for TrainConfig {
         Self {
             epochs: 12,
             batch_size: 256,
+            accumulate: 1,
+            ema: 0.0,
+            patience: 0,
+            min_delta: 0.0,
+            max_minutes: 0.0,
             seed: 1,
             device: "auto".to_owned(),
             precision: Precision::Auto,
@@ -130,6 +159,12 @@ pub struct OptimConfig {
     pub lr: f64,
     /// How strongly weights are drawn towards zero.
     pub weight_decay: f64,
+    /// Weight decay and learning rate of biases and norm parameters, relative to the others'.
+    pub norm_lr_factor: f64,
+    /// SGD: how much of the last step is kept.
+    pub momentum: f64,
+    /// SGD: look ahead along the momentum.
+    pub nesterov: bool,
     /// Decay of the mean of gradients.
     pub beta1: f64,
     /// Decay of the mean of squared gradients.
@@ -140,6 +175,10 @@ pub struct OptimConfig {
     pub warmup_epochs: f64,
     /// How the learning rate goes on from there.
     pub schedule: ScheduleName,
+    /// `step`: epochs between the steps.
+    pub step_epochs: f64,
+    /// `step`: what the rate is multiplied with.
+    pub step_factor: f64,
     /// The share of the target that is spread over all classes.
     pub label_smoothing: f64,
     /// The global gradient norm is clipped to this; 0: never.
@@ -152,11 +191,16 @@ impl Default for OptimConfig {
             name: OptimName::Adamw,
             lr: 0.004,
             weight_decay: 0.05,
+            norm_lr_factor: 1.0,
+            momentum: 0.9,
+            nesterov: true,
             beta1: 0.9,
             beta2: 0.999,
             eps: 1e-8,
             warmup_epochs: 0.5,
             schedule: ScheduleName::Cosine,
+            step_epochs: 10.0,
+            step_factor: 0.1,
             label_smoothing: 0.1,
             clip_norm: 1.0,
         }
@@ -203,6 +247,31 @@ impl Default for CheckpointConfig {
         Self {
             every_epochs: 1,
             keep: 3,
+        }
+    }
+}
+
+/// `[health]`: what is watched, and what is done about it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HealthConfig {
+    /// What is done about steps that are not finite.
+    pub non_finite: NonFinite,
+    /// So many of them in a row are too many.
+    pub in_a_row: u32,
+    /// A loss so many deviations above its running mean is a spike; 0: none is.
+    pub spike: f64,
+    /// A layer whose gradient's norm is below this share of the whole is dead; 0: none is.
+    pub dead: f64,
+}
+
+impl Default for HealthConfig {
+    fn default() -> Self {
+        Self {
+            non_finite: NonFinite::Skip,
+            in_a_row: 5,
+            spike: 6.0,
+            dead: 1e-7,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Which values make sense: one rule a line, checked on the merged configuration. Types and words are checked before, while
 //! reading; what depends on the data or the machine is left to whoever knows them.
 
-use super::{Config, Padding};
+use super::{Config, OptimName, Padding};
 
 /// Every broken rule as (key, what must hold). Empty for a configuration that can be trained.
 pub fn validate(config: &Config) -> Vec<(&'static str, String)> {
@@ -11,6 +11,7 @@ pub fn validate(config: &Config) -> Vec<(&'static str, String)> {
     train(config, &mut rules);
     optim(config, &mut rules);
     eval_and_checkpoint(config, &mut rules);
+    health(config, &mut rules);
     screen(config, &mut rules);
     rules.broken
 }
@@ -81,7 +82,12 @@ fn data(config: &Config, rules: &mut Rules) {
         "0 (all images) or at least 2",
     );
     rules.must("data.valid", data.valid >= 1, "at least 1");
-    rules.within("data.augment.shift", data.augment.shift, 0, 64);
+    let augment = &data.augment;
+    rules.within("data.augment.shift", augment.shift, 0, 64);
+    rules.within("data.augment.rotate", augment.rotate, 0.0, 180.0);
+    rules.within("data.augment.scale", augment.scale, 0.0, 0.5);
+    rules.within("data.augment.shear", augment.shear, 0.0, 45.0);
+    rules.within("data.augment.erase", augment.erase, 0.0, 1.0);
 }
 
 fn model(config: &Config, rules: &mut Rules) {
@@ -113,6 +119,14 @@ fn train(config: &Config, rules: &mut Rules) {
         "between 2 and 65536: batch norm needs two images",
     );
     rules.must(
+        "train.accumulate",
+        train.accumulate >= 1 && train.accumulate.saturating_mul(2) <= train.batch_size,
+        "at least 1 and at most half of train.batch_size: batch norm needs two images in each part",
+    );
+    rules.below_one("train.ema", train.ema);
+    rules.below_one("train.min_delta", train.min_delta);
+    rules.not_negative("train.max_minutes", train.max_minutes);
+    rules.must(
         "train.seed",
         i64::try_from(train.seed).is_ok(),
         "at most 9223372036854775807, the largest number of TOML",
@@ -135,6 +149,15 @@ fn optim(config: &Config, rules: &mut Rules) {
     let optim = &config.optim;
     rules.positive("optim.lr", optim.lr);
     rules.not_negative("optim.weight_decay", optim.weight_decay);
+    rules.not_negative("optim.norm_lr_factor", optim.norm_lr_factor);
+    rules.below_one("optim.momentum", optim.momentum);
+    rules.must(
+        "optim.nesterov",
+        !(optim.nesterov && optim.name == OptimName::Sgd && optim.momentum == 0.0),
+        "false with optim.momentum = 0: there is nothing to look ahead along",
+    );
+    rules.positive("optim.step_epochs", optim.step_epochs);
+    rules.within("optim.step_factor", optim.step_factor, 0.0, 1.0);
     rules.below_one("optim.beta1", optim.beta1);
     rules.below_one("optim.beta2", optim.beta2);
     rules.positive("optim.eps", optim.eps);
@@ -158,6 +181,13 @@ fn eval_and_checkpoint(config: &Config, rules: &mut Rules) {
     );
     rules.within("eval.gallery", config.eval.gallery, 0, 1024);
     rules.must("checkpoint.keep", config.checkpoint.keep >= 1, "at least 1");
+}
+
+fn health(config: &Config, rules: &mut Rules) {
+    let health = &config.health;
+    rules.must("health.in_a_row", health.in_a_row >= 1, "at least 1");
+    rules.not_negative("health.spike", health.spike);
+    rules.below_one("health.dead", health.dead);
 }
 
 fn screen(config: &Config, rules: &mut Rules) {

@@ -56,6 +56,10 @@ pub enum OptimName {
     /// Adam with decoupled weight decay.
     #[default]
     Adamw,
+    /// Adam, weight decay added to the gradient.
+    Adam,
+    /// Stochastic gradient descent with momentum.
+    Sgd,
 }
 
 /// How the learning rate goes on after the warm-up.
@@ -67,8 +71,25 @@ pub enum ScheduleName {
     Cosine,
     /// Down a straight line to zero.
     Linear,
+    /// Times `step_factor` every `step_epochs`.
+    Step,
     /// As it is.
     Constant,
+}
+
+/// What is done about a step whose loss or gradient is not finite. It never changes the weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NonFinite {
+    /// Go on; after so many in a row, pause.
+    #[default]
+    Skip,
+    /// Pause at once.
+    Pause,
+    /// Go back to the last good state with half the learning rate; after so many in a row.
+    Rollback,
+    /// End the run as failed, with a checkpoint.
+    Stop,
 }
 
 /// Whether the screen keeps to ASCII.

@@ -2,8 +2,11 @@
 
 use tch::{Device, Kind, Tensor};
 
+use super::augment;
 use super::{Augment, DataError, Images};
 use crate::event::DatasetInfo;
+use crate::kernels::apply_draws;
+use crate::native::{empty_nhwc, slice, slice_mut};
 
 /// Images as `u8` (N, C, H, W) and labels as `i64` (N), where the network computes.
 #[derive(Debug)]
@@ -53,10 +56,33 @@ impl Resident {
         self.len == 0
     }
 
-    /// The images at `indices` (`i64`, on the device), varied and normalised, with their labels.
-    pub fn batch(&self, indices: &Tensor, augment: &Augment) -> (Tensor, Tensor) {
-        let images = augment.apply(self.pixels.index_select(0, indices));
-        (normalise(&images), self.labels.index_select(0, indices))
+    /// The images at `indices` (`i64`, on the device), varied as `words` say and normalised, with their labels.
+    pub fn batch(&self, indices: &Tensor, augment: &Augment, words: &[u64]) -> (Tensor, Tensor) {
+        let labels = self.labels.index_select(0, indices);
+        let &[n, c, h, w] = [
+            indices.size(),
+            self.pixels.size().get(1..).unwrap_or_default().to_vec(),
+        ]
+        .concat()
+        .as_slice() else {
+            return (self.pixels.shallow_clone(), labels);
+        };
+        let draws = augment.draws(words, n as usize);
+        if self.pixels.device() != Device::Cpu {
+            let images = self.pixels.index_select(0, indices);
+            return (augment::apply(&images, &draws), labels);
+        }
+        let mut images = empty_nhwc([n, h, w, c], Kind::Float);
+        let host: Vec<i64> = Vec::<i64>::try_from(indices).unwrap_or_default();
+        let shape = [c, h, w].map(|n| n as usize);
+        apply_draws(
+            slice(&self.pixels),
+            shape,
+            &host,
+            &draws,
+            slice_mut(&mut images),
+        );
+        (images.permute([0, 3, 1, 2]), labels)
     }
 
     /// `count` images from `start` on, normalised, in the order of the files.

@@ -36,9 +36,10 @@ struct Kept {
 }
 
 /// Where batch norm takes its moments from.
-enum Statistics<'a> {
-    /// The batch; the running ones (all of them, flat) move.
-    Batch(&'a mut Tensor),
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Statistics {
+    /// The batch; the running ones move.
+    Batch,
     /// The running ones.
     Running,
 }
@@ -66,11 +67,11 @@ impl Fused {
         let images = images.permute([0, 2, 3, 1]).contiguous();
         match kind {
             Kind::BFloat16 => {
-                self.forward::<Bf16>(&parameters, &norms, &images, &mut Statistics::Running)
+                self.forward::<Bf16>(&parameters, &norms, &images, Statistics::Running)
                     .0
             }
             _ => {
-                self.forward::<f32>(&parameters, &norms, &images, &mut Statistics::Running)
+                self.forward::<f32>(&parameters, &norms, &images, Statistics::Running)
                     .0
             }
         }
@@ -104,12 +105,11 @@ impl Fused {
             .iter()
             .map(Tensor::detach)
             .collect();
-        let mut stats = stats.copy();
+        let stats = stats.copy();
         let views = norm_views(&stats, plan);
-        let mut statistics = Statistics::Batch(&mut stats);
         let (features, kept) = {
             let _guard = tch::no_grad_guard();
-            self.forward::<T>(&parameters, &views, images, &mut statistics)
+            self.forward::<T>(&parameters, &views, images, Statistics::Batch)
         };
         let mut gradients: Vec<Option<Tensor>> = (0..parameters.len()).map(|_| None).collect();
         // The head: features and its own parameters are leaves.
@@ -162,7 +162,7 @@ impl Fused {
         parameters: &[Tensor],
         norms: &[(Tensor, Tensor)],
         images: &Tensor,
-        statistics: &mut Statistics<'_>,
+        statistics: Statistics,
     ) -> (Tensor, Vec<Kept>) {
         let mut kept = Vec::with_capacity(self.stages.len());
         let mut saved: Option<Tensor> = None;
@@ -182,7 +182,7 @@ impl Fused {
             let beta = slice::<f32>(&parameters[stage.scale + 1]);
             let (mean, variance) = &norms[stage.norm];
             let moments = match statistics {
-                Statistics::Batch(_) => {
+                Statistics::Batch => {
                     let moments = kernels::moments(slice::<T>(&x), extent);
                     move_running((mean, variance), &moments, extent);
                     moments
@@ -195,7 +195,7 @@ impl Fused {
             let affine = Affine::new(&moments, gamma, beta, NORM_EPS);
             let skip = if stage.add { saved.take() } else { None };
             let y = activation::<T>(&x, skip.as_ref(), &affine, extent, stage.pool);
-            if matches!(statistics, Statistics::Batch(_)) {
+            if statistics == Statistics::Batch {
                 kept.push(Kept {
                     input,
                     x,

@@ -6,10 +6,10 @@ use tch::{Device, Kind, Tensor};
 /// A number of 16 bits with the exponent of an f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(transparent)]
-pub struct Bf16(pub u16);
+pub(crate) struct Bf16(pub(crate) u16);
 
 /// A type that libtorch stores.
-pub trait Stored: Copy + Send + Sync + 'static {
+pub(crate) trait Stored: Copy + Send + Sync + 'static {
     /// libtorch's name of it.
     const KIND: Kind;
 }

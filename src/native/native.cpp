@@ -8,6 +8,9 @@
 #include <vector>
 
 #include <dlfcn.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
@@ -111,6 +114,18 @@ void epochtop_parallel(size_t count, void (*task)(void*, size_t), void* context)
   }
   Job job{task, context, count, threads, number};
   parallel(stretch, &job, static_cast<unsigned>(threads), 0);
+}
+
+// A step allocates and frees the same large blocks again and again. By default glibc gives each back to the kernel and
+// takes it again, zeroed, page by page; here it keeps them: up to 32 MiB (its limit) they come from the heap, which is
+// trimmed only above 1 GiB.
+void epochtop_keep_memory() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  mallopt(M_TOP_PAD, 64 << 20);
+  mallopt(M_ARENA_MAX, 1);
+#endif
 }
 
 // 1: loaded, 0: this libtorch has no CUDA part, -1: it has one that cannot be loaded (epochtop_error says why).

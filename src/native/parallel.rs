@@ -16,6 +16,13 @@ unsafe extern "C" {
         task: extern "C" fn(*mut c_void, usize),
         context: *mut c_void,
     );
+    fn epochtop_keep_memory();
+}
+
+/// Keeps freed memory for the next step instead of giving it back to the system. For a process that trains.
+pub fn keep_memory() {
+    // SAFETY: sets three numbers of the C library's allocator.
+    unsafe { epochtop_keep_memory() };
 }
 
 struct Context<'a> {

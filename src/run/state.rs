@@ -8,8 +8,8 @@ use super::progress::share;
 use super::series::{Ema, Series};
 use crate::event::{
     Answer, CheckpointReason, CheckpointSaved, Command, EpochSummary, EvalReport, Event, F32, F64,
-    GalleryImages, GalleryPredictions, Level, Outcome, Phase, Record, RunStarted, Split,
-    StepWindow,
+    GalleryImages, GalleryPredictions, LayerNorms, Level, Outcome, Phase, Record, RunStarted,
+    Split, StepWindow,
 };
 use crate::metrics::Interval;
 
@@ -171,6 +171,9 @@ pub struct RunState {
     pub paused_since: Option<u64>,
     /// Steps that were not finite and changed nothing.
     pub skipped: u64,
+    /// How strongly each parameter was moved, and at which step.
+    #[serde(default)]
+    pub layers: Option<(u64, Vec<LayerNorms>)>,
     /// The latest epochs, oldest first.
     pub history: VecDeque<EpochSummary>,
     /// The best epoch so far.
@@ -260,6 +263,11 @@ impl RunState {
                 );
                 self.say(t_ms, Level::Warn, text);
             }
+            Event::Health(health) => self.say(t_ms, Level::Warn, health.words()),
+            Event::Layers {
+                global_step,
+                layers,
+            } => self.layers = Some((*global_step, layers.clone())),
             Event::Log { level, text } => self.say(t_ms, *level, text.clone()),
             Event::Acknowledged {
                 id,

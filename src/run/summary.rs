@@ -107,6 +107,7 @@ pub fn event_line(state: &RunState, event: &Event) -> Option<String> {
             saved.path,
             saved.bytes as f64 / 1e6
         )),
+        Event::Health(health) => Some(format!("warning: {}", health.words())),
         Event::StepSkipped { .. } => state
             .log
             .back()

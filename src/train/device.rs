@@ -64,6 +64,14 @@ pub fn kind(precision: Precision, device: Device) -> Kind {
     }
 }
 
+/// That kind's name in records.
+pub(super) fn precision(kind: Kind) -> &'static str {
+    match kind {
+        Kind::BFloat16 => "bf16",
+        _ => "f32",
+    }
+}
+
 /// Whether the device multiplies matrices of bf16 faster than of f32.
 fn has_bf16(device: Device) -> bool {
     match device {
@@ -75,8 +83,9 @@ fn has_bf16(device: Device) -> bool {
     }
 }
 
-/// Computes with the threads of `train.threads` from here on.
+/// Computes with the threads of `train.threads` from here on, and keeps the memory of a step for the next.
 pub fn set_threads(configured: i32) {
+    crate::native::keep_memory();
     tch::set_num_threads(cores(configured));
 }
 

@@ -1,99 +1,186 @@
-//! AdamW of our own, over the flat buffer: its state can be read, saved and compared, which tch's cannot.
+//! The optimizers, over the flat buffer: what they remember can be read, saved and compared, which that of tch's cannot.
+//!
+//! The arithmetic is that of `torch.optim`'s fused kernels, one pass over memory on CPU and GPU. The gradient is clipped
+//! and a bad step masked in the same pass: the kernels divide by a scale and do nothing where they are told so.
 
 use tch::{Device, Kind, Tensor};
 
-use crate::config::OptimConfig;
+use crate::config::{OptimConfig, OptimName};
 use crate::model::Plan;
+use crate::native::{AdamStep, SgdStep, fused_adam, fused_sgd};
 
-/// Adam with decoupled weight decay (Loshchilov & Hutter 2019, in the form of `torch.optim.AdamW`):
-/// `θ ← θ(1 − lr·λ)`, then `θ ← θ − lr/(1−β₁ᵗ) · m / (√v/√(1−β₂ᵗ) + ε)`.
-#[derive(Debug)]
-pub struct AdamW {
-    beta1: f64,
-    beta2: f64,
-    eps: f64,
-    weight_decay: f64,
-    /// 1 where weight decay applies, else 0.
-    decays: Tensor,
-    /// Mean of gradients, of squared gradients; steps that counted.
-    state: AdamWState,
+/// Parameters that are treated alike: stretches of the flat buffer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// Start and length of each stretch.
+    pub ranges: Vec<(i64, i64)>,
+    /// Learning rate relative to the schedule's.
+    pub lr_factor: f64,
+    /// Weight decay.
+    pub weight_decay: f64,
 }
 
-/// What an optimizer remembers.
-#[derive(Debug)]
-pub struct AdamWState {
-    /// Running mean of the gradient, flat.
-    pub exp_avg: Tensor,
-    /// Running mean of the squared gradient, flat.
-    pub exp_avg_sq: Tensor,
-    /// Steps taken, f64 on the device: skipped steps do not count, and only the device knows which were.
-    pub steps: Tensor,
+impl Group {
+    fn views(&self, flat: &Tensor) -> Vec<Tensor> {
+        let view = |&(start, length): &(i64, i64)| flat.narrow(0, start, length);
+        self.ranges.iter().map(view).collect()
+    }
 }
 
-impl AdamW {
+/// The usual two groups: weights that decay; biases and norm parameters, which do not.
+pub fn groups(config: &OptimConfig, plan: &Plan) -> Vec<Group> {
+    let group = |decay: bool| {
+        let mut ranges: Vec<(i64, i64)> = Vec::new();
+        let mut start = 0;
+        for parameter in &plan.parameters {
+            if parameter.decay == decay {
+                match ranges.last_mut() {
+                    Some((begin, length)) if *begin + *length == start => {
+                        *length += parameter.size()
+                    }
+                    _ => ranges.push((start, parameter.size())),
+                }
+            }
+            start += parameter.size();
+        }
+        Group {
+            ranges,
+            lr_factor: if decay { 1.0 } else { config.norm_lr_factor },
+            weight_decay: if decay { config.weight_decay } else { 0.0 },
+        }
+    };
+    [true, false]
+        .map(group)
+        .into_iter()
+        .filter(|group| !group.ranges.is_empty())
+        .collect()
+}
+
+/// An optimizer and what it remembers.
+#[derive(Debug)]
+pub struct Optimizer {
+    config: OptimConfig,
+    groups: Vec<Group>,
+    memory: Memory,
+    /// Steps that counted, an f32 scalar on the device: only the device knows which were masked.
+    steps: Tensor,
+}
+
+/// What an optimizer remembers of every parameter, flat.
+#[derive(Debug)]
+enum Memory {
+    /// Running means of the gradient and of its square.
+    Adam { mean: Tensor, square: Tensor },
+    /// What the momentum carries on.
+    Sgd { velocity: Tensor },
+}
+
+impl Optimizer {
     /// A fresh optimizer for a plan's parameters.
     pub fn new(config: &OptimConfig, plan: &Plan, device: Device) -> Self {
-        let masks: Vec<Tensor> = plan
-            .parameters
-            .iter()
-            .map(|p| {
-                Tensor::full(
-                    [p.size()],
-                    f64::from(u8::from(p.decay)),
-                    (Kind::Float, device),
-                )
-            })
-            .collect();
-        Self::with_mask(config, Tensor::cat(&masks, 0))
+        Self::with_groups(config, groups(config, plan), plan.size(), device)
     }
 
-    /// A fresh optimizer that decays where the mask is 1.
-    pub fn with_mask(config: &OptimConfig, decays: Tensor) -> Self {
-        let device = decays.device();
-        let state = AdamWState {
-            exp_avg: decays.zeros_like(),
-            exp_avg_sq: decays.zeros_like(),
-            steps: Tensor::zeros([], (Kind::Double, device)),
-        };
-        let OptimConfig {
-            beta1,
-            beta2,
-            eps,
-            weight_decay,
-            ..
-        } = *config;
+    /// A fresh optimizer for `size` parameters in these groups.
+    pub fn with_groups(
+        config: &OptimConfig,
+        groups: Vec<Group>,
+        size: i64,
+        device: Device,
+    ) -> Self {
+        let zeros = || Tensor::zeros([size], (Kind::Float, device));
         Self {
-            beta1,
-            beta2,
-            eps,
-            weight_decay,
-            decays,
-            state,
+            memory: match config.name {
+                OptimName::Adamw | OptimName::Adam => Memory::Adam {
+                    mean: zeros(),
+                    square: zeros(),
+                },
+                OptimName::Sgd => Memory::Sgd { velocity: zeros() },
+            },
+            config: config.clone(),
+            groups,
+            steps: Tensor::zeros([], (Kind::Float, device)),
         }
     }
 
-    /// What it remembers.
-    pub fn state(&self) -> &AdamWState {
-        &self.state
+    /// What it remembers, by the names of `torch.optim`: flat tensors, and `step`, a scalar.
+    pub fn state(&self) -> Vec<(&'static str, &Tensor)> {
+        let mut state = match &self.memory {
+            Memory::Adam { mean, square } => vec![("exp_avg", mean), ("exp_avg_sq", square)],
+            Memory::Sgd { velocity } => vec![("momentum_buffer", velocity)],
+        };
+        state.push(("step", &self.steps));
+        state
     }
 
-    /// One step of `theta` along the clipped gradient, on the device and without waiting for it. Where `ok` (a boolean
-    /// scalar) is false nothing changes, neither weights nor memory.
-    pub fn step(&mut self, theta: &mut Tensor, gradient: &Tensor, lr: f64, ok: &Tensor) {
-        let state = &mut self.state;
-        let steps = &state.steps + 1.0;
-        let exp_avg = state.exp_avg.lerp(gradient, 1.0 - self.beta1);
-        let exp_avg_sq = &state.exp_avg_sq * self.beta2 + gradient * gradient * (1.0 - self.beta2);
-        let bias1 = Tensor::pow_scalar(self.beta1, &steps) * -1.0 + 1.0;
-        let bias2 = (Tensor::pow_scalar(self.beta2, &steps) * -1.0 + 1.0).sqrt();
-        let denominator = exp_avg_sq.sqrt() / bias2 + self.eps;
-        let kept = &self.decays * (-lr * self.weight_decay) + 1.0;
-        let next = &*theta * kept - &exp_avg / denominator * (bias1.reciprocal() * lr);
-        theta.copy_(&next.where_self(ok, theta));
-        state.exp_avg.copy_(&exp_avg.where_self(ok, &state.exp_avg));
-        state
-            .exp_avg_sq
-            .copy_(&exp_avg_sq.where_self(ok, &state.exp_avg_sq));
-        state.steps.copy_(&steps.where_self(ok, &state.steps));
+    /// A copy of the state that later steps do not touch.
+    pub fn snapshot(&self) -> Vec<Tensor> {
+        self.state()
+            .into_iter()
+            .map(|(_, tensor)| tensor.copy())
+            .collect()
+    }
+
+    /// Takes a snapshot up again. It must be of an optimizer of the same kind and size.
+    pub fn restore(&mut self, snapshot: &[Tensor]) {
+        let _guard = tch::no_grad_guard();
+        for ((_, tensor), from) in self.state().into_iter().zip(snapshot) {
+            tensor.shallow_clone().copy_(from);
+        }
+    }
+
+    /// One step of `theta` along the gradient divided by `scale`, on the device and without waiting for it. Where `ok` (a
+    /// boolean scalar) is false nothing changes, neither weights nor memory. The gradient is used up.
+    pub fn step(
+        &mut self,
+        theta: &Tensor,
+        gradient: &Tensor,
+        lr: f64,
+        (scale, ok): (&Tensor, &Tensor),
+    ) {
+        let theta = theta.detach();
+        let next = &self.steps + 1.0;
+        let skip = ok.logical_not().to_kind(Kind::Float);
+        for group in &self.groups {
+            let lr = lr * group.lr_factor;
+            let (parameters, gradients) = (group.views(&theta), group.views(gradient));
+            match &self.memory {
+                Memory::Adam { mean, square } => {
+                    let numbers = AdamStep {
+                        decoupled: self.config.name == OptimName::Adamw,
+                        lr,
+                        beta1: self.config.beta1,
+                        beta2: self.config.beta2,
+                        weight_decay: group.weight_decay,
+                        eps: self.config.eps,
+                    };
+                    let moments = (&*group.views(mean), &*group.views(square));
+                    fused_adam(
+                        numbers,
+                        &parameters,
+                        &gradients,
+                        moments,
+                        &next,
+                        (scale, &skip),
+                    );
+                }
+                Memory::Sgd { velocity } => {
+                    let numbers = SgdStep {
+                        lr,
+                        momentum: self.config.momentum,
+                        weight_decay: group.weight_decay,
+                        nesterov: self.config.nesterov,
+                    };
+                    fused_sgd(
+                        numbers,
+                        &parameters,
+                        &gradients,
+                        &group.views(velocity),
+                        (scale, &skip),
+                    );
+                }
+            }
+        }
+        self.steps += ok.to_kind(Kind::Float);
     }
 }

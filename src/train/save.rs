@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::checkpoint::{Kept, NamedTensor, Saved, State, Store, encode, superfluous};
 use crate::model::{Plan, Weights, to_vec};
-use crate::train::optim::AdamW;
+use crate::train::optim::Optimizer;
 
 /// Writes checkpoints and lets old ones go.
 #[derive(Debug)]
@@ -54,8 +54,8 @@ impl Saver {
     pub(super) fn save(
         &mut self,
         plan: &Plan,
-        weights: &Weights,
-        optimizer: &AdamW,
+        (evaluated, weights): (&Weights, &Weights),
+        optimizer: &Optimizer,
         state: &State,
         (pinned, best): (bool, bool),
     ) -> io::Result<Outcome> {
@@ -66,8 +66,8 @@ impl Saver {
             saved
         } else {
             let invalid = |message: String| io::Error::new(io::ErrorKind::InvalidData, message);
-            let model = encode(&weights.named(plan)).map_err(invalid)?;
-            let memory = encode(&optimizer_tensors(optimizer)).map_err(invalid)?;
+            let model = encode(&evaluated.named(plan)).map_err(invalid)?;
+            let memory = encode(&memory_tensors(optimizer, evaluated, weights)).map_err(invalid)?;
             let files = [
                 ("model.safetensors", model),
                 ("optim.safetensors", memory),
@@ -113,13 +113,18 @@ impl Saver {
     }
 }
 
-fn optimizer_tensors(optimizer: &AdamW) -> Vec<NamedTensor> {
-    let state = optimizer.state();
-    [
-        ("exp_avg", &state.exp_avg),
-        ("exp_avg_sq", &state.exp_avg_sq),
-        ("steps", &state.steps),
-    ]
-    .map(|(name, tensor)| (name.to_owned(), tensor.size(), to_vec(tensor)))
-    .to_vec()
+/// The optimizer's memory, and the weights it goes on from where others are evaluated.
+fn memory_tensors(
+    optimizer: &Optimizer,
+    evaluated: &Weights,
+    weights: &Weights,
+) -> Vec<NamedTensor> {
+    let mut named = optimizer.state();
+    if !std::ptr::eq(evaluated, weights) {
+        named.extend([("weights", &weights.flat), ("statistics", &weights.stats)]);
+    }
+    named
+        .into_iter()
+        .map(|(name, tensor)| (name.to_owned(), tensor.size(), to_vec(tensor)))
+        .collect()
 }

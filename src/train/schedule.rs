@@ -15,6 +15,8 @@ pub struct Schedule {
     pub warmup: u64,
     /// Steps in all.
     pub total: u64,
+    /// `step`: steps between two falls, and the factor of each.
+    pub falls: (f64, f64),
 }
 
 impl Schedule {
@@ -26,6 +28,10 @@ impl Schedule {
             lr,
             warmup,
             total: steps_per_epoch.saturating_mul(epochs.into()),
+            falls: (
+                (config.step_epochs * steps_per_epoch as f64).max(1.0),
+                config.step_factor,
+            ),
         }
     }
 
@@ -40,6 +46,10 @@ impl Schedule {
             * match self.name {
                 ScheduleName::Cosine => 0.5 * (1.0 + (PI * progress).cos()),
                 ScheduleName::Linear => 1.0 - progress,
+                ScheduleName::Step => {
+                    let (every, factor) = self.falls;
+                    factor.powf(((step - self.warmup) as f64 / every).floor())
+                }
                 ScheduleName::Constant => 1.0,
             }
     }
@@ -55,6 +65,7 @@ mod tests {
             lr: 0.1,
             warmup: 10,
             total: 110,
+            falls: (30.0, 0.5),
         }
     }
 
@@ -72,6 +83,9 @@ mod tests {
         assert!((schedule(ScheduleName::Linear).at(85) - 0.025).abs() < 1e-12);
         assert!((schedule(ScheduleName::Constant).at(109) - 0.1).abs() < 1e-12);
         assert!(schedule(ScheduleName::Cosine).at(u64::MAX).abs() < 1e-12);
+        let step = schedule(ScheduleName::Step);
+        let rates = [10, 39, 40, 70].map(|t| step.at(t));
+        assert_eq!(rates, [0.1, 0.1, 0.05, 0.025]);
     }
 
     #[test]
@@ -81,6 +95,7 @@ mod tests {
             lr: 1.0,
             warmup: 0,
             total: 0,
+            falls: (1.0, 0.1),
         };
         assert!((s.at(0) - 1.0).abs() < 1e-12);
         assert!(s.at(5).is_finite());

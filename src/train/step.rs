@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::optim::AdamW;
+use super::optim::Optimizer;
 use crate::model::{Computation, Gradient, Network, Weights};
 
 /// What a step tells of itself: scalars that still lie on the device.
@@ -18,15 +18,27 @@ pub struct StepStats {
     pub images: i64,
 }
 
-/// What the gradient is multiplied with: `min(1, c/(norm + 1e-6))` as `torch.nn.utils.clip_grad_norm_` has it
+/// The numbers of one step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Hyper {
+    /// How a batch is computed.
+    pub how: Computation,
+    /// Learning rate.
+    pub lr: f64,
+    /// Threshold of the global gradient norm; 0: never clip.
+    pub clip_norm: f64,
+    /// Parts that the batch is computed in.
+    pub accumulate: i64,
+}
+
+/// What the gradient is divided by: the inverse of `min(1, c/(norm + 1e-6))`, as `torch.nn.utils.clip_grad_norm_` has it
 /// (Pascanu et al. 2013). `c = 0` never clips.
-pub fn clip_coefficient(norm: &Tensor, threshold: f64) -> Tensor {
+pub fn clip_divisor(norm: &Tensor, threshold: f64) -> Tensor {
     if threshold > 0.0 {
-        (norm + 1e-6).reciprocal() * threshold
+        ((norm + 1e-6) / threshold).clamp_min(1.0)
     } else {
         norm.ones_like()
     }
-    .clamp_max(1.0)
 }
 
 /// Forward, backward, clip, update. A step whose loss or gradient is not finite is masked on the device: weights,
@@ -34,46 +46,74 @@ pub fn clip_coefficient(norm: &Tensor, threshold: f64) -> Tensor {
 pub fn train_step(
     network: &Network,
     weights: &mut Weights,
-    optimizer: &mut AdamW,
-    (images, labels): (&Tensor, &Tensor),
+    optimizer: &mut Optimizer,
+    batch: (&Tensor, &Tensor),
     hyper: Hyper,
-) -> StepStats {
-    let how = Computation {
-        kind: hyper.kind,
-        label_smoothing: hyper.label_smoothing,
-    };
+) -> (StepStats, Tensor) {
+    let gradient = gradient(network, weights, batch, hyper);
+    let _guard = tch::no_grad_guard();
     let Gradient {
         loss,
         logits,
         flat,
         stats,
-    } = network.gradient(weights, &weights.stats, (images, labels), how);
-    let _guard = tch::no_grad_guard();
+    } = gradient;
     let grad_norm = flat.norm();
     // The statistics too: a batch of one image on one position has no variance.
     let ok = (&loss + &grad_norm + stats.sum(Kind::Float)).isfinite();
-    let clipped = flat * clip_coefficient(&grad_norm, hyper.clip_norm);
-    optimizer.step(&mut weights.flat, &clipped, hyper.lr, &ok);
-    let stats = stats.where_self(&ok, &weights.stats);
-    weights.stats.copy_(&stats);
-    let correct = logits.argmax(1, false).eq_tensor(labels).sum(Kind::Float);
-    StepStats {
+    optimizer.step(
+        &weights.flat,
+        &flat,
+        hyper.lr,
+        (&clip_divisor(&grad_norm, hyper.clip_norm), &ok),
+    );
+    weights.stats.copy_(&stats.where_self(&ok, &weights.stats));
+    let correct = logits.argmax(1, false).eq_tensor(batch.1).sum(Kind::Float);
+    let stats = StepStats {
         loss,
         correct,
         grad_norm,
-        images: labels.size().first().copied().unwrap_or(0),
-    }
+        images: batch.1.size().first().copied().unwrap_or(0),
+    };
+    (stats, flat)
 }
 
-/// The numbers of one step.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Hyper {
-    /// The kind of numbers between layers.
-    pub kind: Kind,
-    /// Learning rate.
-    pub lr: f64,
-    /// Share of the target spread over all classes.
-    pub label_smoothing: f64,
-    /// Threshold of the global gradient norm; 0: never clip.
-    pub clip_norm: f64,
+/// The gradient of the mean loss of a batch, computed in parts of about the same size whose batch norm is their own.
+pub(super) fn gradient(
+    network: &Network,
+    weights: &Weights,
+    (images, labels): (&Tensor, &Tensor),
+    hyper: Hyper,
+) -> Gradient {
+    let total = labels.size().first().copied().unwrap_or(0);
+    let parts = hyper.accumulate.clamp(1, (total / 2).max(1));
+    if parts == 1 {
+        return network.gradient(weights, &weights.stats, (images, labels), hyper.how);
+    }
+    let mut sum: Option<Gradient> = None;
+    for part in 0..parts {
+        let (start, end) = (total * part / parts, total * (part + 1) / parts);
+        let share = (end - start) as f64 / total as f64;
+        let batch = (
+            &images.narrow(0, start, end - start),
+            &labels.narrow(0, start, end - start),
+        );
+        let stats = sum.as_ref().map_or(&weights.stats, |sum| &sum.stats);
+        let next = network.gradient(weights, stats, batch, hyper.how);
+        let _guard = tch::no_grad_guard();
+        sum = Some(match sum {
+            None => Gradient {
+                loss: next.loss * share,
+                flat: next.flat * share,
+                ..next
+            },
+            Some(sum) => Gradient {
+                loss: sum.loss + next.loss * share,
+                logits: Tensor::cat(&[sum.logits, next.logits], 0),
+                flat: sum.flat + next.flat * share,
+                stats: next.stats,
+            },
+        });
+    }
+    sum.unwrap_or_else(|| network.gradient(weights, &weights.stats, (images, labels), hyper.how))
 }

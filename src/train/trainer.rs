@@ -1,36 +1,48 @@
 //! The loop: epochs of steps, a validation after each, requests in between.
 
 mod end;
+mod epoch;
+mod health;
 mod measure;
 mod obey;
+mod saving;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind};
 
+use super::average::Average;
 use super::control::Control;
-use super::optim::AdamW;
+use super::health::Watch;
+use super::optim::Optimizer;
 use super::save::Saver;
-use super::schedule::Schedule;
-use super::step::{Hyper, StepStats, train_step};
 use super::window::{EpochSums, Window};
 use super::{Job, device};
-use crate::checkpoint::State;
 use crate::data::{Augment, Dataset, Resident};
-use crate::event::{
-    CheckpointReason, CheckpointSaved, EpochSummary, Event, F64, GalleryImages, Level, Outcome,
-    Phase, Pixels, Request, RunStarted, StepWindow,
-};
+use crate::event::{Event, F32, F64, GalleryImages, Outcome, Phase, Pixels, Request, RunStarted};
 use crate::model::{Network, Plan, Weights};
-use crate::random::{epoch_order, step_seed};
+use health::Good;
 use measure::{Best, Validated};
 
 /// How the run goes on after a boundary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Flow {
     Go,
+    /// No more epochs: the run comes to its end.
+    Finish,
     Stop,
+}
+
+impl Flow {
+    /// The stronger of the two.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Stop, _) | (_, Self::Stop) => Self::Stop,
+            (Self::Finish, _) | (_, Self::Finish) => Self::Finish,
+            _ => Self::Go,
+        }
+    }
 }
 
 /// Everything of a running training.
@@ -38,7 +50,7 @@ pub(super) struct Trainer {
     job: Job,
     network: Network,
     weights: Weights,
-    optimizer: AdamW,
+    optimizer: Optimizer,
     augment: Augment,
     train: Resident,
     valid: Resident,
@@ -47,6 +59,17 @@ pub(super) struct Trainer {
     kind: Kind,
     control: Control,
     window: Window,
+    watch: Watch,
+    average: Option<Average>,
+    /// The last state that was good, to go back to.
+    good: Option<Good>,
+    /// The next step tells how strongly each parameter is moved.
+    detail: bool,
+    began: Instant,
+    /// The first step of this window that was not finite, its loss and gradient norm.
+    bad: Option<(u64, F32, F32)>,
+    /// Epochs since the validation accuracy was better by enough, and what it was then.
+    stale: (u32, f64),
     sums: EpochSums,
     saver: Saver,
     phase: Phase,
@@ -62,6 +85,8 @@ pub(super) struct Trainer {
     validated: Option<Validated>,
     stop_after_epoch: Option<Request>,
     stop: Option<Request>,
+    /// Why the run ends as failed, once that is decided.
+    failed: Option<String>,
     /// A pause is on.
     held: bool,
     /// All epochs are done.
@@ -83,16 +108,27 @@ impl Trainer {
         let device = device::choose(&config.train.device)?;
         let plan = Plan::of(&config.model, &job.dataset.info)?;
         let weights = Weights::new(&plan, config.train.seed, device);
-        let optimizer = AdamW::new(&config.optim, &plan, device);
+        let optimizer = Optimizer::new(&config.optim, &plan, device);
         let resident =
             |images| Resident::new(images, &job.dataset.info, device).map_err(|error| error.0);
         Ok(Self {
             train: resident(&job.dataset.train)?,
             valid: resident(&job.dataset.valid)?,
             test: resident(&job.dataset.test)?,
-            augment: Augment::new(&config.data.augment),
+            augment: Augment::new(
+                &config.data.augment,
+                job.dataset.info.height,
+                job.dataset.info.width,
+            ),
             control: Control::new(events, requests),
             window: Window::new(config.optim.clip_norm),
+            watch: Watch::new(&config.health),
+            average: Average::new(config.train.ema, &weights),
+            good: None,
+            detail: false,
+            began: Instant::now(),
+            bad: None,
+            stale: (0, f64::NEG_INFINITY),
             sums: EpochSums::default(),
             saver: Saver::new(&job.run_dir, config.checkpoint.keep),
             phase: Phase::Starting,
@@ -105,6 +141,7 @@ impl Trainer {
             validated: None,
             stop_after_epoch: None,
             stop: None,
+            failed: None,
             held: false,
             ending: false,
             evaluations: Vec::new(),
@@ -123,8 +160,14 @@ impl Trainer {
         self.introduce();
         while self.epoch < self.epochs {
             self.epoch += 1;
-            if self.train_epoch() == Flow::Stop || self.finish_epoch() == Flow::Stop {
-                return self.stopped();
+            let flow = match self.train_epoch()? {
+                Flow::Stop => Flow::Stop,
+                flow => self.finish_epoch().and(flow),
+            };
+            match flow {
+                Flow::Stop => return self.stopped(),
+                Flow::Finish => break,
+                Flow::Go => {}
             }
         }
         self.complete()
@@ -143,6 +186,7 @@ impl Trainer {
             model: "cnn".to_owned(),
             parameters: self.network.plan.size() as u64,
             device: device::name(self.device),
+            precision: device::precision(self.kind).to_owned(),
             threads: tch::get_num_threads().max(1) as u32,
             seed: config.train.seed,
             epochs: self.epochs,
@@ -174,222 +218,6 @@ impl Trainer {
         if self.phase != phase {
             self.phase = phase;
             self.control.say(Event::Phase { phase });
-        }
-    }
-
-    fn train_epoch(&mut self) -> Flow {
-        let steps = self.steps_per_epoch();
-        self.epoch_step = 0;
-        self.sums = EpochSums::default();
-        self.paused = Duration::ZERO;
-        self.control.say(Event::EpochStarted {
-            epoch: self.epoch,
-            epochs: self.epochs,
-            steps,
-        });
-        self.say_phase(Phase::Training);
-        let order = Tensor::from_slice(&epoch_order(
-            self.job.config.train.seed,
-            self.epoch,
-            self.train.len() as usize,
-        ))
-        .to_device(self.device);
-        self.window.restart_clock();
-        while self.epoch_step < steps {
-            let stats = self.step(&order);
-            self.window.push(stats);
-            self.epoch_step += 1;
-            self.global_step += 1;
-            if self.window.is_due() || self.epoch_step == steps {
-                self.close_window();
-            }
-            if self.obey(Phase::Training) == Flow::Stop {
-                return Flow::Stop;
-            }
-        }
-        Flow::Go
-    }
-
-    /// One step, which follows from the seed and its number alone.
-    fn step(&mut self, order: &Tensor) -> StepStats {
-        let batch = self.job.config.train.batch_size;
-        let start = self.epoch_step as i64 * batch;
-        let indices = order.narrow(0, start, batch.min(self.train.len() - start));
-        tch::manual_seed(step_seed(self.job.config.train.seed, 0, self.global_step));
-        let (images, labels) = self.train.batch(&indices, &self.augment);
-        let hyper = self.hyper();
-        train_step(
-            &self.network,
-            &mut self.weights,
-            &mut self.optimizer,
-            (&images, &labels),
-            hyper,
-        )
-    }
-
-    fn hyper(&self) -> Hyper {
-        Hyper {
-            kind: self.kind,
-            lr: self.lr_at(self.global_step),
-            label_smoothing: self.job.config.optim.label_smoothing,
-            clip_norm: self.job.config.optim.clip_norm,
-        }
-    }
-
-    fn lr_at(&self, step: u64) -> f64 {
-        Schedule::new(
-            &self.job.config.optim,
-            self.lr,
-            self.steps_per_epoch(),
-            self.epochs,
-        )
-        .at(step)
-    }
-
-    /// Tells what the steps since the last window did.
-    fn close_window(&mut self) {
-        let Some(window) = self.window.close() else {
-            return;
-        };
-        let window = StepWindow {
-            epoch: self.epoch,
-            epoch_step: self.epoch_step,
-            global_step: self.global_step,
-            lr: F64(self.lr_at(self.global_step.saturating_sub(1))),
-            ..window
-        };
-        self.sums
-            .add(&window, self.job.config.train.batch_size as u64);
-        let first = self.global_step - window.loss.len() as u64 + 1;
-        for (i, (loss, grad_norm)) in window.loss.iter().zip(&window.grad_norm).enumerate() {
-            if !loss.0.is_finite() || !grad_norm.0.is_finite() {
-                let (loss, grad_norm) = (*loss, *grad_norm);
-                self.control.say(Event::StepSkipped {
-                    global_step: first + i as u64,
-                    loss,
-                    grad_norm,
-                });
-            }
-        }
-        self.control.say(Event::Steps(window));
-    }
-
-    /// Validates, tells the epoch's row, saves.
-    fn finish_epoch(&mut self) -> Flow {
-        let begun = self.begin();
-        let Some(validated) = self.validate() else {
-            return Flow::Stop;
-        };
-        let report = &validated.report;
-        let best = self
-            .best
-            .as_ref()
-            .is_none_or(|best| report.accuracy.0 > best.validated.report.accuracy.0)
-            && report.nll.0.is_finite();
-        let row = self.sums.summary();
-        let seconds = self.sums.seconds() + self.seconds_since(begun);
-        self.control.say(Event::EpochFinished(EpochSummary {
-            epoch: self.epoch,
-            global_step: self.global_step,
-            valid_nll: report.nll,
-            valid_accuracy: report.accuracy,
-            valid_macro_f1: report.macro_f1,
-            lr: F64(self.lr_at(self.global_step.saturating_sub(1))),
-            seconds: F64(seconds),
-            best,
-            ..row
-        }));
-        if best {
-            self.best = Some(Best {
-                epoch: self.epoch,
-                global_step: self.global_step,
-                weights: self.weights.snapshot(),
-                validated,
-            });
-        }
-        let every = self.job.config.checkpoint.every_epochs;
-        if best || (every > 0 && self.epoch.is_multiple_of(every)) {
-            // A disk that is full now may have room later; the run goes on and says so.
-            if let Err(error) = self.save(CheckpointReason::Periodic) {
-                self.warn(format!("checkpoint not written: {error}"));
-            }
-        }
-        if self.obey(Phase::Training) == Flow::Stop {
-            return Flow::Stop;
-        }
-        if self.epoch < self.epochs && self.stop_after_epoch.is_some() {
-            self.stop = self.stop_after_epoch.take();
-            return Flow::Stop;
-        }
-        Flow::Go
-    }
-
-    fn warn(&self, text: String) {
-        self.control.say(Event::Log {
-            level: Level::Warn,
-            text,
-        });
-    }
-
-    /// Writes a checkpoint of this moment; returns where.
-    fn save(&mut self, reason: CheckpointReason) -> Result<String, String> {
-        let before = self.phase;
-        self.say_phase(Phase::Checkpointing);
-        let best = self
-            .best
-            .as_ref()
-            .is_some_and(|best| best.global_step == self.global_step);
-        let state = self.state();
-        let pinned = reason == CheckpointReason::Requested;
-        let saved = self.saver.save(
-            &self.network.plan,
-            &self.weights,
-            &self.optimizer,
-            &state,
-            (pinned, best),
-        );
-        self.say_phase(before);
-        self.window.restart_clock();
-        let outcome = saved.map_err(|error| error.to_string())?;
-        for error in outcome.complaints {
-            self.warn(format!("beside the checkpoint: {error}"));
-        }
-        let saved = outcome.saved;
-        let (global_step, epoch) = (self.global_step, self.epoch);
-        let path = saved.path.clone();
-        self.control.say(Event::CheckpointSaved(CheckpointSaved {
-            global_step,
-            epoch,
-            path: saved.path,
-            bytes: saved.bytes,
-            reason,
-            best,
-        }));
-        Ok(path)
-    }
-
-    fn state(&self) -> State {
-        State {
-            format: 1,
-            run: self.job.name.clone(),
-            epoch: self.epoch,
-            epoch_step: self.epoch_step,
-            global_step: self.global_step,
-            seed: self.job.config.train.seed,
-            lr: self.lr,
-            epochs: self.epochs,
-            best: self
-                .best
-                .as_ref()
-                .map(|best| (best.validated.report.accuracy.0, best.epoch)),
-            temperature: self
-                .validated
-                .as_ref()
-                .filter(|known| known.report.temperature.converged)
-                .map(|known| (known.report.temperature.value, known.global_step)),
-            data: self.job.dataset.fingerprint.clone(),
-            dataset: self.job.dataset.info.clone(),
-            config: self.job.config.run_toml(),
         }
     }
 }

@@ -21,6 +21,7 @@ impl Trainer {
         }
         self.refuse_the_rest("the run was stopped");
         match saved {
+            Ok(_) if self.failed.is_some() => Err(self.failed.take().unwrap_or_default()),
             Ok(_) => Ok((Outcome::Stopped, step)),
             Err(error) => Err(format!(
                 "stopped, but the checkpoint was not written: {error}"

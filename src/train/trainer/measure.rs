@@ -62,7 +62,7 @@ impl Trainer {
         let before = self.phase;
         self.say_phase(Phase::Validating);
         let begun = self.begin();
-        let rows = self.logits(Split::Valid, &self.weights.snapshot())?;
+        let rows = self.logits(Split::Valid, &self.evaluated().snapshot())?;
         let temperature = fit_temperature(&rows.logits, &rows.labels, rows.classes);
         let report = self.report(&rows, temperature, begun, "current");
         let validated = Validated {
@@ -82,7 +82,7 @@ impl Trainer {
         let validated = self.validate()?;
         self.say_phase(Phase::Testing);
         let begun = self.begin();
-        let rows = self.logits(Split::Test, &self.weights.snapshot())?;
+        let rows = self.logits(Split::Test, &self.evaluated().snapshot())?;
         let report = self.report(&rows, validated.report.temperature, begun, "current");
         let note = format!("test accuracy {:.2} %", report.accuracy.0 * 100.0);
         self.tell_test(report, &validated.rows, &rows);
@@ -203,7 +203,7 @@ impl Trainer {
         if count == 0 {
             return;
         }
-        let weights = best.map_or(&self.weights, |best| &best.weights);
+        let weights = best.map_or(self.evaluated(), |best| &best.weights);
         let logits = self.logits_of(Split::Test, 0, count, weights);
         let classes = self.job.dataset.info.classes.len().max(1);
         self.control

@@ -25,13 +25,19 @@ impl Trainer {
         let step = self.global_step;
         match request.command {
             Command::Pause if self.held => self.control.done(request, step, "was paused already"),
-            Command::Pause => return self.hold(request),
+            Command::Pause => {
+                self.control.done(request, step, format!("at step {step}"));
+                return self.hold();
+            }
             Command::Resume if self.held => {
                 self.held = false;
                 self.control.done(request, step, format!("at step {step}"));
             }
             Command::Resume => self.control.done(request, step, "was not paused"),
-            Command::Evaluate => self.evaluations.push(request),
+            Command::Evaluate => {
+                self.detail = true;
+                self.evaluations.push(request);
+            }
             Command::Checkpoint => self.checkpoint_on_request(request),
             Command::SetLearningRate { lr } => self.set_lr(request, lr),
             Command::SetEpochs { epochs } => self.set_epochs(request, epochs),
@@ -83,13 +89,11 @@ impl Trainer {
 
     /// Holds until resumed or stopped. Everything else that is asked meanwhile is done while holding, but evaluations,
     /// which wait for the end of the pause where the trainer is inside one already.
-    fn hold(&mut self, request: Request) -> Flow {
+    pub(super) fn hold(&mut self) -> Flow {
         self.close_window();
         let (before, began) = (self.phase, Instant::now());
         self.held = true;
         self.say_phase(Phase::Paused);
-        let note = format!("at step {}", self.global_step);
-        self.control.done(request, self.global_step, note);
         let mut flow = Flow::Go;
         while self.held && flow == Flow::Go {
             // With nobody left who could ask, the pause could never end.

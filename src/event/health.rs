@@ -1,0 +1,171 @@
+//! What is wrong with a training, and what was done about it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{F32, F64};
+
+/// Something that a person should know of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum Finding {
+    /// Steps whose loss or gradient was not finite; they changed nothing.
+    NonFinite {
+        /// How many in a row by now.
+        in_a_row: u64,
+        /// The loss of the last of them.
+        loss: F32,
+        /// Its gradient norm.
+        grad_norm: F32,
+        /// The first layer whose output was not finite; `None` when all were, or when it did not happen again.
+        layer: Option<String>,
+    },
+    /// A loss far above what the steps before it had.
+    Spike {
+        /// The loss.
+        loss: F32,
+        /// The running mean before it.
+        mean: F64,
+    },
+    /// Layers that learn nothing: their gradient is a vanishing part of the whole.
+    DeadGradient {
+        /// Their parameters' names.
+        layers: Vec<String>,
+    },
+}
+
+/// What the trainer did about it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "did")]
+pub enum Remedy {
+    /// Nothing but say so.
+    Told,
+    /// It holds until somebody resumes it.
+    Paused,
+    /// It went back.
+    RolledBack {
+        /// To the state after this step.
+        global_step: u64,
+        /// And goes on with this base learning rate.
+        lr: F64,
+    },
+    /// It ended the run.
+    Stopped,
+}
+
+/// A finding, when, and the remedy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Health {
+    /// The step, counted from 1 over the run.
+    pub global_step: u64,
+    /// What is wrong.
+    pub finding: Finding,
+    /// What was done about it.
+    pub remedy: Remedy,
+}
+
+impl Health {
+    /// One line for people.
+    pub fn words(&self) -> String {
+        let step = self.global_step;
+        let finding = match &self.finding {
+            Finding::NonFinite {
+                in_a_row,
+                loss,
+                grad_norm,
+                layer,
+            } => {
+                let rows = match in_a_row {
+                    0 | 1 => format!("step {step} is not finite"),
+                    n => format!("{n} steps in a row, up to {step}, are not finite"),
+                };
+                let place = layer.as_ref().map_or_else(
+                    || "every layer's output is finite now".to_owned(),
+                    |layer| format!("first bad layer {layer}"),
+                );
+                format!(
+                    "{rows}: loss {}, gradient norm {}, {place}",
+                    loss.0, grad_norm.0
+                )
+            }
+            Finding::Spike { loss, mean } => {
+                format!(
+                    "loss spike at step {step}: {:.3} after a mean of {:.3}",
+                    loss.0, mean.0
+                )
+            }
+            Finding::DeadGradient { layers } => {
+                format!("no gradient reaches {} (step {step})", layers.join(", "))
+            }
+        };
+        match &self.remedy {
+            Remedy::Told => finding,
+            Remedy::Paused => format!("{finding}; paused"),
+            Remedy::RolledBack { global_step, lr } => {
+                format!(
+                    "{finding}; back to step {global_step}, learning rate {:.2e}",
+                    lr.0
+                )
+            }
+            Remedy::Stopped => format!("{finding}; stopped"),
+        }
+    }
+}
+
+/// How strongly a parameter is moved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LayerNorms {
+    /// The parameter's name.
+    pub name: String,
+    /// L2 norm of its gradient before clipping.
+    pub grad_norm: F32,
+    /// L2 norm of itself.
+    pub weight_norm: F32,
+    /// L2 norm of what the step changed. About a thousandth of the weights is healthy.
+    pub update_norm: F32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_name_step_layer_and_remedy() {
+        let health = |finding, remedy| {
+            Health {
+                global_step: 7,
+                finding,
+                remedy,
+            }
+            .words()
+        };
+        let bad = Finding::NonFinite {
+            in_a_row: 5,
+            loss: F32(f32::NAN),
+            grad_norm: F32(f32::INFINITY),
+            layer: Some("blocks.1.norm".to_owned()),
+        };
+        assert_eq!(
+            health(bad, Remedy::Paused),
+            "5 steps in a row, up to 7, are not finite: loss NaN, gradient norm inf, first bad layer blocks.1.norm; paused"
+        );
+        let spike = Finding::Spike {
+            loss: F32(9.0),
+            mean: F64(0.5),
+        };
+        let back = Remedy::RolledBack {
+            global_step: 3,
+            lr: F64(2e-3),
+        };
+        assert_eq!(
+            health(spike, back),
+            "loss spike at step 7: 9.000 after a mean of 0.500; back to step 3, learning rate 2.00e-3"
+        );
+        let dead = Finding::DeadGradient {
+            layers: vec!["a".to_owned(), "b".to_owned()],
+        };
+        assert_eq!(
+            health(dead, Remedy::Told),
+            "no gradient reaches a, b (step 7)"
+        );
+    }
+}

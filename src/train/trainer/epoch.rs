@@ -1,0 +1,266 @@
+//! An epoch: its steps, then its validation.
+
+use std::time::Duration;
+
+use tch::Tensor;
+
+use super::super::average::Average;
+use super::super::schedule::Schedule;
+use super::super::step::{Hyper, StepStats, train_step};
+use super::super::window::EpochSums;
+use super::measure::Best;
+use super::{Flow, Trainer};
+use crate::event::{CheckpointReason, EpochSummary, Event, F64, Level, Phase, Remedy, StepWindow};
+use crate::model::{Computation, Weights};
+use crate::random::{augment_words, epoch_order, step_seed};
+
+impl Trainer {
+    /// The steps of an epoch.
+    ///
+    /// # Errors
+    /// When a step cannot be computed; the last good state is saved.
+    pub(super) fn train_epoch(&mut self) -> Result<Flow, String> {
+        let steps = self.steps_per_epoch();
+        self.epoch_step = 0;
+        self.sums = EpochSums::default();
+        self.paused = Duration::ZERO;
+        self.control.say(Event::EpochStarted {
+            epoch: self.epoch,
+            epochs: self.epochs,
+            steps,
+        });
+        self.say_phase(Phase::Training);
+        let order = self.order(self.epoch);
+        self.window.restart_clock();
+        while self.epoch_step < steps {
+            let stats = self.step_or_save(&order)?;
+            self.window.push(stats);
+            self.epoch_step += 1;
+            self.global_step += 1;
+            if self.window.is_due() || self.epoch_step == steps {
+                self.close_window();
+                if self.look_after() == Flow::Stop {
+                    return Ok(Flow::Stop);
+                }
+            }
+            if self.obey(Phase::Training) == Flow::Stop {
+                return Ok(Flow::Stop);
+            }
+            if self.is_out_of_time() {
+                self.close_window();
+                return Ok(Flow::Finish);
+            }
+        }
+        Ok(Flow::Go)
+    }
+
+    /// Whether the time budget is used up; that is said.
+    fn is_out_of_time(&self) -> bool {
+        let minutes = self.job.config.train.max_minutes;
+        let out = minutes > 0.0 && self.began.elapsed().as_secs_f64() >= minutes * 60.0;
+        if out {
+            let step = self.global_step;
+            let text = format!(
+                "train.max_minutes = {minutes} is used up at step {step}: the run comes to its end"
+            );
+            self.control.say(Event::Log {
+                level: Level::Info,
+                text,
+            });
+        }
+        out
+    }
+
+    /// One step, which follows from the seed and its number alone.
+    pub(super) fn step(&mut self, order: &Tensor) -> StepStats {
+        let indices = self.indices(order, self.epoch_step);
+        let (images, labels) = self.batch(&indices);
+        let before = self.begin_detail(self.epoch_step + 1 == self.steps_per_epoch());
+        let hyper = self.hyper();
+        let (network, weights, optimizer) = (&self.network, &mut self.weights, &mut self.optimizer);
+        let (stats, gradient) = train_step(network, weights, optimizer, (&images, &labels), hyper);
+        if let Some(before) = before {
+            self.tell_layers(&before, &gradient, &stats);
+        }
+        if let Some(average) = &mut self.average {
+            average.update(&self.weights);
+        }
+        stats
+    }
+
+    /// The images at these places of the split, varied as this step varies them, with their labels.
+    pub(super) fn batch(&self, indices: &Tensor) -> (Tensor, Tensor) {
+        let seed = self.job.config.train.seed;
+        // Dropout draws from libtorch's stream.
+        tch::manual_seed(step_seed(seed, 0, self.global_step));
+        self.train.batch(
+            indices,
+            &self.augment,
+            &augment_words(seed, 0, self.global_step),
+        )
+    }
+
+    /// The images of the step that comes next, for whoever wants to look at it again.
+    pub(super) fn indices(&self, order: &Tensor, epoch_step: u64) -> Tensor {
+        let batch = self.job.config.train.batch_size;
+        let start = epoch_step as i64 * batch;
+        order.narrow(0, start, batch.min(self.train.len() - start))
+    }
+
+    /// The order in which an epoch visits the images.
+    pub(super) fn order(&self, epoch: u32) -> Tensor {
+        let seed = self.job.config.train.seed;
+        Tensor::from_slice(&epoch_order(seed, epoch, self.train.len() as usize))
+            .to_device(self.device)
+    }
+
+    /// The weights that are evaluated: the average where there is one.
+    pub(super) fn evaluated(&self) -> &Weights {
+        self.average
+            .as_ref()
+            .map_or(&self.weights, Average::weights)
+    }
+
+    pub(super) fn hyper(&self) -> Hyper {
+        Hyper {
+            how: Computation {
+                kind: self.kind,
+                label_smoothing: self.job.config.optim.label_smoothing,
+            },
+            lr: self.lr_at(self.global_step),
+            clip_norm: self.job.config.optim.clip_norm,
+            accumulate: self.job.config.train.accumulate,
+        }
+    }
+
+    pub(super) fn lr_at(&self, step: u64) -> f64 {
+        Schedule::new(
+            &self.job.config.optim,
+            self.lr,
+            self.steps_per_epoch(),
+            self.epochs,
+        )
+        .at(step)
+    }
+
+    /// Tells what the steps since the last window did.
+    pub(super) fn close_window(&mut self) {
+        let Some(window) = self.window.close() else {
+            return;
+        };
+        let window = StepWindow {
+            epoch: self.epoch,
+            epoch_step: self.epoch_step,
+            global_step: self.global_step,
+            lr: F64(self.lr_at(self.global_step.saturating_sub(1))),
+            ..window
+        };
+        self.sums
+            .add(&window, self.job.config.train.batch_size as u64);
+        let first = self.global_step - window.loss.len() as u64 + 1;
+        let mut findings = Vec::new();
+        for (i, (loss, grad_norm)) in window.loss.iter().zip(&window.grad_norm).enumerate() {
+            let (loss, grad_norm, global_step) = (*loss, *grad_norm, first + i as u64);
+            if let Some(finding) = self.watch.step(loss.0, grad_norm.0) {
+                findings.push((global_step, finding));
+            }
+            if !loss.0.is_finite() || !grad_norm.0.is_finite() {
+                self.bad.get_or_insert((global_step, loss, grad_norm));
+                self.control.say(Event::StepSkipped {
+                    global_step,
+                    loss,
+                    grad_norm,
+                });
+            }
+        }
+        self.control.say(Event::Steps(window));
+        for (global_step, finding) in findings {
+            self.tell_health(global_step, finding, Remedy::Told);
+        }
+    }
+
+    /// Validates, tells the epoch's row, saves.
+    pub(super) fn finish_epoch(&mut self) -> Flow {
+        let begun = self.begin();
+        let Some(validated) = self.validate() else {
+            return Flow::Stop;
+        };
+        let report = &validated.report;
+        let accuracy = report.accuracy.0;
+        let best = self
+            .best
+            .as_ref()
+            .is_none_or(|best| report.accuracy.0 > best.validated.report.accuracy.0)
+            && report.nll.0.is_finite();
+        let row = self.sums.summary();
+        let seconds = self.sums.seconds() + self.seconds_since(begun);
+        self.control.say(Event::EpochFinished(EpochSummary {
+            epoch: self.epoch,
+            global_step: self.global_step,
+            valid_nll: report.nll,
+            valid_accuracy: report.accuracy,
+            valid_macro_f1: report.macro_f1,
+            lr: F64(self.lr_at(self.global_step.saturating_sub(1))),
+            seconds: F64(seconds),
+            best,
+            ..row
+        }));
+        if best {
+            self.best = Some(Best {
+                epoch: self.epoch,
+                global_step: self.global_step,
+                weights: self.evaluated().snapshot(),
+                validated,
+            });
+        }
+        let every = self.job.config.checkpoint.every_epochs;
+        if best || (every > 0 && self.epoch.is_multiple_of(every)) {
+            // A disk that is full now may have room later; the run goes on and says so.
+            if let Err(error) = self.save(CheckpointReason::Periodic) {
+                self.warn(format!("checkpoint not written: {error}"));
+            }
+        }
+        if self.obey(Phase::Training) == Flow::Stop {
+            return Flow::Stop;
+        }
+        if self.epoch < self.epochs && self.stop_after_epoch.is_some() {
+            self.stop = self.stop_after_epoch.take();
+            return Flow::Stop;
+        }
+        if self.is_stale(accuracy) {
+            Flow::Finish
+        } else {
+            Flow::Go
+        }
+    }
+
+    /// Whether the validation accuracy has not got better for too long; that is said.
+    fn is_stale(&mut self, accuracy: f64) -> bool {
+        let train = &self.job.config.train;
+        if accuracy > self.stale.1 + train.min_delta {
+            self.stale = (0, accuracy);
+        } else {
+            self.stale.0 += 1;
+        }
+        let stale =
+            train.patience > 0 && self.stale.0 >= train.patience && self.epoch < self.epochs;
+        if stale {
+            let text = format!(
+                "no better validation accuracy for {} epochs (train.patience): the run comes to its end",
+                self.stale.0
+            );
+            self.control.say(Event::Log {
+                level: Level::Info,
+                text,
+            });
+        }
+        stale
+    }
+
+    pub(super) fn warn(&self, text: String) {
+        self.control.say(Event::Log {
+            level: Level::Warn,
+            text,
+        });
+    }
+}

@@ -1,0 +1,218 @@
+//! What is done when a training is not well, and when a step cannot be computed at all.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tch::Tensor;
+
+use super::super::explain;
+use super::super::memory;
+use super::super::step::StepStats;
+use super::{Flow, Trainer};
+use crate::config::NonFinite;
+use crate::event::{CheckpointReason, Event, F32, F64, Finding, Health, LayerNorms, Remedy};
+use crate::model::{Weights, to_vec};
+
+/// Steps between two states kept to go back to.
+const KEEP_EVERY: u64 = 100;
+/// Going back more often than this heals nothing.
+const ROLLBACKS: u32 = 5;
+
+/// A state to go back to.
+#[derive(Debug)]
+pub(super) struct Good {
+    global_step: u64,
+    weights: Weights,
+    optimizer: Vec<Tensor>,
+    /// How often it was gone back to any.
+    rollbacks: u32,
+}
+
+impl Trainer {
+    pub(super) fn tell_health(&self, global_step: u64, finding: Finding, remedy: Remedy) {
+        self.control.say(Event::Health(Health {
+            global_step,
+            finding,
+            remedy,
+        }));
+    }
+
+    /// Acts on steps that were not finite, as `health.non_finite` says.
+    pub(super) fn look_after(&mut self) -> Flow {
+        let Some((_, loss, grad_norm)) = self.bad.take() else {
+            self.keep_good();
+            return Flow::Go;
+        };
+        let health = &self.job.config.health;
+        let (policy, limit) = (health.non_finite, u64::from(health.in_a_row));
+        let in_a_row = self.watch.bad_in_a_row().max(1);
+        let too_many = in_a_row >= limit;
+        // The first of a row is told, and then what is done about too many.
+        if in_a_row > 1 && !too_many {
+            return Flow::Go;
+        }
+        let finding = Finding::NonFinite {
+            in_a_row,
+            loss,
+            grad_norm,
+            layer: self.first_bad_layer(),
+        };
+        let step = self.global_step;
+        match policy {
+            NonFinite::Stop => {
+                self.tell_health(step, finding, Remedy::Stopped);
+                self.failed = Some(format!(
+                    "step {step} was not finite (health.non_finite = \"stop\"); lower optim.lr, keep optim.clip_norm above \
+                     0, and look at the first bad layer in the log"
+                ));
+                Flow::Stop
+            }
+            NonFinite::Pause => self.pause(step, finding),
+            NonFinite::Skip if too_many => self.pause(step, finding),
+            NonFinite::Rollback if too_many => self.roll_back(step, finding),
+            NonFinite::Skip | NonFinite::Rollback => {
+                self.tell_health(step, finding, Remedy::Told);
+                Flow::Go
+            }
+        }
+    }
+
+    fn pause(&mut self, step: u64, finding: Finding) -> Flow {
+        self.tell_health(step, finding, Remedy::Paused);
+        self.watch.forgive();
+        self.hold()
+    }
+
+    fn roll_back(&mut self, step: u64, finding: Finding) -> Flow {
+        let Some(good) = self.good.take_if(|good| good.rollbacks < ROLLBACKS) else {
+            return self.pause(step, finding);
+        };
+        self.lr *= 0.5;
+        let _guard = tch::no_grad_guard();
+        self.weights.flat.detach().copy_(&good.weights.flat);
+        self.weights.stats.copy_(&good.weights.stats);
+        self.optimizer.restore(&good.optimizer);
+        if let Some(average) = &mut self.average {
+            average.restart(&self.weights);
+        }
+        self.watch.forgive();
+        // The measurement of these steps' weights is no measurement of those that were gone back to.
+        self.validated = None;
+        let remedy = Remedy::RolledBack {
+            global_step: good.global_step,
+            lr: F64(self.lr),
+        };
+        self.tell_health(step, finding, remedy);
+        self.good = Some(Good {
+            rollbacks: good.rollbacks + 1,
+            ..good
+        });
+        Flow::Go
+    }
+
+    /// Keeps this state to go back to, now and then, where that may be asked for.
+    fn keep_good(&mut self) {
+        let wanted = self.job.config.health.non_finite == NonFinite::Rollback;
+        let old = self.good.as_ref().map_or(0, |good| good.global_step);
+        if wanted && (self.good.is_none() || self.global_step >= old + KEEP_EVERY) {
+            self.good = Some(Good {
+                global_step: self.global_step,
+                weights: self.weights.snapshot(),
+                optimizer: self.optimizer.snapshot(),
+                rollbacks: self.good.as_ref().map_or(0, |good| good.rollbacks),
+            });
+        }
+    }
+
+    /// The first layer that is not finite for the images of the last step, with the weights of now: the step itself
+    /// changed nothing.
+    fn first_bad_layer(&self) -> Option<String> {
+        let order = self.order(self.epoch);
+        let last = self.epoch_step.saturating_sub(1);
+        let seed = self.job.config.train.seed;
+        let words = crate::random::augment_words(seed, 0, self.global_step.saturating_sub(1));
+        let (images, _) = self
+            .train
+            .batch(&self.indices(&order, last), &self.augment, &words);
+        self.network
+            .first_bad_layer(&self.weights, &images, self.kind)
+    }
+
+    /// The weights before a step that is looked at closely: the last of an epoch, and where it was asked for.
+    pub(super) fn begin_detail(&mut self, last: bool) -> Option<Tensor> {
+        (std::mem::take(&mut self.detail) || last).then(|| self.weights.flat.detach().copy())
+    }
+
+    /// Says how strongly each parameter was moved. `gradient` was divided by the clipping already.
+    pub(super) fn tell_layers(&self, before: &Tensor, gradient: &Tensor, stats: &StepStats) {
+        let _guard = tch::no_grad_guard();
+        let moved = self.weights.flat.detach() - before;
+        let plan = &self.network.plan;
+        let norms = |flat: &Tensor| {
+            let mut start = 0;
+            let parts: Vec<Tensor> = plan
+                .parameters
+                .iter()
+                .map(|parameter| {
+                    start += parameter.size();
+                    flat.narrow(0, start - parameter.size(), parameter.size())
+                        .norm()
+                })
+                .collect();
+            to_vec(&Tensor::stack(&parts, 0))
+        };
+        // What was clipped in the optimizer is scaled up again to what it was.
+        let unclipped = &stats.grad_norm / gradient.norm().clamp_min(1e-30);
+        let (gradients, weights, updates) =
+            (norms(&(gradient * unclipped)), norms(before), norms(&moved));
+        let numbers = gradients.into_iter().zip(weights).zip(updates);
+        let layers: Vec<LayerNorms> = plan
+            .parameters
+            .iter()
+            .zip(numbers)
+            .map(|(parameter, ((gradient, weight), update))| LayerNorms {
+                name: parameter.name.clone(),
+                grad_norm: F32(gradient),
+                weight_norm: F32(weight),
+                update_norm: F32(update),
+            })
+            .collect();
+        let step = self.global_step + 1;
+        if let Some(finding) = self.watch.layers(&layers) {
+            self.tell_health(step, finding, Remedy::Told);
+        }
+        self.control.say(Event::Layers {
+            global_step: step,
+            layers,
+        });
+    }
+
+    /// A step; where libtorch cannot compute it, the state before it is saved.
+    ///
+    /// # Errors
+    /// What happened, what to do, and where the state was saved.
+    pub(super) fn step_or_save(&mut self, order: &Tensor) -> Result<StepStats, String> {
+        let step = catch_unwind(AssertUnwindSafe(|| self.step(order)));
+        let panic = match step {
+            Ok(stats) => return Ok(stats),
+            Err(panic) => panic,
+        };
+        let why = explain(panic.as_ref());
+        let train = &self.job.config.train;
+        let why = memory::explain(&why, train.batch_size, train.accumulate).unwrap_or(why);
+        let step = self.global_step + 1;
+        if self.global_step == 0 {
+            return Err(format!("step {step}: {why}"));
+        }
+        // The steps before it are told first; were their numbers lost too, saving comes before telling.
+        let told = catch_unwind(AssertUnwindSafe(|| self.close_window()));
+        let saved = catch_unwind(AssertUnwindSafe(|| self.save(CheckpointReason::Final)));
+        let place = match (told, saved) {
+            (_, Ok(Ok(path))) => {
+                format!("the state of step {} is saved in {path}", self.global_step)
+            }
+            (_, Ok(Err(error))) => format!("the state could not be saved: {error}"),
+            (_, Err(_)) => "the state could not be saved".to_owned(),
+        };
+        Err(format!("step {step}: {why}; {place}"))
+    }
+}

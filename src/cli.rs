@@ -9,6 +9,8 @@ mod doctor;
 #[cfg(feature = "train")]
 mod eval;
 #[cfg(feature = "train")]
+mod lr_find;
+#[cfg(feature = "train")]
 mod predict;
 mod print;
 #[cfg(feature = "train")]
@@ -88,6 +90,10 @@ enum Verb {
     /// The configuration: print it as it would be used, or check a file
     #[command(subcommand)]
     Config(ConfigVerb),
+    /// Which learning rate suits: a test of a few seconds, with a chart
+    #[cfg(feature = "train")]
+    #[command(after_help = "Example: epochtop lr-find --set optim.name=sgd --to 10")]
+    LrFind(lr_find::LrFindArgs),
     /// How fast training is, as one JSON object (see make bench)
     #[cfg(feature = "train")]
     #[command(
@@ -272,6 +278,8 @@ pub fn main() -> ExitCode {
         Verb::View(args) => finished(view(args)),
         Verb::Eval(args) => eval_verb(args),
         Verb::Predict(args) => predict_verb(args),
+        #[cfg(feature = "train")]
+        Verb::LrFind(args) => lr_find::run(args),
         #[cfg(feature = "train")]
         Verb::Bench(args) => bench::run(args),
         Verb::Summary(args) => with_config(args, summary_verb),

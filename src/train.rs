@@ -6,8 +6,10 @@
 //! touches tensors; a panic or a libtorch error in it ends the run as a `RunFinished` that says why.
 
 mod average;
+mod bare;
 mod control;
 mod device;
+mod find;
 mod health;
 mod memory;
 mod optim;
@@ -26,6 +28,7 @@ use std::thread::{Builder, JoinHandle};
 use crossbeam_channel::{Receiver, Sender};
 
 pub use device::{choose as choose_device, cores, cuda_devices, kind as choose_kind, set_threads};
+pub use find::{Suggestion, Tried, find_lr, suggest as suggest_lr};
 pub use optim::{Group, Optimizer, groups};
 pub use schedule::Schedule;
 pub use speed::{Speed, losses, speed};

@@ -6,6 +6,11 @@ import pathlib
 import child
 
 OVERRIDE = "EPOCHTOP_BENCH_BINARY"
+# Both sides: batches of 256, flips (which the textbook preset has off) and nothing else.
+PLAIN = ("train.batch_size=256", "train.accumulate=1", "train.ema=0", "data.augment.shift=0", "data.augment.rotate=0",
+         "data.augment.scale=0", "data.augment.shear=0", "data.augment.erase=0", "model.channels=[32,64,128]",
+         "model.dropout=0", "optim.lr=0.004", "optim.weight_decay=0.05", "optim.name=adamw", "optim.clip_norm=1",
+         "optim.label_smoothing=0.1")
 PRECISIONS = {"ours-f32": "f32", "ours-auto": "auto"}
 
 
@@ -20,10 +25,18 @@ def binary():
 
 def speed(variant, network, args):
     """One measurement."""
-    options = ["--network", network, "--precision", PRECISIONS[variant], "--threads", str(args.threads)]
-    return child.speed([binary(), "bench", *options, "--device", args.device, "--json"], args.seconds)
+    sets = [f"train.precision={PRECISIONS[variant]}", f"train.threads={args.threads}", f"train.device={args.device}"]
+    return child.speed(command(network, sets), args.seconds)
 
 
 def losses(network, folder):
     """Trains the steps of the loss check and leaves weights and batches in the folder."""
-    return child.losses([binary(), "bench", "--network", network, "--precision", "f32", "--losses", folder])
+    sets = ["train.precision=f32", "train.device=cpu", "data.augment.flip=false"]
+    return child.losses([*command(network, sets), "--losses", folder])
+
+
+def command(network, sets):
+    """The network as both sides have it, whatever the recipe of the day adds to it."""
+    preset = ["--preset", "textbook"] if network == "textbook" else []
+    sets = [*sets, *PLAIN]
+    return [binary(), "bench", *preset, *(word for one in sets for word in ("--set", one))]

@@ -22,6 +22,10 @@ import tools
 VERSION = "2.11"  # what tch 0.24 is written for
 LINK = tools.REPO / ".deps" / "libtorch"  # where .cargo/config.toml points
 CACHE_NAME = "libtorch-2.11.0-cpu"
+# With an NVIDIA driver the whole wheel is installed, with the CUDA libraries it depends on. They find each other by where
+# they lie, so pip puts them side by side into one folder; torch's own is the libtorch.
+CUDA_NAME = "libtorch-2.11.0-cuda"
+CUDA_BYTES = 5_000_000_000  # on disk, roughly
 STAMP = ".complete"  # sizes of the libraries; written last
 
 # The CPU part of PyTorch's wheel, and the two CUDA libraries that libtorch_cpu.so names although it runs without a GPU.
@@ -107,26 +111,43 @@ def setup(check):
         origin = "LIBTORCH"
     else:
         chosen, origin = active_torch()
-    if chosen is None and isinstance(describe(LINK), tuple):
-        chosen, origin = LINK.resolve(), ""
-    if chosen is None and isinstance(describe(cache_folder() / CACHE_NAME), tuple):
-        chosen, origin = cache_folder() / CACHE_NAME, "the cache"
+    cuda = wants_cuda()
+    if chosen is None:
+        found = described(LINK)
+        if found and (found[1] == "cuda" or not cuda):
+            chosen, origin = LINK.resolve(), ""
+    if chosen is None:
+        cached = cache_folder() / (f"{CUDA_NAME}/torch" if cuda else CACHE_NAME)
+        if described(cached) and (not cuda or (cached.parent / STAMP).exists()):
+            chosen, origin = cached, "the cache"
     if chosen is None:
         if check:
-            raise tools.Stop("libtorch is missing", "make setup (fetches 133 MB), or LIBTORCH=/path make setup")
-        chosen, origin = fetch_libtorch(), "fetched"
+            size = "2.5 GB, for the GPU" if cuda else "133 MB"
+            raise tools.Stop("libtorch is missing", f"make setup (fetches {size}), or LIBTORCH=/path make setup")
+        chosen, origin = locked(fetch_cuda if cuda else fetch_libtorch), "fetched"
     version, kind = describe(chosen)
     if not check:
         point_link_at(chosen)
     elif not own and LINK.resolve() != chosen.resolve():
         raise tools.Stop(f"{tools.tilde(chosen)} is there, but .deps/libtorch does not point at it", "make setup")
     tools.say("libtorch", f"{version} {kind}", f"found in {tools.tilde(chosen)}" + (f" ({origin})" if origin else ""))
-    if kind == "cpu" and any(map(os.path.exists, ("/proc/driver/nvidia/version", "/dev/nvidiactl"))):
-        tools.say(
-            "",
-            "for the GPU:",
-            f"`make setup` with a Python environment active that has torch {VERSION}, or LIBTORCH set",
-        )
+    if kind == "cpu" and has_driver():
+        tools.say("", "for the GPU:", "unset LIBTORCH and EPOCHTOP_CUDA, leave the Python environment, then `make setup`")
+
+
+def described(folder):
+    """What describe says of a usable folder, else None."""
+    result = describe(folder)
+    return result if isinstance(result, tuple) else None
+
+
+def has_driver():
+    return any(map(os.path.exists, ("/proc/driver/nvidia/version", "/dev/nvidiactl")))
+
+
+def wants_cuda():
+    """The full set where there is an NVIDIA driver; EPOCHTOP_CUDA=1 or 0 decides otherwise."""
+    return {"0": False, "1": True}.get(os.environ.get("EPOCHTOP_CUDA", ""), has_driver())
 
 
 def active_torch():
@@ -157,32 +178,62 @@ def point_link_at(folder):
     fresh.replace(LINK)
 
 
-def fetch_libtorch():
+def locked(fetch):
+    """Fetches while no other set-up does."""
     cache = cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
-    target = cache / CACHE_NAME
     with open(cache / "lock", "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             tools.say("libtorch", "waiting", "another set-up is fetching it")
             fcntl.flock(lock, fcntl.LOCK_EX)
-        if isinstance(describe(target), tuple):
-            return target
-        tools.need_room(cache, LAYOUT_BYTES + 200_000_000, "XDG_CACHE_HOME")
-        download = cache / "download"
-        download.mkdir(exist_ok=True)
-        try:
-            wheels = fetch_parts(download)
-            result = assemble(wheels, cache)
-        except tools.NotHere as reason:
-            tools.say("libtorch", "whole wheels", f"with pip, 540 MB ({reason})")
-            result = assemble(fetch_whole(download), cache)
-        if target.exists():
-            shutil.rmtree(target)
-        result.rename(target)
-        shutil.rmtree(download, ignore_errors=True)
+        return fetch(cache)
+
+
+def fetch_libtorch(cache):
+    target = cache / CACHE_NAME
+    if described(target):
+        return target
+    tools.need_room(cache, LAYOUT_BYTES + 200_000_000, "XDG_CACHE_HOME")
+    download = cache / "download"
+    download.mkdir(exist_ok=True)
+    try:
+        wheels = fetch_parts(download)
+        result = assemble(wheels, cache)
+    except tools.NotHere as reason:
+        tools.say("libtorch", "whole wheels", f"with pip, 540 MB ({reason})")
+        result = assemble(fetch_whole(download), cache)
+    if target.exists():
+        shutil.rmtree(target)
+    result.rename(target)
+    shutil.rmtree(download, ignore_errors=True)
     return target
+
+
+def fetch_cuda(cache):
+    """The whole torch wheel and the CUDA libraries it depends on, installed by pip into a folder of their own."""
+    target = cache / CUDA_NAME
+    if (target / STAMP).exists() and described(target / "torch"):
+        return target / "torch"
+    tools.need_room(cache, CUDA_BYTES + 3_000_000_000, "XDG_CACHE_HOME")
+    tools.say("libtorch", "fetching 2.5 GB", "torch 2.11.0 with CUDA, by pip; EPOCHTOP_CUDA=0 does without")
+    shutil.rmtree(target, ignore_errors=True)
+    command = [sys.executable, "-m", "pip", "install", "--only-binary=:all:", "--no-cache-dir", "--target", str(target)]
+    command += ["--implementation=cp", "--python-version=3.11"]
+    command += [f"--platform={name}_x86_64" for name in ("manylinux_2_28", "manylinux_2_27", "manylinux_2_25",
+                                                          "manylinux_2_17", "manylinux2014")]
+    command += [] if sys.stdout.isatty() else ["--progress-bar=off"]
+    # Other programs than Python's need no more of it than what torch itself says it needs on Linux.
+    if subprocess.run([*command, "torch==2.11.0"], check=False).returncode != 0:
+        shutil.rmtree(target, ignore_errors=True)
+        remedy = "EPOCHTOP_CUDA=0 make setup takes the CPU part alone; LIBTORCH names a libtorch that is there"
+        raise tools.Stop("pip could not install torch 2.11.0 with CUDA (its reason is above)", remedy)
+    result = describe(target / "torch")
+    if not isinstance(result, tuple) or result[1] != "cuda":
+        raise tools.Stop(f"what pip installed in {tools.tilde(target)} is no CUDA libtorch: {result}", "try again")
+    (target / STAMP).write_text("torch 2.11.0\n")
+    return target / "torch"
 
 
 def pip_settings():

@@ -124,11 +124,23 @@ pub(super) fn libtorch_version() -> String {
 fn gpu() -> Finding {
     let driver = Path::new("/proc/driver/nvidia/version").exists();
     match (crate::train::cuda_devices(), driver) {
-        (0, true) => Finding::hint(
-            "gpu",
-            "an NVIDIA driver, but this libtorch computes on the CPU only",
-            "build with a CUDA libtorch: activate a Python environment with torch 2.11, or set LIBTORCH, then `make setup`",
-        ),
+        (0, true) => match crate::native::load_cuda() {
+            crate::native::Cuda::Broken(why) => Finding::bad(
+                "gpu",
+                format!("an NVIDIA driver, but libtorch's CUDA part cannot be loaded: {why}"),
+                "`make setup` fetches torch 2.11 with CUDA 13; LIBTORCH names another",
+            ),
+            crate::native::Cuda::Loaded => Finding::hint(
+                "gpu",
+                "an NVIDIA driver and a libtorch with CUDA 13, which sees no device",
+                "nvidia-smi tells the driver's version: CUDA 13 wants 580 or newer; CUDA_VISIBLE_DEVICES may hide devices",
+            ),
+            crate::native::Cuda::Absent => Finding::hint(
+                "gpu",
+                "an NVIDIA driver, but this libtorch computes on the CPU only",
+                "`make setup` fetches torch 2.11 with CUDA; no need to build again",
+            ),
+        },
         (0, false) => Finding::good("gpu", "none (no NVIDIA driver); training runs on the CPU"),
         (devices, _) => Finding::good("gpu", format!("{devices} CUDA devices")),
     }

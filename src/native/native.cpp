@@ -99,7 +99,8 @@ int epochtop_fused_sgd(size_t count, at::Tensor* const* parameters, at::Tensor* 
                        at::Tensor* const* velocities, double lr, double momentum, double weight_decay, bool nesterov,
                        const at::Tensor* scale, const at::Tensor* skip) {
   return guarded([&] {
-    auto p = list(parameters, count), g = list(gradients, count), b = list(velocities, count);
+    // Without momentum the kernel wants no velocities.
+    auto p = list(parameters, count), g = list(gradients, count), b = list(velocities, momentum == 0.0 ? 0 : count);
     at::_ops::_fused_sgd_::call(p, g, b, weight_decay, momentum, lr, 0.0, nesterov, false, false, *scale, *skip);
   });
 }

@@ -3,6 +3,7 @@
 use tch::{Cuda, Device, Kind};
 
 use crate::config::Precision;
+use crate::native::{self, load_cuda};
 
 /// The device of `train.device`: `auto`, `cpu`, `cuda` or `cuda:N`.
 ///
@@ -27,8 +28,13 @@ pub fn choose(word: &str) -> Result<Device, String> {
     match wanted {
         Some(index) if index < there => Ok(Device::Cuda(index)),
         Some(_) => Err(format!(
-            "train.device = {word:?}: this libtorch sees {there} CUDA devices; use \"cpu\" or \"auto\", \
-             and `epochtop doctor` to see what is missing"
+            "train.device = {word:?}: this libtorch sees {there} CUDA devices{}; use \"cpu\" or \"auto\", \
+             and `epochtop doctor` to see what is missing",
+            match load_cuda() {
+                native::Cuda::Loaded => String::new(),
+                native::Cuda::Absent => " (it is one for CPUs only)".to_owned(),
+                native::Cuda::Broken(why) => format!(" (its CUDA part cannot be loaded: {why})"),
+            }
         )),
         None => Err(format!(
             "train.device = {word:?}: expected \"auto\", \"cpu\", \"cuda\" or \"cuda:N\""
@@ -38,6 +44,8 @@ pub fn choose(word: &str) -> Result<Device, String> {
 
 /// CUDA devices this libtorch can compute on; 0 also where it was built without CUDA.
 pub fn cuda_devices() -> usize {
+    // libtorch must know its CUDA part before it is asked.
+    load_cuda();
     if Cuda::is_available() {
         Cuda::device_count().max(0) as usize
     } else {

@@ -5,7 +5,6 @@
     reason = "a failed unwrap is the test's failure"
 )]
 
-mod adamw;
 mod art;
 mod bad_data;
 mod checkpoints;
@@ -13,6 +12,7 @@ mod evaluation;
 mod fixture;
 mod fused;
 mod masked_step;
+mod optimizers;
 mod program;
 mod steering;
 mod terminal;

@@ -1,9 +1,9 @@
 //! Laws of the fold: a snapshot plus the rest is the whole, and no record makes it panic.
 
 use epochtop::event::{
-    Answer, CheckpointReason, CheckpointSaved, Command, EpochSummary, Event, F32, F64,
-    GalleryImages, GalleryPredictions, Level, Outcome, Phase, Pixels, Record, RunStarted, Split,
-    StepWindow,
+    Answer, CheckpointReason, CheckpointSaved, Command, EpochSummary, Event, F32, F64, Finding,
+    GalleryImages, GalleryPredictions, Health, LayerNorms, Level, Outcome, Phase, Pixels, Record,
+    Remedy, RunStarted, Split, StepWindow,
 };
 use epochtop::run::RunState;
 use proptest::prelude::*;
@@ -164,6 +164,15 @@ fn event() -> impl Strategy<Value = Event> {
         }),
         1 => (count(), count()).prop_map(|(done, total)| Event::EvalProgress { split: Split::Valid, done, total }),
         1 => (count(), number(), number()).prop_map(|(global_step, loss, grad_norm)| Event::StepSkipped { global_step, loss, grad_norm }),
+        1 => (count(), number(), number()).prop_map(|(global_step, loss, grad_norm)| Event::Health(Health {
+            global_step,
+            finding: Finding::NonFinite { in_a_row: 2, loss, grad_norm, layer: None },
+            remedy: Remedy::Told,
+        })),
+        1 => (count(), ".*", number()).prop_map(|(global_step, name, norm)| Event::Layers {
+            global_step,
+            layers: vec![LayerNorms { name, grad_norm: norm, weight_norm: norm, update_norm: norm }],
+        }),
         1 => ".*".prop_map(|text| Event::Log { level: Level::Warn, text }),
         1 => (count(), ".*").prop_map(|(global_step, path)| {
             Event::CheckpointSaved(CheckpointSaved { global_step, epoch: 1, path, bytes: 1, reason: CheckpointReason::Final, best: true })

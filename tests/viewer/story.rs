@@ -118,6 +118,7 @@ impl Story {
             test: 10_000,
         };
         self.say(Event::RunStarted(Box::new(RunStarted {
+            precision: "f32".to_owned(),
             run: name.to_owned(),
             dataset,
             model: "cnn".to_owned(),

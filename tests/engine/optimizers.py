@@ -1,0 +1,48 @@
+"""Writes optimizers.tsv: 50 steps of each of PyTorch's optimizers, clipped, with two parameter groups.
+
+    python3 tests/engine/optimizers.py > tests/engine/optimizers.tsv      (PyTorch 2.11)
+
+Columns: optimizer, step, the four weights after it, then what the optimizer remembers of them.
+"""
+
+import torch
+
+START = torch.tensor([0.5, -1.25, 2.0, 0.03125])
+GOAL = torch.tensor([1.0, -0.5, 3.0, 0.25])
+PULL = torch.tensor([1.0, 2.0, 0.5, 4.0])
+DECAY, LR, CLIP, STEPS = 0.05, 1e-2, 1.5, 50
+
+
+def optimizer(name, groups):
+    adam = {"lr": LR, "betas": (0.9, 0.999), "eps": 1e-8}
+    return {
+        "adamw": lambda: torch.optim.AdamW(groups, **adam),
+        "adam": lambda: torch.optim.Adam(groups, **adam),
+        "sgd": lambda: torch.optim.SGD(groups, lr=LR, momentum=0.9),
+        "nesterov": lambda: torch.optim.SGD(groups, lr=LR, momentum=0.9, nesterov=True),
+        "plain": lambda: torch.optim.SGD(groups, lr=LR),
+    }[name]()
+
+
+def trace(name):
+    decayed, other = START[:2].clone().requires_grad_(), START[2:].clone().requires_grad_()
+    groups = [{"params": [decayed], "weight_decay": DECAY}, {"params": [other], "weight_decay": 0.0}]
+    opt = optimizer(name, groups)
+    for t in range(STEPS):
+        # A warm-up; the second group learns at half the rate.
+        for group, factor in zip(opt.param_groups, (1.0, 0.5)):
+            group["lr"] = LR * (t + 1) / STEPS * factor
+        x = torch.cat([decayed, other])
+        loss = ((x - GOAL) ** 2 * PULL).sum() + (x.sin() * (t % 3)).sum()
+        opt.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_([decayed, other], CLIP)
+        opt.step()
+        row = [decayed, other]
+        for key in ("exp_avg", "exp_avg_sq", "momentum_buffer"):
+            row += [s[key] for p in (decayed, other) if (s := opt.state[p]).get(key) is not None]
+        print(name, t + 1, *(f"{v:.9g}" for v in torch.cat(row).tolist()), sep="\t")
+
+
+for name in ("adamw", "adam", "sgd", "nesterov", "plain"):
+    trace(name)

@@ -1,0 +1,165 @@
+//! Every optimizer against a trace of PyTorch's, and against those of `tch::nn`.
+
+use epochtop::config::{Config, OptimConfig, OptimName};
+use epochtop::train::{Group, Optimizer, clip_divisor};
+use tch::nn::OptimizerConfig;
+use tch::{Device, Kind, Tensor, nn};
+
+/// 50 steps of each, written by `optimizers.py`, which lies beside it.
+const TRACES: &str = include_str!("optimizers.tsv");
+const START: [f32; 4] = [0.5, -1.25, 2.0, 0.03125];
+const LR: f64 = 1e-2;
+
+fn config(name: &str) -> OptimConfig {
+    let mut config = Config::default().optim;
+    (config.weight_decay, config.beta1, config.beta2, config.eps) = (0.05, 0.9, 0.999, 1e-8);
+    config.name = match name {
+        "adamw" => OptimName::Adamw,
+        "adam" => OptimName::Adam,
+        _ => OptimName::Sgd,
+    };
+    config.momentum = if name == "plain" { 0.0 } else { 0.9 };
+    config.nesterov = name == "nesterov";
+    config
+}
+
+/// The first two weights decay, the others learn at half the rate.
+fn groups(config: &OptimConfig) -> Vec<Group> {
+    let group = |start, lr_factor, weight_decay| Group {
+        ranges: vec![(start, 2)],
+        lr_factor,
+        weight_decay,
+    };
+    vec![group(0, 1.0, config.weight_decay), group(2, 0.5, 0.0)]
+}
+
+fn gradient(theta: &Tensor, t: i32) -> Tensor {
+    let goal = Tensor::from_slice(&[1.0_f32, -0.5, 3.0, 0.25]);
+    let pull = Tensor::from_slice(&[1.0_f32, 2.0, 0.5, 4.0]);
+    (theta - goal) * pull * 2.0 + theta.cos() * f64::from(t % 3)
+}
+
+fn numbers(tensor: &Tensor) -> Vec<f32> {
+    tensor.detach().view([-1]).try_into().unwrap()
+}
+
+fn trace(name: &str) -> Vec<Vec<f32>> {
+    let rows = TRACES.lines().map(|line| line.split('\t'));
+    rows.filter_map(|mut row| {
+        (row.next() == Some(name)).then(|| row.skip(1).map(|v| v.parse().unwrap()).collect())
+    })
+    .collect()
+}
+
+#[test]
+fn fifty_steps_of_each_follow_pytorch() {
+    for name in ["adamw", "adam", "sgd", "nesterov", "plain"] {
+        let config = config(name);
+        let mut optimizer = Optimizer::with_groups(&config, groups(&config), 4, Device::Cpu);
+        let theta = Tensor::from_slice(&START);
+        let ok = Tensor::from(true);
+        let trace = trace(name);
+        assert_eq!(trace.len(), 50);
+        for (t, expected) in trace.iter().enumerate() {
+            let gradient = gradient(&theta, t as i32);
+            let divisor = clip_divisor(&gradient.norm(), 1.5);
+            optimizer.step(
+                &theta,
+                &gradient,
+                LR * (t + 1) as f64 / 50.0,
+                (&divisor, &ok),
+            );
+            let mut got = numbers(&theta);
+            for (what, tensor) in optimizer.state() {
+                if what != "step" && name != "plain" {
+                    got.extend(numbers(tensor));
+                }
+            }
+            assert_eq!(got.len(), expected.len(), "{name}");
+            for (a, b) in got.iter().zip(expected) {
+                let step = t + 1;
+                assert!(
+                    (a - b).abs() <= 1e-6 * b.abs().max(1.0),
+                    "{name}, step {step}: {got:?}, PyTorch has {expected:?}"
+                );
+            }
+        }
+    }
+}
+
+/// tch has no parameter groups by slice and no step that can be masked, but its arithmetic is libtorch's.
+#[test]
+fn fifty_steps_follow_those_of_tch() {
+    for name in ["adamw", "adam", "sgd", "nesterov"] {
+        let config = config(name);
+        let whole = Group {
+            ranges: vec![(0, 4)],
+            lr_factor: 1.0,
+            weight_decay: config.weight_decay,
+        };
+        let mut ours = Optimizer::with_groups(&config, vec![whole], 4, Device::Cpu);
+        let store = nn::VarStore::new(Device::Cpu);
+        let mut theirs = store.root().var_copy("theta", &Tensor::from_slice(&START));
+        let (decay, momentum) = (config.weight_decay, config.momentum);
+        let adam = |weight_decay| nn::Adam::default().beta1(0.9).beta2(0.999).wd(weight_decay);
+        let mut optimizer = match name {
+            "adamw" => nn::AdamW::default().wd(decay).build(&store, LR),
+            "adam" => adam(decay).build(&store, LR),
+            _ => nn::sgd(momentum, 0.0, decay, config.nesterov).build(&store, LR),
+        }
+        .unwrap();
+        let theta = Tensor::from_slice(&START);
+        for t in 0..50 {
+            let one = Tensor::from(1.0_f32);
+            ours.step(
+                &theta,
+                &gradient(&theta, t),
+                LR,
+                (&one, &Tensor::from(true)),
+            );
+            let loss = (&theirs * gradient(&theirs.detach(), t)).sum(Kind::Float);
+            optimizer.backward_step(&loss);
+            for (a, b) in numbers(&theta).iter().zip(numbers(&theirs)) {
+                assert!(
+                    (a - b).abs() <= 1e-6 * b.abs().max(1.0),
+                    "{name}, step {}: {a} and {b}",
+                    t + 1
+                );
+            }
+        }
+        theirs = theirs.detach();
+        drop(theirs);
+    }
+}
+
+#[test]
+fn a_snapshot_brings_back_weights_to_come() {
+    for name in ["adamw", "nesterov"] {
+        let config = config(name);
+        let mut optimizer = Optimizer::with_groups(&config, groups(&config), 4, Device::Cpu);
+        let theta = Tensor::from_slice(&START);
+        let mut steps = |theta: &Tensor, from: i32| {
+            for t in from..from + 5 {
+                let one = Tensor::from(1.0_f32);
+                optimizer.step(theta, &gradient(theta, t), LR, (&one, &Tensor::from(true)));
+            }
+            optimizer.snapshot()
+        };
+        let memory = steps(&theta, 0);
+        let middle = theta.copy();
+        steps(&theta, 5);
+        let end = numbers(&theta);
+        let mut again = Optimizer::with_groups(&config, groups(&config), 4, Device::Cpu);
+        again.restore(&memory);
+        for t in 5..10 {
+            let one = Tensor::from(1.0_f32);
+            again.step(
+                &middle,
+                &gradient(&middle, t),
+                LR,
+                (&one, &Tensor::from(true)),
+            );
+        }
+        assert_eq!(numbers(&middle), end, "{name}");
+    }
+}

@@ -9,6 +9,7 @@ mod average;
 mod bare;
 mod control;
 mod device;
+mod fault;
 mod find;
 mod health;
 mod memory;
@@ -64,18 +65,9 @@ pub fn start(
 ) -> std::io::Result<JoinHandle<Outcome>> {
     Builder::new().name("trainer".to_owned()).spawn(move || {
         let finished = events.clone();
-        let body = AssertUnwindSafe(|| {
-            trainer::Trainer::new(job, events, requests).and_then(trainer::Trainer::run)
-        });
-        let (outcome, global_step) = match catch_unwind(body) {
-            Ok(Ok(end)) => end,
-            Ok(Err(message)) => (Outcome::Failed { message }, 0),
-            Err(panic) => (
-                Outcome::Failed {
-                    message: explain(panic.as_ref()),
-                },
-                0,
-            ),
+        let (outcome, global_step) = match run(job, events, requests) {
+            Ok(end) => end,
+            Err(message) => (Outcome::Failed { message }, 0),
         };
         // Nobody listening any more is no reason to fail.
         let _ = finished.send(Event::RunFinished {
@@ -84,6 +76,18 @@ pub fn start(
         });
         outcome
     })
+}
+
+/// Trains to the end, or to the first failure: then what was learnt is saved.
+fn run(
+    job: Job,
+    events: Sender<Event>,
+    requests: Receiver<Request>,
+) -> Result<(Outcome, u64), String> {
+    let new = AssertUnwindSafe(|| trainer::Trainer::new(job, events, requests));
+    let mut trainer = catch_unwind(new).map_err(|panic| explain(panic.as_ref()))??;
+    catch_unwind(AssertUnwindSafe(|| trainer.run()))
+        .unwrap_or_else(|panic| Err(trainer.rescue(&explain(panic.as_ref()))))
 }
 
 /// A panic in words. libtorch's errors carry a C++ stack trace that helps nobody on a screen; log.txt has it.

@@ -111,9 +111,9 @@ fn print(tried: &[Tried], config: &Config) {
         points: &points,
         behind: &behind,
         marks: &marks,
-        names: ("learning rate", "loss"),
         ascii: !utf8_locale(|key| env::var(key).ok()),
     };
+    say("Loss by learning rate: the smoothed curve, and dots for single steps");
     let (width, height) = crossterm::terminal::size().unwrap_or((80, 24));
     for line in plot.lines(width.clamp(40, 120), height.saturating_sub(6).clamp(10, 24)) {
         say(&line);

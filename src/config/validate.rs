@@ -120,7 +120,8 @@ fn train(config: &Config, rules: &mut Rules) {
     );
     rules.must(
         "train.accumulate",
-        train.accumulate >= 1 && train.accumulate.saturating_mul(2) <= train.batch_size,
+        train.accumulate == 1
+            || (train.accumulate > 1 && train.accumulate.saturating_mul(2) <= train.batch_size),
         "at least 1 and at most half of train.batch_size: batch norm needs two images in each part",
     );
     rules.below_one("train.ema", train.ema);

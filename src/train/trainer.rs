@@ -61,8 +61,10 @@ pub(super) struct Trainer {
     window: Window,
     watch: Watch,
     average: Option<Average>,
-    /// The last state that was good, to go back to.
+    /// The last state that was good, to go back to, and one that may turn out to be.
     good: Option<Good>,
+    candidate: Option<Good>,
+    rollbacks: u32,
     /// The next step tells how strongly each parameter is moved.
     detail: bool,
     began: Instant,
@@ -125,6 +127,8 @@ impl Trainer {
             watch: Watch::new(&config.health),
             average: Average::new(config.train.ema, &weights),
             good: None,
+            candidate: None,
+            rollbacks: 0,
             detail: false,
             began: Instant::now(),
             bad: None,
@@ -156,11 +160,11 @@ impl Trainer {
     }
 
     /// Trains to the end. Returns how it ended and the steps done.
-    pub(super) fn run(mut self) -> Result<(Outcome, u64), String> {
+    pub(super) fn run(&mut self) -> Result<(Outcome, u64), String> {
         self.introduce();
         while self.epoch < self.epochs {
             self.epoch += 1;
-            let flow = match self.train_epoch()? {
+            let flow = match self.train_epoch() {
                 Flow::Stop => Flow::Stop,
                 flow => self.finish_epoch().and(flow),
             };

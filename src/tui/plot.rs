@@ -14,8 +14,6 @@ pub struct Plot<'a> {
     pub behind: &'a [(f64, f64)],
     /// Places on the x axis that are marked below it, each with a character.
     pub marks: &'a [(f64, char)],
-    /// Names of the axes.
-    pub names: (&'a str, &'a str),
     /// ASCII only.
     pub ascii: bool,
 }
@@ -48,13 +46,8 @@ impl Plot<'_> {
                 .graph_type(GraphType::Line)
                 .data(&points),
         ])
-        .x_axis(Axis::default().bounds(x).labels(labels).title(self.names.0))
-        .y_axis(
-            Axis::default()
-                .bounds(y)
-                .labels(y_labels)
-                .title(self.names.1),
-        );
+        .x_axis(Axis::default().bounds(x).labels(labels))
+        .y_axis(Axis::default().bounds(y).labels(y_labels));
         let area = Rect::new(0, 0, width, height);
         let mut buffer = Buffer::empty(area);
         chart.render(area, &mut buffer);
@@ -145,7 +138,6 @@ mod tests {
             points: &points,
             behind: &points,
             marks: &[(1e-5, 'a'), (1e-3, 'b')],
-            names: ("rate", "loss"),
             ascii,
         };
         plot.lines(60, 12)
@@ -157,7 +149,7 @@ mod tests {
         assert_eq!(lines.len(), 13);
         assert!(lines.iter().all(|line| line.chars().count() <= 60));
         let text = lines.join("\n");
-        for part in ["2.05", "0.97", "1e-5", "rate", "loss"] {
+        for part in ["2.05", "0.97", "1e-5"] {
             assert!(text.contains(part), "{part} in\n{text}");
         }
         assert!(
@@ -177,7 +169,6 @@ mod tests {
             points: &[(1e-3, f64::NAN)],
             behind: &[],
             marks: &[],
-            names: ("", ""),
             ascii: false,
         };
         assert!(plot.lines(40, 10).is_empty());

@@ -11,6 +11,7 @@ mod checkpoints;
 mod evaluation;
 mod fixture;
 mod fused;
+mod health;
 mod masked_step;
 mod optimizers;
 mod program;

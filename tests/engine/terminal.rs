@@ -33,7 +33,11 @@ impl Terminal {
         Self::start_as("xterm-256color", args, size)
     }
 
-    fn start_as(kind: &str, args: &[&str], (rows, cols): (u16, u16)) -> Self {
+    fn start_as(kind: &str, args: &[&str], size: (u16, u16)) -> Self {
+        Self::start_with(&[("TERM", kind)], args, size)
+    }
+
+    fn start_with(env: &[(&str, &str)], args: &[&str], (rows, cols): (u16, u16)) -> Self {
         let pair = native_pty_system()
             .openpty(PtySize {
                 rows,
@@ -44,8 +48,9 @@ impl Terminal {
             .unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_epochtop"));
         command.args(args);
-        command.env("TERM", kind);
         command.env("LC_ALL", "C.UTF-8");
+        command.env("TERM", "xterm-256color");
+        env.iter().for_each(|(key, value)| command.env(key, value));
         command.env_remove("NO_COLOR");
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
@@ -149,10 +154,16 @@ impl Drop for Terminal {
 }
 
 fn train(data: &Path, runs: &Path, epochs: u32, size: (u16, u16)) -> Terminal {
-    train_as("xterm-256color", data, runs, epochs, size)
+    train_with(&[], data, runs, epochs, size)
 }
 
-fn train_as(kind: &str, data: &Path, runs: &Path, epochs: u32, size: (u16, u16)) -> Terminal {
+fn train_with(
+    env: &[(&str, &str)],
+    data: &Path,
+    runs: &Path,
+    epochs: u32,
+    size: (u16, u16),
+) -> Terminal {
     let dir = format!("data.dir={}", data.display());
     let epochs = format!("train.epochs={epochs}");
     let sets = [
@@ -175,7 +186,7 @@ fn train_as(kind: &str, data: &Path, runs: &Path, epochs: u32, size: (u16, u16))
         &epochs,
     ];
     sets.iter().for_each(|set| args.extend(["--set", set]));
-    Terminal::start_as(kind, &args, size)
+    Terminal::start_with(env, &args, size)
 }
 
 /// The number of the step the screen shows, after the word "step".
@@ -286,6 +297,40 @@ fn a_run_that_ends_stays_on_the_screen_until_it_is_left() {
 }
 
 #[test]
+fn out_of_memory_is_told_with_what_to_do_and_the_terminal_is_left_intact() {
+    let (data, runs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    shapes(data.path());
+    let fault = [("EPOCHTOP_FAULT", "oom@20")];
+    let mut terminal = train_with(&fault, data.path(), runs.path(), 3, (40, 160));
+    terminal.wait_for("failed");
+    // The screen breaks lines; the words are all there.
+    let joined = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    terminal.wait("what to do", |text| {
+        joined(text).contains("out of GPU memory").then_some(())
+    });
+    terminal.press("q");
+    assert_eq!(terminal.exit_code(), 1);
+    terminal.wait("the shell's screen", |_| {
+        let screen = terminal.screen.lock().unwrap();
+        let screen = screen.screen();
+        (!screen.alternate_screen() && !screen.hide_cursor()).then_some(())
+    });
+    let words = joined(&terminal.text());
+    for part in [
+        "out of GPU memory with train.batch_size = 32: 2.00 GiB was asked for, 1.20 GiB is free",
+        "train.accumulate = 2",
+        "after step 19, whose state is saved in checkpoints/step-000000019",
+    ] {
+        assert!(words.contains(part), "{part} in\n{words}");
+    }
+    assert!(
+        runs.path()
+            .join("t/checkpoints/step-000000019/model.safetensors")
+            .exists()
+    );
+}
+
+#[test]
 fn a_terminal_that_goes_away_does_not_take_the_run_along() {
     let (data, runs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     shapes(data.path());
@@ -305,7 +350,7 @@ fn a_terminal_that_goes_away_does_not_take_the_run_along() {
 fn a_terminal_that_can_nothing_gets_lines() {
     let (data, runs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     shapes(data.path());
-    let mut terminal = train_as("dumb", data.path(), runs.path(), 2, (24, 200));
+    let mut terminal = train_with(&[("TERM", "dumb")], data.path(), runs.path(), 2, (24, 200));
     terminal.wait_for("TERM=dumb: a line per epoch instead of the screen");
     terminal.wait_for("completed after 2 epochs");
     assert_eq!(terminal.exit_code(), 0);

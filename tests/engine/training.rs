@@ -1,6 +1,6 @@
 //! Real trainings, small.
 
-use epochtop::config::Config;
+use epochtop::config::{Config, Precision};
 use epochtop::event::{Event, Outcome, Split};
 
 use crate::fixture::{load, shapes, small_config, train, train_on};
@@ -104,16 +104,32 @@ fn a_run_repeats_byte_by_byte() {
     shapes(data.path());
     let mut config = small_config(data.path());
     config.train.epochs = 2;
-    config.data.augment.shift = 2;
+    let augment = &mut config.data.augment;
+    (augment.shift, augment.rotate, augment.scale, augment.erase) = (2, 10.0, 0.1, 0.5);
     config.model.dropout = 0.2;
-    let weights = |dir: &std::path::Path| {
-        train(&config, dir, |_| Vec::new());
-        let bytes =
-            std::fs::read(dir.join("checkpoints/step-000000032/model.safetensors")).unwrap();
-        blake3::hash(&bytes)
+    (config.train.ema, config.train.accumulate) = (0.9, 2);
+    let weights = |config: &Config, dir: &std::path::Path| {
+        train(config, dir, |_| Vec::new());
+        // Weights, their average, moments and statistics.
+        ["model.safetensors", "optim.safetensors"].map(|name| {
+            let path = dir.join("checkpoints/step-000000032").join(name);
+            blake3::hash(&std::fs::read(path).unwrap())
+        })
     };
-    let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    assert_eq!(weights(a.path()), weights(b.path()));
+    for (precision, threads) in [
+        (Precision::F32, 1),
+        (Precision::F32, 2),
+        (Precision::Bf16, 2),
+    ] {
+        (config.train.precision, config.train.threads) = (precision, threads);
+        let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let what = format!("{precision:?}, {threads} threads");
+        assert_eq!(
+            weights(&config, a.path()),
+            weights(&config, b.path()),
+            "{what}"
+        );
+    }
 }
 
 #[test]
@@ -141,6 +157,7 @@ fn a_run_that_never_gave_a_finite_validation_has_failed() {
     config.optim.lr = 1e30;
     config.optim.clip_norm = 0.0;
     config.train.epochs = 1;
+    config.health.in_a_row = 1000;
     let dir = tempfile::tempdir().unwrap();
     let story = train(&config, dir.path(), |_| Vec::new());
     let Some(Outcome::Failed { message }) = &story.state.outcome else {

@@ -1,5 +1,8 @@
 //! The ends of a run. Every request that was accepted is answered before it is over.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::super::{explain, memory};
 use super::{Flow, Trainer};
 use crate::event::{CheckpointReason, Outcome, Request};
 
@@ -8,7 +11,7 @@ impl Trainer {
     ///
     /// # Errors
     /// Why the checkpoint could not be written.
-    pub(super) fn stopped(mut self) -> Result<(Outcome, u64), String> {
+    pub(super) fn stopped(&mut self) -> Result<(Outcome, u64), String> {
         self.close_window();
         self.say_phase(crate::event::Phase::Stopping);
         let saved = self.save(CheckpointReason::Final);
@@ -33,7 +36,7 @@ impl Trainer {
     ///
     /// # Errors
     /// Why the checkpoint could not be written.
-    pub(super) fn complete(mut self) -> Result<(Outcome, u64), String> {
+    pub(super) fn complete(&mut self) -> Result<(Outcome, u64), String> {
         self.ending = true;
         if self.final_test() == Flow::Stop {
             return self.stopped();
@@ -55,6 +58,35 @@ impl Trainer {
                 .to_owned());
         }
         Ok((Outcome::Completed, self.global_step))
+    }
+
+    /// What is left to do when libtorch, or anything else here, has failed: the last good state is saved, as long as it
+    /// can be. Returns the whole story.
+    pub(in crate::train) fn rescue(&mut self, why: &str) -> String {
+        let train = &self.job.config.train;
+        let why = memory::explain(why, train.batch_size, train.accumulate)
+            .unwrap_or_else(|| why.to_owned());
+        let step = self.global_step;
+        if step == 0 {
+            return format!("{why} (in the first step)");
+        }
+        // A step that failed changed nothing. What is told first may be what failed.
+        let guarded = |body: &mut dyn FnMut() -> Result<String, String>| {
+            catch_unwind(AssertUnwindSafe(body))
+                .unwrap_or_else(|panic| Err(explain(panic.as_ref())))
+        };
+        let _ = guarded(&mut || {
+            self.close_window();
+            Ok(String::new())
+        });
+        let saved = guarded(&mut || self.save(CheckpointReason::Final));
+        self.refuse_the_rest("the run has failed");
+        match saved {
+            Ok(path) => format!("{why} (after step {step}, whose state is saved in {path})"),
+            Err(error) => {
+                format!("{why} (after step {step}, whose state could not be saved: {error})")
+            }
+        }
     }
 
     fn refuse_the_rest(&mut self, reason: &str) {

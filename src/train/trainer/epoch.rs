@@ -5,6 +5,7 @@ use std::time::Duration;
 use tch::Tensor;
 
 use super::super::average::Average;
+use super::super::fault;
 use super::super::schedule::Schedule;
 use super::super::step::{Hyper, StepStats, train_step};
 use super::super::window::EpochSums;
@@ -16,10 +17,7 @@ use crate::random::{augment_words, epoch_order, step_seed};
 
 impl Trainer {
     /// The steps of an epoch.
-    ///
-    /// # Errors
-    /// When a step cannot be computed; the last good state is saved.
-    pub(super) fn train_epoch(&mut self) -> Result<Flow, String> {
+    pub(super) fn train_epoch(&mut self) -> Flow {
         let steps = self.steps_per_epoch();
         self.epoch_step = 0;
         self.sums = EpochSums::default();
@@ -33,25 +31,25 @@ impl Trainer {
         let order = self.order(self.epoch);
         self.window.restart_clock();
         while self.epoch_step < steps {
-            let stats = self.step_or_save(&order)?;
+            let stats = self.step(&order);
             self.window.push(stats);
             self.epoch_step += 1;
             self.global_step += 1;
             if self.window.is_due() || self.epoch_step == steps {
                 self.close_window();
                 if self.look_after() == Flow::Stop {
-                    return Ok(Flow::Stop);
+                    return Flow::Stop;
                 }
             }
             if self.obey(Phase::Training) == Flow::Stop {
-                return Ok(Flow::Stop);
+                return Flow::Stop;
             }
             if self.is_out_of_time() {
                 self.close_window();
-                return Ok(Flow::Finish);
+                return Flow::Finish;
             }
         }
-        Ok(Flow::Go)
+        Flow::Go
     }
 
     /// Whether the time budget is used up; that is said.
@@ -72,7 +70,8 @@ impl Trainer {
     }
 
     /// One step, which follows from the seed and its number alone.
-    pub(super) fn step(&mut self, order: &Tensor) -> StepStats {
+    fn step(&mut self, order: &Tensor) -> StepStats {
+        fault::before_step(self.global_step + 1);
         let indices = self.indices(order, self.epoch_step);
         let (images, labels) = self.batch(&indices);
         let before = self.begin_detail(self.epoch_step + 1 == self.steps_per_epoch());

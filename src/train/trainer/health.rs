@@ -1,15 +1,11 @@
-//! What is done when a training is not well, and when a step cannot be computed at all.
-
-use std::panic::{AssertUnwindSafe, catch_unwind};
+//! What is done when a training is not well.
 
 use tch::Tensor;
 
-use super::super::explain;
-use super::super::memory;
 use super::super::step::StepStats;
 use super::{Flow, Trainer};
 use crate::config::NonFinite;
-use crate::event::{CheckpointReason, Event, F32, F64, Finding, Health, LayerNorms, Remedy};
+use crate::event::{Event, F32, F64, Finding, Health, LayerNorms, Remedy};
 use crate::model::{Weights, to_vec};
 
 /// Steps between two states kept to go back to.
@@ -23,8 +19,6 @@ pub(super) struct Good {
     global_step: u64,
     weights: Weights,
     optimizer: Vec<Tensor>,
-    /// How often it was gone back to any.
-    rollbacks: u32,
 }
 
 impl Trainer {
@@ -83,9 +77,11 @@ impl Trainer {
     }
 
     fn roll_back(&mut self, step: u64, finding: Finding) -> Flow {
-        let Some(good) = self.good.take_if(|good| good.rollbacks < ROLLBACKS) else {
+        let Some(good) = self.good.take().filter(|_| self.rollbacks < ROLLBACKS) else {
             return self.pause(step, finding);
         };
+        self.rollbacks += 1;
+        self.candidate = None;
         self.lr *= 0.5;
         let _guard = tch::no_grad_guard();
         self.weights.flat.detach().copy_(&good.weights.flat);
@@ -102,23 +98,28 @@ impl Trainer {
             lr: F64(self.lr),
         };
         self.tell_health(step, finding, remedy);
-        self.good = Some(Good {
-            rollbacks: good.rollbacks + 1,
-            ..good
-        });
+        self.good = Some(good);
         Flow::Go
     }
 
-    /// Keeps this state to go back to, now and then, where that may be asked for.
+    /// Keeps this state to go back to, now and then, where that may be asked for. A step can look well and have thrown the
+    /// weights far away: whether a state is good is known when the steps after it were.
     fn keep_good(&mut self) {
-        let wanted = self.job.config.health.non_finite == NonFinite::Rollback;
-        let old = self.good.as_ref().map_or(0, |good| good.global_step);
-        if wanted && (self.good.is_none() || self.global_step >= old + KEEP_EVERY) {
-            self.good = Some(Good {
+        if self.job.config.health.non_finite != NonFinite::Rollback {
+            return;
+        }
+        if let Some(proved) = self.candidate.take() {
+            self.good = Some(proved);
+        }
+        let due = self
+            .good
+            .as_ref()
+            .is_none_or(|good| self.global_step >= good.global_step + KEEP_EVERY);
+        if due {
+            self.candidate = Some(Good {
                 global_step: self.global_step,
                 weights: self.weights.snapshot(),
                 optimizer: self.optimizer.snapshot(),
-                rollbacks: self.good.as_ref().map_or(0, |good| good.rollbacks),
             });
         }
     }
@@ -184,35 +185,5 @@ impl Trainer {
             global_step: step,
             layers,
         });
-    }
-
-    /// A step; where libtorch cannot compute it, the state before it is saved.
-    ///
-    /// # Errors
-    /// What happened, what to do, and where the state was saved.
-    pub(super) fn step_or_save(&mut self, order: &Tensor) -> Result<StepStats, String> {
-        let step = catch_unwind(AssertUnwindSafe(|| self.step(order)));
-        let panic = match step {
-            Ok(stats) => return Ok(stats),
-            Err(panic) => panic,
-        };
-        let why = explain(panic.as_ref());
-        let train = &self.job.config.train;
-        let why = memory::explain(&why, train.batch_size, train.accumulate).unwrap_or(why);
-        let step = self.global_step + 1;
-        if self.global_step == 0 {
-            return Err(format!("step {step}: {why}"));
-        }
-        // The steps before it are told first; were their numbers lost too, saving comes before telling.
-        let told = catch_unwind(AssertUnwindSafe(|| self.close_window()));
-        let saved = catch_unwind(AssertUnwindSafe(|| self.save(CheckpointReason::Final)));
-        let place = match (told, saved) {
-            (_, Ok(Ok(path))) => {
-                format!("the state of step {} is saved in {path}", self.global_step)
-            }
-            (_, Ok(Err(error))) => format!("the state could not be saved: {error}"),
-            (_, Err(_)) => "the state could not be saved".to_owned(),
-        };
-        Err(format!("step {step}: {why}; {place}"))
     }
 }

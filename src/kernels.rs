@@ -7,6 +7,15 @@
 //!
 //! Sums are made for each image and put together in order, so no result depends on the number of threads.
 
+#![expect(
+    clippy::inline_always,
+    reason = "a part that is not inlined is compiled for the oldest CPU"
+)]
+#![expect(
+    clippy::many_single_char_names,
+    reason = "the letters are those of the formulas"
+)]
+
 mod draw;
 mod element;
 mod few;

@@ -3,7 +3,7 @@
 //! What is done to an image follows from (seed, rank, step, its place in the batch) and is drawn here, on the host, so that
 //! every device does the same. The CPU has a kernel for it; elsewhere it is a handful of operations of libtorch.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use crate::config::AugmentConfig;
 use crate::kernels::Draw;
@@ -49,8 +49,8 @@ impl Augment {
         let zoom = 1.0 / (1.0 + within(config.scale));
         let sign = if mirrored { -1.0 } else { 1.0 };
         // Result to source: slant, turn, zoom, then mirror.
-        let (sin, cos) = angle.sin_cos();
-        let turned = [cos, cos * slant - sin, sin, sin * slant + cos];
+        let (sine, cosine) = angle.sin_cos();
+        let turned = [cosine, cosine * slant - sine, sine, sine * slant + cosine];
         let [a, b, c, d] = turned.map(|v| v * zoom);
         let erased = random.unit() < config.erase;
         Draw {
@@ -81,58 +81,77 @@ impl Augment {
 
 /// The images (N, C, H, W) of bytes as the draws say, normalised, on whatever device they are.
 pub(super) fn apply(images: &Tensor, draws: &[Draw]) -> Tensor {
-    let &[n, _, h, w] = images.size().as_slice() else {
-        return images.shallow_clone();
-    };
-    let device = images.device();
     let floats = images.to_kind(Kind::Float);
-    // grid_sample's coordinates run from -1 to 1 over the pixels' outer edges (align_corners = false).
-    let rows: Vec<f32> = draws
-        .iter()
-        .flat_map(|draw| {
-            let [a, b, c, d] = draw.matrix;
-            let (w, h) = (w as f32, h as f32);
-            let [x, y] = draw.shift;
-            [a, b * h / w, 2.0 * x / w, c * w / h, d, 2.0 * y / h]
-        })
-        .collect();
-    let theta = Tensor::from_slice(&rows).view([n, 2, 3]).to_device(device);
-    let grid = Tensor::affine_grid_generator(&theta, floats.size(), false);
+    let grid = Tensor::affine_grid_generator(&affine(draws, images), floats.size(), false);
     // Pixels that fall on pixels are copied; 0 is bilinear, 1 is nearest; 0 pads with zeros.
     let nearest = draws.iter().all(Draw::is_exact);
     let moved = floats.grid_sampler(&grid, i64::from(nearest), 0, false);
-    let erased = erase(moved, draws, (h, w), device);
+    let erased = if draws.iter().any(|draw| draw.erase.is_some()) {
+        erase(&moved, draws)
+    } else {
+        moved
+    };
     (erased * (2.0 / 255.0) - 1.0)
         .permute([0, 2, 3, 1])
         .contiguous()
         .permute([0, 3, 1, 2])
 }
 
-fn erase(images: Tensor, draws: &[Draw], (h, w): (i64, i64), device: Device) -> Tensor {
-    if draws.iter().all(|draw| draw.erase.is_none()) {
-        return images;
-    }
-    let n = draws.len() as i64;
-    let column = |pick: &dyn Fn(&([usize; 4], u8)) -> f32| {
-        let values: Vec<f32> = draws
-            .iter()
-            .map(|draw| draw.erase.as_ref().map_or(-1.0, pick))
-            .collect();
-        Tensor::from_slice(&values)
-            .to_device(device)
-            .view([n, 1, 1, 1])
-    };
-    let inside = |start: &Tensor, length: &Tensor, along: &Tensor| {
-        along
+/// Each draw's matrix (N, 2, 3) in grid_sample's coordinates, which run from -1 to 1 over the pixels' outer edges
+/// (align_corners = false).
+fn affine(draws: &[Draw], images: &Tensor) -> Tensor {
+    let size = images.size();
+    let length = |dimension: usize| size.get(dimension).copied().unwrap_or(1) as f32;
+    let (height, width) = (length(2), length(3));
+    let rows: Vec<f32> = draws
+        .iter()
+        .flat_map(|draw| {
+            let [xx, xy, yx, yy] = draw.matrix;
+            let [right, down] = draw.shift;
+            let across = [xx, xy * height / width, 2.0 * right / width];
+            [across, [yx * width / height, yy, 2.0 * down / height]].concat()
+        })
+        .collect();
+    Tensor::from_slice(&rows)
+        .view([draws.len() as i64, 2, 3])
+        .to_device(images.device())
+}
+
+/// Fills each draw's rectangle.
+fn erase(images: &Tensor, draws: &[Draw]) -> Tensor {
+    let device = images.device();
+    let size = images.size();
+    let length = |dimension: usize| size.get(dimension).copied().unwrap_or(1);
+    let (height, width) = (length(2), length(3));
+    // Left, top, width, height and brightness of each; a rectangle without area where there is none.
+    let table: Vec<f32> = draws
+        .iter()
+        .flat_map(|draw| {
+            let ([left, top, w, h], fill) = draw.erase.unwrap_or_default();
+            [left as f32, top as f32, w as f32, h as f32, f32::from(fill)]
+        })
+        .collect();
+    let table = Tensor::from_slice(&table).view([-1, 5]).to_device(device);
+    let column = |i: i64| table.narrow(1, i, 1).view([-1, 1, 1, 1]);
+    let inside = |place: &Tensor, start: &Tensor, length: &Tensor| {
+        place
             .ge_tensor(start)
-            .logical_and(&along.lt_tensor(&(start + length)))
+            .logical_and(&place.lt_tensor(&(start + length)))
     };
-    let x = Tensor::arange(w, (Kind::Float, device)).view([1, 1, 1, w]);
-    let y = Tensor::arange(h, (Kind::Float, device)).view([1, 1, h, 1]);
-    let across = inside(&column(&|r| r.0[0] as f32), &column(&|r| r.0[2] as f32), &x);
-    let down = inside(&column(&|r| r.0[1] as f32), &column(&|r| r.0[3] as f32), &y);
-    let fill = column(&|r| f32::from(r.1)).expand_as(&images);
-    fill.where_self(&across.logical_and(&down), &images)
+    let options = (Kind::Float, device);
+    let across = inside(
+        &Tensor::arange(width, options).view([1, 1, 1, -1]),
+        &column(0),
+        &column(2),
+    );
+    let down = inside(
+        &Tensor::arange(height, options).view([1, 1, -1, 1]),
+        &column(1),
+        &column(3),
+    );
+    column(4)
+        .expand_as(images)
+        .where_self(&across.logical_and(&down), images)
 }
 
 #[cfg(test)]

@@ -77,9 +77,9 @@ fn apply_plane<'a>(
 ) {
     let at = |x: i64, y: i64| -> f32 {
         let inside = (0..width as i64).contains(&x) && (0..height as i64).contains(&y);
-        let place = y * width as i64 + x;
+        let offset = y * width as i64 + x;
         inside
-            .then(|| plane.get(place as usize).copied().unwrap_or(0))
+            .then(|| plane.get(offset as usize).copied().unwrap_or(0))
             .map_or(0.0, f32::from)
     };
     let exact = draw.is_exact();

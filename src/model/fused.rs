@@ -138,7 +138,7 @@ impl Fused {
                 *place = Some(gradient);
             }
         }
-        self.backward::<T>(&parameters, kept, upstream, &mut gradients);
+        self.backward::<T>(&parameters, kept, &upstream, &mut gradients);
         let flat: Vec<Tensor> = gradients
             .into_iter()
             .zip(&parameters)
@@ -219,12 +219,12 @@ impl Fused {
         &self,
         parameters: &[Tensor],
         kept: Vec<Kept>,
-        upstream: Tensor,
+        features: &Tensor,
         gradients: &mut [Option<Tensor>],
     ) {
         let mut upstream = match self.stages.last().map(|stage| stage.pool) {
-            Some(Pool::Mean) => upstream.contiguous(),
-            _ => upstream.permute([0, 2, 3, 1]).contiguous().to_kind(T::KIND),
+            Some(Pool::Mean) => features.contiguous(),
+            _ => features.permute([0, 2, 3, 1]).contiguous().to_kind(T::KIND),
         };
         let mut skip_gradient: Option<Tensor> = None;
         for (i, (stage, kept)) in self.stages.iter().zip(kept).enumerate().rev() {

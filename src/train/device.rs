@@ -65,10 +65,9 @@ pub(super) fn name(device: Device) -> String {
 /// The kind of numbers between layers for `train.precision` on this device.
 pub fn kind(precision: Precision, device: Device) -> Kind {
     match precision {
-        Precision::F32 => Kind::Float,
         Precision::Bf16 => Kind::BFloat16,
         Precision::Auto if has_bf16(device) => Kind::BFloat16,
-        Precision::Auto => Kind::Float,
+        Precision::F32 | Precision::Auto => Kind::Float,
     }
 }
 

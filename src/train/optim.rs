@@ -36,7 +36,7 @@ pub fn groups(config: &OptimConfig, plan: &Plan) -> Vec<Group> {
             if parameter.decay == decay {
                 match ranges.last_mut() {
                     Some((begin, length)) if *begin + *length == start => {
-                        *length += parameter.size()
+                        *length += parameter.size();
                     }
                     _ => ranges.push((start, parameter.size())),
                 }

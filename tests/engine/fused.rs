@@ -30,14 +30,14 @@ fn cases() -> Vec<Case> {
         case("three channels, odd size", (3, 13, 11), &|_| {}),
         case("many channels in", (6, 9, 9), &|_| {}),
         case("flatten with a hidden layer", (1, 12, 12), &|c| {
-            c.model.head = Head::Flatten
+            c.model.head = Head::Flatten;
         }),
         case("without padding", (1, 28, 28), &|c| {
             c.model.padding = Padding::Valid;
             c.model.residual = false;
         }),
         case("odd channels, no pool", (1, 8, 8), &|c| {
-            c.model.channels = vec![5]
+            c.model.channels = vec![5];
         }),
     ]
 }
@@ -156,42 +156,4 @@ fn the_number_of_threads_changes_none_of_our_kernels() {
     tch::set_num_threads(before);
     // The first layer is all ours; the layers behind it have libtorch's convolutions in between.
     assert!(one.narrow(0, 0, 64).equal(&two.narrow(0, 0, 64)));
-}
-#[test]
-#[ignore]
-fn speed() {
-    if let Ok(t) = std::env::var("T") {
-        tch::set_num_threads(t.parse().unwrap());
-    }
-    for (name, residual) in [("textbook", false), ("default", true)] {
-        for kind in [Kind::Float, Kind::BFloat16] {
-            let mut config = Config::default();
-            config.model.residual = residual;
-            let case = Case {
-                what: name,
-                config,
-                size: (1, 28, 28),
-            };
-            let (fused, plain, weights) = networks(&case);
-            let (images, labels) = batch(&case, 256);
-            let how = Computation {
-                kind,
-                label_smoothing: 0.1,
-            };
-            for (n, net) in [("fused", &fused), ("plain", &plain)] {
-                if std::env::var("ONLY").is_ok_and(|o| o != format!("{name} {kind:?} {n}")) {
-                    continue;
-                }
-                for _ in 0..3 {
-                    net.gradient(&weights, &weights.stats, (&images, &labels), how);
-                }
-                let t = std::time::Instant::now();
-                for _ in 0..20 {
-                    net.gradient(&weights, &weights.stats, (&images, &labels), how);
-                }
-                let ms = t.elapsed().as_secs_f64() * 50.0;
-                println!("{name} {kind:?} {n}: {ms:.2} ms, {:.0} img/s", 256e3 / ms);
-            }
-        }
-    }
 }

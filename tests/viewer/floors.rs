@@ -80,13 +80,30 @@ const FLOORS: &[(&str, &[&str], &[&str])] = &[
         &["tch", "ratatui", "crossterm", "crossbeam_channel"],
     ),
     (
+        "native",
+        &[],
+        &["ratatui", "crossterm", "crossbeam_channel", "io::stdout"],
+    ),
+    (
+        "kernels",
+        &["native"],
+        &[
+            "tch",
+            "ratatui",
+            "crossterm",
+            "crossbeam_channel",
+            "std::fs",
+            "std::time",
+        ],
+    ),
+    (
         "data",
-        &["config", "event", "random", "metrics"],
+        &["config", "event", "random", "metrics", "native", "kernels"],
         &["ratatui", "crossterm", "crossbeam_channel"],
     ),
     (
         "model",
-        &["config", "event", "random", "metrics"],
+        &["config", "event", "random", "metrics", "native", "kernels"],
         &["ratatui", "crossterm", "crossbeam_channel"],
     ),
     (
@@ -107,6 +124,7 @@ const FLOORS: &[(&str, &[&str], &[&str])] = &[
             "report",
             "data",
             "model",
+            "native",
         ],
         &["ratatui", "crossterm", "io::stdout", "println"],
     ),

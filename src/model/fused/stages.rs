@@ -105,6 +105,7 @@ pub(super) fn parameters_of(plan: &Plan, from: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+    use super::Pool::{Maximum, Mean};
     use super::*;
     use crate::config::{Config, Head};
     use crate::event::DatasetInfo;
@@ -127,8 +128,18 @@ mod tests {
         let plan = plan(|_| {});
         let (stages, head) = of(&plan).unwrap();
         let pools: Vec<Pool> = stages.iter().map(|stage| stage.pool).collect();
-        use Pool::{Maximum, Mean, None};
-        assert_eq!(pools, [Maximum, Maximum, None, None, None, None, Mean]);
+        assert_eq!(
+            pools,
+            [
+                Maximum,
+                Maximum,
+                Pool::None,
+                Pool::None,
+                Pool::None,
+                Pool::None,
+                Mean
+            ]
+        );
         assert_eq!(
             stages
                 .iter()

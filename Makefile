@@ -12,10 +12,10 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test check bench clean
+.PHONY: help setup build run test check bench bench-training bench-screen bench-metrics clean
 
 help: ## list these
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## fetch what is missing: libtorch, Fashion-MNIST (once; then it only looks)
 	@scripts/setup.sh
@@ -36,7 +36,16 @@ check: setup ## format and lints only
 	@$(STAGE) "clippy" cargo clippy --all-targets -- -D warnings
 	@$(STAGE) "viewer: clippy" cargo clippy --no-default-features --all-targets -- -D warnings
 
-bench: ## how fast the numbers of an evaluation are, and whether their intervals hold (minutes; no libtorch)
+bench: bench-training bench-screen bench-metrics ## everything that is measured, in half an hour; the parts are below
+
+bench-training: build ## images/s beside PyTorch (sets up its own environment), and the parts of a step
+	@cargo bench --bench engine
+	@python3 -B scripts/bench $(ARGS)
+
+bench-screen: build ## what the screen costs the training: attached, stalled, absent
+	@python3 -B scripts/bench/screen.py $(ARGS)
+
+bench-metrics: ## how fast the numbers of an evaluation are, and whether their intervals hold (no libtorch)
 	@cargo bench --no-default-features --bench metrics
 	@cargo test --release --no-default-features --lib -- --ignored --nocapture coverage
 

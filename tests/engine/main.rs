@@ -15,6 +15,7 @@ mod health;
 mod masked_step;
 mod optimizers;
 mod program;
+mod pytorch_losses;
 mod steering;
 mod terminal;
 mod training;

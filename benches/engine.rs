@@ -1,0 +1,92 @@
+//! How fast the parts of a training step are: a batch, a gradient, an update. `make bench` runs them.
+
+use divan::Bencher;
+use epochtop::config::{Config, OptimName};
+use epochtop::data::{Augment, Images, Resident};
+use epochtop::event::DatasetInfo;
+use epochtop::model::{Computation, Network, Plan, Weights};
+use epochtop::train::{Optimizer, set_threads};
+use tch::{Device, Kind, Tensor};
+
+const BATCH: i64 = 256;
+
+fn main() {
+    set_threads(0);
+    divan::main();
+}
+
+fn info() -> DatasetInfo {
+    DatasetInfo {
+        channels: 1,
+        height: 28,
+        width: 28,
+        classes: vec![String::new(); 10],
+        ..DatasetInfo::default()
+    }
+}
+
+fn plan(residual: bool) -> Plan {
+    let mut config = Config::default();
+    (config.model.residual, config.model.channels) = (residual, vec![32, 64, 128]);
+    // The images are 28×28 and the blocks three, so it fits.
+    Plan::of(&config.model, &info()).unwrap_or_default()
+}
+
+/// Forward and backward of a batch of 256: our fused stages and libtorch layer by layer.
+#[divan::bench(args = ["textbook fused f32", "textbook fused bf16", "textbook plain f32", "textbook plain bf16",
+    "default fused f32", "default fused bf16", "default plain f32", "default plain bf16"], max_time = 4.0)]
+fn gradient(bencher: Bencher<'_, '_>, what: &str) {
+    let plan = plan(what.starts_with("default"));
+    let weights = Weights::new(&plan, 1, Device::Cpu);
+    let network = if what.contains("fused") {
+        Network::new(plan)
+    } else {
+        Network::plain(plan)
+    };
+    let images = Tensor::randn([BATCH, 1, 28, 28], (Kind::Float, Device::Cpu));
+    let labels = Tensor::randint(10, [BATCH], (Kind::Int64, Device::Cpu));
+    let how = Computation {
+        kind: if what.ends_with("bf16") {
+            Kind::BFloat16
+        } else {
+            Kind::Float
+        },
+        label_smoothing: 0.1,
+    };
+    bencher
+        .counter(divan::counter::ItemsCount::new(BATCH as usize))
+        .bench_local(|| network.gradient(&weights, &weights.stats, (&images, &labels), how));
+}
+
+/// One update of the default network's parameters.
+#[divan::bench(args = [OptimName::Adamw, OptimName::Adam, OptimName::Sgd])]
+fn update(bencher: Bencher<'_, '_>, name: OptimName) {
+    let plan = plan(true);
+    let mut config = Config::default().optim;
+    config.name = name;
+    let weights = Weights::new(&plan, 1, Device::Cpu);
+    let mut optimizer = Optimizer::new(&config, &plan, Device::Cpu);
+    let gradient = weights.flat.detach().randn_like();
+    let (one, ok) = (Tensor::from(1.0_f32), Tensor::from(true));
+    bencher.bench_local(|| optimizer.step(&weights.flat, &gradient, 1e-9, (&one, &ok)));
+}
+
+/// A batch of 256: taken by index, varied, normalised.
+#[divan::bench(args = ["as they are", "flip", "everything"])]
+fn batch(bencher: Bencher<'_, '_>, what: &str) {
+    let mut config = Config::default().data.augment;
+    (config.flip, config.shift, config.erase) = (what != "as they are", 0, 0.0);
+    if what == "everything" {
+        (config.shift, config.rotate, config.scale, config.erase) = (2, 10.0, 0.1, 0.5);
+    }
+    let images = Images {
+        pixels: vec![100; 5000 * 784],
+        labels: vec![0; 5000],
+    };
+    let Ok(resident) = Resident::new(&images, &info(), Device::Cpu) else {
+        return;
+    };
+    let augment = Augment::new(&config, 28, 28);
+    let indices = Tensor::randint(5000, [BATCH], (Kind::Int64, Device::Cpu));
+    bencher.bench_local(|| resident.batch(&indices, &augment, &[1, 2]));
+}

@@ -45,7 +45,10 @@ fn main() {
 /// Compiles the C++ that reaches what tch does not bind, against the headers beside the libraries.
 #[cfg(feature = "train")]
 fn compile_native(lib: &Path) {
-    println!("cargo:rerun-if-changed=src/native/native.cpp");
+    let sources = ["src/native/native.cpp", "src/native/amx.cpp"];
+    for source in sources {
+        println!("cargo:rerun-if-changed={source}");
+    }
     let include = lib.parent().unwrap_or(lib).join("include");
     cc::Build::new()
         .cpp(true)
@@ -53,7 +56,8 @@ fn compile_native(lib: &Path) {
         .define("_GLIBCXX_USE_CXX11_ABI", "1")
         .includes([include.join("torch/csrc/api/include"), include])
         .warnings(false) // libtorch's headers have some
-        .file("src/native/native.cpp")
+        .opt_level(3)
+        .files(sources)
         .compile("epochtop_native");
 }
 

@@ -3,11 +3,13 @@
 //!
 //! This is the only module with `unsafe`, one small file for each need; each says why what it does is sound.
 
+mod amx;
 mod cuda;
 mod memory;
 mod parallel;
 mod torch;
 
+pub(crate) use amx::Convolution;
 pub use cuda::{Cuda, load_cuda};
 pub(crate) use memory::{Bf16, Stored, empty_nhwc, slice, slice_mut};
 pub(crate) use parallel::for_chunks;

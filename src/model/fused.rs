@@ -13,7 +13,7 @@ use super::forward::Gradient;
 use super::plan::Plan;
 use super::weights::{NORM_EPS, NORM_MOMENTUM, Weights, norm_views};
 use crate::kernels::{self, Affine, Element, Extent, FewConv, Moments, Upstream};
-use crate::native::{Bf16, convolution_backward, empty_nhwc, slice, slice_mut};
+use crate::native::{Bf16, Convolution, convolution_backward, empty_nhwc, slice, slice_mut};
 
 /// A plan as stages that are computed in one go.
 #[derive(Debug, Clone, PartialEq)]
@@ -237,12 +237,12 @@ impl Fused {
                 if skip.is_some() {
                     skip_gradient = skip;
                 }
-                let weight = parameters[stage.weight].to_kind(T::KIND);
-                let (input, w) = convolution_backward(
-                    &x.permute([0, 3, 1, 2]),
-                    &kept.input.to_kind(T::KIND).permute([0, 3, 1, 2]),
-                    &weight,
-                    stage.padding,
+                let input = kept.input.to_kind(T::KIND);
+                let (w, input) = convolution_gradients::<T>(
+                    &x,
+                    &input,
+                    &parameters[stage.weight],
+                    stage,
                     !first,
                 );
                 (w, g, b, input)
@@ -319,6 +319,47 @@ fn convolution(nhwc: &Tensor, weight: &Tensor, padding: i64) -> Tensor {
         )
         .permute([0, 2, 3, 1])
         .contiguous()
+}
+
+/// Gradients of the weight and, where it is wanted, of the input, from that of the output. The weight's is made on the tile
+/// unit where there is one.
+fn convolution_gradients<T: Element>(
+    output: &Tensor,
+    input: &Tensor,
+    weight: &Tensor,
+    stage: &Stage,
+    wants_input: bool,
+) -> (Tensor, Option<Tensor>) {
+    let tiles = tile_gradient(output, input, stage).map(|w| Tensor::from_slice(&w));
+    let (x, w) = convolution_backward(
+        &output.permute([0, 3, 1, 2]),
+        &input.permute([0, 3, 1, 2]),
+        &weight.to_kind(T::KIND),
+        stage.padding,
+        (wants_input, tiles.is_none()),
+    );
+    (tiles.or(w).unwrap_or_else(|| weight.zeros_like()), x)
+}
+
+fn tile_gradient(output: &Tensor, input: &Tensor, stage: &Stage) -> Option<Vec<f32>> {
+    let extent = extent_of(input);
+    let convolution = Convolution {
+        height: extent.height,
+        width: extent.width,
+        inputs: extent.channels,
+        outputs: stage.channels as usize,
+        kernel: stage.kernel as usize,
+        padding: stage.padding as usize,
+    };
+    (input.kind() == Kind::BFloat16 && convolution.is_supported()).then(|| {
+        let threads = tch::get_num_threads().max(1) as usize;
+        convolution.weight_gradient(
+            extent.images,
+            slice::<Bf16>(input),
+            slice::<Bf16>(output),
+            threads,
+        )
+    })
 }
 
 /// Moves the running statistics as PyTorch does: towards the batch's mean and unbiased variance.

@@ -72,14 +72,14 @@ extern "C" {
 const char* epochtop_error() { return message.c_str(); }
 
 int epochtop_convolution_backward(const at::Tensor* gradient, const at::Tensor* input, const at::Tensor* weight,
-                                  int64_t padding, bool wants_input, at::Tensor** input_gradient,
+                                  int64_t padding, bool wants_input, bool wants_weight, at::Tensor** input_gradient,
                                   at::Tensor** weight_gradient) {
   return guarded([&] {
     const std::array<int64_t, 2> one{1, 1}, none{0, 0}, pad{padding, padding};
     auto [x, w, bias] = at::convolution_backward(*gradient, *input, *weight, at::OptionalIntArrayRef(), one, pad, one,
-                                                 false, none, 1, {wants_input, true, false});
+                                                 false, none, 1, {wants_input, wants_weight, false});
     *input_gradient = wants_input ? new at::Tensor(std::move(x)) : nullptr;
-    *weight_gradient = new at::Tensor(std::move(w));
+    *weight_gradient = wants_weight ? new at::Tensor(std::move(w)) : nullptr;
   });
 }
 

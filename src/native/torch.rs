@@ -15,6 +15,7 @@ unsafe extern "C" {
         weight: *const C_tensor,
         padding: i64,
         wants_input: bool,
+        wants_weight: bool,
         input_gradient: *mut *mut C_tensor,
         weight_gradient: *mut *mut C_tensor,
     ) -> c_int;
@@ -60,7 +61,8 @@ fn check(status: c_int) {
     assert!(status == 0, "Torch({:?})", last_error());
 }
 
-/// Gradients of a convolution with stride 1 and without bias: with respect to its input (when wanted) and its weight.
+/// Gradients of a convolution with stride 1 and without bias with respect to its input and its weight, those that are
+/// wanted.
 ///
 /// # Panics
 /// As tch's operations, with libtorch's message.
@@ -69,11 +71,11 @@ pub(crate) fn convolution_backward(
     input: &Tensor,
     weight: &Tensor,
     padding: i64,
-    wants_input: bool,
-) -> (Option<Tensor>, Tensor) {
+    (wants_input, wants_weight): (bool, bool),
+) -> (Option<Tensor>, Option<Tensor>) {
     let (mut x, mut w) = (std::ptr::null_mut(), std::ptr::null_mut());
-    // SAFETY: the three tensors are alive; the two places are ours. On success `w` and, when wanted, `x` are fresh
-    // tensors that nobody else owns.
+    // SAFETY: the three tensors are alive; the two places are ours. On success those
+    // that are wanted are fresh tensors that nobody else owns.
     unsafe {
         check(epochtop_convolution_backward(
             gradient.as_ptr(),
@@ -81,12 +83,13 @@ pub(crate) fn convolution_backward(
             weight.as_ptr(),
             padding,
             wants_input,
+            wants_weight,
             &raw mut x,
             &raw mut w,
         ));
         (
             wants_input.then(|| Tensor::from_ptr(x)),
-            Tensor::from_ptr(w),
+            wants_weight.then(|| Tensor::from_ptr(w)),
         )
     }
 }

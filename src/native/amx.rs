@@ -1,0 +1,118 @@
+//! The weight gradient of a convolution on a CPU's tile unit (`amx.cpp`).
+#![expect(unsafe_code, reason = "calls into C++ that works on slices")]
+
+use std::ffi::c_int;
+use std::sync::OnceLock;
+
+use super::memory::Bf16;
+use super::parallel::for_chunks;
+
+/// A convolution with stride 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub(crate) struct Convolution {
+    /// Rows of the input.
+    pub(crate) height: usize,
+    /// Its columns.
+    pub(crate) width: usize,
+    /// Its channels.
+    pub(crate) inputs: usize,
+    /// Channels of the output.
+    pub(crate) outputs: usize,
+    /// Side of the kernel.
+    pub(crate) kernel: usize,
+    /// Zeros on each side of the input.
+    pub(crate) padding: usize,
+}
+
+// SAFETY: the signatures are those of amx.cpp, and so is the layout of `Convolution`.
+unsafe extern "C" {
+    fn epochtop_amx_available() -> c_int;
+    fn epochtop_amx_scratch(convolution: *const Convolution) -> usize;
+    fn epochtop_amx_weight_gradient(
+        convolution: *const Convolution,
+        images: usize,
+        input: *const Bf16,
+        gradient: *const Bf16,
+        sums: *mut f32,
+        scratch: *mut u16,
+    );
+}
+
+impl Convolution {
+    fn output(self) -> usize {
+        let side = |n: usize| n + 2 * self.padding + 1 - self.kernel;
+        side(self.height) * side(self.width) * self.outputs
+    }
+
+    fn input(self) -> usize {
+        self.height * self.width * self.inputs
+    }
+
+    /// Whether this CPU has the unit, and the channels fill its tiles.
+    pub(crate) fn is_supported(self) -> bool {
+        static AVAILABLE: OnceLock<bool> = OnceLock::new();
+        // SAFETY: asks the CPU and the kernel; changes nothing but the permission to use the unit.
+        let available = *AVAILABLE.get_or_init(|| unsafe { epochtop_amx_available() } != 0);
+        let fits = self.kernel <= self.height + 2 * self.padding
+            && self.kernel <= self.width + 2 * self.padding;
+        available && fits && self.inputs.is_multiple_of(16) && self.outputs.is_multiple_of(16)
+    }
+
+    /// The gradient of the weight (out, in, k, k) of this convolution, from its input and the gradient of its output,
+    /// both (image, row, column, channel). The images are shared out to `threads` parts, and what these give is added in
+    /// order.
+    pub(crate) fn weight_gradient(
+        self,
+        images: usize,
+        input: &[Bf16],
+        gradient: &[Bf16],
+        threads: usize,
+    ) -> Vec<f32> {
+        assert!(
+            self.is_supported()
+                && input.len() == images * self.input()
+                && gradient.len() == images * self.output(),
+            "{self:?}, {images} images: {} and {} numbers",
+            input.len(),
+            gradient.len()
+        );
+        let size = self.kernel * self.kernel * self.inputs * self.outputs;
+        let threads = threads.clamp(1, images.max(1));
+        // SAFETY: reads the sizes it is given.
+        let scratch = unsafe { epochtop_amx_scratch(&raw const self) };
+        let mut sums = vec![0.0_f32; threads * size];
+        let mut room = vec![0_u16; threads * scratch];
+        for_chunks(threads, &mut sums, &mut room, |thread, sums, scratch| {
+            let first = images * thread / threads;
+            let count = images * (thread + 1) / threads - first;
+            // SAFETY: `count` images from `first` on lie in both slices, whose lengths were checked above; `sums` and
+            // `scratch` are as long as the function wants, and this thread's own. It is supported, which was checked too.
+            unsafe {
+                epochtop_amx_weight_gradient(
+                    &raw const self,
+                    count,
+                    input.as_ptr().add(first * self.input()),
+                    gradient.as_ptr().add(first * self.output()),
+                    sums.as_mut_ptr(),
+                    scratch.as_mut_ptr(),
+                );
+            }
+        });
+        self.in_order(&sums, size)
+    }
+
+    /// The sum of the parts (k, k, out, in), as PyTorch orders weights.
+    fn in_order(self, parts: &[f32], size: usize) -> Vec<f32> {
+        let (taps, (inputs, outputs)) = (self.kernel * self.kernel, (self.inputs, self.outputs));
+        let mut out = vec![0.0; size];
+        for part in parts.chunks_exact(size.max(1)) {
+            for (tap, matrix) in part.chunks_exact(inputs * outputs).enumerate() {
+                for (pair, value) in matrix.iter().enumerate() {
+                    out[pair * taps + tap] += value;
+                }
+            }
+        }
+        out
+    }
+}

@@ -122,7 +122,6 @@ fn meta(config: &Config, dataset: &Dataset, run: &RunDir) -> Meta {
         epochtop: env!("CARGO_PKG_VERSION").to_owned(),
         libtorch: super::doctor::libtorch_version(),
         seed: config.train.seed,
-        precision: "f32".to_owned(),
         data_fingerprint: dataset.fingerprint.clone(),
         pid: std::process::id(),
         host: rustix::system::uname()
@@ -131,7 +130,7 @@ fn meta(config: &Config, dataset: &Dataset, run: &RunDir) -> Meta {
             .into_owned(),
         started_ms: jiff::Timestamp::now().as_millisecond().max(0) as u64,
         outcome: "running".to_owned(),
-        // Device, threads and parameters are known once the run has begun.
+        // Device, precision, threads and parameters are known once the run has begun.
         ..Meta::default()
     }
 }

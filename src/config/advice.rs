@@ -141,6 +141,7 @@ mod tests {
     #[test]
     fn each_rule_of_thumb_speaks_up() {
         let mut config = Config::default();
+        config.train.epochs = 12;
         config.data.augment.shift = 5;
         config.data.valid = 100;
         config.data.train_limit = 10;

@@ -57,11 +57,11 @@ impl Default for AugmentConfig {
     fn default() -> Self {
         Self {
             flip: true,
-            shift: 0,
+            shift: 1,
             rotate: 0.0,
             scale: 0.0,
             shear: 0.0,
-            erase: 0.0,
+            erase: 0.5,
         }
     }
 }
@@ -134,10 +134,10 @@ pub struct TrainConfig {
 impl Default for TrainConfig {
     fn default() -> Self {
         Self {
-            epochs: 12,
+            epochs: 60,
             batch_size: 256,
             accumulate: 1,
-            ema: 0.0,
+            ema: 0.999,
             patience: 0,
             min_delta: 0.0,
             max_minutes: 0.0,
@@ -197,7 +197,7 @@ impl Default for OptimConfig {
             beta1: 0.9,
             beta2: 0.999,
             eps: 1e-8,
-            warmup_epochs: 0.5,
+            warmup_epochs: 2.0,
             schedule: ScheduleName::Cosine,
             step_epochs: 10.0,
             step_factor: 0.1,

@@ -20,7 +20,7 @@ pub fn headline(state: &RunState) -> Option<String> {
     let info = state.info.as_ref()?;
     let data = &info.dataset;
     Some(format!(
-        "{}: {} {}x{}x{}, {} classes, {} train + {} valid + {} test; {} with {} parameters on {} ({} threads), seed {}",
+        "{}: {} {}x{}x{}, {} classes, {} train + {} valid + {} test; {} with {} parameters on {} ({} threads, {}), seed {}",
         info.run,
         data.name,
         data.channels,
@@ -34,6 +34,7 @@ pub fn headline(state: &RunState) -> Option<String> {
         info.parameters,
         info.device,
         info.threads,
+        info.precision,
         info.seed
     ))
 }

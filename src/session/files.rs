@@ -114,6 +114,7 @@ impl RunFiles {
             Event::RunStarted(info) => {
                 self.meta.device.clone_from(&info.device);
                 self.meta.threads = info.threads;
+                self.meta.precision.clone_from(&info.precision);
                 self.meta.parameters = info.parameters;
                 self.write_meta()
             }

@@ -129,10 +129,11 @@ fn the_policy_rollback_goes_back_to_weights_that_were_good() {
         });
     let (at, to, lr) = back.expect("it went back");
     assert!(to < at && lr == 5e29, "back from {at} to {to}, {lr}");
-    let best = story.state.best.expect("it was validated");
+    let last = story.state.valid.latest.expect("it was validated");
     assert!(
-        best.accuracy.0 > 0.9 && best.epoch > 6,
-        "it learnt after it: {best:?}"
+        last.accuracy.0 > 0.9,
+        "it goes on learning: {}",
+        last.accuracy.0
     );
 }
 

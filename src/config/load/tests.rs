@@ -167,7 +167,7 @@ fn later_sources_win() {
             train.batch_size,
             optim.lr
         ),
-        ("f", 5, 30, 512, 0.125)
+        ("f", 5, 60, 512, 0.125)
     );
     assert_eq!(
         loaded.origin("train.epochs"),
@@ -230,7 +230,7 @@ fn all_layers_speak_at_once() {
         "/my.toml:1  optim.lr = -1  must be greater than 0 (a usual value is 0.004)",
         "preset larg  no such preset, did you mean `large`?",
         "--set  x  must look like section.key=value",
-        "--set  train.epochs = 0  must be at least 1 (a usual value is 12)",
+        "--set  train.epochs = 0  must be at least 1 (a usual value is 60)",
     ];
     assert_eq!(found.len(), expected.len(), "{found:#?}");
     for (line, part) in found.iter().zip(expected) {

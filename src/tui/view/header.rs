@@ -99,7 +99,10 @@ fn first_row(ctx: &Ctx<'_>) -> Vec<Part> {
         || "waiting for the run".to_owned(),
         |info| outside(&info.run, 28, ctx.symbols),
     );
-    let device = info.map_or_else(String::new, |info| outside(&info.device, 10, ctx.symbols));
+    let device = info.map_or_else(String::new, |info| {
+        let text = format!("{} {}", info.device, info.precision);
+        outside(text.trim_end(), 12, ctx.symbols)
+    });
     let mut parts = vec![
         part(6, vec![piece("epochtop", Role::Brand)]),
         part(5, vec![piece(name, Role::Title)]),

@@ -25,9 +25,9 @@ mod norm;
 pub(crate) use draw::{Draw, apply as apply_draws};
 pub(crate) use element::Element;
 pub(crate) use few::{FewConv, first_backward};
-pub(crate) use norm::{
-    Affine, Extent, Moments, Upstream, activate, backward, maximum, mean, moments,
-};
+pub(crate) use norm::backward::{Upstream, backward};
+pub(crate) use norm::forward::{activate, maximum, mean};
+pub(crate) use norm::{Affine, Extent, Moments, moments};
 
 /// Whether the CPU multiplies and adds in one instruction. Where it does not, libtorch's own kernels are the better ones.
 pub(crate) fn worthwhile() -> bool {

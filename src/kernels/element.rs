@@ -72,6 +72,18 @@ pub(super) fn store<T: Element, const L: usize, const W: bool>(row: &mut [T], va
     }
 }
 
+/// Part of a row of channels that is group `first..first + L`.
+#[inline(always)]
+pub(super) fn group<T, const L: usize>(row: &[T], first: usize) -> &[T] {
+    row.get(first..row.len().min(first + L)).unwrap_or_default()
+}
+
+#[inline(always)]
+pub(super) fn group_mut<T, const L: usize>(row: &mut [T], first: usize) -> &mut [T] {
+    let end = row.len().min(first + L);
+    row.get_mut(first..end).unwrap_or_default()
+}
+
 /// `out[l] = f(l)` for each channel of a group.
 #[inline(always)]
 pub(super) fn lanes<const L: usize>(f: impl Fn(usize) -> f32) -> [f32; L] {

@@ -2,12 +2,10 @@
 //! ten times as long on one. As the first layer it has no input gradient to compute, and its own gradient can be summed
 //! up where batch norm's backward leaves it, without a trip through memory.
 
-use super::element::{Element, load, store};
-use super::launch::{kernel, launch};
-use super::norm::{
-    Affine, Combination, Extent, Moments, Slab, Upstream, group, group_mut, slab_dx, slab_dz, sums,
-    with_scratch,
-};
+use super::element::{Element, group, group_mut, load, store};
+use super::launch::{kernel, launch, with_scratch};
+use super::norm::backward::{Combination, Slab, Upstream, slab_dx, slab_dz, sums};
+use super::norm::{Affine, Extent, Moments};
 use crate::native::for_chunks;
 
 /// Positions computed together, so that a weight that was loaded is used so often.

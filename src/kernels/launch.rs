@@ -1,5 +1,7 @@
 //! How a kernel is started: compiled for the widest vectors the CPU has, with as many channels at once as suit it.
 
+use std::cell::RefCell;
+
 use pulp::{Arch, NullaryFnOnce};
 
 /// A loop over groups of `L` channels, all of them whole if `W`. `run` must be inlined, or it is compiled for the oldest CPU.
@@ -49,3 +51,18 @@ macro_rules! kernel {
     };
 }
 pub(super) use kernel;
+
+thread_local! {
+    /// A group's dz of one image, in f32. It lives in the cache, and an allocation for each image would cost more.
+    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Calls `body` with room for `length` numbers.
+pub(super) fn with_scratch<R>(length: usize, body: impl FnOnce(&mut [f32]) -> R) -> R {
+    SCRATCH.with_borrow_mut(|scratch| {
+        if scratch.len() < length {
+            scratch.resize(length, 0.0);
+        }
+        body(&mut scratch[..length])
+    })
+}

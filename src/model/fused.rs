@@ -4,6 +4,7 @@
 //! Activations are stored as f32 or bf16 in the order (image, row, column, channel); weights, sums, statistics and
 //! gradients are f32 (but for the convolutions' own, which libtorch gives in the kind it computes with).
 
+mod backward;
 mod stages;
 
 use tch::{Kind, Tensor};
@@ -12,8 +13,8 @@ use self::stages::{Pool, Stage};
 use super::forward::Gradient;
 use super::plan::Plan;
 use super::weights::{NORM_EPS, NORM_MOMENTUM, Weights, norm_views};
-use crate::kernels::{self, Affine, Element, Extent, FewConv, Moments, Upstream};
-use crate::native::{Bf16, Convolution, convolution_backward, empty_nhwc, slice, slice_mut};
+use crate::kernels::{self, Affine, Element, Extent, FewConv, Moments};
+use crate::native::{Bf16, empty_nhwc, slice, slice_mut};
 
 /// A plan as stages that are computed in one go.
 #[derive(Debug, Clone, PartialEq)]
@@ -213,53 +214,6 @@ impl Fused {
         };
         (features, kept)
     }
-
-    /// From the gradient of the features down to that of the first weight.
-    fn backward<T: Element>(
-        &self,
-        parameters: &[Tensor],
-        kept: Vec<Kept>,
-        features: &Tensor,
-        gradients: &mut [Option<Tensor>],
-    ) {
-        let mut upstream = match self.stages.last().map(|stage| stage.pool) {
-            Some(Pool::Mean) => features.contiguous(),
-            _ => features.permute([0, 2, 3, 1]).contiguous().to_kind(T::KIND),
-        };
-        let mut skip_gradient: Option<Tensor> = None;
-        for (i, (stage, kept)) in self.stages.iter().zip(kept).enumerate().rev() {
-            let first = i == 0;
-            let (weight, gamma, beta, input) = if first && few_channels(&kept.input) {
-                let (w, g, b) = first_layer::<T>(&kept, stage, &upstream);
-                (w, g, b, None)
-            } else {
-                let (x, skip, g, b) = norm::<T>(&kept, stage, &upstream);
-                if skip.is_some() {
-                    skip_gradient = skip;
-                }
-                let input = kept.input.to_kind(T::KIND);
-                let (w, input) = convolution_gradients::<T>(
-                    &x,
-                    &input,
-                    &parameters[stage.weight],
-                    stage,
-                    !first,
-                );
-                (w, g, b, input)
-            };
-            gradients[stage.weight] = Some(weight);
-            gradients[stage.scale] = Some(gamma);
-            gradients[stage.scale + 1] = Some(beta);
-            if let Some(input) = input {
-                upstream = input.permute([0, 2, 3, 1]).contiguous();
-            }
-            if stage.save
-                && let Some(skip) = skip_gradient.take()
-            {
-                upstream += skip;
-            }
-        }
-    }
 }
 
 /// Whether the kernel for images with few channels is the faster one.
@@ -321,47 +275,6 @@ fn convolution(nhwc: &Tensor, weight: &Tensor, padding: i64) -> Tensor {
         .contiguous()
 }
 
-/// Gradients of the weight and, where it is wanted, of the input, from that of the output. The weight's is made on the tile
-/// unit where there is one.
-fn convolution_gradients<T: Element>(
-    output: &Tensor,
-    input: &Tensor,
-    weight: &Tensor,
-    stage: &Stage,
-    wants_input: bool,
-) -> (Tensor, Option<Tensor>) {
-    let tiles = tile_gradient(output, input, stage).map(|w| Tensor::from_slice(&w));
-    let (x, w) = convolution_backward(
-        &output.permute([0, 3, 1, 2]),
-        &input.permute([0, 3, 1, 2]),
-        &weight.to_kind(T::KIND),
-        stage.padding,
-        (wants_input, tiles.is_none()),
-    );
-    (tiles.or(w).unwrap_or_else(|| weight.zeros_like()), x)
-}
-
-fn tile_gradient(output: &Tensor, input: &Tensor, stage: &Stage) -> Option<Vec<f32>> {
-    let extent = extent_of(input);
-    let convolution = Convolution {
-        height: extent.height,
-        width: extent.width,
-        inputs: extent.channels,
-        outputs: stage.channels as usize,
-        kernel: stage.kernel as usize,
-        padding: stage.padding as usize,
-    };
-    (input.kind() == Kind::BFloat16 && convolution.is_supported()).then(|| {
-        let threads = tch::get_num_threads().max(1) as usize;
-        convolution.weight_gradient(
-            extent.images,
-            slice::<Bf16>(input),
-            slice::<Bf16>(output),
-            threads,
-        )
-    })
-}
-
 /// Moves the running statistics as PyTorch does: towards the batch's mean and unbiased variance.
 fn move_running((mean, variance): (&Tensor, &Tensor), moments: &Moments, extent: Extent) {
     let m = extent.positions() as f64;
@@ -409,58 +322,4 @@ fn activation<T: Element>(
             y
         }
     }
-}
-
-fn upstream_of<T: Element>(tensor: &Tensor, pool: Pool) -> Upstream<'_, T> {
-    match pool {
-        Pool::None => Upstream::Each(slice(tensor)),
-        Pool::Maximum => Upstream::Maximum(slice(tensor)),
-        Pool::Mean => Upstream::Mean(slice(tensor)),
-    }
-}
-
-/// Gradients of what the convolution gave, of the skip, of γ and of β.
-fn norm<T: Element>(
-    kept: &Kept,
-    stage: &Stage,
-    upstream: &Tensor,
-) -> (Tensor, Option<Tensor>, Tensor, Tensor) {
-    let mut dx = nhwc_of(kept.extent, T::KIND);
-    let mut skip_gradient = kept.skip.as_ref().map(|_| nhwc_of(kept.extent, T::KIND));
-    let (gamma, beta) = kernels::backward::<T>(
-        (
-            slice(&kept.x),
-            kept.skip.as_ref().map(slice::<T>),
-            upstream_of(upstream, stage.pool),
-        ),
-        (&kept.moments, &kept.affine, NORM_EPS),
-        kept.extent,
-        slice_mut(&mut dx),
-        skip_gradient.as_mut().map_or(&mut [], slice_mut::<T>),
-    );
-    (
-        dx,
-        skip_gradient,
-        Tensor::from_slice(&gamma),
-        Tensor::from_slice(&beta),
-    )
-}
-
-/// Gradients of the weight, of γ and of β.
-fn first_layer<T: Element>(
-    kept: &Kept,
-    stage: &Stage,
-    upstream: &Tensor,
-) -> (Tensor, Tensor, Tensor) {
-    let (weight, gamma, beta) = kernels::first_backward::<T>(
-        few_shape(&kept.input, stage),
-        slice(&kept.input),
-        (slice(&kept.x), upstream_of(upstream, stage.pool)),
-        (&kept.moments, &kept.affine, NORM_EPS),
-    );
-    (
-        Tensor::from_slice(&weight),
-        Tensor::from_slice(&gamma),
-        Tensor::from_slice(&beta),
-    )
 }

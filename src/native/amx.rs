@@ -116,3 +116,77 @@ impl Convolution {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+    use super::*;
+    use crate::native::{convolution_backward, slice};
+    use tch::{Device, Kind, Tensor};
+
+    /// Random numbers that bf16 holds exactly, (N, H, W, C).
+    fn random(shape: [i64; 4]) -> Tensor {
+        Tensor::randn(shape, (Kind::Float, Device::Cpu)).to_kind(Kind::BFloat16)
+    }
+
+    #[test]
+    fn the_tiles_sum_up_what_libtorch_does_in_f32() {
+        let shapes = [
+            // rows, columns, inputs, outputs, kernel, padding, images
+            (7, 7, 32, 64, 3, 1, 19),
+            (5, 9, 48, 16, 3, 1, 3),
+            (14, 14, 16, 96, 3, 1, 2),
+            (8, 6, 32, 32, 3, 0, 9),
+            (9, 9, 16, 32, 5, 2, 1),
+            (4, 4, 48, 48, 1, 0, 8),
+        ];
+        for (height, width, inputs, outputs, kernel, padding, images) in shapes {
+            let convolution = Convolution {
+                height,
+                width,
+                inputs,
+                outputs,
+                kernel,
+                padding,
+            };
+            if !convolution.is_supported() {
+                return; // no tile unit here; nothing uses it then
+            }
+            let side = |n: usize| (n + 2 * padding + 1 - kernel) as i64;
+            let input = random([images, height as i64, width as i64, inputs as i64]);
+            let gradient = random([images, side(height), side(width), outputs as i64]);
+            let nchw = |t: &Tensor| t.to_kind(Kind::Float).permute([0, 3, 1, 2]);
+            let weight = Tensor::zeros(
+                [outputs as i64, inputs as i64, kernel as i64, kernel as i64],
+                (Kind::Float, Device::Cpu),
+            );
+            let (_, expected) = convolution_backward(
+                &nchw(&gradient),
+                &nchw(&input),
+                &weight,
+                padding as i64,
+                (false, true),
+            );
+            let expected: Vec<f32> = expected
+                .unwrap()
+                .contiguous()
+                .view([-1])
+                .try_into()
+                .unwrap();
+            for threads in [1, 2, 3] {
+                let got = convolution.weight_gradient(
+                    images as usize,
+                    slice(&input),
+                    slice(&gradient),
+                    threads,
+                );
+                let far = got
+                    .iter()
+                    .zip(&expected)
+                    .map(|(a, b)| (a - b).abs())
+                    .fold(0.0, f32::max);
+                assert!(far < 1e-3, "{convolution:?}, {threads} threads: {far} off");
+            }
+        }
+    }
+}

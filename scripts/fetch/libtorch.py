@@ -221,8 +221,9 @@ def fetch_cuda(cache):
     shutil.rmtree(target, ignore_errors=True)
     command = [sys.executable, "-m", "pip", "install", "--only-binary=:all:", "--no-cache-dir", "--target", str(target)]
     command += ["--implementation=cp", "--python-version=3.11"]
-    command += [f"--platform={name}_x86_64" for name in ("manylinux_2_28", "manylinux_2_27", "manylinux_2_25",
-                                                          "manylinux_2_17", "manylinux2014")]
+    # pip takes platforms by name, and each of the CUDA wheels was built for another.
+    names = [f"manylinux_2_{minor}" for minor in range(28, 4, -1)] + ["manylinux2014", "manylinux2010", "manylinux1"]
+    command += [f"--platform={name}_x86_64" for name in names]
     command += [] if sys.stdout.isatty() else ["--progress-bar=off"]
     # Other programs than Python's need no more of it than what torch itself says it needs on Linux.
     if subprocess.run([*command, "torch==2.11.0"], check=False).returncode != 0:

@@ -20,7 +20,7 @@ use super::save::Saver;
 use super::window::{EpochSums, Window};
 use super::{Job, device};
 use crate::data::{Augment, Dataset, Resident};
-use crate::event::{Event, F32, F64, GalleryImages, Outcome, Phase, Pixels, Request, RunStarted};
+use crate::event::{Event, F64, GalleryImages, Outcome, Phase, Pixels, Request, RunStarted};
 use crate::model::{Network, Plan, Weights};
 use health::Good;
 use measure::{Best, Validated};
@@ -68,8 +68,6 @@ pub(super) struct Trainer {
     /// The next step tells how strongly each parameter is moved.
     detail: bool,
     began: Instant,
-    /// The first step of this window that was not finite, its loss and gradient norm.
-    bad: Option<(u64, F32, F32)>,
     /// Epochs since the validation accuracy was better by enough, and what it was then.
     stale: (u32, f64),
     sums: EpochSums,
@@ -131,7 +129,6 @@ impl Trainer {
             rollbacks: 0,
             detail: false,
             began: Instant::now(),
-            bad: None,
             stale: (0, f64::NEG_INFINITY),
             sums: EpochSums::default(),
             saver: Saver::new(&job.run_dir, config.checkpoint.keep),

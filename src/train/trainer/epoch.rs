@@ -160,11 +160,10 @@ impl Trainer {
         let mut findings = Vec::new();
         for (i, (loss, grad_norm)) in window.loss.iter().zip(&window.grad_norm).enumerate() {
             let (loss, grad_norm, global_step) = (*loss, *grad_norm, first + i as u64);
-            if let Some(finding) = self.watch.step(loss.0, grad_norm.0) {
+            if let Some(finding) = self.watch.step(global_step, loss.0, grad_norm.0) {
                 findings.push((global_step, finding));
             }
             if !loss.0.is_finite() || !grad_norm.0.is_finite() {
-                self.bad.get_or_insert((global_step, loss, grad_norm));
                 self.control.say(Event::StepSkipped {
                     global_step,
                     loss,

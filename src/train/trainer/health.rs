@@ -32,25 +32,24 @@ impl Trainer {
 
     /// Acts on steps that were not finite, as `health.non_finite` says.
     pub(super) fn look_after(&mut self) -> Flow {
-        let Some((_, loss, grad_norm)) = self.bad.take() else {
+        let Some(row) = self.watch.take_row() else {
             self.keep_good();
             return Flow::Go;
         };
         let health = &self.job.config.health;
         let (policy, limit) = (health.non_finite, u64::from(health.in_a_row));
-        let in_a_row = self.watch.bad_in_a_row().max(1);
-        let too_many = in_a_row >= limit;
-        // The first of a row is told, and then what is done about too many.
-        if in_a_row > 1 && !too_many {
+        let too_many = row.length >= limit;
+        // The beginning of a row is told, and then what is done about too many.
+        if !row.is_new && !too_many {
             return Flow::Go;
         }
+        let step = row.last;
         let finding = Finding::NonFinite {
-            in_a_row,
-            loss,
-            grad_norm,
-            layer: self.first_bad_layer(),
+            in_a_row: row.length,
+            loss: F32(row.loss),
+            grad_norm: F32(row.grad_norm),
+            layer: self.first_bad_layer(step),
         };
-        let step = self.global_step;
         match policy {
             NonFinite::Stop => {
                 self.tell_health(step, finding, Remedy::Stopped);
@@ -124,16 +123,15 @@ impl Trainer {
         }
     }
 
-    /// The first layer that is not finite for the images of the last step, with the weights of now: the step itself
-    /// changed nothing.
-    fn first_bad_layer(&self) -> Option<String> {
-        let order = self.order(self.epoch);
-        let last = self.epoch_step.saturating_sub(1);
+    /// The first layer that is not finite for the images of a step of this epoch that was not, with the weights of now: the
+    /// step itself changed nothing.
+    fn first_bad_layer(&self, step: u64) -> Option<String> {
+        let since = self.global_step.saturating_sub(step) + 1;
+        let epoch_step = self.epoch_step.checked_sub(since)?;
+        let indices = self.indices(&self.order(self.epoch), epoch_step);
         let seed = self.job.config.train.seed;
-        let words = crate::random::augment_words(seed, 0, self.global_step.saturating_sub(1));
-        let (images, _) = self
-            .train
-            .batch(&self.indices(&order, last), &self.augment, &words);
+        let words = crate::random::augment_words(seed, 0, step.saturating_sub(1));
+        let (images, _) = self.train.batch(&indices, &self.augment, &words);
         self.network
             .first_bad_layer(&self.weights, &images, self.kind)
     }

@@ -12,7 +12,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test check bench bench-training bench-screen bench-metrics clean
+.PHONY: help setup build run test check kill fuzz bench bench-training bench-screen bench-metrics clean
 
 help: ## list these
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,12 @@ check: setup ## format and lints only
 	@$(STAGE) "format" cargo fmt --check
 	@$(STAGE) "clippy" cargo clippy --all-targets -- -D warnings
 	@$(STAGE) "viewer: clippy" cargo clippy --no-default-features --all-targets -- -D warnings
+
+kill: setup ## a training killed 200 times at random, with a checkpoint at each step (ten minutes)
+	@cargo test --test engine -- --ignored --nocapture two_hundred_kills
+
+fuzz: ## a million damaged files of each kind that is read (no libtorch)
+	@cargo test --release --no-default-features --test viewer -- --ignored --nocapture a_million_changed_files
 
 bench: bench-training bench-screen bench-metrics ## everything that is measured, in half an hour; the parts are below
 

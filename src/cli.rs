@@ -9,6 +9,8 @@ mod doctor;
 #[cfg(feature = "train")]
 mod eval;
 #[cfg(feature = "train")]
+mod export;
+#[cfg(feature = "train")]
 mod lr_find;
 #[cfg(feature = "train")]
 mod predict;
@@ -17,6 +19,9 @@ mod print;
 mod progress;
 #[cfg(feature = "train")]
 mod restore;
+#[cfg(feature = "train")]
+mod resume;
+mod runs;
 mod screen;
 #[cfg(feature = "train")]
 mod signals;
@@ -81,6 +86,25 @@ enum Verb {
     /// What is in some pictures: calibrated classes for PNG and JPEG files
     #[command(after_help = "Example: epochtop predict shoe.jpg coat.png --run first-try --top 5")]
     Predict(PredictArgs),
+    /// All runs: whether they live, how far they came, how good they are
+    #[command(
+        after_help = "Example: epochtop runs --json | jq '.[] | select(.state == \"crashed\") | .run'"
+    )]
+    Runs(RunsArgs),
+    /// The checkpoints of a run, and whether they are whole
+    #[command(after_help = "Example: epochtop checkpoints first-try --verify")]
+    Checkpoints(CheckpointsArgs),
+    /// What nobody needs any more: leftovers of interrupted saves, damaged checkpoints, runs that never got anywhere
+    #[command(
+        after_help = "Example: epochtop clean          (shows it)\n         epochtop clean --yes    (removes it)"
+    )]
+    Clean(CleanArgs),
+    /// A run for other programs: TorchScript, a row for each step, or JSON
+    #[cfg(feature = "train")]
+    #[command(
+        after_help = "Example: epochtop export first-try --format torchscript -o shoes.pt\n         epochtop export --format csv > steps.csv"
+    )]
+    Export(ExportArgs),
     /// Layers, output shapes, parameters, and what other choices would give
     #[command(after_help = "Example: epochtop summary --preset textbook --set model.head=flatten")]
     Summary(ConfigArgs),
@@ -150,6 +174,17 @@ struct TrainArgs {
     /// Name of the run [default: date, time and kind of network]
     #[arg(long)]
     name: Option<String>,
+    /// Go on with a run from its newest whole checkpoint, in place [default: the newest run]; --set may change what does not
+    /// make it another run
+    #[arg(long, value_name = "RUN", num_args = 0..=1, conflicts_with_all = ["config", "preset", "name", "fork"])]
+    #[expect(
+        clippy::option_option,
+        reason = "clap: not given, given without a name, given with one"
+    )]
+    resume: Option<Option<String>>,
+    /// Begin a new run from a run's best checkpoint, or from the directory of any
+    #[arg(long, value_name = "RUN|CHECKPOINT", conflicts_with_all = ["config", "preset"])]
+    fork: Option<String>,
     /// One line per epoch on stdout instead of the screen (also chosen without a terminal)
     #[arg(long, conflicts_with = "in_process")]
     headless: bool,
@@ -173,6 +208,70 @@ struct ViewArgs {
     /// Theme of the screen: dark, light, mono
     #[arg(long, value_name = "NAME")]
     theme: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct RunsArgs {
+    /// The list as JSON
+    #[arg(long)]
+    json: bool,
+    /// Directory that holds a directory for each run
+    #[arg(long, value_name = "DIR")]
+    runs: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct CheckpointsArgs {
+    /// A run's name or directory [default: the newest]
+    run: Option<String>,
+    /// Read every byte and compare it with what was written
+    #[arg(long)]
+    verify: bool,
+    /// Directory that holds a directory for each run
+    #[arg(long, value_name = "DIR")]
+    runs: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct CleanArgs {
+    /// Remove it; without, it is only shown
+    #[arg(long)]
+    yes: bool,
+    /// Directory that holds a directory for each run
+    #[arg(long, value_name = "DIR")]
+    runs: Option<PathBuf>,
+}
+
+/// What `export` writes.
+#[cfg(feature = "train")]
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum ExportFormat {
+    /// The network of the best checkpoint, for torch.jit.load
+    Torchscript,
+    /// A row for each step
+    Csv,
+    /// The run, its epochs, measurements and checkpoints
+    Json,
+}
+
+#[cfg(feature = "train")]
+#[derive(Debug, Args)]
+struct ExportArgs {
+    /// A run, or for torchscript also the directory of a checkpoint [default: the newest run]
+    #[arg(value_name = "RUN|CHECKPOINT")]
+    run: Option<String>,
+    /// What is written
+    #[arg(long, value_enum)]
+    format: ExportFormat,
+    /// Where to [default: stdout; for torchscript model.pt in the run's directory]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Directory that holds a directory for each run
+    #[arg(long, value_name = "DIR")]
+    runs: Option<PathBuf>,
+    /// train.device or train.threads; may be given again
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    sets: Vec<String>,
 }
 
 /// The part of the data that `eval` measures.
@@ -282,6 +381,11 @@ pub fn main() -> ExitCode {
         Verb::LrFind(args) => lr_find::run(args),
         #[cfg(feature = "train")]
         Verb::Bench(args) => bench::run(args),
+        Verb::Runs(args) => runs::runs(args),
+        Verb::Checkpoints(args) => runs::checkpoints(args),
+        Verb::Clean(args) => runs::clean(args),
+        #[cfg(feature = "train")]
+        Verb::Export(args) => export::run(args),
         Verb::Summary(args) => with_config(args, summary_verb),
         Verb::Data(verb) => data_verb(verb),
         Verb::Config(ConfigVerb::Print(args)) => with_config(args, |loaded| {
@@ -299,13 +403,33 @@ fn train_verb(args: TrainArgs) -> u8 {
         config,
         runs,
         name,
+        resume,
+        fork,
         headless,
         in_process: _,
         theme,
     } = args;
     let mut config = config;
     config.sets.extend(screen_sets(runs, theme));
-    with_config(config, |loaded| train::run(loaded, name, headless))
+    if resume.is_none() && fork.is_none() {
+        return with_config(config, |loaded| train::run(loaded, name, headless));
+    }
+    let runs = match runs_dir(&config.sets) {
+        Ok(runs) => PathBuf::from(runs),
+        Err(problems) => {
+            complain(&problems);
+            return code::USAGE;
+        }
+    };
+    let wanted = resume::Wanted {
+        runs,
+        sets: config.sets,
+        headless,
+    };
+    match (resume, fork) {
+        (_, Some(checkpoint)) => resume::fork(&checkpoint, name, &wanted),
+        (run, None) => resume::resume(run.flatten().as_deref(), &wanted),
+    }
 }
 
 #[cfg(feature = "train")]
@@ -411,7 +535,6 @@ fn with_config(args: ConfigArgs, body: impl FnOnce(&Loaded) -> u8) -> u8 {
 }
 
 /// The directory of runs, for who needs no more of the configuration.
-#[cfg(feature = "train")]
 fn runs_dir(sets: &[String]) -> Result<String, String> {
     let sources = Sources {
         user_file: user_file(),

@@ -8,6 +8,7 @@
 //! files is left to that one module. Whether an action or a key of `[keys]` exists is left to the screen, which knows them.
 
 mod advice;
+mod change;
 mod keys;
 mod layer;
 mod load;
@@ -17,6 +18,7 @@ mod suggest;
 mod validate;
 mod words;
 
+pub use change::Change;
 pub use keys::Keys;
 pub use load::{Loaded, Sources, load, load_and, presets};
 pub use problem::{Origin, Problem, Problems};

@@ -12,8 +12,8 @@ mod split;
 use std::fmt;
 use std::path::PathBuf;
 
+pub use crate::idx::Idx;
 pub use augment::Augment;
-pub use idx::Idx;
 pub use locate::{FILES, Found, known_md5, locate, md5_unpacked, search_path};
 pub use resident::Resident;
 

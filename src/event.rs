@@ -300,7 +300,7 @@ pub enum CheckpointReason {
 }
 
 /// A checkpoint that is complete on disk.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CheckpointSaved {
     /// Steps its weights have seen.
     pub global_step: u64,
@@ -314,6 +314,32 @@ pub struct CheckpointSaved {
     pub reason: CheckpointReason,
     /// Whether it holds the best weights by validation so far.
     pub best: bool,
+    /// How long training stood still for it, ms: the time of the copy. The rest was written beside the training.
+    #[serde(default)]
+    pub pause_ms: F64,
+    /// How long writing took, ms.
+    #[serde(default)]
+    pub write_ms: F64,
+}
+
+/// A run that goes on from a checkpoint of its own.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Resumed {
+    /// The last record before the checkpoint: those after it and before this one tell of what is done again, and count no
+    /// more.
+    pub after: u64,
+    /// The checkpoint's path below the run directory.
+    pub checkpoint: String,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// Steps done there.
+    pub global_step: u64,
+    /// Epoch there, from 1.
+    pub epoch: u32,
+    /// Steps that had been done after it and are done again.
+    pub redone: u64,
+    /// What to know about it, a sentence each: settings that changed, checkpoints that were not whole.
+    pub notes: Vec<String>,
 }
 
 /// How much a message matters.
@@ -393,6 +419,14 @@ pub enum Event {
     GalleryImages(GalleryImages),
     /// After each validation.
     GalleryPredictions(GalleryPredictions),
+    /// The state of this moment was copied, to be written as a checkpoint; whoever resumes from that goes on after this
+    /// record.
+    Marked {
+        /// The number of the save, the same as in the checkpoint's `state.json`.
+        mark: u64,
+    },
+    /// The run goes on, in a new process, from a checkpoint.
+    Resumed(Box<Resumed>),
     /// When a checkpoint is complete on disk.
     CheckpointSaved(CheckpointSaved),
     /// A step whose loss or gradient was not finite; it changed nothing.

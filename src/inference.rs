@@ -8,7 +8,7 @@ mod picture;
 use std::path::Path;
 
 use fs_err as fs;
-use tch::Device;
+use tch::{CModule, Device, Kind, Tensor};
 
 use crate::checkpoint::{State, decode};
 use crate::data::{Dataset, Images, Resident};
@@ -18,8 +18,7 @@ use crate::report::Predictions;
 
 pub use picture::{Expected, Picture, read_picture};
 
-/// What `state.json` may say; as the trainer writes it, and the reader of data allows it.
-const FORMAT: u32 = 1;
+/// What `state.json` may say, as the reader of data allows it.
 const LARGEST: u32 = 4096;
 const MOST_CLASSES: usize = 4096;
 
@@ -29,6 +28,8 @@ pub struct Trained {
     network: Network,
     weights: Weights,
     device: Device,
+    /// Channels, height and width of an image.
+    image: (i64, i64, i64),
 }
 
 impl Trained {
@@ -53,7 +54,49 @@ impl Trained {
             network: Network::new(plan),
             weights,
             device,
+            image: (
+                dataset.channels.into(),
+                dataset.height.into(),
+                dataset.width.into(),
+            ),
         })
+    }
+
+    /// Writes the network as TorchScript: an evaluation in f32, traced with libtorch's own layers. It takes normalised images
+    /// (N, C, H, W), any number of them, and gives logits (N, classes).
+    ///
+    /// # Errors
+    /// What libtorch says, or the file.
+    pub fn write_torchscript(&self, path: &Path) -> Result<(), String> {
+        let words = |error: tch::TchError| {
+            let text = error.to_string();
+            format!(
+                "{}: {}",
+                path.display(),
+                text.lines().next().unwrap_or(&text)
+            )
+        };
+        // Written beside, then renamed: whoever loads it finds all of it.
+        let temporary = path.with_extension("pt.tmp");
+        let _guard = tch::no_grad_guard();
+        let plain = Network::plain(self.network.plan.clone());
+        let weights = self.weights.snapshot();
+        let weights = Weights {
+            flat: weights.flat.detach(),
+            ..weights
+        };
+        let example = Tensor::zeros(
+            [2, self.image.0, self.image.1, self.image.2],
+            (Kind::Float, self.device),
+        );
+        let mut forward = |inputs: &[Tensor]| {
+            let images = inputs.first().map(|images| plain.logits(&weights, images));
+            images.into_iter().collect::<Vec<_>>()
+        };
+        let module = CModule::create_by_tracing("Classifier", "forward", &[example], &mut forward)
+            .map_err(words)?;
+        module.save(&temporary).map_err(words)?;
+        fs::rename(&temporary, path).map_err(|error| error.to_string())
     }
 
     /// The logits of a split, `batch` images at a time; `progress` is told images done and in all.
@@ -132,12 +175,6 @@ pub fn read_state(checkpoint: &Path) -> Result<State, String> {
         let file = checkpoint.join("state.json");
         Err(format!("{}: {what}", file.display()))
     };
-    if state.format != FORMAT {
-        return wrong(format!(
-            "has the format {}, this version reads {FORMAT}",
-            state.format
-        ));
-    }
     let DatasetInfo {
         channels,
         height,

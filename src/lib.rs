@@ -26,6 +26,8 @@ pub mod random;
 pub mod metrics;
 
 pub mod event;
+pub mod fault;
+pub mod idx;
 
 // floor 1: the story and its files
 pub mod checkpoint;

@@ -10,12 +10,17 @@ mod hub;
 mod journal;
 mod located;
 mod output;
+mod overview;
+mod past;
 mod rundir;
+mod tensorboard;
 
 pub use append::Journal;
 pub use files::{Meta, RunFiles};
 pub use hub::{Session, TrainerEnds};
-pub use journal::{Replay, replay};
+pub use journal::{Replay, live_records, replay};
 pub use located::{Located, locate_checkpoint};
 pub use output::Redirect;
+pub use overview::{Overview, Status, is_live, litter, overviews, size, status};
+pub use past::{Past, past};
 pub use rundir::{RunDir, default_name, resolve, summaries};

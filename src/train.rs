@@ -9,10 +9,10 @@ mod average;
 mod bare;
 mod control;
 mod device;
-mod fault;
 mod find;
 mod health;
 mod memory;
+mod muon;
 mod optim;
 mod save;
 mod schedule;
@@ -35,9 +35,10 @@ pub use schedule::Schedule;
 pub use speed::{Speed, losses, speed};
 pub use step::{Hyper, StepStats, clip_divisor, train_step};
 
+use crate::checkpoint::State;
 use crate::config::Config;
 use crate::data::Dataset;
-use crate::event::{Event, Outcome, Request};
+use crate::event::{Event, Outcome, Request, Resumed};
 
 /// One training, ready to begin.
 #[derive(Debug)]
@@ -50,6 +51,34 @@ pub struct Job {
     pub dataset: Dataset,
     /// Where checkpoints go.
     pub run_dir: PathBuf,
+    /// Tells which marks the journal holds; a checkpoint gets its name only after its mark. `None` where nobody keeps one.
+    pub marks: Option<Receiver<u64>>,
+    /// Where to go on from; `None` begins anew.
+    pub resume: Option<Resume>,
+}
+
+/// A checkpoint to go on from. It has been verified.
+#[derive(Debug, Clone)]
+pub struct Resume {
+    /// Its directory.
+    pub checkpoint: PathBuf,
+    /// What its `state.json` says.
+    pub state: State,
+    /// The base learning rate from here on.
+    pub lr: f64,
+    /// Epochs in all.
+    pub epochs: u32,
+    /// It is another run's: the best so far is left there.
+    pub fork: bool,
+    /// What the journal is told; its notes grow by what the trainer finds out.
+    pub told: Resumed,
+}
+
+/// The version of libtorch that computes.
+pub fn libtorch_version() -> String {
+    option_env!("EPOCHTOP_LIBTORCH")
+        .unwrap_or("2.11")
+        .to_owned()
 }
 
 /// Trains on a thread of its own. The last event is always `RunFinished`; the outcome is returned too.

@@ -40,13 +40,13 @@ class Block(nn.Module):
 
 class Network(nn.Module):
     """5x5x32, 3x3x64, 3x3x128, pooled but for the last, averaged over all positions; with `residual` a residual block
-    after each block but the first."""
+    after each block."""
 
     def __init__(self, residual):
         super().__init__()
         last = len(CHANNELS) - 1
         self.blocks = nn.Sequential(*(
-            Block(before, after, 3 if i else 5, pool=i < last, residual=residual and i > 0)
+            Block(before, after, 3 if i else 5, pool=i < last, residual=residual)
             for i, (before, after) in enumerate(zip((1, *CHANNELS), CHANNELS))
         ))
         self.head = nn.ModuleDict({"logits": nn.Linear(CHANNELS[-1], CLASSES)})

@@ -7,6 +7,9 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 /// A name, sizes, and f32 numbers in C order.
 pub type NamedTensor = (String, Vec<i64>, Vec<f32>);
 
+/// No header of ours is larger; what claims to be is not read.
+const HEADER: u64 = 16 << 20;
+
 /// Packs tensors.
 ///
 /// # Errors
@@ -31,6 +34,12 @@ pub fn encode(tensors: &[NamedTensor]) -> Result<Vec<u8>, String> {
 /// # Errors
 /// What is wrong with the bytes.
 pub fn decode(bytes: &[u8]) -> Result<Vec<NamedTensor>, String> {
+    let header = bytes.first_chunk::<8>().map(|n| u64::from_le_bytes(*n));
+    if let Some(header) = header.filter(|&header| header > HEADER) {
+        return Err(format!(
+            "claims a header of {header} bytes; at most {HEADER} are read"
+        ));
+    }
     let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
     file.iter()
         .map(|(name, view)| {

@@ -94,7 +94,7 @@ fn engine(config: &Config) -> Vec<Finding> {
         "libtorch",
         format!(
             "{}, {} threads",
-            libtorch_version(),
+            crate::train::libtorch_version(),
             crate::train::cores(config.train.threads)
         ),
     );
@@ -110,14 +110,6 @@ fn engine(config: &Config) -> Vec<Finding> {
         ),
     };
     vec![libtorch, gpu(), data]
-}
-
-/// The libtorch this binary was built against, as its `build-version` file said.
-#[cfg(feature = "train")]
-pub(super) fn libtorch_version() -> String {
-    option_env!("EPOCHTOP_LIBTORCH")
-        .unwrap_or("2.11")
-        .to_owned()
 }
 
 #[cfg(feature = "train")]

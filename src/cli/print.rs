@@ -26,7 +26,6 @@ pub(super) fn say(text: &str) {
 
 /// A value on stdout, for programs: nothing is made pretty or safe that JSON does not escape itself. Whether it got through;
 /// a reader that went away wanted no more.
-#[cfg(feature = "train")]
 pub(super) fn say_json(value: &serde_json::Value) -> bool {
     let mut out = io::stdout().lock();
     match writeln!(out, "{value:#}").and_then(|()| out.flush()) {

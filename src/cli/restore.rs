@@ -70,34 +70,41 @@ impl Restored {
     /// # Errors
     /// When it is not there, or not the same.
     pub(super) fn dataset(&self) -> Result<Dataset, String> {
-        let dataset =
-            data::load(&self.config.data, self.config.train.seed).map_err(|error| error.0)?;
-        if dataset.fingerprint == self.state.data {
-            let (there, then) = (&dataset.info, &self.state.dataset);
-            if there == then {
-                return Ok(dataset);
-            }
-            return Err(format!(
-                "{}: these are the right images, but they are read differently than in training: {} classes ({}) and {}×{}×{}, then {} classes ({}) and {}×{}×{}; see classes.txt there",
-                dataset.found.display(),
-                there.classes.len(),
-                there.classes.join(", "),
-                there.channels,
-                there.height,
-                there.width,
-                then.classes.len(),
-                then.classes.join(", "),
-                then.channels,
-                then.height,
-                then.width
-            ));
-        }
-        let short = |print: &str| print.get(..16).unwrap_or(print).to_owned();
-        Err(format!(
-            "{}: these images have the fingerprint {}, the checkpoint was trained on {}; name the right ones with --set data.dir=DIR",
-            dataset.found.display(),
-            short(&dataset.fingerprint),
-            short(&self.state.data)
-        ))
+        dataset_of(&self.config, &self.state)
     }
+}
+
+/// The data that a checkpoint was trained on, where the configuration says that it lies now.
+///
+/// # Errors
+/// When it is not there, or not the same.
+pub(super) fn dataset_of(config: &Config, state: &State) -> Result<Dataset, String> {
+    let dataset = data::load(&config.data, config.train.seed).map_err(|error| error.0)?;
+    if dataset.fingerprint == state.data {
+        let (there, then) = (&dataset.info, &state.dataset);
+        if there == then {
+            return Ok(dataset);
+        }
+        return Err(format!(
+            "{}: these are the right images, but they are read differently than in training: {} classes ({}) and {}×{}×{}, then {} classes ({}) and {}×{}×{}; see classes.txt there",
+            dataset.found.display(),
+            there.classes.len(),
+            there.classes.join(", "),
+            there.channels,
+            there.height,
+            there.width,
+            then.classes.len(),
+            then.classes.join(", "),
+            then.channels,
+            then.height,
+            then.width
+        ));
+    }
+    let short = |print: &str| print.get(..16).unwrap_or(print).to_owned();
+    Err(format!(
+        "{}: these images have the fingerprint {}, the checkpoint was trained on {}; name the right ones with --set data.dir=DIR",
+        dataset.found.display(),
+        short(&dataset.fingerprint),
+        short(&state.data)
+    ))
 }

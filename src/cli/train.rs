@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use color_eyre::eyre::Report;
-use fs_err::File;
+use fs_err::{File, OpenOptions};
 
 use super::print::{complain, say};
 use super::signals::{self, Asked};
@@ -42,13 +42,43 @@ pub(super) fn run(loaded: &Loaded, name: Option<String>, headless: bool) -> u8 {
             return code::USAGE;
         }
     };
+    let files = RunFiles::create(&run.path, meta(config, &dataset, &run));
+    let begun = files.map(|files| Beginning {
+        files,
+        state: RunState::default(),
+        resume: None,
+    });
+    go(loaded, dataset, &run, headless, begun, true)
+}
+
+/// How a run begins: its files, the picture it begins with, and where the trainer goes on from.
+pub(super) struct Beginning {
+    pub(super) files: RunFiles,
+    pub(super) state: RunState,
+    pub(super) resume: Option<train::Resume>,
+}
+
+/// Trains and shows it. What is `new` is taken back when nothing comes of it.
+pub(super) fn go(
+    loaded: &Loaded,
+    dataset: Dataset,
+    run: &RunDir,
+    headless: bool,
+    begun: io::Result<Beginning>,
+    new: bool,
+) -> u8 {
     let on_screen = !headless && wants_screen();
-    let started = prepare(loaded, dataset, &run, on_screen).and_then(Ready::start);
+    let started = begun
+        .map_err(Report::from)
+        .and_then(|beginning| prepare(loaded, dataset, run, on_screen, beginning))
+        .and_then(Ready::start);
     match started {
-        Ok(running) => running.follow(&run),
+        Ok(running) => running.follow(run),
         Err(report) => {
-            // Nothing has been trained, so nothing is left behind.
-            run.discard();
+            if new {
+                // Nothing has been trained, so nothing is left behind.
+                run.discard();
+            }
             complain(&format!("error: {report:#}"));
             code::FAILED
         }
@@ -86,11 +116,15 @@ fn prepare(
     dataset: Dataset,
     run: &RunDir,
     on_screen: bool,
+    beginning: Beginning,
 ) -> Result<Ready, Report> {
     let config = &loaded.config;
-    let files = RunFiles::create(&run.path, meta(config, &dataset, run))?;
-    let log = File::create(run.path.join("log.txt"))?;
-    let (session, ends) = Session::start(Some(files))?;
+    // A run that goes on adds to what is there.
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(run.path.join("log.txt"))?;
+    let (session, ends) = Session::resume(Some(beginning.files), beginning.state)?;
     let asked = signals::watch(session.requests())?;
     let screen = if on_screen {
         Some((
@@ -105,6 +139,8 @@ fn prepare(
         config: config.clone(),
         dataset,
         run_dir: run.path.clone(),
+        marks: Some(session.marks()),
+        resume: beginning.resume,
     };
     Ok(Ready {
         job,
@@ -116,11 +152,11 @@ fn prepare(
     })
 }
 
-fn meta(config: &Config, dataset: &Dataset, run: &RunDir) -> Meta {
+pub(super) fn meta(config: &Config, dataset: &Dataset, run: &RunDir) -> Meta {
     Meta {
         run: run.name.clone(),
         epochtop: env!("CARGO_PKG_VERSION").to_owned(),
-        libtorch: super::doctor::libtorch_version(),
+        libtorch: train::libtorch_version(),
         seed: config.train.seed,
         data_fingerprint: dataset.fingerprint.clone(),
         pid: std::process::id(),
@@ -220,6 +256,16 @@ impl Running {
                 state
             }
         };
+        if matches!(
+            state.outcome,
+            Some(Outcome::Stopped | Outcome::Failed { .. })
+        ) && state.checkpoint.is_some()
+        {
+            say(&format!(
+                "go on with: epochtop train --resume {}",
+                run.path.display()
+            ));
+        }
         exit_code(&state, &asked)
     }
 }

@@ -94,7 +94,7 @@ impl Config {
         let mut advice = Vec::new();
         let adam = optim.name != OptimName::Sgd;
         if adam && optim.lr > 0.02 {
-            advice.push(format!("optim.lr = {}: large for Adam, whose steps do not shrink with the gradient; 0.0005 to 0.01 is usual", optim.lr));
+            advice.push(format!("optim.lr = {}: large for steps that do not shrink with the gradient; 0.0005 to 0.02 is usual", optim.lr));
         }
         if optim.name == OptimName::Adam && optim.weight_decay > 0.0 {
             advice.push(format!(
@@ -173,6 +173,7 @@ mod tests {
         ] {
             assert!(text.contains(key), "{key} in\n{text}");
         }
+        config.optim.name = OptimName::Adamw;
         config.optim.weight_decay = 0.0;
         assert!(config.warnings().join("\n").contains("plain adam"));
     }

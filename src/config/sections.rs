@@ -78,7 +78,7 @@ pub struct ModelConfig {
     pub first_kernel: i64,
     /// What convolutions do at the border.
     pub padding: Padding,
-    /// A residual block after each block but the first.
+    /// A residual block after each block.
     pub residual: bool,
     /// What turns feature maps into class scores.
     pub head: Head,
@@ -134,7 +134,7 @@ pub struct TrainConfig {
 impl Default for TrainConfig {
     fn default() -> Self {
         Self {
-            epochs: 60,
+            epochs: 46,
             batch_size: 256,
             accumulate: 1,
             ema: 0.999,
@@ -188,11 +188,11 @@ pub struct OptimConfig {
 impl Default for OptimConfig {
     fn default() -> Self {
         Self {
-            name: OptimName::Adamw,
-            lr: 0.004,
+            name: OptimName::Muon,
+            lr: 0.008,
             weight_decay: 0.05,
             norm_lr_factor: 1.0,
-            momentum: 0.9,
+            momentum: 0.95,
             nesterov: true,
             beta1: 0.9,
             beta2: 0.999,
@@ -233,11 +233,15 @@ impl Default for EvalConfig {
 }
 
 /// `[checkpoint]`: when the state is saved.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CheckpointConfig {
     /// Epochs between checkpoints; 0: only when validation got better, on request and at the end.
     pub every_epochs: u32,
+    /// Steps between checkpoints; 0: steps do not count.
+    pub every_steps: u64,
+    /// Minutes between checkpoints; 0: time does not count.
+    pub every_minutes: f64,
     /// How many of the newest checkpoints are kept, beside the best.
     pub keep: usize,
 }
@@ -246,6 +250,8 @@ impl Default for CheckpointConfig {
     fn default() -> Self {
         Self {
             every_epochs: 1,
+            every_steps: 0,
+            every_minutes: 10.0,
             keep: 3,
         }
     }

@@ -181,6 +181,7 @@ fn eval_and_checkpoint(config: &Config, rules: &mut Rules) {
         "at most 10000000 divided by eval.ece_bins: each resample keeps a number for each bin",
     );
     rules.within("eval.gallery", config.eval.gallery, 0, 1024);
+    rules.not_negative("checkpoint.every_minutes", config.checkpoint.every_minutes);
     rules.must("checkpoint.keep", config.checkpoint.keep >= 1, "at least 1");
 }
 

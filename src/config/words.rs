@@ -54,12 +54,14 @@ pub enum Precision {
 #[serde(rename_all = "lowercase")]
 pub enum OptimName {
     /// Adam with decoupled weight decay.
-    #[default]
     Adamw,
     /// Adam, weight decay added to the gradient.
     Adam,
     /// Stochastic gradient descent with momentum.
     Sgd,
+    /// Momentum with orthogonal steps for matrices (Jordan et al. 2024), AdamW for the rest.
+    #[default]
+    Muon,
 }
 
 /// How the learning rate goes on after the warm-up.

@@ -154,7 +154,7 @@ impl Plan {
                 channels,
                 kernel: if i == 0 { config.first_kernel } else { 3 },
                 pool: i < last,
-                residual: config.residual && i > 0,
+                residual: config.residual,
             })
             .collect();
         let head = HeadPlan {
@@ -251,9 +251,9 @@ mod tests {
     }
 
     #[test]
-    fn the_default_network_has_464_thousand_parameters() {
+    fn the_default_network_has_483_thousand_parameters() {
         let plan = Plan::of(&Config::default().model, &fashion()).unwrap();
-        assert_eq!(plan.size(), 464_106);
+        assert_eq!(plan.size(), 482_666);
     }
 
     #[test]

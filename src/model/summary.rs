@@ -135,7 +135,7 @@ fn text(shape: Shape) -> String {
     }
 }
 
-/// `464106` as `464,106`.
+/// `482666` as `482,666`.
 fn thousands(n: i64) -> String {
     let digits = n.to_string();
     let mut out = String::new();

@@ -76,6 +76,15 @@ impl Weights {
         }
     }
 
+    /// Weights of these numbers, in the order of the flat buffers.
+    pub fn from_slices(flat: &[f32], stats: &[f32], device: Device) -> Self {
+        Self::from_flat(
+            &Tensor::from_slice(flat),
+            &Tensor::from_slice(stats),
+            device,
+        )
+    }
+
     /// A copy that training does not touch.
     #[must_use]
     pub fn snapshot(&self) -> Self {

@@ -8,8 +8,8 @@ use super::progress::share;
 use super::series::{Ema, Series};
 use crate::event::{
     Answer, CheckpointReason, CheckpointSaved, Command, EpochSummary, EvalReport, Event, F32, F64,
-    GalleryImages, GalleryPredictions, LayerNorms, Level, Outcome, Phase, Record, RunStarted,
-    Split, StepWindow,
+    GalleryImages, GalleryPredictions, LayerNorms, Level, Outcome, Phase, Record, Resumed,
+    RunStarted, Split, StepWindow,
 };
 use crate::metrics::Interval;
 
@@ -203,6 +203,9 @@ pub struct RunState {
     pub commands: VecDeque<CommandLine>,
     /// The latest lines for people, oldest first.
     pub log: VecDeque<LogLine>,
+    /// Steps at which a new process went on from a checkpoint.
+    #[serde(default)]
+    pub resumes: Vec<u64>,
     /// How the run ended, once it has.
     pub outcome: Option<Outcome>,
 }
@@ -214,6 +217,13 @@ impl RunState {
             return;
         }
         self.seq = record.seq;
+        if matches!(record.event, Event::Resumed(_)) {
+            // Nobody trained in between.
+            let since = self.paused_since.take().unwrap_or(self.now_ms);
+            self.paused_ms = self
+                .paused_ms
+                .saturating_add(record.t_ms.saturating_sub(since));
+        }
         // Clocks are set back now and then; the picture's time never is. An evaluation may follow long after the end.
         if !matches!(record.event, Event::EvalFinished(_)) {
             self.now_ms = self.now_ms.max(record.t_ms);
@@ -251,6 +261,9 @@ impl RunState {
                 }
                 self.checkpoint = Some(saved.clone());
             }
+            // It is for those who resume.
+            Event::Marked { .. } => {}
+            Event::Resumed(resumed) => self.resumed(resumed, t_ms),
             Event::StepSkipped {
                 global_step,
                 loss,
@@ -298,10 +311,42 @@ impl RunState {
         }
     }
 
+    /// A new process goes on where the checkpoint was made. The records after that are left out by whoever reads a
+    /// journal; what the checkpoint's own record would have told is told by this one.
+    fn resumed(&mut self, resumed: &Resumed, t_ms: u64) {
+        self.outcome = None;
+        self.phase = Phase::Starting;
+        self.eval_progress = None;
+        self.resumes.push(resumed.global_step);
+        self.checkpoints = self.checkpoints.saturating_add(1);
+        self.checkpoint = Some(CheckpointSaved {
+            global_step: resumed.global_step,
+            epoch: resumed.epoch,
+            path: resumed.checkpoint.clone(),
+            bytes: resumed.bytes,
+            reason: CheckpointReason::Periodic,
+            best: self.best.is_some_and(|best| best.epoch == resumed.epoch),
+            pause_ms: F64(0.0),
+            write_ms: F64(0.0),
+        });
+        let again = match resumed.redone {
+            0 => String::new(),
+            steps => format!(" ({steps} steps are done again)"),
+        };
+        let text = format!("resumed from {}{again}", resumed.checkpoint);
+        self.say(t_ms, Level::Info, text);
+        for note in &resumed.notes {
+            self.say(t_ms, Level::Warn, note.clone());
+        }
+    }
+
     fn started(&mut self, info: &RunStarted) {
         self.epochs = info.epochs;
         self.epoch_steps = info.steps_per_epoch;
-        self.lr = info.lr;
+        // A run that was resumed has a step whose rate is known.
+        if self.global_step == 0 {
+            self.lr = info.lr;
+        }
         self.info = Some(info.clone());
     }
 

@@ -95,9 +95,11 @@ fn ends(interval: Option<Interval>) -> String {
 pub fn event_line(state: &RunState, event: &Event) -> Option<String> {
     match event {
         Event::RunStarted(info) => {
-            let mut lines = vec![headline(state)?];
+            // A run that was resumed has its headline above its earlier epochs.
+            let mut lines: Vec<String> = Vec::new();
+            lines.extend(headline(state).filter(|_| state.resumes.is_empty()));
             lines.extend(info.warnings.iter().map(|text| format!("warning: {text}")));
-            Some(lines.join("\n"))
+            (!lines.is_empty()).then(|| lines.join("\n"))
         }
         Event::EpochFinished(row) => Some(epoch_line(row, state.epochs)),
         Event::EvalFinished(report) if report.split == crate::event::Split::Test => {
@@ -108,6 +110,11 @@ pub fn event_line(state: &RunState, event: &Event) -> Option<String> {
             saved.path,
             saved.bytes as f64 / 1e6
         )),
+        Event::Resumed(resumed) => {
+            let mut lines = vec![format!("resumed from {}", resumed.checkpoint)];
+            lines.extend(resumed.notes.iter().map(|note| format!("warning: {note}")));
+            Some(lines.join("\n"))
+        }
         Event::Health(health) => Some(format!("warning: {}", health.words())),
         Event::StepSkipped { .. } => state
             .log

@@ -69,6 +69,12 @@ impl Journal {
         Ok(())
     }
 
+    /// The locked file, and whether its last line is half there.
+    pub(super) fn into_file(mut self) -> io::Result<(File, bool)> {
+        let torn = self.is_torn()?;
+        Ok((self.file, torn))
+    }
+
     fn is_torn(&mut self) -> io::Result<bool> {
         if self.file.metadata()?.len() == 0 {
             return Ok(false);

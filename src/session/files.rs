@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use fs_err::{self as fs, File, OpenOptions};
 use serde::{Deserialize, Serialize};
 
-use super::append::lock;
+use super::append::{Journal, lock};
+use super::hub::now_ms;
+use super::tensorboard::Board;
 use crate::event::{EpochSummary, Event, Outcome, Record};
 
 /// The header of `epochs.csv`.
@@ -55,6 +57,7 @@ pub struct RunFiles {
     dir: PathBuf,
     journal: File,
     epochs: File,
+    board: Board,
     meta: Meta,
     /// The last line may be half there.
     torn: bool,
@@ -63,28 +66,64 @@ pub struct RunFiles {
 }
 
 impl RunFiles {
-    /// Opens the files in a run directory.
+    /// Makes the files of a new run in its directory.
+    ///
+    /// # Errors
+    /// The path and what the system said.
     pub fn create(dir: &Path, meta: Meta) -> io::Result<Self> {
-        let append = |name: &str| {
-            OpenOptions::new()
-                .create(true)
-                .append(true)
-                .open(dir.join(name))
-        };
-        let journal = append("events.jsonl")?;
+        let journal = open_journal(dir)?;
         // Whoever comes later sees that the run is being written.
         lock(&journal)?;
-        let mut files = Self {
+        let mut epochs = File::create(dir.join("epochs.csv"))?;
+        writeln!(epochs, "{EPOCHS_HEADER}")?;
+        Self::begin(dir, journal, epochs, meta, &[], false)
+    }
+
+    /// Takes up the files of a run that goes on after a checkpoint: of what the journal tells only `records` count. What
+    /// is made of the journal, `epochs.csv` and `tb/`, is made anew of them.
+    ///
+    /// # Errors
+    /// The path and what the system said.
+    pub fn resume(dir: &Path, held: Journal, meta: Meta, records: &[Record]) -> io::Result<Self> {
+        let (journal, torn) = held.into_file()?;
+        let mut csv = format!("{EPOCHS_HEADER}\n");
+        for record in records {
+            if let Event::EpochFinished(row) = &record.event {
+                csv += &(csv_row(row) + "\n");
+            }
+        }
+        let path = dir.join("epochs.csv");
+        replace(&path, csv.as_bytes())?;
+        let epochs = OpenOptions::new().append(true).open(path)?;
+        Self::begin(dir, journal, epochs, meta, records, torn)
+    }
+
+    fn begin(
+        dir: &Path,
+        journal: File,
+        epochs: File,
+        meta: Meta,
+        records: &[Record],
+        torn: bool,
+    ) -> io::Result<Self> {
+        let board = Board::create(&dir.join("tb"), &meta.host, records, now_ms())?;
+        let files = Self {
             journal,
-            epochs: append("epochs.csv")?,
+            epochs,
+            board,
             dir: dir.to_owned(),
             meta,
-            torn: false,
+            torn,
             failed: false,
         };
-        writeln!(files.epochs, "{EPOCHS_HEADER}")?;
         files.write_meta()?;
         Ok(files)
+    }
+
+    /// Waits until the journal is on the disk.
+    pub(super) fn flush(&self) {
+        // A disk that cannot flush is told of when it cannot write.
+        let _ = self.journal.sync_data();
     }
 
     /// Writes a record down. Each line is one write, so a killed process loses no line it was told of.
@@ -130,7 +169,8 @@ impl RunFiles {
             }
             _ => Ok(()),
         };
-        journal.and(others)
+        let board = self.board.record(record);
+        journal.and(others).and(board)
     }
 
     fn write_journal(&mut self, record: &Record) -> io::Result<()> {
@@ -152,6 +192,14 @@ impl RunFiles {
             &serde_json::to_vec_pretty(&self.meta)?,
         )
     }
+}
+
+fn open_journal(dir: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .open(dir.join("events.jsonl"))
 }
 
 fn csv_row(row: &EpochSummary) -> String {

@@ -21,6 +21,7 @@ const REQUESTS: usize = 64;
 pub struct Session {
     requests: Sender<Request>,
     subscribe: Sender<Sender<Feed>>,
+    marks: Receiver<u64>,
     hub: JoinHandle<RunState>,
 }
 
@@ -34,13 +35,23 @@ impl Session {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(files: Option<RunFiles>) -> io::Result<(Self, TrainerEnds)> {
+        Self::resume(files, RunState::default())
+    }
+
+    /// Starts the hub of a run that goes on from this picture.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn resume(files: Option<RunFiles>, state: RunState) -> io::Result<(Self, TrainerEnds)> {
         let (event_sender, events) = unbounded();
         let (requests, request_receiver) = bounded(REQUESTS);
         let (subscribe, subscriptions) = unbounded();
+        let (marked, marks) = unbounded();
         let hub = Hub {
-            state: RunState::default(),
+            state,
             files,
             subscribers: Vec::new(),
+            marked,
         };
         let hub = Builder::new()
             .name("hub".to_owned())
@@ -49,6 +60,7 @@ impl Session {
             Self {
                 requests,
                 subscribe,
+                marks,
                 hub,
             },
             (event_sender, request_receiver),
@@ -71,6 +83,11 @@ impl Session {
         self.requests.clone()
     }
 
+    /// Tells the number of each mark that is in the journal, on the disk.
+    pub fn marks(&self) -> Receiver<u64> {
+        self.marks.clone()
+    }
+
     /// Waits until the trainer has let go of its end; returns the last picture.
     pub fn join(self) -> RunState {
         drop(self.subscribe);
@@ -83,6 +100,7 @@ struct Hub {
     state: RunState,
     files: Option<RunFiles>,
     subscribers: Vec<Subscriber>,
+    marked: Sender<u64>,
 }
 
 struct Subscriber {
@@ -133,6 +151,11 @@ impl Hub {
             .files
             .as_mut()
             .and_then(|files| files.write(&record).err());
+        if let Event::Marked { mark } = record.event {
+            self.files.iter().for_each(RunFiles::flush);
+            // A disk that takes no more must not keep the checkpoint waiting.
+            let _ = self.marked.send(mark);
+        }
         self.pass_on(record);
         if let Some(text) = problem {
             let record = self.stamp(Event::Log {

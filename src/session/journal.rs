@@ -6,7 +6,8 @@ use std::path::Path;
 use crossbeam_channel::bounded;
 use fs_err::File;
 
-use crate::event::Record;
+use super::rundir::RunDir;
+use crate::event::{Event, Record, Split};
 use crate::link::{Feed, Link};
 use crate::run::RunState;
 
@@ -30,27 +31,99 @@ pub struct Replay {
 /// # Errors
 /// The path and why it cannot be read.
 pub(super) fn read(path: &Path) -> io::Result<Replay> {
-    let file = File::open(path)?;
-    let mut reader = BufReader::new(file);
     let mut replay = Replay::default();
-    let mut number = 0_u64;
-    loop {
-        let mut line = Vec::new();
+    let given_up = given_up(path)?;
+    replay.problems = each(path, |record| {
+        if is_live(record.seq, &given_up) {
+            replay.state.apply(record);
+        } else if is_test(&record.event) {
+            // Steps can be done again; what was seen of the test split cannot be unseen.
+            replay.state.test_looks = replay.state.test_looks.saturating_add(1);
+        }
+    })?;
+    Ok(replay)
+}
+
+pub(super) fn is_test(event: &Event) -> bool {
+    matches!(event, Event::EvalFinished(report) if report.split == Split::Test)
+}
+
+/// The stretches of a journal that tell of what was done again after a resume: records after the first number and before
+/// the second.
+pub(super) fn given_up(path: &Path) -> io::Result<Vec<(u64, u64)>> {
+    let mut stretches = Vec::new();
+    lines(path, |_, line, _| {
+        // Most of a journal needs no parsing for this.
+        if contains(line, b"\"event\":\"resumed\"")
+            && let Ok(Record {
+                seq,
+                event: Event::Resumed(resumed),
+                ..
+            }) = serde_json::from_slice(line)
+        {
+            stretches.push((resumed.after, seq));
+        }
+    })?;
+    Ok(stretches)
+}
+
+fn contains(line: &[u8], part: &[u8]) -> bool {
+    // It stands near the beginning, behind two numbers.
+    let head = line.get(..line.len().min(120)).unwrap_or_default();
+    head.windows(part.len()).any(|window| window == part)
+}
+
+/// Whether a record still counts.
+pub(super) fn is_live(seq: u64, given_up: &[(u64, u64)]) -> bool {
+    !given_up
+        .iter()
+        .any(|&(after, before)| after < seq && seq < before)
+}
+
+/// Calls `take` with each record of a run that counts: those of steps that were done again after a resume do not.
+///
+/// # Errors
+/// The path and why it cannot be read.
+pub fn live_records(run: &RunDir, mut take: impl FnMut(&Record)) -> io::Result<()> {
+    let path = run.journal();
+    let given_up = given_up(&path)?;
+    each(&path, |record| {
+        if is_live(record.seq, &given_up) {
+            take(record);
+        }
+    })?;
+    Ok(())
+}
+
+/// Calls `take` with each record of a journal. Returns lines that were none, with their number and what was wrong.
+pub(super) fn each(path: &Path, mut take: impl FnMut(&Record)) -> io::Result<Vec<String>> {
+    let mut problems = Vec::new();
+    lines(path, |number, line, whole| {
+        match serde_json::from_slice::<Record>(line) {
+            Ok(record) => take(&record),
+            Err(_) if !whole && (line.len() as u64) < LONGEST => {}
+            Err(_) if problems.len() >= PROBLEMS => {}
+            Err(error) => {
+                problems.push(format!("{}:{number}: no record: {error}", path.display()));
+            }
+        }
+    })?;
+    Ok(problems)
+}
+
+/// Calls `take` with the number of each line, the line, and whether it is whole.
+fn lines(path: &Path, mut take: impl FnMut(u64, &[u8], bool)) -> io::Result<()> {
+    let mut reader = BufReader::new(File::open(path)?);
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
         let read = io::Read::take(&mut reader, LONGEST).read_until(b'\n', &mut line)?;
         if read == 0 {
-            return Ok(replay);
+            break;
         }
-        number += 1;
-        let whole = line.ends_with(b"\n");
-        match serde_json::from_slice::<Record>(&line) {
-            Ok(record) => replay.state.apply(&record),
-            Err(_) if !whole && (line.len() as u64) < LONGEST => return Ok(replay),
-            Err(_) if replay.problems.len() >= PROBLEMS => {}
-            Err(error) => replay
-                .problems
-                .push(format!("{}:{number}: no record: {error}", path.display())),
-        }
+        take(number, &line, line.ends_with(b"\n"));
     }
+    Ok(())
 }
 
 /// A journal's last picture as a link, so that the screen shows it like a run.
@@ -71,7 +144,7 @@ pub fn replay(path: &Path) -> io::Result<(Link, Replay)> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
     use super::*;
-    use crate::event::{Event, Level};
+    use crate::event::{Level, Resumed};
 
     fn line(seq: u64) -> String {
         let event = Event::Log {
@@ -101,6 +174,35 @@ mod tests {
                 replay.problems
             );
             assert!(replay.state.seq as usize >= whole[..cut].matches('\n').count());
+        }
+    }
+
+    #[test]
+    fn what_was_done_again_counts_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.jsonl");
+        let resumed = |seq, after| {
+            let event = Event::Resumed(Box::new(Resumed {
+                after,
+                ..Resumed::default()
+            }));
+            let record = Record {
+                seq,
+                t_ms: seq,
+                event,
+            };
+            serde_json::to_string(&record).unwrap() + "\n"
+        };
+        // 3 and 4 are done again as 6; then all from 3 on once more, as 8.
+        let once = (1..5).map(line).collect::<String>() + &resumed(5, 2) + &line(6);
+        let twice = once.clone() + &resumed(7, 2) + &line(8);
+        for (text, left) in [(once, vec![1, 2, 6]), (twice, vec![1, 2, 8])] {
+            std::fs::write(&path, text).unwrap();
+            let state = read(&path).unwrap().state;
+            let told: Vec<String> = state.log.iter().map(|line| line.text.clone()).collect();
+            let expected: Vec<String> = left.iter().map(|n| format!("line {n}")).collect();
+            let told: Vec<&String> = told.iter().filter(|t| t.starts_with("line")).collect();
+            assert_eq!(told, expected.iter().collect::<Vec<_>>());
         }
     }
 

@@ -77,6 +77,13 @@ impl RunDir {
         })
     }
 
+    /// Writes its `config.toml` anew: the old one or the new one is there at any moment.
+    pub fn write_config(&self, config: &str) -> io::Result<()> {
+        let temporary = self.path.join("config.tmp");
+        fs::write(&temporary, config)?;
+        fs::rename(&temporary, self.path.join("config.toml"))
+    }
+
     /// Takes everything back, for a run that could not begin.
     pub fn discard(&self) {
         let _ = fs::remove_dir_all(&self.path);

@@ -36,6 +36,17 @@ impl Average {
         self.updates += 1;
     }
 
+    /// Steps taken in.
+    pub(super) fn updates(&self) -> u64 {
+        self.updates
+    }
+
+    /// Goes on from an average of so many steps.
+    pub(super) fn take_up(&mut self, average: &Weights, updates: u64) {
+        self.weights = average.snapshot();
+        self.updates = updates;
+    }
+
     /// Begins again from these weights.
     pub(super) fn restart(&mut self, weights: &Weights) {
         self.weights = weights.snapshot();

@@ -31,11 +31,12 @@ impl Bare {
     pub(super) fn new(config: &Config, dataset: &Dataset) -> Result<Self, String> {
         device::set_threads(config.train.threads);
         let device = device::choose(&config.train.device)?;
+        let kind = device::kind(config.train.precision, device);
         let plan = Plan::of(&config.model, &dataset.info)?;
         let weights = Weights::new(&plan, config.train.seed, device);
         let order = epoch_order(config.train.seed, 1, dataset.train.labels.len());
         Ok(Self {
-            optimizer: Optimizer::new(&config.optim, &plan, device),
+            optimizer: Optimizer::new(&config.optim, &plan, device).computing_in(kind),
             train: Resident::new(&dataset.train, &dataset.info, device).map_err(|error| error.0)?,
             augment: Augment::new(
                 &config.data.augment,
@@ -44,7 +45,7 @@ impl Bare {
             ),
             order: Tensor::from_slice(&order).to_device(device),
             step: 0,
-            kind: device::kind(config.train.precision, device),
+            kind,
             network: Network::new(plan),
             weights,
             config: config.clone(),

@@ -1,5 +1,7 @@
 //! Watching steps for what goes wrong. Numbers in, findings out; what is done about them is the trainer's business.
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::HealthConfig;
 use crate::event::{F32, F64, Finding, LayerNorms};
 
@@ -24,12 +26,13 @@ pub(super) struct Row {
 }
 
 /// What is known of the steps so far.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Watch {
     spike: f64,
     dead: f64,
     bad_in_a_row: u64,
     /// The longest row since it was asked for, and how long the one was that reached into that time.
+    #[serde(skip)]
     row: Option<Row>,
     old: u64,
     mean: f64,
@@ -49,6 +52,15 @@ impl Watch {
             mean: 0.0,
             variance: 0.0,
             calm: 0,
+        }
+    }
+
+    /// What was seen, watched from now on as configured.
+    pub(super) fn with(self, config: &HealthConfig) -> Self {
+        Self {
+            spike: config.spike,
+            dead: config.dead,
+            ..self
         }
     }
 

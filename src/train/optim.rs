@@ -5,8 +5,9 @@
 
 use tch::{Device, Kind, Tensor};
 
+use super::muon::Muon;
 use crate::config::{OptimConfig, OptimName};
-use crate::model::Plan;
+use crate::model::{Parameter, Plan};
 use crate::native::{AdamStep, SgdStep, fused_adam, fused_sgd};
 
 /// Parameters that are treated alike: stretches of the flat buffer.
@@ -18,6 +19,8 @@ pub struct Group {
     pub lr_factor: f64,
     /// Weight decay.
     pub weight_decay: f64,
+    /// Rows and columns of each stretch, where they are matrices whose steps Muon makes orthogonal; empty elsewhere.
+    pub matrices: Vec<(i64, i64)>,
 }
 
 impl Group {
@@ -27,33 +30,61 @@ impl Group {
     }
 }
 
-/// The usual two groups: weights that decay; biases and norm parameters, which do not.
+/// The usual groups: weights that decay; biases and norm parameters, which do not. With Muon, the matrices between the first
+/// and the last layer are a group of their own: those two are rather lists of vectors, and take AdamW's steps.
 pub fn groups(config: &OptimConfig, plan: &Plan) -> Vec<Group> {
-    let group = |decay: bool| {
-        let mut ranges: Vec<(i64, i64)> = Vec::new();
-        let mut start = 0;
-        for parameter in &plan.parameters {
-            if parameter.decay == decay {
-                match ranges.last_mut() {
-                    Some((begin, length)) if *begin + *length == start => {
-                        *length += parameter.size();
-                    }
-                    _ => ranges.push((start, parameter.size())),
-                }
-            }
-            start += parameter.size();
-        }
-        Group {
-            ranges,
-            lr_factor: if decay { 1.0 } else { config.norm_lr_factor },
-            weight_decay: if decay { config.weight_decay } else { 0.0 },
-        }
+    let decay = |p: &Parameter| p.decay;
+    let first = plan.parameters.iter().position(decay);
+    let last = plan.parameters.iter().rposition(decay);
+    let is_matrix = |i: usize, p: &Parameter| {
+        config.name == OptimName::Muon && p.decay && Some(i) != first && Some(i) != last
     };
-    [true, false]
-        .map(group)
-        .into_iter()
-        .filter(|group| !group.ranges.is_empty())
-        .collect()
+    let group = |wanted: &dyn Fn(usize, &Parameter) -> bool, decays: bool| Group {
+        ranges: ranges(plan, wanted),
+        lr_factor: if decays { 1.0 } else { config.norm_lr_factor },
+        weight_decay: if decays { config.weight_decay } else { 0.0 },
+        matrices: Vec::new(),
+    };
+    let mut matrices = group(&is_matrix, true);
+    let parameters = plan.parameters.iter().enumerate();
+    let mut own = parameters.filter(|(i, p)| is_matrix(*i, p));
+    matrices.matrices = own.by_ref().map(|(_, p)| rows_and_columns(p)).collect();
+    let mut all = vec![
+        matrices,
+        group(&|i, p| p.decay && !is_matrix(i, p), true),
+        group(&|_, p| !p.decay, false),
+    ];
+    all.retain(|group| !group.ranges.is_empty());
+    // Where each number is moved by itself, neighbours can be moved in one go.
+    for group in all.iter_mut().filter(|group| group.matrices.is_empty()) {
+        group.ranges.dedup_by(|next, before| {
+            let touches = before.0 + before.1 == next.0;
+            if touches {
+                before.1 += next.1;
+            }
+            touches
+        });
+    }
+    all
+}
+
+/// The stretches of these parameters, one for each.
+fn ranges(plan: &Plan, wanted: &dyn Fn(usize, &Parameter) -> bool) -> Vec<(i64, i64)> {
+    let mut ranges = Vec::new();
+    let mut start = 0;
+    for (i, parameter) in plan.parameters.iter().enumerate() {
+        if wanted(i, parameter) {
+            ranges.push((start, parameter.size()));
+        }
+        start += parameter.size();
+    }
+    ranges
+}
+
+/// A weight as a matrix: a row for each output.
+fn rows_and_columns(parameter: &Parameter) -> (i64, i64) {
+    let rows = parameter.shape.first().copied().unwrap_or(1).max(1);
+    (rows, parameter.size() / rows)
 }
 
 /// An optimizer and what it remembers.
@@ -62,6 +93,8 @@ pub struct Optimizer {
     config: OptimConfig,
     groups: Vec<Group>,
     memory: Memory,
+    /// Numbers that Muon's iteration computes with.
+    kind: Kind,
     /// Steps that counted, an f32 scalar on the device: only the device knows which were masked.
     steps: Tensor,
 }
@@ -69,7 +102,7 @@ pub struct Optimizer {
 /// What an optimizer remembers of every parameter, flat.
 #[derive(Debug)]
 enum Memory {
-    /// Running means of the gradient and of its square.
+    /// Running means of the gradient and of its square; Muon's matrices use the first only.
     Adam { mean: Tensor, square: Tensor },
     /// What the momentum carries on.
     Sgd { velocity: Tensor },
@@ -91,7 +124,7 @@ impl Optimizer {
         let zeros = || Tensor::zeros([size], (Kind::Float, device));
         Self {
             memory: match config.name {
-                OptimName::Adamw | OptimName::Adam => Memory::Adam {
+                OptimName::Adamw | OptimName::Adam | OptimName::Muon => Memory::Adam {
                     mean: zeros(),
                     square: zeros(),
                 },
@@ -99,8 +132,15 @@ impl Optimizer {
             },
             config: config.clone(),
             groups,
+            kind: Kind::Float,
             steps: Tensor::zeros([], (Kind::Float, device)),
         }
+    }
+
+    /// Muon's iteration may compute with numbers of this kind.
+    #[must_use]
+    pub fn computing_in(self, kind: Kind) -> Self {
+        Self { kind, ..self }
     }
 
     /// What it remembers, by the names of `torch.optim`: flat tensors, and `step`, a scalar.
@@ -119,6 +159,36 @@ impl Optimizer {
             .into_iter()
             .map(|(_, tensor)| tensor.copy())
             .collect()
+    }
+
+    /// A copy of the state by name, that later steps do not touch.
+    pub fn named_snapshot(&self) -> Vec<(&'static str, Tensor)> {
+        let state = self.state().into_iter();
+        state.map(|(name, tensor)| (name, tensor.copy())).collect()
+    }
+
+    /// Takes the state up again by name, all of it or nothing.
+    ///
+    /// # Errors
+    /// What is missing or of another size.
+    pub fn take_up(&mut self, tensors: &[(String, Vec<i64>, Vec<f32>)]) -> Result<(), String> {
+        let own = self.state();
+        let mut found = Vec::with_capacity(own.len());
+        for (name, tensor) in &own {
+            let there = tensors.iter().find(|(known, _, _)| known == name);
+            let (_, size, values) =
+                there.ok_or_else(|| format!("{name} is missing: another optimizer wrote it"))?;
+            if *size != tensor.size() || values.len() as i64 != size.iter().product::<i64>() {
+                return Err(format!(
+                    "{name} has the size {size:?}; it must be {:?}",
+                    tensor.size()
+                ));
+            }
+            found.push(Tensor::from_slice(values).view(size.as_slice()));
+        }
+        drop(own);
+        self.restore(&found);
+        Ok(())
     }
 
     /// Takes a snapshot up again. It must be of an optimizer of the same kind and size.
@@ -145,9 +215,24 @@ impl Optimizer {
             let lr = lr * group.lr_factor;
             let (parameters, gradients) = (group.views(&theta), group.views(gradient));
             match &self.memory {
+                Memory::Adam { mean, .. } if !group.matrices.is_empty() => {
+                    let muon = Muon {
+                        lr,
+                        momentum: self.config.momentum,
+                        nesterov: self.config.nesterov,
+                        weight_decay: group.weight_decay,
+                        kind: self.kind,
+                    };
+                    let _guard = tch::no_grad_guard();
+                    let means = group.views(mean);
+                    let all = parameters.iter().zip(&means).zip(&gradients);
+                    for ((own, gradient), &shape) in all.zip(&group.matrices) {
+                        muon.step(own, gradient, shape, (scale, ok));
+                    }
+                }
                 Memory::Adam { mean, square } => {
                     let numbers = AdamStep {
-                        decoupled: self.config.name == OptimName::Adamw,
+                        decoupled: self.config.name != OptimName::Adam,
                         lr,
                         beta1: self.config.beta1,
                         beta2: self.config.beta2,

@@ -5,8 +5,10 @@ mod epoch;
 mod health;
 mod measure;
 mod obey;
+mod resume;
 mod saving;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
@@ -46,6 +48,10 @@ impl Flow {
 }
 
 /// Everything of a running training.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and all combinations occur"
+)]
 pub(super) struct Trainer {
     job: Job,
     network: Network,
@@ -68,18 +74,29 @@ pub(super) struct Trainer {
     /// The next step tells how strongly each parameter is moved.
     detail: bool,
     began: Instant,
+    /// How long the run had taken before this process.
+    earlier: Duration,
     /// Epochs since the validation accuracy was better by enough, and what it was then.
     stale: (u32, f64),
     sums: EpochSums,
     saver: Saver,
+    /// Number of the last save, and the steps whose checkpoints are on disk.
+    mark: u64,
+    saved: BTreeSet<u64>,
+    /// Step and time of the last save.
+    last_save: (u64, Instant),
     phase: Phase,
     /// Epoch under way, from 1.
     epoch: u32,
     /// Epochs in all.
     epochs: u32,
     epoch_step: u64,
+    /// Its validation has been made too.
+    epoch_done: bool,
     global_step: u64,
     lr: f64,
+    /// The temperature of the latest validation, if one was found, and the step it was made at.
+    temperature: Option<(f64, u64)>,
     best: Option<Best>,
     /// The latest validation.
     validated: Option<Validated>,
@@ -99,7 +116,7 @@ pub(super) struct Trainer {
 
 impl Trainer {
     pub(super) fn new(
-        job: Job,
+        mut job: Job,
         events: Sender<Event>,
         requests: Receiver<Request>,
     ) -> Result<Self, String> {
@@ -108,10 +125,18 @@ impl Trainer {
         let device = device::choose(&config.train.device)?;
         let plan = Plan::of(&config.model, &job.dataset.info)?;
         let weights = Weights::new(&plan, config.train.seed, device);
-        let optimizer = Optimizer::new(&config.optim, &plan, device);
+        let kind = device::kind(config.train.precision, device);
+        let optimizer = Optimizer::new(&config.optim, &plan, device).computing_in(kind);
         let resident =
             |images| Resident::new(images, &job.dataset.info, device).map_err(|error| error.0);
-        Ok(Self {
+        let resumed = job.resume.as_ref().map(|resume| &resume.state);
+        let best = resumed
+            .and_then(|state| state.best)
+            .map(|best| best.global_step);
+        let marks = job.marks.take();
+        let saver = Saver::new(&job.run_dir, &plan, job.config.checkpoint.keep, best, marks)?;
+        let config = &job.config;
+        let mut trainer = Self {
             train: resident(&job.dataset.train)?,
             valid: resident(&job.dataset.valid)?,
             test: resident(&job.dataset.test)?,
@@ -129,15 +154,21 @@ impl Trainer {
             rollbacks: 0,
             detail: false,
             began: Instant::now(),
+            earlier: Duration::ZERO,
             stale: (0, f64::NEG_INFINITY),
             sums: EpochSums::default(),
-            saver: Saver::new(&job.run_dir, config.checkpoint.keep),
+            saver,
+            mark: 0,
+            saved: BTreeSet::new(),
+            last_save: (0, Instant::now()),
             phase: Phase::Starting,
             epoch: 0,
             epochs: config.train.epochs,
             epoch_step: 0,
+            epoch_done: true,
             global_step: 0,
             lr: config.optim.lr,
+            temperature: None,
             best: None,
             validated: None,
             stop_after_epoch: None,
@@ -151,16 +182,33 @@ impl Trainer {
             weights,
             optimizer,
             device,
-            kind: device::kind(job.config.train.precision, device),
+            kind,
             job,
-        })
+        };
+        if let Some(resume) = trainer.job.resume.clone() {
+            trainer.take_up(&resume)?;
+        }
+        Ok(trainer)
     }
 
     /// Trains to the end. Returns how it ended and the steps done.
     pub(super) fn run(&mut self) -> Result<(Outcome, u64), String> {
+        let end = self.run_epochs();
+        self.finish_saves();
+        end
+    }
+
+    fn run_epochs(&mut self) -> Result<(Outcome, u64), String> {
+        let forked = self.job.resume.as_ref().is_some_and(|resume| resume.fork);
+        self.tell_resumed();
         self.introduce();
-        while self.epoch < self.epochs {
-            self.epoch += 1;
+        if forked && !self.epoch_done {
+            self.tell_epoch();
+        }
+        while !self.epoch_done || self.epoch < self.epochs && !self.is_over() {
+            if self.epoch_done {
+                self.begin_epoch();
+            }
             let flow = match self.train_epoch() {
                 Flow::Stop => Flow::Stop,
                 flow => self.finish_epoch().and(flow),

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::step::StepStats;
@@ -92,7 +93,7 @@ impl Window {
 }
 
 /// Sums over an epoch's steps.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct EpochSums {
     images: u64,
     loss: f64,

@@ -45,6 +45,7 @@ fn runs() -> &'static Runs {
                 "train.epochs=2",
                 "train.threads=1",
                 "eval.bootstrap=200",
+                "optim.name=adamw",
             ];
             sets.iter().for_each(|set| args.extend(["--set", set]));
             let output = all.call(&args);
@@ -330,7 +331,7 @@ fn what_does_not_fit_is_refused_by_name() {
             "channels = [8]",
             "has no place in this network",
         ),
-        ("\"format\": 1", "\"format\": 7", "has the format 7"),
+        ("\"format\": 2", "\"format\": 7", "has the format 7"),
         ("\"height\": 20", "\"height\": 200000000", "sides of 1 to"),
         ("\"blob\"", "\"thing\"", "read differently than in training"),
     ] {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::Sender;
-use epochtop::config::Config;
+use epochtop::config::{Config, OptimName};
 use epochtop::data::{self, Dataset};
 use epochtop::event::{Answer, Command, Event, Record, Request};
 use epochtop::link::{Feed, request};
@@ -82,7 +82,7 @@ pub(crate) fn small_config(dir: &Path) -> Config {
     (augment.shift, augment.erase, config.train.ema) = (0, 0.0, 0.0);
     config.train.epochs = 4;
     config.optim.warmup_epochs = 0.5;
-    config.optim.lr = 0.01;
+    (config.optim.name, config.optim.lr) = (OptimName::Adamw, 0.01);
     config.train.batch_size = 32;
     "cpu".clone_into(&mut config.train.device);
     // Many small trainings at once: more threads than cores would only wait for each other.
@@ -126,6 +126,8 @@ pub(crate) fn train_on(
         config: config.clone(),
         dataset,
         run_dir: dir.to_owned(),
+        marks: None,
+        resume: None,
     };
     // The first snapshot must be taken before the first event, so that the story has all of them.
     let Ok(Feed::Snapshot(first)) = link.feed.recv() else {

@@ -16,6 +16,7 @@ mod masked_step;
 mod optimizers;
 mod program;
 mod pytorch_losses;
+mod resume;
 mod steering;
 mod terminal;
 mod training;

@@ -2,7 +2,7 @@
 
     python3 tests/engine/optimizers.py > tests/engine/optimizers.tsv      (PyTorch 2.11)
 
-Columns: optimizer, step, the four weights after it, then what the optimizer remembers of them.
+Columns: optimizer, step, the weights after it, then what the optimizer remembers of them.
 """
 
 import torch
@@ -44,5 +44,26 @@ def trace(name):
         print(name, t + 1, *(f"{v:.9g}" for v in torch.cat(row).tolist()), sep="\t")
 
 
+def muon_trace():
+    """Two matrices, one tall and one wide. PyTorch's iteration computes in bf16; here it is kept in f32, to be comparable."""
+    torch.Tensor.bfloat16 = torch.Tensor.float
+    index = torch.arange(14, dtype=torch.float64)
+    start, goal, pull = ((1 + index).sin().float(), (2 * index).cos().float(), (1 + index % 3).float())
+    tall, wide = start[:6].reshape(3, 2).clone().requires_grad_(), start[6:].reshape(2, 4).clone().requires_grad_()
+    opt = torch.optim.Muon([tall, wide], lr=LR, weight_decay=DECAY, momentum=0.95, nesterov=True, adjust_lr_fn="match_rms_adamw")
+    for t in range(STEPS):
+        for group in opt.param_groups:
+            group["lr"] = LR * (t + 1) / STEPS
+        x = torch.cat([tall.flatten(), wide.flatten()])
+        loss = ((x - goal) ** 2 * pull).sum() + (x.sin() * (t % 3)).sum()
+        opt.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_([tall, wide], CLIP)
+        opt.step()
+        row = [tall, wide] + [opt.state[p]["momentum_buffer"] for p in (tall, wide)]
+        print("muon", t + 1, *(f"{v:.9g}" for r in row for v in r.flatten().tolist()), sep="\t")
+
+
 for name in ("adamw", "adam", "sgd", "nesterov", "plain"):
     trace(name)
+muon_trace()

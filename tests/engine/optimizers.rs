@@ -29,6 +29,7 @@ fn groups(config: &OptimConfig) -> Vec<Group> {
         ranges: vec![(start, 2)],
         lr_factor,
         weight_decay,
+        matrices: Vec::new(),
     };
     vec![group(0, 1.0, config.weight_decay), group(2, 0.5, 0.0)]
 }
@@ -87,6 +88,53 @@ fn fifty_steps_of_each_follow_pytorch() {
     }
 }
 
+/// A tall and a wide matrix; PyTorch's own class has no elementwise steps for the rest.
+#[test]
+fn fifty_steps_of_muon_follow_pytorch() {
+    let mut config = config("adamw");
+    (config.name, config.momentum, config.nesterov) = (OptimName::Muon, 0.95, true);
+    let group = Group {
+        ranges: vec![(0, 6), (6, 8)],
+        lr_factor: 1.0,
+        weight_decay: config.weight_decay,
+        matrices: vec![(3, 2), (2, 4)],
+    };
+    let mut optimizer = Optimizer::with_groups(&config, vec![group], 14, Device::Cpu);
+    let of = |value: fn(f64) -> f64| {
+        let values: Vec<f32> = (0..14).map(|i| value(f64::from(i)) as f32).collect();
+        Tensor::from_slice(&values)
+    };
+    let (goal, pull) = (of(|i| (2.0 * i).cos()), of(|i| 1.0 + i % 3.0));
+    let theta = of(|i| (1.0 + i).sin());
+    let trace = trace("muon");
+    assert_eq!(trace.len(), 50);
+    for (t, expected) in trace.iter().enumerate() {
+        let gradient = (&theta - &goal) * &pull * 2.0 + theta.cos() * (t % 3) as f64;
+        let divisor = clip_divisor(&gradient.norm(), 1.5);
+        let lr = LR * (t + 1) as f64 / 50.0;
+        optimizer.step(&theta, &gradient, lr, (&divisor, &Tensor::from(true)));
+        let mean = optimizer.state()[0].1.shallow_clone();
+        let got = [numbers(&theta), numbers(&mean)].concat();
+        assert_eq!(got.len(), expected.len());
+        for (a, b) in got.iter().zip(expected) {
+            assert!(
+                (a - b).abs() <= 1e-6 * b.abs().max(1.0),
+                "step {}: {a} and {b}",
+                t + 1
+            );
+        }
+    }
+    // A masked step changes nothing.
+    let (before, mean) = (numbers(&theta), numbers(optimizer.state()[0].1));
+    let bad = Tensor::full([14], f64::NAN, (Kind::Float, Device::Cpu));
+    let no = (&Tensor::from(1.0_f32), &Tensor::from(false));
+    optimizer.step(&theta, &bad, LR, no);
+    assert_eq!(
+        (numbers(&theta), numbers(optimizer.state()[0].1)),
+        (before, mean)
+    );
+}
+
 /// tch has no parameter groups by slice and no step that can be masked, but its arithmetic is libtorch's.
 #[test]
 fn fifty_steps_follow_those_of_tch() {
@@ -96,6 +144,7 @@ fn fifty_steps_follow_those_of_tch() {
             ranges: vec![(0, 4)],
             lr_factor: 1.0,
             weight_decay: config.weight_decay,
+            matrices: Vec::new(),
         };
         let mut ours = Optimizer::with_groups(&config, vec![whole], 4, Device::Cpu);
         let store = nn::VarStore::new(Device::Cpu);

@@ -280,7 +280,7 @@ fn a_reader_that_goes_away_does_not_end_the_run() {
 #[test]
 fn summary_data_and_config_say_what_they_should() {
     let summary = text(&epochtop(&["summary"]).stdout);
-    assert!(summary.contains("464,106 parameters"), "{summary}");
+    assert!(summary.contains("482,666 parameters"), "{summary}");
     let data = text(&epochtop(&["data", "check"]).stdout);
     assert!(
         data.contains("balanced: 6000 of each class") && data.contains("as published"),

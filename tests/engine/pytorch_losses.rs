@@ -1,6 +1,6 @@
 //! Twenty steps of whole networks against PyTorch's: forward, backward, clipping and AdamW together.
 
-use epochtop::config::Config;
+use epochtop::config::{Config, OptimName};
 use epochtop::event::DatasetInfo;
 use epochtop::model::{Computation, Network, Plan, Weights};
 use epochtop::train::{Hyper, Optimizer, train_step};
@@ -81,7 +81,9 @@ fn twenty_losses_are_pytorchs() {
         let plan = plan(kind);
         for network in [Network::new(plan.clone()), Network::plain(plan.clone())] {
             let mut weights = weights(&plan);
-            let mut optimizer = Optimizer::new(&Config::default().optim, &plan, Device::Cpu);
+            let mut config = Config::default().optim;
+            config.name = OptimName::Adamw;
+            let mut optimizer = Optimizer::new(&config, &plan, Device::Cpu);
             let hyper = Hyper {
                 how: Computation {
                     kind: Kind::Float,

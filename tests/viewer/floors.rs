@@ -30,6 +30,29 @@ const FLOORS: &[(&str, &[&str], &[&str])] = &[
         ],
     ),
     (
+        "fault",
+        &[],
+        &[
+            "tch",
+            "ratatui",
+            "crossterm",
+            "crossbeam_channel",
+            "std::fs",
+        ],
+    ),
+    (
+        "idx",
+        &[],
+        &[
+            "tch",
+            "ratatui",
+            "crossterm",
+            "crossbeam_channel",
+            "std::fs",
+            "std::time",
+        ],
+    ),
+    (
         "config",
         &[],
         &["tch", "ratatui", "crossterm", "crossbeam_channel"],
@@ -76,7 +99,7 @@ const FLOORS: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "checkpoint",
-        &["event", "config"],
+        &["event", "config", "fault"],
         &["tch", "ratatui", "crossterm", "crossbeam_channel"],
     ),
     (
@@ -98,7 +121,9 @@ const FLOORS: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "data",
-        &["config", "event", "random", "metrics", "native", "kernels"],
+        &[
+            "idx", "config", "event", "random", "metrics", "native", "kernels",
+        ],
         &["ratatui", "crossterm", "crossbeam_channel"],
     ),
     (
@@ -125,6 +150,7 @@ const FLOORS: &[(&str, &[&str], &[&str])] = &[
             "data",
             "model",
             "native",
+            "fault",
         ],
         &["ratatui", "crossterm", "io::stdout", "println"],
     ),

@@ -175,7 +175,7 @@ fn event() -> impl Strategy<Value = Event> {
         }),
         1 => ".*".prop_map(|text| Event::Log { level: Level::Warn, text }),
         1 => (count(), ".*").prop_map(|(global_step, path)| {
-            Event::CheckpointSaved(CheckpointSaved { global_step, epoch: 1, path, bytes: 1, reason: CheckpointReason::Final, best: true })
+            Event::CheckpointSaved(CheckpointSaved { global_step, epoch: 1, path, bytes: 1, reason: CheckpointReason::Final, best: true, pause_ms: F64(1.0), write_ms: F64(2.0) })
         }),
         1 => (".*", count()).prop_map(|(message, global_step)| Event::RunFinished { outcome: Outcome::Failed { message }, global_step }),
     ]

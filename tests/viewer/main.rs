@@ -8,6 +8,7 @@
 mod driving;
 mod floors;
 mod fold;
+mod fuzz;
 mod readme;
 mod screens;
 mod story;

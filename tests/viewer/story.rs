@@ -373,6 +373,8 @@ impl Story {
             bytes: 5_600_000,
             reason,
             best,
+            pause_ms: F64(1.5),
+            write_ms: F64(40.0),
         }));
     }
 

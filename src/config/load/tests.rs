@@ -227,10 +227,10 @@ fn all_layers_speak_at_once() {
     let expected = [
         "/user.toml:1  ui.fps = 0  must be between 1 and 60 (a usual value is 10)",
         "/user.toml:2  ui.art = \"x\"  must be `ascii` or `halfblock`",
-        "/my.toml:1  optim.lr = -1  must be greater than 0 (a usual value is 0.004)",
+        "/my.toml:1  optim.lr = -1  must be greater than 0 (a usual value is 0.008)",
         "preset larg  no such preset, did you mean `large`?",
         "--set  x  must look like section.key=value",
-        "--set  train.epochs = 0  must be at least 1 (a usual value is 60)",
+        "--set  train.epochs = 0  must be at least 1 (a usual value is 46)",
     ];
     assert_eq!(found.len(), expected.len(), "{found:#?}");
     for (line, part) in found.iter().zip(expected) {

@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_network_is_seven_stages_and_a_matrix() {
+    fn the_default_network_is_nine_stages_and_a_matrix() {
         let plan = plan(|_| {});
         let (stages, head) = of(&plan).unwrap();
         let pools: Vec<Pool> = stages.iter().map(|stage| stage.pool).collect();
@@ -132,6 +132,8 @@ mod tests {
             pools,
             [
                 Maximum,
+                Pool::None,
+                Pool::None,
                 Maximum,
                 Pool::None,
                 Pool::None,
@@ -145,7 +147,7 @@ mod tests {
                 .iter()
                 .filter(|stage| stage.save && !stage.add)
                 .count(),
-            2
+            3
         );
         assert!(
             plan.layers[head..]

@@ -14,7 +14,7 @@ impl Trainer {
     pub(super) fn stopped(&mut self) -> Result<(Outcome, u64), String> {
         self.close_window();
         self.say_phase(crate::event::Phase::Stopping);
-        let saved = self.save(CheckpointReason::Final);
+        let saved = self.save_now(CheckpointReason::Final);
         let step = self.global_step;
         if let Some(request) = self.stop.take() {
             match &saved {
@@ -38,12 +38,15 @@ impl Trainer {
     /// Why the checkpoint could not be written.
     pub(super) fn complete(&mut self) -> Result<(Outcome, u64), String> {
         self.ending = true;
+        // The report names the checkpoint of what it measures.
+        self.finish_saves();
         if self.final_test() == Flow::Stop {
             return self.stopped();
         }
         // The last epoch may have been saved just now.
-        if !self.saver.has(self.global_step) {
-            self.save(CheckpointReason::Final).map_err(|error| {
+        self.finish_saves();
+        if !self.saved.contains(&self.global_step) {
+            self.save_now(CheckpointReason::Final).map_err(|error| {
                 format!("trained to the end, but the last checkpoint was not written: {error}")
             })?;
         }
@@ -79,7 +82,7 @@ impl Trainer {
             self.close_window();
             Ok(String::new())
         });
-        let saved = guarded(&mut || self.save(CheckpointReason::Final));
+        let saved = guarded(&mut || self.save_now(CheckpointReason::Final));
         self.refuse_the_rest("the run has failed");
         match saved {
             Ok(path) => format!("{why} (after step {step}, whose state is saved in {path})"),

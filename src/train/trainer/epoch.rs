@@ -5,28 +5,37 @@ use std::time::Duration;
 use tch::Tensor;
 
 use super::super::average::Average;
-use super::super::fault;
 use super::super::schedule::Schedule;
 use super::super::step::{Hyper, StepStats, train_step};
 use super::super::window::EpochSums;
 use super::measure::Best;
 use super::{Flow, Trainer};
 use crate::event::{CheckpointReason, EpochSummary, Event, F64, Level, Phase, Remedy, StepWindow};
+use crate::fault;
 use crate::model::{Computation, Weights};
 use crate::random::{augment_words, epoch_order, step_seed};
 
 impl Trainer {
-    /// The steps of an epoch.
-    pub(super) fn train_epoch(&mut self) -> Flow {
-        let steps = self.steps_per_epoch();
-        self.epoch_step = 0;
+    /// The next epoch.
+    pub(super) fn begin_epoch(&mut self) {
+        self.epoch += 1;
+        (self.epoch_step, self.epoch_done) = (0, false);
         self.sums = EpochSums::default();
-        self.paused = Duration::ZERO;
+        self.tell_epoch();
+    }
+
+    pub(super) fn tell_epoch(&self) {
         self.control.say(Event::EpochStarted {
             epoch: self.epoch,
             epochs: self.epochs,
-            steps,
+            steps: self.steps_per_epoch(),
         });
+    }
+
+    /// The steps of an epoch.
+    pub(super) fn train_epoch(&mut self) -> Flow {
+        let steps = self.steps_per_epoch();
+        self.paused = Duration::ZERO;
         self.say_phase(Phase::Training);
         let order = self.order(self.epoch);
         self.window.restart_clock();
@@ -41,6 +50,7 @@ impl Trainer {
                     return Flow::Stop;
                 }
             }
+            self.save_if_due();
             if self.obey(Phase::Training) == Flow::Stop {
                 return Flow::Stop;
             }
@@ -53,9 +63,21 @@ impl Trainer {
     }
 
     /// Whether the time budget is used up; that is said.
+    /// How long the run has taken so far, pauses and earlier processes included.
+    pub(super) fn seconds_of_run(&self) -> f64 {
+        (self.earlier + self.began.elapsed()).as_secs_f64()
+    }
+
+    /// Whether a run that was resumed had come to its end before its last epoch.
+    pub(super) fn is_over(&self) -> bool {
+        let train = &self.job.config.train;
+        train.patience > 0 && self.stale.0 >= train.patience
+            || train.max_minutes > 0.0 && self.seconds_of_run() >= train.max_minutes * 60.0
+    }
+
     fn is_out_of_time(&self) -> bool {
         let minutes = self.job.config.train.max_minutes;
-        let out = minutes > 0.0 && self.began.elapsed().as_secs_f64() >= minutes * 60.0;
+        let out = minutes > 0.0 && self.seconds_of_run() >= minutes * 60.0;
         if out {
             let step = self.global_step;
             let text = format!(
@@ -211,12 +233,11 @@ impl Trainer {
                 validated,
             });
         }
+        self.epoch_done = true;
+        let stale = self.is_stale(accuracy);
         let every = self.job.config.checkpoint.every_epochs;
         if best || (every > 0 && self.epoch.is_multiple_of(every)) {
-            // A disk that is full now may have room later; the run goes on and says so.
-            if let Err(error) = self.save(CheckpointReason::Periodic) {
-                self.warn(format!("checkpoint not written: {error}"));
-            }
+            self.save_beside(CheckpointReason::Periodic, None);
         }
         if self.obey(Phase::Training) == Flow::Stop {
             return Flow::Stop;
@@ -225,11 +246,7 @@ impl Trainer {
             self.stop = self.stop_after_epoch.take();
             return Flow::Stop;
         }
-        if self.is_stale(accuracy) {
-            Flow::Finish
-        } else {
-            Flow::Go
-        }
+        if stale { Flow::Finish } else { Flow::Go }
     }
 
     /// Whether the validation accuracy has not got better for too long; that is said.

@@ -10,6 +10,7 @@ use super::{Flow, Trainer};
 use crate::checkpoint::step_name;
 use crate::data::Images;
 use crate::event::{EvalReport, Event, F32, F64, GalleryPredictions, Phase, Split};
+use crate::fault;
 use crate::metrics::{Temperature, argmax, fit_temperature, softmax};
 use crate::model::{Weights, to_vec};
 use crate::report::{self, Evaluated, Options, Predictions};
@@ -70,6 +71,10 @@ impl Trainer {
             report: report.clone(),
             rows: Arc::new(rows),
         };
+        let temperature = &validated.report.temperature;
+        self.temperature = temperature
+            .converged
+            .then_some((temperature.value, self.global_step));
         self.validated = Some(validated.clone());
         self.control.say(Event::EvalFinished(Box::new(report)));
         self.tell_gallery(None, validated.report.temperature.value);
@@ -128,7 +133,7 @@ impl Trainer {
         self.control.say(Event::EvalFinished(Box::new(report)));
     }
 
-    fn report(
+    pub(super) fn report(
         &self,
         rows: &Predictions,
         temperature: Temperature,
@@ -150,7 +155,7 @@ impl Trainer {
     }
 
     fn checkpoint_of(&self, global_step: u64) -> Option<String> {
-        let there = self.saver.has(global_step);
+        let there = self.saved.contains(&global_step);
         there.then(|| format!("checkpoints/{}", step_name(global_step)))
     }
 
@@ -168,6 +173,7 @@ impl Trainer {
         let mut start = 0;
         while start < total {
             let count = batch.min(total - start);
+            fault::moment("batch");
             logits.extend(self.logits_of(split, start, count, weights));
             start += count;
             self.control.say(Event::EvalProgress {
@@ -187,7 +193,13 @@ impl Trainer {
         })
     }
 
-    fn logits_of(&self, split: Split, start: i64, count: i64, weights: &Weights) -> Vec<f32> {
+    pub(super) fn logits_of(
+        &self,
+        split: Split,
+        start: i64,
+        count: i64,
+        weights: &Weights,
+    ) -> Vec<f32> {
         let _guard = tch::no_grad_guard();
         let resident = match split {
             Split::Train => &self.train,
@@ -219,7 +231,7 @@ impl Trainer {
     }
 }
 
-fn labels(images: &Images) -> Vec<u32> {
+pub(super) fn labels(images: &Images) -> Vec<u32> {
     images.labels.iter().map(|&label| label.into()).collect()
 }
 

@@ -10,6 +10,7 @@ impl Trainer {
     /// Carries out what was asked since the last boundary. `within` is what the trainer is doing: an evaluation asked
     /// for while another is under way waits for the next step.
     pub(super) fn obey(&mut self, within: Phase) -> Flow {
+        self.hear_saver();
         while let Some(request) = self.control.next(self.global_step) {
             if self.carry_out(request) == Flow::Stop {
                 return Flow::Stop;
@@ -81,10 +82,7 @@ impl Trainer {
 
     fn checkpoint_on_request(&mut self, request: Request) {
         self.close_window();
-        match self.save(CheckpointReason::Requested) {
-            Ok(path) => self.control.done(request, self.global_step, path),
-            Err(error) => self.control.refuse(request, self.global_step, error),
-        }
+        self.save_beside(CheckpointReason::Requested, Some(request));
     }
 
     /// Holds until resumed or stopped. Everything else that is asked meanwhile is done while holding, but evaluations,

@@ -1,0 +1,18 @@
+"""How long training stood still for each checkpoint of a run, from its journal.
+
+    python3 scripts/bench/pauses.py runs/NAME
+"""
+
+import json
+import pathlib
+import statistics
+import sys
+
+with open(pathlib.Path(sys.argv[1]) / "events.jsonl") as journal:
+    saved = [json.loads(line) for line in journal if '"event":"checkpoint_saved"' in line]
+if not saved:
+    sys.exit(f"{sys.argv[1]}: no checkpoint")
+for what, key in (("training stood still", "pause_ms"), ("written beside it", "write_ms")):
+    times = [record[key] for record in saved]
+    print(f"{what:20}  median {statistics.median(times):8.1f} ms  worst {max(times):8.1f} ms  of {len(times)} checkpoints, "
+          f"{saved[-1]['bytes'] / 1e6:.1f} MB each")

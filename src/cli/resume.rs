@@ -1,0 +1,260 @@
+//! `train --resume` and `train --fork`: a checkpoint found, proved whole, and gone on from.
+
+use std::fmt::Write;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::print::complain;
+use super::restore::dataset_of;
+use super::train::{Beginning, go, meta};
+use super::{code, user_file};
+use crate::checkpoint::{Depth, State, Store, step_name, verify};
+use crate::config::{self, Change, Loaded, Sources};
+use crate::data::Dataset;
+use crate::event::{Event, Record, Resumed};
+use crate::inference::read_state;
+use crate::run::RunState;
+use crate::session::{
+    Journal, Meta, RunDir, RunFiles, default_name, locate_checkpoint, past, resolve,
+};
+use crate::train::{self, Resume};
+
+/// What was asked for besides the checkpoint.
+pub(super) struct Wanted {
+    /// The directory of runs.
+    pub(super) runs: PathBuf,
+    /// Settings to change.
+    pub(super) sets: Vec<String>,
+    pub(super) headless: bool,
+}
+
+/// Goes on with a run, in place.
+pub(super) fn resume(run: Option<&str>, wanted: &Wanted) -> u8 {
+    told(try_resume(run, wanted))
+}
+
+/// Begins a new run from a checkpoint.
+pub(super) fn fork(checkpoint: &str, name: Option<String>, wanted: &Wanted) -> u8 {
+    told(try_fork(checkpoint, name, wanted))
+}
+
+fn told(result: Result<u8, String>) -> u8 {
+    result.unwrap_or_else(|error| {
+        complain(&format!("error: {error}"));
+        code::USAGE
+    })
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn words(error: io::Error) -> String {
+    error.to_string()
+}
+
+fn try_resume(name: Option<&str>, wanted: &Wanted) -> Result<u8, String> {
+    let run = resolve(&wanted.runs, name).map_err(words)?;
+    // From here on nobody else writes it.
+    let journal = Journal::take(&run).map_err(words)?;
+    let store = Store::new(&run.path);
+    store.sweep();
+    let (newest, mut notes) = store.newest_whole();
+    let manifest = newest.ok_or_else(|| nothing_whole(&run, &notes))?;
+    let checkpoint = store.path(manifest.global_step);
+    let Taken {
+        state,
+        loaded,
+        changes,
+        dataset,
+    } = take(&checkpoint, &wanted.sets)?;
+    refuse_complete(&run, &state, &changes)?;
+    notes.extend(changes.iter().map(in_words));
+    let mut records = Vec::new();
+    let past = past(&run, (state.mark, state.global_step), |record| {
+        if is_drawn(record) {
+            records.push(record.clone());
+        }
+    })
+    .map_err(words)?;
+    if past.torn {
+        let what = "the journal's end before this checkpoint is lost: the charts have a gap";
+        notes.push(what.to_owned());
+    }
+    let told = Resumed {
+        after: past.after,
+        checkpoint: format!("checkpoints/{}", step_name(state.global_step)),
+        bytes: manifest.bytes(),
+        global_step: state.global_step,
+        epoch: state.epoch,
+        redone: past.redone,
+        notes,
+    };
+    let begun = files(&run, &loaded, journal, &dataset, &records).map(|files| Beginning {
+        files,
+        state: past.state,
+        resume: Some(going_on(checkpoint, state, &loaded, &changes, told, false)),
+    });
+    Ok(go(&loaded, dataset, &run, wanted.headless, begun, false))
+}
+
+/// A run that came to its end has nothing to go on with, unless it is given more.
+fn refuse_complete(run: &RunDir, state: &State, changes: &[Change]) -> Result<(), String> {
+    const MORE: [&str; 4] = [
+        "train.epochs",
+        "train.patience",
+        "train.min_delta",
+        "train.max_minutes",
+    ];
+    let complete = run.meta().is_some_and(|meta| meta.outcome == "completed");
+    if complete
+        && !changes
+            .iter()
+            .any(|change| MORE.contains(&change.key.as_str()))
+    {
+        return Err(format!(
+            "{}: is complete after {} epochs; --set train.epochs={} would go on",
+            run.path.display(),
+            state.epoch,
+            state.epoch.saturating_add(10)
+        ));
+    }
+    Ok(())
+}
+
+fn nothing_whole(run: &RunDir, notes: &[String]) -> String {
+    let dir = run.path.join("checkpoints");
+    let mut text = format!("{}: no checkpoint to go on from", dir.display());
+    for note in notes {
+        let _ = write!(text, "\n  {note}");
+    }
+    text
+}
+
+/// Whether `epochs.csv` or `tb/` are made of it.
+fn is_drawn(record: &Record) -> bool {
+    matches!(
+        record.event,
+        Event::Steps(_) | Event::EpochFinished(_) | Event::EvalFinished(_)
+    )
+}
+
+fn files(
+    run: &RunDir,
+    loaded: &Loaded,
+    journal: Journal,
+    dataset: &Dataset,
+    records: &[Record],
+) -> io::Result<RunFiles> {
+    let fresh = meta(&loaded.config, dataset, run);
+    let meta = Meta {
+        started_ms: run.meta().map_or(fresh.started_ms, |old| old.started_ms),
+        ..fresh
+    };
+    run.write_config(&loaded.config.run_toml())?;
+    RunFiles::resume(&run.path, journal, meta, records)
+}
+
+fn try_fork(word: &str, name: Option<String>, wanted: &Wanted) -> Result<u8, String> {
+    let found = locate_checkpoint(&wanted.runs, Some(word)).map_err(words)?;
+    let manifest = verify(&found.path, Depth::Bytes)
+        .map_err(|flaw| format!("{}: is not whole: {flaw}", found.path.display()))?;
+    let Taken {
+        state,
+        loaded,
+        changes,
+        dataset,
+    } = take(&found.path, &wanted.sets)?;
+    let name = name.unwrap_or_else(|| default_name(&wanted.runs, "cnn"));
+    let run = RunDir::create(&wanted.runs, &name, &loaded.config.run_toml()).map_err(words)?;
+    let told = Resumed {
+        checkpoint: found.title(),
+        bytes: manifest.bytes(),
+        global_step: state.global_step,
+        epoch: state.epoch,
+        notes: changes.iter().map(in_words).collect(),
+        ..Resumed::default()
+    };
+    let resume = going_on(found.path, state, &loaded, &changes, told, true);
+    let files = RunFiles::create(&run.path, meta(&loaded.config, &dataset, &run));
+    let begun = files.map(|files| Beginning {
+        files,
+        state: RunState::default(),
+        resume: Some(resume),
+    });
+    Ok(go(&loaded, dataset, &run, wanted.headless, begun, true))
+}
+
+/// A checkpoint with all that is needed to go on from it.
+struct Taken {
+    state: State,
+    loaded: Loaded,
+    changes: Vec<Change>,
+    dataset: Dataset,
+}
+
+/// Reads a checkpoint's state, lays the settings over its configuration, and finds its data.
+fn take(checkpoint: &Path, sets: &[String]) -> Result<Taken, String> {
+    let state = read_state(checkpoint)?;
+    let load = |sets: &[String]| {
+        let sources = Sources {
+            user_file: user_file(),
+            recorded: Some((checkpoint.join("state.json"), state.config.clone())),
+            sets: sets.to_vec(),
+            ..Sources::default()
+        };
+        config::load(&sources).map_err(|problems| problems.to_string())
+    };
+    let loaded = load(sets)?;
+    let changes = load(&[])?.config.changes(&loaded.config);
+    let refused: Vec<String> = changes
+        .iter()
+        .filter(|change| change.is_refused())
+        .map(|Change { key, from, to }| {
+            format!("{key}: the run has {from}, --set says {to}; that would be another run, and a new one can be trained with it")
+        })
+        .collect();
+    if !refused.is_empty() {
+        return Err(refused.join("\n"));
+    }
+    let dataset = dataset_of(&loaded.config, &state)?;
+    train::choose_device(&loaded.config.train.device)?;
+    Ok(Taken {
+        state,
+        loaded,
+        changes,
+        dataset,
+    })
+}
+
+fn in_words(Change { key, from, to }: &Change) -> String {
+    format!("{key}: {from} -> {to}")
+}
+
+fn going_on(
+    checkpoint: PathBuf,
+    state: State,
+    loaded: &Loaded,
+    changes: &[Change],
+    told: Resumed,
+    fork: bool,
+) -> Resume {
+    let is_set = |key: &str| changes.iter().any(|change| change.key == key);
+    let config = &loaded.config;
+    // What was changed by key while the run was going on holds, unless it is set anew.
+    let lr = if is_set("optim.lr") {
+        config.optim.lr
+    } else {
+        state.lr
+    };
+    let epochs = if is_set("train.epochs") {
+        config.train.epochs
+    } else {
+        state.epochs
+    };
+    Resume {
+        checkpoint,
+        lr,
+        epochs: epochs.max(state.epoch),
+        fork,
+        told,
+        state,
+    }
+}

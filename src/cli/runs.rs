@@ -1,0 +1,326 @@
+//! `runs`, `checkpoints` and `clean`: what lies on the disk.
+
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use serde_json::{Value, json};
+
+use super::print::{complain, say, say_json};
+use super::{CheckpointsArgs, CleanArgs, RunsArgs, code, runs_dir, screen_sets};
+use crate::checkpoint::{Depth, Store, step_name, verify};
+use crate::metrics::Interval;
+use crate::session::{Overview, litter, overviews, resolve, size};
+
+/// The directory of runs, or the exit code.
+fn place(runs: Option<PathBuf>) -> Result<PathBuf, u8> {
+    runs_dir(&screen_sets(runs, None))
+        .map(PathBuf::from)
+        .map_err(|problems| {
+            complain(&problems);
+            code::USAGE
+        })
+}
+
+/// All runs, oldest first.
+pub(super) fn runs(args: RunsArgs) -> u8 {
+    let place = match place(args.runs) {
+        Ok(place) => place,
+        Err(code) => return code,
+    };
+    let all = overviews(&place);
+    if args.json {
+        let all: Vec<Value> = all.iter().map(run_json).collect();
+        return if say_json(&Value::Array(all)) {
+            code::COMPLETED
+        } else {
+            code::FAILED
+        };
+    }
+    if all.is_empty() {
+        say(&format!(
+            "{}: no run yet; `epochtop train` makes one, --runs DIR looks elsewhere",
+            place.display()
+        ));
+        return code::COMPLETED;
+    }
+    let mut rows = vec![
+        [
+            "run",
+            "state",
+            "epoch",
+            "best valid [95 %]",
+            "test [95 %]",
+            "age",
+            "size",
+        ]
+        .map(str::to_owned),
+    ];
+    rows.extend(all.iter().map(run_row));
+    say(&table(&rows, &[2, 5, 6]));
+    code::COMPLETED
+}
+
+fn run_row(overview: &Overview) -> [String; 7] {
+    let Overview {
+        run,
+        meta,
+        status,
+        state,
+        bytes,
+    } = overview;
+    let done = state.history.back().map_or(0, |row| row.epoch);
+    let best = state.best.as_ref();
+    [
+        run.name.clone(),
+        status.name().to_owned(),
+        format!("{done}/{}", state.epochs),
+        best.map_or_else(none, |best| percent(best.accuracy.0, best.interval)),
+        state.test.latest.as_ref().map_or_else(none, |report| {
+            percent(report.accuracy.0, report.intervals.accuracy)
+        }),
+        age(now_ms().saturating_sub(meta.started_ms)),
+        megabytes(*bytes),
+    ]
+}
+
+fn none() -> String {
+    "-".to_owned()
+}
+
+fn percent(share: f64, interval: Option<Interval>) -> String {
+    let ends = interval.map_or_else(String::new, |Interval { low, high }| {
+        format!(" [{:.2}, {:.2}]", low * 100.0, high * 100.0)
+    });
+    format!("{:.2} %{ends}", share * 100.0)
+}
+
+fn run_json(overview: &Overview) -> Value {
+    let Overview {
+        run,
+        meta,
+        status,
+        state,
+        bytes,
+    } = overview;
+    let ends = |interval: Option<Interval>| interval.map(|i| [i.low, i.high]);
+    json!({
+        "run": run.name,
+        "path": run.path,
+        "state": status.name(),
+        "epoch": state.history.back().map_or(0, |row| row.epoch),
+        "epochs": state.epochs,
+        "global_step": state.global_step,
+        "best": state.best.as_ref().map(|best| json!({
+            "epoch": best.epoch,
+            "valid_accuracy": best.accuracy.0,
+            "ci95": ends(best.interval),
+        })),
+        "test": state.test.latest.as_ref().map(|report| json!({
+            "accuracy": report.accuracy.0,
+            "ci95": ends(report.intervals.accuracy),
+            "global_step": report.global_step,
+        })),
+        "started_ms": meta.started_ms,
+        "ended_ms": meta.ended_ms,
+        "error": meta.error,
+        "host": meta.host,
+        "pid": meta.pid,
+        "bytes": bytes,
+    })
+}
+
+/// The checkpoints of a run, newest last.
+pub(super) fn checkpoints(args: CheckpointsArgs) -> u8 {
+    let found = place(args.runs).and_then(|place| {
+        resolve(&place, args.run.as_deref()).map_err(|error| {
+            complain(&format!("error: {error}"));
+            code::USAGE
+        })
+    });
+    let run = match found {
+        Ok(run) => run,
+        Err(code) => return code,
+    };
+    let store = Store::new(&run.path);
+    let points_to = |name: &str| {
+        fs::read_to_string(run.path.join("checkpoints").join(name)).unwrap_or_default()
+    };
+    let (best, latest) = (points_to("BEST"), points_to("LATEST"));
+    let mut rows = vec![
+        [
+            "checkpoint",
+            "epoch",
+            "valid",
+            "why",
+            "size",
+            "marks",
+            "state",
+        ]
+        .map(str::to_owned),
+    ];
+    let mut all_whole = true;
+    for step in store.steps() {
+        let name = step_name(step);
+        let depth = if args.verify {
+            Depth::Bytes
+        } else {
+            Depth::Lengths
+        };
+        let checked = verify(&store.path(step), depth);
+        all_whole &= checked.is_ok();
+        let manifest = store.manifest(step).ok();
+        let of = |text: Option<String>| text.unwrap_or_else(none);
+        let marks: Vec<&str> = [
+            (best.trim() == name, "best"),
+            (latest.trim() == name, "latest"),
+            (manifest.as_ref().is_some_and(|m| m.pinned), "pinned"),
+        ]
+        .into_iter()
+        .filter_map(|(is, word)| is.then_some(word))
+        .collect();
+        rows.push([
+            name,
+            of(manifest.as_ref().map(|m| m.epoch.to_string())),
+            of(manifest
+                .as_ref()
+                .and_then(|m| m.valid_accuracy_ppm)
+                .map(|ppm| format!("{:.2} %", f64::from(ppm) / 1e4))),
+            of(manifest.as_ref().map(|m| m.reason.clone())),
+            of(manifest.as_ref().map(|m| megabytes(m.bytes()))),
+            marks.join(", "),
+            match checked {
+                Ok(_) if args.verify => "whole".to_owned(),
+                Ok(_) => "complete".to_owned(),
+                Err(flaw) => format!("NOT WHOLE: {flaw}"),
+            },
+        ]);
+    }
+    if rows.len() == 1 {
+        say(&format!("{}: no checkpoint yet", run.path.display()));
+    } else {
+        say(&table(&rows, &[1, 2, 4]));
+    }
+    if all_whole {
+        code::COMPLETED
+    } else {
+        code::FAILED
+    }
+}
+
+/// Shows what nobody needs, and removes it if told to.
+pub(super) fn clean(args: CleanArgs) -> u8 {
+    let place = match place(args.runs) {
+        Ok(place) => place,
+        Err(code) => return code,
+    };
+    let found = litter(&place);
+    let mut bytes = 0_u64;
+    let mut failed = false;
+    for (path, why) in &found {
+        let size = weight(path);
+        let done = if args.yes { remove(path) } else { Ok(()) };
+        match done {
+            Ok(()) => {
+                bytes = bytes.saturating_add(size);
+                say(&format!(
+                    "{:>9}  {}  ({why})",
+                    megabytes(size),
+                    path.display()
+                ));
+            }
+            Err(error) => {
+                failed = true;
+                complain(&format!("error: {error}"));
+            }
+        }
+    }
+    say(&match (found.is_empty(), args.yes) {
+        (true, _) => format!("{}: nothing to remove", place.display()),
+        (false, true) => format!("removed: {}", megabytes(bytes)),
+        (false, false) => format!("{} would be removed; --yes does it", megabytes(bytes)),
+    });
+    if failed {
+        code::FAILED
+    } else {
+        code::COMPLETED
+    }
+}
+
+fn weight(path: &Path) -> u64 {
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() => size(path),
+        Ok(meta) => meta.len(),
+        Err(_) => 0,
+    }
+}
+
+fn remove(path: &Path) -> std::io::Result<()> {
+    if fs::symlink_metadata(path)?.is_dir() {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    }
+}
+
+/// Rows under each other; the columns `right` are numbers.
+fn table<const N: usize>(rows: &[[String; N]], right: &[usize]) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(&widths).enumerate();
+        let cells: Vec<String> = cells
+            .map(|(i, (cell, &width))| {
+                if right.contains(&i) {
+                    format!("{cell:>width$}")
+                } else {
+                    format!("{cell:<width$}")
+                }
+            })
+            .collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+/// Milliseconds as the largest unit that fits.
+fn age(ms: u64) -> String {
+    let minutes = ms / 60_000;
+    match minutes {
+        0 => format!("{} s", ms / 1000),
+        1..60 => format!("{minutes} min"),
+        60..2880 => format!("{} h", minutes / 60),
+        _ => format!("{} d", minutes / 1440),
+    }
+}
+
+fn now_ms() -> u64 {
+    jiff::Timestamp::now().as_millisecond().max(0) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_stand_under_each_other_and_numbers_to_the_right() {
+        let rows = [["run", "size"], ["a", "1.0 MB"], ["longer", "12.0 MB"]];
+        let rows = rows.map(|row| row.map(str::to_owned));
+        assert_eq!(
+            table(&rows, &[1]),
+            "run        size\na        1.0 MB\nlonger  12.0 MB"
+        );
+    }
+
+    #[test]
+    fn ages_are_told_in_one_unit() {
+        let told = [5_000, 60_000, 3_600_000, 200_000_000].map(age);
+        assert_eq!(told, ["5 s", "1 min", "1 h", "2 d"]);
+    }
+}

@@ -1,0 +1,104 @@
+//! What differs between two configurations, and which of it a run that goes on may change.
+
+use toml::{Table, Value};
+
+use super::Config;
+
+/// Keys that make the weights, the data or the order of steps what they are; a whole section ends in a dot.
+const FIXED: [&str; 9] = [
+    "data.name",
+    "data.train_limit",
+    "data.valid",
+    "model.",
+    "train.batch_size",
+    "train.accumulate",
+    "train.seed",
+    "train.ema",
+    "optim.name",
+];
+
+/// A key with two values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Dotted.
+    pub key: String,
+    /// As TOML.
+    pub from: String,
+    /// As TOML.
+    pub to: String,
+}
+
+impl Change {
+    /// Whether a run that goes on cannot have it.
+    pub fn is_refused(&self) -> bool {
+        FIXED
+            .iter()
+            .any(|fixed| self.key == *fixed || fixed.ends_with('.') && self.key.starts_with(fixed))
+    }
+}
+
+impl Config {
+    /// What another configuration of the same run says otherwise.
+    pub fn changes(&self, other: &Self) -> Vec<Change> {
+        let read = |config: &Self| config.run_toml().parse::<Table>().unwrap_or_default();
+        let (old, new) = (read(self), read(other));
+        let mut changes = Vec::new();
+        compare("", &Value::Table(old), &Value::Table(new), &mut changes);
+        changes
+    }
+}
+
+fn compare(key: &str, old: &Value, new: &Value, changes: &mut Vec<Change>) {
+    match (old, new) {
+        (Value::Table(olds), Value::Table(news)) => {
+            for (name, old) in olds {
+                let key = if key.is_empty() {
+                    name.clone()
+                } else {
+                    format!("{key}.{name}")
+                };
+                if let Some(new) = news.get(name) {
+                    compare(&key, old, new, changes);
+                }
+            }
+        }
+        _ if old == new => {}
+        _ => changes.push(Change {
+            key: key.to_owned(),
+            from: old.to_string(),
+            to: new.to_string(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_is_named_and_what_makes_the_run_is_refused() {
+        let old = Config::default();
+        let mut new = old.clone();
+        new.train.epochs = 7;
+        new.optim.lr = 0.5;
+        new.model.first_kernel = 3;
+        new.data.augment.flip = !old.data.augment.flip;
+        new.ui.fps = 3;
+        let changes = old.changes(&new);
+        let told: Vec<(&str, bool)> = changes
+            .iter()
+            .map(|change| (change.key.as_str(), change.is_refused()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("data.augment.flip", false),
+                ("model.first_kernel", true),
+                ("optim.lr", false),
+                ("train.epochs", false),
+            ]
+        );
+        assert_eq!(changes[2].to, "0.5");
+        assert_eq!(old.changes(&old), []);
+    }
+}

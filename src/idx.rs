@@ -1,0 +1,168 @@
+//! IDX, the format of MNIST and its kin: big-endian magic `00 00 type dims`, one `u32` a dimension, then the bytes.
+//!
+//! Nothing in a file is believed before it is checked against the bytes that are there.
+
+/// The type byte for unsigned bytes, the only type images and labels use.
+const UNSIGNED_BYTE: u8 = 0x08;
+
+/// A decoded file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idx {
+    /// Sizes, outermost first: images, (channels,) rows, columns; or labels alone.
+    pub dims: Vec<usize>,
+    /// As many bytes as the product of `dims`.
+    pub data: Vec<u8>,
+}
+
+impl Idx {
+    /// Channels, height and width of one image.
+    pub fn image_shape(&self) -> (u32, u32, u32) {
+        match self.dims.as_slice() {
+            [_, c, h, w] => (*c as u32, *h as u32, *w as u32),
+            [_, h, w] => (1, *h as u32, *w as u32),
+            _ => (0, 0, 0),
+        }
+    }
+}
+
+/// Checks the bytes of an unpacked file.
+///
+/// # Errors
+/// What is wrong, where, and what was expected, without the file's name.
+pub fn parse(bytes: &[u8]) -> Result<Idx, String> {
+    let Some((&[zero_a, zero_b, kind, rank], rest)) = bytes.split_first_chunk::<4>() else {
+        return Err(format!(
+            "{} bytes: too short for an IDX file, whose header alone has 8",
+            bytes.len()
+        ));
+    };
+    if zero_a != 0 || zero_b != 0 {
+        return Err(format!(
+            "begins with {zero_a:02x} {zero_b:02x}, not with 00 00 as IDX files do"
+        ));
+    }
+    if kind != UNSIGNED_BYTE {
+        return Err(format!(
+            "holds values of type {kind:#04x}; expected unsigned bytes, {UNSIGNED_BYTE:#04x}"
+        ));
+    }
+    if !matches!(rank, 1 | 3 | 4) {
+        return Err(format!(
+            "has {rank} dimensions; expected 1 (labels), 3 (grey images) or 4 (images with channels)"
+        ));
+    }
+    let header = 4 * rank as usize;
+    let Some((sizes, data)) = rest.split_at_checked(header) else {
+        return Err(format!(
+            "ends inside its header: {} bytes, expected at least {}",
+            bytes.len(),
+            header + 4
+        ));
+    };
+    let dims: Vec<usize> = sizes
+        .chunks_exact(4)
+        .map(|size| {
+            size.iter()
+                .fold(0, |sum, &byte| sum << 8 | usize::from(byte))
+        })
+        .collect();
+    let expected = dims
+        .iter()
+        .try_fold(1_u64, |product, &dim| product.checked_mul(dim as u64));
+    if expected != Some(data.len() as u64) {
+        let claimed = expected.map_or_else(|| "more than 2^64".to_owned(), |n| n.to_string());
+        let word = if expected.is_some_and(|n| n < data.len() as u64) {
+            "too long"
+        } else {
+            "truncated"
+        };
+        return Err(format!(
+            "{word}: the header {dims:?} promises {claimed} bytes of data, {} are there",
+            data.len()
+        ));
+    }
+    if dims.contains(&0) {
+        return Err(format!("is empty: its header says {dims:?}"));
+    }
+    if dims.iter().skip(1).any(|&dim| dim > 4096) {
+        return Err(format!(
+            "has images of {:?} pixels; at most 4096 a side are taken",
+            dims.get(1..).unwrap_or_default()
+        ));
+    }
+    Ok(Idx {
+        dims,
+        data: data.to_vec(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+    use super::*;
+    use proptest::prelude::*;
+
+    fn images() -> Vec<u8> {
+        let mut bytes = vec![0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4];
+        bytes.extend(0..24);
+        bytes
+    }
+
+    #[test]
+    fn a_good_file_is_read_as_it_is() {
+        let idx = parse(&images()).unwrap();
+        assert_eq!(idx.dims, [2, 3, 4]);
+        assert_eq!(idx.image_shape(), (1, 3, 4));
+        assert_eq!(idx.data, (0..24).collect::<Vec<u8>>());
+    }
+
+    #[test]
+    fn every_truncation_is_told() {
+        let whole = images();
+        for length in 0..whole.len() {
+            assert!(
+                parse(&whole[..length]).is_err(),
+                "{length} bytes were taken for a whole file"
+            );
+        }
+        assert!(
+            parse(&[whole, vec![0]].concat())
+                .unwrap_err()
+                .contains("too long")
+        );
+    }
+
+    #[test]
+    fn a_lying_header_allocates_nothing() {
+        let bytes = [
+            0, 0, 8, 3, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+        ];
+        assert!(parse(&bytes).unwrap_err().contains("truncated"));
+    }
+
+    #[test]
+    fn wrong_magic_type_and_rank_are_named() {
+        assert!(
+            parse(&[1, 0, 8, 1, 0, 0, 0, 0])
+                .unwrap_err()
+                .contains("00 00")
+        );
+        assert!(
+            parse(&[0, 0, 13, 1, 0, 0, 0, 0])
+                .unwrap_err()
+                .contains("type 0x0d")
+        );
+        assert!(
+            parse(&[0, 0, 8, 2, 0, 0, 0, 0])
+                .unwrap_err()
+                .contains("2 dimensions")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let _ = parse(&bytes);
+        }
+    }
+}

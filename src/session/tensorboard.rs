@@ -1,0 +1,297 @@
+//! `tb/`: the run's curves as TensorBoard reads them.
+//!
+//! A file of records: length (u64, little endian), its checksum, an `Event` message, its checksum; the checksum is CRC-32C,
+//! masked as TFRecord does it: rotated right by 15 bits, plus 0xa282ead8. The messages are the few fields of
+//! `tensorflow/core/util/event.proto` and `summary.proto` that scalars need.
+
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use fs_err::{self as fs, File};
+use prost::Message;
+
+use crate::event::{EpochSummary, EvalReport, Event, Record, Split, StepWindow};
+
+/// `tensorflow.Event`.
+#[derive(Clone, PartialEq, Message)]
+struct Entry {
+    #[prost(double, tag = "1")]
+    wall_time: f64,
+    #[prost(int64, tag = "2")]
+    step: i64,
+    #[prost(string, optional, tag = "3")]
+    file_version: Option<String>,
+    #[prost(message, optional, tag = "5")]
+    summary: Option<Summary>,
+}
+
+/// `tensorflow.Summary`.
+#[derive(Clone, PartialEq, Message)]
+struct Summary {
+    #[prost(message, repeated, tag = "1")]
+    value: Vec<Scalar>,
+}
+
+/// `tensorflow.Summary.Value` with a number in it.
+#[derive(Clone, PartialEq, Message)]
+struct Scalar {
+    #[prost(string, tag = "1")]
+    tag: String,
+    // Optional, or a zero would not be written.
+    #[prost(float, optional, tag = "2")]
+    simple_value: Option<f32>,
+}
+
+/// An event file being written.
+#[derive(Debug)]
+pub(super) struct Board {
+    file: File,
+    /// Bytes of whole records.
+    whole: u64,
+}
+
+impl Board {
+    /// A new file in `dir`, which takes the place of those that are there: what `earlier` tells is written first.
+    ///
+    /// # Errors
+    /// The path and what the system said.
+    pub(super) fn create<'a>(
+        dir: &Path,
+        host: &str,
+        earlier: impl IntoIterator<Item = &'a Record>,
+        now_ms: u64,
+    ) -> io::Result<Self> {
+        fs::create_dir_all(dir)?;
+        let old = files(dir);
+        let mut seconds = now_ms / 1000;
+        let name = |seconds| dir.join(format!("events.out.tfevents.{seconds:010}.{host}"));
+        while name(seconds).exists() {
+            seconds += 1;
+        }
+        let mut board = Self {
+            file: File::create(name(seconds))?,
+            whole: 0,
+        };
+        board.write(&Entry {
+            wall_time: seconds as f64,
+            file_version: Some("brain.Event:2".to_owned()),
+            ..Entry::default()
+        })?;
+        for record in earlier {
+            board.record(record)?;
+        }
+        for path in old {
+            fs::remove_file(path)?;
+        }
+        Ok(board)
+    }
+
+    /// Writes down what a record tells of curves, in one piece.
+    pub(super) fn record(&mut self, record: &Record) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        for (step, scalars) in scalars(&record.event) {
+            let entry = Entry {
+                wall_time: record.t_ms as f64 / 1000.0,
+                step: step as i64,
+                file_version: None,
+                summary: Some(Summary { value: scalars }),
+            };
+            frame(&entry, &mut bytes);
+        }
+        self.append(&bytes)
+    }
+
+    /// A record that is only half there would hide all that follow, so it goes again.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let written = self.file.write_all(bytes);
+        if written.is_ok() {
+            self.whole += bytes.len() as u64;
+        } else {
+            self.file.set_len(self.whole)?;
+            self.file.seek(SeekFrom::Start(self.whole))?;
+        }
+        written
+    }
+
+    fn write(&mut self, entry: &Entry) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        frame(entry, &mut bytes);
+        self.append(&bytes)
+    }
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let of_ours = entries.filter(|entry| {
+        let name = entry.file_name();
+        name.to_string_lossy().starts_with("events.out.tfevents.")
+    });
+    of_ours.map(|entry| entry.path()).collect()
+}
+
+fn frame(entry: &Entry, out: &mut Vec<u8>) {
+    let message = entry.encode_to_vec();
+    let length = (message.len() as u64).to_le_bytes();
+    out.extend(length);
+    out.extend(masked(&length));
+    out.extend(&message);
+    out.extend(masked(&message));
+}
+
+fn masked(bytes: &[u8]) -> [u8; 4] {
+    crc32c::crc32c(bytes)
+        .rotate_right(15)
+        .wrapping_add(0xa282_ead8)
+        .to_le_bytes()
+}
+
+/// The points a record adds: step, names and values.
+fn scalars(event: &Event) -> Vec<(u64, Vec<Scalar>)> {
+    match event {
+        Event::Steps(window) => steps(window),
+        Event::EpochFinished(row) => vec![(row.global_step, epoch(row))],
+        Event::EvalFinished(report) if report.split == Split::Test => {
+            vec![(report.global_step, test(report))]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn scalar(tag: &str, value: f64) -> Scalar {
+    Scalar {
+        tag: tag.to_owned(),
+        simple_value: Some(value as f32),
+    }
+}
+
+fn steps(window: &StepWindow) -> Vec<(u64, Vec<Scalar>)> {
+    let count = window.loss.len();
+    let first = window.global_step.saturating_sub(count as u64);
+    let rows = window.loss.iter().zip(&window.accuracy);
+    let rows = rows.zip(&window.grad_norm).enumerate();
+    rows.map(|(i, ((loss, accuracy), norm))| {
+        let mut row = vec![
+            scalar("train/loss", loss.0.into()),
+            scalar("train/accuracy", accuracy.0.into()),
+            scalar("train/grad_norm", norm.0.into()),
+        ];
+        if i + 1 == count {
+            row.push(scalar("train/lr", window.lr.0));
+        }
+        (first + i as u64 + 1, row)
+    })
+    .collect()
+}
+
+fn epoch(row: &EpochSummary) -> Vec<Scalar> {
+    vec![
+        scalar("epoch/train_loss", row.train_loss.0),
+        scalar("epoch/train_accuracy", row.train_accuracy.0),
+        scalar("valid/nll", row.valid_nll.0),
+        scalar("valid/accuracy", row.valid_accuracy.0),
+        scalar("valid/macro_f1", row.valid_macro_f1.0),
+        scalar("epoch/clipped_fraction", row.clipped_fraction.0),
+        scalar("epoch/images_per_second", row.images_per_second.0),
+    ]
+}
+
+fn test(report: &EvalReport) -> Vec<Scalar> {
+    vec![
+        scalar("test/accuracy", report.accuracy.0),
+        scalar("test/macro_f1", report.macro_f1.0),
+        scalar("test/nll", report.nll.0),
+        scalar("test/ece_calibrated", report.ece_calibrated.0),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+    use super::*;
+    use crate::event::{F32, F64};
+
+    fn window() -> Record {
+        let event = Event::Steps(StepWindow {
+            global_step: 2,
+            lr: F64(0.5),
+            loss: vec![F32(1.5), F32(f32::NAN)],
+            accuracy: vec![F32(0.25), F32(0.5)],
+            grad_norm: vec![F32(2.0), F32(3.0)],
+            ..StepWindow::default()
+        });
+        Record {
+            seq: 1,
+            t_ms: 1500,
+            event,
+        }
+    }
+
+    /// The records of a file, their checksums checked.
+    fn read(dir: &Path) -> Vec<Entry> {
+        let [path] = files(dir).try_into().unwrap();
+        let bytes = fs::read(path).unwrap();
+        let (mut rest, mut entries) = (bytes.as_slice(), Vec::new());
+        while !rest.is_empty() {
+            let (head, tail) = rest.split_at(12);
+            let (length, sum) = head.split_at(8);
+            assert_eq!(masked(length), sum);
+            let length = u64::from_le_bytes(length.try_into().unwrap()) as usize;
+            let (message, tail) = tail.split_at(length);
+            let (sum, tail) = tail.split_at(4);
+            assert_eq!(masked(message), sum);
+            entries.push(Entry::decode(message).unwrap());
+            rest = tail;
+        }
+        entries
+    }
+
+    #[test]
+    fn a_frame_is_what_tensorboard_writes() {
+        // import struct; from tensorboard.compat.proto.event_pb2 import Event
+        // from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
+        // m = Event(wall_time=1.0, file_version="brain.Event:2").SerializeToString()
+        // l = struct.pack("<Q", len(m)); p = lambda b: struct.pack("<I", masked_crc32c(b))
+        // print((l + p(l) + m + p(m)).hex())
+        let mut out = Vec::new();
+        let entry = Entry {
+            wall_time: 1.0,
+            file_version: Some("brain.Event:2".to_owned()),
+            ..Entry::default()
+        };
+        frame(&entry, &mut out);
+        let known = (0..HEADER.len()).step_by(2);
+        let known: Vec<u8> = known
+            .map(|i| u8::from_str_radix(&HEADER[i..i + 2], 16).unwrap())
+            .collect();
+        assert_eq!(out, known);
+    }
+
+    const HEADER: &str =
+        "1800000000000000a37f4b2209000000000000f03f1a0d627261696e2e4576656e743a3286bf577a";
+
+    #[test]
+    fn every_step_is_a_point_and_a_new_file_takes_over_what_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut board = Board::create(dir.path(), "host", [], 1000).unwrap();
+        board.record(&window()).unwrap();
+        board.record(&window()).unwrap();
+        assert_eq!(read(dir.path()).len(), 5);
+        Board::create(dir.path(), "host", [&window()], 1000).unwrap();
+        let entries = read(dir.path());
+        assert_eq!(entries.len(), 3);
+        assert_eq!(entries[2].step, 2);
+        let last = entries[2].summary.clone().unwrap().value;
+        let names: Vec<&str> = last.iter().map(|s| s.tag.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "train/loss",
+                "train/accuracy",
+                "train/grad_norm",
+                "train/lr"
+            ]
+        );
+        assert!(last[0].simple_value.unwrap().is_nan());
+        assert_eq!(last[3].simple_value, Some(0.5));
+    }
+}

@@ -1,0 +1,190 @@
+//! What comes from a disk and may be anything: whole files, changed at random, are read or refused, and that is all that
+//! happens. `make fuzz` does it a million times each, `make test` a few thousand times.
+
+use epochtop::checkpoint::{BestSoFar, Computed, Entry, FORMAT, Manifest, State, decode, encode};
+use epochtop::event::{DatasetInfo, Event, F32, Record, Resumed, StepWindow};
+use epochtop::random::Random;
+
+/// Reads something; says whether it was taken for good.
+type Target = fn(&[u8]) -> bool;
+
+fn manifest() -> Vec<u8> {
+    let file = |name: &str, bytes| Entry {
+        name: name.to_owned(),
+        bytes,
+        blake3: "ab".repeat(32),
+    };
+    let manifest = Manifest {
+        format: FORMAT,
+        run: "first-try".to_owned(),
+        global_step: 2580,
+        epoch: 12,
+        reason: "periodic".to_owned(),
+        pinned: false,
+        created_ms: 1_790_000_000_000,
+        valid_accuracy_ppm: Some(942_000),
+        files: vec![file("model.safetensors", 1234), file("state.json", 99)],
+        blake3: String::new(),
+    };
+    manifest.seal().unwrap()
+}
+
+fn state() -> Vec<u8> {
+    let state = State {
+        format: FORMAT,
+        run: "first-try".to_owned(),
+        epoch: 3,
+        epoch_step: 17,
+        epoch_done: false,
+        global_step: 447,
+        seed: 1,
+        lr: 0.008,
+        epochs: 46,
+        best: Some(BestSoFar {
+            accuracy: 0.93,
+            epoch: 2,
+            global_step: 430,
+        }),
+        temperature: Some((0.66, 430)),
+        mark: 5,
+        computed: Computed::default(),
+        trainer: serde_json::json!({"sums": {"images": 3}, "stale": [0, "-inf"]}),
+        data: "ab".repeat(32),
+        dataset: DatasetInfo::default(),
+        config: "[train]\nepochs = 46\n".to_owned(),
+    };
+    serde_json::to_vec_pretty(&state).unwrap()
+}
+
+fn tensors() -> Vec<u8> {
+    let tensors = vec![
+        ("a.weight".to_owned(), vec![2, 3], vec![0.5; 6]),
+        ("b".to_owned(), vec![], vec![1.0]),
+    ];
+    encode(&tensors).unwrap()
+}
+
+fn records() -> Vec<Vec<u8>> {
+    let steps = Event::Steps(StepWindow {
+        global_step: 16,
+        loss: vec![F32(1.0), F32(f32::NAN)],
+        accuracy: vec![F32(0.5); 2],
+        grad_norm: vec![F32(f32::INFINITY); 2],
+        clipped: vec![0, 1],
+        ..StepWindow::default()
+    });
+    let events = [
+        steps,
+        Event::Resumed(Box::default()),
+        Event::Resumed(Box::new(Resumed {
+            after: u64::MAX,
+            ..Resumed::default()
+        })),
+        Event::Marked { mark: 3 },
+    ];
+    let line = |event| {
+        let record = Record {
+            seq: 9,
+            t_ms: 1,
+            event,
+        };
+        serde_json::to_vec(&record).unwrap()
+    };
+    events.into_iter().map(line).collect()
+}
+
+fn idx() -> Vec<u8> {
+    let mut bytes = vec![0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4];
+    bytes.extend(0..24);
+    bytes
+}
+
+fn take_record(bytes: &[u8]) -> bool {
+    let Ok(record) = serde_json::from_slice::<Record>(bytes) else {
+        return false;
+    };
+    epochtop::run::RunState::default().apply(&record);
+    true
+}
+
+/// One change: a bit, a byte, a digit, a cut, a piece doubled, a piece of another file put in.
+fn change(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
+    let place = random.below(bytes.len().max(1));
+    let Some(byte) = bytes.get_mut(place) else {
+        return bytes.push(random.below(256) as u8);
+    };
+    match random.below(7) {
+        0 => *byte ^= 1 << random.below(8),
+        1 => *byte = random.below(256) as u8,
+        2 => *byte = b"0123456789-.eE\"{}[],:"[random.below(21)],
+        3 => bytes.truncate(place),
+        4 => {
+            let piece = bytes[place..(place + random.below(40)).min(bytes.len())].to_vec();
+            bytes.splice(place..place, piece);
+        }
+        5 => {
+            let from = random.below(other.len().max(1)).min(other.len());
+            let piece = &other[from..(from + random.below(40)).min(other.len())];
+            bytes.splice(place..place, piece.iter().copied());
+        }
+        _ => {
+            let end = (place + 1 + random.below(8)).min(bytes.len());
+            bytes.drain(place..end);
+        }
+    }
+}
+
+/// The most memory this process has had, KiB.
+fn peak_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    line.and_then(|line| line.split_whitespace().nth(1))
+        .and_then(|kib| kib.parse().ok())
+        .unwrap_or(0)
+}
+
+#[expect(clippy::print_stdout, reason = "the counts are what it is for")]
+fn fuzz(times: u64) {
+    let targets: [(&str, Vec<Vec<u8>>, Target); 5] = [
+        ("manifest", vec![manifest()], |b| Manifest::parse(b).is_ok()),
+        ("state", vec![state()], |b| {
+            serde_json::from_slice::<State>(b).is_ok()
+        }),
+        ("safetensors", vec![tensors()], |b| decode(b).is_ok()),
+        ("journal line", records(), take_record),
+        ("IDX", vec![idx()], |b| epochtop::idx::parse(b).is_ok()),
+    ];
+    let before = peak_kib();
+    for (name, whole, target) in &targets {
+        assert!(
+            whole.iter().all(|bytes| target(bytes)),
+            "{name}: whole files are taken"
+        );
+        let (mut taken, mut random) = (0_u64, Random::new(&[1, times]));
+        for _ in 0..times {
+            let mut bytes = whole[random.below(whole.len())].clone();
+            for _ in 0..=random.below(4) {
+                change(&mut bytes, &whole[random.below(whole.len())], &mut random);
+            }
+            taken += u64::from(target(&bytes));
+        }
+        println!("{name}: {times} changed files, {taken} still taken, the others refused");
+    }
+    let grown = peak_kib().saturating_sub(before);
+    println!("peak memory grew by {grown} KiB");
+    assert!(
+        grown < 64 << 10,
+        "{grown} KiB: something believed a length it was told"
+    );
+}
+
+#[test]
+fn changed_files_are_read_or_refused() {
+    fuzz(3_000);
+}
+
+#[test]
+#[ignore = "minutes; make fuzz"]
+fn a_million_changed_files_of_each_kind_are_read_or_refused() {
+    fuzz(1_000_000);
+}

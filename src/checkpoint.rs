@@ -17,7 +17,7 @@ pub use manifest::{Entry, FORMAT, Manifest};
 pub use state::{BestSoFar, Computed, State};
 pub use store::{Draft, Saved, Store, read_state, step_name, step_of};
 pub use tensors::{NamedTensor, decode, encode};
-pub use verify::{Depth, verify};
+pub use verify::{Depth, Flaw, verify, verify_bytes};
 
 #[cfg(test)]
 mod tests;

@@ -269,7 +269,7 @@ struct ExportArgs {
     /// Directory that holds a directory for each run
     #[arg(long, value_name = "DIR")]
     runs: Option<PathBuf>,
-    /// train.device or train.threads; may be given again
+    /// runs.dir or train.threads; may be given again
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     sets: Vec<String>,
 }

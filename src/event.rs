@@ -477,7 +477,7 @@ pub enum Event {
 /// An [`Event`] as the hub passes it on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// 1, 2, 3, … without a hole.
+    /// 1, 2, 3, …; what the disk took no more, and what was done again after a resume, leaves a hole.
     pub seq: u64,
     /// Milliseconds since 1970, UTC.
     pub t_ms: u64,

@@ -10,7 +10,7 @@ use std::path::Path;
 use fs_err as fs;
 use tch::{CModule, Device, Kind, Tensor};
 
-use crate::checkpoint::{State, decode};
+use crate::checkpoint::{State, decode, verify_bytes};
 use crate::data::{Dataset, Images, Resident};
 use crate::event::{DatasetInfo, Split};
 use crate::model::{Network, Plan, Weights, to_vec};
@@ -50,6 +50,8 @@ impl Trained {
         let tensors = decode(&bytes).map_err(|what| wrong(format!("no safetensors: {what}")))?;
         let weights = Weights::from_named(&plan, &tensors, device)
             .map_err(|error| wrong(format!("{error}: these are the weights of another network")))?;
+        let whole = verify_bytes(checkpoint, "model.safetensors", &bytes);
+        whole.map_err(|flaw| format!("{}: {flaw}", checkpoint.display()))?;
         Ok(Self {
             network: Network::new(plan),
             weights,

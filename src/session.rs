@@ -21,6 +21,6 @@ pub use hub::{Session, TrainerEnds};
 pub use journal::{Replay, live_records, replay};
 pub use located::{Located, locate_checkpoint};
 pub use output::Redirect;
-pub use overview::{Overview, Status, is_live, litter, overviews, size, status};
-pub use past::{Past, past};
+pub use overview::{Litter, Overview, Status, litter, overviews, size, status};
+pub use past::{Moment, Past, past};
 pub use rundir::{RunDir, default_name, resolve, summaries};

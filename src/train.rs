@@ -3,7 +3,7 @@
 //! Where to look: the loop is in `trainer`, what one step computes in `step`, the optimizer in `optim`, the learning
 //! rate in `schedule`, what a person may ask in `control`, saving in `save`, the numbers of an evaluation in
 //! [`crate::report`]. Only this thread
-//! touches tensors; a panic or a libtorch error in it ends the run as a `RunFinished` that says why.
+//! touches tensors, but for copies that the writer of checkpoints is given; a panic or a libtorch error in it ends the run as a `RunFinished` that says why.
 
 mod average;
 mod bare;
@@ -70,6 +70,8 @@ pub struct Resume {
     pub epochs: u32,
     /// It is another run's: the best so far is left there.
     pub fork: bool,
+    /// Settings are not what they were when it was written.
+    pub changed: bool,
     /// What the journal is told; its notes grow by what the trainer finds out.
     pub told: Resumed,
 }

@@ -69,18 +69,25 @@ pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
         Ok(()) => Ok(()),
         // Some file systems cannot promise that; between the look and the rename nobody else writes here: the run is locked.
         Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) if !to.exists() => fs::rename(from, to),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+            Err(at(to)(io::ErrorKind::AlreadyExists.into()))
+        }
         Err(error) => Err(at(to)(error.into())),
     }
 }
 
-/// Lets two names change places, so that there is no moment without either.
+/// Lets two names change places, so that there is no moment without either. Where a file system cannot do that, the old one
+/// has the name `spare` for a moment, which the next start gives back.
 pub(super) fn exchange(one: &Path, other: &Path, spare: &Path) -> io::Result<()> {
     fault::before("rename").map_err(at(other))?;
     match renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
         Ok(()) => Ok(()),
         Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
             fs::rename(other, spare)?;
-            fs::rename(one, other)?;
+            if let Err(error) = fs::rename(one, other) {
+                fs::rename(spare, other)?;
+                return Err(error);
+            }
             fs::rename(spare, one)
         }
         Err(error) => Err(at(other)(error.into())),

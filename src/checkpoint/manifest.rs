@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::verify::Flaw;
+
 /// The layout this program writes.
 pub const FORMAT: u32 = 2;
 /// No manifest is larger; a file that is, is not read.
@@ -69,34 +71,32 @@ impl Manifest {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn parse(text: &[u8]) -> Result<Self, String> {
+    pub fn parse(text: &[u8]) -> Result<Self, Flaw> {
         #[derive(Deserialize)]
         struct Version {
             format: u32,
         }
-        let no = |error: serde_json::Error| format!("MANIFEST.json: {error}");
+        let damaged = |what: String| Flaw::Damaged(format!("MANIFEST.json: {what}"));
+        let no = |error: serde_json::Error| damaged(error.to_string());
         let Version { format } = serde_json::from_slice(text).map_err(no)?;
         if format != FORMAT {
-            return Err(format!(
+            return Err(Flaw::OtherFormat(format!(
                 "MANIFEST.json: format {format}; this program reads format {FORMAT}"
-            ));
+            )));
         }
         let manifest: Self = serde_json::from_slice(text).map_err(no)?;
         // Byte for byte: what says the same in other words was written by somebody else.
         if manifest.clone().seal().map_err(no)? != text {
-            return Err("MANIFEST.json: does not match its own blake3".to_owned());
+            return Err(damaged("does not match its own blake3".to_owned()));
         }
         if manifest.files.len() > FILES {
-            return Err(format!(
-                "MANIFEST.json: {} files; a checkpoint has at most {FILES}",
+            return Err(damaged(format!(
+                "{} files; a checkpoint has at most {FILES}",
                 manifest.files.len()
-            ));
+            )));
         }
         match manifest.files.iter().find(|file| !is_plain(&file.name)) {
-            Some(file) => Err(format!(
-                "MANIFEST.json: {:?} is no plain file name",
-                file.name
-            )),
+            Some(file) => Err(damaged(format!("{:?} is no plain file name", file.name))),
             None => Ok(manifest),
         }
     }
@@ -151,7 +151,7 @@ mod tests {
         let changed = String::from_utf8(text)
             .unwrap()
             .replace("\"bytes\": 3", "\"bytes\": 4");
-        let error = Manifest::parse(changed.as_bytes()).unwrap_err();
+        let error = Manifest::parse(changed.as_bytes()).unwrap_err().to_string();
         assert!(error.contains("own blake3"), "{error}");
     }
 
@@ -169,7 +169,10 @@ mod tests {
         ] {
             let text = manifest(name).seal().unwrap();
             assert!(
-                Manifest::parse(&text).unwrap_err().contains("plain"),
+                Manifest::parse(&text)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("plain"),
                 "{name:?}"
             );
         }
@@ -178,7 +181,10 @@ mod tests {
     #[test]
     fn a_newer_layout_is_named_before_anything_else_is_believed() {
         let error = Manifest::parse(b"{\"format\": 9, \"files\": 1}").unwrap_err();
-        assert!(error.contains("format 9"), "{error}");
+        assert!(
+            matches!(&error, Flaw::OtherFormat(what) if what.contains("format 9")),
+            "{error}"
+        );
     }
 
     proptest! {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 
 use super::manifest::{Entry, FORMAT, Manifest};
-use super::verify::{Depth, read_manifest, verify};
+use super::verify::{Depth, Flaw, read_manifest, verify};
 use super::{State, disk};
 
 /// A checkpoint that is whole on disk.
@@ -75,6 +75,7 @@ impl Store {
         let name = step_name(step);
         if !self.dir.is_dir() {
             disk::create_dir(&self.dir)?;
+            self.dir.parent().map_or(Ok(()), disk::sync)?;
         }
         let temporary = self.dir.join(format!(".tmp-{name}"));
         // A leftover of a save that failed would be in the way.
@@ -146,7 +147,7 @@ impl Store {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn manifest(&self, global_step: u64) -> Result<Manifest, String> {
+    pub fn manifest(&self, global_step: u64) -> Result<Manifest, Flaw> {
         read_manifest(&self.path(global_step))
     }
 
@@ -157,8 +158,16 @@ impl Store {
             .collect()
     }
 
-    /// Removes what interrupted saves and removals left; returns the names.
+    /// Removes what interrupted saves and removals left; returns the names. A checkpoint whose name was taken for a moment
+    /// (see `exchange`) has it back first.
     pub fn sweep(&self) -> Vec<String> {
+        for name in self.names() {
+            if let Some(step) = name.strip_prefix(".tmp-spare-").and_then(step_of)
+                && !self.path(step).exists()
+            {
+                let _ = fs::rename(self.dir.join(&name), self.path(step));
+            }
+        }
         let mut gone = self.names();
         gone.retain(|name| name.starts_with(".tmp-"));
         gone.retain(|name| {
@@ -170,21 +179,25 @@ impl Store {
         gone
     }
 
-    /// The newest checkpoint that verifies, of those up to a step. Newer ones that do not are set aside: renamed to
-    /// `bad-step-…`, with the reason returned.
-    pub fn newest_whole(&self) -> (Option<Manifest>, Vec<String>) {
+    /// The newest checkpoint that verifies. Newer ones that do not are set aside: renamed to `bad-step-…`, with the reason
+    /// returned.
+    ///
+    /// # Errors
+    /// When one cannot be read, or is of another version: that proves nothing against it.
+    pub fn newest_whole(&self) -> Result<(Option<Manifest>, Vec<String>), String> {
         let mut complaints = Vec::new();
         for step in self.steps().into_iter().rev() {
             let flaw = match verify(&self.path(step), Depth::Bytes) {
                 Ok(manifest) if manifest.global_step == step => {
-                    return (Some(manifest), complaints);
+                    return Ok((Some(manifest), complaints));
                 }
                 Ok(manifest) => format!("its manifest is of step {}", manifest.global_step),
-                Err(flaw) => flaw,
+                Err(Flaw::Damaged(flaw)) => flaw,
+                Err(unknown) => return Err(format!("checkpoints/{}: {unknown}", step_name(step))),
             };
             complaints.push(self.set_aside(step, &flaw));
         }
-        (None, complaints)
+        Ok((None, complaints))
     }
 
     fn set_aside(&self, step: u64, flaw: &str) -> String {

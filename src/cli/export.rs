@@ -116,7 +116,9 @@ fn torchscript(
     out: Option<&Path>,
 ) -> Result<(), String> {
     let found = locate_checkpoint(runs, name).map_err(|error| error.to_string())?;
-    let restored = restore(&found.path, sets)?;
+    // Traced on the CPU: constants made on a GPU would not load without one.
+    let sets = [sets, &["train.device=cpu".to_owned()]].concat();
+    let restored = restore(&found.path, &sets)?;
     let home = found.run.as_ref().map_or(&found.path, |run| &run.path);
     let path = out.map_or_else(|| home.join("model.pt"), Path::to_owned);
     restored.trained.write_torchscript(&path)?;

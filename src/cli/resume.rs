@@ -15,7 +15,7 @@ use crate::event::{Event, Record, Resumed};
 use crate::inference::read_state;
 use crate::run::RunState;
 use crate::session::{
-    Journal, Meta, RunDir, RunFiles, default_name, locate_checkpoint, past, resolve,
+    Journal, Meta, Moment, RunDir, RunFiles, default_name, locate_checkpoint, past, resolve,
 };
 use crate::train::{self, Resume};
 
@@ -56,7 +56,9 @@ fn try_resume(name: Option<&str>, wanted: &Wanted) -> Result<u8, String> {
     let journal = Journal::take(&run).map_err(words)?;
     let store = Store::new(&run.path);
     store.sweep();
-    let (newest, mut notes) = store.newest_whole();
+    let (newest, mut notes) = store
+        .newest_whole()
+        .map_err(|error| format!("{}: {error}", run.path.display()))?;
     let manifest = newest.ok_or_else(|| nothing_whole(&run, &notes))?;
     let checkpoint = store.path(manifest.global_step);
     let Taken {
@@ -65,10 +67,17 @@ fn try_resume(name: Option<&str>, wanted: &Wanted) -> Result<u8, String> {
         changes,
         dataset,
     } = take(&checkpoint, &wanted.sets)?;
+    // A kill may have come between a checkpoint and what names it.
+    notes.extend(point(&store, &state));
     refuse_complete(&run, &state, &changes)?;
     notes.extend(changes.iter().map(in_words));
     let mut records = Vec::new();
-    let past = past(&run, (state.mark, state.global_step), |record| {
+    let at = Moment {
+        mark: state.mark,
+        global_step: state.global_step,
+        epoch_done: state.epoch_done,
+    };
+    let past = past(&run, at, |record| {
         if is_drawn(record) {
             records.push(record.clone());
         }
@@ -90,9 +99,27 @@ fn try_resume(name: Option<&str>, wanted: &Wanted) -> Result<u8, String> {
     let begun = files(&run, &loaded, journal, &dataset, &records).map(|files| Beginning {
         files,
         state: past.state,
-        resume: Some(going_on(checkpoint, state, &loaded, &changes, told, false)),
+        resume: Some(going_on(
+            checkpoint,
+            state,
+            &loaded,
+            &wanted.sets,
+            told,
+            false,
+        )),
     });
     Ok(go(&loaded, dataset, &run, wanted.headless, begun, false))
+}
+
+/// Lets `LATEST` and `BEST` name what is there; what went wrong is returned.
+fn point(store: &Store, state: &State) -> Vec<String> {
+    let best = state
+        .best
+        .filter(|best| store.steps().contains(&best.global_step));
+    let mut wrong = Vec::new();
+    wrong.extend(store.point("LATEST", state.global_step).err());
+    wrong.extend(best.and_then(|best| store.point("BEST", best.global_step).err()));
+    wrong.iter().map(ToString::to_string).collect()
 }
 
 /// A run that came to its end has nothing to go on with, unless it is given more.
@@ -109,11 +136,12 @@ fn refuse_complete(run: &RunDir, state: &State, changes: &[Change]) -> Result<()
             .iter()
             .any(|change| MORE.contains(&change.key.as_str()))
     {
+        let more = state.epochs.max(state.epoch).saturating_add(10);
         return Err(format!(
-            "{}: is complete after {} epochs; --set train.epochs={} would go on",
+            "{}: is complete after {} epochs; --set train.epochs={more} would go on (with train.patience and \
+             train.max_minutes raised or 0, where they ended it)",
             run.path.display(),
-            state.epoch,
-            state.epoch.saturating_add(10)
+            state.epoch
         ));
     }
     Ok(())
@@ -155,7 +183,7 @@ fn files(
 fn try_fork(word: &str, name: Option<String>, wanted: &Wanted) -> Result<u8, String> {
     let found = locate_checkpoint(&wanted.runs, Some(word)).map_err(words)?;
     let manifest = verify(&found.path, Depth::Bytes)
-        .map_err(|flaw| format!("{}: is not whole: {flaw}", found.path.display()))?;
+        .map_err(|flaw| format!("{}: {flaw}", found.path.display()))?;
     let Taken {
         state,
         loaded,
@@ -172,7 +200,16 @@ fn try_fork(word: &str, name: Option<String>, wanted: &Wanted) -> Result<u8, Str
         notes: changes.iter().map(in_words).collect(),
         ..Resumed::default()
     };
-    let resume = going_on(found.path, state, &loaded, &changes, told, true);
+    let resume = going_on(found.path, state, &loaded, &wanted.sets, told, true);
+    if resume.state.epoch_done && resume.epochs <= resume.state.epoch {
+        run.discard();
+        return Err(format!(
+            "{}: all {} epochs are done there; --set train.epochs={} would go on",
+            resume.checkpoint.display(),
+            resume.state.epoch,
+            resume.state.epoch.saturating_add(10)
+        ));
+    }
     let files = RunFiles::create(&run.path, meta(&loaded.config, &dataset, &run));
     let begun = files.map(|files| Beginning {
         files,
@@ -232,11 +269,14 @@ fn going_on(
     checkpoint: PathBuf,
     state: State,
     loaded: &Loaded,
-    changes: &[Change],
+    sets: &[String],
     told: Resumed,
     fork: bool,
 ) -> Resume {
-    let is_set = |key: &str| changes.iter().any(|change| change.key == key);
+    let is_set = |key: &str| {
+        let keys = sets.iter().filter_map(|set| set.split('=').next());
+        keys.into_iter().any(|set| set.trim() == key)
+    };
     let config = &loaded.config;
     // What was changed by key while the run was going on holds, unless it is set anew.
     let lr = if is_set("optim.lr") {
@@ -253,6 +293,7 @@ fn going_on(
         checkpoint,
         lr,
         epochs: epochs.max(state.epoch),
+        changed: config.run_toml() != state.config || lr != state.lr || epochs != state.epochs,
         fork,
         told,
         state,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::print::{complain, say, say_json};
 use super::{CheckpointsArgs, CleanArgs, RunsArgs, code, runs_dir, screen_sets};
-use crate::checkpoint::{Depth, Store, step_name, verify};
+use crate::checkpoint::{Depth, Flaw, Store, step_name, verify};
 use crate::metrics::Interval;
 use crate::session::{Overview, litter, overviews, resolve, size};
 
@@ -167,6 +167,10 @@ pub(super) fn checkpoints(args: CheckpointsArgs) -> u8 {
             Depth::Lengths
         };
         let checked = verify(&store.path(step), depth);
+        if checked.is_err() && !store.path(step).exists() {
+            // A live run let it go meanwhile.
+            continue;
+        }
         all_whole &= checked.is_ok();
         let manifest = store.manifest(step).ok();
         let of = |text: Option<String>| text.unwrap_or_else(none);
@@ -191,7 +195,8 @@ pub(super) fn checkpoints(args: CheckpointsArgs) -> u8 {
             match checked {
                 Ok(_) if args.verify => "whole".to_owned(),
                 Ok(_) => "complete".to_owned(),
-                Err(flaw) => format!("NOT WHOLE: {flaw}"),
+                Err(Flaw::Damaged(flaw)) => format!("NOT WHOLE: {flaw}"),
+                Err(unknown) => format!("unknown: {unknown}"),
             },
         ]);
     }
@@ -216,17 +221,14 @@ pub(super) fn clean(args: CleanArgs) -> u8 {
     let found = litter(&place);
     let mut bytes = 0_u64;
     let mut failed = false;
-    for (path, why) in &found {
-        let size = weight(path);
-        let done = if args.yes { remove(path) } else { Ok(()) };
+    for one in &found {
+        let size = weight(&one.path);
+        let done = if args.yes { one.remove() } else { Ok(()) };
         match done {
             Ok(()) => {
                 bytes = bytes.saturating_add(size);
-                say(&format!(
-                    "{:>9}  {}  ({why})",
-                    megabytes(size),
-                    path.display()
-                ));
+                let (path, why) = (one.path.display(), one.why);
+                say(&format!("{:>9}  {path}  ({why})", megabytes(size)));
             }
             Err(error) => {
                 failed = true;
@@ -251,14 +253,6 @@ fn weight(path: &Path) -> u64 {
         Ok(meta) if meta.is_dir() => size(path),
         Ok(meta) => meta.len(),
         Err(_) => 0,
-    }
-}
-
-fn remove(path: &Path) -> std::io::Result<()> {
-    if fs::symlink_metadata(path)?.is_dir() {
-        fs::remove_dir_all(path)
-    } else {
-        fs::remove_file(path)
     }
 }
 

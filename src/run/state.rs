@@ -317,6 +317,12 @@ impl RunState {
         self.outcome = None;
         self.phase = Phase::Starting;
         self.eval_progress = None;
+        for line in &mut self.commands {
+            if line.answer == Answer::Accepted {
+                let reason = "the process ended before it was done".to_owned();
+                line.answer = Answer::Refused { reason };
+            }
+        }
         self.resumes.push(resumed.global_step);
         self.checkpoints = self.checkpoints.saturating_add(1);
         self.checkpoint = Some(CheckpointSaved {

@@ -26,10 +26,10 @@ impl Journal {
     pub fn take(run: &RunDir) -> io::Result<Self> {
         let path = run.journal();
         let file = OpenOptions::new().read(true).append(true).open(&path)?;
-        lock(&file).map_err(|error| {
+        lock_patiently(&file).map_err(|error| {
             let live = run.meta().filter(|meta| meta.ended_ms.is_none());
             let holder = live.map_or_else(String::new, |meta| {
-                format!(" (process {} on {})", meta.pid, meta.host)
+                format!(" (last seen: process {} on {})", meta.pid, meta.host)
             });
             let what = format!(
                 "{}: another process writes this run{holder}",
@@ -84,6 +84,17 @@ impl Journal {
         self.file.read_exact(&mut last)?;
         Ok(last != *b"\n")
     }
+}
+
+/// Who only looks whether a run is live holds the lock for a moment; that is waited for.
+fn lock_patiently(file: &File) -> io::Result<()> {
+    for _ in 0..10 {
+        if lock(file).is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    lock(file)
 }
 
 /// Locks a journal until it is closed, also by a kill. Where a file system knows no locks, nobody is kept out.

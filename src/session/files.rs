@@ -74,8 +74,9 @@ impl RunFiles {
         let journal = open_journal(dir)?;
         // Whoever comes later sees that the run is being written.
         lock(&journal)?;
-        let mut epochs = File::create(dir.join("epochs.csv"))?;
-        writeln!(epochs, "{EPOCHS_HEADER}")?;
+        let path = dir.join("epochs.csv");
+        fs::write(&path, format!("{EPOCHS_HEADER}\n"))?;
+        let epochs = OpenOptions::new().append(true).open(path)?;
         Self::begin(dir, journal, epochs, meta, &[], false)
     }
 
@@ -107,6 +108,8 @@ impl RunFiles {
         torn: bool,
     ) -> io::Result<Self> {
         let board = Board::create(&dir.join("tb"), &meta.host, records, now_ms())?;
+        // A run that goes on is what it was until it has really begun again.
+        let new = records.is_empty();
         let files = Self {
             journal,
             epochs,
@@ -116,7 +119,9 @@ impl RunFiles {
             torn,
             failed: false,
         };
-        files.write_meta()?;
+        if new {
+            files.write_meta()?;
+        }
         Ok(files)
     }
 
@@ -158,7 +163,7 @@ impl RunFiles {
                 self.write_meta()
             }
             // One write a row: a killed process leaves whole rows.
-            Event::EpochFinished(row) => self.epochs.write_all((csv_row(row) + "\n").as_bytes()),
+            Event::EpochFinished(row) => append_whole(&mut self.epochs, &(csv_row(row) + "\n")),
             Event::RunFinished { outcome, .. } => {
                 self.meta.ended_ms = Some(record.t_ms);
                 outcome.name().clone_into(&mut self.meta.outcome);
@@ -194,6 +199,16 @@ impl RunFiles {
     }
 }
 
+/// Appends a line; half of one goes again, or it would take the next one along.
+fn append_whole(file: &mut File, line: &str) -> io::Result<()> {
+    let whole = file.metadata()?.len();
+    let written = file.write_all(line.as_bytes());
+    if written.is_err() {
+        file.set_len(whole)?;
+    }
+    written
+}
+
 fn open_journal(dir: &Path) -> io::Result<File> {
     OpenOptions::new()
         .read(true)
@@ -224,5 +239,9 @@ fn csv_row(row: &EpochSummary) -> String {
 /// Writes a file under a temporary name and renames it: readers see the old or the new one, never half.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
-    fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path))
+    let mut file = File::create(&temporary)?;
+    file.write_all(bytes)?;
+    // Without this a power cut could leave the name with nothing behind it.
+    file.sync_all()?;
+    fs::rename(&temporary, path)
 }

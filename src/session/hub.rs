@@ -83,7 +83,7 @@ impl Session {
         self.requests.clone()
     }
 
-    /// Tells the number of each mark that is in the journal, on the disk.
+    /// Tells the number of each mark once the journal holds it, or once the disk has refused it.
     pub fn marks(&self) -> Receiver<u64> {
         self.marks.clone()
     }

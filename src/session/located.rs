@@ -71,10 +71,15 @@ pub fn locate_checkpoint(runs: &Path, wanted: Option<&str>) -> io::Result<Locate
     }
     let run = resolve(runs, wanted)?;
     let checkpoints = run.path.join("checkpoints");
-    match best_or_latest(&checkpoints) {
-        Some(pointer) => pointed(&pointer).map(of_path),
+    if let Some(pointer) = best_or_latest(&checkpoints) {
+        return pointed(&pointer).map(of_path);
+    }
+    // A kill may have come between the first checkpoint and what names it.
+    let store = crate::checkpoint::Store::new(&run.path);
+    match store.steps().last() {
+        Some(&newest) => Ok(of_path(store.path(newest))),
         None => Err(missing(format!(
-            "{}: no checkpoint yet (neither BEST nor LATEST): one is written after the first epoch, or with the key for it",
+            "{}: no checkpoint yet: one is written after the first epoch, or with the key for it",
             checkpoints.display()
         ))),
     }

@@ -1,11 +1,12 @@
 //! A run in a line: whether it lives, how far it came, how good it is, what it takes up.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use rustix::fs::{FlockOperation, flock};
 
+use super::append::Journal;
 use super::files::Meta;
 use super::journal;
 use super::rundir::{RunDir, summaries};
@@ -72,7 +73,7 @@ pub fn overviews(runs: &Path) -> Vec<Overview> {
 
 /// What has become of a run.
 pub fn status(run: &RunDir, meta: &Meta) -> Status {
-    if is_live(run) {
+    if held(run) == Held::Yes {
         return Status::Live;
     }
     match meta.outcome.as_str() {
@@ -83,13 +84,25 @@ pub fn status(run: &RunDir, meta: &Meta) -> Status {
     }
 }
 
-/// Whether a process writes a run: it holds the journal's lock, which no death outlives.
-pub fn is_live(run: &RunDir) -> bool {
+/// Whether a process holds a run's journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Held {
+    Yes,
+    No,
+    /// The file system knows no locks, or the journal cannot be opened.
+    Unknown,
+}
+
+/// A process that writes a run holds the journal's lock, which no death outlives.
+fn held(run: &RunDir) -> Held {
     let Ok(file) = fs::File::open(run.journal()) else {
-        return false;
+        return Held::Unknown;
     };
-    let taken = flock(file.file(), FlockOperation::NonBlockingLockShared);
-    matches!(taken, Err(rustix::io::Errno::WOULDBLOCK))
+    match flock(file.file(), FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Held::No,
+        Err(rustix::io::Errno::WOULDBLOCK) => Held::Yes,
+        Err(_) => Held::Unknown,
+    }
 }
 
 /// Bytes of the files in a directory and below; links are not followed.
@@ -104,32 +117,86 @@ pub fn size(dir: &Path) -> u64 {
         .fold(0, u64::saturating_add)
 }
 
-/// What in a runs directory nobody needs: leftovers of interrupted saves, checkpoints set aside as damaged, runs that
-/// ended before their first checkpoint. Nothing of a live run is among it.
-pub fn litter(runs: &Path) -> Vec<(std::path::PathBuf, &'static str)> {
-    let mut found = Vec::new();
-    for (run, meta) in summaries(runs) {
-        let status = status(&run, &meta);
-        if status == Status::Live {
-            continue;
+/// Something that nobody needs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Litter {
+    /// A directory or a file.
+    pub path: PathBuf,
+    /// Why nobody needs it.
+    pub why: &'static str,
+    run: RunDir,
+}
+
+impl Litter {
+    /// Removes it, unless somebody has taken the run up meanwhile.
+    ///
+    /// # Errors
+    /// Who holds the run, or the path and what the system said.
+    pub fn remove(&self) -> io::Result<()> {
+        let _held = Journal::take(&self.run)?;
+        if !of_run(&self.run)
+            .iter()
+            .any(|litter| litter.path == self.path)
+        {
+            return Err(io::Error::other(format!(
+                "{}: is in use again",
+                self.path.display()
+            )));
         }
-        let checkpoints = run.path.join("checkpoints");
-        let names = names(&checkpoints).unwrap_or_default();
-        let is_checkpoint = |name: &String| crate::checkpoint::step_of(name).is_some();
-        if status != Status::Finished && !names.iter().any(is_checkpoint) {
-            found.push((run.path, "a run that ended before its first checkpoint"));
-            continue;
-        }
-        for name in names {
-            let path = checkpoints.join(&name);
-            if name.starts_with(".tmp-") {
-                found.push((path, "left by an interrupted save"));
-            } else if name.starts_with("bad-step-") {
-                found.push((path, "a damaged checkpoint that was set aside"));
-            }
+        if fs::symlink_metadata(&self.path)?.is_dir() {
+            fs::remove_dir_all(&self.path)
+        } else {
+            fs::remove_file(&self.path)
         }
     }
-    found
+}
+
+/// What in a runs directory nobody needs: leftovers of interrupted saves, checkpoints set aside as damaged, runs that
+/// ended before their first epoch and their first checkpoint. Nothing of a live run is among it, nor of one of which that
+/// cannot be known.
+pub fn litter(runs: &Path) -> Vec<Litter> {
+    let all = summaries(runs).into_iter();
+    all.filter(|(run, _)| held(run) == Held::No)
+        .flat_map(|(run, _)| of_run(&run))
+        .collect()
+}
+
+fn of_run(run: &RunDir) -> Vec<Litter> {
+    let checkpoints = run.path.join("checkpoints");
+    let names = match names(&checkpoints) {
+        Ok(names) => names,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        // What cannot be looked at is not removed.
+        Err(_) => return Vec::new(),
+    };
+    let litter = |path, why| Litter {
+        path,
+        why,
+        run: run.clone(),
+    };
+    let has_any = names
+        .iter()
+        .any(|name| name.starts_with("step-") || name.starts_with("bad-step-"));
+    let state = journal::read(&run.journal()).map(|replay| replay.state);
+    if !has_any && state.is_ok_and(|state| state.history.is_empty() && state.test_looks == 0) {
+        return vec![litter(
+            run.path.clone(),
+            "a run that ended before its first epoch and its first checkpoint",
+        )];
+    }
+    let why = |name: &str| match name {
+        _ if name.starts_with(".tmp-") => Some("left by an interrupted save"),
+        _ if name.starts_with("bad-step-") => Some("a damaged checkpoint that was set aside"),
+        _ => None,
+    };
+    let of_checkpoints = names
+        .iter()
+        .filter_map(|name| why(name).map(|why| litter(checkpoints.join(name), why)));
+    let half = self::names(&run.path).unwrap_or_default().into_iter();
+    let half = half.filter(|name| name.contains(".tmp"));
+    of_checkpoints
+        .chain(half.map(|name| litter(run.path.join(name), "a file that was never finished")))
+        .collect()
 }
 
 fn names(dir: &Path) -> io::Result<Vec<String>> {
@@ -162,9 +229,15 @@ mod tests {
         let [overview] = overviews(runs.path()).try_into().unwrap();
         assert_eq!(overview.status, Status::Crashed);
         assert!(overview.bytes > 0);
-        let [(path, why)] = litter(runs.path()).try_into().unwrap();
-        assert_eq!(path, run.path);
-        assert!(why.contains("first checkpoint"));
+        let [found] = litter(runs.path()).try_into().unwrap();
+        assert_eq!(found.path, run.path);
+        assert!(found.why.contains("first checkpoint"));
+        // Somebody takes it up before it is removed.
+        let held = Journal::take(&run).unwrap();
+        assert!(found.remove().is_err());
+        drop(held);
+        found.remove().unwrap();
+        assert!(!run.path.exists());
     }
 
     #[test]
@@ -182,7 +255,14 @@ mod tests {
         }
         let names: Vec<String> = litter(runs.path())
             .iter()
-            .map(|(path, _)| path.file_name().unwrap().to_string_lossy().into_owned())
+            .map(|found| {
+                found
+                    .path
+                    .file_name()
+                    .unwrap()
+                    .to_string_lossy()
+                    .into_owned()
+            })
             .collect();
         assert_eq!(names, [".tmp-step-000000008", "bad-step-000000006-1"]);
     }

@@ -22,8 +22,19 @@ pub struct Past {
     pub torn: bool,
 }
 
+/// The moment of a checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The number of its save.
+    pub mark: u64,
+    /// Steps done.
+    pub global_step: u64,
+    /// Whether the epoch's validation had been made.
+    pub epoch_done: bool,
+}
+
 /// Where the story of a checkpoint ends: at its mark, or at the last record that tells of its steps.
-fn end(run: &RunDir, mark: u64, global_step: u64) -> io::Result<Past> {
+fn end(run: &RunDir, at: Moment) -> io::Result<Past> {
     let path = run.journal();
     let given_up = given_up(&path)?;
     let (mut marked, mut before, mut reached, mut last) = (None, 0, 0, 0);
@@ -34,23 +45,27 @@ fn end(run: &RunDir, mark: u64, global_step: u64) -> io::Result<Past> {
             return;
         }
         let step = match &record.event {
-            Event::Marked { mark: own } if *own == mark => {
+            Event::Marked { mark } if *mark == at.mark => {
                 marked = Some(record.seq);
                 None
             }
             Event::Steps(window) => Some(window.global_step),
-            Event::EpochFinished(row) => Some(row.global_step),
+            Event::EpochFinished(row) => {
+                // An epoch's row that the checkpoint does not know of will be told again.
+                beyond |= row.global_step == at.global_step && !at.epoch_done;
+                Some(row.global_step)
+            }
             _ => None,
         };
         reached = step.unwrap_or(0).max(reached);
-        beyond |= step.is_some_and(|step| step > global_step);
+        beyond |= step.is_some_and(|step| step > at.global_step);
         if !beyond {
             before = record.seq;
         }
     })?;
     Ok(Past {
         after: marked.unwrap_or(before),
-        redone: reached.saturating_sub(global_step),
+        redone: reached.saturating_sub(at.global_step),
         last,
         torn: marked.is_none(),
         ..Past::default()
@@ -61,12 +76,8 @@ fn end(run: &RunDir, mark: u64, global_step: u64) -> io::Result<Past> {
 ///
 /// # Errors
 /// The path and why it cannot be read.
-pub fn past(
-    run: &RunDir,
-    (mark, global_step): (u64, u64),
-    mut take: impl FnMut(&Record),
-) -> io::Result<Past> {
-    let mut past = end(run, mark, global_step)?;
+pub fn past(run: &RunDir, at: Moment, mut take: impl FnMut(&Record)) -> io::Result<Past> {
+    let mut past = end(run, at)?;
     let mut given_up = given_up(&run.journal())?;
     given_up.push((past.after, u64::MAX));
     let mut state = RunState::default();
@@ -82,4 +93,68 @@ pub fn past(
     state.seq = past.last;
     past.state = state;
     Ok(past)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+    use super::super::{Meta, RunFiles, Session};
+    use super::*;
+    use crate::event::{EpochSummary, StepWindow};
+
+    fn steps(global_step: u64) -> Event {
+        Event::Steps(StepWindow {
+            global_step,
+            ..StepWindow::default()
+        })
+    }
+
+    fn row(global_step: u64) -> Event {
+        Event::EpochFinished(EpochSummary {
+            global_step,
+            ..EpochSummary::default()
+        })
+    }
+
+    /// A journal of these events.
+    fn run(events: Vec<Event>) -> (tempfile::TempDir, RunDir) {
+        let runs = tempfile::tempdir().unwrap();
+        let run = RunDir::create(runs.path(), "one", "").unwrap();
+        let files = RunFiles::create(&run.path, Meta::default()).unwrap();
+        let (session, (sender, _requests)) = Session::start(Some(files)).unwrap();
+        for event in events {
+            sender.send(event).unwrap();
+        }
+        drop(sender);
+        session.join();
+        (runs, run)
+    }
+
+    fn at(mark: u64, global_step: u64, epoch_done: bool) -> Moment {
+        Moment {
+            mark,
+            global_step,
+            epoch_done,
+        }
+    }
+
+    #[test]
+    fn the_story_ends_at_the_mark_of_the_checkpoint() {
+        let mark = |mark| Event::Marked { mark };
+        let (_runs, run) = run(vec![steps(3), mark(1), steps(6), mark(2), steps(9)]);
+        let mut told = 0;
+        let past = past(&run, at(1, 3, false), |_| told += 1).unwrap();
+        assert_eq!((past.after, past.redone, past.last, told), (2, 6, 5, 2));
+        assert_eq!((past.state.global_step, past.state.seq), (3, 5));
+        assert!(!past.torn);
+    }
+
+    #[test]
+    fn without_its_mark_it_ends_before_the_first_record_that_goes_beyond() {
+        let (_runs, run) = run(vec![steps(3), row(3), steps(6)]);
+        let known = past(&run, at(7, 3, true), |_| {}).unwrap();
+        assert_eq!((known.after, known.torn), (2, true));
+        let unknown = past(&run, at(7, 3, false), |_| {}).unwrap();
+        assert_eq!(unknown.after, 1, "the row is told again");
+    }
 }

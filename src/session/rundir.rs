@@ -1,6 +1,6 @@
 //! Run directories: made whole, found by name, listed.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -71,6 +71,10 @@ impl RunDir {
             let _ = fs::remove_dir_all(&path);
             return Err(error);
         }
+        // The names too must be on the disk, or a power cut would take the run with all its checkpoints.
+        for dir in [&path, runs] {
+            let _ = fs::File::open(dir).and_then(|dir| dir.sync_all());
+        }
         Ok(Self {
             name: name.to_owned(),
             path,
@@ -80,7 +84,9 @@ impl RunDir {
     /// Writes its `config.toml` anew: the old one or the new one is there at any moment.
     pub fn write_config(&self, config: &str) -> io::Result<()> {
         let temporary = self.path.join("config.tmp");
-        fs::write(&temporary, config)?;
+        let mut file = fs::File::create(&temporary)?;
+        file.write_all(config.as_bytes())?;
+        file.sync_all()?;
         fs::rename(&temporary, self.path.join("config.toml"))
     }
 

@@ -95,6 +95,8 @@ pub struct Optimizer {
     memory: Memory,
     /// Numbers that Muon's iteration computes with.
     kind: Kind,
+    /// A step has begun and has not been settled: what it moves may be half moved.
+    moving: bool,
     /// Steps that counted, an f32 scalar on the device: only the device knows which were masked.
     steps: Tensor,
 }
@@ -133,6 +135,7 @@ impl Optimizer {
             config: config.clone(),
             groups,
             kind: Kind::Float,
+            moving: false,
             steps: Tensor::zeros([], (Kind::Float, device)),
         }
     }
@@ -141,6 +144,16 @@ impl Optimizer {
     #[must_use]
     pub fn computing_in(self, kind: Kind) -> Self {
         Self { kind, ..self }
+    }
+
+    /// The last step is counted: weights, memory and counters belong together again.
+    pub fn settle(&mut self) {
+        self.moving = false;
+    }
+
+    /// Whether a step began that was not settled.
+    pub fn is_moving(&self) -> bool {
+        self.moving
     }
 
     /// What it remembers, by the names of `torch.optim`: flat tensors, and `step`, a scalar.
@@ -208,6 +221,7 @@ impl Optimizer {
         lr: f64,
         (scale, ok): (&Tensor, &Tensor),
     ) {
+        self.moving = true;
         let theta = theta.detach();
         let next = &self.steps + 1.0;
         let skip = ok.logical_not().to_kind(Kind::Float);

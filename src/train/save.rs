@@ -2,6 +2,7 @@
 //! next step waits for the copy only.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
@@ -53,6 +54,22 @@ pub(super) struct Written {
     /// What went wrong besides.
     pub(super) complaints: Vec<String>,
     pub(super) write_ms: f64,
+    /// Number of the save.
+    pub(super) mark: u64,
+}
+
+impl Written {
+    fn failed(snapshot: &Snapshot, why: String) -> Self {
+        Self {
+            order: snapshot.order,
+            global_step: snapshot.state.global_step,
+            epoch: snapshot.state.epoch,
+            result: Err(why),
+            complaints: Vec::new(),
+            write_ms: 0.0,
+            mark: snapshot.state.mark,
+        }
+    }
 }
 
 /// The trainer's end of the writer.
@@ -89,8 +106,15 @@ impl Saver {
         let thread = Builder::new()
             .name("checkpoints".to_owned())
             .spawn(move || {
+                // A process before this one may have been killed before it let them go.
+                let _ = writer.let_go();
                 for snapshot in snapshots {
-                    let _ = tell.send(writer.write(&snapshot));
+                    // A failure of libtorch's in here is a checkpoint that was not written, no more.
+                    let write = AssertUnwindSafe(|| writer.write(&snapshot));
+                    let written = catch_unwind(write).unwrap_or_else(|panic| {
+                        Written::failed(&snapshot, super::explain(&*panic))
+                    });
+                    let _ = tell.send(written);
                 }
             })
             .map_err(|error| format!("no thread for checkpoints: {error}"))?;
@@ -107,13 +131,18 @@ impl Saver {
         self.waiting >= QUEUE
     }
 
-    /// Hands a snapshot over.
-    pub(super) fn hand_over(&mut self, snapshot: Snapshot) {
-        if let Some(work) = &self.work
-            && work.send(snapshot).is_ok()
-        {
+    /// Hands a snapshot over; what was ordered comes back when nobody can take it.
+    pub(super) fn hand_over(&mut self, snapshot: Snapshot) -> Result<(), Order> {
+        let order = snapshot.order;
+        let taken = self
+            .work
+            .as_ref()
+            .is_some_and(|work| work.send(snapshot).is_ok());
+        if taken {
             self.waiting += 1;
+            return Ok(());
         }
+        Err(order)
     }
 
     /// What has been written since the last call.
@@ -176,6 +205,7 @@ impl Writer {
             result,
             complaints,
             write_ms: began.elapsed().as_secs_f64() * 1000.0,
+            mark: state.mark,
         }
     }
 
@@ -219,6 +249,12 @@ impl Writer {
             self.best = Some(step);
             complaints.extend(self.store.point("BEST", step).err());
         }
+        complaints.extend(self.let_go());
+        complaints.iter().map(ToString::to_string).collect()
+    }
+
+    /// Removes what the keep policy says; returns what went wrong.
+    fn let_go(&self) -> Vec<io::Error> {
         let all: Vec<Kept> = self
             .store
             .steps()
@@ -231,10 +267,10 @@ impl Writer {
                     .is_ok_and(|manifest| manifest.pinned),
             })
             .collect();
-        for old in superfluous(&all, self.keep, self.best) {
-            complaints.extend(self.store.remove(old).err());
-        }
-        complaints.iter().map(ToString::to_string).collect()
+        let superfluous = superfluous(&all, self.keep, self.best).into_iter();
+        superfluous
+            .filter_map(|old| self.store.remove(old).err())
+            .collect()
     }
 }
 

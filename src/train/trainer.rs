@@ -22,7 +22,9 @@ use super::save::Saver;
 use super::window::{EpochSums, Window};
 use super::{Job, device};
 use crate::data::{Augment, Dataset, Resident};
-use crate::event::{Event, F64, GalleryImages, Outcome, Phase, Pixels, Request, RunStarted};
+use crate::event::{
+    CheckpointReason, Event, F64, GalleryImages, Outcome, Phase, Pixels, Request, RunStarted,
+};
 use crate::model::{Network, Plan, Weights};
 use health::Good;
 use measure::{Best, Validated};
@@ -200,8 +202,17 @@ impl Trainer {
 
     fn run_epochs(&mut self) -> Result<(Outcome, u64), String> {
         let forked = self.job.resume.as_ref().is_some_and(|resume| resume.fork);
+        let changed = self
+            .job
+            .resume
+            .as_ref()
+            .is_some_and(|resume| resume.changed);
         self.tell_resumed();
         self.introduce();
+        if changed {
+            // A kill before the next checkpoint must not undo what was set.
+            self.save_beside(CheckpointReason::Periodic, None);
+        }
         if forked && !self.epoch_done {
             self.tell_epoch();
         }

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::super::{explain, memory};
 use super::{Flow, Trainer};
+use crate::checkpoint::step_name;
 use crate::event::{CheckpointReason, Outcome, Request};
 
 impl Trainer {
@@ -73,7 +74,19 @@ impl Trainer {
         if step == 0 {
             return format!("{why} (in the first step)");
         }
-        // A step that failed changed nothing. What is told first may be what failed.
+        if self.optimizer.is_moving() {
+            // Some layers may have been moved already; what was saved before is whole.
+            self.refuse_the_rest("the run has failed");
+            let last = self.saved.last();
+            return match last {
+                Some(saved) => format!(
+                    "{why} (in the step after {step}; the last checkpoint is checkpoints/{})",
+                    step_name(*saved)
+                ),
+                None => format!("{why} (in the step after {step}; there is no checkpoint yet)"),
+            };
+        }
+        // What is told first may be what failed.
         let guarded = |body: &mut dyn FnMut() -> Result<String, String>| {
             catch_unwind(AssertUnwindSafe(body))
                 .unwrap_or_else(|panic| Err(explain(panic.as_ref())))

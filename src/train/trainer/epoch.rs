@@ -1,5 +1,6 @@
 //! An epoch: its steps, then its validation.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use tch::Tensor;
@@ -44,13 +45,16 @@ impl Trainer {
             self.window.push(stats);
             self.epoch_step += 1;
             self.global_step += 1;
+            self.optimizer.settle();
             if self.window.is_due() || self.epoch_step == steps {
                 self.close_window();
                 if self.look_after() == Flow::Stop {
                     return Flow::Stop;
                 }
             }
-            self.save_if_due();
+            if self.save_if_due() == Flow::Stop {
+                return Flow::Stop;
+            }
             if self.obey(Phase::Training) == Flow::Stop {
                 return Flow::Stop;
             }
@@ -212,6 +216,8 @@ impl Trainer {
             .as_ref()
             .is_none_or(|best| report.accuracy.0 > best.validated.report.accuracy.0)
             && report.nll.0.is_finite();
+        // Before its row is told, or a failure in between would have it told twice.
+        self.epoch_done = true;
         let row = self.sums.summary();
         let seconds = self.sums.seconds() + self.seconds_since(begun);
         self.control.say(Event::EpochFinished(EpochSummary {
@@ -229,11 +235,10 @@ impl Trainer {
             self.best = Some(Best {
                 epoch: self.epoch,
                 global_step: self.global_step,
-                weights: self.evaluated().snapshot(),
+                weights: Rc::new(self.evaluated().snapshot()),
                 validated,
             });
         }
-        self.epoch_done = true;
         let stale = self.is_stale(accuracy);
         let every = self.job.config.checkpoint.every_epochs;
         if best || (every > 0 && self.epoch.is_multiple_of(every)) {

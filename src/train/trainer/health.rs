@@ -125,6 +125,17 @@ impl Trainer {
 
     /// The first layer that is not finite for the images of a step of this epoch that was not, with the weights of now: the
     /// step itself changed nothing.
+    /// This moment is a good one to go back to: it was saved.
+    pub(super) fn keep_as_good(&mut self) {
+        if self.job.config.health.non_finite == NonFinite::Rollback {
+            self.good = Some(Good {
+                global_step: self.global_step,
+                weights: self.weights.snapshot(),
+                optimizer: self.optimizer.snapshot(),
+            });
+        }
+    }
+
     fn first_bad_layer(&self, step: u64) -> Option<String> {
         let since = self.global_step.saturating_sub(step) + 1;
         let epoch_step = self.epoch_step.checked_sub(since)?;

@@ -3,6 +3,7 @@
 //! What is measured is a snapshot of the weights, at a step boundary and without gradients: the forward pass of an evaluation
 //! draws no random number and moves no running statistic, so training goes on as if nothing had been asked.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,11 +25,11 @@ pub(super) struct Validated {
 }
 
 /// The weights of the best epoch by validation accuracy, with what was measured then.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Best {
     pub(super) epoch: u32,
     pub(super) global_step: u64,
-    pub(super) weights: Weights,
+    pub(super) weights: Rc<Weights>,
     pub(super) validated: Validated,
 }
 
@@ -90,47 +91,46 @@ impl Trainer {
         let rows = self.logits(Split::Test, &self.evaluated().snapshot())?;
         let report = self.report(&rows, validated.report.temperature, begun, "current");
         let note = format!("test accuracy {:.2} %", report.accuracy.0 * 100.0);
-        self.tell_test(report, &validated.rows, &rows);
+        self.tell_test(&report, &validated.rows, &rows);
         Some(note)
     }
 
     /// The test split on the best weights by validation, with the temperature of their validation.
     pub(super) fn final_test(&mut self) -> Flow {
         self.say_phase(Phase::Testing);
-        let Some(best) = self.best.take() else {
+        // A copy: while it is measured, a checkpoint may be asked for, and that must know the best.
+        let Some(best) = self.best.clone() else {
             return Flow::Go;
         };
         let begun = self.begin();
-        let rows = self.logits(Split::Test, &best.weights);
-        let flow = if let Some(rows) = rows {
-            let temperature = best.validated.report.temperature;
-            let mut report = self.report(&rows, temperature, begun, "best");
-            report.epoch = best.epoch;
-            report.global_step = best.global_step;
-            report.checkpoint = self.checkpoint_of(best.global_step);
-            self.tell_test(report, &best.validated.rows, &rows);
-            // The pictures beside the result are predicted by the same weights.
-            self.tell_gallery(Some(&best), temperature.value);
-            Flow::Go
-        } else {
-            Flow::Stop
+        let Some(rows) = self.logits(Split::Test, &best.weights) else {
+            return Flow::Stop;
         };
-        self.best = Some(best);
-        flow
+        let temperature = best.validated.report.temperature;
+        let mut report = self.report(&rows, temperature, begun, "best");
+        report.epoch = best.epoch;
+        report.global_step = best.global_step;
+        report.checkpoint = self.checkpoint_of(best.global_step);
+        self.tell_test(&report, &best.validated.rows, &rows);
+        // The pictures beside the result are predicted by the same weights.
+        self.tell_gallery(Some(&best), temperature.value);
+        Flow::Go
     }
 
     /// Says what the test split gave, and leaves it in the run directory.
-    fn tell_test(&self, report: EvalReport, valid: &Predictions, test: &Predictions) {
+    fn tell_test(&self, report: &EvalReport, valid: &Predictions, test: &Predictions) {
         let evaluated = Evaluated {
-            report: &report,
+            report,
             run: &self.job.name,
             names: &self.job.dataset.info.classes,
             rows: &[valid, test],
         };
+        // The record first: a look at the test split leaves its trace whatever happens next.
+        self.control
+            .say(Event::EvalFinished(Box::new(report.clone())));
         if let Err(error) = report::write(&self.job.run_dir, evaluated) {
             self.warn(format!("the evaluation is told but not written: {error}"));
         }
-        self.control.say(Event::EvalFinished(Box::new(report)));
     }
 
     pub(super) fn report(

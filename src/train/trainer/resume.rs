@@ -1,6 +1,8 @@
 //! Going on from a checkpoint: all that a trainer knows is read back, so that nobody can tell that it was away.
 
+use std::fmt::Write;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,18 +51,19 @@ impl Trainer {
         let model = self.weights_of(&resume.checkpoint)?;
         let path = resume.checkpoint.join("optim.safetensors");
         let tensors = tensors(&path)?;
-        let weights = if self.average.is_some() {
-            self.weights_named(&tensors, &path)?
+        // Weights that are trained are a leaf that gradients are taken of; a snapshot is none.
+        self.weights = if self.average.is_some() {
+            let own = self.weights_named(&tensors, &path)?;
+            if let Some(average) = &mut self.average {
+                average.take_up(&model, memory.averaged);
+            }
+            own
         } else {
-            model.snapshot()
+            model
         };
-        if let Some(average) = &mut self.average {
-            average.take_up(&model, memory.averaged);
-        }
         self.optimizer
             .take_up(&tensors)
             .map_err(|what| format!("{}: {what}", path.display()))?;
-        self.weights = weights;
         (self.epoch, self.epoch_step) = (state.epoch, state.epoch_step);
         (self.global_step, self.epoch_done) = (state.global_step, state.epoch_done);
         (self.lr, self.epochs) = (resume.lr, resume.epochs);
@@ -68,10 +71,14 @@ impl Trainer {
         self.temperature = state.temperature;
         self.sums = memory.sums;
         self.watch = memory.watch.with(&self.job.config.health);
-        self.stale = (memory.stale.0, memory.stale.1.0);
-        self.rollbacks = memory.rollbacks;
-        self.earlier = Duration::from_secs_f64(memory.seconds.clamp(0.0, 1e9));
         self.detail = memory.detail;
+        if !resume.fork {
+            // How long the run has taken and how long it has not got better is that run's alone.
+            self.stale = (memory.stale.0, memory.stale.1.0);
+            self.rollbacks = memory.rollbacks;
+            self.earlier = Duration::from_secs_f64(memory.seconds.clamp(0.0, 1e9));
+        }
+        self.keep_as_good();
         self.last_save.0 = state.global_step;
         if !resume.fork {
             self.saved = Store::new(&self.job.run_dir).steps().into_iter().collect();
@@ -80,19 +87,43 @@ impl Trainer {
         if let Some(best) = best
             && let Err(what) = self.recall(best)
         {
-            self.warn(format!(
-                "the weights of the best epoch, {}, cannot be had any more ({what}): the best is sought anew",
+            let mut note = format!(
+                "the weights of the best epoch, {}, cannot be had any more ({what})",
                 best.epoch
-            ));
+            );
+            // The next best thing that is on the disk.
+            match self.best_on_disk().map(|best| (best, self.recall(best))) {
+                Some((best, Ok(()))) => {
+                    let _ = write!(note, ": epoch {} is the best there is", best.epoch);
+                }
+                _ => note.push_str(": the best is sought anew"),
+            }
+            if let Some(resume) = &mut self.job.resume {
+                resume.told.notes.push(note);
+            }
         }
         Ok(())
+    }
+
+    /// The whole checkpoint with the highest validation accuracy.
+    fn best_on_disk(&self) -> Option<BestSoFar> {
+        let store = Store::new(&self.job.run_dir);
+        let manifests = store.steps().into_iter().filter_map(|step| {
+            let manifest = verify(&store.path(step), Depth::Lengths).ok()?;
+            Some((manifest.valid_accuracy_ppm?, step, manifest.epoch))
+        });
+        manifests.max().map(|(ppm, global_step, epoch)| BestSoFar {
+            accuracy: f64::from(ppm) / 1e6,
+            epoch,
+            global_step,
+        })
     }
 
     /// The best epoch so far: its weights from its checkpoint, its validation made again, which gives the same numbers.
     fn recall(&mut self, best: BestSoFar) -> Result<(), String> {
         let step = best.global_step;
         let checkpoint = Store::new(&self.job.run_dir).path(step);
-        verify(&checkpoint, Depth::Bytes)?;
+        verify(&checkpoint, Depth::Bytes).map_err(|flaw| flaw.to_string())?;
         let weights = self.weights_of(&checkpoint)?;
         let rows = self.validation_of(&weights);
         let temperature = fit_temperature(&rows.logits, &rows.labels, rows.classes);
@@ -102,7 +133,7 @@ impl Trainer {
         self.best = Some(Best {
             epoch: best.epoch,
             global_step: step,
-            weights,
+            weights: Rc::new(weights),
             validated: Validated {
                 global_step: step,
                 report,

@@ -4,8 +4,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::super::average::Average;
 use super::super::save::{Order, Snapshot, Written};
-use super::Trainer;
 use super::resume::Memory;
+use super::{Flow, Trainer};
 use crate::checkpoint::{BestSoFar, FORMAT, State};
 use crate::event::{CheckpointReason, CheckpointSaved, Event, F64, Phase, Request};
 
@@ -43,7 +43,13 @@ impl Trainer {
             },
         };
         snapshot.order.pause_ms = began.elapsed().as_secs_f64() * 1000.0;
-        self.saver.hand_over(snapshot);
+        if let Err(lost) = self.saver.hand_over(snapshot) {
+            let why = "the thread that writes checkpoints is gone: the run goes on without";
+            match lost.request {
+                Some(request) => self.control.refuse(request, self.global_step, why),
+                None => self.warn(why.to_owned()),
+            }
+        }
         self.last_save = (self.global_step, Instant::now());
         self.window.restart_clock();
     }
@@ -58,11 +64,10 @@ impl Trainer {
         self.save_beside(reason, None);
         let mut last = Err("the thread that writes checkpoints is gone".to_owned());
         while let Some(written) = self.saver.wait() {
-            last = written
-                .result
-                .as_ref()
-                .map(|saved| saved.path.clone())
-                .map_err(Clone::clone);
+            if written.mark == self.mark {
+                let result = written.result.as_ref();
+                last = result.map(|saved| saved.path.clone()).map_err(Clone::clone);
+            }
             self.tell_written(Some(written));
         }
         self.say_phase(before);
@@ -92,6 +97,7 @@ impl Trainer {
             result,
             complaints,
             write_ms,
+            mark: _,
         } = written;
         for complaint in complaints {
             self.warn(format!("beside the checkpoint: {complaint}"));
@@ -128,17 +134,21 @@ impl Trainer {
     }
 
     /// Saves when so many steps or minutes have gone by since the last time.
-    pub(super) fn save_if_due(&mut self) {
+    pub(super) fn save_if_due(&mut self) -> Flow {
         let config = &self.job.config.checkpoint;
         let (step, at) = self.last_save;
         let by_steps =
             config.every_steps > 0 && self.global_step.saturating_sub(step) >= config.every_steps;
         let by_time =
             config.every_minutes > 0.0 && at.elapsed().as_secs_f64() >= config.every_minutes * 60.0;
-        if by_steps || by_time {
-            self.close_window();
-            self.save_beside(CheckpointReason::Periodic, None);
+        if !(by_steps || by_time) || self.saver.is_busy() {
+            return Flow::Go;
         }
+        self.close_window();
+        // What the window tells is acted on before it is forgotten by whoever resumes.
+        let flow = self.look_after();
+        self.save_beside(CheckpointReason::Periodic, None);
+        flow
     }
 
     fn is_best(&self) -> bool {

@@ -40,7 +40,7 @@ kill: setup ## a training killed 200 times at random, with a checkpoint at each 
 	@cargo test --test engine -- --ignored --nocapture two_hundred_kills
 
 fuzz: ## a million damaged files of each kind that is read (no libtorch)
-	@cargo test --release --no-default-features --test viewer -- --ignored --nocapture a_million_changed_files
+	@cargo test --no-default-features --test viewer -- --ignored --nocapture a_million_changed_files
 
 bench: bench-training bench-screen bench-metrics ## everything that is measured, in half an hour; the parts are below
 

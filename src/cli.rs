@@ -1,5 +1,6 @@
 //! Arguments in, the right parts put together, an exit code out. The only place that knows every floor.
 
+mod args;
 #[cfg(feature = "train")]
 mod bench;
 mod check;
@@ -32,10 +33,15 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::Parser;
 use color_eyre::eyre::Report;
 
 use crate::config::{self, Loaded, Sources};
+#[cfg(feature = "train")]
+use args::ShowArgs;
+use args::{
+    Cli, ConfigArgs, ConfigVerb, DataVerb, EvalArgs, PredictArgs, TrainArgs, Verb, ViewArgs,
+};
 use print::{complain, say};
 
 /// Exit codes, documented in `--help`.
@@ -48,300 +54,6 @@ pub mod code {
     pub const USAGE: u8 = 2;
     /// Stopped on request, with a checkpoint.
     pub const STOPPED: u8 = 3;
-}
-
-#[derive(Debug, Parser)]
-#[command(
-    name = "epochtop",
-    version,
-    about = "Train an image classifier with libtorch; watch it, steer it and trust its numbers from a terminal",
-    after_help = "Exit codes: 0 completed, 1 failed, 2 bad arguments, configuration or data, 3 stopped on request with a checkpoint,\n\
-                  130/143 ended by SIGINT/SIGTERM after a checkpoint.",
-    arg_required_else_help = true
-)]
-struct Cli {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
-#[derive(Debug, Subcommand)]
-enum Verb {
-    /// Train a network and watch it
-    #[command(
-        after_help = "Example: epochtop train --preset fast --set optim.lr=1e-3 --name first-try"
-    )]
-    Train(TrainArgs),
-    /// Look at a run again, as its last screen showed it
-    #[command(
-        after_help = "Example: epochtop view            (the newest run)\n         epochtop view first-try"
-    )]
-    View(ViewArgs),
-    /// Every number of a checkpoint, with intervals; each further one is compared with the first
-    #[command(
-        after_help = "Example: epochtop eval                                  (the best checkpoint of the newest run, test split)\n         \
-                      epochtop eval first-try second-try             (and a paired comparison)\n         \
-                      epochtop eval runs/first-try/checkpoints/step-000000645 --split valid"
-    )]
-    Eval(EvalArgs),
-    /// What is in some pictures: calibrated classes for PNG and JPEG files
-    #[command(after_help = "Example: epochtop predict shoe.jpg coat.png --run first-try --top 5")]
-    Predict(PredictArgs),
-    /// All runs: whether they live, how far they came, how good they are
-    #[command(
-        after_help = "Example: epochtop runs --json | jq '.[] | select(.state == \"crashed\") | .run'"
-    )]
-    Runs(RunsArgs),
-    /// The checkpoints of a run, and whether they are whole
-    #[command(after_help = "Example: epochtop checkpoints first-try --verify")]
-    Checkpoints(CheckpointsArgs),
-    /// What nobody needs any more: leftovers of interrupted saves, damaged checkpoints, runs that never got anywhere
-    #[command(
-        after_help = "Example: epochtop clean          (shows it)\n         epochtop clean --yes    (removes it)"
-    )]
-    Clean(CleanArgs),
-    /// A run for other programs: TorchScript, a row for each step, or JSON
-    #[cfg(feature = "train")]
-    #[command(
-        after_help = "Example: epochtop export first-try --format torchscript -o shoes.pt\n         epochtop export --format csv > steps.csv"
-    )]
-    Export(ExportArgs),
-    /// Layers, output shapes, parameters, and what other choices would give
-    #[command(after_help = "Example: epochtop summary --preset textbook --set model.head=flatten")]
-    Summary(ConfigArgs),
-    /// The images: files, checksums, class counts, samples
-    #[command(subcommand)]
-    Data(DataVerb),
-    /// The configuration: print it as it would be used, or check a file
-    #[command(subcommand)]
-    Config(ConfigVerb),
-    /// Which learning rate suits: a test of a few seconds, with a chart
-    #[cfg(feature = "train")]
-    #[command(after_help = "Example: epochtop lr-find --set optim.name=sgd --to 10")]
-    LrFind(lr_find::LrFindArgs),
-    /// How fast training is, as one JSON object (see make bench)
-    #[cfg(feature = "train")]
-    #[command(
-        hide = true,
-        after_help = "Example: epochtop bench --preset textbook --set train.precision=f32 --seconds 8"
-    )]
-    Bench(bench::BenchArgs),
-    /// What was found, what is missing, what to do
-    #[command(after_help = "Example: epochtop doctor")]
-    Doctor(ConfigArgs),
-}
-
-#[derive(Debug, Subcommand)]
-enum DataVerb {
-    /// Files, checksums, sizes, class counts before and after the validation split
-    #[command(after_help = "Example: epochtop data check --set data.dir=/data/fashion")]
-    Check(ConfigArgs),
-    /// Samples of each class as ASCII art
-    #[command(after_help = "Example: epochtop data show --count 1 --light")]
-    Show(ShowArgs),
-}
-
-#[derive(Debug, Subcommand)]
-enum ConfigVerb {
-    /// The effective configuration, as TOML
-    #[command(after_help = "Example: epochtop config print --preset large")]
-    Print(ConfigArgs),
-    /// All problems at once; exit code 2 if there are any
-    #[command(after_help = "Example: epochtop config check -c mine.toml")]
-    Check(ConfigArgs),
-}
-
-/// Where the configuration comes from.
-#[derive(Debug, Clone, Args)]
-struct ConfigArgs {
-    /// A configuration file; what it leaves out keeps its default
-    #[arg(short, long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// A compiled-in set of changes: textbook, fast, large
-    #[arg(long, value_name = "NAME")]
-    preset: Option<String>,
-    /// One key, for example optim.lr=1e-3; may be given again
-    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
-    sets: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-struct TrainArgs {
-    #[command(flatten)]
-    config: ConfigArgs,
-    /// Directory that holds a directory for each run
-    #[arg(long, value_name = "DIR")]
-    runs: Option<PathBuf>,
-    /// Name of the run [default: date, time and kind of network]
-    #[arg(long)]
-    name: Option<String>,
-    /// Go on with a run from its newest whole checkpoint, in place [default: the newest run]; --set may change what does not
-    /// make it another run
-    #[arg(long, value_name = "RUN", num_args = 0..=1, conflicts_with_all = ["config", "preset", "name", "fork"])]
-    #[expect(
-        clippy::option_option,
-        reason = "clap: not given, given without a name, given with one"
-    )]
-    resume: Option<Option<String>>,
-    /// Begin a new run from a run's best checkpoint, or from the directory of any
-    #[arg(long, value_name = "RUN|CHECKPOINT", conflicts_with_all = ["config", "preset"])]
-    fork: Option<String>,
-    /// One line per epoch on stdout instead of the screen (also chosen without a terminal)
-    #[arg(long, conflicts_with = "in_process")]
-    headless: bool,
-    /// Screen and trainer as two threads of one process; the only way so far, and so the default
-    #[arg(long)]
-    in_process: bool,
-    /// Theme of the screen: dark, light, mono
-    #[arg(long, value_name = "NAME")]
-    theme: Option<String>,
-}
-
-#[derive(Debug, Args)]
-struct ViewArgs {
-    /// A run's name or directory [default: the newest]
-    run: Option<String>,
-    #[command(flatten)]
-    config: ConfigArgs,
-    /// Directory that holds a directory for each run
-    #[arg(long, value_name = "DIR")]
-    runs: Option<PathBuf>,
-    /// Theme of the screen: dark, light, mono
-    #[arg(long, value_name = "NAME")]
-    theme: Option<String>,
-}
-
-#[derive(Debug, Args)]
-struct RunsArgs {
-    /// The list as JSON
-    #[arg(long)]
-    json: bool,
-    /// Directory that holds a directory for each run
-    #[arg(long, value_name = "DIR")]
-    runs: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-struct CheckpointsArgs {
-    /// A run's name or directory [default: the newest]
-    run: Option<String>,
-    /// Read every byte and compare it with what was written
-    #[arg(long)]
-    verify: bool,
-    /// Directory that holds a directory for each run
-    #[arg(long, value_name = "DIR")]
-    runs: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-struct CleanArgs {
-    /// Remove it; without, it is only shown
-    #[arg(long)]
-    yes: bool,
-    /// Directory that holds a directory for each run
-    #[arg(long, value_name = "DIR")]
-    runs: Option<PathBuf>,
-}
-
-/// What `export` writes.
-#[cfg(feature = "train")]
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum ExportFormat {
-    /// The network of the best checkpoint, for torch.jit.load
-    Torchscript,
-    /// A row for each step
-    Csv,
-    /// The run, its epochs, measurements and checkpoints
-    Json,
-}
-
-#[cfg(feature = "train")]
-#[derive(Debug, Args)]
-struct ExportArgs {
-    /// A run, or for torchscript also the directory of a checkpoint [default: the newest run]
-    #[arg(value_name = "RUN|CHECKPOINT")]
-    run: Option<String>,
-    /// What is written
-    #[arg(long, value_enum)]
-    format: ExportFormat,
-    /// Where to [default: stdout; for torchscript model.pt in the run's directory]
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
-    /// Directory that holds a directory for each run
-    #[arg(long, value_name = "DIR")]
-    runs: Option<PathBuf>,
-    /// runs.dir or train.threads; may be given again
-    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
-    sets: Vec<String>,
-}
-
-/// The part of the data that `eval` measures.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum EvalSplit {
-    /// Recorded in the run's journal: looked at too often, it stops telling the truth
-    Test,
-    /// What chose the checkpoint and the temperature
-    Valid,
-    /// What taught it
-    Train,
-}
-
-#[derive(Debug, Args)]
-struct EvalArgs {
-    /// Runs (their best checkpoint) or directories of checkpoints [default: the newest run]
-    #[arg(value_name = "RUN|CHECKPOINT")]
-    checkpoints: Vec<String>,
-    /// Which part of the data
-    #[arg(long, value_enum, default_value_t = EvalSplit::Test)]
-    split: EvalSplit,
-    /// The numbers as JSON
-    #[arg(long)]
-    json: bool,
-    /// Directory that holds a directory for each run
-    #[arg(long, value_name = "DIR")]
-    runs: Option<PathBuf>,
-    /// One key over the checkpoint's configuration, for example data.dir=/data/fashion; may be given again
-    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
-    sets: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-struct PredictArgs {
-    /// PNG or JPEG files of any size
-    #[arg(value_name = "FILE", required = true)]
-    files: Vec<PathBuf>,
-    /// A run (its best checkpoint) or the directory of a checkpoint [default: the newest run]
-    #[arg(long, value_name = "RUN|CHECKPOINT")]
-    run: Option<String>,
-    /// Directory that holds a directory for each run
-    #[arg(long, value_name = "DIR")]
-    runs: Option<PathBuf>,
-    /// How many classes to name
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    top: u16,
-    /// Take light and dark as they are; else a picture is inverted where its ground is light and the network's is dark
-    #[arg(long)]
-    no_invert: bool,
-    /// The answers as JSON
-    #[arg(long)]
-    json: bool,
-    /// For terminals with a light background
-    #[arg(long)]
-    light: bool,
-    /// One key over the checkpoint's configuration, for example train.device=cpu; may be given again
-    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
-    sets: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-struct ShowArgs {
-    #[command(flatten)]
-    config: ConfigArgs,
-    /// Samples of each class
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=20))]
-    count: u16,
-    /// For terminals with a light background
-    #[arg(long)]
-    light: bool,
 }
 
 /// Panics are reported on stderr. The reporter's own hook would panic where stderr is a dead terminal, and a panic
@@ -440,17 +152,6 @@ fn eval_verb(args: EvalArgs) -> u8 {
 #[cfg(feature = "train")]
 fn predict_verb(args: PredictArgs) -> u8 {
     predict::run(args)
-}
-
-#[cfg(feature = "train")]
-impl EvalSplit {
-    fn split(self) -> crate::event::Split {
-        match self {
-            Self::Test => crate::event::Split::Test,
-            Self::Valid => crate::event::Split::Valid,
-            Self::Train => crate::event::Split::Train,
-        }
-    }
 }
 
 #[cfg(feature = "train")]

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::args::ConfigArgs;
 use super::print::{complain, say};
-use super::{ConfigArgs, code, with_config};
+use super::{code, with_config};
 use crate::config::{Config, Loaded};
 use crate::data::{self, Dataset};
 use crate::train;

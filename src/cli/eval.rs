@@ -5,10 +5,11 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::args::EvalArgs;
 use super::print::{complain, say, say_json};
 use super::progress::Progress;
 use super::restore::{Restored, restore};
-use super::{EvalArgs, code, screen_sets};
+use super::{code, screen_sets};
 use crate::event::{EvalReport, Event, F64, Split};
 use crate::metrics::{compare, fit_temperature};
 use crate::report::{

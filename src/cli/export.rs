@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use serde_json::{Value, json};
 
+use super::args::{ExportArgs, ExportFormat};
 use super::print::{complain, say};
 use super::restore::restore;
-use super::{ExportArgs, ExportFormat, code, runs_dir, screen_sets};
+use super::{code, runs_dir, screen_sets};
 use crate::event::Event;
 use crate::session::{RunDir, live_records, locate_checkpoint, resolve};
 

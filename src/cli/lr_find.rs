@@ -4,9 +4,10 @@ use std::env;
 
 use clap::Args;
 
+use super::args::ConfigArgs;
 use super::print::{complain, say, say_json};
 use super::progress::Progress;
-use super::{ConfigArgs, code, with_config};
+use super::{code, with_config};
 use crate::config::{Config, Loaded};
 use crate::data;
 use crate::train::{self, Suggestion, Tried};

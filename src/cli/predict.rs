@@ -5,9 +5,10 @@ use std::path::Path;
 use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr;
 
+use super::args::PredictArgs;
 use super::print::{complain, say, say_json};
 use super::restore::{Restored, restore};
-use super::{PredictArgs, code, screen_sets};
+use super::{code, screen_sets};
 use crate::data::Images;
 use crate::event::DatasetInfo;
 use crate::inference::{Expected, Picture, read_picture};

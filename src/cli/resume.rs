@@ -149,7 +149,10 @@ fn refuse_complete(run: &RunDir, state: &State, changes: &[Change]) -> Result<()
 
 fn nothing_whole(run: &RunDir, notes: &[String]) -> String {
     let dir = run.path.join("checkpoints");
-    let mut text = format!("{}: no checkpoint to go on from", dir.display());
+    let mut text = format!(
+        "{}: no checkpoint to go on from: the run ended before its first one was on the disk",
+        dir.display()
+    );
     for note in notes {
         let _ = write!(text, "\n  {note}");
     }

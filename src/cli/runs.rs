@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use serde_json::{Value, json};
 
+use super::args::{CheckpointsArgs, CleanArgs, RunsArgs};
 use super::print::{complain, say, say_json};
-use super::{CheckpointsArgs, CleanArgs, RunsArgs, code, runs_dir, screen_sets};
+use super::{code, runs_dir, screen_sets};
 use crate::checkpoint::{Depth, Flaw, Store, step_name, verify};
 use crate::metrics::Interval;
 use crate::session::{Overview, litter, overviews, resolve, size};

@@ -4,12 +4,14 @@
 //! it makes of the records. It is total (no record can make it panic) and bounded (a week costs the memory of a
 //! minute). Nothing here looks at a clock or a file.
 
+mod parts;
 mod progress;
 mod series;
 mod state;
 mod summary;
 
+pub use parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine, Sample};
 pub use progress::CLIP_WINDOW;
 pub use series::{Bucket, Ema, Series};
-pub use state::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine, RunState, Sample};
+pub use state::RunState;
 pub use summary::{clock, closing_lines, epoch_line, eval_line, event_line, final_lines, headline};

@@ -11,7 +11,7 @@ use super::{code, user_file};
 use crate::checkpoint::{Depth, State, Store, step_name, verify};
 use crate::config::{self, Change, Loaded, Sources};
 use crate::data::Dataset;
-use crate::event::{Event, Record, Resumed};
+use crate::event::{Event, Level, Record, Resumed};
 use crate::inference::read_state;
 use crate::run::RunState;
 use crate::session::{
@@ -53,7 +53,7 @@ fn words(error: io::Error) -> String {
 fn try_resume(name: Option<&str>, wanted: &Wanted) -> Result<u8, String> {
     let run = resolve(&wanted.runs, name).map_err(words)?;
     // From here on nobody else writes it.
-    let journal = Journal::take(&run).map_err(words)?;
+    let mut journal = Journal::take(&run).map_err(words)?;
     let store = Store::new(&run.path);
     store.sweep();
     let (newest, mut notes) = store
@@ -71,6 +71,12 @@ fn try_resume(name: Option<&str>, wanted: &Wanted) -> Result<u8, String> {
     notes.extend(point(&store, &state));
     refuse_complete(&run, &state, &changes)?;
     notes.extend(changes.iter().map(in_words));
+    // A journal that takes nothing could not tell that steps are done again, and they would count twice.
+    let text = format!("taken up again by process {}", std::process::id());
+    let level = Level::Info;
+    journal
+        .append(Event::Log { level, text })
+        .map_err(|error| format!("{}: {error}", run.journal().display()))?;
     let mut records = Vec::new();
     let at = Moment {
         mark: state.mark,

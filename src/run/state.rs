@@ -4,14 +4,13 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::progress::share;
+use super::parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine, Sample};
 use super::series::{Ema, Series};
 use crate::event::{
     Answer, CheckpointReason, CheckpointSaved, Command, EpochSummary, EvalReport, Event, F32, F64,
     GalleryImages, GalleryPredictions, LayerNorms, Level, Outcome, Phase, Record, Resumed,
     RunStarted, Split, StepWindow,
 };
-use crate::metrics::Interval;
 
 /// Steps kept one by one; older ones live on in the curves.
 const RECENT: usize = 512;
@@ -22,101 +21,6 @@ const LOG_LINES: usize = 256;
 const COMMANDS: usize = 16;
 /// Share of the past the shown training numbers keep, per step.
 const SMOOTHING: f64 = 0.9;
-
-/// One step, exactly.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Sample {
-    /// Counted from 1 over the run.
-    pub step: u64,
-    /// Training loss.
-    pub loss: F32,
-    /// Share of the batch classified rightly.
-    pub accuracy: F32,
-    /// Global gradient norm before clipping.
-    pub grad_norm: F32,
-    /// Whether the gradient was scaled down.
-    pub clipped: bool,
-}
-
-/// A step whose gradient was scaled down.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct ClipEvent {
-    /// Counted from 1 over the run.
-    pub step: u64,
-    /// Norm before clipping.
-    pub norm: F32,
-    /// What the gradient was multiplied with.
-    pub factor: F32,
-}
-
-/// How often gradients were clipped.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Clip {
-    /// Clipped steps of the running epoch.
-    pub epoch_clipped: u64,
-    /// Steps of the running epoch.
-    pub epoch_steps: u64,
-    /// Clipped steps of the run.
-    pub total: u64,
-    /// The latest clipped steps, newest last.
-    pub events: VecDeque<ClipEvent>,
-}
-
-impl Clip {
-    /// Clipped share of the running epoch, 0 to 1.
-    pub fn epoch_share(&self) -> f64 {
-        share(self.epoch_clipped, self.epoch_steps)
-    }
-}
-
-/// The best epoch by validation accuracy.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct Best {
-    /// From 1.
-    pub epoch: u32,
-    /// Validation accuracy, 0 to 1.
-    pub accuracy: F64,
-    /// Its 95 % interval, if it was measured.
-    #[serde(default)]
-    pub interval: Option<Interval>,
-    /// Its validation NLL.
-    pub nll: F64,
-}
-
-/// The latest measurement of a split and the one before.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct EvalHistory {
-    /// The newest.
-    pub latest: Option<EvalReport>,
-    /// The one before it, for changes.
-    pub previous: Option<EvalReport>,
-}
-
-/// A line for people.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LogLine {
-    /// Milliseconds since 1970, UTC.
-    pub t_ms: u64,
-    /// How much it matters.
-    pub level: Level,
-    /// The line.
-    pub text: String,
-}
-
-/// Somebody's request and how far it has come.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CommandLine {
-    /// The request's number.
-    pub id: u64,
-    /// What was asked.
-    pub command: Command,
-    /// How far it has come.
-    pub answer: Answer,
-    /// Steps done when that was said.
-    pub global_step: u64,
-    /// When that was said.
-    pub t_ms: u64,
-}
 
 /// The whole picture of a run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

@@ -1,9 +1,11 @@
 //! Arguments in, the right parts put together, an exit code out. The only place that knows every floor.
 
 mod args;
+mod attach;
 #[cfg(feature = "train")]
 mod bench;
 mod check;
+mod ctl;
 #[cfg(feature = "train")]
 mod data;
 mod doctor;
@@ -12,7 +14,13 @@ mod eval;
 #[cfg(feature = "train")]
 mod export;
 #[cfg(feature = "train")]
+mod front;
+#[cfg(feature = "train")]
+mod launch;
+#[cfg(feature = "train")]
 mod lr_find;
+#[cfg(feature = "train")]
+mod own_session;
 #[cfg(feature = "train")]
 mod predict;
 mod print;
@@ -24,7 +32,6 @@ mod restore;
 mod resume;
 mod runs;
 mod screen;
-#[cfg(feature = "train")]
 mod signals;
 #[cfg(feature = "train")]
 mod train;
@@ -86,6 +93,8 @@ pub fn main() -> ExitCode {
     };
     ExitCode::from(match cli.verb {
         Verb::Train(args) => train_verb(args),
+        Verb::Attach(args) => attach::run(args),
+        Verb::Ctl(args) => ctl::run(args),
         Verb::View(args) => finished(view(args)),
         Verb::Eval(args) => eval_verb(args),
         Verb::Predict(args) => predict_verb(args),
@@ -112,19 +121,36 @@ pub fn main() -> ExitCode {
 #[cfg(feature = "train")]
 fn train_verb(args: TrainArgs) -> u8 {
     let TrainArgs {
-        config,
+        mut config,
         runs,
         name,
         resume,
         fork,
         headless,
-        in_process: _,
+        detach,
+        in_process,
+        trainer,
         theme,
     } = args;
-    let mut config = config;
     config.sets.extend(screen_sets(runs, theme));
+    let mode = match (trainer, headless, detach, in_process) {
+        (true, ..) => Some(front::Mode::Served),
+        (_, true, ..) => Some(front::Mode::Lines),
+        (_, _, true, _) => None,
+        (.., in_process) => match screen::available() {
+            Err(why) => {
+                complain(&format!("{why}: a line per epoch instead of the screen"));
+                Some(front::Mode::Lines)
+            }
+            Ok(()) => in_process.then_some(front::Mode::Screen),
+        },
+    };
+    let Some(mode) = mode else {
+        // Mistakes are told before a process is started for them.
+        return with_config(config, |loaded| launch::run(loaded, detach));
+    };
     if resume.is_none() && fork.is_none() {
-        return with_config(config, |loaded| train::run(loaded, name, headless));
+        return with_config(config, |loaded| train::run(loaded, name, mode));
     }
     let runs = match runs_dir(&config.sets) {
         Ok(runs) => PathBuf::from(runs),
@@ -136,7 +162,7 @@ fn train_verb(args: TrainArgs) -> u8 {
     let wanted = resume::Wanted {
         runs,
         sets: config.sets,
-        headless,
+        mode,
     };
     match (resume, fork) {
         (_, Some(checkpoint)) => resume::fork(&checkpoint, name, &wanted),

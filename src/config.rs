@@ -28,7 +28,8 @@ pub use sections::{
 };
 pub use validate::validate;
 pub use words::{
-    Art, AsciiMode, Head, ModelName, NonFinite, OptimName, Padding, Precision, ScheduleName,
+    Art, AsciiMode, Head, ModelName, NonFinite, OnSignal, OptimName, Padding, Precision,
+    ScheduleName,
 };
 
 use serde::{Deserialize, Serialize};

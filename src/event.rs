@@ -454,6 +454,15 @@ pub enum Event {
         /// The line.
         text: String,
     },
+    /// Somebody outside the trainer's process asked for something, or a signal did.
+    Asked {
+        /// The request's number.
+        id: u64,
+        /// What is asked.
+        command: Command,
+        /// Who asks, in words.
+        by: String,
+    },
     /// The state of somebody's request.
     Acknowledged {
         /// The request's number.

@@ -1,14 +1,24 @@
 //! What a front end holds of a run: it asks through one end and is told through the other.
 //!
-//! A thread, a socket and a file look alike behind a [`Link`], so a screen cannot tell a live run from a replay.
+//! A thread, a socket and a file look alike behind a [`Link`], so a screen cannot tell a live run from a replay. What the
+//! bounded picture of a run cannot hold is asked for as a [`Query`].
 
-use std::sync::atomic::{AtomicU64, Ordering};
+mod query;
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Command, Record, Request};
 use crate::run::RunState;
+
+pub use query::{Curve, ImageRow, Queries, Query, Reply};
+
+/// Why a request could not be sent that can be sent later.
+pub const BUSY: &str = "the trainer has too many requests waiting: try again in a moment";
 
 /// What a subscriber is told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,6 +28,20 @@ pub enum Feed {
     Snapshot(Box<RunState>),
     /// The next record.
     Live(Box<Record>),
+    /// Whether this front end may steer from now on.
+    Control(bool),
+    /// A request got no further than the connection.
+    Unsent {
+        /// Its number.
+        id: u64,
+        /// Why.
+        reason: String,
+    },
+    /// Nothing more comes, though the run has not told its end.
+    Gone {
+        /// What is known about it.
+        reason: String,
+    },
 }
 
 /// Both ends of a front end's connection to a run.
@@ -25,11 +49,25 @@ pub enum Feed {
 pub struct Link {
     /// Requests go down here; `None` for a run that can only be watched, such as a replay.
     pub requests: Option<Sender<Request>>,
+    /// Asks to steer, where another front end does; `None` where there is nothing to ask.
+    pub control: Option<Sender<()>>,
+    /// Questions go down here and replies come up.
+    pub queries: Option<Queries>,
     /// The run's story comes up here.
     pub feed: Receiver<Feed>,
 }
 
 impl Link {
+    /// A link that only tells.
+    pub fn only(feed: Receiver<Feed>) -> Self {
+        Self {
+            requests: None,
+            control: None,
+            queries: None,
+            feed,
+        }
+    }
+
     /// Sends a request without waiting.
     ///
     /// # Errors
@@ -39,20 +77,19 @@ impl Link {
             return Err("this is a replay: there is no trainer to ask");
         };
         requests.try_send(request).map_err(|error| match error {
-            TrySendError::Full(_) => {
-                "the trainer has too many requests waiting: try again in a moment"
-            }
+            TrySendError::Full(_) => BUSY,
             TrySendError::Disconnected(_) => "the trainer has ended",
         })
     }
 }
 
-/// A request with a number no other request of this process has.
+/// A request with a number no other request has, whichever process or machine made it.
 pub fn request(command: Command) -> Request {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    let count = NEXT.fetch_add(1, Ordering::Relaxed);
+    static PROCESS: LazyLock<u64> =
+        LazyLock::new(|| RandomState::new().hash_one(std::process::id()) << 32);
+    static NEXT: AtomicU32 = AtomicU32::new(1);
     Request {
-        id: u64::from(std::process::id()) << 32 | (count & 0xffff_ffff),
+        id: *PROCESS | u64::from(NEXT.fetch_add(1, Ordering::Relaxed)),
         command,
     }
 }

@@ -6,6 +6,7 @@
 
 mod parts;
 mod progress;
+mod requests;
 mod series;
 mod state;
 mod summary;

@@ -1,26 +1,36 @@
 //! The process side of a run: the hub between trainer and front ends, and the files of a run directory.
 //!
 //! [`Session::start`] joins a trainer's events with files and subscribers; [`headless`] is the front end without a
-//! screen; [`replay`] makes a [`crate::link::Link`] of a journal. Nothing here knows libtorch or the screen.
+//! screen; [`replay`] makes a [`crate::link::Link`] of a journal,
+//! [`Server`] and [`connect`] make one of a socket. Nothing here knows libtorch or the screen.
 
+mod answer;
 mod append;
+mod client;
 mod files;
 pub mod headless;
 mod hub;
 mod journal;
+mod live;
 mod located;
 mod output;
 mod overview;
 mod past;
 mod rundir;
+mod server;
+pub mod sockets;
 mod tensorboard;
+pub mod wire;
 
 pub use append::Journal;
+pub use client::{Connected, connect};
 pub use files::{Meta, RunFiles};
-pub use hub::{Session, TrainerEnds};
+pub use hub::{Door, Session, TrainerEnds};
 pub use journal::{Replay, live_records, replay};
+pub use live::{Found, find, live, who};
 pub use located::{Located, locate_checkpoint};
 pub use output::Redirect;
 pub use overview::{Litter, Overview, Status, litter, overviews, size, status};
 pub use past::{Moment, Past, past};
 pub use rundir::{RunDir, default_name, resolve, summaries};
+pub use server::Server;

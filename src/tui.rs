@@ -14,6 +14,7 @@ mod drive;
 mod input;
 mod keymap;
 mod plot;
+mod suspend;
 mod symbols;
 mod terminal;
 mod text;
@@ -27,9 +28,10 @@ use std::sync::atomic::AtomicBool;
 
 use crate::config::Art;
 use crate::link::Link;
+use crate::run::RunState;
 
 pub use action::Action;
-pub use app::{App, Notice, Pane, Popup, Settings, Ui};
+pub use app::{App, Control, Home, Notice, Pane, Popup, Settings, Ui};
 pub use color::{ColorDepth, utf8_locale};
 pub use drive::{Pace, drive};
 pub use keymap::{Key, Keymap};
@@ -55,8 +57,23 @@ pub struct Options {
     pub art: Art,
     /// At most this many frames a second.
     pub fps: u32,
-    /// Set by a signal: leave as soon as the run has finished.
+    /// How the screen belongs to the run.
+    pub home: Home,
+    /// What signals ask of the screen.
+    pub signals: Signals,
+}
+
+/// What signals ask of the screen; handlers set these, and the screen looks.
+#[derive(Debug, Clone, Default)]
+pub struct Signals {
+    /// Leave as soon as the run has finished.
     pub leave: Arc<AtomicBool>,
+    /// Leave at once.
+    pub terminate: Arc<AtomicBool>,
+    /// Give the terminal to the shell for a while.
+    pub suspend: Arc<AtomicBool>,
+    /// Back from having been stopped: the terminal may be another's by now.
+    pub resumed: Arc<AtomicBool>,
 }
 
 /// Why the screen is gone.
@@ -66,8 +83,27 @@ pub enum Exit {
     Finished,
     /// The user left, after the run had ended or from a replay.
     Left,
+    /// The user left a run that goes on.
+    Detached,
+    /// The shell wants the terminal for a while.
+    Suspended,
+    /// The process goes on after it was stopped without notice.
+    Resumed,
+    /// A signal ended the screen.
+    Terminated,
     /// The terminal is gone: go on without a screen.
     HungUp,
+}
+
+/// A screen that is gone.
+#[derive(Debug)]
+pub struct Shown {
+    /// Why.
+    pub exit: Exit,
+    /// The run as it was shown last.
+    pub run: RunState,
+    /// Why nothing more came of the run, if it had not told its end.
+    pub gone: Option<String>,
 }
 
 /// Shows the run behind the link on this process's terminal until it is left.
@@ -76,23 +112,19 @@ pub enum Exit {
 ///
 /// # Errors
 /// When the terminal cannot be set up; it is then as it was before.
-pub fn run(tty: Tty, link: &Link, options: Options) -> io::Result<Exit> {
+pub fn run(tty: &Tty, link: &Link, options: Options) -> io::Result<Shown> {
     let Options {
         theme,
-        mut themes,
+        themes,
         keymap,
         ascii,
         color,
         art,
         fps,
-        leave,
+        home,
+        signals,
     } = options;
-    // The first theme is the one to begin with; the key walks on from there.
-    let name = theme.name().to_owned();
-    match themes.iter().position(|(known, _)| *known == name) {
-        Some(at) => themes.rotate_left(at),
-        None => themes.insert(0, (name, theme)),
-    }
+    let themes = first(theme, themes);
     let names = themes.iter().map(|(name, _)| name.clone()).collect();
     let themes: Vec<Theme> = themes
         .into_iter()
@@ -104,22 +136,47 @@ pub fn run(tty: Tty, link: &Link, options: Options) -> io::Result<Exit> {
         color,
         art,
         themes: names,
+        home,
     };
     let mut app = App::new(settings, link.requests.is_some());
-
-    let mut session = terminal::Session::enter(tty)?;
-    let (input, reader) = input::spawn();
-    let pace = Pace {
-        fps,
-        leave,
-        now_ms: drive::wall_clock,
-    };
-    let exit = drive(session.terminal(), &mut app, &themes, link, &input, &pace);
-    if exit == Exit::HungUp {
-        session.abandon();
-    } else {
-        drop(session);
+    loop {
+        let mut session = terminal::Session::enter(tty.try_clone()?)?;
+        let (input, reader) = input::spawn();
+        let state = session.state();
+        let pace = Pace {
+            fps,
+            signals: signals.clone(),
+            free: Box::new(move || state.is_free()),
+            now_ms: drive::wall_clock,
+        };
+        let exit = drive(session.terminal(), &mut app, &themes, link, &input, &pace);
+        drop(input);
+        if exit == Exit::HungUp {
+            session.abandon();
+        } else {
+            drop(session);
+            reader.stop();
+        }
+        match exit {
+            Exit::Suspended => suspend::stop(&signals),
+            Exit::Resumed => {}
+            exit => {
+                return Ok(Shown {
+                    exit,
+                    run: app.run,
+                    gone: app.gone,
+                });
+            }
+        }
     }
-    drop(reader);
-    Ok(exit)
+}
+
+/// The theme to begin with, then the others, which the key walks through.
+fn first(theme: Theme, mut themes: Vec<(String, Theme)>) -> Vec<(String, Theme)> {
+    let name = theme.name().to_owned();
+    match themes.iter().position(|(known, _)| *known == name) {
+        Some(at) => themes.rotate_left(at),
+        None => themes.insert(0, (name, theme)),
+    }
+    themes
 }

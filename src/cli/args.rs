@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 #[cfg(feature = "train")]
 use super::bench::BenchArgs;
+use super::ctl::Rate;
 #[cfg(feature = "train")]
 use super::lr_find::LrFindArgs;
 
@@ -30,6 +31,20 @@ pub(super) enum Verb {
         after_help = "Example: epochtop train --preset fast --set optim.lr=1e-3 --name first-try"
     )]
     Train(TrainArgs),
+    /// A screen for a run that is being trained, from any terminal and directory; any number at once
+    #[command(
+        after_help = "Example: epochtop attach                (the newest live run)\n         epochtop attach first-try --read-only\n\n\
+                      From another machine: ssh -t HOST epochtop attach; or, with a viewer there,\n         \
+                      ssh -L /tmp/run.sock:SOCKET HOST    (SOCKET is in `epochtop runs --json` on HOST)\n         \
+                      epochtop attach --socket /tmp/run.sock"
+    )]
+    Attach(AttachArgs),
+    /// Ask one thing of a run and wait until it is done, for scripts and schedulers
+    #[command(
+        after_help = "Example: epochtop ctl checkpoint first-try && echo saved\n         echo 'epochtop ctl stop' | at midnight\n\n\
+                      Exit codes: 0 done, 1 refused or not done, 2 there is no such run to ask."
+    )]
+    Ctl(CtlArgs),
     /// Look at a run again, as its last screen showed it
     #[command(
         after_help = "Example: epochtop view            (the newest run)\n         epochtop view first-try"
@@ -124,6 +139,10 @@ pub(super) struct ConfigArgs {
 }
 
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line; clap sees to those that exclude each other"
+)]
 pub(super) struct TrainArgs {
     #[command(flatten)]
     pub(super) config: ConfigArgs,
@@ -145,14 +164,109 @@ pub(super) struct TrainArgs {
     #[arg(long, value_name = "RUN|CHECKPOINT", conflicts_with_all = ["config", "preset"])]
     pub(super) fork: Option<String>,
     /// One line per epoch on stdout instead of the screen (also chosen without a terminal)
-    #[arg(long, conflicts_with = "in_process")]
+    #[arg(long, conflicts_with_all = ["in_process", "detach"])]
     pub(super) headless: bool,
-    /// Screen and trainer as two threads of one process; the only way so far, and so the default
+    /// Start the run without a screen, and return; `epochtop attach` shows it
+    #[arg(long, conflicts_with = "in_process")]
+    pub(super) detach: bool,
+    /// Screen and trainer as two threads of one process; when the terminal goes away, it goes on without
     #[arg(long)]
     pub(super) in_process: bool,
+    /// The process that trains, started by the one that shows it
+    #[arg(long, hide = true)]
+    pub(super) trainer: bool,
     /// Theme of the screen: dark, light, mono
     #[arg(long, value_name = "NAME")]
     pub(super) theme: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AttachArgs {
+    /// A run's name or directory [default: the newest live one, else the newest]
+    pub(super) run: Option<String>,
+    /// Only watch: no key can change the run
+    #[arg(long)]
+    pub(super) read_only: bool,
+    /// Where the trainer listens, for a socket that was brought here by ssh -L
+    #[arg(long, value_name = "PATH", conflicts_with = "run")]
+    pub(super) socket: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) config: ConfigArgs,
+    /// Directory that holds a directory for each run
+    #[arg(long, value_name = "DIR")]
+    pub(super) runs: Option<PathBuf>,
+    /// Theme of the screen: dark, light, mono
+    #[arg(long, value_name = "NAME")]
+    pub(super) theme: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CtlArgs {
+    #[command(subcommand)]
+    pub(super) verb: CtlVerb,
+    /// Where the trainer listens [default: found by the run]
+    #[arg(long, value_name = "PATH", global = true)]
+    pub(super) socket: Option<PathBuf>,
+    /// Directory that holds a directory for each run
+    #[arg(long, value_name = "DIR", global = true)]
+    pub(super) runs: Option<PathBuf>,
+    /// Wait no longer than this many seconds
+    #[arg(long, value_name = "SECONDS", global = true, value_parser = seconds)]
+    pub(super) timeout: Option<f64>,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let value = text.parse().ok().filter(|value| (0.0..1e9).contains(value));
+    value.ok_or_else(|| "a number of seconds, 0 or more".to_owned())
+}
+
+/// What can be asked of a run.
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum CtlVerb {
+    /// Hold at the next step
+    Pause {
+        /// A run's name or directory [default: the newest live one]
+        run: Option<String>,
+    },
+    /// Go on after a pause
+    Resume {
+        /// A run's name or directory [default: the newest live one]
+        run: Option<String>,
+    },
+    /// Measure validation and test now
+    Evaluate {
+        /// A run's name or directory [default: the newest live one]
+        run: Option<String>,
+    },
+    /// Write a checkpoint now
+    Checkpoint {
+        /// A run's name or directory [default: the newest live one]
+        run: Option<String>,
+    },
+    /// Another base learning rate
+    Lr {
+        /// The rate, such as 3e-4, or x0.5 for half of what it is
+        rate: Rate,
+        /// A run's name or directory [default: the newest live one]
+        run: Option<String>,
+    },
+    /// Another number of epochs in all
+    Epochs {
+        /// Epochs in all
+        epochs: u32,
+        /// A run's name or directory [default: the newest live one]
+        run: Option<String>,
+    },
+    /// End after the epoch under way, with a checkpoint
+    StopAfterEpoch {
+        /// A run's name or directory [default: the newest live one]
+        run: Option<String>,
+    },
+    /// Finish the step, write a checkpoint, end
+    Stop {
+        /// A run's name or directory [default: the newest live one]
+        run: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]

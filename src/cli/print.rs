@@ -2,6 +2,7 @@
 
 use std::env;
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use crate::tui::utf8_locale;
 
@@ -17,6 +18,19 @@ const ASCII: [(char, &str); 9] = [
     ('·', "-"),
     ('\u{fffd}', "?"),
 ];
+
+/// What to type for this program: its name where the shell would find it, else its path.
+pub(super) fn program() -> String {
+    let own = env::current_exe().unwrap_or_default();
+    let name = own.file_name().unwrap_or_default();
+    let path = env::var_os("PATH").unwrap_or_default();
+    let found = env::split_paths(&path)
+        .map(|dir| dir.join(name))
+        .find(|path| path.is_file());
+    let same = found.is_some_and(|path| path.canonicalize().ok() == own.canonicalize().ok());
+    let shown = if same { PathBuf::from(name) } else { own };
+    shown.display().to_string()
+}
 
 /// A text on stdout.
 pub(super) fn say(text: &str) {

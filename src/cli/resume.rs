@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::front::Mode;
 use super::print::complain;
 use super::restore::dataset_of;
 use super::train::{Beginning, go, meta};
@@ -25,7 +26,7 @@ pub(super) struct Wanted {
     pub(super) runs: PathBuf,
     /// Settings to change.
     pub(super) sets: Vec<String>,
-    pub(super) headless: bool,
+    pub(super) mode: Mode,
 }
 
 /// Goes on with a run, in place.
@@ -114,7 +115,7 @@ fn try_resume(name: Option<&str>, wanted: &Wanted) -> Result<u8, String> {
             false,
         )),
     });
-    Ok(go(&loaded, dataset, &run, wanted.headless, begun, false))
+    Ok(go(&loaded, dataset, &run, wanted.mode, begun, false))
 }
 
 /// Lets `LATEST` and `BEST` name what is there; what went wrong is returned.
@@ -225,7 +226,7 @@ fn try_fork(word: &str, name: Option<String>, wanted: &Wanted) -> Result<u8, Str
         state: RunState::default(),
         resume: Some(resume),
     });
-    Ok(go(&loaded, dataset, &run, wanted.headless, begun, true))
+    Ok(go(&loaded, dataset, &run, wanted.mode, begun, true))
 }
 
 /// A checkpoint with all that is needed to go on from it.

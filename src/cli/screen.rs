@@ -3,22 +3,25 @@
 use std::env;
 use std::io::{self, IsTerminal};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use color_eyre::eyre::{Report, eyre};
 
-use super::code;
 use super::print::{complain, say};
+use super::{code, signals};
 use crate::config::{AsciiMode, Loaded, Problem};
 use crate::run::{event_line, final_lines, headline};
-use crate::session::{self, resolve};
-use crate::tui::{self, Keymap, Theme};
+use crate::session::{self, RunDir, resolve};
+use crate::tui::{self, Home, Keymap, Signals, Theme};
 
 /// Whether a screen can be drawn; if not, why.
 pub(super) fn available() -> Result<(), String> {
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         return Err("no terminal".to_owned());
+    }
+    // A job in the background that took the terminal would be stopped for it.
+    let foreground = rustix::termios::tcgetpgrp(rustix::stdio::stdin());
+    if foreground.is_ok_and(|group| group != rustix::process::getpgrp()) {
+        return Err("started in the background".to_owned());
     }
     match env::var("TERM").as_deref() {
         Ok("") | Err(_) => Err("TERM is not set".to_owned()),
@@ -46,8 +49,12 @@ pub(super) fn problems(loaded: &Loaded) -> Vec<Problem> {
     problems
 }
 
-/// Everything the screen needs to know. `leave` makes it go when the run has ended.
-pub(super) fn options(loaded: &Loaded, leave: Arc<AtomicBool>) -> Result<tui::Options, Report> {
+/// Everything the screen needs to know.
+pub(super) fn options(
+    loaded: &Loaded,
+    home: Home,
+    signals: Signals,
+) -> Result<tui::Options, Report> {
     let config = &loaded.config;
     let lookup = |key: &str| env::var(key).ok();
     let ascii = match config.ui.ascii {
@@ -63,20 +70,25 @@ pub(super) fn options(loaded: &Loaded, leave: Arc<AtomicBool>) -> Result<tui::Op
         color: tui::ColorDepth::detect(lookup),
         art: config.ui.art,
         fps: config.ui.fps,
-        leave,
+        home,
+        signals,
     })
 }
 
 /// Shows a run from its journal; without a terminal, its lines.
 pub(super) fn view(loaded: &Loaded, run: Option<&str>) -> Result<u8, Report> {
-    let run = match resolve(Path::new(&loaded.config.runs.dir), run) {
-        Ok(run) => run,
+    match resolve(Path::new(&loaded.config.runs.dir), run) {
+        Ok(run) => replay(loaded, &run),
         Err(error) => {
             complain(&format!("error: {error}"));
-            return Ok(code::USAGE);
+            Ok(code::USAGE)
         }
-    };
-    let (link, replay) = session::replay(&run.journal())?;
+    }
+}
+
+/// Shows this run from its journal.
+pub(super) fn replay(loaded: &Loaded, run: &RunDir) -> Result<u8, Report> {
+    let (link, replay) = session::replay(run)?;
     replay
         .problems
         .iter()
@@ -89,9 +101,13 @@ pub(super) fn view(loaded: &Loaded, run: Option<&str>) -> Result<u8, Report> {
         return Ok(code::FAILED);
     }
     if available().is_ok() {
-        let options = options(loaded, Arc::default())?;
-        tui::run(tui::Tty::open()?, &link, options)?;
-        return Ok(code::COMPLETED);
+        let asked = signals::screen()?;
+        let options = options(loaded, Home::default(), asked.screen.clone())?;
+        let shown = tui::run(&tui::Tty::open()?, &link, options)?;
+        return Ok(match shown.exit {
+            tui::Exit::Terminated => asked.exit_code().unwrap_or(code::FAILED),
+            _ => code::COMPLETED,
+        });
     }
     headline(&replay.state).iter().for_each(|line| say(line));
     for row in &replay.state.history {

@@ -1,29 +1,29 @@
-//! `train`: data, run directory, session and trainer, put together; then the screen or the plain log.
+//! `train`: data, run directory, session, socket and trainer, put together. Who shows it is in [`super::front`].
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use color_eyre::eyre::Report;
 use fs_err::{File, OpenOptions};
 
-use super::print::{complain, say};
+use super::front::{Front, Mode, Running};
+use super::print::{complain, program};
 use super::signals::{self, Asked};
 use super::{code, screen};
 use crate::config::{Config, Loaded};
 use crate::data::{self, Dataset};
-use crate::event::Outcome;
-use crate::link::Link;
+use crate::event::Level;
 use crate::model::Plan;
-use crate::run::{RunState, final_lines};
+use crate::run::RunState;
+use crate::session::wire::About;
 use crate::session::{
-    Meta, Redirect, RunDir, RunFiles, Session, TrainerEnds, default_name, headless,
+    Door, Meta, RunDir, RunFiles, Server, Session, TrainerEnds, default_name, sockets,
 };
 use crate::train::{self, Job};
-use crate::tui;
+use crate::tui::{self, Control, Home};
 
 /// Trains as configured.
-pub(super) fn run(loaded: &Loaded, name: Option<String>, headless: bool) -> u8 {
+pub(super) fn run(loaded: &Loaded, name: Option<String>, mode: Mode) -> u8 {
     let config = &loaded.config;
     // All that can be wrong with the input is found before anything is made.
     let dataset = match check(config) {
@@ -48,7 +48,7 @@ pub(super) fn run(loaded: &Loaded, name: Option<String>, headless: bool) -> u8 {
         state: RunState::default(),
         resume: None,
     });
-    go(loaded, dataset, &run, headless, begun, true)
+    go(loaded, dataset, &run, mode, begun, true)
 }
 
 /// How a run begins: its files, the picture it begins with, and where the trainer goes on from.
@@ -63,14 +63,13 @@ pub(super) fn go(
     loaded: &Loaded,
     dataset: Dataset,
     run: &RunDir,
-    headless: bool,
+    mode: Mode,
     begun: io::Result<Beginning>,
     new: bool,
 ) -> u8 {
-    let on_screen = !headless && wants_screen();
     let started = begun
         .map_err(Report::from)
-        .and_then(|beginning| prepare(loaded, dataset, run, on_screen, beginning))
+        .and_then(|beginning| prepare(loaded, dataset, run, mode, beginning))
         .and_then(Ready::start);
     match started {
         Ok(running) => running.follow(run),
@@ -83,15 +82,6 @@ pub(super) fn go(
             code::FAILED
         }
     }
-}
-
-/// Whether a screen can be shown; if not, that is said.
-fn wants_screen() -> bool {
-    let available = screen::available();
-    if let Err(why) = &available {
-        complain(&format!("{why}: a line per epoch instead of the screen"));
-    }
-    available.is_ok()
 }
 
 fn check(config: &Config) -> Result<Dataset, String> {
@@ -107,7 +97,9 @@ struct Ready {
     session: Session,
     ends: TrainerEnds,
     asked: Asked,
+    server: Option<Server>,
     log: File,
+    mode: Mode,
     screen: Option<(tui::Tty, tui::Options)>,
 }
 
@@ -115,7 +107,7 @@ fn prepare(
     loaded: &Loaded,
     dataset: Dataset,
     run: &RunDir,
-    on_screen: bool,
+    mode: Mode,
     beginning: Beginning,
 ) -> Result<Ready, Report> {
     let config = &loaded.config;
@@ -124,13 +116,29 @@ fn prepare(
         .create(true)
         .append(true)
         .open(run.path.join("log.txt"))?;
+    let started_ms = beginning.files.started_ms();
     let (session, ends) = Session::resume(Some(beginning.files), beginning.state)?;
-    let asked = signals::watch(session.requests())?;
-    let screen = if on_screen {
-        Some((
-            tui::Tty::open()?,
-            screen::options(loaded, asked.leave.clone())?,
-        ))
+    let asked = signals::watch(session.door(), config.checkpoint.on_signal)?;
+    let server = match listen(run, session.door(), started_ms) {
+        Ok(server) => Some(server),
+        // Nobody could ever see it.
+        Err(error) if mode == Mode::Served => return Err(error.into()),
+        Err(error) => {
+            let text = format!("attach and ctl cannot reach this run: {error}");
+            session.door().note(Level::Warn, text);
+            None
+        }
+    };
+    let screen = if mode == Mode::Screen {
+        let home = Home {
+            control: Control::Steers,
+            come_back: server
+                .is_some()
+                .then(|| format!("{} attach {}", program(), run.name)),
+            same_process: true,
+        };
+        let options = screen::options(loaded, home, asked.screen.clone())?;
+        Some((tui::Tty::open()?, options))
     } else {
         None
     };
@@ -147,9 +155,35 @@ fn prepare(
         session,
         ends,
         asked,
+        server,
         log,
+        mode,
         screen,
     })
+}
+
+/// Lets screens and askers in.
+fn listen(run: &RunDir, door: Door, started_ms: u64) -> io::Result<Server> {
+    let path = socket_of(run)?;
+    sockets::make_directory()?;
+    let about = About {
+        run: run.name.clone(),
+        path: run.path.canonicalize()?,
+        pid: std::process::id(),
+        host: host(),
+        started_ms,
+        epochtop: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    Server::start(&path, door, about)
+}
+
+fn socket_of(run: &RunDir) -> io::Result<std::path::PathBuf> {
+    sockets::path_of(&sockets::directory(), &run.path)
+}
+
+fn host() -> String {
+    let names = rustix::system::uname();
+    names.nodename().to_string_lossy().into_owned()
 }
 
 pub(super) fn meta(config: &Config, dataset: &Dataset, run: &RunDir) -> Meta {
@@ -159,37 +193,15 @@ pub(super) fn meta(config: &Config, dataset: &Dataset, run: &RunDir) -> Meta {
         libtorch: train::libtorch_version(),
         seed: config.train.seed,
         data_fingerprint: dataset.fingerprint.clone(),
+        data_dir: std::path::absolute(&dataset.found).ok(),
         pid: std::process::id(),
-        host: rustix::system::uname()
-            .nodename()
-            .to_string_lossy()
-            .into_owned(),
+        host: host(),
+        socket: socket_of(run).ok(),
         started_ms: jiff::Timestamp::now().as_millisecond().max(0) as u64,
         outcome: "running".to_owned(),
         // Device, precision, threads and parameters are known once the run has begun.
         ..Meta::default()
     }
-}
-
-/// A run under way.
-struct Running {
-    session: Session,
-    asked: Asked,
-    front: Front,
-}
-
-/// What shows it.
-enum Front {
-    Screen {
-        tty: tui::Tty,
-        options: Box<tui::Options>,
-        link: Link,
-        redirect: Redirect,
-    },
-    Lines {
-        link: Link,
-        log: File,
-    },
 }
 
 impl Ready {
@@ -199,117 +211,24 @@ impl Ready {
             session,
             ends: (events, requests),
             asked,
+            server,
             log,
+            mode,
             screen,
         } = self;
         let link = session.link();
-        let front = match screen {
-            Some((tty, options)) => {
-                let redirect = Redirect::to(log.file())?;
-                Front::Screen {
-                    tty,
-                    options: Box::new(options),
-                    link,
-                    redirect,
-                }
-            }
-            None => Front::Lines { link, log },
+        let front = match (mode, screen) {
+            (Mode::Served, _) => Front::served(link, &log, &job, server.as_ref())?,
+            (_, Some((tty, options))) => Front::screen(tty, options, link, log)?,
+            (_, None) => Front::Lines { link, log },
         };
         train::start(job, events, requests)?;
+        front.begin();
         Ok(Running {
             session,
             asked,
+            server,
             front,
         })
-    }
-}
-
-impl Running {
-    /// Shows the run to its end and says how it ended.
-    fn follow(self, run: &RunDir) -> u8 {
-        let Self {
-            session,
-            asked,
-            front,
-        } = self;
-        let place = format!("run {}", run.path.display());
-        let state = match front {
-            Front::Lines { link, log } => {
-                say(&place);
-                headless::follow(&link, Both(io::stdout(), log));
-                session.join()
-            }
-            Front::Screen {
-                tty,
-                options,
-                link,
-                redirect,
-            } => {
-                let there = show(tty, &link, *options, redirect);
-                drop(link);
-                // Where the screen went and the run goes on, this waits for the run.
-                let state = session.join();
-                if there {
-                    final_lines(&state).iter().for_each(|line| say(line));
-                    say(&place);
-                }
-                state
-            }
-        };
-        if matches!(
-            state.outcome,
-            Some(Outcome::Stopped | Outcome::Failed { .. })
-        ) && state.checkpoint.is_some()
-        {
-            say(&format!(
-                "go on with: epochtop train --resume {}",
-                run.path.display()
-            ));
-        }
-        exit_code(&state, &asked)
-    }
-}
-
-/// Shows the screen until it is left. Whatever happens to it, the run goes on. Returns whether the terminal is there.
-fn show(tty: tui::Tty, link: &Link, options: tui::Options, redirect: Redirect) -> bool {
-    let shown = catch_unwind(AssertUnwindSafe(|| tui::run(tty, link, options)));
-    if matches!(shown, Ok(Ok(tui::Exit::HungUp))) {
-        // Words written to a dead terminal are errors; in the log they are read.
-        redirect.keep();
-        return false;
-    }
-    drop(redirect);
-    let trouble = match shown {
-        Ok(Ok(_)) => return true,
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => "it failed, and log.txt of the run directory says how".to_owned(),
-    };
-    complain(&format!(
-        "the screen is gone ({trouble}); the run goes on: Ctrl-C stops it with a checkpoint"
-    ));
-    true
-}
-
-fn exit_code(state: &RunState, asked: &Asked) -> u8 {
-    match &state.outcome {
-        Some(Outcome::Completed) => code::COMPLETED,
-        Some(Outcome::Stopped) => asked.exit_code().unwrap_or(code::STOPPED),
-        Some(Outcome::Failed { .. }) | None => code::FAILED,
-    }
-}
-
-/// Writes to both; the second must not suffer when the first is gone.
-struct Both(io::Stdout, File);
-
-impl io::Write for Both {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let _ = self.0.write_all(bytes);
-        self.1.write_all(bytes)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let _ = self.0.flush();
-        self.1.flush()
     }
 }

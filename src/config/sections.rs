@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::words::{
-    Art, AsciiMode, Head, ModelName, NonFinite, OptimName, Padding, Precision, ScheduleName,
+    Art, AsciiMode, Head, ModelName, NonFinite, OnSignal, OptimName, Padding, Precision,
+    ScheduleName,
 };
 
 /// `[data]`: which images.
@@ -244,6 +245,8 @@ pub struct CheckpointConfig {
     pub every_minutes: f64,
     /// How many of the newest checkpoints are kept, beside the best.
     pub keep: usize,
+    /// The signal that asks for a checkpoint.
+    pub on_signal: OnSignal,
 }
 
 impl Default for CheckpointConfig {
@@ -253,6 +256,7 @@ impl Default for CheckpointConfig {
             every_steps: 0,
             every_minutes: 10.0,
             keep: 3,
+            on_signal: OnSignal::default(),
         }
     }
 }

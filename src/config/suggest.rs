@@ -192,7 +192,7 @@ mod tests {
     fn far_from_everything_lists_the_section() {
         assert_eq!(
             said("checkpoint.zzz"),
-            "unknown key, [checkpoint] has every_epochs, every_minutes, every_steps, keep"
+            "unknown key, [checkpoint] has every_epochs, every_minutes, every_steps, keep, on_signal"
         );
         assert_eq!(said("zzz"), "unknown key");
     }

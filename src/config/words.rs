@@ -107,6 +107,21 @@ pub enum AsciiMode {
     Never,
 }
 
+/// The signal that asks for a checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum OnSignal {
+    /// SIGUSR1.
+    #[default]
+    #[serde(rename = "USR1")]
+    Usr1,
+    /// SIGUSR2.
+    #[serde(rename = "USR2")]
+    Usr2,
+    /// None does.
+    #[serde(rename = "none")]
+    None,
+}
+
 /// How images are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

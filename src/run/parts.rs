@@ -95,6 +95,9 @@ pub struct CommandLine {
     pub id: u64,
     /// What was asked.
     pub command: Command,
+    /// Who asked, where it was not this process's own screen.
+    #[serde(default)]
+    pub by: Option<String>,
     /// How far it has come.
     pub answer: Answer,
     /// Steps done when that was said.

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine, Sample};
 use super::series::{Ema, Series};
 use crate::event::{
-    Answer, CheckpointReason, CheckpointSaved, Command, EpochSummary, EvalReport, Event, F32, F64,
-    GalleryImages, GalleryPredictions, LayerNorms, Level, Outcome, Phase, Record, Resumed,
+    Answer, CheckpointReason, CheckpointSaved, EpochSummary, EvalReport, Event, F32, F64,
+    GalleryImages, GalleryPredictions, LayerNorms, Level, Outcome, Phase, Record, Remedy, Resumed,
     RunStarted, Split, StepWindow,
 };
 
@@ -18,7 +18,7 @@ const RECENT: usize = 512;
 const EPOCHS: usize = 512;
 const CLIP_EVENTS: usize = 64;
 const LOG_LINES: usize = 256;
-const COMMANDS: usize = 16;
+pub(super) const COMMANDS: usize = 16;
 /// Share of the past the shown training numbers keep, per step.
 const SMOOTHING: f64 = 0.9;
 
@@ -47,6 +47,9 @@ pub struct RunState {
     pub global_step: u64,
     /// Learning rate of the last step.
     pub lr: F64,
+    /// Base learning rate of the schedule, as far as it was told.
+    #[serde(default)]
+    pub base_lr: Option<F64>,
     /// Smoothed training loss.
     pub loss: Ema,
     /// Smoothed training accuracy.
@@ -105,6 +108,9 @@ pub struct RunState {
     pub checkpoints: u64,
     /// The latest requests, oldest first.
     pub commands: VecDeque<CommandLine>,
+    /// Who asked for the latest requests that did not come from the trainer's own process.
+    #[serde(default)]
+    pub askers: VecDeque<(u64, String)>,
     /// The latest lines for people, oldest first.
     pub log: VecDeque<LogLine>,
     /// Steps at which a new process went on from a checkpoint.
@@ -180,12 +186,18 @@ impl RunState {
                 );
                 self.say(t_ms, Level::Warn, text);
             }
-            Event::Health(health) => self.say(t_ms, Level::Warn, health.words()),
+            Event::Health(health) => {
+                if let Remedy::RolledBack { lr, .. } = health.remedy {
+                    self.base_lr = Some(lr);
+                }
+                self.say(t_ms, Level::Warn, health.words());
+            }
             Event::Layers {
                 global_step,
                 layers,
             } => self.layers = Some((*global_step, layers.clone())),
             Event::Log { level, text } => self.say(t_ms, *level, text.clone()),
+            Event::Asked { id, by, .. } => self.asked(*id, by),
             Event::Acknowledged {
                 id,
                 command,
@@ -195,6 +207,7 @@ impl RunState {
                 self.acknowledged(CommandLine {
                     id: *id,
                     command: *command,
+                    by: None,
                     answer: answer.clone(),
                     global_step: *global_step,
                     t_ms,
@@ -252,6 +265,7 @@ impl RunState {
 
     fn started(&mut self, info: &RunStarted) {
         self.epochs = info.epochs;
+        self.base_lr = Some(info.lr);
         self.epoch_steps = info.steps_per_epoch;
         // A run that was resumed has a step whose rate is known.
         if self.global_step == 0 {
@@ -380,17 +394,6 @@ impl RunState {
         }
     }
 
-    fn acknowledged(&mut self, line: CommandLine) {
-        if let (Command::SetEpochs { epochs }, Answer::Done { .. }) = (line.command, &line.answer) {
-            self.epochs = epochs;
-        }
-        if let Some(known) = self.commands.iter_mut().find(|known| known.id == line.id) {
-            *known = line;
-        } else {
-            push_bounded(&mut self.commands, COMMANDS, line);
-        }
-    }
-
     fn say(&mut self, t_ms: u64, level: Level, text: String) {
         push_bounded(&mut self.log, LOG_LINES, LogLine { t_ms, level, text });
     }
@@ -406,7 +409,7 @@ fn lower(lowest: &mut Option<F64>, value: F64) {
     }
 }
 
-fn push_bounded<T>(queue: &mut VecDeque<T>, capacity: usize, item: T) {
+pub(super) fn push_bounded<T>(queue: &mut VecDeque<T>, capacity: usize, item: T) {
     if queue.len() >= capacity {
         queue.pop_front();
     }

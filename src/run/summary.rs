@@ -125,6 +125,7 @@ pub fn event_line(state: &RunState, event: &Event) -> Option<String> {
             Level::Warn => format!("warning: {text}"),
             Level::Error => format!("error: {text}"),
         }),
+        Event::Asked { command, by, .. } => Some(format!("{} asked by {by}", command.name())),
         Event::Acknowledged {
             command,
             answer,

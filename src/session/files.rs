@@ -41,6 +41,12 @@ pub struct Meta {
     pub pid: u32,
     /// Host it runs on.
     pub host: String,
+    /// Where the process listens for `attach` and `ctl`, while it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub socket: Option<PathBuf>,
+    /// Where the images lie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
     /// Milliseconds since 1970, UTC.
     pub started_ms: u64,
     /// Milliseconds since 1970, UTC; none while the run is going on.
@@ -125,6 +131,16 @@ impl RunFiles {
         Ok(files)
     }
 
+    /// The run's directory.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// When the run began, milliseconds since 1970, UTC.
+    pub fn started_ms(&self) -> u64 {
+        self.meta.started_ms
+    }
+
     /// Waits until the journal is on the disk.
     pub(super) fn flush(&self) {
         // A disk that cannot flush is told of when it cannot write.
@@ -165,6 +181,7 @@ impl RunFiles {
             // One write a row: a killed process leaves whole rows.
             Event::EpochFinished(row) => append_whole(&mut self.epochs, &(csv_row(row) + "\n")),
             Event::RunFinished { outcome, .. } => {
+                self.meta.socket = None;
                 self.meta.ended_ms = Some(record.t_ms);
                 outcome.name().clone_into(&mut self.meta.outcome);
                 if let Outcome::Failed { message } = outcome {

@@ -31,6 +31,8 @@ pub fn follow(link: &Link, mut out: impl Write) -> RunState {
                     .iter()
                     .for_each(|line| print(line));
             }
+            Feed::Unsent { reason, .. } | Feed::Gone { reason } => print(&reason),
+            Feed::Control(_) => {}
         }
     }
     closing_lines(&state).iter().for_each(|line| print(line));
@@ -74,13 +76,7 @@ mod tests {
             .unwrap();
         drop(sender);
         let mut out = Vec::new();
-        follow(
-            &Link {
-                requests: None,
-                feed,
-            },
-            &mut out,
-        );
+        follow(&Link::only(feed), &mut out);
         let text = String::from_utf8(out).unwrap();
         assert!(text.starts_with("epoch 1/0  train loss"), "{text}");
         assert!(text.contains("completed after 1 epochs, 5 steps"), "{text}");
@@ -111,13 +107,7 @@ mod tests {
         sender.send(Feed::Live(Box::new(epoch(6)))).unwrap();
         drop(sender);
         let mut out = Vec::new();
-        follow(
-            &Link {
-                requests: None,
-                feed,
-            },
-            &mut out,
-        );
+        follow(&Link::only(feed), &mut out);
         let text = String::from_utf8(out).unwrap();
         let told: Vec<&str> = text
             .lines()

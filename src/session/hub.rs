@@ -1,11 +1,14 @@
 //! The hub: stamps events, folds them, writes them down, passes them on.
 
+use std::collections::VecDeque;
 use std::io;
+use std::path::PathBuf;
 use std::thread::{Builder, JoinHandle};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select, unbounded};
 
+use super::answer;
 use super::files::RunFiles;
 use crate::event::{Event, Level, Record, Request};
 use crate::link::{Feed, Link};
@@ -15,14 +18,24 @@ use crate::run::RunState;
 const BACKLOG: usize = 1024;
 /// Requests that may wait for the trainer.
 const REQUESTS: usize = 64;
+/// Requests remembered, so that one asked twice is written down once.
+const REMEMBERED: usize = 256;
 
 /// A running hub.
 #[derive(Debug)]
 pub struct Session {
-    requests: Sender<Request>,
-    subscribe: Sender<Sender<Feed>>,
+    door: Door,
     marks: Receiver<u64>,
     hub: JoinHandle<RunState>,
+}
+
+/// Where front ends come in. It can be copied, and outlives the session without holding it up.
+#[derive(Debug, Clone)]
+pub struct Door {
+    requests: Sender<Request>,
+    subscribe: Sender<Sender<Feed>>,
+    asides: Sender<Event>,
+    dir: Option<PathBuf>,
 }
 
 /// The trainer's ends of a session: where its events go, and where requests come from. The events' channel is
@@ -46,41 +59,41 @@ impl Session {
         let (event_sender, events) = unbounded();
         let (requests, request_receiver) = bounded(REQUESTS);
         let (subscribe, subscriptions) = unbounded();
+        let (asides, aside_receiver) = unbounded();
         let (marked, marks) = unbounded();
+        let dir = files.as_ref().map(|files| files.dir().to_owned());
         let hub = Hub {
             state,
             files,
             subscribers: Vec::new(),
             marked,
+            asked: VecDeque::with_capacity(REMEMBERED),
         };
         let hub = Builder::new()
             .name("hub".to_owned())
-            .spawn(move || hub.run(&events, &subscriptions))?;
-        Ok((
-            Self {
-                requests,
-                subscribe,
-                marks,
-                hub,
-            },
-            (event_sender, request_receiver),
-        ))
+            .spawn(move || hub.run(&events, subscriptions, aside_receiver))?;
+        let door = Door {
+            requests,
+            subscribe,
+            asides,
+            dir,
+        };
+        Ok((Self { door, marks, hub }, (event_sender, request_receiver)))
     }
 
     /// A new front end's link: a snapshot first, then what happens.
     pub fn link(&self) -> Link {
-        let (sender, feed) = bounded(BACKLOG);
-        // A hub that has ended drops the sender, and the link says so.
-        let _ = self.subscribe.send(sender);
-        Link {
-            requests: Some(self.requests.clone()),
-            feed,
-        }
+        self.door.link(BACKLOG)
+    }
+
+    /// Where front ends come in.
+    pub fn door(&self) -> Door {
+        self.door.clone()
     }
 
     /// Where requests go.
     pub fn requests(&self) -> Sender<Request> {
-        self.requests.clone()
+        self.door.requests.clone()
     }
 
     /// Tells the number of each mark once the journal holds it, or once the disk has refused it.
@@ -90,9 +103,42 @@ impl Session {
 
     /// Waits until the trainer has let go of its end; returns the last picture.
     pub fn join(self) -> RunState {
-        drop(self.subscribe);
-        drop(self.requests);
+        drop(self.door);
         self.hub.join().unwrap_or_default()
+    }
+}
+
+impl Door {
+    /// A new front end's link, which may lag behind by so many records.
+    pub fn link(&self, backlog: usize) -> Link {
+        let (sender, feed) = bounded(backlog.max(2));
+        // A hub that has ended drops the sender, and the link says so.
+        let _ = self.subscribe.send(sender);
+        Link {
+            requests: Some(self.requests.clone()),
+            control: None,
+            queries: self.dir.as_deref().and_then(answer::start),
+            feed,
+        }
+    }
+
+    /// Passes on a request of somebody outside this process, and has it written down who asked.
+    ///
+    /// # Errors
+    /// A sentence for who asked, when the trainer cannot take it.
+    pub fn ask(&self, request: Request, by: String) -> Result<(), &'static str> {
+        let Request { id, command } = request;
+        let _ = self.asides.send(Event::Asked { id, command, by });
+        let link = Link {
+            requests: Some(self.requests.clone()),
+            ..Link::only(crossbeam_channel::never())
+        };
+        link.send(request)
+    }
+
+    /// Has a line written into the run's log.
+    pub fn note(&self, level: Level, text: String) {
+        let _ = self.asides.send(Event::Log { level, text });
     }
 }
 
@@ -101,6 +147,8 @@ struct Hub {
     files: Option<RunFiles>,
     subscribers: Vec<Subscriber>,
     marked: Sender<u64>,
+    /// Numbers of requests that are written down.
+    asked: VecDeque<u64>,
 }
 
 struct Subscriber {
@@ -110,8 +158,12 @@ struct Subscriber {
 }
 
 impl Hub {
-    fn run(mut self, events: &Receiver<Event>, subscriptions: &Receiver<Sender<Feed>>) -> RunState {
-        let mut subscriptions = subscriptions.clone();
+    fn run(
+        mut self,
+        events: &Receiver<Event>,
+        mut subscriptions: Receiver<Sender<Feed>>,
+        mut asides: Receiver<Event>,
+    ) -> RunState {
         loop {
             select! {
                 recv(events) -> event => match event {
@@ -122,6 +174,10 @@ impl Hub {
                     Ok(feed) => self.subscribers.push(Subscriber { feed, stale: true }),
                     // Nobody can subscribe any more; an exhausted channel would make the loop spin.
                     Err(_) => subscriptions = crossbeam_channel::never(),
+                },
+                recv(asides) -> event => match event {
+                    Ok(event) => self.take_aside(event),
+                    Err(_) => asides = crossbeam_channel::never(),
                 },
             }
             self.refresh();
@@ -143,6 +199,20 @@ impl Hub {
             );
         }
         self.state
+    }
+
+    /// What others than the trainer have to say. A request that is asked again is the same request.
+    fn take_aside(&mut self, event: Event) {
+        if let Event::Asked { id, .. } = event {
+            if self.asked.contains(&id) {
+                return;
+            }
+            if self.asked.len() >= REMEMBERED {
+                self.asked.pop_front();
+            }
+            self.asked.push_back(id);
+        }
+        self.take(event);
     }
 
     fn take(&mut self, event: Event) {
@@ -197,7 +267,8 @@ impl Hub {
     fn refresh(&mut self) {
         let state = &self.state;
         self.subscribers.retain_mut(|subscriber| {
-            if !subscriber.stale || subscriber.feed.len() > BACKLOG / 2 {
+            let room = subscriber.feed.capacity().unwrap_or(BACKLOG) / 2;
+            if !subscriber.stale || subscriber.feed.len() > room {
                 return true;
             }
             match subscriber
@@ -244,6 +315,7 @@ mod tests {
                     snapshots += 1;
                 }
                 Feed::Live(record) => state.apply(&record),
+                other => panic!("{other:?}"),
             }
         }
         (state, snapshots)

@@ -126,15 +126,18 @@ fn lines(path: &Path, mut take: impl FnMut(u64, &[u8], bool)) -> io::Result<()> 
     Ok(())
 }
 
-/// A journal's last picture as a link, so that the screen shows it like a run.
-pub fn replay(path: &Path) -> io::Result<(Link, Replay)> {
-    let replay = read(path)?;
+/// A run's last picture as a link, so that the screen shows it like a live one.
+///
+/// # Errors
+/// The path of the journal and why it cannot be read.
+pub fn replay(run: &RunDir) -> io::Result<(Link, Replay)> {
+    let replay = read(&run.journal())?;
     let (sender, feed) = bounded(1);
     let _ = sender.send(Feed::Snapshot(Box::new(replay.state.clone())));
     Ok((
         Link {
-            requests: None,
-            feed,
+            queries: super::answer::start(&run.path),
+            ..Link::only(feed)
         },
         replay,
     ))

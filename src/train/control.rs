@@ -1,8 +1,9 @@
 //! What people ask of the trainer, answered between steps.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 
 use crate::event::{Answer, Event, Request};
 
@@ -44,14 +45,19 @@ impl Control {
         }
     }
 
-    /// Waits for the next new request. `None` when every sender is gone; while the process listens to signals there is one.
-    pub(super) fn wait(&mut self, global_step: u64) -> Option<Request> {
-        while let Ok(request) = self.requests.recv() {
-            if self.is_new(request.id) {
-                return Some(self.accept(request, global_step));
+    /// Waits for the next new request, no longer than this.
+    pub(super) fn wait(&mut self, global_step: u64, patience: Duration) -> Waited {
+        let until = Instant::now() + patience;
+        loop {
+            match self.requests.recv_deadline(until) {
+                Ok(request) if self.is_new(request.id) => {
+                    return Waited::For(self.accept(request, global_step));
+                }
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) => return Waited::InVain,
+                Err(RecvTimeoutError::Disconnected) => return Waited::ForNobody,
             }
         }
-        None
     }
 
     fn accept(&self, request: Request, global_step: u64) -> Request {
@@ -93,6 +99,17 @@ impl Control {
             global_step,
         });
     }
+}
+
+/// What came of waiting for a request.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Waited {
+    /// This.
+    For(Request),
+    /// Nothing yet.
+    InVain,
+    /// Every sender is gone; while the process listens to signals there is one.
+    ForNobody,
 }
 
 /// Whether a new base learning rate can be used.

@@ -253,7 +253,7 @@ impl Trainer {
             steps_per_epoch: self.steps_per_epoch(),
             batch_size: config.train.batch_size as u32,
             clip_norm: F64(config.optim.clip_norm),
-            lr: F64(config.optim.lr),
+            lr: F64(self.lr),
             warnings: [config.warnings(), dataset.warnings.clone()].concat(),
         })));
         self.control.say(Event::GalleryImages(gallery_images(

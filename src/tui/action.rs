@@ -13,6 +13,12 @@ pub enum Action {
     Checkpoint,
     /// Leave, or ask what is to become of the run.
     Quit,
+    /// Leave the screen; the run goes on.
+    Detach,
+    /// Put the screen aside, for the shell to bring it back.
+    Suspend,
+    /// Steer, where another screen does.
+    Control,
     /// Focus the next pane.
     NextPane,
     /// Focus the previous pane.
@@ -43,11 +49,14 @@ pub enum Action {
 
 impl Action {
     /// All of them, in the order the help shows.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::Pause,
         Self::Evaluate,
         Self::Checkpoint,
         Self::Quit,
+        Self::Detach,
+        Self::Suspend,
+        Self::Control,
         Self::NextPane,
         Self::PreviousPane,
         Self::Left,
@@ -77,6 +86,9 @@ impl Action {
             Self::Evaluate => "evaluate",
             Self::Checkpoint => "checkpoint",
             Self::Quit => "quit",
+            Self::Detach => "detach",
+            Self::Suspend => "suspend",
+            Self::Control => "control",
             Self::NextPane => "next-pane",
             Self::PreviousPane => "previous-pane",
             Self::Left => "left",
@@ -109,6 +121,9 @@ impl Action {
             Self::Evaluate => "measure validation and test now",
             Self::Checkpoint => "write a checkpoint now",
             Self::Quit => "leave; asks first while the run is live",
+            Self::Detach => "leave the screen, the run goes on",
+            Self::Suspend => "put the screen aside; fg brings it back",
+            Self::Control => "steer the run, where another screen does",
             Self::NextPane => "focus the next pane",
             Self::PreviousPane => "focus the previous pane",
             Self::Left => "previous pane; gallery: previous image",

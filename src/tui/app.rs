@@ -77,6 +77,29 @@ pub struct Notice {
     pub at_ms: u64,
 }
 
+/// What this screen may ask of the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Control {
+    /// Anything.
+    #[default]
+    Steers,
+    /// Nothing before it has asked to steer: another screen does.
+    MayAsk,
+    /// Nothing: it was opened so.
+    Watches,
+}
+
+/// How the screen belongs to the run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Home {
+    /// What it may ask.
+    pub control: Control,
+    /// The command that shows the run again.
+    pub come_back: Option<String>,
+    /// The run is trained in this very process, and ends with it.
+    pub same_process: bool,
+}
+
 /// What was set before the screen came up.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
@@ -90,6 +113,8 @@ pub struct Settings {
     pub art: Art,
     /// Names of the themes the key walks through.
     pub themes: Vec<String>,
+    /// How the screen belongs to the run.
+    pub home: Home,
 }
 
 /// What the user looks at.
@@ -132,8 +157,12 @@ pub struct App {
     pub settings: Settings,
     /// Whether there is a trainer to ask; a replay has none.
     pub live: bool,
+    /// What this screen may ask of the run.
+    pub control: Control,
     /// Whether more can come of the run.
     pub connected: bool,
+    /// Why nothing more comes, if the run has not told its end.
+    pub gone: Option<String>,
     /// Snapshots taken because this screen fell behind.
     pub resyncs: u64,
     /// Whether a first snapshot has come.
@@ -143,7 +172,10 @@ pub struct App {
 impl App {
     /// Before anything is known. `live`: there is a trainer to ask.
     pub fn new(settings: Settings, live: bool) -> Self {
+        let control = settings.home.control;
         Self {
+            control,
+            gone: None,
             run: RunState::default(),
             ui: Ui {
                 size: (0, 0),

@@ -1,18 +1,17 @@
 //! The loop: what comes in, and when a frame goes out. The only place of the face that looks at a clock.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, never, select};
 use ratatui::Terminal;
 use ratatui::backend::Backend;
 
-use super::Exit;
 use super::app::App;
 use super::theme::Theme;
 use super::update::{Effect, Msg, update};
 use super::view::view;
+use super::{Exit, Signals};
 use crate::link::{Feed, Link};
 
 /// Records taken in before the next look at keys and clock.
@@ -20,12 +19,17 @@ const DRAIN: usize = 256;
 /// How late a signal to leave is noticed at most.
 const IDLE: Duration = Duration::from_millis(100);
 
+/// How late it is noticed that a frame under way has arrived.
+const BUSY: Duration = Duration::from_millis(10);
+
 /// How often to draw, when to leave, what time it is.
 pub struct Pace {
     /// At most this many frames a second.
     pub fps: u32,
-    /// Set by a signal: leave as soon as the run has finished.
-    pub leave: Arc<AtomicBool>,
+    /// What signals ask of the screen.
+    pub signals: Signals,
+    /// Whether the terminal takes another frame yet.
+    pub free: Box<dyn Fn() -> bool + Send>,
     /// The clock, ms since 1970.
     pub now_ms: fn() -> u64,
 }
@@ -56,14 +60,17 @@ pub fn drive<B: Backend>(
     }
     update(app, Msg::Tick((pace.now_ms)()));
     loop {
-        if dirty && Instant::now() >= due {
+        let busy = dirty && !(pace.free)();
+        if dirty && !busy && Instant::now() >= due {
             if draw(terminal, app, themes).is_err() {
                 return Exit::HungUp;
             }
             dirty = false;
             due = Instant::now() + gap;
         }
-        let wait = if dirty {
+        let wait = if busy {
+            BUSY
+        } else if dirty {
             due.saturating_duration_since(Instant::now()).min(IDLE)
         } else {
             IDLE
@@ -116,7 +123,18 @@ fn drain(first: Feed, feed: &Receiver<Feed>, msgs: &mut Vec<Msg>) {
 
 /// Passes the time on when the second it shows has changed; says whether a frame is due for it.
 fn clock(app: &App, pace: &Pace, msgs: &mut Vec<Msg>) -> bool {
-    let leave = pace.leave.load(Ordering::Relaxed) && !app.ui.leaving;
+    let signals = &pace.signals;
+    if signals.terminate.load(Ordering::Relaxed) {
+        msgs.push(Msg::Terminated);
+    }
+    // Whoever was stopped without notice takes the terminal anew, too.
+    let suspended = signals.suspend.swap(false, Ordering::Relaxed);
+    if signals.resumed.swap(false, Ordering::Relaxed) {
+        msgs.push(Msg::Resumed);
+    } else if suspended {
+        msgs.push(Msg::Suspended);
+    }
+    let leave = signals.leave.load(Ordering::Relaxed) && !app.ui.leaving;
     if leave {
         msgs.push(Msg::LeaveWhenDone);
     }
@@ -141,6 +159,12 @@ fn carry_out<B: Backend>(
             Effect::Repaint => {
                 if terminal.clear().is_err() {
                     return Some(Exit::HungUp);
+                }
+            }
+            Effect::Steer => {
+                if let Some(control) = &link.control {
+                    // Asked already: the answer is on its way.
+                    let _ = control.try_send(());
                 }
             }
             Effect::Send(request) => {

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -27,13 +27,20 @@ const READY: Duration = Duration::from_millis(1);
 /// Keys waiting for a screen that is stuck in a write.
 const WAITING: usize = 256;
 
-/// Ends the thread when dropped.
+/// The thread that reads.
 #[derive(Debug)]
-pub(super) struct Reader(Arc<AtomicBool>);
+pub(super) struct Reader {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
 
-impl Drop for Reader {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+impl Reader {
+    /// Ends it, and waits until it leaves the terminal alone. Its messages must not be waited for by then.
+    pub(super) fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread {
+            let _ = thread.join();
+        }
     }
 }
 
@@ -51,8 +58,8 @@ pub(super) fn spawn() -> (Receiver<Msg>, Reader) {
             }
         });
     // Without this thread there are no keys, but the run is still worth watching; signals end it.
-    drop(spawned);
-    (receive, Reader(stop))
+    let thread = spawned.ok();
+    (receive, Reader { stop, thread })
 }
 
 /// The terminal is gone.

@@ -1,15 +1,18 @@
 //! The terminal: how it is taken, written to, and given back.
 //!
 //! [`Tty`] is a private duplicate of stdout; [`Painter`] turns ratatui's cells into as few bytes as possible and sends each
-//! frame in one piece, inside a synchronized update. [`Session`] takes the terminal and gives it back, also on a panic.
+//! frame in one piece, inside a synchronized update, through an [`outlet`] that a stalled line cannot hold up. [`Session`] takes the terminal and gives it back, also on a panic.
 //! Nothing here asks the terminal anything, and no error of a vanished terminal gets out of here as noise.
 
+mod abort;
+mod outlet;
 mod painter;
 mod session;
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -39,8 +42,19 @@ impl Tty {
         Ok((size.ws_col, size.ws_row))
     }
 
-    fn try_clone(&self) -> io::Result<Self> {
+    pub(super) fn try_clone(&self) -> io::Result<Self> {
         self.0.try_clone().map(Self)
+    }
+
+    /// Whether the terminal takes bytes within this time.
+    fn takes(&self, patience: Duration) -> bool {
+        let mut fds = [PollFd::new(&self.0, PollFlags::OUT)];
+        let patience = Timespec {
+            tv_sec: patience.as_secs() as i64,
+            tv_nsec: i64::from(patience.subsec_nanos()),
+        };
+        let ready = poll(&mut fds, Some(&patience)).is_ok_and(|ready| ready > 0);
+        ready && fds.iter().all(|fd| fd.revents().contains(PollFlags::OUT))
     }
 
     /// Waits until the terminal takes bytes again, if somebody made the descriptor non-blocking.

@@ -4,7 +4,7 @@ use crossterm::event::KeyEvent;
 
 use super::Exit;
 use super::action::Action;
-use super::app::{App, Notice, Pane, Popup};
+use super::app::{App, Control, Notice, Pane, Popup};
 use super::keymap::Key;
 use super::view::layout;
 use crate::event::{Command, Request};
@@ -35,6 +35,12 @@ pub enum Msg {
     },
     /// Leave as soon as the run has finished.
     LeaveWhenDone,
+    /// Leave at once.
+    Terminated,
+    /// The shell wants the terminal for a while.
+    Suspended,
+    /// The process goes on after it was stopped.
+    Resumed,
     /// The terminal is gone.
     HungUp,
 }
@@ -44,6 +50,8 @@ pub enum Msg {
 pub enum Effect {
     /// Send this down the link.
     Send(Request),
+    /// Ask to steer.
+    Steer,
     /// Draw everything anew.
     Repaint,
     /// The screen is done.
@@ -58,23 +66,28 @@ pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
         Msg::Key(event) => return press(app, Key::of(event)),
         Msg::Resize(columns, rows) => app.ui.size = (columns, rows),
         Msg::Tick(now_ms) => tick(app, now_ms),
-        Msg::Unsent { id, reason } => {
-            let stop = |request: &Request| request.id == id && request.command == Command::Stop;
-            if app.ui.requested.iter().any(stop) {
-                // Nobody will end the run, so the end is not waited for.
-                app.ui.leaving = false;
-            }
-            app.ui.requested.retain(|request| request.id != id);
-            notify(app, reason);
-        }
+        Msg::Unsent { id, reason } => unsent(app, id, reason),
         Msg::LeaveWhenDone => app.ui.leaving = true,
         Msg::HungUp => return vec![Effect::Leave(Exit::HungUp)],
+        Msg::Terminated => return vec![Effect::Leave(Exit::Terminated)],
+        Msg::Resumed => return vec![Effect::Leave(Exit::Resumed)],
+        Msg::Suspended => return vec![Effect::Leave(Exit::Suspended)],
     }
     if app.ui.leaving && app.over() {
         vec![Effect::Leave(Exit::Finished)]
     } else {
         Vec::new()
     }
+}
+
+fn unsent(app: &mut App, id: u64, reason: String) {
+    let stop = |request: &Request| request.id == id && request.command == Command::Stop;
+    if app.ui.requested.iter().any(stop) {
+        // Nobody will end the run, so the end is not waited for.
+        app.ui.leaving = false;
+    }
+    app.ui.requested.retain(|request| request.id != id);
+    notify(app, reason);
 }
 
 fn take_feed(app: &mut App, feed: Feed) {
@@ -85,6 +98,16 @@ fn take_feed(app: &mut App, feed: Feed) {
             app.run = *state;
         }
         Feed::Live(record) => app.run.apply(&record),
+        Feed::Control(true) => {
+            app.control = Control::Steers;
+            notify(app, "this screen steers the run now".to_owned());
+        }
+        Feed::Control(false) => app.control = Control::MayAsk,
+        Feed::Unsent { id, reason } => unsent(app, id, reason),
+        Feed::Gone { reason } => {
+            app.gone = Some(reason);
+            app.connected = false;
+        }
     }
     if app.run.outcome.is_some() && app.ui.popup == Some(Popup::Quit) {
         app.ui.popup = None;
@@ -134,12 +157,17 @@ fn press(app: &mut App, key: Key) -> Vec<Effect> {
     action.map_or_else(Vec::new, |action| act(app, action))
 }
 
-/// The dialog takes `s` and Ctrl-C for yes, and the ways out of it for no.
+/// The dialog takes `s` for stop, its own key, enter and Ctrl-C for the default, which costs nothing, and the ways out of it
+/// for no.
 fn answer_quit(app: &mut App, key: Key, action: Option<Action>) -> Vec<Effect> {
-    if key.plain() == Some('s') || key.is_interrupt() {
+    if key.plain() == Some('s') {
         app.ui.popup = None;
         app.ui.leaving = true;
         return ask(app, Command::Stop);
+    }
+    let default = key.is_interrupt() || key.plain() == Some('d');
+    if default || matches!(action, Some(Action::Detach | Action::Zoom)) {
+        return vec![Effect::Leave(Exit::Detached)];
     }
     if key.plain() == Some('n') || matches!(action, Some(Action::Back | Action::Quit)) {
         app.ui.popup = None;
@@ -164,6 +192,9 @@ fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Evaluate => return ask(app, Command::Evaluate),
         Action::Checkpoint => return ask(app, Command::Checkpoint),
         Action::Quit => return quit(app),
+        Action::Detach => return vec![Effect::Leave(leaving(app))],
+        Action::Suspend => return suspend(app),
+        Action::Control => return control(app),
         Action::NextPane => focus(app, 1),
         Action::PreviousPane => focus(app, -1),
         Action::Left => walk(app, -1),
@@ -187,10 +218,42 @@ fn act(app: &mut App, action: Action) -> Vec<Effect> {
 }
 
 fn quit(app: &mut App) -> Vec<Effect> {
-    if app.over() || !app.live {
-        return vec![Effect::Leave(Exit::Left)];
+    if leaving(app) == Exit::Left || app.control != Control::Steers {
+        return vec![Effect::Leave(leaving(app))];
     }
     app.ui.popup = Some(Popup::Quit);
+    Vec::new()
+}
+
+/// What leaving the screen means now.
+fn leaving(app: &App) -> Exit {
+    if app.over() || !app.live {
+        Exit::Left
+    } else {
+        Exit::Detached
+    }
+}
+
+/// A process that trains is not stopped with its screen.
+fn suspend(app: &mut App) -> Vec<Effect> {
+    if app.settings.home.same_process && !app.over() {
+        notify(
+            app,
+            "this process trains: it is not put aside; d leaves the screen".to_owned(),
+        );
+        return Vec::new();
+    }
+    vec![Effect::Leave(Exit::Suspended)]
+}
+
+fn control(app: &mut App) -> Vec<Effect> {
+    let words = match app.control {
+        _ if !app.live || app.over() => "there is nothing to steer",
+        Control::Steers => "this screen steers already",
+        Control::Watches => "opened with --read-only: this screen only watches",
+        Control::MayAsk => return vec![Effect::Steer],
+    };
+    notify(app, words.to_owned());
     Vec::new()
 }
 
@@ -200,6 +263,15 @@ fn ask(app: &mut App, command: Command) -> Vec<Effect> {
         () if !app.live => "this is a replay: there is no trainer to ask",
         () if app.run.outcome.is_some() => "the run has ended: nothing to ask of it",
         () if !app.connected => "the connection to the run is gone",
+        () if app.control == Control::Watches => {
+            "opened with --read-only: this screen only watches"
+        }
+        () if app.control == Control::MayAsk => {
+            let key = app.settings.keymap.first(Action::Control);
+            let key = key.map_or_else(String::new, |key| format!(": {key} takes over too"));
+            notify(app, format!("another screen steers this run{key}"));
+            return Vec::new();
+        }
         () => {
             let request = link::request(command);
             app.remember(request);

@@ -151,7 +151,7 @@ fn digest(run: &Path) -> Digest {
 
 /// The folded journal without clocks, names, requests and the trace of interruptions.
 fn picture(run: &Path) -> RunState {
-    let (_, replay) = epochtop::session::replay(&run.join("events.jsonl")).unwrap();
+    let (_, replay) = epochtop::session::replay(&epochtop::session::RunDir::at(run)).unwrap();
     assert_eq!(replay.problems, [""; 0]);
     let mut state = replay.state;
     let blank = RunState::default();

@@ -10,7 +10,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use epochtop::event::{Command, Event, Outcome, Record, Request};
 use epochtop::link::{Feed, Link};
 use epochtop::run::RunState;
-use epochtop::tui::{App, Exit, Msg, Pace, Settings, Theme, drive};
+use epochtop::tui::{App, Exit, Msg, Pace, Settings, Signals, Theme, drive};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
@@ -32,12 +32,16 @@ fn start(live: bool) -> Driven {
     let leave = Arc::new(AtomicBool::new(false));
     let pace = Pace {
         fps: 60,
-        leave: Arc::clone(&leave),
+        signals: Signals {
+            leave: Arc::clone(&leave),
+            ..Signals::default()
+        },
+        free: Box::new(|| true),
         now_ms: || story::START,
     };
     let link = Link {
         requests: live.then_some(ask),
-        feed: feed_end,
+        ..Link::only(feed_end)
     };
     let exit = thread::spawn(move || {
         let mut terminal = Terminal::new(TestBackend::new(100, 30)).expect("a terminal in memory");

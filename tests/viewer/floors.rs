@@ -156,7 +156,15 @@ const FLOORS: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "session",
-        &["config", "event", "metrics", "link", "run", "checkpoint"],
+        &[
+            "idx",
+            "config",
+            "event",
+            "metrics",
+            "link",
+            "run",
+            "checkpoint",
+        ],
         &["tch", "ratatui", "crossterm"],
     ),
     (

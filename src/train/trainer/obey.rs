@@ -1,10 +1,13 @@
 //! Requests, carried out at a boundary.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::super::control::check_lr;
+use super::super::control::{Waited, check_lr};
 use super::{Flow, Trainer};
 use crate::event::{CheckpointReason, Command, Phase, Request};
+
+/// How late a checkpoint written during a pause is told.
+const LISTEN: Duration = Duration::from_millis(50);
 
 impl Trainer {
     /// Carries out what was asked since the last boundary. `within` is what the trainer is doing: an evaluation asked
@@ -94,9 +97,13 @@ impl Trainer {
         self.say_phase(Phase::Paused);
         let mut flow = Flow::Go;
         while self.held && flow == Flow::Go {
-            // With nobody left who could ask, the pause could never end.
-            let Some(next) = self.control.wait(self.global_step) else {
-                break;
+            // A checkpoint that was asked for is told when it is written, pause or not.
+            self.hear_saver();
+            let next = match self.control.wait(self.global_step, LISTEN) {
+                Waited::For(next) => next,
+                Waited::InVain => continue,
+                // With nobody left who could ask, the pause could never end.
+                Waited::ForNobody => break,
             };
             flow = self.carry_out(next);
             if flow == Flow::Go && before == Phase::Training && !self.evaluations.is_empty() {

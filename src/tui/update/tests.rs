@@ -111,10 +111,8 @@ fn quitting_asks_and_leaves_when_the_run_has_finished() {
     assert_eq!(app.ui.popup, None);
     ctrl_c(&mut app);
     assert_eq!(app.ui.popup, Some(Popup::Quit));
-    assert_eq!(
-        sent(&ctrl_c(&mut app)).map(|r| r.command),
-        Some(Command::Stop)
-    );
+    let stop = sent(&key(&mut app, KeyCode::Char('s')));
+    assert_eq!(stop.map(|r| r.command), Some(Command::Stop));
     let end = tell(
         &mut app,
         Event::RunFinished {
@@ -123,6 +121,75 @@ fn quitting_asks_and_leaves_when_the_run_has_finished() {
         },
     );
     assert_eq!(end, [Effect::Leave(Exit::Finished)]);
+}
+
+/// Twice Ctrl-C, as people press it: out, and nothing is lost.
+#[test]
+fn detaching_is_the_default_answer_and_asks_nothing_of_the_run() {
+    let detached = [Effect::Leave(Exit::Detached)];
+    let mut one = app();
+    ctrl_c(&mut one);
+    assert_eq!(ctrl_c(&mut one), detached);
+    let mut two = app();
+    key(&mut two, KeyCode::Char('q'));
+    assert_eq!(key(&mut two, KeyCode::Enter), detached);
+    assert_eq!(key(&mut app(), KeyCode::Char('d')), detached);
+}
+
+#[test]
+fn a_second_screen_watches_until_it_takes_over() {
+    let mut app = app();
+    app.control = Control::MayAsk;
+    assert!(key(&mut app, KeyCode::Char('c')).is_empty());
+    assert!(
+        app.ui
+            .notice
+            .take()
+            .is_some_and(|n| n.text.contains("w takes over"))
+    );
+    // Leaving costs nobody anything, so nothing is asked.
+    assert_eq!(
+        key(&mut app, KeyCode::Char('q')),
+        [Effect::Leave(Exit::Detached)]
+    );
+    assert_eq!(key(&mut app, KeyCode::Char('w')), [Effect::Steer]);
+    update(&mut app, Msg::Feed(Feed::Control(true)));
+    assert!(sent(&key(&mut app, KeyCode::Char('c'))).is_some());
+    app.control = Control::Watches;
+    assert!(key(&mut app, KeyCode::Char('w')).is_empty());
+    assert!(key(&mut app, KeyCode::Char('c')).is_empty());
+}
+
+#[test]
+fn a_trainer_that_is_gone_is_told_of_and_the_screen_stays() {
+    let mut app = app();
+    let reason = "the trainer (process 7) is gone".to_owned();
+    assert!(update(&mut app, Msg::Feed(Feed::Gone { reason })).is_empty());
+    assert!(app.over() && app.gone.is_some());
+    assert!(key(&mut app, KeyCode::Char('c')).is_empty());
+    assert_eq!(
+        key(&mut app, KeyCode::Char('q')),
+        [Effect::Leave(Exit::Left)]
+    );
+}
+
+#[test]
+fn ctrl_z_puts_a_screen_aside_but_never_a_trainer() {
+    let ctrl_z = |app: &mut App| {
+        update(
+            app,
+            Msg::Key(KeyEvent::new(KeyCode::Char('z'), KeyModifiers::CONTROL)),
+        )
+    };
+    let mut app = app();
+    assert_eq!(ctrl_z(&mut app), [Effect::Leave(Exit::Suspended)]);
+    app.settings.home.same_process = true;
+    assert!(ctrl_z(&mut app).is_empty());
+    assert!(
+        app.ui
+            .notice
+            .is_some_and(|n| n.text.contains("this process trains"))
+    );
 }
 
 #[test]

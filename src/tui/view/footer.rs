@@ -8,7 +8,7 @@ use super::log::command_words;
 use super::paint::{Piece, piece, put_pieces, width_of};
 use crate::event::Answer;
 use crate::tui::action::Action;
-use crate::tui::app::{App, Pane, Popup};
+use crate::tui::app::{App, Control, Pane, Popup};
 use crate::tui::text::{columns, outside};
 use crate::tui::theme::Role;
 
@@ -50,6 +50,12 @@ fn keys(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
         },
     ));
     if app.live && !app.over() {
+        hints.push((Action::Detach, "detach"));
+    }
+    if app.live && !app.over() && app.control == Control::MayAsk {
+        hints.push((Action::Control, "steer"));
+    }
+    if app.live && !app.over() && app.control == Control::Steers {
         hints.push((
             Action::Pause,
             if app.wants_pause() { "resume" } else { "pause" },
@@ -121,10 +127,9 @@ fn status(app: &App) -> Option<(String, Role)> {
         ));
     }
     if !app.connected {
-        return Some((
-            "nothing more comes from the run; it may go on elsewhere".to_owned(),
-            Role::Warn,
-        ));
+        let gone = app.gone.clone();
+        let words = "nothing more comes from the run; it may go on elsewhere";
+        return Some((gone.unwrap_or_else(|| words.to_owned()), Role::Warn));
     }
     let known = |id: u64| app.run.commands.iter().find(|line| line.id == id);
     if let Some(request) = app

@@ -112,7 +112,7 @@ fn lines(run: &RunState) -> Vec<Line> {
     let commands = run
         .commands
         .iter()
-        .map(|line| (since(line.t_ms), Role::Text, command_words(line)));
+        .map(|line| (since(line.t_ms), Role::Text, signed_words(line)));
     let mut lines: Vec<Line> = warnings
         .map(|(t, role, text)| (t, role, format!("warning: {text}")))
         .chain(log)
@@ -124,8 +124,24 @@ fn lines(run: &RunState) -> Vec<Line> {
 
 /// How far a request has come, in words.
 pub(super) fn command_words(line: &CommandLine) -> String {
-    let name = line.command.name();
-    match &line.answer {
+    answer_words(line.command.name(), &line.answer)
+}
+
+/// The same, with who asked where it was not this process.
+fn signed_words(line: &CommandLine) -> String {
+    // The number of their process is in the journal.
+    let by = line
+        .by
+        .as_deref()
+        .map(|by| by.split(',').next().unwrap_or(by));
+    match by {
+        Some(by) => answer_words(&format!("{} ({by})", line.command.name()), &line.answer),
+        None => command_words(line),
+    }
+}
+
+fn answer_words(name: &str, answer: &Answer) -> String {
+    match answer {
         Answer::Accepted => format!("{name} accepted"),
         Answer::Done { note } if note.is_empty() => format!("{name} done"),
         Answer::Done { note } => format!("{name} done: {note}"),

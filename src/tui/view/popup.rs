@@ -12,6 +12,25 @@ use crate::tui::theme::Role;
 /// Pages told on a line of the help.
 const PAGES: usize = 5;
 
+/// Actions that share a line, for on 80x24 there is none to spare.
+const PAIRS: [(Action, Action, &str); 3] = [
+    (
+        Action::NextPane,
+        Action::PreviousPane,
+        "focus the next or the previous pane",
+    ),
+    (
+        Action::Left,
+        Action::Right,
+        "panes; gallery: previous or next image",
+    ),
+    (
+        Action::Up,
+        Action::Down,
+        "scroll, or panes; gallery: previous or next mistake",
+    ),
+];
+
 /// All actions with their keys.
 pub(super) fn help(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let keymap = &ctx.app.settings.keymap;
@@ -22,9 +41,13 @@ pub(super) fn help(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
             .collect::<Vec<_>>()
             .join(" ")
     };
+    let pairs = PAIRS
+        .iter()
+        .map(|(one, other, _)| columns(&keys(*one)) + columns(&keys(*other)) + 1);
     let widest = Action::ALL
         .iter()
         .map(|action| columns(&keys(*action)))
+        .chain(pairs)
         .max()
         .unwrap_or(0)
         .max(2 * PAGES as u16 - 1);
@@ -41,7 +64,16 @@ pub(super) fn help(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         .into_iter()
         .filter(|action| action.page().is_none())
     {
-        line(&keys(action), action.doc());
+        let pair = PAIRS
+            .iter()
+            .find(|(one, other, _)| action == *one || action == *other);
+        match pair {
+            Some((one, other, words)) if action == *one => {
+                line(&format!("{} {}", keys(action), keys(*other)), words);
+            }
+            Some(_) => {}
+            None => line(&keys(action), action.doc()),
+        }
     }
     // Where each page has a line of its own there is no room for the rest.
     let pages: Vec<(String, String)> = Action::ALL
@@ -83,19 +115,32 @@ pub(super) fn help(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     boxed(ctx, area, buf, "Keys", &lines);
 }
 
-/// Stop, or stay?
+/// Detach, stop, or stay?
 pub(super) fn quit(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
-    let line = |key: &str, words: &str| {
+    let line = |key: &str, words: String| {
         vec![
-            piece(format!("{key:<5}"), Role::Key),
+            piece(format!("{key:<9}"), Role::Key),
             piece(words, Role::Text),
         ]
     };
-    let lines = [
-        line("s", "stop: finish the step, write a checkpoint, leave"),
-        line("esc", "stay: nothing changes"),
-    ];
-    boxed(ctx, area, buf, "Stop the run?", &lines);
+    let home = &ctx.app.settings.home;
+    let detach = if home.same_process {
+        "leave the screen; the run goes on here, a line per epoch"
+    } else {
+        "detach: the run goes on without this screen"
+    };
+    let mut lines = vec![line("d enter", detach.to_owned())];
+    if let Some(command) = &home.come_back {
+        lines.push(line("", format!("{command} comes back")));
+    }
+    lines.extend([
+        line(
+            "s",
+            "stop: finish the step, write a checkpoint, leave".to_owned(),
+        ),
+        line("esc", "stay: nothing changes".to_owned()),
+    ]);
+    boxed(ctx, area, buf, "Leave the run?", &lines);
 }
 
 /// A box in the middle, as large as its lines need.

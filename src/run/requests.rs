@@ -1,0 +1,31 @@
+//! What was asked of the run, by whom, and how far it has come.
+
+use super::parts::CommandLine;
+use super::state::{COMMANDS, RunState, push_bounded};
+use crate::event::{Answer, Command, F64};
+
+impl RunState {
+    /// Somebody asked. That may be told after the trainer has answered already.
+    pub(super) fn asked(&mut self, id: u64, by: &str) {
+        if let Some(known) = self.commands.iter_mut().find(|known| known.id == id) {
+            known.by = Some(by.to_owned());
+        }
+        push_bounded(&mut self.askers, COMMANDS, (id, by.to_owned()));
+    }
+
+    /// The trainer has answered.
+    pub(super) fn acknowledged(&mut self, mut line: CommandLine) {
+        match (line.command, &line.answer) {
+            (Command::SetEpochs { epochs }, Answer::Done { .. }) => self.epochs = epochs,
+            (Command::SetLearningRate { lr }, Answer::Done { .. }) => self.base_lr = Some(F64(lr)),
+            _ => {}
+        }
+        let asker = self.askers.iter().find(|(id, _)| *id == line.id);
+        line.by = asker.map(|(_, by)| by.clone());
+        if let Some(known) = self.commands.iter_mut().find(|known| known.id == line.id) {
+            *known = line;
+        } else {
+            push_bounded(&mut self.commands, COMMANDS, line);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Frames on their way to the terminal, in a thread of their own: a line that is stalled or slow holds up no key.
+//!
+//! At most one frame is under way. While it is, none is drawn; the next one shows what is then, so frames are dropped
+//! and never pile up. After a slow one there is a pause of a few times as long, or keys' echoes would queue behind frames
+//! somewhere between here and the person.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, Builder};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::{Tty, painter::Sink};
+
+/// A write that took longer was slow.
+const SLOW: Duration = Duration::from_millis(20);
+/// The pause after it, in its own length, and at most.
+const PAUSE: u32 = 3;
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// Where frames go in.
+#[derive(Debug)]
+pub(in crate::tui) struct Outlet {
+    tty: Tty,
+    frame: Vec<u8>,
+    frames: Sender<Vec<u8>>,
+    state: State,
+}
+
+/// How the frame under way is doing.
+#[derive(Debug, Clone, Default)]
+pub(in crate::tui) struct State {
+    busy: Arc<AtomicBool>,
+    gone: Arc<AtomicBool>,
+}
+
+impl State {
+    /// Whether another frame can be taken. A terminal that is gone takes it, and says so.
+    pub(in crate::tui) fn is_free(&self) -> bool {
+        !self.busy.load(Ordering::Acquire) || self.gone.load(Ordering::Acquire)
+    }
+}
+
+impl Outlet {
+    /// Starts the thread that writes.
+    ///
+    /// # Errors
+    /// When there is no descriptor or no thread to be had.
+    pub(super) fn start(tty: Tty) -> io::Result<Self> {
+        let (frames, queue) = bounded(1);
+        let state = State::default();
+        let (writer, doing) = (tty.try_clone()?, state.clone());
+        Builder::new()
+            .name("frames".to_owned())
+            .spawn(move || write(writer, &queue, &doing))?;
+        Ok(Self {
+            tty,
+            frame: Vec::new(),
+            frames,
+            state,
+        })
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.state.clone()
+    }
+}
+
+fn write(mut tty: Tty, frames: &Receiver<Vec<u8>>, state: &State) {
+    for frame in frames {
+        let began = Instant::now();
+        if tty.write_all(&frame).is_err() {
+            state.gone.store(true, Ordering::Release);
+            return;
+        }
+        let took = began.elapsed();
+        if took > SLOW {
+            thread::sleep((took * PAUSE).min(LONGEST));
+        }
+        state.busy.store(false, Ordering::Release);
+    }
+}
+
+impl Write for Outlet {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.frame.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    /// Hands the frame over. While another is under way it stays, and goes with the next.
+    fn flush(&mut self) -> io::Result<()> {
+        if self.state.gone.load(Ordering::Acquire) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        if !self.frame.is_empty() && !self.state.busy.swap(true, Ordering::AcqRel) {
+            let frame = std::mem::take(&mut self.frame);
+            return self
+                .frames
+                .try_send(frame)
+                .map_err(|_| io::ErrorKind::BrokenPipe.into());
+        }
+        Ok(())
+    }
+}
+
+impl Sink for Outlet {
+    fn size(&self) -> io::Result<(u16, u16)> {
+        self.tty.size()
+    }
+}

@@ -2,7 +2,8 @@
 //!
 //! `EPOCHTOP_FAULT` names them, separated by commas: `kill@OP:N` ends the process as `kill -9` does just before the N-th
 //! operation OP on a checkpoint's files (`mkdir`, `create`, `write`, `fsync`, `rename`, `remove`, or `any` of them) of this
-//! process, or before its N-th training `step` or `batch` of an evaluation; `ENOSPC@OP:N` (EIO, EDQUOT, EFBIG, EROFS) lets
+//! process, or before its N-th training `step`, `batch` of an evaluation or `frame` of a screen; `abort@` and `panic@` let it
+//! abort or panic there instead; `ENOSPC@OP:N` (EIO, EDQUOT, EFBIG, EROFS) lets
 //! it fail, a `+` behind N also all that follow. `oom@N` runs out of GPU memory before training step N.
 
 use std::cell::RefCell;
@@ -13,13 +14,26 @@ use std::sync::Mutex;
 use rustix::io::Errno;
 
 /// Places that are no operation on files.
-const MOMENTS: [&str; 2] = ["step", "batch"];
+const MOMENTS: [&str; 3] = ["step", "batch", "frame"];
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Harm {
+    /// The operation fails with this error of the system's.
+    Fails(i32),
+    /// The process is killed.
+    Kill,
+    /// It aborts, as C++ code does.
+    Abort,
+    /// The thread panics.
+    Panic,
+}
 
 /// What goes wrong, and at which operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// `None` kills the process.
-    pub errno: Option<i32>,
+    /// What goes wrong.
+    pub harm: Harm,
     /// Name of the operation, or `any`.
     pub op: String,
     /// Which of them, from 1.
@@ -34,17 +48,19 @@ impl Fault {
         let (what, place) = text.trim().split_once('@')?;
         let (op, nth) = place.split_once(':').unwrap_or((place, "1"));
         let on = nth.ends_with('+');
-        let errno = match what {
-            "kill" => None,
-            "ENOSPC" => Some(Errno::NOSPC),
-            "EIO" => Some(Errno::IO),
-            "EDQUOT" => Some(Errno::DQUOT),
-            "EFBIG" => Some(Errno::FBIG),
-            "EROFS" => Some(Errno::ROFS),
+        let harm = match what {
+            "kill" => Harm::Kill,
+            "abort" => Harm::Abort,
+            "panic" => Harm::Panic,
+            "ENOSPC" => Harm::Fails(Errno::NOSPC.raw_os_error()),
+            "EIO" => Harm::Fails(Errno::IO.raw_os_error()),
+            "EDQUOT" => Harm::Fails(Errno::DQUOT.raw_os_error()),
+            "EFBIG" => Harm::Fails(Errno::FBIG.raw_os_error()),
+            "EROFS" => Harm::Fails(Errno::ROFS.raw_os_error()),
             _ => return None,
         };
         Some(Self {
-            errno: errno.map(Errno::raw_os_error),
+            harm,
             op: op.to_owned(),
             nth: nth.trim_end_matches('+').parse().ok()?,
             on,
@@ -100,12 +116,12 @@ pub fn before(op: &str) -> io::Result<()> {
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         plan.get_or_insert_with(of_environment).meet(op)
     });
-    match hit {
+    match hit.map(|fault| fault.harm) {
         None => Ok(()),
-        Some(Fault {
-            errno: Some(errno), ..
-        }) => Err(io::Error::from_raw_os_error(errno)),
-        Some(_) => {
+        Some(Harm::Fails(errno)) => Err(io::Error::from_raw_os_error(errno)),
+        Some(Harm::Abort) => std::process::abort(),
+        Some(Harm::Panic) => std::panic::panic_any(format!("a panic on purpose, before {op}")),
+        Some(Harm::Kill) => {
             let own = rustix::process::getpid();
             let _ = rustix::process::kill_process(own, rustix::process::Signal::KILL);
             Ok(())

@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use super::*;
 use crate::event::DatasetInfo;
-use crate::fault::{Fault, with};
+use crate::fault::{Fault, Harm, with};
 
 /// In memory where there is such a place: thousands of flushes to a disk take minutes.
 fn directory() -> tempfile::TempDir {
@@ -103,7 +103,7 @@ fn whatever_fails_at_whichever_operation_the_older_checkpoint_is_whole_and_nothi
                     let store = Store::new(run.path());
                     store.save(&draft(5, 1), || {}).unwrap();
                     let fault = Fault {
-                        errno: Some(errno.raw_os_error()),
+                        harm: Harm::Fails(errno.raw_os_error()),
                         op: "any".to_owned(),
                         nth,
                         on,

@@ -1,6 +1,7 @@
 //! `attach`: a screen for a run that is trained by another process.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use color_eyre::eyre::Report;
@@ -148,10 +149,13 @@ pub(super) fn show(
     };
     let words = goes_on(&about.run);
     let options = screen::options(loaded, home, asked.screen.clone())?;
-    let shown = match tui::run(&tui::Tty::open()?, &link, options) {
+    let tty = tui::Tty::open()?;
+    // A panic has been reported by then, and the terminal given back.
+    let shown = catch_unwind(AssertUnwindSafe(|| tui::run(&tty, &link, options)));
+    let shown = match shown.unwrap_or_else(|_| Err(io::Error::other("it has failed"))) {
         Ok(shown) => shown,
         Err(error) => {
-            complain(&format!("error: no screen: {error}"));
+            complain(&format!("error: the screen: {error}"));
             say(&words);
             return Ok(Ended::Left(code::FAILED));
         }

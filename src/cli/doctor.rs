@@ -1,12 +1,17 @@
 //! `doctor`: what was found, what is missing, what to do.
 
+mod logout;
+mod terminal;
+
 use std::env;
 use std::fs;
+use std::io;
 use std::path::Path;
 
+use super::code;
 use super::print::say;
-use super::{code, screen};
 use crate::config::Config;
+use crate::session::sockets;
 
 /// One thing looked at.
 struct Finding {
@@ -49,8 +54,10 @@ pub(super) fn report(config: &Config) -> u8 {
     let mut findings = vec![Finding::good("epochtop", version())];
     findings.extend(engine(config));
     findings.push(machine());
-    findings.push(terminal());
+    findings.push(terminal::finding());
     findings.push(encoding());
+    findings.push(listening(&sockets::directory(), live()));
+    findings.push(logout::finding());
     findings.push(runs(Path::new(&config.runs.dir)));
     for Finding {
         good,
@@ -153,28 +160,6 @@ fn machine() -> Finding {
     Finding::good("machine", format!("{cores} cores, {memory}"))
 }
 
-fn terminal() -> Finding {
-    match screen::available() {
-        Ok(()) => {
-            let size = crossterm::terminal::size()
-                .map_or_else(|_| "size unknown".to_owned(), |(w, h)| format!("{w}×{h}"));
-            let color = crate::tui::ColorDepth::detect(|key| env::var(key).ok());
-            Finding::good(
-                "terminal",
-                format!(
-                    "{}, {size}, colours: {color:?}",
-                    env::var("TERM").unwrap_or_default()
-                ),
-            )
-        }
-        Err(why) => Finding::hint(
-            "terminal",
-            format!("no screen here ({why})"),
-            "`train` then writes a line per epoch",
-        ),
-    }
-}
-
 fn encoding() -> Finding {
     if crate::tui::utf8_locale(|key| env::var(key).ok()) {
         Finding::good("characters", "UTF-8")
@@ -185,6 +170,41 @@ fn encoding() -> Finding {
             "export LC_ALL=C.UTF-8 for finer charts, if your terminal shows UTF-8",
         )
     }
+}
+
+/// Where trainers listen. A place that cannot be used keeps `train` from its screen.
+fn listening(dir: &Path, live: usize) -> Finding {
+    const ELSEWHERE: &str = "EPOCHTOP_SOCKET_DIR names another place";
+    let error = match sockets::check(dir) {
+        Ok(()) => return Finding::good("sockets", format!("{} ({live} live)", dir.display())),
+        Err(error) => error,
+    };
+    if error.kind() != io::ErrorKind::NotFound {
+        // What is wrong, then what to do.
+        let words = error.to_string();
+        let (wrong, remedy) = words.split_once("; ").unwrap_or((&words, ELSEWHERE));
+        return Finding::bad("sockets", wrong, remedy);
+    }
+    let base = dir.parent().unwrap_or(dir);
+    match rustix::fs::access(base, rustix::fs::Access::WRITE_OK) {
+        Ok(()) => Finding::good(
+            "sockets",
+            format!("{} (the first run makes it)", dir.display()),
+        ),
+        Err(error) => {
+            let error = io::Error::from(error);
+            let wrong = format!("{} cannot be made: {error}", dir.display());
+            Finding::bad("sockets", wrong, ELSEWHERE)
+        }
+    }
+}
+
+/// Sockets that somebody listens on.
+fn live() -> usize {
+    let all = sockets::all();
+    all.iter()
+        .filter(|socket| !sockets::is_stale(socket))
+        .count()
 }
 
 fn runs(dir: &Path) -> Finding {
@@ -221,4 +241,37 @@ fn runs(dir: &Path) -> Finding {
         );
     }
     Finding::good("runs", found)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_place_for_sockets_is_fine_before_it_is_there_and_bad_when_it_is_open() {
+        let base = tempfile::tempdir().unwrap();
+        let dir = base.path().join("epochtop-1000");
+        let mode = |mode| fs::set_permissions(&dir, fs::Permissions::from_mode(mode)).unwrap();
+        let told = listening(&dir, 2);
+        assert!(told.good && told.found.ends_with("(the first run makes it)"));
+        fs::create_dir(&dir).unwrap();
+        mode(0o700);
+        assert!(
+            listening(&dir, 2)
+                .found
+                .ends_with("/epochtop-1000 (2 live)")
+        );
+        mode(0o755);
+        let told = listening(&dir, 2);
+        assert!(!told.good && told.found.ends_with("is open to others (mode 755)"));
+        assert!(told.remedy.unwrap().starts_with("`chmod 700` closes it"));
+        let told = listening(&base.path().join("not/there"), 0);
+        assert!(
+            !told.good && told.found.contains("cannot be made"),
+            "{}",
+            told.found
+        );
+    }
 }

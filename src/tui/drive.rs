@@ -12,6 +12,7 @@ use super::theme::Theme;
 use super::update::{Effect, Msg, update};
 use super::view::view;
 use super::{Exit, Signals};
+use crate::fault;
 use crate::link::{Feed, Link};
 
 /// Records taken in before the next look at keys and clock.
@@ -113,6 +114,7 @@ fn draw<B: Backend>(
     let Some(theme) = themes.get(app.ui.theme).or(themes.first()) else {
         return Ok(());
     };
+    fault::moment("frame");
     terminal.draw(|frame| view(app, theme, frame)).map(drop)
 }
 

@@ -169,7 +169,9 @@ const FLOORS: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "tui",
-        &["config", "event", "metrics", "link", "run", "report"],
+        &[
+            "config", "event", "metrics", "link", "run", "report", "fault",
+        ],
         &["tch", "std::fs::write"],
     ),
 ];

@@ -11,4 +11,5 @@ mod fold;
 mod fuzz;
 mod readme;
 mod screens;
+mod sockets;
 mod story;

@@ -5,7 +5,10 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::thread::Builder;
 use std::time::{Duration, Instant};
+
+use crossbeam_channel::{RecvTimeoutError, bounded};
 
 use super::{Flow, Trainer};
 use crate::checkpoint::step_name;
@@ -15,6 +18,9 @@ use crate::fault;
 use crate::metrics::{Temperature, argmax, fit_temperature, softmax};
 use crate::model::{Weights, to_vec};
 use crate::report::{self, Evaluated, Options, Predictions};
+
+/// How often requests are looked at while numbers are computed.
+const LISTEN: Duration = Duration::from_millis(5);
 
 /// A validation, and the rows it was computed from.
 #[derive(Debug, Clone)]
@@ -66,11 +72,12 @@ impl Trainer {
         let begun = self.begin();
         let rows = self.logits(Split::Valid, &self.evaluated().snapshot())?;
         let temperature = fit_temperature(&rows.logits, &rows.labels, rows.classes);
-        let report = self.report(&rows, temperature, begun, "current");
+        let rows = Arc::new(rows);
+        let report = self.report_heard(&rows, temperature, begun, "current")?;
         let validated = Validated {
             global_step: self.global_step,
             report: report.clone(),
-            rows: Arc::new(rows),
+            rows,
         };
         let temperature = &validated.report.temperature;
         self.temperature = temperature
@@ -89,7 +96,8 @@ impl Trainer {
         self.say_phase(Phase::Testing);
         let begun = self.begin();
         let rows = self.logits(Split::Test, &self.evaluated().snapshot())?;
-        let report = self.report(&rows, validated.report.temperature, begun, "current");
+        let rows = Arc::new(rows);
+        let report = self.report_heard(&rows, validated.report.temperature, begun, "current")?;
         let note = format!("test accuracy {:.2} %", report.accuracy.0 * 100.0);
         self.tell_test(&report, &validated.rows, &rows);
         Some(note)
@@ -107,7 +115,10 @@ impl Trainer {
             return Flow::Stop;
         };
         let temperature = best.validated.report.temperature;
-        let mut report = self.report(&rows, temperature, begun, "best");
+        let rows = Arc::new(rows);
+        let Some(mut report) = self.report_heard(&rows, temperature, begun, "best") else {
+            return Flow::Stop;
+        };
         report.epoch = best.epoch;
         report.global_step = best.global_step;
         report.checkpoint = self.checkpoint_of(best.global_step);
@@ -133,6 +144,41 @@ impl Trainer {
         }
     }
 
+    /// The numbers of a split, while requests are heard: a bootstrap takes longer than a batch. `None` when a stop was asked
+    /// for; what is computed then is left to itself.
+    fn report_heard(
+        &mut self,
+        rows: &Arc<Predictions>,
+        temperature: Temperature,
+        begun: Begun,
+        weights: &str,
+    ) -> Option<EvalReport> {
+        let (options, computed) = (self.measuring(), Arc::clone(rows));
+        let (tell, told) = bounded(1);
+        let computing = Builder::new().name("trainer-report".to_owned());
+        let computing = computing.spawn(move || {
+            let _ = tell.send(report::measure(&computed, temperature, options));
+        });
+        if computing.is_err() {
+            return Some(self.report(rows, temperature, begun, weights));
+        }
+        loop {
+            match told.recv_timeout(LISTEN) {
+                Ok(report) => return Some(self.completed(report, begun, weights)),
+                Err(RecvTimeoutError::Timeout) => {
+                    if self.obey(Phase::Validating) == Flow::Stop {
+                        return None;
+                    }
+                }
+                // It panicked; here that ends the run in words.
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Some(self.report(rows, temperature, begun, weights));
+                }
+            }
+        }
+    }
+
+    /// The numbers of a split, without a look at requests.
     pub(super) fn report(
         &self,
         rows: &Predictions,
@@ -140,12 +186,20 @@ impl Trainer {
         begun: Begun,
         weights: &str,
     ) -> EvalReport {
+        let report = report::measure(rows, temperature, self.measuring());
+        self.completed(report, begun, weights)
+    }
+
+    fn measuring(&self) -> Options {
         let config = &self.job.config.eval;
-        let options = Options {
+        Options {
             bins: config.ece_bins,
             resamples: config.bootstrap,
-        };
-        let mut report = report::measure(rows, temperature, options);
+        }
+    }
+
+    /// With what is known about the weights.
+    fn completed(&self, mut report: EvalReport, begun: Begun, weights: &str) -> EvalReport {
         report.epoch = self.epoch;
         report.global_step = self.global_step;
         report.checkpoint = self.checkpoint_of(self.global_step);

@@ -103,9 +103,10 @@ impl Drop for Session {
 fn sane(mut found: Termios) -> Termios {
     let cooked = LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG;
     if !found.local_modes.intersects(cooked) {
-        found.local_modes |= cooked | LocalModes::IEXTEN | LocalModes::ECHOE | LocalModes::ECHOK;
-        found.input_modes |= InputModes::ICRNL | InputModes::IXON | InputModes::BRKINT;
-        found.output_modes |= OutputModes::OPOST | OutputModes::ONLCR;
+        // What a new terminal has of what was taken from it.
+        found.local_modes |= cooked | LocalModes::IEXTEN;
+        found.input_modes |= InputModes::ICRNL | InputModes::IXON;
+        found.output_modes |= OutputModes::OPOST;
     }
     found
 }

@@ -1,0 +1,487 @@
+//! The socket of a run, used well and badly: nothing a client does reaches the run but what it may ask.
+
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command as Process;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
+use epochtop::event::{Answer, Command, Event, Record, Request};
+use epochtop::link::{Curve, Feed, Link, Query, Reply, request};
+use epochtop::run::RunState;
+use epochtop::session::wire::{About, FromTrainer, Role};
+use epochtop::session::{Connected, Meta, RunDir, RunFiles, Server, Session, connect, replay};
+
+use crate::story;
+
+/// A run that is told by the test, and its socket.
+struct Served {
+    dir: tempfile::TempDir,
+    run: RunDir,
+    path: PathBuf,
+    session: Session,
+    server: Server,
+    events: Sender<Event>,
+    requests: Receiver<Request>,
+}
+
+fn serve() -> Served {
+    let dir = tempfile::tempdir().unwrap();
+    let run = RunDir::create(dir.path(), "one", "").unwrap();
+    let meta = Meta {
+        run: "one".to_owned(),
+        outcome: "running".to_owned(),
+        ..Meta::default()
+    };
+    let files = RunFiles::create(&run.path, meta).unwrap();
+    let (session, (events, requests)) = Session::start(Some(files)).unwrap();
+    let path = dir.path().join("s");
+    let about = About {
+        run: "one".to_owned(),
+        path: run.path.clone(),
+        pid: std::process::id(),
+        ..About::default()
+    };
+    let server = Server::start(&path, session.door(), about).unwrap();
+    Served {
+        dir,
+        run,
+        path,
+        session,
+        server,
+        events,
+        requests,
+    }
+}
+
+impl Served {
+    fn tell(&self, records: Vec<Record>) {
+        records
+            .into_iter()
+            .for_each(|record| self.events.send(record.event).unwrap());
+    }
+
+    fn connect(&self, role: Role) -> Connected {
+        connect(&self.path, role, "test").unwrap()
+    }
+
+    /// Ends the run; returns its last picture.
+    fn end(self) -> (RunState, tempfile::TempDir, RunDir) {
+        drop((self.events, self.requests));
+        let state = self.session.join();
+        self.server.finish();
+        assert!(!self.path.exists(), "the socket is left behind");
+        (state, self.dir, self.run)
+    }
+}
+
+/// What a front end makes of its feed until `enough`.
+fn picture(link: &Link, enough: impl Fn(&RunState) -> bool) -> RunState {
+    let mut state = RunState::default();
+    for feed in &link.feed {
+        match feed {
+            Feed::Snapshot(whole) => state = *whole,
+            Feed::Live(record) => state.apply(&record),
+            Feed::Control(_) => {}
+            other => panic!("{other:?}"),
+        }
+        if enough(&state) {
+            break;
+        }
+    }
+    state
+}
+
+fn wait<T>(what: &str, mut wanted: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = wanted() {
+            return found;
+        }
+        assert!(
+            began.elapsed() < Duration::from_secs(30),
+            "waited for {what}"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_late_client_sees_the_whole_run_and_every_client_the_same_end() {
+    let served = serve();
+    let early = served.connect(Role::Screen);
+    served.tell(story::midrun());
+    let whole = picture(&early.link, |state| {
+        state.seq >= story::midrun().len() as u64
+    });
+    let late = served.connect(Role::Screen);
+    assert!(early.control && !late.control, "the first one steers");
+    let first = picture(&late.link, |_| true);
+    assert_eq!(first, whole, "all of it at once");
+    drop((early, late));
+    let watcher = served.connect(Role::Watcher);
+    let end = std::thread::spawn(move || {
+        let watcher = watcher;
+        picture(&watcher.link, |_| false)
+    });
+    served.tell(story::finished().split_off(story::midrun().len().min(5)));
+    let (state, _dir, _) = served.end();
+    let mut seen = end.join().unwrap();
+    // Who asked is written down by the hub itself.
+    seen.askers.clone_from(&state.askers);
+    assert_eq!(seen, state);
+}
+
+#[test]
+fn requests_go_through_once_with_the_name_of_who_asked() {
+    let served = serve();
+    let asker = served.connect(Role::Asker);
+    let pause = request(Command::Pause);
+    for _ in 0..3 {
+        asker.link.send(pause).unwrap();
+    }
+    let got = served
+        .requests
+        .recv_timeout(Duration::from_secs(5))
+        .unwrap();
+    assert_eq!(got, pause);
+    let done = Answer::Done {
+        note: "at step 0".to_owned(),
+    };
+    let answer = Event::Acknowledged {
+        id: pause.id,
+        command: pause.command,
+        answer: done.clone(),
+        global_step: 0,
+    };
+    served.events.send(answer).unwrap();
+    let state = picture(&asker.link, |state| {
+        state.commands.iter().any(|line| line.by.is_some())
+    });
+    let line = state.commands.back().unwrap();
+    assert_eq!((line.id, &line.answer), (pause.id, &done));
+    let by = line.by.clone().unwrap();
+    assert!(by.starts_with("test, process "), "{by}");
+    assert_eq!(
+        state.askers.len(),
+        1,
+        "asked three times, written down once"
+    );
+    drop(asker);
+    served.end();
+}
+
+#[test]
+fn who_only_watches_cannot_ask_and_a_second_screen_can_take_over() {
+    let served = serve();
+    let (first, second) = (served.connect(Role::Screen), served.connect(Role::Screen));
+    let watcher = served.connect(Role::Watcher);
+    for front in [&second, &watcher] {
+        let stop = request(Command::Stop);
+        front.link.send(stop).unwrap();
+        let told = wait("a refusal", || {
+            front
+                .link
+                .feed
+                .try_iter()
+                .find(|feed| matches!(feed, Feed::Unsent { .. }))
+        });
+        assert!(matches!(told, Feed::Unsent { id, .. } if id == stop.id));
+    }
+    for (front, granted) in [(&second, true), (&watcher, false)] {
+        front.link.control.as_ref().unwrap().send(()).unwrap();
+        let told = wait("an answer", || {
+            front
+                .link
+                .feed
+                .try_iter()
+                .find(|feed| matches!(feed, Feed::Control(_)))
+        });
+        assert_eq!(told, Feed::Control(granted));
+    }
+    second.link.send(request(Command::Checkpoint)).unwrap();
+    let got = served
+        .requests
+        .recv_timeout(Duration::from_secs(5))
+        .unwrap();
+    assert_eq!(got.command, Command::Checkpoint);
+    assert!(
+        served.requests.is_empty(),
+        "nothing of the others got through"
+    );
+    drop((first, second, watcher));
+    served.end();
+}
+
+/// Everything but a client of ours. Each must be gone soon, and the run must not notice.
+#[test]
+fn garbage_lengths_and_half_open_peers_are_let_go() {
+    let served = serve();
+    let hello = |major: u32| {
+        let body = format!(
+            "{{\"magic\":\"epochtop\",\"major\":{major},\"minor\":0,\"epochtop\":\"9.9\",\"role\":\"screen\",\"who\":\"x\\u001b[2J\"}}"
+        );
+        let mut frame = (body.len() as u32 + 1).to_le_bytes().to_vec();
+        frame.push(1);
+        frame.extend(body.as_bytes());
+        frame
+    };
+    let after_hello = |bytes: &[u8]| [&hello(1), bytes].concat();
+    let cases: Vec<(&str, Vec<u8>)> = vec![
+        ("nothing at all", Vec::new()),
+        ("half a length", vec![1, 0]),
+        (
+            "garbage",
+            (0..5000_u32).map(|i| (i * 7919 % 251) as u8).collect(),
+        ),
+        ("a length of 4 GiB", vec![255; 64]),
+        ("a message that never comes", vec![0, 1, 0, 0, 1, b'{']),
+        (
+            "a web browser",
+            b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(),
+        ),
+        ("another version", hello(99)),
+        ("a request before the hello", after_hello(&[]).split_off(5)),
+        ("4 GiB after the hello", after_hello(&[255; 64])),
+        ("a hello twice", after_hello(&hello(1))),
+        ("no JSON", after_hello(&[3, 0, 0, 0, 5, b'x', b'y'])),
+    ];
+    for (what, bytes) in &cases {
+        let mut stream = UnixStream::connect(&served.path).unwrap();
+        // It may be closed while it still writes.
+        let _ = stream.write_all(bytes);
+        stream
+            .set_read_timeout(Some(Duration::from_secs(15)))
+            .unwrap();
+        let began = Instant::now();
+        let mut answer = Vec::new();
+        let closed = stream.read_to_end(&mut answer);
+        let open = closed.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
+        assert!(!open, "{what}: still open after {:?}", began.elapsed());
+        if *what == "another version" {
+            let told = FromTrainer::receive(&mut answer.as_slice()).unwrap();
+            let Some(FromTrainer::Goodbye(words)) = told else {
+                panic!("{told:?}")
+            };
+            assert!(
+                words.contains("speaks version 99") && words.contains("version 1"),
+                "{words}"
+            );
+        }
+    }
+    // It is as good as before.
+    served.tell(story::midrun());
+    let client = served.connect(Role::Screen);
+    picture(&client.link, |state| state.seq > 5);
+    drop(client);
+    served.end();
+}
+
+#[test]
+fn too_many_are_told_so_and_a_place_is_free_again_when_one_leaves() {
+    let served = serve();
+    let mut all: Vec<Connected> = (0..32).map(|_| served.connect(Role::Watcher)).collect();
+    let error = connect(&served.path, Role::Screen, "test").unwrap_err();
+    assert!(
+        error.to_string().contains("32 others are attached"),
+        "{error}"
+    );
+    all.pop();
+    wait("a place", || {
+        connect(&served.path, Role::Screen, "test").ok()
+    });
+    drop(all);
+    served.end();
+}
+
+fn memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok())
+        .unwrap_or(0)
+}
+
+#[test]
+fn a_thousand_connections_leave_nothing_behind() {
+    let served = serve();
+    served.tell(story::midrun());
+    let count = |what: &str| std::fs::read_dir(what).unwrap().count();
+    let visit = |times: usize| {
+        for i in 0..times {
+            match i % 3 {
+                0 => drop(UnixStream::connect(&served.path).unwrap()),
+                1 => drop(wait("a place", || {
+                    connect(&served.path, Role::Screen, "test").ok()
+                })),
+                _ => {
+                    let client = wait("a place", || {
+                        connect(&served.path, Role::Watcher, "test").ok()
+                    });
+                    picture(&client.link, |_| true);
+                }
+            }
+        }
+        // The last ones are still being seen out.
+        std::thread::sleep(Duration::from_millis(2500));
+    };
+    visit(100);
+    let (files, kilobytes) = (count("/proc/self/fd"), memory());
+    visit(1000);
+    let more = count("/proc/self/fd").saturating_sub(files);
+    // Other tests run beside this one, and open files of their own.
+    assert!(more < 60, "{more} more files are open");
+    let grown = memory().saturating_sub(kilobytes);
+    assert!(grown < 60_000, "{grown} kB more");
+    served.end();
+}
+
+/// A client that is stopped: the others and the run go on, and when it reads again it has a picture of now.
+#[test]
+fn a_client_that_takes_nothing_holds_up_nobody_and_catches_up() {
+    let served = serve();
+    let slow = {
+        let stream = UnixStream::connect(&served.path).unwrap();
+        let mut hello = Vec::new();
+        let body = br#"{"magic":"epochtop","major":1,"minor":0,"epochtop":"","role":"watcher","who":"slow"}"#;
+        hello.extend((body.len() as u32 + 1).to_le_bytes());
+        hello.push(1);
+        hello.extend(body);
+        (&stream).write_all(&hello).unwrap();
+        stream
+    };
+    let quick = served.connect(Role::Watcher);
+    let count = 3_000;
+    let began = Instant::now();
+    for i in 0..count {
+        let text = format!("line {i} {}", "x".repeat(200));
+        let level = epochtop::event::Level::Info;
+        served.events.send(Event::Log { level, text }).unwrap();
+    }
+    picture(&quick.link, |state| state.seq >= count);
+    assert!(
+        began.elapsed() < Duration::from_secs(25),
+        "the quick one waited for the slow one"
+    );
+    // Now it reads.
+    slow.set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
+    let (mut state, mut snapshots, mut bytes) = (RunState::default(), 0, 0_usize);
+    while state.seq < count {
+        match FromTrainer::receive(&mut &slow).unwrap() {
+            Some(FromTrainer::Feed(Feed::Snapshot(whole))) => {
+                snapshots += 1;
+                state = *whole;
+            }
+            Some(FromTrainer::Feed(Feed::Live(record))) => {
+                assert_eq!(record.seq, state.seq + 1, "a hole");
+                bytes += 1;
+                state.apply(&record);
+            }
+            _ => {}
+        }
+    }
+    assert!(
+        snapshots >= 2 && bytes < count as usize,
+        "it was given what it missed: {snapshots}, {bytes}"
+    );
+    drop((slow, quick));
+    served.end();
+}
+
+#[test]
+fn a_question_has_one_answer_in_process_over_the_socket_and_in_a_replay() {
+    let served = serve();
+    served.tell(story::midrun());
+    let csv = "split,index,label,predicted,confidence,logit_0,logit_1\nvalid,0,1,1,0.9,0,2\ntest,0,1,1,0.9,0,2\ntest,1,0,1,0.6,1,1.5\n";
+    std::fs::write(served.run.path.join("predictions.csv"), csv).unwrap();
+    let over_socket = served.connect(Role::Watcher);
+    let in_process = served.session.link();
+    picture(&in_process, |state| {
+        state.seq >= story::midrun().len() as u64
+    });
+    let series = Query::Series {
+        curve: Curve::TrainLoss,
+        from: 10,
+        to: 400,
+        points: 50,
+    };
+    let images = Query::Images { from: 1, count: 5 };
+    let (_, replayed) = (0, replay(&served.run).unwrap().0);
+    for query in [series, images] {
+        let answers = [&over_socket.link, &in_process, &replayed].map(|link| {
+            let queries = link.queries.as_ref().unwrap();
+            queries.ask.send((7, query.clone())).unwrap();
+            queries
+                .replies
+                .recv_timeout(Duration::from_secs(10))
+                .unwrap()
+        });
+        let [a, b, c] = answers;
+        assert!(a == b && b == c, "{query:?}: {a:?} {b:?} {c:?}");
+        match a {
+            (7, Reply::Series(values)) => {
+                assert!(!values.is_empty() && values.len() <= 50);
+                assert!(values.iter().all(|(step, _)| (10..=400).contains(step)));
+            }
+            (7, Reply::Images(rows)) => {
+                assert_eq!(rows.len(), 1);
+                assert_eq!((rows[0].index, rows[0].label, rows[0].top[0].0), (1, 0, 1));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    drop((over_socket, in_process));
+    served.end();
+}
+
+/// Another user who can reach the socket, which a closed directory prevents, is told whose it is.
+#[test]
+fn another_user_is_refused() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let served = serve();
+    let open = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    open(served.dir.path(), 0o755);
+    open(&served.path, 0o777);
+    let copy = served.dir.path().join("epochtop");
+    std::fs::copy(env!("CARGO_BIN_EXE_epochtop"), &copy).unwrap();
+    let output = Process::new(&copy)
+        .args(["ctl", "stop", "--socket"])
+        .arg(&served.path)
+        .uid(65534)
+        .gid(65534)
+        .env("HOME", "/")
+        .current_dir("/")
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{words}");
+    assert!(words.contains("another user's"), "{words}");
+    assert!(served.requests.is_empty());
+    served.end();
+}
+
+/// A trainer that was killed has left its socket; the next one takes its place.
+#[test]
+fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
+    let served = serve();
+    let other = Session::start(None).unwrap();
+    let error = Server::start(&served.path, other.0.door(), About::default()).unwrap_err();
+    assert!(
+        error.to_string().contains("another process listens there"),
+        "{error}"
+    );
+    let stale = served.dir.path().join("stale");
+    drop(std::os::unix::net::UnixListener::bind(&stale).unwrap());
+    assert!(stale.exists());
+    let server = Server::start(&stale, other.0.door(), About::default()).unwrap();
+    connect(&stale, Role::Watcher, "test").unwrap();
+    server.finish();
+    served.end();
+}

@@ -32,7 +32,7 @@ OTHERS = {"80x24": ("5,050-5,871", "2,515-2,663"), "120x40": ("15,440 idle 250",
           "200x60": ("38,120", "15,483-15,797 idle 0")}
 WARM_UP, SETTLE, IDLE = 5.0, 2.0, 5.0  # seconds: before counting, after the pause, and of counting then
 SILENCE = 0.015  # seconds without a byte between one frame and the next
-PATIENCE = 15.0  # seconds after which a key counts as lost
+PATIENCE, LOST = 15.0, 3  # seconds after which a key counts as lost, and after how many of those no more are pressed
 WINDOWS = 10  # of steps, the last ones before a key, tell what a step takes
 COMMANDS = {" ": ("pause", "resume"), "c": ("checkpoint",), "e": ("evaluate",)}
 KEYS = "ec  c.  c  cc"  # evaluate, and meanwhile checkpoint, pause, go on, checkpoint; the same without, once it is over
@@ -129,7 +129,6 @@ class Run:
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            time.sleep(0.1)
         self.process.wait()
         os.close(self.slave)
 
@@ -199,6 +198,8 @@ def press_keys(run, count):
             answer = run.wait(lambda record: record["event"] == "acknowledged" and record["command"] in COMMANDS[key]
                               and record["answer"]["is"] == "accepted", since)
         pressed.append((moment, answer))
+        if [answer for _, answer in pressed].count(None) == LOST:
+            break
         if key == "e":
             run.wait(lambda record: record.get("phase") in DOING, since)
     return pressed
@@ -242,13 +243,12 @@ def measure_keys(args):
         run.stall()
         began, taken = time.time(), len(run.chunks)
         tell_keys("stalled", run.records, late := press_keys(run, args.keys))
-        still = "no byte was taken" if run.is_stalled() and len(run.chunks) == taken else "! but not all the time"
-        print(f"stalled for {time.time() - began:.0f} s, {still}")
+        stalled = "stalled" if run.is_stalled() and len(run.chunks) == taken else "! NOT always stalled"
+        print(f"{stalled} for {time.time() - began:.0f} s; ", end="")
         time.sleep(SETTLE)  # what was asked last is carried out
         run.tell()
         answers = [record["answer"]["is"] for record in run.records if record["event"] == "acknowledged"]
-        told = ", ".join(f"{answers.count(answer)} {answer}" for answer in ("accepted", "done", "refused"))
-        print(f"{len(pressed + late)} keys: {told}", flush=True)
+        print(len(pressed + late), "keys:", *(f"{answers.count(how)} {how}" for how in ("accepted", "done", "refused")), flush=True)
 
 
 def shown(chunks, word):
@@ -274,8 +274,8 @@ def measure_screen(args):
         pauses = [(run.toggle("paused"), run.toggle("training")) for _ in range(max(1, args.keys // 2))]
         moments = shown(run.chunks[:], "paused")
     delays = [next((moment - since for moment in moments if since <= moment < until), math.inf) for since, until in pauses]
-    print("\nEVENT TO SCREEN from the stamp of `paused` to the first bytes of the frame that shows it, ms\n"
-          f"  pauses unshown  median    99 %     max\n{len(delays):>8}{delays.count(math.inf):>8}{spread(delays, 1)}", flush=True)
+    print("\nEVENT TO SCREEN from the stamp of `paused` to the first bytes of the frame that shows it, ms\n  pauses unshown  "
+          f"median    99 %     max\n{len(delays):>8}{delays.count(math.inf):>8}{spread(delays, 1)}", flush=True)
 
 
 def main():
@@ -286,6 +286,7 @@ def main():
     parser.add_argument("--keys", type=int, default=60)
     parser.add_argument("--binary", help="the program to measure [default: the release binary]")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: parser.exit(143))  # or a training would be left behind
     print(f"python3 scripts/bench/wire.py --part {args.part} --seconds {args.seconds:g} --keys {args.keys}", flush=True)
     try:
         args.binary = os.path.abspath(args.binary or ours.binary())

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::thread::{Builder, JoinHandle};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select, unbounded};
 
@@ -18,6 +18,9 @@ use crate::run::RunState;
 const BACKLOG: usize = 1024;
 /// Requests that may wait for the trainer.
 const REQUESTS: usize = 64;
+/// How soon a subscriber that fell behind is looked at again; and how long the hub sleeps when nobody is.
+const CATCH_UP: Duration = Duration::from_millis(50);
+const IDLE: Duration = Duration::from_secs(3600);
 /// Requests remembered, so that one asked twice is written down once.
 const REMEMBERED: usize = 256;
 
@@ -179,6 +182,8 @@ impl Hub {
                     Ok(event) => self.take_aside(event),
                     Err(_) => asides = crossbeam_channel::never(),
                 },
+                // Whoever is behind gets its picture when it has room, though nothing more may happen for long.
+                default(self.patience()) => {}
             }
             self.refresh();
         }
@@ -195,10 +200,19 @@ impl Hub {
         {
             let _ = subscriber.feed.send_timeout(
                 Feed::Snapshot(Box::new(self.state.clone())),
-                std::time::Duration::from_secs(1),
+                Duration::from_secs(1),
             );
         }
         self.state
+    }
+
+    /// How long to wait for something to happen.
+    fn patience(&self) -> Duration {
+        if self.subscribers.iter().any(|subscriber| subscriber.stale) {
+            CATCH_UP
+        } else {
+            IDLE
+        }
     }
 
     /// What others than the trainer have to say. A request that is asked again is the same request.
@@ -341,6 +355,27 @@ mod tests {
         assert_eq!(late, whole);
         assert_eq!(slow, whole);
         assert!(snapshots >= 1);
+    }
+
+    /// It was left without, as long as nothing more happened: in a pause, for as long as that lasted.
+    #[test]
+    fn a_subscriber_that_fell_behind_catches_up_though_nothing_more_happens() {
+        let (session, (events, _requests)) = Session::start(None).unwrap();
+        let slow = session.door().link(4);
+        for i in 0..100 {
+            events.send(log(i)).unwrap();
+        }
+        let mut state = RunState::default();
+        while state.seq < 100 {
+            match slow.feed.recv_timeout(Duration::from_secs(10)).unwrap() {
+                Feed::Snapshot(whole) => state = *whole,
+                Feed::Live(record) => state.apply(&record),
+                other => panic!("{other:?}"),
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        drop(events);
+        session.join();
     }
 
     #[test]

@@ -12,7 +12,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test check kill fuzz bench bench-training bench-screen bench-metrics clean
+.PHONY: help setup build run test check kill fuzz bench bench-training bench-screen bench-wire bench-metrics clean
 
 help: ## list these
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,20 +36,23 @@ check: setup ## format and lints only
 	@$(STAGE) "clippy" cargo clippy --all-targets -- -D warnings
 	@$(STAGE) "viewer: clippy" cargo clippy --no-default-features --all-targets -- -D warnings
 
-kill: setup ## a training killed 200 times at random, with a checkpoint at each step (ten minutes)
-	@cargo test --test engine -- --ignored --nocapture two_hundred_kills
+kill: setup ## a training killed 200 times at random, with a checkpoint at each step; a screen killed 100 times
+	@cargo test --test engine -- --ignored --nocapture two_hundred_kills a_hundred_killed_screens
 
 fuzz: ## a million damaged files of each kind that is read (no libtorch)
 	@cargo test --no-default-features --test viewer -- --ignored --nocapture a_million_changed_files
 
-bench: bench-training bench-screen bench-metrics ## everything that is measured, in half an hour; the parts are below
+bench: bench-training bench-screen bench-wire bench-metrics ## everything that is measured, in half an hour; the parts are below
 
 bench-training: build ## images/s beside PyTorch (sets up its own environment), and the parts of a step
 	@cargo bench --bench engine
 	@python3 -B scripts/bench $(ARGS)
 
-bench-screen: build ## what the screen costs the training: attached, stalled, absent
+bench-screen: build ## what watching costs the training: attached, stalled, clients that come and go
 	@python3 -B scripts/bench/screen.py $(ARGS)
+
+bench-wire: build ## bytes a frame and a second, key to acknowledgement, event to screen
+	@python3 -B scripts/bench/wire.py $(ARGS)
 
 bench-metrics: ## how fast the numbers of an evaluation are, and whether their intervals hold (no libtorch)
 	@cargo bench --no-default-features --bench metrics

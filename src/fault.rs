@@ -3,7 +3,7 @@
 //! `EPOCHTOP_FAULT` names them, separated by commas: `kill@OP:N` ends the process as `kill -9` does just before the N-th
 //! operation OP on a checkpoint's files (`mkdir`, `create`, `write`, `fsync`, `rename`, `remove`, or `any` of them) of this
 //! process, or before its N-th training `step`, `batch` of an evaluation or `frame` of a screen; `abort@` and `panic@` let it
-//! abort or panic there instead; `ENOSPC@OP:N` (EIO, EDQUOT, EFBIG, EROFS) lets
+//! abort or panic there instead, `hang@` never come back from there; `ENOSPC@OP:N` (EIO, EDQUOT, EFBIG, EROFS) lets
 //! it fail, a `+` behind N also all that follow. `oom@N` runs out of GPU memory before training step N.
 
 use std::cell::RefCell;
@@ -27,6 +27,8 @@ pub enum Harm {
     Abort,
     /// The thread panics.
     Panic,
+    /// The operation takes for ever, as on a disk that does not answer.
+    Hang,
 }
 
 /// What goes wrong, and at which operation.
@@ -52,6 +54,7 @@ impl Fault {
             "kill" => Harm::Kill,
             "abort" => Harm::Abort,
             "panic" => Harm::Panic,
+            "hang" => Harm::Hang,
             "ENOSPC" => Harm::Fails(Errno::NOSPC.raw_os_error()),
             "EIO" => Harm::Fails(Errno::IO.raw_os_error()),
             "EDQUOT" => Harm::Fails(Errno::DQUOT.raw_os_error()),
@@ -121,6 +124,9 @@ pub fn before(op: &str) -> io::Result<()> {
         Some(Harm::Fails(errno)) => Err(io::Error::from_raw_os_error(errno)),
         Some(Harm::Abort) => std::process::abort(),
         Some(Harm::Panic) => std::panic::panic_any(format!("a panic on purpose, before {op}")),
+        Some(Harm::Hang) => loop {
+            std::thread::park();
+        },
         Some(Harm::Kill) => {
             let own = rustix::process::getpid();
             let _ = rustix::process::kill_process(own, rustix::process::Signal::KILL);

@@ -1,9 +1,10 @@
-"""What the screen costs: images/s of the same training with nobody watching, with a screen, and with a screen whose
-terminal has stopped reading, in alternating segments; and the CPU time of everything that is not training.
+"""What watching costs: images/s of the same training with nobody watching, with a screen, with a screen whose terminal has
+stopped reading, and with clients that come and go at its socket, in alternating segments; and the CPU time of everything
+that is not training, and the memory of the run that was watched.
 
     python3 scripts/bench/screen.py [--segments 20] [--seconds 5] [--size 120x40]
 
-Two trainings run at once, one headless and one in a terminal, and all but the one that is measured is held with SIGSTOP:
+Two trainings run at once, one headless and one with a screen, and all but the one that is measured is held with SIGSTOP:
 so segments can alternate without a start between them. The numbers come from the runs' own journals.
 """
 
@@ -14,6 +15,7 @@ import os
 import pathlib
 import pty
 import signal
+import socket
 import statistics
 import struct
 import subprocess
@@ -25,7 +27,8 @@ import time
 import ours
 import stats
 
-STATES = ("absent", "attached", "stalled")
+STATES = ("absent", "attached", "stalled", "hammered")
+VISITS = 50  # connections a second: a third say nothing, a third talk nonsense, a third read the whole picture
 SETTLE = 1.0  # seconds at the start of a segment that are not counted: what was held has to come back into the caches
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -50,6 +53,15 @@ class Run:
             threading.Thread(target=self.read, daemon=True).start()
         self.reading.set()
 
+    @property
+    def meta(self):
+        return json.loads((self.journal.parent / "run.json").read_text())
+
+    @property
+    def trainer(self):
+        """The process that trains; with a screen, it is not the one that was started."""
+        return self.meta["pid"]
+
     def read(self):
         """Takes what the screen writes, while it is to be taken."""
         while True:
@@ -61,7 +73,16 @@ class Run:
                 return
 
     def hold(self, held):
-        os.kill(self.process.pid, signal.SIGSTOP if held else signal.SIGCONT)
+        os.kill(self.trainer, signal.SIGSTOP if held else signal.SIGCONT)
+
+    def kill(self):
+        for pid in {self.trainer, self.process.pid}:
+            os.kill(pid, signal.SIGKILL)
+
+    def memory(self):
+        """Resident megabytes of the process that trains."""
+        status = pathlib.Path(f"/proc/{self.trainer}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
     def rate(self, start, end):
         """Images/s of the windows of steps that were told between two moments."""
@@ -75,13 +96,44 @@ class Run:
         return images / millis * 1000 if millis else float("nan")
 
     def watchers_cpu(self):
-        """Seconds of CPU that threads other than the trainer's have used. OpenMP's threads have its name."""
+        """Seconds of CPU of the screen, and of the trainer's threads that do not train. OpenMP's have the trainer's name."""
         ticks = 0
-        for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():
-            name, _, rest = (task / "stat").read_text().partition("(")[2].rpartition(")")
-            if name != "trainer":
-                ticks += sum(map(int, rest.split()[11:13]))
+        for pid in {self.trainer, self.process.pid}:
+            for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+                name, _, rest = (task / "stat").read_text().partition("(")[2].rpartition(")")
+                if not name.startswith("trainer"):
+                    ticks += sum(map(int, rest.split()[11:13]))
         return ticks / TICK
+
+
+HELLO = json.dumps({"magic": "epochtop", "major": 1, "minor": 0, "epochtop": "", "role": "watcher", "who": "bench"}).encode()
+
+
+def visit(path, manner):
+    """One client: it comes, does as it likes, and goes."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(5)
+        try:
+            client.connect(path)
+            if manner == 1:
+                client.sendall(b"\xff" * 64)
+            elif manner == 2:
+                client.sendall(struct.pack("<IB", len(HELLO) + 1, 1) + HELLO)
+                for _ in range(2):  # the hello and the picture
+                    length = struct.unpack("<I", client.recv(4, socket.MSG_WAITALL))[0]
+                    client.recv(length, socket.MSG_WAITALL)
+        except (OSError, struct.error):
+            return 1
+    return 0
+
+
+def hammer(path, stop, failures):
+    """Visits until told to stop."""
+    manner = 0
+    while not stop.is_set():
+        failures.append(visit(path, manner % 3))
+        manner += 1
+        time.sleep(1 / VISITS)
 
 
 def wait_for_steps(run):
@@ -94,32 +146,41 @@ def wait_for_steps(run):
 
 
 def measure(args, runs):
-    """Images/s of each segment by state, and the watchers' share of the machine while a screen was attached."""
+    """Images/s of each segment by state, the watchers' share of the machine while a screen was attached, memory before and
+    after, and what became of the visits."""
     absent = Run(runs, "absent")
     wait_for_steps(absent)
     absent.hold(True)
     shown = Run(runs, "shown", args.size)
     wait_for_steps(shown)
+    time.sleep(5)
+    before_all = shown.memory()
     shown.hold(True)
-    rates, cpu, wall = {state: [] for state in STATES}, 0.0, 0.0
+    rates, cpu, wall, failures = {state: [] for state in STATES}, 0.0, 0.0, []
     try:
         for turn in range(args.segments):
-            for state in STATES[turn % 3:] + STATES[: turn % 3]:
-                run = absent if state == "absent" else shown
+            first = turn % len(STATES)
+            for state in STATES[first:] + STATES[:first]:
+                run = shown if state in ("attached", "stalled") else absent
                 (run.reading.clear if state == "stalled" else run.reading.set)()
                 run.hold(False)
+                stop = threading.Event()
+                if state == "hammered":
+                    threading.Thread(target=hammer, args=(run.meta["socket"], stop, failures), daemon=True).start()
                 time.sleep(SETTLE)
                 before, start = run.watchers_cpu(), time.time()
                 time.sleep(args.seconds)
                 end = time.time()
+                stop.set()
                 if state == "attached":
                     cpu, wall = cpu + run.watchers_cpu() - before, wall + end - start
                 run.hold(True)
                 rates[state].append(run.rate(start, end))
+        memory = [(before_all, shown.memory()), (None, absent.memory())]
     finally:
         for run in (absent, shown):
-            run.process.kill()
-    return rates, cpu / (wall * len(os.sched_getaffinity(0)))
+            run.kill()
+    return rates, cpu / (wall * len(os.sched_getaffinity(0))), memory, failures
 
 
 def main():
@@ -129,7 +190,7 @@ def main():
     parser.add_argument("--size", default="120x40")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as runs:
-        rates, share = measure(args, runs)
+        rates, share, memory, failures = measure(args, runs)
     print(f"{'screen':<10} {'images/s':>9}  of absent, with 95 % interval ({args.segments} segments of {args.seconds:g} s each)")
     for state in STATES:
         line = f"{state:<10} {statistics.median(rates[state]):>9.0f}"
@@ -137,7 +198,10 @@ def main():
             ratio = stats.paired_ratio(rates[state], rates["absent"])
             line += f"  {ratio['ratio']:.4f} [{ratio['low']:.4f}, {ratio['high']:.4f}]"
         print(line)
-    print(f"screen and hub use {share * 100:.2f} % of the machine's CPU time (wanted: at most 1 %)")
+    print(f"screen, socket and hub use {share * 100:.2f} % of the machine's CPU time (wanted: at most 1 %)")
+    (early, late), (_, visited) = memory
+    print(f"memory of the watched trainer {early:.0f} MB after 5 s, {late:.0f} MB at the end; of the visited one {visited:.0f} MB")
+    print(f"{len(failures)} visits, {sum(failures)} not answered as they should be")
 
 
 if __name__ == "__main__":

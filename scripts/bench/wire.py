@@ -37,7 +37,6 @@ WINDOWS = 10  # of steps, the last ones before a key, tell what a step takes
 COMMANDS = {" ": ("pause", "resume"), "c": ("checkpoint",), "e": ("evaluate",)}
 KEYS = "ec  c.  c  cc"  # evaluate, and meanwhile checkpoint, pause, go on, checkpoint; the same without, once it is over
 DOING = {"validating": "evaluating", "testing": "evaluating", "paused": "paused"}
-PIECE = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|([^\x1b])")
 
 
 class Run:
@@ -48,9 +47,8 @@ class Run:
         self.records, self.offset, self.chunks, self.reading = [], 0, [], threading.Event()
         self.master, self.slave = pty.openpty()
         fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", *map(int, reversed(size.split("x"))), 0, 0))
-        # Neither colours nor settings of whoever measures count.
         env = {**os.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "COLORTERM": "", "NO_COLOR": "",
-               "XDG_CONFIG_HOME": root, "EPOCHTOP_SOCKET_DIR": root}
+               "XDG_CONFIG_HOME": root, "EPOCHTOP_SOCKET_DIR": root}  # neither colours nor settings of whoever measures count
         command = [binary, "train", "--runs", self.runs, "--name", "wire", "--set", "train.epochs=1000"]
         self.process = subprocess.Popen(command, stdin=self.slave, stdout=self.slave, stderr=self.slave, env=env,
                                         start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
@@ -67,9 +65,9 @@ class Run:
     def press(self, key):
         """Presses a key; returns when, in ms since 1970, and how many records were there before."""
         self.tell()
-        before, now = len(self.records), time.time() * 1000
+        now = time.time() * 1000
         os.write(self.master, key.encode())
-        return now, before
+        return now, len(self.records)
 
     def tell(self):
         """Takes in what the journal has got since."""
@@ -87,7 +85,8 @@ class Run:
             if found := next(filter(wanted, self.records[since:]), None):
                 return found
             time.sleep(0.01)
-        raise child.Stop(f"not told within {patience:g} s; terminal: {b''.join(data for _, data in self.chunks)[-400:]}")
+        why = f"not told within {patience:g} s" if self.process.poll() is None else "the screen has ended"
+        raise child.Stop(f"{why}; the terminal got {b''.join(data for _, data in self.chunks)[-400:]}")
 
     def toggle(self, phase):
         """Pauses or goes on, after a random while; returns when the run said so."""
@@ -136,7 +135,7 @@ class Run:
 @contextlib.contextmanager
 def training(args, size="120x40"):
     """A run whose first epoch is under way, and which is gone afterwards."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as root:
+    with tempfile.TemporaryDirectory() as root:
         run = Run(args.binary, root, size)
         try:
             run.wait(lambda record: record["event"] == "steps", patience=60)
@@ -224,11 +223,11 @@ def tell_keys(terminal, records, pressed):
     """A row for each thing the run was doing when a key was pressed. A stamp is half a ms early in the mean."""
     for doing in ("training", "evaluating", "paused"):
         those = [(moment, answer) for moment, answer in pressed if doing_at(records, moment) == doing]
-        delays = [(moment, max(0.0, answer["t_ms"] + 0.5 - moment)) for moment, answer in those if answer]
-        units = [unit_at(records, moment, doing) for moment, _ in delays]
-        row = f"{terminal:<8} {doing:<10} {len(those):>4} {len(those) - len(delays):>4}{spread([ms for _, ms in delays], 1)}"
-        if units and doing != "paused":
-            row += f" {statistics.median(units):>8.1f}{spread([ms / unit for (_, ms), unit in zip(delays, units)], 2)}"
+        delays = [max(0.0, answer["t_ms"] + 0.5 - moment) for moment, answer in those if answer]
+        units = [unit_at(records, moment, doing) for moment, answer in those if answer and doing != "paused"]
+        row = f"{terminal:<8} {doing:<10} {len(those):>4} {len(those) - len(delays):>4}{spread(delays, 1)}"
+        if units:
+            row += f" {statistics.median(units):>8.1f}{spread([delay / unit for delay, unit in zip(delays, units)], 2)}"
         print(row, flush=True)
 
 
@@ -243,12 +242,12 @@ def measure_keys(args):
         run.stall()
         began, taken = time.time(), len(run.chunks)
         tell_keys("stalled", run.records, late := press_keys(run, args.keys))
-        stalled = "stalled" if run.is_stalled() and len(run.chunks) == taken else "! NOT always stalled"
-        print(f"{stalled} for {time.time() - began:.0f} s; ", end="")
+        always = "" if run.is_stalled() and len(run.chunks) == taken else "! not always "
+        print(f"{always}stalled for {time.time() - began:.0f} s;", end=" ")
         time.sleep(SETTLE)  # what was asked last is carried out
         run.tell()
         answers = [record["answer"]["is"] for record in run.records if record["event"] == "acknowledged"]
-        print(len(pressed + late), "keys:", *(f"{answers.count(how)} {how}" for how in ("accepted", "done", "refused")), flush=True)
+        print(len(pressed + late), "keys:", *(f"{answers.count(how)} {how}" for how in ("accepted", "done", "refused")))
 
 
 def shown(chunks, word):
@@ -256,7 +255,7 @@ def shown(chunks, word):
     `pausing` these are `ed` for `paused`: so the row is drawn here as a terminal would."""
     cells, row, column, moments = {}, 1, 1, []
     for moment, data in frames(chunks):
-        for numbers, letter, char in PIECE.findall(data.decode(errors="replace")):
+        for numbers, letter, char in re.findall(r"\x1b\[([0-9;?]*)([A-Za-z])|([^\x1b])", data.decode(errors="replace")):
             if letter == "H":
                 row, column = map(int, (numbers or "1;1").split(";"))
             elif letter == "J":

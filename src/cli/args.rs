@@ -1,14 +1,16 @@
 //! What can be said on the command line: verbs, their arguments and the words of `--help`.
 
+mod live;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 #[cfg(feature = "train")]
 use super::bench::BenchArgs;
-use super::ctl::Rate;
 #[cfg(feature = "train")]
 use super::lr_find::LrFindArgs;
+pub(super) use live::{AttachArgs, CtlArgs, CtlVerb};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -178,95 +180,6 @@ pub(super) struct TrainArgs {
     /// Theme of the screen: dark, light, mono
     #[arg(long, value_name = "NAME")]
     pub(super) theme: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct AttachArgs {
-    /// A run's name or directory [default: the newest live one, else the newest]
-    pub(super) run: Option<String>,
-    /// Only watch: no key can change the run
-    #[arg(long)]
-    pub(super) read_only: bool,
-    /// Where the trainer listens, for a socket that was brought here by ssh -L
-    #[arg(long, value_name = "PATH", conflicts_with = "run")]
-    pub(super) socket: Option<PathBuf>,
-    #[command(flatten)]
-    pub(super) config: ConfigArgs,
-    /// Directory that holds a directory for each run
-    #[arg(long, value_name = "DIR")]
-    pub(super) runs: Option<PathBuf>,
-    /// Theme of the screen: dark, light, mono
-    #[arg(long, value_name = "NAME")]
-    pub(super) theme: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct CtlArgs {
-    #[command(subcommand)]
-    pub(super) verb: CtlVerb,
-    /// Where the trainer listens [default: found by the run]
-    #[arg(long, value_name = "PATH", global = true)]
-    pub(super) socket: Option<PathBuf>,
-    /// Directory that holds a directory for each run
-    #[arg(long, value_name = "DIR", global = true)]
-    pub(super) runs: Option<PathBuf>,
-    /// Wait no longer than this many seconds
-    #[arg(long, value_name = "SECONDS", global = true, value_parser = seconds)]
-    pub(super) timeout: Option<f64>,
-}
-
-fn seconds(text: &str) -> Result<f64, String> {
-    let value = text.parse().ok().filter(|value| (0.0..1e9).contains(value));
-    value.ok_or_else(|| "a number of seconds, 0 or more".to_owned())
-}
-
-/// What can be asked of a run.
-#[derive(Debug, Clone, Subcommand)]
-pub(super) enum CtlVerb {
-    /// Hold at the next step
-    Pause {
-        /// A run's name or directory [default: the newest live one]
-        run: Option<String>,
-    },
-    /// Go on after a pause
-    Resume {
-        /// A run's name or directory [default: the newest live one]
-        run: Option<String>,
-    },
-    /// Measure validation and test now
-    Evaluate {
-        /// A run's name or directory [default: the newest live one]
-        run: Option<String>,
-    },
-    /// Write a checkpoint now
-    Checkpoint {
-        /// A run's name or directory [default: the newest live one]
-        run: Option<String>,
-    },
-    /// Another base learning rate
-    Lr {
-        /// The rate, such as 3e-4, or x0.5 for half of what it is
-        rate: Rate,
-        /// A run's name or directory [default: the newest live one]
-        run: Option<String>,
-    },
-    /// Another number of epochs in all
-    Epochs {
-        /// Epochs in all
-        epochs: u32,
-        /// A run's name or directory [default: the newest live one]
-        run: Option<String>,
-    },
-    /// End after the epoch under way, with a checkpoint
-    StopAfterEpoch {
-        /// A run's name or directory [default: the newest live one]
-        run: Option<String>,
-    },
-    /// Finish the step, write a checkpoint, end
-    Stop {
-        /// A run's name or directory [default: the newest live one]
-        run: Option<String>,
-    },
 }
 
 #[derive(Debug, Args)]

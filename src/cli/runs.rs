@@ -126,6 +126,7 @@ fn run_json(overview: &Overview) -> Value {
         "error": meta.error,
         "host": meta.host,
         "pid": meta.pid,
+        "socket": meta.socket,
         "bytes": bytes,
     })
 }

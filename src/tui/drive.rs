@@ -12,6 +12,7 @@ use super::theme::Theme;
 use super::update::{Effect, Msg, update};
 use super::view::view;
 use super::{Exit, Signals};
+use crate::event::Event;
 use crate::fault;
 use crate::link::{Feed, Link};
 
@@ -54,7 +55,7 @@ pub fn drive<B: Backend>(
     let mut feed = link.feed.clone();
     let mut input = input.clone();
     let gap = Duration::from_secs(1) / pace.fps.clamp(1, 60);
-    let mut due = Instant::now();
+    let (mut due, mut drawn) = (Instant::now(), Instant::now());
     let mut dirty = true;
     if let Ok(size) = terminal.size() {
         update(app, Msg::Resize(size.width, size.height));
@@ -67,7 +68,8 @@ pub fn drive<B: Backend>(
                 return Exit::HungUp;
             }
             dirty = false;
-            due = Instant::now() + gap;
+            drawn = Instant::now();
+            due = drawn + gap;
         }
         let wait = if busy {
             BUSY
@@ -95,6 +97,9 @@ pub fn drive<B: Backend>(
             }
             default(wait) => {}
         }
+        if msgs.iter().any(is_urgent) {
+            due = due.min(drawn + gap / 5);
+        }
         dirty |= !msgs.is_empty();
         dirty |= clock(app, pace, &mut msgs);
         for msg in msgs {
@@ -103,6 +108,19 @@ pub fn drive<B: Backend>(
                 return exit;
             }
         }
+    }
+}
+
+/// What somebody waits for: it is shown before the next frame would be due. Steps and the progress of an evaluation, which
+/// never end, are not.
+fn is_urgent(msg: &Msg) -> bool {
+    match msg {
+        Msg::Feed(Feed::Live(record)) => !matches!(
+            record.event,
+            Event::Steps(_) | Event::EvalProgress { .. } | Event::Layers { .. }
+        ),
+        Msg::Tick(_) => false,
+        _ => true,
     }
 }
 

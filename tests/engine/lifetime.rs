@@ -104,7 +104,7 @@ impl Place {
 
     pub(crate) fn ctl(&self, words: &[&str]) -> Output {
         Command::new(PROGRAM)
-            .arg("ctl")
+            .args(["ctl", "--timeout", "60"])
             .args(words)
             .envs(self.env())
             .current_dir("/")
@@ -126,7 +126,16 @@ impl Place {
 }
 
 impl Drop for Place {
+    #[expect(
+        clippy::print_stderr,
+        reason = "what a run did is known only from its journal"
+    )]
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let told = records(&self.run()).into_iter().rev();
+            let told = told.filter(|record| !matches!(record.event, Event::Steps(_)));
+            told.take(40).for_each(|record| eprintln!("{record:.300?}"));
+        }
         kill_trainer(&self.run());
     }
 }
@@ -142,7 +151,7 @@ pub(crate) fn wait<T>(what: &str, mut wanted: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-fn records(run: &Path) -> Vec<Record> {
+pub(crate) fn records(run: &Path) -> Vec<Record> {
     let text = fs::read_to_string(run.join("events.jsonl")).unwrap_or_default();
     text.lines()
         .map_while(|line| serde_json::from_str(line).ok())

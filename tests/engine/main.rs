@@ -6,6 +6,7 @@
 )]
 
 mod art;
+mod asked;
 mod bad_data;
 mod checkpoints;
 mod evaluation;
@@ -15,6 +16,7 @@ mod health;
 mod lifetime;
 mod masked_step;
 mod optimizers;
+mod over_ssh;
 mod program;
 mod pty;
 mod pytorch_losses;

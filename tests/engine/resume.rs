@@ -288,7 +288,7 @@ fn stopped_by_a_signal_at_any_moment_nothing_is_different() {
         );
         let stopped = train.join().unwrap();
         assert_eq!(stopped.status.code(), Some(143), "{}", words(&stopped));
-        assert!(words(&stopped).contains("go on with: epochtop train --resume"));
+        assert!(words(&stopped).contains("epochtop train --resume"));
     });
     let resumed = place.resume("", "cut");
     assert!(resumed.status.success(), "{}", words(&resumed));

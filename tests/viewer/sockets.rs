@@ -480,8 +480,8 @@ fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
     let stale = served.dir.path().join("stale");
     drop(std::os::unix::net::UnixListener::bind(&stale).unwrap());
     assert!(stale.exists());
-    let server = Server::start(&stale, other.0.door(), About::default()).unwrap();
+    let again = Server::start(&stale, other.0.door(), About::default()).unwrap();
     connect(&stale, Role::Watcher, "test").unwrap();
-    server.finish();
+    again.finish();
     served.end();
 }

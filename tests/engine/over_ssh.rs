@@ -1,0 +1,147 @@
+//! A real `sshd` on loopback, where there is one (`EPOCHTOP_SSHD`, else in `/usr/sbin`): the line is cut for good, and the
+//! run is found again over another.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::lifetime::{Place, records, steps_done, wait};
+use crate::pty::{Terminal, meta, step};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_epochtop");
+
+/// A server of this test's own.
+struct Sshd {
+    dir: tempfile::TempDir,
+    server: Child,
+    port: u16,
+}
+
+impl Sshd {
+    /// `None` where there is no sshd.
+    fn start() -> Option<Self> {
+        let named = std::env::var_os("EPOCHTOP_SSHD").map(PathBuf::from);
+        let program = named.unwrap_or_else(|| PathBuf::from("/usr/sbin/sshd"));
+        if !program.is_file() {
+            return None;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().display();
+        for key in ["host", "user"] {
+            let made = Command::new("ssh-keygen")
+                .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+                .arg(dir.path().join(key))
+                .status();
+            assert!(made.unwrap().success());
+        }
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let config = format!(
+            "Port {port}\nListenAddress 127.0.0.1\nHostKey {place}/host\nAuthorizedKeysFile {place}/user.pub\nStrictModes no\n\
+             UsePAM no\nPidFile none\nPermitRootLogin yes\n"
+        );
+        fs::write(dir.path().join("config"), config).unwrap();
+        // Where it keeps the part of it that has no rights.
+        let _ = fs::create_dir_all("/run/sshd");
+        let server = Command::new(program)
+            .args(["-D", "-f"])
+            .arg(dir.path().join("config"))
+            .arg("-E")
+            .arg(dir.path().join("log"))
+            .spawn()
+            .unwrap();
+        let sshd = Self { dir, server, port };
+        wait("sshd", || {
+            std::net::TcpStream::connect(("127.0.0.1", port)).ok()
+        });
+        Some(sshd)
+    }
+
+    /// Logs in, in a terminal, and runs a command there.
+    fn log_in(&self, command: &str) -> Terminal {
+        let key = self.dir.path().join("user").display().to_string();
+        let port = self.port.to_string();
+        let mut args = vec!["-tt", "-q", "-p", &port, "-i", &key];
+        for option in [
+            "StrictHostKeyChecking=no",
+            "UserKnownHostsFile=/dev/null",
+            "IdentitiesOnly=yes",
+        ] {
+            args.extend(["-o", option]);
+        }
+        args.extend(["127.0.0.1", command]);
+        Terminal::run_program(&[], "ssh", &args, (30, 100))
+    }
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+fn quoted(words: &[String]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+    quoted.join(" ")
+}
+
+/// Ends the client as a laptop that is closed does: without a word.
+fn cut(terminal: &Terminal) {
+    let pid = Pid::from_raw(terminal.child.process_id().unwrap() as i32).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
+}
+
+fn there(path: &Path, words: &str) -> String {
+    format!(
+        "export EPOCHTOP_SOCKET_DIR='{}' LC_ALL=C.UTF-8; {words}",
+        path.display()
+    )
+}
+
+#[test]
+fn a_connection_is_cut_and_the_run_is_found_again() {
+    let Some(sshd) = Sshd::start() else {
+        return;
+    };
+    let place = Place::new();
+    let (runs, run) = (place.runs.path(), place.run());
+    let train = format!("cd / && {PROGRAM} {}", quoted(&place.arguments(4000)));
+    let first = sshd.log_in(&there(runs, &train));
+    first.wait("a step", |text| step(text).filter(|step| *step > 0));
+    cut(&first);
+    let trainer = meta(&run).unwrap().pid;
+    let held = steps_done(&run);
+    wait("a later step", || (steps_done(&run) > held).then_some(()));
+    let mut second = sshd.log_in(&there(runs, &format!("cd /usr && {PROGRAM} attach t")));
+    second.wait("a later step", |text| {
+        step(text).filter(|step| *step > held)
+    });
+    second.press("c");
+    second.wait_for("checkpoint done");
+    // And once more, from a dialog.
+    second.press("q");
+    second.wait_for("Leave the run?");
+    cut(&second);
+    let mut third = sshd.log_in(&there(runs, &format!("{PROGRAM} attach")));
+    third.wait("a step", |text| step(text).filter(|step| *step > 0));
+    assert_eq!(
+        meta(&run).unwrap().pid,
+        trainer,
+        "it is one and the same process"
+    );
+    third.press("q");
+    third.wait_for("Leave the run?");
+    third.press("s");
+    assert_eq!(third.exit_code(), 0);
+    assert_eq!(meta(&run).unwrap().outcome, "stopped");
+    for (i, record) in records(&run).iter().enumerate() {
+        assert_eq!(record.seq, i as u64 + 1, "a hole in the journal");
+    }
+}

@@ -125,6 +125,7 @@ fn prepare(
         Err(error) if mode == Mode::Served => return Err(error.into()),
         Err(error) => {
             let text = format!("attach and ctl cannot reach this run: {error}");
+            complain(&format!("warning: {text}"));
             session.door().note(Level::Warn, text);
             None
         }

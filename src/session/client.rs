@@ -130,10 +130,7 @@ fn why_gone(about: &About, otherwise: &str) -> String {
     let here = rustix::system::uname();
     let here = here.nodename().to_string_lossy();
     if about.host == here && !is_alive(about.pid) {
-        format!(
-            "the trainer (process {}) is gone without a word: killed, or crashed",
-            about.pid
-        )
+        format!("the trainer, process {}, was killed or crashed", about.pid)
     } else {
         otherwise.to_owned()
     }

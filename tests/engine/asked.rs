@@ -248,3 +248,57 @@ fn a_start_in_the_background_is_not_stopped() {
     terminal.wait_for("code 0");
     assert!(!terminal.text().contains('\u{1b}'));
 }
+
+/// A place for sockets that others could write to is not used: a run that needs none says so and goes on, one that would be
+/// out of reach does not begin.
+#[test]
+fn an_open_or_linked_directory_of_sockets_is_refused() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let own = format!("epochtop-{}", rustix::process::geteuid().as_raw());
+    for linked in [false, true] {
+        let place = Place::new();
+        let sockets = tempfile::tempdir().unwrap();
+        let dir = sockets.path().join(&own);
+        let real = sockets.path().join("real");
+        std::fs::create_dir(if linked { &real } else { &dir }).unwrap();
+        if linked {
+            symlink(&real, &dir).unwrap();
+        } else {
+            std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o777)).unwrap();
+        }
+        let train = |how: &str| {
+            Command::new(PROGRAM)
+                .args(place.arguments(1))
+                .arg(how)
+                .env("EPOCHTOP_SOCKET_DIR", sockets.path())
+                .stdin(Stdio::null())
+                .output()
+                .unwrap()
+        };
+        let why = if linked {
+            "is no directory"
+        } else {
+            "is open to others"
+        };
+        let detached = train("--detach");
+        let words = String::from_utf8_lossy(&detached.stderr);
+        assert_eq!(detached.status.code(), Some(1), "{words}");
+        assert!(
+            words.contains(why) && words.contains("EPOCHTOP_SOCKET_DIR"),
+            "{words}"
+        );
+        assert!(
+            !place.run().exists(),
+            "nothing has begun, so nothing is left"
+        );
+        let headless = train("--headless");
+        let words = String::from_utf8_lossy(&headless.stderr);
+        assert_eq!(headless.status.code(), Some(0), "{words}");
+        assert!(
+            words.contains("attach and ctl cannot reach this run") && words.contains(why),
+            "{words}"
+        );
+        let put = std::fs::read_dir(if linked { &real } else { &dir }).unwrap();
+        assert_eq!(put.count(), 0);
+    }
+}

@@ -133,7 +133,9 @@ impl Drop for Place {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let told = records(&self.run()).into_iter().rev();
-            let told = told.filter(|record| !matches!(record.event, Event::Steps(_)));
+            let told = told.filter(|record| {
+                !matches!(record.event, Event::Steps(_) | Event::EvalProgress { .. })
+            });
             told.take(40).for_each(|record| eprintln!("{record:.300?}"));
         }
         kill_trainer(&self.run());

@@ -160,6 +160,7 @@ fn picture(run: &Path) -> RunState {
     state.info.as_mut().unwrap().run.clear();
     state.resumes.clear();
     state.commands.clear();
+    state.askers.clear();
     // What is not on the disk yet when a process is killed is never told to be; nor is the same save told twice.
     (state.checkpoint, state.checkpoints) = (None, 0);
     state

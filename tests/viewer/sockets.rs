@@ -485,3 +485,31 @@ fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
     again.finish();
     served.end();
 }
+
+#[test]
+fn a_run_on_another_host_is_named_with_what_to_type() {
+    let runs = tempfile::tempdir().unwrap();
+    let run = RunDir::create(runs.path(), "far", "").unwrap();
+    let meta = Meta {
+        run: "far".to_owned(),
+        host: "node17".to_owned(),
+        outcome: "running".to_owned(),
+        ..Meta::default()
+    };
+    drop(RunFiles::create(&run.path, meta).unwrap());
+    for verb in [&["attach"][..], &["ctl", "pause"][..]] {
+        let output = Process::new(env!("CARGO_BIN_EXE_epochtop"))
+            .args(verb)
+            .args(["far", "--runs"])
+            .arg(runs.path())
+            .env("EPOCHTOP_SOCKET_DIR", runs.path())
+            .output()
+            .unwrap();
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success());
+        assert!(
+            words.contains("is trained on node17: ssh -t node17 epochtop"),
+            "{words}"
+        );
+    }
+}

@@ -110,3 +110,53 @@ impl Sink for Outlet {
         self.tty.size()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+    use std::fs::File;
+    use std::io::Read;
+
+    use super::*;
+
+    fn wait(wanted: impl Fn() -> bool) {
+        let began = Instant::now();
+        while !wanted() {
+            assert!(began.elapsed() < Duration::from_secs(10));
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// A line that takes nothing: the screen goes on, and what is sent when it takes again is in order.
+    #[test]
+    fn a_stalled_line_holds_up_nobody_and_gets_whole_frames_in_order() {
+        let (mut read, write) = std::io::pipe().unwrap();
+        let mut outlet = Outlet::start(Tty(File::from(std::os::fd::OwnedFd::from(write)))).unwrap();
+        let state = outlet.state();
+        // More than a pipe holds.
+        outlet.write_all(&[b'a'; 200_000]).unwrap();
+        outlet.flush().unwrap();
+        assert!(!state.is_free());
+        let began = Instant::now();
+        for _ in 0..100 {
+            outlet.write_all(b"b").unwrap();
+            outlet.flush().unwrap();
+        }
+        assert!(began.elapsed() < Duration::from_secs(1), "it waited");
+        let mut bytes = vec![0; 200_000];
+        read.read_exact(&mut bytes).unwrap();
+        assert!(bytes.iter().all(|byte| *byte == b'a'));
+        wait(|| state.is_free());
+        outlet.write_all(b"c").unwrap();
+        outlet.flush().unwrap();
+        let mut rest = vec![0; 101];
+        read.read_exact(&mut rest).unwrap();
+        assert!(rest.iter().take(100).all(|byte| *byte == b'b') && rest.last() == Some(&b'c'));
+        // The other end goes away: that is told with the next frame.
+        drop(read);
+        wait(|| state.is_free());
+        outlet.write_all(b"d").unwrap();
+        let _ = outlet.flush();
+        wait(|| outlet.flush().is_err());
+    }
+}

@@ -5,15 +5,18 @@
 //!  ┌──────────┐  Event   ┌─────────┐  Feed = Snapshot|Live  ┌──────────────┐
 //!  │ train    │ ───────► │ session │ ─────────────────────► │ tui          │  view(&App, &Theme)
 //!  │ (libtorch│          │  ::hub  │ ─────────────────────► │ headless     │  one line per epoch
-//!  │  thread) │          │         │ ──► events.jsonl       └──────────────┘
-//!  └──────────┘          └─────────┘        └─ view: the same Feed, read from the file
+//!  │  thread) │          │         │ ─────────────────────► │ ::server     │  a socket: attach, ctl
+//!  └──────────┘          └─────────┘ ──► events.jsonl       └──────────────┘
+//!                                           └─ view: the same Feed, read from the file
 //! ```
+//!
+//! `epochtop train` on a terminal is two of these: one process trains and serves its socket, the other is a screen at it.
 //!
 //! 1. The trainer turns a [`config::Config`] into [`event::Event`]s and obeys [`event::Command`]s between steps.
 //! 2. The hub stamps each event into a [`event::Record`], folds it into [`run::RunState`], appends it to the journal
 //!    and passes it on.
 //! 3. A subscriber gets one snapshot, then live records; one that falls behind gets another snapshot.
-//! 4. A front end holds a [`link::Link`] and cannot tell a thread from a file.
+//! 4. A front end holds a [`link::Link`] and cannot tell a thread, a socket and a file apart.
 //! 5. The screen is `view(&App, &Theme)`; `App` changes only in `update`.
 //!
 //! The modules below stand in the order of their floors: a module uses only what stands above it in this list.

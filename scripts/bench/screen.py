@@ -4,8 +4,9 @@ that is not training, and the memory of the run that was watched.
 
     python3 scripts/bench/screen.py [--segments 20] [--seconds 5] [--size 120x40]
 
-Two trainings run at once, one headless and one with a screen, and all but the one that is measured is held with SIGSTOP:
-so segments can alternate without a start between them. The numbers come from the runs' own journals.
+It is one and the same process that trains throughout: screens are attached to it and leave again. Two processes with the same
+configuration differ by several per cent among themselves, which once was taken for the cost of a screen. The numbers come
+from the run's own journal.
 """
 
 import argparse
@@ -29,60 +30,18 @@ import stats
 
 STATES = ("absent", "attached", "stalled", "hammered")
 VISITS = 50  # connections a second: a third say nothing, a third talk nonsense, a third read the whole picture
-SETTLE = 1.0  # seconds at the start of a segment that are not counted: what was held has to come back into the caches
+SETTLE = 1.5  # seconds at the start of a segment that are not counted: a screen has to start
 TICK = os.sysconf("SC_CLK_TCK")
 
 
 class Run:
-    """A training, its journal, and whether its terminal is read."""
+    """A training without a screen, in a process of its own."""
 
-    def __init__(self, runs, name, size=None):
-        self.journal = pathlib.Path(runs) / name / "events.jsonl"
-        self.reading, self.master = threading.Event(), None
-        command = [ours.binary(), "train", "--runs", runs, "--name", name, "--set", "train.epochs=1000"]
-        if size is None:
-            self.process = subprocess.Popen([*command, "--headless"], stdout=subprocess.DEVNULL)
-        else:
-            self.master, slave = pty.openpty()
-            columns, rows = map(int, size.split("x"))
-            fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-            env = {**os.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
-            self.process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=env,
-                                            start_new_session=True)
-            os.close(slave)
-            threading.Thread(target=self.read, daemon=True).start()
-        self.reading.set()
-
-    @property
-    def meta(self):
-        return json.loads((self.journal.parent / "run.json").read_text())
-
-    @property
-    def trainer(self):
-        """The process that trains; with a screen, it is not the one that was started."""
-        return self.meta["pid"]
-
-    def read(self):
-        """Takes what the screen writes, while it is to be taken."""
-        while True:
-            self.reading.wait()
-            try:
-                if not os.read(self.master, 65536):
-                    return
-            except OSError:
-                return
-
-    def hold(self, held):
-        os.kill(self.trainer, signal.SIGSTOP if held else signal.SIGCONT)
-
-    def kill(self):
-        for pid in {self.trainer, self.process.pid}:
-            os.kill(pid, signal.SIGKILL)
-
-    def memory(self):
-        """Resident megabytes of the process that trains."""
-        status = pathlib.Path(f"/proc/{self.trainer}/status").read_text()
-        return int(status.split("VmRSS:")[1].split()[0]) / 1024
+    def __init__(self, runs):
+        self.journal = pathlib.Path(runs) / "watched" / "events.jsonl"
+        subprocess.run([ours.binary(), "train", "--detach", "--runs", runs, "--name", "watched",
+                        "--set", "train.epochs=1000"], check=True, stdout=subprocess.DEVNULL)
+        self.meta = json.loads((self.journal.parent / "run.json").read_text())
 
     def rate(self, start, end):
         """Images/s of the windows of steps that were told between two moments."""
@@ -95,15 +54,51 @@ class Run:
                 images, millis = images + record["images"], millis + record["millis"]
         return images / millis * 1000 if millis else float("nan")
 
-    def watchers_cpu(self):
-        """Seconds of CPU of the screen, and of the trainer's threads that do not train. OpenMP's have the trainer's name."""
-        ticks = 0
-        for pid in {self.trainer, self.process.pid}:
-            for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+    def memory(self):
+        """Resident megabytes."""
+        status = pathlib.Path(f"/proc/{self.meta['pid']}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+class Screen:
+    """A screen in a terminal, which reads what it is sent or does not."""
+
+    def __init__(self, run, size, reading):
+        self.master, slave = pty.openpty()
+        columns, rows = map(int, size.split("x"))
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        env = {**os.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
+        command = [ours.binary(), "attach", "--socket", run.meta["socket"]]
+        self.process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=env, start_new_session=True)
+        os.close(slave)
+        if reading:
+            threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        try:
+            while os.read(self.master, 65536):
+                pass
+        except OSError:
+            pass
+
+    def leave(self):
+        self.process.kill()
+        self.process.wait()
+        os.close(self.master)
+
+
+def watchers_cpu(run, screen):
+    """Seconds of CPU of the screen, and of the trainer's threads that do not train. OpenMP's have the trainer's name."""
+    ticks = 0
+    for pid in (run.meta["pid"], screen.process.pid):
+        for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+            try:
                 name, _, rest = (task / "stat").read_text().partition("(")[2].rpartition(")")
-                if not name.startswith("trainer"):
-                    ticks += sum(map(int, rest.split()[11:13]))
-        return ticks / TICK
+            except OSError:  # it has ended meanwhile, as a client's thread does
+                continue
+            if not name.startswith("trainer"):
+                ticks += sum(map(int, rest.split()[11:13]))
+    return ticks / TICK
 
 
 HELLO = json.dumps({"magic": "epochtop", "major": 1, "minor": 0, "epochtop": "", "role": "watcher", "who": "bench"}).encode()
@@ -139,48 +134,49 @@ def hammer(path, stop, failures):
 def wait_for_steps(run):
     """Until the first epoch is under way."""
     for _ in range(600):
-        if run.journal.exists() and '"event":"steps"' in run.journal.read_text():
+        if '"event":"steps"' in run.journal.read_text():
             return
         time.sleep(0.1)
     raise SystemExit(f"{run.journal}: no step was told within a minute")
 
 
+def segment(run, state, args, failures):
+    """Images/s while the run is watched so, and the CPU time of a screen that is attached."""
+    screen = Screen(run, args.size, state == "attached") if state in ("attached", "stalled") else None
+    stop, cpu = threading.Event(), 0.0
+    if state == "hammered":
+        threading.Thread(target=hammer, args=(run.meta["socket"], stop, failures), daemon=True).start()
+    time.sleep(SETTLE)
+    before, start = watchers_cpu(run, screen) if screen else 0, time.time()
+    time.sleep(args.seconds)
+    end = time.time()
+    stop.set()
+    if screen:
+        cpu = watchers_cpu(run, screen) - before
+        screen.leave()
+    return run.rate(start, end), cpu
+
+
 def measure(args, runs):
     """Images/s of each segment by state, the watchers' share of the machine while a screen was attached, memory before and
     after, and what became of the visits."""
-    absent = Run(runs, "absent")
-    wait_for_steps(absent)
-    absent.hold(True)
-    shown = Run(runs, "shown", args.size)
-    wait_for_steps(shown)
-    time.sleep(5)
-    before_all = shown.memory()
-    shown.hold(True)
-    rates, cpu, wall, failures = {state: [] for state in STATES}, 0.0, 0.0, []
+    run = Run(runs)
+    rates, cpu, failures = {state: [] for state in STATES}, 0.0, []
     try:
+        wait_for_steps(run)
+        time.sleep(15)
+        memory = [run.memory()]
         for turn in range(args.segments):
             first = turn % len(STATES)
             for state in STATES[first:] + STATES[:first]:
-                run = shown if state in ("attached", "stalled") else absent
-                (run.reading.clear if state == "stalled" else run.reading.set)()
-                run.hold(False)
-                stop = threading.Event()
-                if state == "hammered":
-                    threading.Thread(target=hammer, args=(run.meta["socket"], stop, failures), daemon=True).start()
-                time.sleep(SETTLE)
-                before, start = run.watchers_cpu(), time.time()
-                time.sleep(args.seconds)
-                end = time.time()
-                stop.set()
-                if state == "attached":
-                    cpu, wall = cpu + run.watchers_cpu() - before, wall + end - start
-                run.hold(True)
-                rates[state].append(run.rate(start, end))
-        memory = [(before_all, shown.memory()), (None, absent.memory())]
+                rate, used = segment(run, state, args, failures)
+                rates[state].append(rate)
+                cpu += used if state == "attached" else 0
+            memory.append(run.memory())
     finally:
-        for run in (absent, shown):
-            run.kill()
-    return rates, cpu / (wall * len(os.sched_getaffinity(0))), memory, failures
+        os.kill(run.meta["pid"], signal.SIGKILL)
+    share = cpu / (args.seconds * args.segments * len(os.sched_getaffinity(0)))
+    return rates, share, memory, failures
 
 
 def main():
@@ -199,8 +195,8 @@ def main():
             line += f"  {ratio['ratio']:.4f} [{ratio['low']:.4f}, {ratio['high']:.4f}]"
         print(line)
     print(f"screen, socket and hub use {share * 100:.2f} % of the machine's CPU time (wanted: at most 1 %)")
-    (early, late), (_, visited) = memory
-    print(f"memory of the watched trainer {early:.0f} MB after 5 s, {late:.0f} MB at the end; of the visited one {visited:.0f} MB")
+    half = memory[len(memory) // 2]
+    print(f"memory of the trainer, MB: {memory[0]:.0f} at first, {half:.0f} half-way, {memory[-1]:.0f} at the end")
     print(f"{len(failures)} visits, {sum(failures)} not answered as they should be")
 
 

@@ -228,7 +228,11 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> io::Result<T> {
 }
 
 impl FromClient {
-    pub(super) fn send(&self, out: &mut impl Write) -> io::Result<()> {
+    /// Writes it.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub fn send(&self, out: &mut impl Write) -> io::Result<()> {
         match self {
             Self::Hello(hello) => send(out, HELLO, hello),
             Self::Request(request) => send(out, REQUEST, request),
@@ -262,7 +266,11 @@ impl FromClient {
 }
 
 impl FromTrainer {
-    pub(super) fn send(&self, out: &mut impl Write) -> io::Result<()> {
+    /// Writes it.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub fn send(&self, out: &mut impl Write) -> io::Result<()> {
         match self {
             Self::Hello(hello) => send(out, HELLO, hello),
             Self::Feed(feed) => send(out, FEED, feed),

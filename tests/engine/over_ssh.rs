@@ -65,9 +65,16 @@ impl Sshd {
 
     /// Logs in, in a terminal, and runs a command there.
     fn log_in(&self, command: &str) -> Terminal {
+        let mut args = self.arguments(&["-tt"]);
+        args.push(command.to_owned());
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        Terminal::run_program(&[], "ssh", &args, (30, 100))
+    }
+
+    fn arguments(&self, more: &[&str]) -> Vec<String> {
         let key = self.dir.path().join("user").display().to_string();
         let port = self.port.to_string();
-        let mut args = vec!["-tt", "-q", "-p", &port, "-i", &key];
+        let mut args = vec!["-q", "-p", &port, "-i", &key];
         for option in [
             "StrictHostKeyChecking=no",
             "UserKnownHostsFile=/dev/null",
@@ -75,8 +82,20 @@ impl Sshd {
         ] {
             args.extend(["-o", option]);
         }
-        args.extend(["127.0.0.1", command]);
-        Terminal::run_program(&[], "ssh", &args, (30, 100))
+        args.extend(more);
+        args.push("127.0.0.1");
+        args.into_iter().map(str::to_owned).collect()
+    }
+
+    /// Brings a socket from there to here.
+    fn bring(&self, there: &Path, here: &Path) -> Child {
+        let forward = format!("{}:{}", here.display(), there.display());
+        let child = Command::new("ssh")
+            .args(self.arguments(&["-N", "-L", &forward]))
+            .spawn()
+            .unwrap();
+        wait("the forwarded socket", || here.exists().then_some(()));
+        child
     }
 }
 
@@ -125,6 +144,17 @@ fn a_connection_is_cut_and_the_run_is_found_again() {
     });
     second.press("c");
     second.wait_for("checkpoint done");
+    // From another machine, where only a viewer is.
+    let here = sshd.dir.path().join("here.sock");
+    let mut line = sshd.bring(&meta(&run).unwrap().socket.unwrap(), &here);
+    let mut far = Terminal::start(&["attach", "--socket", here.to_str().unwrap()], (30, 100));
+    far.wait("a step", |text| step(text).filter(|step| *step > held));
+    far.wait_for("w steer");
+    line.kill().unwrap();
+    line.wait().unwrap();
+    far.wait_for("connection to the run was closed");
+    far.press("q");
+    assert_eq!(far.exit_code(), 1);
     // And once more, from a dialog.
     second.press("q");
     second.wait_for("Leave the run?");

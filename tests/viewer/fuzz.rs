@@ -2,8 +2,10 @@
 //! happens. `make fuzz` does it a million times each, `make test` a few thousand times.
 
 use epochtop::checkpoint::{BestSoFar, Computed, Entry, FORMAT, Manifest, State, decode, encode};
-use epochtop::event::{DatasetInfo, Event, F32, Record, Resumed, StepWindow};
+use epochtop::event::{Command, DatasetInfo, Event, F32, Record, Resumed, StepWindow};
+use epochtop::link::{Query, request};
 use epochtop::random::Random;
+use epochtop::session::wire::{ClientHello, FromClient, Role};
 
 /// Reads something; says whether it was taken for good.
 type Target = fn(&[u8]) -> bool;
@@ -99,6 +101,22 @@ fn idx() -> Vec<u8> {
     bytes
 }
 
+/// What clients send, as it goes over the socket.
+fn messages() -> Vec<Vec<u8>> {
+    let all = [
+        FromClient::Hello(ClientHello::new(Role::Screen, "alice@node17".to_owned())),
+        FromClient::Request(request(Command::SetLearningRate { lr: 1e-3 })),
+        FromClient::Query(7, Query::Images { from: 3, count: 9 }),
+        FromClient::Control,
+    ];
+    let framed = |message: &FromClient| {
+        let mut bytes = Vec::new();
+        message.send(&mut bytes).unwrap();
+        bytes
+    };
+    all.iter().map(framed).collect()
+}
+
 fn take_record(bytes: &[u8]) -> bool {
     let Ok(record) = serde_json::from_slice::<Record>(bytes) else {
         return false;
@@ -145,13 +163,16 @@ fn peak_kib() -> u64 {
 
 #[expect(clippy::print_stdout, reason = "the counts are what it is for")]
 fn fuzz(times: u64) {
-    let targets: [(&str, Vec<Vec<u8>>, Target); 5] = [
+    let targets: [(&str, Vec<Vec<u8>>, Target); 6] = [
         ("manifest", vec![manifest()], |b| Manifest::parse(b).is_ok()),
         ("state", vec![state()], |b| {
             serde_json::from_slice::<State>(b).is_ok()
         }),
         ("safetensors", vec![tensors()], |b| decode(b).is_ok()),
         ("journal line", records(), take_record),
+        ("socket message", messages(), |mut b| {
+            matches!(FromClient::receive(&mut b), Ok(Some(_)))
+        }),
         ("IDX", vec![idx()], |b| epochtop::idx::parse(b).is_ok()),
     ];
     let before = peak_kib();

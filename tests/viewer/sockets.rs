@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, Sender};
 use epochtop::event::{Answer, Command, Event, Record, Request};
 use epochtop::link::{Curve, Feed, Link, Query, Reply, request};
 use epochtop::run::RunState;
-use epochtop::session::wire::{About, FromTrainer, Role};
+use epochtop::session::wire::{About, ClientHello, FromClient, FromTrainer, Role};
 use epochtop::session::{Connected, Meta, RunDir, RunFiles, Server, Session, connect, replay};
 
 use crate::story;
@@ -388,6 +388,52 @@ fn a_client_that_takes_nothing_holds_up_nobody_and_catches_up() {
         "it was given what it missed: {snapshots}, {bytes}"
     );
     drop((slow, quick));
+    served.end();
+}
+
+/// Their places were kept for ever: reader, writer and who answers each waited for another.
+#[test]
+fn clients_that_ask_and_never_read_lose_their_place_when_they_go() {
+    let served = serve();
+    served.tell(story::midrun());
+    let in_process = served.session.link();
+    picture(&in_process, |state| {
+        state.seq >= story::midrun().len() as u64
+    });
+    let hello = FromClient::Hello(ClientHello::new(Role::Watcher, "test".to_owned()));
+    let query = FromClient::Query(
+        1,
+        Query::Series {
+            curve: Curve::TrainLoss,
+            from: 0,
+            to: u64::MAX,
+            points: 10_000,
+        },
+    );
+    let ask = |stream: &UnixStream| {
+        stream
+            .set_write_timeout(Some(Duration::from_millis(300)))
+            .unwrap();
+        hello.send(&mut &*stream).unwrap();
+        // Until nobody takes any more.
+        for _ in 0..5000 {
+            if query.send(&mut &*stream).is_err() {
+                break;
+            }
+        }
+    };
+    let all: Vec<UnixStream> = (0..32)
+        .map(|_| UnixStream::connect(&served.path).unwrap())
+        .collect();
+    std::thread::scope(|scope| {
+        all.iter()
+            .for_each(|stream| drop(scope.spawn(|| ask(stream))));
+    });
+    drop(all);
+    wait("a place", || {
+        connect(&served.path, Role::Screen, "test").ok()
+    });
+    drop(in_process);
     served.end();
 }
 

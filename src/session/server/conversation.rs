@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 use super::super::wire::{ClientHello, FromClient, FromTrainer, Role, TrainerHello, invalid};
 use super::Shared;
 use crate::event::{Level, Request};
-use crate::link::{Feed, Link, Queries, Reply};
+use crate::link::{Feed, Link, Queries, Query, Reply};
 
 /// Records a client may lag behind before it gets a picture instead.
 const BACKLOG: usize = 128;
@@ -78,13 +78,17 @@ impl Client {
         FromTrainer::Hello(TrainerHello::new(self.shared.about.clone(), seat.steers))
             .send(&mut &self.stream)?;
         let mut link = self.shared.door.link(BACKLOG);
-        let queries = link.queries.take();
+        // Each side has its end alone: with the writer, whoever answers has nowhere to send to, and the reader, which may be
+        // waiting for a place for its question, ends too.
+        let (ask, replies) = match link.queries.take() {
+            Some(Queries { ask, replies }) => (Some(ask), Some(replies)),
+            None => (None, None),
+        };
         let (outbox, messages) = bounded(16);
         thread::scope(|scope| {
-            let replies = queries.as_ref().map(|queries| queries.replies.clone());
             let writer = Builder::new().name("client-out".to_owned());
             let writing = writer.spawn_scoped(scope, || self.write(link, replies, messages, &by));
-            let heard = writing.and_then(|_| self.hear(&mut seat, queries.as_ref(), &outbox, &by));
+            let heard = writing.and_then(|_| self.hear(&mut seat, ask.as_ref(), &outbox, &by));
             // Ends the writer, wherever it is.
             drop(outbox);
             if heard.is_ok() {
@@ -98,7 +102,7 @@ impl Client {
     fn hear(
         &self,
         seat: &mut Seat<'_>,
-        queries: Option<&Queries>,
+        ask: Option<&Sender<(u64, Query)>>,
         outbox: &Sender<FromTrainer>,
         by: &str,
     ) -> io::Result<()> {
@@ -119,10 +123,8 @@ impl Client {
                     "this screen only watches: nothing was asked",
                 )),
                 FromClient::Query(id, query) => {
-                    if let Some(queries) = queries {
-                        // A client that asks faster than is answered waits.
-                        let _ = queries.ask.send((id, query));
-                    }
+                    // A client that asks faster than is answered waits.
+                    ask.and_then(|ask| ask.send((id, query)).err());
                     None
                 }
             };

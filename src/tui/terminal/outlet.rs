@@ -119,7 +119,7 @@ mod tests {
 
     use super::*;
 
-    fn wait(wanted: impl Fn() -> bool) {
+    fn wait(mut wanted: impl FnMut() -> bool) {
         let began = Instant::now();
         while !wanted() {
             assert!(began.elapsed() < Duration::from_secs(10));
@@ -134,7 +134,7 @@ mod tests {
         let mut outlet = Outlet::start(Tty(File::from(std::os::fd::OwnedFd::from(write)))).unwrap();
         let state = outlet.state();
         // More than a pipe holds.
-        outlet.write_all(&[b'a'; 200_000]).unwrap();
+        outlet.write_all(&vec![b'a'; 200_000]).unwrap();
         outlet.flush().unwrap();
         assert!(!state.is_free());
         let began = Instant::now();

@@ -139,6 +139,16 @@ pub fn run(tty: &Tty, link: &Link, options: Options) -> io::Result<Shown> {
         home,
     };
     let mut app = App::new(settings, link.requests.is_some());
+    // What is first on the screen, until a key is pressed: that leaving costs nothing, and the way back.
+    let back = app.settings.home.come_back.as_ref();
+    app.ui.notice = back.map(|command| Notice {
+        // The whole path of the program is in the dialog, and above the screen; here there is no room for it.
+        text: format!(
+            "d leaves, {} comes back",
+            command.rsplit('/').next().unwrap_or(command)
+        ),
+        at_ms: drive::wall_clock(),
+    });
     loop {
         let mut session = terminal::Session::enter(tty.try_clone()?)?;
         let (input, reader) = input::spawn();

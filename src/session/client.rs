@@ -69,8 +69,14 @@ pub fn connect(path: &Path, role: Role, who: &str) -> io::Result<Connected> {
 fn shake_hands(stream: &UnixStream, role: Role, who: &str) -> io::Result<(bool, About)> {
     stream.set_read_timeout(Some(HELLO))?;
     stream.set_write_timeout(Some(HELLO))?;
-    FromClient::Hello(ClientHello::new(role, who.to_owned())).send(&mut &*stream)?;
-    match FromTrainer::receive(&mut &*stream) {
+    // A trainer that has no place says so and hangs up without reading: what it said is still to be read.
+    let sent = FromClient::Hello(ClientHello::new(role, who.to_owned())).send(&mut &*stream);
+    let answer = match (FromTrainer::receive(&mut &*stream), sent) {
+        (Ok(Some(answer)), _) => Ok(Some(answer)),
+        (_, Err(error)) => Err(error),
+        (answer, Ok(())) => answer,
+    };
+    match answer {
         Ok(Some(FromTrainer::Hello(hello))) => Ok((hello.control, hello.about)),
         Ok(Some(FromTrainer::Goodbye(reason))) => Err(io::Error::other(reason)),
         Ok(Some(_)) => Err(invalid("the trainer did not begin with a hello")),

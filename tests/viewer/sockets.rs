@@ -284,11 +284,14 @@ fn garbage_lengths_and_half_open_peers_are_let_go() {
 fn too_many_are_told_so_and_a_place_is_free_again_when_one_leaves() {
     let served = serve();
     let mut all: Vec<Connected> = (0..32).map(|_| served.connect(Role::Watcher)).collect();
-    let error = connect(&served.path, Role::Screen, "test").unwrap_err();
-    assert!(
-        error.to_string().contains("32 others are attached"),
-        "{error}"
-    );
+    // Often: the trainer may have hung up before the hello is written (a broken pipe), or before it is read.
+    for _ in 0..200 {
+        let error = connect(&served.path, Role::Screen, "test").unwrap_err();
+        assert!(
+            error.to_string().contains("32 others are attached"),
+            "{error}"
+        );
+    }
     all.pop();
     wait("a place", || {
         connect(&served.path, Role::Screen, "test").ok()

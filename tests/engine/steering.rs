@@ -206,6 +206,42 @@ fn a_pause_can_be_used_to_evaluate_and_then_ends() {
 }
 
 #[test]
+fn a_pause_inside_a_validation_can_be_used_to_evaluate() {
+    let data = tempfile::tempdir().unwrap();
+    shapes(data.path());
+    let mut config = small_config(data.path());
+    config.train.epochs = 1;
+    config.eval.batch_size = 1;
+    let dir = tempfile::tempdir().unwrap();
+    let mut waiting = Some(vec![Command::Pause, Command::Evaluate, Command::Resume]);
+    let story = train(&config, dir.path(), |event| match event {
+        Event::EvalProgress { .. } => waiting.take().unwrap_or_default(),
+        _ => Vec::new(),
+    });
+    assert_eq!(story.state.outcome, Some(Outcome::Completed));
+    let answered = |wanted: Command, done: bool| {
+        let matching = |event: &Event| {
+            matches!(event, Event::Acknowledged { command, answer, .. }
+            if *command == wanted && matches!(answer, Answer::Done { .. }) == done)
+        };
+        story.events.iter().position(matching)
+    };
+    let (evaluated, resumed) = (
+        answered(Command::Evaluate, true),
+        answered(Command::Resume, false),
+    );
+    assert!(
+        evaluated.is_some() && evaluated < resumed,
+        "{evaluated:?} before {resumed:?}"
+    );
+    // The validation that was under way and the one that was asked for are of the same weights.
+    let validations = story.events.iter().filter(
+        |event| matches!(event, Event::EvalFinished(report) if report.split == Split::Valid),
+    );
+    assert_eq!(validations.count(), 1);
+}
+
+#[test]
 fn whoever_waits_when_the_run_is_stopped_is_told() {
     let (story, _dir) = steered(
         &[Command::Evaluate, Command::StopAfterEpoch, Command::Stop],

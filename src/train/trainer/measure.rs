@@ -63,9 +63,8 @@ impl Trainer {
 
     /// The validation of the present weights, made now unless there is one. `None` when stopped.
     pub(super) fn validate(&mut self) -> Option<Validated> {
-        let known = self.validated.as_ref();
-        if let Some(known) = known.filter(|known| known.global_step == self.global_step) {
-            return Some(known.clone());
+        if let Some(known) = self.known_validation() {
+            return Some(known);
         }
         let before = self.phase;
         self.say_phase(Phase::Validating);
@@ -74,6 +73,11 @@ impl Trainer {
         let temperature = fit_temperature(&rows.logits, &rows.labels, rows.classes);
         let rows = Arc::new(rows);
         let report = self.report_heard(&rows, temperature, begun, "current")?;
+        // During a pause in here these weights may have been validated on request; told once is enough.
+        if let Some(known) = self.known_validation() {
+            self.say_phase(before);
+            return Some(known);
+        }
         let validated = Validated {
             global_step: self.global_step,
             report: report.clone(),
@@ -88,6 +92,13 @@ impl Trainer {
         self.tell_gallery(None, validated.report.temperature.value);
         self.say_phase(before);
         Some(validated)
+    }
+
+    fn known_validation(&self) -> Option<Validated> {
+        let known = self.validated.as_ref();
+        known
+            .filter(|known| known.global_step == self.global_step)
+            .cloned()
     }
 
     /// Validation, then the test split, on the present weights. Returns a note, `None` when stopped.

@@ -88,8 +88,8 @@ impl Trainer {
         self.save_beside(CheckpointReason::Requested, Some(request));
     }
 
-    /// Holds until resumed or stopped. Everything else that is asked meanwhile is done while holding, but evaluations,
-    /// which wait for the end of the pause where the trainer is inside one already.
+    /// Holds until resumed or stopped. Everything else that is asked meanwhile is done while holding, an evaluation too
+    /// where the pause came inside one: that one goes on afterwards.
     pub(super) fn hold(&mut self) -> Flow {
         self.close_window();
         let (before, began) = (self.phase, Instant::now());
@@ -106,7 +106,7 @@ impl Trainer {
                 Waited::ForNobody => break,
             };
             flow = self.carry_out(next);
-            if flow == Flow::Go && before == Phase::Training && !self.evaluations.is_empty() {
+            if flow == Flow::Go && !self.evaluations.is_empty() {
                 flow = self.evaluate_on_request();
             }
             if self.held {
@@ -122,6 +122,7 @@ impl Trainer {
 
     fn evaluate_on_request(&mut self) -> Flow {
         self.close_window();
+        let before = self.phase;
         let requests = std::mem::take(&mut self.evaluations);
         let outcome = self.evaluate_now();
         self.window.restart_clock();
@@ -136,7 +137,7 @@ impl Trainer {
         for request in requests {
             self.control.done(request, step, note.clone());
         }
-        self.say_phase(Phase::Training);
+        self.say_phase(before);
         Flow::Go
     }
 }

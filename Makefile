@@ -12,7 +12,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test check kill fuzz bench bench-training bench-screen bench-wire bench-metrics clean
+.PHONY: help setup build run test check kill fuzz sweep bench bench-training bench-screen bench-wire bench-frames bench-metrics clean
 
 help: ## list these
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,7 +42,10 @@ kill: setup ## a training killed 200 times at random, with a checkpoint at each 
 fuzz: ## a million damaged files of each kind that is read (no libtorch)
 	@cargo test --no-default-features --test viewer -- --ignored --nocapture a_million_changed_files
 
-bench: bench-training bench-screen bench-wire bench-metrics ## everything that is measured, in half an hour; the parts are below
+sweep: ## every page in every state on every size, some 300,000 pictures looked at cell by cell (no libtorch)
+	@cargo test --release --no-default-features --test viewer -- --ignored --nocapture everything_with_everything
+
+bench: bench-training bench-screen bench-wire bench-frames bench-metrics ## everything that is measured, in half an hour; the parts are below
 
 bench-training: build ## images/s beside PyTorch (sets up its own environment), and the parts of a step
 	@cargo bench --bench engine
@@ -53,6 +56,9 @@ bench-screen: build ## what watching costs the training: attached, stalled, clie
 
 bench-wire: build ## bytes a frame and a second, key to acknowledgement, event to screen
 	@python3 -B scripts/bench/wire.py $(ARGS)
+
+bench-frames: ## a frame of each page with a million steps behind it, the fold, the size of a run's picture (no libtorch)
+	@cargo bench --no-default-features --bench screen
 
 bench-metrics: ## how fast the numbers of an evaluation are, and whether their intervals hold (no libtorch)
 	@cargo bench --no-default-features --bench metrics

@@ -4,15 +4,21 @@
 //! it makes of the records. It is total (no record can make it panic) and bounded (a week costs the memory of a
 //! minute). Nothing here looks at a clock or a file.
 
+mod layers;
+mod marks;
 mod parts;
 mod progress;
 mod requests;
 mod series;
 mod state;
 mod summary;
+mod timeline;
 
+pub use layers::{LayerMoment, LayerTrack};
+pub use marks::{Mark, MarkKind, Marks};
 pub use parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine, Sample};
 pub use progress::CLIP_WINDOW;
-pub use series::{Bucket, Ema, Series};
+pub use series::{Bucket, Ema, Series, between};
 pub use state::RunState;
 pub use summary::{clock, closing_lines, epoch_line, eval_line, event_line, final_lines, headline};
+pub use timeline::Timeline;

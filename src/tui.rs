@@ -9,11 +9,14 @@
 mod action;
 mod app;
 pub mod art;
+mod charts;
 mod color;
 mod drive;
 mod input;
 mod keymap;
+mod page;
 mod plot;
+mod prompt;
 mod suspend;
 mod symbols;
 mod terminal;
@@ -31,15 +34,17 @@ use crate::link::Link;
 use crate::run::RunState;
 
 pub use action::Action;
-pub use app::{App, Control, Home, Notice, Pane, Popup, Settings, Ui};
+pub use app::{App, Control, Home, Notice, Popup, Prompt, Settings, Ui, Wanted};
+pub use charts::{Axis, Charts};
 pub use color::{ColorDepth, utf8_locale};
 pub use drive::{Pace, drive};
 pub use keymap::{Key, Keymap};
+pub use page::{Page, Pane};
 pub use plot::Plot;
 pub use terminal::{Painter, Tty};
 pub use theme::{Role, Theme, themes};
 pub use update::{Effect, Msg, update};
-pub use view::view;
+pub use view::{draw, view};
 
 /// How the screen looks and behaves.
 pub struct Options {

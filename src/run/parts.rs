@@ -59,6 +59,9 @@ impl Clip {
 pub struct Best {
     /// From 1.
     pub epoch: u32,
+    /// Steps done after it.
+    #[serde(default)]
+    pub global_step: u64,
     /// Validation accuracy, 0 to 1.
     pub accuracy: F64,
     /// Its 95 % interval, if it was measured.

@@ -1,5 +1,6 @@
 //! What was asked of the run, by whom, and how far it has come.
 
+use super::marks::MarkKind;
 use super::parts::CommandLine;
 use super::state::{COMMANDS, RunState, push_bounded};
 use crate::event::{Answer, Command, F64};
@@ -16,8 +17,16 @@ impl RunState {
     /// The trainer has answered.
     pub(super) fn acknowledged(&mut self, mut line: CommandLine) {
         match (line.command, &line.answer) {
-            (Command::SetEpochs { epochs }, Answer::Done { .. }) => self.epochs = epochs,
-            (Command::SetLearningRate { lr }, Answer::Done { .. }) => self.base_lr = Some(F64(lr)),
+            (Command::SetEpochs { epochs }, Answer::Done { .. }) => {
+                self.epochs = epochs;
+                let kind = MarkKind::Epochs { epochs };
+                self.marks.push(line.global_step, kind);
+            }
+            (Command::SetLearningRate { lr }, Answer::Done { .. }) => {
+                self.base_lr = Some(F64(lr));
+                let kind = MarkKind::LearningRate { lr: F64(lr) };
+                self.marks.push(line.global_step, kind);
+            }
             _ => {}
         }
         let asker = self.askers.iter().find(|(id, _)| *id == line.id);

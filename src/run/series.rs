@@ -145,6 +145,25 @@ impl Series {
         self.last.is_none()
     }
 
+    /// Those that hold anything, with their first step, in order.
+    pub fn filled(&self) -> impl Iterator<Item = (u64, Bucket)> + '_ {
+        let stride = self.stride();
+        let with_step =
+            move |(i, bucket): (usize, &Bucket)| ((i as u64).saturating_mul(stride), *bucket);
+        let filled = |(_, bucket): &(u64, Bucket)| bucket.count > 0 || bucket.non_finite > 0;
+        self.buckets
+            .iter()
+            .enumerate()
+            .map(with_step)
+            .filter(filled)
+    }
+
+    /// The bucket a step falls into, if it holds anything.
+    pub fn bucket_at(&self, step: u64) -> Option<&Bucket> {
+        let bucket = self.buckets.get((step / self.stride()) as usize);
+        bucket.filter(|bucket| bucket.count > 0 || bucket.non_finite > 0)
+    }
+
     /// One bucket a column for the steps `from..to`, as a chart of that many columns needs them.
     pub fn columns(&self, from: u64, to: u64, columns: usize) -> Vec<Bucket> {
         let mut out = vec![Bucket::default(); columns];
@@ -165,6 +184,26 @@ impl Series {
         }
         out
     }
+}
+
+/// One bucket for each stretch between neighbouring bounds, which grow: the lower bound belongs to it, the upper does not.
+/// Points are steps with their bucket, in the order of the steps; those outside are left out.
+pub fn between(points: impl IntoIterator<Item = (u64, Bucket)>, bounds: &[u64]) -> Vec<Bucket> {
+    let mut out = vec![Bucket::default(); bounds.len().saturating_sub(1)];
+    let mut column = 0;
+    for (step, bucket) in points {
+        while bounds.get(column + 1).is_some_and(|upper| step >= *upper) {
+            column += 1;
+        }
+        if bounds.get(column).is_none_or(|lower| step < *lower) {
+            continue;
+        }
+        match out.get_mut(column) {
+            Some(target) => target.merge(&bucket),
+            None => break,
+        }
+    }
+    out
 }
 
 /// Exponential moving average without the pull towards zero at its start (the correction of Adam, Kingma & Ba 2015,

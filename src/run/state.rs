@@ -4,12 +4,15 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::layers::LayerTrack;
+use super::marks::{MarkKind, Marks};
 use super::parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine, Sample};
 use super::series::{Ema, Series};
+use super::timeline::Timeline;
 use crate::event::{
     Answer, CheckpointReason, CheckpointSaved, EpochSummary, EvalReport, Event, F32, F64,
-    GalleryImages, GalleryPredictions, LayerNorms, Level, Outcome, Phase, Record, Remedy, Resumed,
-    RunStarted, Split, StepWindow,
+    GalleryImages, GalleryPredictions, Level, Outcome, Phase, Record, Remedy, Resumed, RunStarted,
+    Split, StepWindow,
 };
 
 /// Steps kept one by one; older ones live on in the curves.
@@ -78,9 +81,18 @@ pub struct RunState {
     pub paused_since: Option<u64>,
     /// Steps that were not finite and changed nothing.
     pub skipped: u64,
-    /// How strongly each parameter was moved, and at which step.
+    /// How strongly each parameter was moved.
     #[serde(default)]
-    pub layers: Option<(u64, Vec<LayerNorms>)>,
+    pub layers: LayerTrack,
+    /// What happened at which step.
+    #[serde(default)]
+    pub marks: Marks,
+    /// When each step was done.
+    #[serde(default)]
+    pub timeline: Timeline,
+    /// Learning rate by step.
+    #[serde(default)]
+    pub rate: Series,
     /// The latest epochs, oldest first.
     pub history: VecDeque<EpochSummary>,
     /// The best epoch so far.
@@ -163,8 +175,15 @@ impl RunState {
             Event::GalleryPredictions(predictions) => self.predictions = Some(predictions.clone()),
             Event::CheckpointSaved(saved) => {
                 self.checkpoints = self.checkpoints.saturating_add(1);
+                let asked = saved.reason == CheckpointReason::Requested;
+                let kind = if asked {
+                    MarkKind::Requested
+                } else {
+                    MarkKind::Checkpoint
+                };
+                self.marks.push(saved.global_step, kind);
                 // One that somebody asked for is told by the answer.
-                if saved.reason != CheckpointReason::Requested {
+                if !asked {
                     let size = saved.bytes as f64 / 1e6;
                     let text = format!("checkpoint {} ({size:.1} MB)", saved.path);
                     self.say(t_ms, Level::Info, text);
@@ -189,13 +208,15 @@ impl RunState {
             Event::Health(health) => {
                 if let Remedy::RolledBack { lr, .. } = health.remedy {
                     self.base_lr = Some(lr);
+                    let kind = MarkKind::LearningRate { lr };
+                    self.marks.push(self.global_step, kind);
                 }
                 self.say(t_ms, Level::Warn, health.words());
             }
             Event::Layers {
                 global_step,
                 layers,
-            } => self.layers = Some((*global_step, layers.clone())),
+            } => self.layers.push(*global_step, layers),
             Event::Log { level, text } => self.say(t_ms, *level, text.clone()),
             Event::Asked { id, by, .. } => self.asked(*id, by),
             Event::Acknowledged {
@@ -241,6 +262,7 @@ impl RunState {
             }
         }
         self.resumes.push(resumed.global_step);
+        self.marks.push(resumed.global_step, MarkKind::Restarted);
         self.checkpoints = self.checkpoints.saturating_add(1);
         self.checkpoint = Some(CheckpointSaved {
             global_step: resumed.global_step,
@@ -277,8 +299,12 @@ impl RunState {
     fn enter(&mut self, phase: Phase, t_ms: u64) {
         self.phase = phase;
         if phase == Phase::Paused {
+            if self.paused_since.is_none() {
+                self.marks.push(self.global_step, MarkKind::Paused);
+            }
             self.paused_since.get_or_insert(t_ms);
         } else if let Some(since) = self.paused_since.take() {
+            self.marks.push(self.global_step, MarkKind::Resumed);
             self.paused_ms = self.paused_ms.saturating_add(t_ms.saturating_sub(since));
         }
         if !matches!(phase, Phase::Validating | Phase::Testing) {
@@ -300,6 +326,9 @@ impl RunState {
         self.epoch_step = window.epoch_step;
         self.global_step = window.global_step;
         self.lr = window.lr;
+        self.rate.push(window.global_step, window.lr.0 as f32);
+        let worked_ms = self.worked_ms(self.now_ms);
+        self.timeline.push(window.global_step, worked_ms);
         let count = window.loss.len();
         let first = window
             .global_step
@@ -356,6 +385,7 @@ impl RunState {
             let measured = measured.filter(|report| report.global_step == summary.global_step);
             self.best = Some(Best {
                 epoch: summary.epoch,
+                global_step: summary.global_step,
                 accuracy: summary.valid_accuracy,
                 interval: measured.and_then(|report| report.intervals.accuracy),
                 nll: summary.valid_nll,
@@ -370,6 +400,7 @@ impl RunState {
         if report.split == Split::Test {
             // Each look at the test split leaves a trace.
             self.test_looks = self.test_looks.saturating_add(1);
+            self.marks.push(report.global_step, MarkKind::Tested);
             let weights = if of_another {
                 format!("step {}", report.global_step)
             } else {

@@ -4,68 +4,43 @@ use crate::config::Art;
 use crate::event::{Answer, Command, Outcome, Phase, Request};
 use crate::run::RunState;
 
+use super::charts::Charts;
 use super::color::ColorDepth;
 use super::keymap::Keymap;
+use super::page::{Page, Pane};
 
 /// Requests remembered until the run has told their end.
 const REQUESTS: usize = 16;
 
-/// A part of the screen that can be focused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Pane {
-    /// The loss over time.
-    Loss,
-    /// The accuracy over time.
-    Accuracy,
-    /// The gradient norm and its clipping.
-    Gradient,
-    /// The scores of each class.
-    Classes,
-    /// What is taken for what.
-    Confusion,
-    /// What the probabilities are worth.
-    Calibration,
-    /// Test images and what the network thinks of them.
-    Gallery,
-    /// Messages.
-    Log,
-}
-
-impl Pane {
-    /// All of them, in the order the focus takes.
-    pub const ALL: [Self; 8] = [
-        Self::Loss,
-        Self::Accuracy,
-        Self::Gradient,
-        Self::Classes,
-        Self::Confusion,
-        Self::Calibration,
-        Self::Gallery,
-        Self::Log,
-    ];
-
-    /// The name on the screen.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Loss => "Loss",
-            Self::Accuracy => "Accuracy",
-            Self::Gradient => "Gradient norm",
-            Self::Classes => "Classes",
-            Self::Confusion => "Confusion",
-            Self::Calibration => "Calibration",
-            Self::Gallery => "Gallery",
-            Self::Log => "Log",
-        }
-    }
-}
-
 /// What lies over the screen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Popup {
-    /// The keys.
-    Help,
+    /// The keys, from this line on.
+    Help(usize),
     /// What is to become of the run.
     Quit,
+    /// A number is asked for.
+    Prompt(Prompt),
+}
+
+/// A number that is being typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prompt {
+    /// What it is for.
+    pub wanted: Wanted,
+    /// What was typed.
+    pub typed: String,
+    /// What is wrong with it.
+    pub problem: Option<String>,
+}
+
+/// What a typed number is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// The base learning rate.
+    LearningRate,
+    /// Epochs in all.
+    Epochs,
 }
 
 /// A word from the screen itself.
@@ -122,14 +97,20 @@ pub struct Settings {
 pub struct Ui {
     /// Columns and rows of the terminal.
     pub size: (u16, u16),
-    /// The pane the arrow keys act on.
+    /// What the screen is about.
+    pub page: Page,
+    /// The pane the arrow keys act on; always one of the page's.
     pub focus: Pane,
     /// Whether that pane has the whole screen.
     pub zoom: bool,
+    /// How charts look at time.
+    pub charts: Charts,
     /// The gallery's image.
     pub gallery: usize,
     /// First class shown.
     pub class_scroll: usize,
+    /// First parameter shown.
+    pub layer_scroll: usize,
     /// Log lines scrolled back.
     pub log_scroll: usize,
     /// What lies over the screen.
@@ -179,10 +160,13 @@ impl App {
             run: RunState::default(),
             ui: Ui {
                 size: (0, 0),
+                page: Page::Overview,
                 focus: Pane::Gallery,
                 zoom: false,
+                charts: Charts::default(),
                 gallery: 0,
                 class_scroll: 0,
+                layer_scroll: 0,
                 log_scroll: 0,
                 popup: None,
                 notice: None,
@@ -197,6 +181,22 @@ impl App {
             resyncs: 0,
             synced: false,
         }
+    }
+
+    /// Whether the focused pane has all of the screen between header and footer.
+    pub fn alone(&self) -> bool {
+        self.ui.zoom || self.ui.page.panes().len() == 1
+    }
+
+    /// The base learning rate, as it will be once what was asked for from here has got through.
+    pub fn wanted_lr(&self) -> Option<f64> {
+        let asked = self.ui.requested.iter().rev().find_map(|request| {
+            let Command::SetLearningRate { lr } = request.command else {
+                return None;
+            };
+            self.open(request.id).then_some(lr)
+        });
+        asked.or(self.run.base_lr.map(|lr| lr.0))
     }
 
     /// Whether the run has ended, or nothing more can be heard of it.

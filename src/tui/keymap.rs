@@ -84,6 +84,16 @@ impl Key {
         self.ctrl && self.code == KeyCode::Char('c')
     }
 
+    /// What ends a line.
+    pub(super) fn is_enter(self) -> bool {
+        self.code == KeyCode::Enter
+    }
+
+    /// What takes the last character back.
+    pub(super) fn is_erase(self) -> bool {
+        matches!(self.code, KeyCode::Backspace | KeyCode::Delete)
+    }
+
     /// The plain character of this key.
     pub(super) fn plain(self) -> Option<char> {
         match self.code {
@@ -214,8 +224,8 @@ impl Default for Keymap {
 }
 
 fn unknown_action(name: &str) -> String {
-    let known = Action::ALL.map(Action::name);
-    match nearest(name, known.into_iter()) {
+    let known: Vec<&str> = Action::all().map(Action::name).collect();
+    match nearest(name, known.iter().copied()) {
         Some(near) => format!("unknown action, did you mean `{near}`?"),
         None => format!("unknown action, there are {}", known.join(", ")),
     }
@@ -233,7 +243,7 @@ mod tests {
     #[test]
     fn the_default_binds_every_action() {
         let keymap = Keymap::from_config(&Keys::default()).unwrap();
-        for action in Action::ALL {
+        for action in Action::all() {
             assert!(keymap.keys(action).next().is_some(), "{}", action.name());
         }
         assert_eq!(

@@ -42,6 +42,16 @@ pub(super) struct Symbols {
     pub(super) saving: &'static str,
     pub(super) stopping: &'static str,
     pub(super) warning: &'static str,
+    /// The best of some points.
+    pub(super) best: &'static str,
+    /// A checkpoint that somebody asked for.
+    pub(super) requested: &'static str,
+    /// On again after a pause.
+    pub(super) resumed: &'static str,
+    /// A new learning rate.
+    pub(super) rate: &'static str,
+    /// A mean of some, not the value itself.
+    pub(super) about: &'static str,
     pub(super) dash: &'static str,
     pub(super) arrow: &'static str,
     pub(super) dot: &'static str,
@@ -87,6 +97,11 @@ pub(super) static UNICODE: Symbols = Symbols {
     saving: "◇",
     stopping: "■",
     warning: "⚠",
+    best: "★",
+    requested: "◆",
+    resumed: "▸",
+    rate: "λ",
+    about: "≈",
     dash: "–",
     arrow: "→",
     dot: "·",
@@ -131,6 +146,11 @@ pub(super) static ASCII: Symbols = Symbols {
     saving: "+",
     stopping: "#",
     warning: "!",
+    best: "*",
+    requested: "C",
+    resumed: ">",
+    rate: "L",
+    about: "~",
     dash: "-",
     arrow: "->",
     dot: "-",

@@ -1,14 +1,22 @@
 //! The one place where an [`App`] changes. It does nothing itself: what is to be done comes back as [`Effect`]s.
 
+mod navigate;
+mod steer;
+
 use crossterm::event::KeyEvent;
 
 use super::Exit;
 use super::action::Action;
-use super::app::{App, Control, Notice, Pane, Popup};
+use super::app::{App, Control, Notice, Popup, Wanted};
 use super::keymap::Key;
-use super::view::layout;
+use super::prompt::{self, Typed};
+use super::view::popup;
 use crate::event::{Command, Request};
-use crate::link::{self, Feed};
+use crate::link::Feed;
+use navigate::{
+    back, enter, focus, keep_in_range, look, next_mistake, next_theme, open, scroll, walk,
+};
+use steer::{ask, scale_rate};
 
 /// Milliseconds a notice stays.
 const NOTICE_MS: u64 = 5_000;
@@ -143,15 +151,28 @@ fn press(app: &mut App, key: Key) -> Vec<Effect> {
         .or(key.is_interrupt().then_some(Action::Quit));
     match app.ui.popup {
         Some(Popup::Quit) => return answer_quit(app, key, action),
-        Some(Popup::Help) => {
-            if matches!(
-                action,
-                Some(Action::Help | Action::Back | Action::Quit | Action::Zoom)
-            ) {
+        Some(Popup::Prompt(_)) => {
+            let leave = key.is_interrupt() || matches!(action, Some(Action::Back | Action::Quit));
+            return match prompt::press(app, key, leave) {
+                Typed::Nothing => Vec::new(),
+                Typed::Ask(command) => ask(app, command),
+            };
+        }
+        Some(Popup::Help(from)) => match action {
+            Some(Action::Help | Action::Back | Action::Quit | Action::Zoom) => {
                 app.ui.popup = None;
                 return Vec::new();
             }
-        }
+            Some(Action::Up) => {
+                app.ui.popup = Some(Popup::Help(from.saturating_sub(1)));
+                return Vec::new();
+            }
+            Some(Action::Down) => {
+                app.ui.popup = Some(Popup::Help((from + 1).min(popup::help_most(app))));
+                return Vec::new();
+            }
+            _ => {}
+        },
         None => {}
     }
     action.map_or_else(Vec::new, |action| act(app, action))
@@ -191,6 +212,11 @@ fn act(app: &mut App, action: Action) -> Vec<Effect> {
         }
         Action::Evaluate => return ask(app, Command::Evaluate),
         Action::Checkpoint => return ask(app, Command::Checkpoint),
+        Action::RateHalf => return scale_rate(app, 0.5),
+        Action::RateDouble => return scale_rate(app, 2.0),
+        Action::RateSet => steer::prompt(app, Wanted::LearningRate),
+        Action::Epochs => steer::prompt(app, Wanted::Epochs),
+        Action::StopAfterEpoch => return ask(app, Command::StopAfterEpoch),
         Action::Quit => return quit(app),
         Action::Detach => return vec![Effect::Leave(leaving(app))],
         Action::Suspend => return suspend(app),
@@ -201,18 +227,28 @@ fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Right => walk(app, 1),
         Action::Up => scroll(app, -1),
         Action::Down => scroll(app, 1),
-        Action::Zoom => app.ui.zoom = !app.ui.zoom,
-        Action::Back | Action::Overview => app.ui.zoom = false,
+        Action::Zoom => enter(app),
+        Action::Back => back(app),
+        Action::Axis
+        | Action::LogScale
+        | Action::Smooth
+        | Action::Closer
+        | Action::Farther
+        | Action::Earlier
+        | Action::Later
+        | Action::Fit => look(app, action),
+        Action::Filter => {}
+        Action::NextMistake => next_mistake(app, 1),
         Action::Help => {
             app.ui.popup = if app.ui.popup.is_none() {
-                Some(Popup::Help)
+                Some(Popup::Help(0))
             } else {
                 None
             }
         }
         Action::Theme => next_theme(app),
         Action::Repaint => return vec![Effect::Repaint],
-        Action::Show(pane) => (app.ui.focus, app.ui.zoom) = (pane, true),
+        Action::Open(page) => open(app, page),
     }
     Vec::new()
 }
@@ -255,131 +291,6 @@ fn control(app: &mut App) -> Vec<Effect> {
     };
     notify(app, words.to_owned());
     Vec::new()
-}
-
-/// Asks the trainer, if there is one that can still answer.
-fn ask(app: &mut App, command: Command) -> Vec<Effect> {
-    let refusal = match () {
-        () if !app.live => "this is a replay: there is no trainer to ask",
-        () if app.run.outcome.is_some() => "the run has ended: nothing to ask of it",
-        () if !app.connected => "the connection to the run is gone",
-        () if app.control == Control::Watches => {
-            "opened with --read-only: this screen only watches"
-        }
-        () if app.control == Control::MayAsk => {
-            let key = app.settings.keymap.first(Action::Control);
-            let key = key.map_or_else(String::new, |key| format!(": {key} takes over too"));
-            notify(app, format!("another screen steers this run{key}"));
-            return Vec::new();
-        }
-        () => {
-            let request = link::request(command);
-            app.remember(request);
-            return vec![Effect::Send(request)];
-        }
-    };
-    notify(app, refusal.to_owned());
-    Vec::new()
-}
-
-fn focus(app: &mut App, by: isize) {
-    // A zoomed pane makes way for any other; otherwise only panes that are on the screen take the focus.
-    let there: Vec<Pane> = if app.ui.zoom {
-        Pane::ALL.to_vec()
-    } else {
-        layout::visible(app)
-    };
-    let count = there.len() as isize;
-    if count == 0 {
-        return;
-    }
-    let at = there.iter().position(|pane| *pane == app.ui.focus);
-    let next = at.map_or(0, |at| (at as isize + by).rem_euclid(count));
-    if let Some(pane) = there.get(next as usize) {
-        app.ui.focus = *pane;
-    }
-}
-
-/// Sideways: from image to image in the gallery, from pane to pane elsewhere.
-fn walk(app: &mut App, by: isize) {
-    let count = app.run.gallery.labels.len();
-    if app.ui.focus != Pane::Gallery {
-        focus(app, by);
-    } else if count > 0 {
-        app.ui.gallery = (app.ui.gallery as isize + by).rem_euclid(count as isize) as usize;
-    }
-}
-
-fn scroll(app: &mut App, by: isize) {
-    match app.ui.focus {
-        Pane::Gallery => next_mistake(app, by),
-        Pane::Classes | Pane::Confusion => {
-            app.ui.class_scroll = app.ui.class_scroll.saturating_add_signed(by);
-        }
-        Pane::Log => app.ui.log_scroll = app.ui.log_scroll.saturating_add_signed(-by),
-        // A chart has nothing to scroll, so the key goes to its neighbour.
-        Pane::Loss | Pane::Accuracy | Pane::Gradient | Pane::Calibration => focus(app, by),
-    }
-    keep_in_range(app);
-}
-
-/// Walks to the next image that was told wrong, round the end.
-fn next_mistake(app: &mut App, by: isize) {
-    let labels = &app.run.gallery.labels;
-    let Some(predictions) = &app.run.predictions else {
-        return;
-    };
-    let wrong = |at: usize| {
-        let said = predictions
-            .top
-            .get(at)
-            .and_then(|top| top.first())
-            .map(|(label, _)| *label);
-        said.is_some() && said != labels.get(at).copied()
-    };
-    let count = labels.len() as isize;
-    let here = app.ui.gallery as isize;
-    let found = (1..count)
-        .map(|i| (here + by * i).rem_euclid(count) as usize)
-        .find(|at| wrong(*at));
-    match found {
-        Some(at) => app.ui.gallery = at,
-        None => notify(
-            app,
-            "no other image of the gallery is told wrong".to_owned(),
-        ),
-    }
-}
-
-fn keep_in_range(app: &mut App) {
-    let classes = app
-        .run
-        .info
-        .as_ref()
-        .map_or(0, |info| info.dataset.classes.len());
-    // Classes, or pairs of them, whichever the page scrolls; what is drawn ends where they do.
-    let pairs = classes.saturating_mul(classes.saturating_sub(1));
-    let most = if app.ui.zoom { pairs } else { classes };
-    app.ui.class_scroll = app.ui.class_scroll.min(most.saturating_sub(1));
-    app.ui.log_scroll = app
-        .ui
-        .log_scroll
-        .min((app.run.log.len() + app.run.commands.len()).saturating_sub(1));
-    app.ui.gallery = app
-        .ui
-        .gallery
-        .min(app.run.gallery.labels.len().saturating_sub(1));
-}
-
-fn next_theme(app: &mut App) {
-    let count = app.settings.themes.len();
-    if count == 0 {
-        return;
-    }
-    app.ui.theme = (app.ui.theme + 1) % count;
-    if let Some(name) = app.settings.themes.get(app.ui.theme) {
-        notify(app, format!("theme: {name}"));
-    }
 }
 
 #[cfg(test)]

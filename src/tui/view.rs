@@ -3,6 +3,7 @@
 //! [`layout`] says what goes where; each panel is one file and draws only inside the area it is given.
 
 mod accuracy;
+mod axis;
 mod calibration;
 mod canvas;
 mod chart;
@@ -16,11 +17,15 @@ mod footer;
 mod gallery;
 mod gradient;
 mod header;
+mod layers;
 pub(super) mod layout;
 mod log;
 mod loss;
+mod marks;
 mod paint;
-mod popup;
+pub(super) mod popup;
+mod rate;
+mod readout;
 mod reliability;
 mod result;
 mod scale;
@@ -31,7 +36,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::app::{App, Pane, Popup};
+use super::app::{App, Popup};
+use super::page::Pane;
 use super::symbols::{Symbols, symbols};
 use super::text::outside;
 use super::theme::{Role, Theme};
@@ -70,13 +76,17 @@ impl Ctx<'_> {
 
 /// Draws the whole screen.
 pub fn view(app: &App, theme: &Theme, frame: &mut Frame<'_>) {
+    let area = frame.area();
+    draw(app, theme, area, frame.buffer_mut());
+}
+
+/// Draws the whole screen into a part of a buffer, and nothing outside of it.
+pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let ctx = Ctx {
         app,
         theme,
         symbols: symbols(app.settings.ascii),
     };
-    let area = frame.area();
-    let buf = frame.buffer_mut();
     match layout::arrange(app, area) {
         Layout::Essentials(area) => essentials::draw(&ctx, area, buf),
         Layout::Full(screen) => {
@@ -90,9 +100,10 @@ pub fn view(app: &App, theme: &Theme, frame: &mut Frame<'_>) {
             footer::draw(&ctx, screen.footer, buf);
         }
     }
-    match app.ui.popup {
-        Some(Popup::Help) => popup::help(&ctx, area, buf),
+    match &app.ui.popup {
+        Some(Popup::Help(from)) => popup::help(&ctx, *from, area, buf),
         Some(Popup::Quit) => popup::quit(&ctx, area, buf),
+        Some(Popup::Prompt(prompt)) => popup::prompt(&ctx, prompt, area, buf),
         None => {}
     }
 }
@@ -102,6 +113,8 @@ fn draw_pane(ctx: &Ctx<'_>, pane: Pane, area: Rect, buf: &mut Buffer) {
         Pane::Loss => loss::draw(ctx, area, buf),
         Pane::Accuracy => accuracy::draw(ctx, area, buf),
         Pane::Gradient => gradient::draw(ctx, area, buf),
+        Pane::Rate => rate::draw(ctx, area, buf),
+        Pane::Layers => layers::draw(ctx, area, buf),
         Pane::Classes => classes::draw(ctx, area, buf),
         Pane::Confusion => confusion::draw(ctx, area, buf),
         Pane::Calibration => calibration::draw(ctx, area, buf),

@@ -8,7 +8,7 @@ use epochtop::tui::{Action, Keymap};
 /// A row for each action, as the README has it.
 fn table() -> String {
     let keymap = Keymap::from_config(&Keys::default()).unwrap();
-    let rows = Action::ALL.map(|action| {
+    let rows = Action::all().map(|action| {
         let keys: Vec<String> = keymap.keys(action).map(|key| format!("`{key}`")).collect();
         format!(
             "| {} | {} | {} |\n",
@@ -19,7 +19,7 @@ fn table() -> String {
     });
     format!(
         "| key | action | does |\n| --- | --- | --- |\n{}",
-        rows.concat()
+        rows.collect::<String>()
     )
 }
 

@@ -2,8 +2,8 @@
 
 use epochtop::event::{
     Answer, CheckpointReason, CheckpointSaved, Command, DatasetInfo, EpochSummary, EvalReport,
-    Event, F32, F64, GalleryImages, GalleryPredictions, Level, Outcome, Phase, Pixels, Record,
-    RunStarted, Split, StepWindow,
+    Event, F32, F64, GalleryImages, GalleryPredictions, LayerNorms, Level, Outcome, Phase, Pixels,
+    Record, RunStarted, Split, StepWindow,
 };
 use epochtop::metrics::{Confusion, fit_temperature};
 use epochtop::report::{Options, Predictions, measure};
@@ -330,8 +330,34 @@ impl Story {
             seconds: F64(10.3),
             best,
         }));
+        self.layers();
         self.predict(epoch);
         self.save(epoch, CheckpointReason::Periodic, best);
+    }
+
+    /// How far each parameter was moved: the first layers less and less.
+    fn layers(&mut self) {
+        let names = [
+            "blocks.0.conv.weight",
+            "blocks.0.norm.weight",
+            "blocks.1.conv.weight",
+            "blocks.1.res.conv1.weight",
+            "blocks.2.conv.weight",
+            "head.weight",
+            "head.bias",
+        ];
+        let age = self.step as f32 / STEPS as f32;
+        let layers = (0..).zip(names).map(|(i, name)| LayerNorms {
+            name: name.to_owned(),
+            grad_norm: F32(0.3 / (1.0 + age * i as f32)),
+            weight_norm: F32(4.0),
+            update_norm: F32(0.02 * 0.3_f32.powf(age * (7 - i) as f32 / 5.0)),
+        });
+        let layers = layers.collect();
+        self.say(Event::Layers {
+            global_step: self.step,
+            layers,
+        });
     }
 
     /// What the network thinks of the gallery.
@@ -459,7 +485,12 @@ pub(crate) fn midrun() -> Vec<Record> {
 fn middle() -> Story {
     let mut story = Story::new(12);
     story.start("20260202-0240-cnn");
-    (1..=3).for_each(|epoch| story.epoch(epoch));
+    (1..=2).for_each(|epoch| story.epoch(epoch));
+    story.steps(3, 100);
+    let rate = Command::SetLearningRate { lr: 1e-3 };
+    let note = "base learning rate 1e-3".to_owned();
+    story.answer(6, rate, Answer::Done { note });
+    story.epoch(3);
     story.steps(4, 96);
     story.answer(7, Command::Checkpoint, Answer::Accepted);
     story.save(3, CheckpointReason::Requested, false);

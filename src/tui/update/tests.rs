@@ -4,6 +4,8 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::*;
 use crate::event::{Answer, Event, Outcome, Phase, Record};
 use crate::tui::app::Settings;
+use crate::tui::page::{Page, Pane};
+use crate::tui::view::layout;
 
 fn app() -> App {
     let mut app = App::new(Settings::default(), true);
@@ -267,17 +269,25 @@ fn a_request_nobody_takes_is_no_longer_under_way() {
 #[test]
 fn the_focus_walks_over_what_is_on_the_screen() {
     let mut app = app();
+    app.ui.focus = Pane::Loss;
     let there = layout::visible(&app);
-    let mut seen = vec![app.ui.focus];
-    for _ in 1..there.len() {
+    for pane in &there {
+        assert_eq!(app.ui.focus, *pane);
         key(&mut app, KeyCode::Tab);
-        assert!(!seen.contains(&app.ui.focus));
-        seen.push(app.ui.focus);
     }
-    key(&mut app, KeyCode::Tab);
-    assert_eq!(app.ui.focus, seen[0]);
+    assert_eq!(
+        (app.ui.page, app.ui.focus),
+        (Page::Curves, Pane::Loss),
+        "after a page's last pane comes the next page"
+    );
     key(&mut app, KeyCode::BackTab);
-    assert_eq!(Some(&app.ui.focus), seen.last());
+    assert_eq!(app.ui.page, Page::Overview);
+    assert_eq!(Some(&app.ui.focus), there.last());
+    let panes: usize = Page::ALL.iter().map(|page| page.panes().len()).sum();
+    for _ in 0..panes {
+        key(&mut app, KeyCode::Tab);
+    }
+    assert_eq!(Some(&app.ui.focus), there.last(), "and round the end");
     update(&mut app, Msg::Resize(20, 5));
     key(&mut app, KeyCode::Tab);
 }
@@ -300,20 +310,83 @@ fn the_clock_stands_still_while_nothing_runs() {
 }
 
 #[test]
-fn arrows_walk_between_panes_where_a_pane_has_no_use_for_them() {
+fn arrows_do_what_the_pane_is_for() {
     let mut app = app();
+    app.run.global_step = 100;
     app.ui.focus = Pane::Loss;
     key(&mut app, KeyCode::Down);
-    assert_eq!(app.ui.focus, Pane::Accuracy);
-    key(&mut app, KeyCode::Right);
-    assert_eq!(app.ui.focus, Pane::Gradient);
-    key(&mut app, KeyCode::Up);
+    assert_eq!(
+        app.ui.focus,
+        Pane::Accuracy,
+        "a chart has nothing to scroll"
+    );
     key(&mut app, KeyCode::Left);
-    assert_eq!(app.ui.focus, Pane::Loss);
+    assert_eq!(app.ui.charts.cursor, Some(100), "the cursor appears");
+    key(&mut app, KeyCode::Left);
+    assert!(app.ui.charts.cursor < Some(100));
+    key(&mut app, KeyCode::Esc);
+    assert_eq!(app.ui.charts.cursor, None);
     app.ui.focus = Pane::Gallery;
     key(&mut app, KeyCode::Right);
     assert_eq!(app.ui.focus, Pane::Gallery, "there it walks over images");
     app.ui.focus = Pane::Classes;
     key(&mut app, KeyCode::Down);
     assert_eq!(app.ui.focus, Pane::Classes, "there it scrolls");
+}
+
+#[test]
+fn back_goes_one_step_at_a_time() {
+    let mut app = app();
+    app.run.global_step = 1000;
+    key(&mut app, KeyCode::Char('2'));
+    assert_eq!((app.ui.page, app.ui.focus), (Page::Curves, Pane::Loss));
+    for code in [KeyCode::Enter, KeyCode::Char('+'), KeyCode::Left] {
+        key(&mut app, code);
+    }
+    assert!(app.ui.zoom && app.ui.charts.window.is_some() && app.ui.charts.cursor.is_some());
+    key(&mut app, KeyCode::Esc);
+    assert_eq!(app.ui.charts.cursor, None);
+    key(&mut app, KeyCode::Esc);
+    assert_eq!(app.ui.charts.window, None);
+    key(&mut app, KeyCode::Esc);
+    assert!(!app.ui.zoom && app.ui.page == Page::Curves);
+    key(&mut app, KeyCode::Esc);
+    assert_eq!(app.ui.page, Page::Overview);
+}
+
+#[test]
+fn a_rate_is_halved_twice_though_the_first_is_not_done_yet() {
+    let mut app = app();
+    app.run.base_lr = Some(crate::event::F64(8e-3));
+    let rate = |request: Option<Request>| match request.map(|request| request.command) {
+        Some(Command::SetLearningRate { lr }) => lr,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(rate(sent(&key(&mut app, KeyCode::Char('[')))), 4e-3);
+    assert_eq!(rate(sent(&key(&mut app, KeyCode::Char('[')))), 2e-3);
+    assert_eq!(rate(sent(&key(&mut app, KeyCode::Char(']')))), 4e-3);
+}
+
+#[test]
+fn a_number_is_typed_and_asked_for() {
+    let mut app = app();
+    app.run.base_lr = Some(crate::event::F64(8e-3));
+    key(&mut app, KeyCode::Char('r'));
+    for c in "3e-9".chars() {
+        assert!(key(&mut app, KeyCode::Char(c)).is_empty());
+    }
+    key(&mut app, KeyCode::Backspace);
+    key(&mut app, KeyCode::Char('4'));
+    let asked = sent(&key(&mut app, KeyCode::Enter)).map(|request| request.command);
+    assert_eq!(asked, Some(Command::SetLearningRate { lr: 3e-4 }));
+    assert_eq!(app.ui.popup, None);
+    // Nonsense stays in the box, with what was expected; esc asks for nothing.
+    key(&mut app, KeyCode::Char('n'));
+    for c in "1e".chars() {
+        key(&mut app, KeyCode::Char(c));
+    }
+    assert!(key(&mut app, KeyCode::Enter).is_empty());
+    assert!(matches!(&app.ui.popup, Some(Popup::Prompt(prompt)) if prompt.problem.is_some()));
+    assert!(key(&mut app, KeyCode::Esc).is_empty());
+    assert_eq!(app.ui.popup, None);
 }

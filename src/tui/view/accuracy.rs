@@ -4,12 +4,15 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::Ctx;
+use super::axis::TimeAxis;
 use super::chart::{self, Chart, LABELS};
 use super::paint::{self, Piece, piece};
+use super::readout;
 use super::scale::Scale;
+use crate::link::Curve;
 use crate::metrics::Interval;
 use crate::run::RunState;
-use crate::tui::app::Pane;
+use crate::tui::page::Pane;
 use crate::tui::text::{percent, points, score};
 use crate::tui::theme::Role;
 
@@ -38,19 +41,27 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
             )
         });
     }
-    let body = chart::own_axis(ctx, body, buf);
-    let mut values = chart::means(&run.train_accuracy, run, body.width.saturating_sub(LABELS));
-    values.extend(chart::values(&run.valid_accuracy));
-    let keep = [
+    let body = chart::own_axis(ctx, Pane::Accuracy, body, buf);
+    let mut values = chart::means(&run.train_accuracy, ctx, body.width.saturating_sub(LABELS));
+    values.extend(chart::values(&run.valid_accuracy, ctx));
+    let newest = [
         run.accuracy.value().unwrap_or(f64::NAN),
         run.valid_accuracy.last().unwrap_or(f64::NAN),
     ];
-    let scale = Scale::linear(&mut values, &keep, body.height, true);
+    // What is going on now is always seen, where now is.
+    let keep = if TimeAxis::of(ctx.app).is_whole() {
+        &newest[..]
+    } else {
+        &[]
+    };
+    let scale = Scale::linear(&mut values, keep, body.height, true);
     let chart = Chart {
         steps: &run.train_accuracy,
         points: Some(&run.valid_accuracy),
+        best: run.best.map(|best| (best.global_step, best.accuracy.0)),
         threshold: None,
         scale,
+        noisy: true,
         roles: (Role::Train, Role::TrainBand),
     };
     chart.draw(ctx, body, buf);
@@ -64,7 +75,28 @@ pub(super) fn latest_interval(run: &RunState) -> Option<Interval> {
     same.next()?.intervals.accuracy
 }
 
+/// The values under the cursor.
+fn readings(ctx: &Ctx<'_>, step: u64) -> Vec<Vec<Piece>> {
+    let shown = |share: f64| percent(Some(share), ctx.symbols.dash);
+    let train = readout::at(ctx, Curve::TrainAccuracy, step);
+    let mut values = vec![piece(format!("{} train", ctx.symbols.train), Role::Train)];
+    values.extend(readout::value(ctx, train, shown));
+    let valid = readout::measured(&ctx.app.run.valid_accuracy, step);
+    values.push(piece(
+        format!("  {} valid ", ctx.symbols.valid),
+        Role::Valid,
+    ));
+    values.push(piece(
+        percent(valid.map(|(_, share)| share), ctx.symbols.dash),
+        Role::Strong,
+    ));
+    readout::with_place(ctx, step, values)
+}
+
 fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
+    if let Some(step) = ctx.app.ui.charts.cursor {
+        return readings(ctx, step);
+    }
     let run = &ctx.app.run;
     let dash = ctx.symbols.dash;
     let shown = |value: Option<f64>| percent(value, dash);

@@ -11,7 +11,7 @@ use super::reliability;
 use crate::event::{EvalReport, Split};
 use crate::metrics::{Interval, largest_gap_count, overconfidence};
 use crate::report::sureness;
-use crate::tui::app::Pane;
+use crate::tui::page::Pane;
 use crate::tui::text::{number, wrap};
 use crate::tui::theme::Role;
 

@@ -1,27 +1,27 @@
 //! A chart over training steps: the spread of the steps, their smoothed mean, and points measured now and then.
 //!
-//! The time axis grows in doublings of epochs, so that a point stays where it is while the run goes on; all charts of the
-//! screen share it. No spike is lost: a column shows the least and the greatest of its steps. What lies outside the range
+//! All charts of the screen share one time axis ([`super::axis`]). No spike is lost: a column shows the least and the greatest of its steps. What lies outside the range
 //! is marked at the edge, and what is no number at the top.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::Ctx;
+use super::axis::{self, TimeAxis, over_plot};
 use super::canvas::{Canvas, Layer};
 use super::layout::{bottom, split};
+use super::marks;
 use super::paint::put;
 use super::scale::Scale;
 use crate::event::EpochSummary;
-use crate::run::{Bucket, Ema, RunState, Series};
+use crate::run::{Bucket, Ema, Series, between};
+use crate::tui::app::App;
+use crate::tui::page::{Page, Pane};
 use crate::tui::text::columns;
 use crate::tui::theme::Role;
 
 /// Columns of the labels left of a chart, the axis included.
 pub(super) const LABELS: u16 = 6;
-/// Share of the past the smoothed curve keeps, per step: less than the number beside it keeps, so that a bend is seen where
-/// it happened.
-const SMOOTHING: f64 = 0.9;
 
 /// What a chart shows.
 pub(super) struct Chart<'a> {
@@ -29,57 +29,57 @@ pub(super) struct Chart<'a> {
     pub(super) steps: &'a Series,
     /// Values measured now and then, drawn as joined markers.
     pub(super) points: Option<&'a Series>,
+    /// Step and value of the best of them.
+    pub(super) best: Option<(u64, f64)>,
     /// A value to draw a line at, with its name.
     pub(super) threshold: Option<(f64, String)>,
     /// From what to what.
     pub(super) scale: Scale,
+    /// Whether the curve is smoothed and stands before the spread of the steps.
+    pub(super) noisy: bool,
     /// Looks of curve and spread.
     pub(super) roles: (Role, Role),
 }
 
-/// The time axis all charts share: steps from 0 to this.
-pub(super) fn last_step(run: &RunState) -> u64 {
-    let per_epoch = run.epoch_steps;
-    let reached = run.global_step.max(1);
-    if per_epoch == 0 {
-        return reached;
-    }
-    let begun = reached.div_ceil(per_epoch);
-    let shown = begun.checked_next_power_of_two().unwrap_or(begun);
-    let most = if run.epochs == 0 {
-        u64::MAX
-    } else {
-        u64::from(run.epochs).max(begun)
-    };
-    shown.min(most).saturating_mul(per_epoch)
-}
-
 /// Finite values of a curve as a chart of this width sees them, for choosing a scale.
-pub(super) fn means(series: &Series, run: &RunState, width: u16) -> Vec<f64> {
-    let buckets = series.columns(0, last_step(run).saturating_add(1), usize::from(width) * 2);
+pub(super) fn means(series: &Series, ctx: &Ctx<'_>, width: u16) -> Vec<f64> {
+    let buckets = buckets(series, ctx, usize::from(width) * 2);
     buckets.iter().filter_map(Bucket::mean).collect()
 }
 
-/// Finite measured values.
-pub(super) fn values(series: &Series) -> impl Iterator<Item = f64> + '_ {
-    series.buckets().iter().filter_map(Bucket::mean)
+/// The lowest and the highest value of each column.
+pub(super) fn extremes(series: &Series, ctx: &Ctx<'_>, width: u16) -> Vec<f64> {
+    let buckets = buckets(series, ctx, usize::from(width));
+    let known = buckets.iter().filter(|bucket| bucket.count > 0);
+    let ends = known.flat_map(|bucket| [f64::from(bucket.min), f64::from(bucket.max)]);
+    ends.collect()
+}
+
+/// One bucket for each of so many columns of what is shown.
+pub(super) fn buckets(series: &Series, ctx: &Ctx<'_>, columns: usize) -> Vec<Bucket> {
+    let bounds = TimeAxis::of(ctx.app).bounds(columns);
+    let mut buckets = between(series.filled(), &bounds);
+    buckets.resize(columns, Bucket::default());
+    buckets
+}
+
+/// Finite measured values of what is shown.
+pub(super) fn values(series: &Series, ctx: &Ctx<'_>) -> Vec<f64> {
+    let (from, to) = TimeAxis::of(ctx.app).steps();
+    let shown = series
+        .filled()
+        .filter(|(step, _)| (from..=to).contains(step));
+    shown.filter_map(|(_, bucket)| bucket.mean()).collect()
 }
 
 impl Chart<'_> {
     /// Draws labels, axis and curves.
     pub(super) fn draw(&self, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
-        let labels = LABELS.min(area.width);
-        let (gutter, plot) = (
-            Rect {
-                width: labels,
-                ..area
-            },
-            Rect {
-                x: area.x + labels,
-                width: area.width - labels,
-                ..area
-            },
-        );
+        let gutter = Rect {
+            width: LABELS.min(area.width),
+            ..area
+        };
+        let plot = over_plot(area, LABELS);
         if plot.width == 0 || plot.height == 0 {
             return;
         }
@@ -87,14 +87,16 @@ impl Chart<'_> {
         self.axis(ctx, buf, gutter, &canvas);
         guides(ctx, buf, plot);
         self.threshold(ctx, buf, plot, &canvas);
-        let until = last_step(&ctx.app.run).saturating_add(1);
-        let buckets = self.steps.columns(0, until, canvas.width());
-        self.band(&mut canvas, &buckets);
-        self.line(&mut canvas, &buckets);
+        let buckets = buckets(self.steps, ctx, canvas.width());
+        if self.noisy {
+            self.band(&mut canvas, &buckets);
+        }
+        self.line(ctx, &mut canvas, &buckets);
         let markers = self
             .points
-            .map(|points| self.join(&mut canvas, points, until))
+            .map(|points| self.join(ctx, &mut canvas, points))
             .unwrap_or_default();
+        cursor_line(ctx, buf, plot);
         canvas.draw(ctx, buf, plot, |layer| match layer {
             Layer::Band | Layer::Empty => self.roles.1,
             Layer::Line => self.roles.0,
@@ -103,8 +105,21 @@ impl Chart<'_> {
         for (x, y) in markers {
             put(buf, plot, x, y, ctx.symbols.valid, ctx.style(Role::Valid));
         }
+        self.best(ctx, buf, plot, &canvas);
         self.edges(ctx, buf, plot, &buckets);
         self.name_threshold(ctx, buf, plot, &canvas);
+    }
+
+    /// Marks the best of the measured points.
+    fn best(&self, ctx: &Ctx<'_>, buf: &mut Buffer, plot: Rect, canvas: &Canvas) {
+        let best = self.best.and_then(|(step, value)| {
+            let x = TimeAxis::of(ctx.app).column(step, canvas.width())?;
+            Some((x, canvas.dot_row(self.scale.place(value))))
+        });
+        if let Some((x, y)) = best {
+            let (x, y) = ((x / 2) as u16, (y / 4) as u16);
+            put(buf, plot, x, y, ctx.symbols.best, ctx.style(Role::Good));
+        }
     }
 
     fn axis(&self, ctx: &Ctx<'_>, buf: &mut Buffer, gutter: Rect, canvas: &Canvas) {
@@ -176,12 +191,17 @@ impl Chart<'_> {
     }
 
     /// The smoothed mean. It looks back only, so what is drawn does not change as more comes.
-    fn line(&self, canvas: &mut Canvas, buckets: &[Bucket]) {
+    fn line(&self, ctx: &Ctx<'_>, canvas: &mut Canvas, buckets: &[Bucket]) {
+        let keep = if self.noisy {
+            ctx.app.ui.charts.smoothing()
+        } else {
+            0.0
+        };
         let mut smooth = Ema::default();
         let mut before = None;
         for (x, bucket) in buckets.iter().enumerate() {
             let Some(mean) = bucket.mean() else { continue };
-            smooth.push(SMOOTHING.powf(f64::from(bucket.count)), mean);
+            smooth.push(keep.powf(f64::from(bucket.count)), mean);
             let here = (
                 x,
                 canvas.dot_row(self.scale.place(smooth.value().unwrap_or(mean))),
@@ -192,8 +212,8 @@ impl Chart<'_> {
     }
 
     /// Joins measured points; gives the cells for their markers.
-    fn join(&self, canvas: &mut Canvas, points: &Series, until: u64) -> Vec<(u16, u16)> {
-        let buckets = points.columns(0, until, canvas.width());
+    fn join(&self, ctx: &Ctx<'_>, canvas: &mut Canvas, points: &Series) -> Vec<(u16, u16)> {
+        let buckets = buckets(points, ctx, canvas.width());
         let mut before = None;
         let mut markers: Vec<(u16, u16)> = Vec::new();
         for (x, bucket) in buckets.iter().enumerate() {
@@ -249,66 +269,58 @@ impl Chart<'_> {
     }
 }
 
-/// Columns of the plot at which labelled epochs end, with their numbers.
-fn epochs(run: &RunState, width: u16) -> Vec<(u16, u64)> {
-    let per_epoch = run.epoch_steps;
-    if per_epoch == 0 || width == 0 {
-        return Vec::new();
-    }
-    let until = last_step(run);
-    let count = until / per_epoch;
-    let most = u64::from(width / 7).max(1);
-    let by = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
-        .into_iter()
-        .find(|by| count / by <= most)
-        .unwrap_or(count.max(1));
-    let column = |epoch: u64| {
-        let step = u128::from(epoch.saturating_mul(per_epoch));
-        ((step * u128::from(width) / (u128::from(until) + 1)) as u16).min(width - 1)
-    };
-    (0..=count)
-        .filter(|epoch| epoch % by == 0)
-        .map(|epoch| (column(epoch), epoch))
-        .collect()
-}
-
-/// Faint lines where labelled epochs end.
+/// Faint lines at the labels of the axis.
 fn guides(ctx: &Ctx<'_>, buf: &mut Buffer, plot: Rect) {
-    for (x, epoch) in epochs(&ctx.app.run, plot.width) {
-        for y in (0..plot.height).filter(|_| epoch > 0) {
+    for (x, _) in TimeAxis::of(ctx.app).labels(plot.width) {
+        for y in (0..plot.height).filter(|_| x > 0) {
             put(buf, plot, x, y, ctx.symbols.guide, ctx.style(Role::Faint));
         }
     }
 }
 
-/// The row of epoch numbers under a chart.
-pub(super) fn time_axis(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
-    put(buf, area, 0, 0, "epoch", ctx.style(Role::Dim));
-    let labels = LABELS.min(area.width);
-    let plot = Rect {
-        x: area.x + labels,
-        width: area.width - labels,
-        ..area
-    };
-    for (x, epoch) in epochs(&ctx.app.run, plot.width) {
-        let label = epoch.to_string();
-        let x = x.min(plot.width.saturating_sub(columns(&label)));
-        put(buf, plot, x, 0, &label, ctx.style(Role::Dim));
+/// The column of the cursor, from top to bottom.
+pub(super) fn cursor_line(ctx: &Ctx<'_>, buf: &mut Buffer, plot: Rect) {
+    let cursor = ctx.app.ui.charts.cursor;
+    let x = cursor.and_then(|step| TimeAxis::of(ctx.app).column(step, usize::from(plot.width)));
+    if let Some(x) = x {
+        for y in 0..plot.height {
+            put(
+                buf,
+                plot,
+                x as u16,
+                y,
+                ctx.symbols.axis,
+                ctx.style(Role::Key),
+            );
+        }
     }
 }
 
 /// Columns of the list beside a chart, and columns of a pane from which there is room for it.
 const LIST: u16 = 30;
 const WIDE: u16 = 100;
+/// The same where the pane is there to be read closely.
+const CLOSE: u16 = 72;
 
 /// Cuts the list off the right of a chart, where there is room: alike for all charts, so that their times stand under each
 /// other.
 pub(super) fn beside(ctx: &Ctx<'_>, area: Rect) -> (Rect, Option<Rect>) {
-    if area.width < WIDE && !ctx.app.ui.zoom {
+    if !has_list(ctx.app, area.width) {
         return (area, None);
     }
     let (plot, list) = split(area, area.width.saturating_sub(LIST + 2));
     (plot, Some(list))
+}
+
+fn has_list(app: &App, width: u16) -> bool {
+    let close = app.alone() || app.ui.page != Page::Overview;
+    width >= if close { CLOSE } else { WIDE }
+}
+
+/// Columns of the plot in a pane of this width.
+pub(super) fn plot_width(app: &App, width: u16) -> u16 {
+    let list = if has_list(app, width) { LIST + 2 } else { 0 };
+    width.saturating_sub(list + LABELS)
 }
 
 /// The latest epochs, newest first, below a heading.
@@ -338,12 +350,25 @@ pub(super) fn epoch_list(
     }
 }
 
-/// Cuts the row of the time axis off a chart that has the whole screen; others share the one of the lowest.
-pub(super) fn own_axis(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) -> Rect {
-    if !ctx.app.ui.zoom {
+/// Cuts the rows of the time axis off the chart that carries it: the lowest of its page, or one that has the screen alone.
+/// Where there is room, a row of marks stands above it.
+pub(super) fn own_axis(ctx: &Ctx<'_>, pane: Pane, area: Rect, buf: &mut Buffer) -> Rect {
+    let lowest = match ctx.app.ui.page {
+        Page::Overview => Pane::Gradient,
+        Page::Curves => Pane::Rate,
+        _ => Pane::Layers,
+    };
+    if !ctx.app.alone() && pane != lowest {
         return area;
     }
-    let (axis, rest) = bottom(area, 1);
-    time_axis(ctx, axis, buf);
+    let (axis_row, rest) = bottom(area, 1);
+    axis::draw(ctx, axis_row, LABELS, buf);
+    let roomy = rest.height > 8 || (ctx.app.ui.page != Page::Overview && rest.height > 3);
+    let (row, rest) = bottom(rest, u16::from(roomy));
+    if roomy {
+        marks::row(ctx, row, LABELS, buf);
+    } else {
+        marks::on_axis(ctx, axis_row, LABELS, buf);
+    }
     rest
 }

@@ -12,7 +12,7 @@ use super::paint::{self, piece, put, put_pieces};
 use crate::event::EvalReport;
 use crate::report::flattery;
 use crate::run::RunState;
-use crate::tui::app::Pane;
+use crate::tui::page::Pane;
 use crate::tui::text::{count, number, outside};
 use crate::tui::theme::Role;
 

@@ -12,7 +12,7 @@ use super::evaluated::{headlines, open};
 use super::layout::{split, top};
 use super::paint::{self, put};
 use crate::event::EvalReport;
-use crate::tui::app::Pane;
+use crate::tui::page::Pane;
 use crate::tui::text::{columns, outside};
 use crate::tui::theme::Role;
 

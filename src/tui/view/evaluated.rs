@@ -7,7 +7,7 @@ use super::Ctx;
 use super::paint::{self, Piece, piece};
 use crate::event::{EvalReport, Split};
 use crate::run::RunState;
-use crate::tui::app::Pane;
+use crate::tui::page::Pane;
 use crate::tui::text::{count, margin, percent, points, score};
 use crate::tui::theme::Role;
 

@@ -8,7 +8,8 @@ use super::log::command_words;
 use super::paint::{Piece, piece, put_pieces, width_of};
 use crate::event::Answer;
 use crate::tui::action::Action;
-use crate::tui::app::{App, Control, Pane, Popup};
+use crate::tui::app::{App, Control, Popup};
+use crate::tui::page::{Page, Pane};
 use crate::tui::text::{columns, outside};
 use crate::tui::theme::Role;
 
@@ -65,9 +66,16 @@ fn keys(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     }
     hints.push((Action::Help, "help"));
     hints.push((Action::NextPane, "pane"));
-    if app.ui.zoom {
+    let chart = app.ui.focus.is_chart();
+    let looked = chart && (app.ui.charts.cursor.is_some() || app.ui.charts.window.is_some());
+    if app.ui.zoom || looked || app.ui.page != Page::Overview {
         hints.push((Action::Back, "back"));
-    } else {
+    }
+    if chart && app.ui.page != Page::Overview {
+        hints.push((Action::Axis, "axis"));
+        hints.push((Action::Closer, "closer"));
+    }
+    if app.ui.page.panes().len() > 1 && !app.ui.zoom {
         hints.push((Action::Zoom, "zoom"));
     }
     let mut lines: Vec<Vec<Piece>> = hints
@@ -75,12 +83,13 @@ fn keys(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
         .filter_map(|(action, word)| hint(ctx, action, word))
         .collect();
     // After the keys that act on the run, those that lead elsewhere.
-    let at = lines.len().saturating_sub(2);
+    let at = lines.len().min(if app.live && !app.over() { 6 } else { 2 });
     lines.splice(at..at, pages(ctx));
     let moves = match app.ui.focus {
         Pane::Gallery => "images, mistakes",
         Pane::Classes | Pane::Confusion | Pane::Log => "scroll",
-        Pane::Loss | Pane::Accuracy | Pane::Gradient | Pane::Calibration => "panes",
+        Pane::Calibration => "panes",
+        _ => "cursor, panes",
     };
     lines.push(vec![
         piece(ctx.symbols.keys_move, Role::Key),
@@ -92,9 +101,7 @@ fn keys(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
 /// The first and the last key of the pages.
 fn pages(ctx: &Ctx<'_>) -> Option<Vec<Piece>> {
     let key = |action: Option<Action>| ctx.app.settings.keymap.first(action?);
-    let mut pages = Action::ALL
-        .into_iter()
-        .filter(|action| action.page().is_some());
+    let mut pages = Action::all().filter(|action| action.page().is_some());
     let (first, last) = (key(pages.next())?, key(pages.next_back())?);
     Some(vec![
         piece(format!("{first}{}{last}", ctx.symbols.dash), Role::Key),

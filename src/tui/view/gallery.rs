@@ -9,9 +9,9 @@ use super::layout::{bottom, split};
 use super::paint::{self, Piece, bar, piece, put, put_pieces};
 use super::thumbnails;
 use crate::config::Art;
-use crate::tui::app::Pane;
 use crate::tui::art;
 use crate::tui::color::ColorDepth;
+use crate::tui::page::Pane;
 use crate::tui::text::columns;
 use crate::tui::theme::Role;
 
@@ -80,13 +80,13 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         Vec::new()
     };
     let body = paint::title(ctx, buf, area, Pane::Gallery, "test", score);
-    let (body, grid) = if ctx.app.ui.zoom {
+    let (body, grid) = if ctx.app.alone() {
         split(body, body.width / 2)
     } else {
         (body, Rect::ZERO)
     };
     thumbnails::grid(ctx, grid, buf);
-    let (strip, body) = bottom(body, u16::from(body.height > 5 && !ctx.app.ui.zoom));
+    let (strip, body) = bottom(body, u16::from(body.height > 5 && !ctx.app.alone()));
     thumbnails::strip(ctx, strip, buf);
     let (across, rows) = size(ctx, body);
     let (picture, words) = split(body, across);

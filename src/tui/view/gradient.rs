@@ -4,12 +4,15 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::Ctx;
+use super::axis::over_plot;
 use super::chart::{self, Chart, LABELS};
 use super::layout::bottom;
 use super::paint::{self, Piece, piece, put, put_pieces};
+use super::readout;
 use super::scale::Scale;
+use crate::link::Curve;
 use crate::run::CLIP_WINDOW;
-use crate::tui::app::Pane;
+use crate::tui::page::Pane;
 use crate::tui::text::{count, maybe, number, short_percent};
 use crate::tui::theme::Role;
 
@@ -30,8 +33,7 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     if let Some(list) = list {
         events(ctx, list, buf);
     }
-    let (axis, body) = bottom(body, 1);
-    chart::time_axis(ctx, axis, buf);
+    let body = chart::own_axis(ctx, Pane::Gradient, body, buf);
     let (marks, plot) = bottom(body, u16::from(run.clip_norm() > 0.0 && body.height > 2));
     clip_marks(ctx, marks, buf);
     norm_chart(ctx, plot, buf);
@@ -40,22 +42,23 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
 fn norm_chart(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let run = &ctx.app.run;
     let clip = f64::from(run.clip_norm());
-    let mut values = chart::means(&run.grad_norm, run, area.width.saturating_sub(LABELS));
-    let peaks = run.grad_norm.columns(
-        0,
-        chart::last_step(run).saturating_add(1),
-        usize::from(area.width.max(1)),
-    );
-    let known = peaks.iter().filter(|bucket| bucket.count > 0);
-    values.extend(known.flat_map(|bucket| [f64::from(bucket.min), f64::from(bucket.max)]));
+    let width = area.width.saturating_sub(LABELS);
+    let mut values = chart::means(&run.grad_norm, ctx, width);
+    values.extend(chart::extremes(&run.grad_norm, ctx, width));
     let threshold = (clip > 0.0).then(|| (clip, format!(" clip at {clip} ")));
-    let scale = Scale::log(&mut values, &[clip]);
+    let scale = if ctx.app.ui.charts.log(Pane::Gradient) {
+        Scale::log(&mut values, &[clip])
+    } else {
+        Scale::linear(&mut values, &[clip], area.height, false)
+    };
     let roles = (Role::Gradient, Role::GradientBand);
     Chart {
         steps: &run.grad_norm,
         points: None,
+        best: None,
         threshold,
         scale,
+        noisy: true,
         roles,
     }
     .draw(ctx, area, buf);
@@ -68,19 +71,10 @@ fn clip_marks(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     }
     let run = &ctx.app.run;
     put(buf, area, 0, 0, " clip", ctx.style(Role::Dim));
-    let labels = LABELS.min(area.width);
-    let plot = Rect {
-        x: area.x + labels,
-        width: area.width - labels,
-        ..area
-    };
-    let until = chart::last_step(run).saturating_add(1);
-    for (x, bucket) in run
-        .grad_norm
-        .columns(0, until, usize::from(plot.width))
-        .iter()
-        .enumerate()
-    {
+    let plot = over_plot(area, LABELS);
+    chart::cursor_line(ctx, buf, plot);
+    let columns = chart::buckets(&run.grad_norm, ctx, usize::from(plot.width));
+    for (x, bucket) in columns.iter().enumerate() {
         if bucket.count > 0 && bucket.max > run.clip_norm() {
             put(
                 buf,
@@ -124,7 +118,24 @@ fn events(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     }
 }
 
+/// The norm under the cursor, and what clipping made of it.
+fn readings(ctx: &Ctx<'_>, step: u64) -> Vec<Vec<Piece>> {
+    let norm = readout::at(ctx, Curve::GradNorm, step);
+    let mut values = vec![piece(ctx.symbols.train, Role::Gradient)];
+    values.extend(readout::value(ctx, norm, |norm| number(norm, 3, 7)));
+    let clip = f64::from(ctx.app.run.clip_norm());
+    let above = norm.filter(|norm| norm.exact && clip > 0.0 && norm.value > clip);
+    values.push(match above {
+        Some(norm) => piece(format!("  clipped x{:.3}", clip / norm.value), Role::Clip),
+        None => piece("", Role::Dim),
+    });
+    readout::with_place(ctx, step, values)
+}
+
 fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
+    if let Some(step) = ctx.app.ui.charts.cursor {
+        return readings(ctx, step);
+    }
     let run = &ctx.app.run;
     let now = [
         piece(format!("{} ", ctx.symbols.train), Role::Gradient),

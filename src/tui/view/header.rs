@@ -4,9 +4,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::Ctx;
-use super::paint::{Piece, gauge, piece, put_pieces, put_right, width_of};
+use super::paint::{Piece, first_fit, gauge, piece, put_pieces, put_right, width_of};
 use crate::event::{Outcome, Phase};
 use crate::run::clock;
+use crate::tui::action::Action;
+use crate::tui::page::Page;
 use crate::tui::text::{count, outside, short_percent};
 use crate::tui::theme::Role;
 
@@ -37,6 +39,29 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         1,
         &warnings(ctx, area.width.saturating_sub(end + 3)),
     );
+    put_pieces(ctx, buf, area, 0, 2, &pages(ctx, area.width));
+}
+
+/// The pages with their keys; where the names do not fit, the other pages are their keys alone.
+fn pages(ctx: &Ctx<'_>, width: u16) -> Vec<Piece> {
+    let bar = |names: bool| {
+        let mut pieces = Vec::new();
+        for page in Page::ALL {
+            let here = page == ctx.app.ui.page;
+            let key = ctx.app.settings.keymap.first(Action::Open(page));
+            if !pieces.is_empty() {
+                pieces.push(piece("  ", Role::Dim));
+            }
+            pieces.push(piece(key.unwrap_or_default(), Role::Key));
+            if here {
+                pieces.push(piece(format!(" {}", page.name()), Role::TitleFocus));
+            } else if names {
+                pieces.push(piece(format!(" {}", page.name()), Role::Dim));
+            }
+        }
+        pieces
+    };
+    first_fit(vec![bar(true), bar(false)], width)
 }
 
 /// The parts that fit, in their order, with `gap` blanks between.

@@ -1,7 +1,7 @@
 //! What goes where.
 //!
 //! ```text
-//!  header   2 rows                                        │ below 60×16: essentials, a line each;
+//!  header   2 rows, a third with the pages from 28 on     │ below 60×16: essentials, a line each;
 //!  ┌──────────────────────────┬─────────────────────────┐ │ below 4 rows: one line
 //!  │ Loss                     │ Classes   1 + 1 + n     │ │
 //!  │                          │                         │ │ zoomed: one pane has all between
@@ -17,11 +17,14 @@
 
 use ratatui::layout::Rect;
 
-use super::super::app::{App, Pane};
-use super::{classes, result};
+use super::super::app::App;
+use super::super::page::{Page, Pane};
+use super::{chart, classes, result};
 
 /// Smallest screen with panes.
 const PANES: (u16, u16) = (60, 16);
+/// Rows from which the names of the pages have a row.
+const PAGES: u16 = 28;
 /// Columns between left and right.
 pub(super) const GUTTER: u16 = 2;
 /// Rows an image needs to be worth showing: its title, the image, the row of marks.
@@ -67,12 +70,13 @@ pub(in crate::tui) fn arrange(app: &App, area: Rect) -> Layout {
     if area.width < PANES.0 || area.height < PANES.1 {
         return Layout::Essentials(area);
     }
-    let (header, rest) = top(area, 2);
+    let (header, rest) = top(area, if area.height >= PAGES { 3 } else { 2 });
     let (footer, body) = bottom(rest, 1);
-    let (panes, result) = if app.ui.zoom {
-        (vec![(app.ui.focus, body)], None)
-    } else {
-        columns(app, body)
+    let (panes, result) = match app.ui.page {
+        _ if app.alone() => (vec![(app.ui.focus, body)], None),
+        Page::Curves => (curves(body), None),
+        Page::Gradients => (gradients(app, body), None),
+        _ => columns(app, body),
     };
     Layout::Full(Screen {
         header,
@@ -96,6 +100,43 @@ fn columns(app: &App, body: Rect) -> (Vec<(Pane, Rect)>, Option<Rect>) {
     let mut panes = charts(left);
     panes.extend(right_column(app, right));
     (panes, result)
+}
+
+/// Loss and accuracy of equal height, the learning rate below them with the axis and the marks of all three.
+fn curves(body: Rect) -> Vec<(Pane, Rect)> {
+    let rate = (body.height / 4).max(5);
+    let (rate, rest) = bottom(body, rate);
+    let (loss, accuracy) = top(rest, rest.height.div_ceil(2));
+    vec![
+        (Pane::Loss, loss),
+        (Pane::Accuracy, accuracy),
+        (Pane::Rate, rate),
+    ]
+}
+
+/// The norm above, a row for each parameter below, as far as they take no more than half of a low screen.
+fn gradients(app: &App, body: Rect) -> Vec<(Pane, Rect)> {
+    let wanted = app.run.layers.names.len().clamp(4, 200) as u16 + 4;
+    let (layers, norm) = bottom(body, wanted.min(body.height - body.height / 3));
+    vec![(Pane::Gradient, norm), (Pane::Layers, layers)]
+}
+
+/// Columns of the plot of the focused chart.
+pub(in crate::tui) fn plot_columns(app: &App) -> u16 {
+    let (width, height) = app.ui.size;
+    let area = Rect {
+        x: 0,
+        y: 0,
+        width,
+        height,
+    };
+    let panes = match arrange(app, area) {
+        Layout::Essentials(_) => Vec::new(),
+        Layout::Full(screen) => screen.panes,
+    };
+    let pane = panes.into_iter().find(|(pane, _)| *pane == app.ui.focus);
+    let area = pane.map_or(Rect::ZERO, |(_, area)| area);
+    chart::plot_width(app, area.width)
 }
 
 /// Three charts of about equal height; the lowest carries the clip rows and the axis of all three.

@@ -7,7 +7,7 @@ use super::Ctx;
 use super::paint::{self, piece, put};
 use crate::event::{Answer, Level};
 use crate::run::{CommandLine, RunState, clock};
-use crate::tui::app::Pane;
+use crate::tui::page::Pane;
 use crate::tui::text::{outside, wrap};
 use crate::tui::theme::Role;
 

@@ -4,10 +4,13 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::Ctx;
+use super::axis::TimeAxis;
 use super::chart::{self, Chart, LABELS};
 use super::paint::{self, Piece, piece};
+use super::readout;
 use super::scale::Scale;
-use crate::tui::app::Pane;
+use crate::link::Curve;
+use crate::tui::page::Pane;
 use crate::tui::text::{maybe, number};
 use crate::tui::theme::Role;
 
@@ -34,25 +37,62 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
             )
         });
     }
-    let body = chart::own_axis(ctx, body, buf);
-    let mut values = chart::means(&run.train_loss, run, body.width.saturating_sub(LABELS));
-    values.extend(chart::values(&run.valid_nll));
-    let keep = [
+    let body = chart::own_axis(ctx, Pane::Loss, body, buf);
+    let mut values = chart::means(&run.train_loss, ctx, body.width.saturating_sub(LABELS));
+    values.extend(chart::values(&run.valid_nll, ctx));
+    let newest = [
         run.loss.value().unwrap_or(f64::NAN),
         run.valid_nll.last().unwrap_or(f64::NAN),
     ];
-    let scale = Scale::linear(&mut values, &keep, body.height, false);
+    // What is going on now is always seen, where now is.
+    let keep = if TimeAxis::of(ctx.app).is_whole() {
+        &newest[..]
+    } else {
+        &[]
+    };
+    let scale = if ctx.app.ui.charts.log(Pane::Loss) {
+        Scale::log(&mut values, keep)
+    } else {
+        Scale::linear(&mut values, keep, body.height, false)
+    };
+    let lowest = run
+        .history
+        .iter()
+        .filter(|row| row.valid_nll.0.is_finite())
+        .min_by(|a, b| a.valid_nll.0.total_cmp(&b.valid_nll.0));
     let chart = Chart {
         steps: &run.train_loss,
         points: Some(&run.valid_nll),
+        best: lowest.map(|row| (row.global_step, row.valid_nll.0)),
         threshold: None,
         scale,
+        noisy: true,
         roles: (Role::Train, Role::TrainBand),
     };
     chart.draw(ctx, body, buf);
 }
 
+/// The values under the cursor.
+fn readings(ctx: &Ctx<'_>, step: u64) -> Vec<Vec<Piece>> {
+    let train = readout::at(ctx, Curve::TrainLoss, step);
+    let mut values = vec![piece(format!("{} train", ctx.symbols.train), Role::Train)];
+    values.extend(readout::value(ctx, train, |loss| number(loss, 4, 6)));
+    let valid = readout::measured(&ctx.app.run.valid_nll, step);
+    values.push(piece(
+        format!("  {} valid ", ctx.symbols.valid),
+        Role::Valid,
+    ));
+    values.push(piece(
+        maybe(valid.map(|(_, nll)| nll), 4, 6, ctx.symbols.dash),
+        Role::Strong,
+    ));
+    readout::with_place(ctx, step, values)
+}
+
 fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
+    if let Some(step) = ctx.app.ui.charts.cursor {
+        return readings(ctx, step);
+    }
     let run = &ctx.app.run;
     let dash = ctx.symbols.dash;
     let loss = |value: Option<f64>| maybe(value, 4, 6, dash);

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::Ctx;
-use crate::tui::app::Pane;
+use crate::tui::page::Pane;
 use crate::tui::text::{columns, count};
 use crate::tui::theme::Role;
 

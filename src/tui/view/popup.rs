@@ -1,52 +1,106 @@
-//! Boxes over the screen: the help and the question what is to become of the run.
+//! Boxes over the screen: the help, the question what is to become of the run, a number to type.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::Ctx;
-use super::paint::{Piece, piece, put, put_pieces, width_of};
+use super::paint::{Piece, more, piece, put, put_pieces, width_of};
 use crate::tui::action::Action;
+use crate::tui::app::{App, Prompt};
+use crate::tui::symbols::{Symbols, symbols};
 use crate::tui::text::columns;
 use crate::tui::theme::Role;
 
 /// Pages told on a line of the help.
-const PAGES: usize = 5;
+const PAGES: usize = 4;
+/// Columns from which the help has two.
+const TWO_COLUMNS: u16 = 150;
 
 /// Actions that share a line, for on 80x24 there is none to spare.
-const PAIRS: [(Action, Action, &str); 3] = [
+const PAIRS: [(Action, Action, &str); 6] = [
+    (
+        Action::RateHalf,
+        Action::RateDouble,
+        "half, or twice, the learning rate",
+    ),
     (
         Action::NextPane,
         Action::PreviousPane,
-        "focus the next or the previous pane",
+        "the next, or the previous, pane; then the next page",
     ),
     (
         Action::Left,
         Action::Right,
-        "panes; gallery: previous or next image",
+        "charts: cursor; gallery: previous or next image",
     ),
     (
         Action::Up,
         Action::Down,
-        "scroll, or panes; gallery: previous or next mistake",
+        "scroll, or panes; gallery: a row up or down",
+    ),
+    (
+        Action::Closer,
+        Action::Farther,
+        "charts: half, or twice, as much of the time",
+    ),
+    (
+        Action::Earlier,
+        Action::Later,
+        "charts: what was before, what came after",
     ),
 ];
 
-/// All actions with their keys.
-pub(super) fn help(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
-    let keymap = &ctx.app.settings.keymap;
+/// All actions with their keys, from a line on.
+pub(super) fn help(ctx: &Ctx<'_>, from: usize, area: Rect, buf: &mut Buffer) {
+    let lines = help_lines(ctx.app, ctx.symbols);
+    if area.width >= TWO_COLUMNS && lines.len() > 2 {
+        // The legend stays whole, in the right half.
+        let (left, right) = lines.split_at(lines.len().div_ceil(2));
+        let widest = left.iter().map(|line| width_of(line)).max().unwrap_or(0) + 3;
+        let both: Vec<Vec<Piece>> = left
+            .iter()
+            .enumerate()
+            .map(|(i, line)| {
+                let pad = " ".repeat(usize::from(widest - width_of(line)));
+                let right = right.get(i).map_or(&[][..], Vec::as_slice);
+                [&line[..], &[piece(pad, Role::Text)], right].concat()
+            })
+            .collect();
+        boxed(ctx, area, buf, "Keys", &both);
+        return;
+    }
+    let most = lines.len().saturating_sub(help_room(area.height));
+    let shown = lines.get(from.min(most)..).unwrap_or_default();
+    let inner = boxed(ctx, area, buf, "Keys", shown);
+    let below = shown.len().saturating_sub(usize::from(inner.height));
+    more(ctx, buf, inner, (from.min(most), below));
+}
+
+/// The last line the help can begin with on this screen.
+pub(in crate::tui) fn help_most(app: &App) -> usize {
+    let (width, height) = app.ui.size;
+    if width >= TWO_COLUMNS {
+        return 0;
+    }
+    let lines = help_lines(app, symbols(app.settings.ascii)).len();
+    lines.saturating_sub(help_room(height))
+}
+
+fn help_room(height: u16) -> usize {
+    usize::from(height.saturating_sub(2)).max(1)
+}
+
+fn help_lines(app: &App, symbols: &Symbols) -> Vec<Vec<Piece>> {
+    let keymap = &app.settings.keymap;
     let keys = |action| {
-        keymap
-            .keys(action)
-            .map(|key| key.to_string())
-            .collect::<Vec<_>>()
-            .join(" ")
+        let keys = keymap.keys(action).map(|key| key.to_string());
+        keys.collect::<Vec<_>>().join(" ")
     };
     let pairs = PAIRS
         .iter()
         .map(|(one, other, _)| columns(&keys(*one)) + columns(&keys(*other)) + 1);
-    let widest = Action::ALL
-        .iter()
-        .map(|action| columns(&keys(*action)))
+    let widest = Action::all()
+        .map(|action| columns(&keys(action)))
         .chain(pairs)
         .max()
         .unwrap_or(0)
@@ -60,10 +114,18 @@ pub(super) fn help(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
             piece(words, Role::Text),
         ]);
     };
-    for action in Action::ALL
-        .into_iter()
-        .filter(|action| action.page().is_none())
-    {
+    // Where each page has a line of its own there is no room for the rest.
+    let pages: Vec<(String, String)> = Action::all()
+        .filter_map(|action| Some((keys(action), action.page()?.name().to_lowercase())))
+        .collect();
+    for row in pages.chunks(PAGES) {
+        let (keys, names): (Vec<&str>, Vec<&str>) = row
+            .iter()
+            .map(|(keys, name)| (keys.as_str(), name.as_str()))
+            .unzip();
+        line(&keys.join(" "), &names.join(", "));
+    }
+    for action in Action::all().filter(|action| action.page().is_none()) {
         let pair = PAIRS
             .iter()
             .find(|(one, other, _)| action == *one || action == *other);
@@ -75,44 +137,84 @@ pub(super) fn help(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
             None => line(&keys(action), action.doc()),
         }
     }
-    // Where each page has a line of its own there is no room for the rest.
-    let pages: Vec<(String, String)> = Action::ALL
-        .into_iter()
-        .filter_map(|action| Some((keys(action), action.page()?.to_lowercase())))
-        .collect();
-    for row in pages.chunks(PAGES) {
-        let (keys, names): (Vec<&str>, Vec<&str>) = row
-            .iter()
-            .map(|(keys, name)| (keys.as_str(), name.as_str()))
-            .unzip();
-        line(&keys.join(" "), &names.join(", "));
-    }
     lines.push(Vec::new());
-    let legend = [
-        (ctx.symbols.train, Role::Train, " training, smoothed   "),
-        (ctx.symbols.valid, Role::Valid, " validation   "),
-        (ctx.symbols.clipped, Role::Clip, " clipped   "),
-        (ctx.symbols.bad_point, Role::Error, " not a number"),
-    ];
-    lines.push(
-        legend
-            .into_iter()
-            .flat_map(|(mark, role, word)| [piece(mark, role), piece(word, Role::Dim)])
-            .collect(),
-    );
+    lines.extend(legend(symbols));
+    lines
+}
+
+/// What the signs of the screen mean.
+fn legend(symbols: &Symbols) -> Vec<Vec<Piece>> {
+    let signs = |signs: &[(&str, Role, &str)]| -> Vec<Piece> {
+        let pieces = signs.iter().flat_map(|(sign, role, word)| {
+            [piece(*sign, *role), piece(format!(" {word}   "), Role::Dim)]
+        });
+        pieces.collect()
+    };
     let words = [
         format!(
             "! weakest class   {} {} right, wrong   T temperature",
-            ctx.symbols.right, ctx.symbols.wrong
+            symbols.right, symbols.wrong
         ),
-        "ECE calibration error; a → b: before and after T".replace('→', ctx.symbols.arrow),
+        "ECE calibration error; a → b: before and after T".replace('→', symbols.arrow),
         format!(
             "{} or [a, b]: half, or all, of the 95 % interval",
-            ctx.symbols.plus_minus
+            symbols.plus_minus
         ),
     ];
+    let mut lines = vec![
+        signs(&[
+            (symbols.train, Role::Train, "training, smoothed"),
+            (symbols.valid, Role::Valid, "validation"),
+            (symbols.best, Role::Good, "its best"),
+        ]),
+        signs(&[
+            (symbols.clipped, Role::Clip, "clipped"),
+            (symbols.bad_point, Role::Error, "not a number"),
+            (symbols.about, Role::Dim, "mean of some steps"),
+        ]),
+        signs(&[
+            (symbols.rate, Role::Key, "learning rate"),
+            (symbols.saving, Role::Dim, "checkpoint"),
+            (symbols.requested, Role::Good, "asked for"),
+            ("T", Role::Valid, "test"),
+        ]),
+        signs(&[
+            (symbols.paused, Role::Warn, "paused"),
+            (symbols.resumed, Role::Good, "went on"),
+            ("R", Role::Warn, "new process"),
+            ("E", Role::Key, "epochs"),
+        ]),
+    ];
     lines.extend(words.map(|line| vec![piece(line, Role::Dim)]));
-    boxed(ctx, area, buf, "Keys", &lines);
+    lines
+}
+
+/// A number that is being typed.
+pub(super) fn prompt(ctx: &Ctx<'_>, prompt: &Prompt, area: Rect, buf: &mut Buffer) {
+    let wanted = prompt.wanted;
+    let now = wanted.now(ctx.app);
+    let now = now.as_deref().unwrap_or(ctx.symbols.dash);
+    let words = match &prompt.problem {
+        Some(problem) => piece(format!("expected {problem}"), Role::Bad),
+        None => piece(wanted.rule(), Role::Dim),
+    };
+    let lines = [
+        vec![piece("now  ", Role::Dim), piece(now, Role::Text)],
+        vec![
+            piece("new  ", Role::Dim),
+            piece(prompt.typed.clone(), Role::Strong),
+            piece("_", Role::Key),
+        ],
+        vec![words],
+        Vec::new(),
+        vec![
+            piece("enter", Role::Key),
+            piece(" asks the run for it   ", Role::Dim),
+            piece("esc", Role::Key),
+            piece(" changes nothing", Role::Dim),
+        ],
+    ];
+    boxed(ctx, area, buf, wanted.title(), &lines);
 }
 
 /// Detach, stop, or stay?
@@ -143,8 +245,8 @@ pub(super) fn quit(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     boxed(ctx, area, buf, "Leave the run?", &lines);
 }
 
-/// A box in the middle, as large as its lines need.
-fn boxed(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, title: &str, lines: &[Vec<Piece>]) {
+/// A box in the middle, as large as its lines need; gives what is inside.
+fn boxed(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, title: &str, lines: &[Vec<Piece>]) -> Rect {
     let widest = lines.iter().map(|line| width_of(line)).max().unwrap_or(0);
     let (width, height) = (
         (widest + 4).min(area.width),
@@ -174,6 +276,7 @@ fn boxed(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, title: &str, lines: &[Vec<
             ..ctx.style(Role::Popup)
         },
     );
+    inner
 }
 
 fn frame(ctx: &Ctx<'_>, place: Rect, buf: &mut Buffer, title: &str) {

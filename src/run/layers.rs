@@ -1,0 +1,110 @@
+//! How strongly each parameter was moved, over the run.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{F32, LayerNorms};
+
+/// Parameters kept; a network with more shows its first.
+const LAYERS: usize = 128;
+/// Moments kept; when there are more, every second goes.
+const MOMENTS: usize = 256;
+
+/// One moment: what each parameter's gradient and step were like.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct LayerMoment {
+    /// The step it was measured at.
+    pub step: u64,
+    /// L2 norm of each parameter's gradient before clipping, in the order of the names.
+    pub grad_norm: Vec<F32>,
+    /// L2 norm of each parameter's step over that of its weights: around 1e-3 is usual (Karpathy 2015, CS231n).
+    pub ratio: Vec<F32>,
+}
+
+/// The moments of a run.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct LayerTrack {
+    /// Names of the parameters, first layer first.
+    pub names: Vec<String>,
+    /// Parameters that are not kept.
+    pub left_out: u64,
+    /// Oldest first.
+    pub moments: Vec<LayerMoment>,
+    every: u64,
+    waiting: u64,
+}
+
+impl LayerTrack {
+    pub(super) fn push(&mut self, step: u64, layers: &[LayerNorms]) {
+        let names = || layers.iter().take(LAYERS).map(|layer| &layer.name);
+        if !names().eq(&self.names) {
+            *self = Self {
+                names: names().cloned().collect(),
+                ..Self::default()
+            };
+        }
+        self.left_out = layers.len().saturating_sub(LAYERS) as u64;
+        // What a resumed run does again counts once; and the newest moment is always there.
+        let before = self.moments.partition_point(|known| known.step < step);
+        self.moments.truncate(before);
+        if self.waiting > 0 {
+            self.moments.pop();
+        }
+        self.waiting = (self.waiting + 1) % self.every.max(1);
+        let kept = layers.iter().take(LAYERS);
+        self.moments.push(LayerMoment {
+            step,
+            grad_norm: kept.clone().map(|layer| layer.grad_norm).collect(),
+            ratio: kept
+                .map(|layer| F32(layer.update_norm.0 / layer.weight_norm.0))
+                .collect(),
+        });
+        if self.moments.len() > MOMENTS {
+            let last = self.moments.len() - 1;
+            let mut at = 0;
+            self.moments.retain(|_| {
+                at += 1;
+                at % 2 == 0 || at == last + 1
+            });
+            self.every = self.every.max(1).saturating_mul(2);
+            self.waiting = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(name: &str) -> LayerNorms {
+        LayerNorms {
+            name: name.to_owned(),
+            grad_norm: F32(1.0),
+            weight_norm: F32(2.0),
+            update_norm: F32(0.002),
+        }
+    }
+
+    #[test]
+    fn a_long_run_keeps_moments_of_all_of_it() {
+        let mut track = LayerTrack::default();
+        for step in 1..=10_000 {
+            track.push(step, &[layer("a"), layer("b")]);
+            assert!(track.moments.len() <= MOMENTS);
+            assert_eq!(track.moments.last().map(|moment| moment.step), Some(step));
+        }
+        assert!(track.moments.is_sorted_by_key(|moment| moment.step));
+        let early = track.moments.iter().filter(|moment| moment.step <= 5_000);
+        assert!(early.count() > MOMENTS / 8);
+        assert_eq!(track.moments[0].ratio, [F32(0.001), F32(0.001)]);
+    }
+
+    #[test]
+    fn another_network_begins_anew_and_a_huge_one_is_cut() {
+        let mut track = LayerTrack::default();
+        track.push(1, &[layer("a")]);
+        let many: Vec<LayerNorms> = (0..1000).map(|i| layer(&i.to_string())).collect();
+        track.push(2, &many);
+        assert_eq!(track.moments.len(), 1);
+        assert_eq!((track.names.len(), track.left_out), (LAYERS, 872));
+    }
+}

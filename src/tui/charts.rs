@@ -1,0 +1,256 @@
+//! How charts look at time: their axis, the stretch they show, the cursor on it.
+
+use crate::run::RunState;
+
+use super::page::Pane;
+
+/// Shares of the past a smoothed curve may keep per step, from the raw curve to a very calm one.
+const SMOOTHINGS: [f64; 5] = [0.0, 0.6, 0.9, 0.97, 0.99];
+
+/// What stands along a chart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Axis {
+    /// Epochs.
+    #[default]
+    Epochs,
+    /// Steps.
+    Steps,
+    /// Time worked.
+    Time,
+}
+
+impl Axis {
+    /// The next one, round the end.
+    pub fn next(self) -> Self {
+        match self {
+            Self::Epochs => Self::Steps,
+            Self::Steps => Self::Time,
+            Self::Time => Self::Epochs,
+        }
+    }
+
+    /// The word beside it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Epochs => "epoch",
+            Self::Steps => "step",
+            Self::Time => "time",
+        }
+    }
+}
+
+/// How all charts of the screen are looked at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Charts {
+    /// What stands along them.
+    pub axis: Axis,
+    /// The steps shown, both ends included; all of them if none.
+    pub window: Option<(u64, u64)>,
+    /// The step whose values are read out.
+    pub cursor: Option<u64>,
+    smoothing: usize,
+    flipped: Vec<Pane>,
+}
+
+impl Default for Charts {
+    fn default() -> Self {
+        Self {
+            axis: Axis::default(),
+            window: None,
+            cursor: None,
+            smoothing: 2,
+            flipped: Vec::new(),
+        }
+    }
+}
+
+impl Charts {
+    /// Share of the past the smoothed curve keeps, per step.
+    pub fn smoothing(&self) -> f64 {
+        SMOOTHINGS.get(self.smoothing).copied().unwrap_or(0.9)
+    }
+
+    /// The next smoothing, round the end.
+    pub(super) fn smooth_more(&mut self) {
+        self.smoothing = (self.smoothing + 1) % SMOOTHINGS.len();
+    }
+
+    /// Whether a pane's values stand in equal ratios; the gradient's do unless told otherwise.
+    /// Layers have two numbers instead.
+    pub fn log(&self, pane: Pane) -> bool {
+        matches!(pane, Pane::Gradient) != self.flipped.contains(&pane)
+    }
+
+    /// Equal ratios or equal steps for a pane that can have either; whether it can.
+    pub(super) fn flip(&mut self, pane: Pane) -> bool {
+        if !matches!(
+            pane,
+            Pane::Loss | Pane::Gradient | Pane::Rate | Pane::Layers
+        ) {
+            return false;
+        }
+        if let Some(at) = self.flipped.iter().position(|known| *known == pane) {
+            self.flipped.remove(at);
+        } else {
+            self.flipped.push(pane);
+        }
+        true
+    }
+
+    /// The steps shown, both ends included.
+    pub fn shown(&self, run: &RunState) -> (u64, u64) {
+        self.window.unwrap_or_else(|| (0, last_step(run)))
+    }
+
+    /// Moves the cursor by a share of what is shown; the first time it appears at the last step.
+    pub(super) fn move_cursor(&mut self, run: &RunState, by: i64, columns: u16) {
+        let (from, to) = self.shown(run);
+        let newest = run.global_step.clamp(from, to);
+        let column = ((to - from) / u64::from(columns.max(1))).max(1);
+        let at = match self.cursor {
+            None => newest,
+            Some(at) if by < 0 => at.saturating_sub(column.saturating_mul(by.unsigned_abs())),
+            Some(at) => at.saturating_add(column.saturating_mul(by.unsigned_abs())),
+        };
+        let first = from.max(1).min(to);
+        self.cursor = Some(at.clamp(first, newest.max(first)));
+    }
+
+    /// Shows half as much, or twice, around the cursor or the end; all of it at most.
+    pub(super) fn zoom(&mut self, run: &RunState, closer: bool) {
+        let last = last_step(run);
+        let (from, to) = self.shown(run);
+        let span = to - from;
+        let span = if closer {
+            (span / 2).max(8.min(last))
+        } else {
+            span.saturating_mul(2)
+        };
+        if span >= last {
+            self.window = None;
+            return;
+        }
+        // What is looked at stays where it is on the screen.
+        let anchor = self.cursor.unwrap_or(run.global_step).clamp(from, to);
+        let share = if to > from {
+            (anchor - from) as f64 / (to - from) as f64
+        } else {
+            1.0
+        };
+        let from = anchor.saturating_sub((span as f64 * share) as u64);
+        self.show(run, from, span);
+    }
+
+    /// Moves what is shown by a quarter of it.
+    pub(super) fn pan(&mut self, run: &RunState, later: bool) {
+        let Some((from, to)) = self.window else {
+            return;
+        };
+        let span = to - from;
+        let by = (span / 4).max(1);
+        let from = if later {
+            from.saturating_add(by)
+        } else {
+            from.saturating_sub(by)
+        };
+        self.show(run, from, span);
+    }
+
+    fn show(&mut self, run: &RunState, from: u64, span: u64) {
+        let from = from.min(last_step(run).saturating_sub(span));
+        self.window = Some((from, from.saturating_add(span)));
+        self.cursor = self.cursor.map(|at| at.clamp(from, from + span));
+    }
+
+    /// Shows all of it again.
+    pub(super) fn fit(&mut self) {
+        self.window = None;
+    }
+}
+
+/// The last step of the time axis all charts share: it grows in doublings of epochs, so that a point stays where it is while
+/// the run goes on.
+pub(super) fn last_step(run: &RunState) -> u64 {
+    let per_epoch = run.epoch_steps;
+    let reached = run.global_step.max(1);
+    if per_epoch == 0 {
+        return reached;
+    }
+    let begun = reached.div_ceil(per_epoch);
+    let shown = begun.checked_next_power_of_two().unwrap_or(begun);
+    let most = if run.epochs == 0 {
+        u64::MAX
+    } else {
+        u64::from(run.epochs).max(begun)
+    };
+    let last = shown.min(most).saturating_mul(per_epoch);
+    // A run that has ended needs no room for more.
+    if run.outcome.is_some() {
+        reached.min(last)
+    } else {
+        last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(step: u64) -> RunState {
+        RunState {
+            epoch_steps: 100,
+            epochs: 10,
+            global_step: step,
+            ..RunState::default()
+        }
+    }
+
+    #[test]
+    fn closer_and_back_shows_all_again() {
+        let (run, mut charts) = (run(1000), Charts::default());
+        for _ in 0..4 {
+            charts.zoom(&run, true);
+        }
+        let (from, to) = charts.shown(&run);
+        assert!(to == 1000 && to - from < 100, "{from} {to}");
+        charts.pan(&run, false);
+        assert!(charts.shown(&run).1 < 1000);
+        for _ in 0..5 {
+            charts.zoom(&run, false);
+        }
+        assert_eq!(charts.window, None);
+    }
+
+    #[test]
+    fn the_cursor_stays_on_steps_that_were_done_and_are_shown() {
+        let (run, mut charts) = (run(450), Charts::default());
+        charts.move_cursor(&run, -1, 100);
+        assert_eq!(charts.cursor, Some(450), "it appears at the newest step");
+        charts.move_cursor(&run, 5, 100);
+        assert_eq!(charts.cursor, Some(450));
+        for _ in 0..500 {
+            charts.move_cursor(&run, -1, 100);
+        }
+        assert_eq!(charts.cursor, Some(1));
+        charts.zoom(&run, true);
+        let (from, to) = charts.shown(&run);
+        assert!(charts.cursor.is_some_and(|at| (from..=to).contains(&at)));
+    }
+
+    #[test]
+    fn nothing_known_is_nothing_to_fear() {
+        let (run, mut charts) = (RunState::default(), Charts::default());
+        for by in [-3, 0, 3] {
+            charts.move_cursor(&run, by, 0);
+            charts.zoom(&run, true);
+            charts.pan(&run, true);
+            charts.zoom(&run, false);
+        }
+        let mut far = Charts {
+            window: Some((u64::MAX - 2, u64::MAX)),
+            ..Charts::default()
+        };
+        far.pan(&run, true);
+        far.zoom(&run, false);
+    }
+}

@@ -1,0 +1,156 @@
+//! Pages and the panes on them.
+
+/// A part of the screen that can be focused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Pane {
+    /// The loss over time.
+    Loss,
+    /// The accuracy over time.
+    Accuracy,
+    /// The gradient norm and its clipping.
+    Gradient,
+    /// The learning rate over time.
+    Rate,
+    /// How strongly each parameter is moved, over time.
+    Layers,
+    /// The scores of each class.
+    Classes,
+    /// What is taken for what.
+    Confusion,
+    /// What the probabilities are worth.
+    Calibration,
+    /// Test images and what the network thinks of them.
+    Gallery,
+    /// Messages.
+    Log,
+}
+
+impl Pane {
+    /// The name on the screen.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Loss => "Loss",
+            Self::Accuracy => "Accuracy",
+            Self::Gradient => "Gradient norm",
+            Self::Rate => "Learning rate",
+            Self::Layers => "Layers",
+            Self::Classes => "Classes",
+            Self::Confusion => "Confusion",
+            Self::Calibration => "Calibration",
+            Self::Gallery => "Gallery",
+            Self::Log => "Log",
+        }
+    }
+
+    /// Whether it has a time axis.
+    pub fn is_chart(self) -> bool {
+        matches!(
+            self,
+            Self::Loss | Self::Accuracy | Self::Gradient | Self::Rate | Self::Layers
+        )
+    }
+}
+
+/// What the whole screen is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Page {
+    /// A bit of everything.
+    #[default]
+    Overview,
+    /// Loss, accuracy and learning rate over time.
+    Curves,
+    /// The gradient norm, clipping, and what each layer gets of it.
+    Gradients,
+    /// The scores of each class.
+    Classes,
+    /// What is taken for what.
+    Confusion,
+    /// What the probabilities are worth.
+    Calibration,
+    /// Any image of the test split.
+    Gallery,
+    /// Everything that was said.
+    Log,
+}
+
+impl Page {
+    /// All of them, in the order of their keys.
+    pub const ALL: [Self; 8] = [
+        Self::Overview,
+        Self::Curves,
+        Self::Gradients,
+        Self::Classes,
+        Self::Confusion,
+        Self::Calibration,
+        Self::Gallery,
+        Self::Log,
+    ];
+
+    /// The name on the screen.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Overview => "Overview",
+            Self::Curves => "Curves",
+            Self::Gradients => "Gradients",
+            Self::Classes => "Classes",
+            Self::Confusion => "Confusion",
+            Self::Calibration => "Calibration",
+            Self::Gallery => "Gallery",
+            Self::Log => "Log",
+        }
+    }
+
+    /// Its name in the configuration and on the command line.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Overview => "overview",
+            Self::Curves => "curves",
+            Self::Gradients => "gradients",
+            Self::Classes => "classes",
+            Self::Confusion => "confusion",
+            Self::Calibration => "calibration",
+            Self::Gallery => "gallery",
+            Self::Log => "log",
+        }
+    }
+
+    /// What is on it, for the help.
+    pub fn doc(self) -> &'static str {
+        match self {
+            Self::Overview => "a bit of everything",
+            Self::Curves => "loss, accuracy and learning rate over time",
+            Self::Gradients => "gradient norm, clipping, and what each layer gets of it",
+            Self::Classes => "precision, recall, F1 with its interval and AUC of each class",
+            Self::Confusion => "what is taken for what",
+            Self::Calibration => "what the probabilities are worth",
+            Self::Gallery => "every test image, by what was said of it",
+            Self::Log => "everything that was said",
+        }
+    }
+
+    /// The page of this name.
+    pub fn from_key(key: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|page| page.key() == key)
+    }
+
+    /// The panes it may show, in the order of the focus.
+    pub fn panes(self) -> &'static [Pane] {
+        match self {
+            Self::Overview => &[
+                Pane::Loss,
+                Pane::Accuracy,
+                Pane::Gradient,
+                Pane::Classes,
+                Pane::Gallery,
+                Pane::Log,
+            ],
+            Self::Curves => &[Pane::Loss, Pane::Accuracy, Pane::Rate],
+            Self::Gradients => &[Pane::Gradient, Pane::Layers],
+            Self::Classes => &[Pane::Classes],
+            Self::Confusion => &[Pane::Confusion],
+            Self::Calibration => &[Pane::Calibration],
+            Self::Gallery => &[Pane::Gallery],
+            Self::Log => &[Pane::Log],
+        }
+    }
+}

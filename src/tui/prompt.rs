@@ -1,0 +1,129 @@
+//! A number typed on the screen, and what it asks of the run.
+
+use super::app::{App, Popup, Prompt, Wanted};
+use super::keymap::Key;
+use crate::event::Command;
+
+/// Characters of a number, and more than any has.
+const TYPED: usize = 16;
+
+/// What a key did to a prompt.
+pub(super) enum Typed {
+    /// The box stays, or was closed.
+    Nothing,
+    /// This is asked for.
+    Ask(Command),
+}
+
+impl Wanted {
+    /// What is asked, for the box.
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Self::LearningRate => "Base learning rate",
+            Self::Epochs => "Epochs in all",
+        }
+    }
+
+    /// What may be typed.
+    pub(super) fn rule(self) -> &'static str {
+        match self {
+            Self::LearningRate => "a number above 0, or x and a factor: 3e-4, x0.5",
+            Self::Epochs => "a whole number, no less than the epoch under way",
+        }
+    }
+
+    /// How it is now, if that is known.
+    pub(super) fn now(self, app: &App) -> Option<String> {
+        match self {
+            Self::LearningRate => app.wanted_lr().map(|lr| format!("{lr:e}")),
+            Self::Epochs => (app.run.epochs > 0).then(|| app.run.epochs.to_string()),
+        }
+    }
+
+    fn command(self, app: &App, typed: &str) -> Result<Command, &'static str> {
+        match self {
+            Self::LearningRate => {
+                let factor = typed.strip_prefix(['x', '*']);
+                let number: f64 = factor.unwrap_or(typed).parse().map_err(|_| self.rule())?;
+                let lr = match factor {
+                    Some(_) => app.wanted_lr().ok_or("the rate is not known yet")? * number,
+                    None => number,
+                };
+                let fits = lr.is_finite() && lr > 0.0;
+                fits.then_some(Command::SetLearningRate { lr })
+                    .ok_or(self.rule())
+            }
+            Self::Epochs => {
+                let epochs: u32 = typed.parse().map_err(|_| self.rule())?;
+                let fits = epochs >= app.run.epoch.max(1);
+                fits.then_some(Command::SetEpochs { epochs })
+                    .ok_or(self.rule())
+            }
+        }
+    }
+}
+
+/// Opens the box.
+pub(super) fn open(app: &mut App, wanted: Wanted) {
+    app.ui.popup = Some(Popup::Prompt(Prompt {
+        wanted,
+        typed: String::new(),
+        problem: None,
+    }));
+}
+
+/// A key while the box is open. `leave`: it is one that closes boxes.
+pub(super) fn press(app: &mut App, key: Key, leave: bool) -> Typed {
+    let Some(Popup::Prompt(mut prompt)) = app.ui.popup.take() else {
+        return Typed::Nothing;
+    };
+    if key.is_enter() {
+        if prompt.typed.is_empty() {
+            return Typed::Nothing;
+        }
+        match prompt.wanted.command(app, &prompt.typed) {
+            Ok(command) => return Typed::Ask(command),
+            Err(problem) => prompt.problem = Some(problem.to_owned()),
+        }
+    } else if key.is_erase() {
+        prompt.typed.pop();
+        prompt.problem = None;
+    } else if let Some(c) = key
+        .plain()
+        .filter(|c| c.is_ascii_digit() || "xe.-+*".contains(*c))
+    {
+        if prompt.typed.len() < TYPED {
+            prompt.typed.push(c);
+        }
+        prompt.problem = None;
+    } else if leave {
+        return Typed::Nothing;
+    }
+    app.ui.popup = Some(Popup::Prompt(prompt));
+    Typed::Nothing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::F64;
+    use crate::tui::app::Settings;
+
+    #[test]
+    fn numbers_and_factors_are_taken_and_nonsense_is_told() {
+        let mut app = App::new(Settings::default(), true);
+        app.run.base_lr = Some(F64(1e-3));
+        app.run.epoch = 3;
+        let lr = |typed: &str| Wanted::LearningRate.command(&app, typed);
+        assert_eq!(lr("3e-4"), Ok(Command::SetLearningRate { lr: 3e-4 }));
+        assert_eq!(lr("x0.5"), Ok(Command::SetLearningRate { lr: 5e-4 }));
+        for typed in ["", "x", "0", "-1", "1e999", "e"] {
+            assert!(lr(typed).is_err(), "{typed}");
+        }
+        let epochs = |typed: &str| Wanted::Epochs.command(&app, typed);
+        assert_eq!(epochs("12"), Ok(Command::SetEpochs { epochs: 12 }));
+        for typed in ["2", "1.5", "99999999999"] {
+            assert!(epochs(typed).is_err(), "{typed}");
+        }
+    }
+}

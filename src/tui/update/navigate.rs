@@ -1,0 +1,210 @@
+//! What the user looks at: pages, panes, the stretch of time, images.
+
+use super::super::action::Action;
+use super::super::app::App;
+use super::super::page::{Page, Pane};
+use super::super::view::layout;
+use super::notify;
+
+/// Opens a page; the focus stays where the page has that pane.
+pub(super) fn open(app: &mut App, page: Page) {
+    app.ui.page = page;
+    app.ui.zoom = false;
+    if let Some(first) = page.panes().first()
+        && !page.panes().contains(&app.ui.focus)
+    {
+        app.ui.focus = *first;
+    }
+    let there = there(app);
+    if let Some(first) = there.first()
+        && !there.contains(&app.ui.focus)
+    {
+        app.ui.focus = *first;
+    }
+}
+
+/// The next pane of the page; after its last, the next page's first. A zoomed pane makes way for the next.
+pub(super) fn focus(app: &mut App, by: isize) {
+    let there = there(app);
+    let at = there.iter().position(|pane| *pane == app.ui.focus);
+    let next = at.and_then(|at| at.checked_add_signed(by));
+    if let Some(pane) = next.and_then(|next| there.get(next)) {
+        app.ui.focus = *pane;
+        return;
+    }
+    let pages = &Page::ALL;
+    let here = pages.iter().position(|page| *page == app.ui.page);
+    let next = (here.unwrap_or(0) as isize + by).rem_euclid(pages.len() as isize);
+    if let Some(page) = pages.get(next as usize) {
+        open(app, *page);
+        let there = self::there(app);
+        let end = if by > 0 { there.first() } else { there.last() };
+        if let Some(pane) = end {
+            app.ui.focus = *pane;
+        }
+    }
+}
+
+/// The panes the focus can be on: those on the screen, or where one has it alone, all of the page.
+fn there(app: &App) -> Vec<Pane> {
+    if app.ui.zoom {
+        app.ui.page.panes().to_vec()
+    } else {
+        layout::visible(app)
+    }
+}
+
+/// The pane above or below on this page, round the end.
+fn neighbour(app: &mut App, by: isize) {
+    let there = there(app);
+    let count = there.len() as isize;
+    let at = there.iter().position(|pane| *pane == app.ui.focus);
+    let next = at.map_or(0, |at| (at as isize + by).rem_euclid(count.max(1)));
+    if let Some(pane) = there.get(next as usize) {
+        app.ui.focus = *pane;
+    }
+}
+
+/// The focused pane alone, or with the others again.
+pub(super) fn enter(app: &mut App) {
+    if app.ui.page.panes().len() > 1 {
+        app.ui.zoom = !app.ui.zoom;
+    }
+}
+
+/// One step back: the cursor, the stretch of time, the zoomed pane, the page.
+pub(super) fn back(app: &mut App) {
+    let chart = app.ui.focus.is_chart();
+    if chart && app.ui.charts.cursor.take().is_some() {
+        return;
+    }
+    if chart && app.ui.charts.window.take().is_some() {
+        return;
+    }
+    if app.ui.zoom {
+        app.ui.zoom = false;
+    } else {
+        open(app, Page::Overview);
+    }
+}
+
+/// Sideways: the cursor on charts, from image to image in the gallery, from pane to pane elsewhere.
+pub(super) fn walk(app: &mut App, by: isize) {
+    let count = app.run.gallery.labels.len();
+    if app.ui.focus.is_chart() {
+        let columns = layout::plot_columns(app);
+        app.ui.charts.move_cursor(&app.run, by as i64, columns);
+    } else if app.ui.focus != Pane::Gallery {
+        focus(app, by);
+    } else if count > 0 {
+        app.ui.gallery = (app.ui.gallery as isize + by).rem_euclid(count as isize) as usize;
+    }
+}
+
+pub(super) fn scroll(app: &mut App, by: isize) {
+    match app.ui.focus {
+        Pane::Gallery => next_mistake(app, by),
+        Pane::Classes | Pane::Confusion => {
+            app.ui.class_scroll = app.ui.class_scroll.saturating_add_signed(by);
+        }
+        Pane::Log => app.ui.log_scroll = app.ui.log_scroll.saturating_add_signed(-by),
+        Pane::Layers if app.alone() => {
+            app.ui.layer_scroll = app.ui.layer_scroll.saturating_add_signed(by);
+        }
+        // A chart has nothing to scroll, so the key goes to its neighbour.
+        _ => neighbour(app, by),
+    }
+    keep_in_range(app);
+}
+
+/// How charts look at time.
+pub(super) fn look(app: &mut App, action: Action) {
+    let (charts, run) = (&mut app.ui.charts, &app.run);
+    match action {
+        Action::Axis => {
+            charts.axis = charts.axis.next();
+            let words = format!("charts along the {}", charts.axis.name());
+            notify(app, words);
+        }
+        Action::Smooth => {
+            charts.smooth_more();
+            let words = match charts.smoothing() {
+                0.0 => "charts: no smoothing".to_owned(),
+                keep => format!("charts: {keep} of the past kept per step"),
+            };
+            notify(app, words);
+        }
+        Action::LogScale => {
+            if !charts.flip(app.ui.focus) {
+                let words =
+                    "this pane has one scale; focus the loss, the rate or the gradient norm";
+                notify(app, words.to_owned());
+            }
+        }
+        Action::Closer => charts.zoom(run, true),
+        Action::Farther => charts.zoom(run, false),
+        Action::Earlier => charts.pan(run, false),
+        Action::Later => charts.pan(run, true),
+        _ => charts.fit(),
+    }
+}
+
+/// Walks to the next image that was told wrong, round the end.
+pub(super) fn next_mistake(app: &mut App, by: isize) {
+    let labels = &app.run.gallery.labels;
+    let Some(predictions) = &app.run.predictions else {
+        return;
+    };
+    let wrong = |at: usize| {
+        let said = predictions
+            .top
+            .get(at)
+            .and_then(|top| top.first())
+            .map(|(label, _)| *label);
+        said.is_some() && said != labels.get(at).copied()
+    };
+    let count = labels.len() as isize;
+    let here = app.ui.gallery as isize;
+    let found = (1..count)
+        .map(|i| (here + by * i).rem_euclid(count) as usize)
+        .find(|at| wrong(*at));
+    match found {
+        Some(at) => app.ui.gallery = at,
+        None => notify(
+            app,
+            "no other image of the gallery is told wrong".to_owned(),
+        ),
+    }
+}
+
+pub(super) fn keep_in_range(app: &mut App) {
+    let classes = app
+        .run
+        .info
+        .as_ref()
+        .map_or(0, |info| info.dataset.classes.len());
+    // Classes, or pairs of them, whichever the page scrolls; what is drawn ends where they do.
+    let pairs = classes.saturating_mul(classes.saturating_sub(1));
+    let most = if app.alone() { pairs } else { classes };
+    app.ui.class_scroll = app.ui.class_scroll.min(most.saturating_sub(1));
+    app.ui.layer_scroll = (app.ui.layer_scroll).min(app.run.layers.names.len().saturating_sub(1));
+    app.ui.log_scroll = app
+        .ui
+        .log_scroll
+        .min((app.run.log.len() + app.run.commands.len()).saturating_sub(1));
+    app.ui.gallery = app
+        .ui
+        .gallery
+        .min(app.run.gallery.labels.len().saturating_sub(1));
+}
+
+pub(super) fn next_theme(app: &mut App) {
+    let count = app.settings.themes.len();
+    if count == 0 {
+        return;
+    }
+    app.ui.theme = (app.ui.theme + 1) % count;
+    if let Some(name) = app.settings.themes.get(app.ui.theme) {
+        notify(app, format!("theme: {name}"));
+    }
+}

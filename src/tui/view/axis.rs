@@ -1,0 +1,226 @@
+//! The time axis of all charts: which step stands in which column.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::Ctx;
+use super::paint::put;
+use crate::run::clock;
+use crate::tui::app::App;
+use crate::tui::charts::Axis;
+use crate::tui::text::{columns, count};
+use crate::tui::theme::Role;
+
+/// A stretch of a run, laid along a row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TimeAxis<'a> {
+    app: &'a App,
+    axis: Axis,
+    /// First and last step shown.
+    from: u64,
+    to: u64,
+}
+
+impl<'a> TimeAxis<'a> {
+    /// What the charts show now.
+    pub(super) fn of(app: &'a App) -> Self {
+        let (from, to) = app.ui.charts.shown(&app.run);
+        let known = app.run.timeline.last().1 > 0;
+        let axis = match app.ui.charts.axis {
+            // Without a single time there is no time axis.
+            Axis::Time if !known => Axis::Steps,
+            axis => axis,
+        };
+        Self {
+            app,
+            axis,
+            from,
+            to,
+        }
+    }
+
+    /// First and last step shown.
+    pub(super) fn steps(&self) -> (u64, u64) {
+        (self.from, self.to)
+    }
+
+    /// Whether all of the run is shown.
+    pub(super) fn is_whole(&self) -> bool {
+        self.app.ui.charts.window.is_none()
+    }
+
+    /// The steps at which columns begin, and where the last one ends: `columns + 1` of them.
+    pub(super) fn bounds(&self, columns: usize) -> Vec<u64> {
+        let end = self.to.saturating_add(1);
+        if columns == 0 || end <= self.from {
+            return Vec::new();
+        }
+        match self.axis {
+            Axis::Epochs | Axis::Steps => {
+                let span = u128::from(end - self.from);
+                let bound = |i: usize| {
+                    // The least step whose column is i, as `column` has it.
+                    let steps = (span * i as u128).div_ceil(columns as u128);
+                    self.from.saturating_add(steps as u64)
+                };
+                (0..=columns).map(bound).collect()
+            }
+            Axis::Time => {
+                let line = &self.app.run.timeline;
+                let (early, late) = (line.at(self.from), line.at(end));
+                let mut least = self.from;
+                let bound = |i: usize| {
+                    let ms = early + (late - early) * i as f64 / columns as f64;
+                    least = least.max(line.step_at(ms).ceil() as u64).min(end);
+                    least
+                };
+                let mut bounds: Vec<u64> = (0..=columns).map(bound).collect();
+                if let Some(first) = bounds.first_mut() {
+                    *first = self.from;
+                }
+                if let Some(last) = bounds.last_mut() {
+                    *last = end;
+                }
+                bounds
+            }
+        }
+    }
+
+    /// The column of a step; none outside of what is shown.
+    pub(super) fn column(&self, step: u64, columns: usize) -> Option<usize> {
+        if columns == 0 || !(self.from..=self.to).contains(&step) {
+            return None;
+        }
+        let share = match self.axis {
+            Axis::Epochs | Axis::Steps => {
+                let span = u128::from(self.to - self.from) + 1;
+                (u128::from(step - self.from) * columns as u128 / span) as usize
+            }
+            Axis::Time => {
+                let line = &self.app.run.timeline;
+                let (early, late) = (line.at(self.from), line.at(self.to.saturating_add(1)));
+                let share = (line.at(step) - early) / (late - early).max(1e-9);
+                (share * columns as f64) as usize
+            }
+        };
+        Some(share.min(columns - 1))
+    }
+
+    /// Columns worth a label, with it.
+    pub(super) fn labels(&self, width: u16) -> Vec<(u16, String)> {
+        if width == 0 {
+            return Vec::new();
+        }
+        let column = |step: u64| self.column(step, usize::from(width)).map(|x| x as u16);
+        match self.axis {
+            Axis::Epochs => {
+                let per_epoch = self.app.run.epoch_steps;
+                if per_epoch == 0 {
+                    return Vec::new();
+                }
+                let (first, last) = (self.from.div_ceil(per_epoch), self.to / per_epoch);
+                // Between two epochs, steps tell more.
+                if last < first || last - first < 1 && !self.is_whole() {
+                    return self.step_labels(width);
+                }
+                let by = round_step((last - first) as f64 / most_labels(width)).max(1.0) as u64;
+                let epochs = (first.div_ceil(by)..=last / by).map(|i| i.saturating_mul(by));
+                epochs
+                    .filter_map(|epoch| {
+                        Some((column(epoch.saturating_mul(per_epoch))?, epoch.to_string()))
+                    })
+                    .collect()
+            }
+            Axis::Steps => self.step_labels(width),
+            Axis::Time => {
+                let line = &self.app.run.timeline;
+                let (early, late) = (line.at(self.from), line.at(self.to.saturating_add(1)));
+                let by = round_time((late - early) / most_labels(width));
+                let first = (early / by).ceil() as u64;
+                let last = (late / by).floor() as u64;
+                (first..=last)
+                    .take(usize::from(width))
+                    .filter_map(|i| {
+                        let ms = i as f64 * by;
+                        let share = (ms - early) / (late - early).max(1e-9);
+                        let x = (share * f64::from(width)) as u16;
+                        (x < width).then(|| (x, clock(ms as u64)))
+                    })
+                    .collect()
+            }
+        }
+    }
+
+    fn step_labels(&self, width: u16) -> Vec<(u16, String)> {
+        let span = (self.to - self.from) as f64;
+        let by = round_step(span / most_labels(width)).max(1.0) as u64;
+        let steps = (self.from.div_ceil(by)..=self.to / by).map(|i| i.saturating_mul(by));
+        steps
+            .take(usize::from(width))
+            .filter_map(|step| {
+                let x = self.column(step, usize::from(width))?;
+                Some((x as u16, count(step)))
+            })
+            .collect()
+    }
+
+    /// What the labels count.
+    pub(super) fn name(&self) -> &'static str {
+        let per_epoch = self.app.run.epoch_steps.max(1);
+        let within = self.to / per_epoch < self.from.div_ceil(per_epoch) + 1;
+        match self.axis {
+            Axis::Epochs if within && !self.is_whole() => "step",
+            axis => axis.name(),
+        }
+    }
+}
+
+/// How many labels a row takes.
+fn most_labels(width: u16) -> f64 {
+    f64::from((width / 8).max(1))
+}
+
+/// The smallest of 1, 2 and 5 times a power of ten that is not below the value, at least 1.
+fn round_step(value: f64) -> f64 {
+    let value = value.max(1.0);
+    let power = 10_f64.powf(value.log10().floor());
+    let steps = [1.0, 2.0, 5.0, 10.0].map(|step| step * power);
+    steps
+        .into_iter()
+        .find(|step| *step >= value * 0.999)
+        .unwrap_or(value)
+}
+
+/// The smallest round time, in ms, that is not below the value.
+fn round_time(ms: f64) -> f64 {
+    const SECONDS: [u32; 18] = [
+        1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400,
+    ];
+    let round = SECONDS.map(|seconds| f64::from(seconds) * 1000.0);
+    let found = round.into_iter().find(|round| *round >= ms);
+    found.unwrap_or_else(|| round_step(ms / 86_400_000.0) * 86_400_000.0)
+}
+
+/// The part of a row or of a pane that lies over the plot, right of the labels.
+pub(super) fn over_plot(area: Rect, labels: u16) -> Rect {
+    let labels = labels.min(area.width);
+    Rect {
+        x: area.x + labels,
+        width: area.width - labels,
+        ..area
+    }
+}
+
+/// Writes the axis: what it counts, the labels, and a sign for more at either side.
+pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, labels: u16, buf: &mut Buffer) {
+    let axis = TimeAxis::of(ctx.app);
+    put(buf, area, 0, 0, axis.name(), ctx.style(Role::Dim));
+    let plot = over_plot(area, labels);
+    let mut free = 0;
+    for (x, label) in axis.labels(plot.width) {
+        let x = x.min(plot.width.saturating_sub(columns(&label)));
+        if x >= free {
+            free = put(buf, plot, x, 0, &label, ctx.style(Role::Dim)) + 1;
+        }
+    }
+}

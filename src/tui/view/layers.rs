@@ -1,0 +1,170 @@
+//! What each parameter gets of the gradient, over the run: a row a parameter, a column a stretch of time.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::Ctx;
+use super::axis::{TimeAxis, over_plot};
+use super::chart;
+use super::paint::{self, Piece, piece, put, put_pieces};
+use crate::run::LayerMoment;
+use crate::tui::page::Pane;
+use crate::tui::text::{columns, outside};
+use crate::tui::theme::Role;
+
+/// Draws the pane.
+pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
+    let track = &ctx.app.run.layers;
+    let ratio = !ctx.app.ui.charts.log(Pane::Layers);
+    let note = if ratio {
+        "step over weights"
+    } else {
+        "norm of the gradient"
+    };
+    let body = paint::title(ctx, buf, area, Pane::Layers, note, legends(ctx, ratio));
+    let body = chart::own_axis(ctx, Pane::Layers, body, buf);
+    if track.moments.is_empty() {
+        let words = "how far each parameter is moved appears here with the end of the first epoch";
+        paint::empty(ctx, buf, body, words);
+        return;
+    }
+    let (strips, list) = chart::beside(ctx, body);
+    if let Some(list) = list {
+        let heading = format!("{:<14}{:>8}{:>8}", "parameter", "grad", "ratio");
+        put(buf, list, 0, 0, &heading, ctx.style(Role::Dim));
+    }
+    let rows = usize::from(body.height.saturating_sub(1));
+    let first = ctx
+        .app
+        .ui
+        .layer_scroll
+        .min(track.names.len().saturating_sub(rows));
+    let latest = track.moments.last();
+    for (y, (at, name)) in (1..body.height).zip(track.names.iter().enumerate().skip(first)) {
+        strip(ctx, row(strips, y), buf, at, ratio);
+        let number = format!("{:>5}", at + 1);
+        put(buf, row(strips, y), 0, 0, &number, ctx.style(Role::Dim));
+        if let (Some(list), Some(latest)) = (list, latest) {
+            let name = outside(&short(name), 14, ctx.symbols);
+            let pad = 14_u16.saturating_sub(columns(&name));
+            let mut pieces = vec![
+                piece(name, Role::Text),
+                piece(" ".repeat(usize::from(pad)), Role::Text),
+            ];
+            pieces.extend(latest_numbers(latest, at));
+            put_pieces(ctx, buf, list, 0, y, &pieces);
+        }
+    }
+    let hidden = track.names.len().saturating_sub(rows) + track.left_out as usize;
+    paint::more(ctx, buf, strips, (first, hidden.saturating_sub(first)));
+}
+
+fn row(area: Rect, y: u16) -> Rect {
+    Rect {
+        y: area.y.saturating_add(y),
+        height: 1.min(area.height.saturating_sub(y)),
+        ..area
+    }
+}
+
+fn latest_numbers(moment: &LayerMoment, at: usize) -> Vec<Piece> {
+    let number = |values: &[crate::event::F32]| {
+        let value = values.get(at).map_or(f32::NAN, |value| value.0);
+        format!("{value:>8.0e}")
+    };
+    vec![
+        piece(number(&moment.grad_norm), Role::Text),
+        piece(number(&moment.ratio), Role::Strong),
+    ]
+}
+
+/// A name with its usual words cut to their first letter: block 2's second convolution is `b2.res.conv2.w`.
+fn short(name: &str) -> String {
+    let words = [("blocks.", "b"), (".weight", ".w"), (".bias", ".b")];
+    words.iter().fold(name.to_owned(), |name, (long, short)| {
+        name.replace(long, short)
+    })
+}
+
+/// The strip of a parameter: each column shows the last moment by then.
+fn strip(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, at: usize, ratio: bool) {
+    let plot = over_plot(area, chart::LABELS);
+    let axis = TimeAxis::of(ctx.app);
+    let bounds = axis.bounds(usize::from(plot.width));
+    let moments = &ctx.app.run.layers.moments;
+    let mut begun = 0;
+    for (x, pair) in bounds.windows(2).enumerate() {
+        let [from, until] = pair else { continue };
+        // A moment stands for the steps before it, back to the moment before.
+        while moments.get(begun).is_some_and(|moment| moment.step < *from) {
+            begun += 1;
+        }
+        let Some(moment) = moments.get(begun) else {
+            break;
+        };
+        let before = begun
+            .checked_sub(1)
+            .and_then(|i| moments.get(i))
+            .map_or(0, |moment| moment.step);
+        if before >= *until {
+            continue;
+        }
+        let values = if ratio {
+            &moment.ratio
+        } else {
+            &moment.grad_norm
+        };
+        let value = values.get(at).map_or(f32::NAN, |value| value.0);
+        let (sign, role) = shade(ctx, value, ratio);
+        put(buf, plot, x as u16, 0, sign, ctx.style(role));
+    }
+    let cursor = ctx.app.ui.charts.cursor;
+    let x = cursor.and_then(|step| axis.column(step, usize::from(plot.width)));
+    if let Some(x) = x {
+        put(
+            buf,
+            plot,
+            x as u16,
+            0,
+            ctx.symbols.axis,
+            ctx.style(Role::Key),
+        );
+    }
+}
+
+/// Lower ends of the shades, a decade each: absolute, so that a colour means the same all the time.
+fn decades(ratio: bool) -> [f32; 4] {
+    if ratio {
+        [1e-5, 1e-4, 1e-3, 1e-2]
+    } else {
+        [1e-4, 1e-3, 1e-2, 1e-1]
+    }
+}
+
+fn shade(ctx: &Ctx<'_>, value: f32, ratio: bool) -> (&'static str, Role) {
+    const ROLES: [Role; 4] = [Role::Heat1, Role::Heat2, Role::Heat3, Role::Heat4];
+    if !value.is_finite() {
+        return (ctx.symbols.bad_point, Role::Error);
+    }
+    let level = decades(ratio).iter().filter(|low| value >= **low).count();
+    match level.checked_sub(1) {
+        None => (ctx.symbols.right_small, Role::Faint),
+        Some(level) => (
+            ctx.symbols.shades.get(level).copied().unwrap_or(" "),
+            ROLES.get(level).copied().unwrap_or(Role::Heat4),
+        ),
+    }
+}
+
+fn legends(ctx: &Ctx<'_>, ratio: bool) -> Vec<Vec<Piece>> {
+    let mut scale = Vec::new();
+    for low in decades(ratio) {
+        let (sign, role) = shade(ctx, low, ratio);
+        scale.push(piece(format!(" {sign}"), role));
+        scale.push(piece(format!(" {low:e}"), Role::Dim));
+    }
+    let skipped = ctx.app.run.skipped;
+    let bad = piece(format!("   {skipped} steps not finite"), Role::Dim);
+    let with = [&scale[..], &[bad]].concat();
+    vec![with, scale]
+}

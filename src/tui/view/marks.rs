@@ -1,0 +1,77 @@
+//! What happened at which step, as a row of marks over the time axis.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::Ctx;
+use super::axis::{TimeAxis, over_plot};
+use super::paint::put;
+use crate::run::MarkKind;
+use crate::tui::symbols::Symbols;
+use crate::tui::theme::Role;
+
+/// The sign of a kind of mark, and how it looks.
+pub(super) fn sign(kind: MarkKind, symbols: &Symbols) -> (&'static str, Role) {
+    match kind {
+        MarkKind::Checkpoint => (symbols.saving, Role::Dim),
+        MarkKind::Requested => (symbols.requested, Role::Good),
+        MarkKind::Tested => ("T", Role::Valid),
+        MarkKind::Paused => (symbols.paused, Role::Warn),
+        MarkKind::Resumed => (symbols.resumed, Role::Good),
+        MarkKind::Restarted => ("R", Role::Warn),
+        MarkKind::LearningRate { .. } => (symbols.rate, Role::Key),
+        MarkKind::Epochs { .. } => ("E", Role::Key),
+    }
+}
+
+/// Where several share a column, the greatest is seen.
+fn weight(kind: MarkKind) -> u8 {
+    match kind {
+        MarkKind::Checkpoint => 0,
+        MarkKind::Tested => 1,
+        MarkKind::Requested => 2,
+        MarkKind::Epochs { .. } => 3,
+        MarkKind::Resumed => 4,
+        MarkKind::Paused => 5,
+        MarkKind::Restarted => 6,
+        MarkKind::LearningRate { .. } => 7,
+    }
+}
+
+/// All marks of what is shown, in a row of their own.
+pub(super) fn row(ctx: &Ctx<'_>, area: Rect, labels: u16, buf: &mut Buffer) {
+    put(buf, area, 0, 0, "marks", ctx.style(Role::Dim));
+    draw(ctx, over_plot(area, labels), buf, |_| true);
+}
+
+/// What people did, where the labels of the axis leave room.
+pub(super) fn on_axis(ctx: &Ctx<'_>, area: Rect, labels: u16, buf: &mut Buffer) {
+    let plot = over_plot(area, labels);
+    draw(ctx, plot, buf, |kind| !kind.is_routine());
+}
+
+fn draw(ctx: &Ctx<'_>, plot: Rect, buf: &mut Buffer, wanted: impl Fn(MarkKind) -> bool) {
+    let axis = TimeAxis::of(ctx.app);
+    let mut seen: Vec<Option<MarkKind>> = vec![None; usize::from(plot.width)];
+    let marks = ctx.app.run.marks.iter();
+    for mark in marks.filter(|mark| wanted(mark.kind)) {
+        let column = axis.column(mark.step, usize::from(plot.width));
+        let Some(cell) = column.and_then(|x| seen.get_mut(x)) else {
+            continue;
+        };
+        if cell.is_none_or(|known| weight(known) <= weight(mark.kind)) {
+            *cell = Some(mark.kind);
+        }
+    }
+    for (x, kind) in seen.into_iter().enumerate() {
+        let Some(kind) = kind else { continue };
+        let x = x as u16;
+        let taken = buf
+            .cell((plot.x.saturating_add(x), plot.y))
+            .is_some_and(|cell| cell.symbol() != " ");
+        if !taken {
+            let (sign, role) = sign(kind, ctx.symbols);
+            put(buf, plot, x, 0, sign, ctx.style(role));
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! Every page in every state on every size: nothing panics, nothing is drawn outside of its area, and no control character
+//! reaches a cell. `make sweep` tries all of it; a selection in which every two choices meet runs with the other tests.
+
+use epochtop::event::{CheckpointReason, Event, Outcome, Record};
+use epochtop::link::Feed;
+use epochtop::run::RunState;
+use epochtop::tui::{self, App, Msg, Page, Popup, Settings, Theme, update};
+use ratatui::buffer::{Buffer, Cell};
+use ratatui::layout::Rect;
+
+use crate::story::{self, Story};
+
+type State = (&'static str, fn() -> RunState);
+
+const STATES: [State; 12] = [
+    ("nothing", RunState::default),
+    ("empty", || folded(&story::empty())),
+    ("first step", first_step),
+    ("midrun", || folded(&story::midrun())),
+    ("paused", || folded(&story::paused())),
+    ("not a number", || folded(&story::nan())),
+    ("failed", || folded(&story::failed())),
+    ("finished", || folded(&story::finished())),
+    ("one class", || classes(1)),
+    ("a thousand classes", || classes(1000)),
+    ("a million steps", million),
+    ("odd words", odd_words),
+];
+const THEMES: [&str; 3] = ["dark", "light", "mono"];
+/// A cell of the margin around the screen, which no drawing may touch.
+const SENTINEL: &str = "\u{2592}";
+const MARGIN: u16 = 3;
+
+fn folded(records: &[Record]) -> RunState {
+    let mut run = RunState::default();
+    records.iter().for_each(|record| run.apply(record));
+    run
+}
+
+fn first_step() -> RunState {
+    let mut story = Story::new(12);
+    story.start("first");
+    story.steps(1, 1);
+    folded(&story.records())
+}
+
+fn classes(count: u32) -> RunState {
+    let names = (0..count).map(|i| format!("class number {i}")).collect();
+    folded(&story::with_classes("many", names))
+}
+
+/// A million steps, with a NaN and a spike among them.
+pub(crate) fn million() -> RunState {
+    let mut run = folded(&story::midrun());
+    let (mut seq, mut step) = (run.seq, run.global_step);
+    while step < 1_000_000 {
+        step += 16;
+        seq += 1;
+        let wave = (step as f32 / 20_000.0).sin() * 0.1 + 0.6;
+        let mut loss = vec![epochtop::event::F32(wave); 16];
+        if step % 99_008 == 0 {
+            loss[3] = epochtop::event::F32(f32::NAN);
+            loss[5] = epochtop::event::F32(50.0);
+        }
+        run.apply(&Record {
+            seq,
+            t_ms: story::START + step * 45,
+            event: Event::Steps(epochtop::event::StepWindow {
+                epoch: (step / 215) as u32 + 1,
+                epoch_step: step % 215,
+                global_step: step,
+                lr: epochtop::event::F64(1e-3),
+                images: 16 * 256,
+                millis: epochtop::event::F64(720.0),
+                accuracy: loss
+                    .iter()
+                    .map(|x| epochtop::event::F32(1.0 - x.0 / 4.0))
+                    .collect(),
+                grad_norm: loss.clone(),
+                clipped: vec![u8::from(step % 7 == 0); 16],
+                loss,
+            }),
+        });
+    }
+    run.epochs = 5000;
+    run
+}
+
+/// Control characters, right-to-left and wide letters in every string that comes from outside.
+fn odd_words() -> RunState {
+    let odd = "\u{1b}]0;x\u{7}\u{202e}שלום長い\u{0}\r\n\t\u{9b}31m👩‍👩‍👧";
+    let names = (0..12).map(|i| format!("{odd}{i}")).collect();
+    let mut story = Story::of(3, names);
+    story.start(odd);
+    story.epoch(1);
+    story.save(1, CheckpointReason::Requested, true);
+    let mut records = story.records();
+    let mut seq = records.last().map_or(0, |record| record.seq);
+    let mut say = |event| {
+        seq += 1;
+        let t_ms = story::START + 60_000;
+        records.push(Record { seq, t_ms, event });
+    };
+    say(Event::Log {
+        level: epochtop::event::Level::Error,
+        text: odd.to_owned(),
+    });
+    say(Event::RunFinished {
+        outcome: Outcome::Failed {
+            message: odd.to_owned(),
+        },
+        global_step: 215,
+    });
+    for record in &mut records {
+        if let Event::RunStarted(info) = &mut record.event {
+            info.model = odd.to_owned();
+            info.device = odd.to_owned();
+            info.precision = odd.to_owned();
+            info.dataset.name = odd.to_owned();
+            info.warnings = vec![odd.to_owned()];
+        }
+        if let Event::CheckpointSaved(saved) = &mut record.event {
+            saved.path = odd.to_owned();
+        }
+        if let Event::Layers { layers, .. } = &mut record.event {
+            layers
+                .iter_mut()
+                .for_each(|layer| layer.name = odd.to_owned());
+        }
+    }
+    folded(&records)
+}
+
+/// Everything that is chosen for a picture.
+#[derive(Debug, Clone, Copy)]
+struct Choice {
+    state: usize,
+    page: usize,
+    size: (u16, u16),
+    theme: usize,
+    /// Zoomed, in ASCII, with the cursor on, with a box over it.
+    flags: usize,
+}
+
+fn app(run: RunState, ascii: bool) -> App {
+    let settings = Settings {
+        themes: THEMES.map(str::to_owned).to_vec(),
+        ascii,
+        ..Settings::default()
+    };
+    let mut app = App::new(settings, true);
+    let now = run.now_ms;
+    update(&mut app, Msg::Feed(Feed::Snapshot(Box::new(run))));
+    update(&mut app, Msg::Tick(now));
+    app
+}
+
+/// Draws one picture into the middle of a larger buffer and looks at every cell.
+fn check(run: &App, theme: &Theme, choice: Choice) {
+    let (width, height) = choice.size;
+    let mut app = run.clone();
+    let page = Page::ALL[choice.page];
+    app.ui.page = page;
+    app.ui.focus = page.panes()[choice.flags % page.panes().len()];
+    app.ui.zoom = choice.flags & 1 == 1;
+    if choice.flags & 4 == 4 {
+        app.ui.charts.cursor = Some(app.run.global_step / 2);
+        app.ui.charts.window = Some((app.run.global_step / 3, app.run.global_step));
+    }
+    if choice.flags & 8 == 8 {
+        app.ui.popup = Some([Popup::Help(2), Popup::Quit][choice.flags % 2].clone());
+    }
+    update(&mut app, Msg::Resize(width, height));
+    let whole = Rect::new(0, 0, width + 2 * MARGIN, height + 2 * MARGIN);
+    let area = Rect::new(MARGIN, MARGIN, width, height);
+    let mut buffer = Buffer::filled(whole, Cell::new(SENTINEL));
+    for y in area.y..area.bottom() {
+        for x in area.x..area.right() {
+            buffer[(x, y)].reset();
+        }
+    }
+    tui::draw(&app, theme, area, &mut buffer);
+    for y in 0..whole.height {
+        for x in 0..whole.width {
+            let symbol = buffer[(x, y)].symbol();
+            if area.contains((x, y).into()) {
+                assert!(
+                    !symbol.chars().any(char::is_control),
+                    "{symbol:?} at {x}, {y}: {choice:?}"
+                );
+            } else {
+                assert_eq!(symbol, SENTINEL, "drawn outside at {x}, {y}: {choice:?}");
+            }
+        }
+    }
+}
+
+fn sizes() -> Vec<(u16, u16)> {
+    let small = (0..=25).flat_map(|height| (0..=60).map(move |width| (width, height)));
+    small
+        .chain([(80, 24), (120, 40), (200, 60), (400, 100)])
+        .collect()
+}
+
+const FLAGS: usize = 16;
+
+struct Sweep {
+    apps: Vec<[App; 2]>,
+    themes: Vec<Theme>,
+}
+
+impl Sweep {
+    fn new() -> Self {
+        let apps = STATES.map(|(_, run)| {
+            let run = run();
+            [app(run.clone(), false), app(run, true)]
+        });
+        let themes = THEMES.map(|name| Theme::load(name).expect("built in"));
+        Self {
+            apps: apps.into(),
+            themes: themes.into(),
+        }
+    }
+
+    fn check(&self, choice: Choice) {
+        let ascii = usize::from(choice.flags & 2 == 2);
+        check(
+            &self.apps[choice.state][ascii],
+            &self.themes[choice.theme],
+            choice,
+        );
+    }
+}
+
+#[test]
+fn every_two_choices_meet_and_nothing_is_drawn_where_it_should_not_be() {
+    let (sweep, sizes) = (Sweep::new(), sizes());
+    let (states, pages) = (STATES.len(), Page::ALL.len());
+    // Each page meets each state on each of some sizes; what is left is spread over them by numbers without a common divisor.
+    let chosen: Vec<(u16, u16)> = sizes
+        .iter()
+        .copied()
+        .step_by(97)
+        .chain(sizes.iter().copied().rev().take(4))
+        .collect();
+    let mut turn = 0;
+    for state in 0..states {
+        for page in 0..pages {
+            for &size in &chosen {
+                turn += 1;
+                sweep.check(Choice {
+                    state,
+                    page,
+                    size,
+                    theme: turn % THEMES.len(),
+                    flags: turn * 7 % FLAGS,
+                });
+            }
+        }
+    }
+    // Every size is met with every set of flags, pages and states taking turns.
+    for (i, &size) in sizes.iter().enumerate() {
+        let flags = i % FLAGS;
+        sweep.check(Choice {
+            state: i % states,
+            page: i / states % pages,
+            size,
+            theme: i % THEMES.len(),
+            flags,
+        });
+    }
+}
+
+#[test]
+#[ignore = "minutes: make sweep"]
+fn everything_with_everything() {
+    let (sweep, sizes) = (Sweep::new(), sizes());
+    let mut pictures = 0_u64;
+    for state in 0..STATES.len() {
+        for page in 0..Page::ALL.len() {
+            for (i, &size) in sizes.iter().enumerate() {
+                for flags in 0..FLAGS {
+                    sweep.check(Choice {
+                        state,
+                        page,
+                        size,
+                        theme: (i + flags) % THEMES.len(),
+                        flags,
+                    });
+                    pictures += 1;
+                }
+            }
+        }
+        println!("{}: {pictures} pictures so far", STATES[state].0);
+    }
+}

@@ -25,11 +25,12 @@ impl Idx {
     }
 }
 
-/// Checks the bytes of an unpacked file.
+/// The sizes that the first bytes of a file claim, outermost first, and what follows on them. 4 + 4·4 bytes are enough; that the
+/// data is there too has not been looked at.
 ///
 /// # Errors
 /// What is wrong, where, and what was expected, without the file's name.
-pub fn parse(bytes: &[u8]) -> Result<Idx, String> {
+pub fn header(bytes: &[u8]) -> Result<(Vec<usize>, &[u8]), String> {
     let Some((&[zero_a, zero_b, kind, rank], rest)) = bytes.split_first_chunk::<4>() else {
         return Err(format!(
             "{} bytes: too short for an IDX file, whose header alone has 8",
@@ -59,13 +60,22 @@ pub fn parse(bytes: &[u8]) -> Result<Idx, String> {
             header + 4
         ));
     };
-    let dims: Vec<usize> = sizes
+    let dims = sizes
         .chunks_exact(4)
         .map(|size| {
             size.iter()
                 .fold(0, |sum, &byte| sum << 8 | usize::from(byte))
         })
         .collect();
+    Ok((dims, data))
+}
+
+/// Checks the bytes of an unpacked file.
+///
+/// # Errors
+/// What is wrong, where, and what was expected, without the file's name.
+pub fn parse(bytes: &[u8]) -> Result<Idx, String> {
+    let (dims, data) = header(bytes)?;
     let expected = dims
         .iter()
         .try_fold(1_u64, |product, &dim| product.checked_mul(dim as u64));

@@ -12,7 +12,7 @@ use crate::link::{Feed, Link};
 use crate::run::RunState;
 
 /// A line longer than this is no record of ours.
-const LONGEST: u64 = 64 << 20;
+pub(super) const LONGEST: u64 = 64 << 20;
 /// More bad lines than this are not told one by one.
 const PROBLEMS: usize = 20;
 

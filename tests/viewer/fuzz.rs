@@ -2,10 +2,12 @@
 //! happens. `make fuzz` does it a million times each, `make test` a few thousand times.
 
 use epochtop::checkpoint::{BestSoFar, Computed, Entry, FORMAT, Manifest, State, decode, encode};
-use epochtop::event::{Command, DatasetInfo, Event, F32, Record, Resumed, StepWindow};
-use epochtop::link::{Query, request};
+use epochtop::event::{
+    Command, DatasetInfo, Event, F32, Pixels, Record, Resumed, Split, StepWindow,
+};
+use epochtop::link::{Earlier, Filter, ImagePage, ImageRow, Query, Reply, StepValues, request};
 use epochtop::random::Random;
-use epochtop::session::wire::{ClientHello, FromClient, Role};
+use epochtop::session::wire::{ClientHello, FromClient, FromTrainer, Role};
 
 /// Reads something; says whether it was taken for good.
 type Target = fn(&[u8]) -> bool;
@@ -103,10 +105,22 @@ fn idx() -> Vec<u8> {
 
 /// What clients send, as it goes over the socket.
 fn messages() -> Vec<Vec<u8>> {
+    let images = |filter| {
+        let (from, count) = (3, 9);
+        let query = Query::Images {
+            from,
+            count,
+            filter,
+        };
+        FromClient::Query(7, query)
+    };
     let all = [
         FromClient::Hello(ClientHello::new(Role::Screen, "alice@node17".to_owned())),
         FromClient::Request(request(Command::SetLearningRate { lr: 1e-3 })),
-        FromClient::Query(7, Query::Images { from: 3, count: 9 }),
+        images(Filter::All),
+        images(Filter::Class(u32::MAX)),
+        images(Filter::Confused { truth: 1, said: 2 }),
+        FromClient::Query(8, Query::Step { step: 430 }),
         FromClient::Control,
     ];
     let framed = |message: &FromClient| {
@@ -115,6 +129,39 @@ fn messages() -> Vec<Vec<u8>> {
         bytes
     };
     all.iter().map(framed).collect()
+}
+
+/// What a trainer answers, as it goes over the socket.
+fn replies() -> Vec<Vec<u8>> {
+    let row = ImageRow {
+        index: 3,
+        label: 1,
+        top: vec![(2, F32(0.75)), (1, F32(f32::NAN))],
+        size: (1, 2),
+        pixels: Pixels(vec![0, 255]),
+        earlier: vec![Earlier::default(); 2],
+    };
+    let page = ImagePage {
+        total: 10_000,
+        from: 3,
+        global_step: Some(430),
+        split: Split::Test,
+        rows: vec![row],
+    };
+    let reason = "no evaluation of the test split yet".to_owned();
+    let all = [
+        Reply::Images(page),
+        Reply::Step(Some(StepValues::default())),
+        Reply::Step(None),
+        Reply::Series(vec![(1, F32(f32::INFINITY))]),
+        Reply::Unknown { reason },
+    ];
+    let framed = |reply| {
+        let mut bytes = Vec::new();
+        FromTrainer::Reply(7, reply).send(&mut bytes).unwrap();
+        bytes
+    };
+    all.into_iter().map(framed).collect()
 }
 
 fn take_record(bytes: &[u8]) -> bool {
@@ -163,7 +210,7 @@ fn peak_kib() -> u64 {
 
 #[expect(clippy::print_stdout, reason = "the counts are what it is for")]
 fn fuzz(times: u64) {
-    let targets: [(&str, Vec<Vec<u8>>, Target); 6] = [
+    let targets: [(&str, Vec<Vec<u8>>, Target); 7] = [
         ("manifest", vec![manifest()], |b| Manifest::parse(b).is_ok()),
         ("state", vec![state()], |b| {
             serde_json::from_slice::<State>(b).is_ok()
@@ -172,6 +219,9 @@ fn fuzz(times: u64) {
         ("journal line", records(), take_record),
         ("socket message", messages(), |mut b| {
             matches!(FromClient::receive(&mut b), Ok(Some(_)))
+        }),
+        ("socket reply", replies(), |mut b| {
+            matches!(FromTrainer::receive(&mut b), Ok(Some(_)))
         }),
         ("IDX", vec![idx()], |b| epochtop::idx::parse(b).is_ok()),
     ];

@@ -9,6 +9,7 @@ mod driving;
 mod floors;
 mod fold;
 mod fuzz;
+mod questions;
 mod readme;
 mod screens;
 mod sockets;

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use epochtop::event::{Answer, Command, Event, Record, Request};
-use epochtop::link::{Curve, Feed, Link, Query, Reply, request};
+use epochtop::link::{Curve, Feed, Filter, Link, Query, Reply, request};
 use epochtop::run::RunState;
-use epochtop::session::wire::{About, ClientHello, FromClient, FromTrainer, Role};
+use epochtop::session::wire::{About, ClientHello, FromClient, FromTrainer, MAJOR, Role};
 use epochtop::session::{Connected, Meta, RunDir, RunFiles, Server, Session, connect, replay};
 
 use crate::story;
@@ -229,7 +229,7 @@ fn garbage_lengths_and_half_open_peers_are_let_go() {
         frame.extend(body.as_bytes());
         frame
     };
-    let after_hello = |bytes: &[u8]| [&hello(1), bytes].concat();
+    let after_hello = |bytes: &[u8]| [&hello(MAJOR), bytes].concat();
     let cases: Vec<(&str, Vec<u8>)> = vec![
         ("nothing at all", Vec::new()),
         ("half a length", vec![1, 0]),
@@ -246,7 +246,7 @@ fn garbage_lengths_and_half_open_peers_are_let_go() {
         ("another version", hello(99)),
         ("a request before the hello", after_hello(&[]).split_off(5)),
         ("4 GiB after the hello", after_hello(&[255; 64])),
-        ("a hello twice", after_hello(&hello(1))),
+        ("a hello twice", after_hello(&hello(MAJOR))),
         ("no JSON", after_hello(&[3, 0, 0, 0, 5, b'x', b'y'])),
     ];
     for (what, bytes) in &cases {
@@ -267,7 +267,7 @@ fn garbage_lengths_and_half_open_peers_are_let_go() {
                 panic!("{told:?}")
             };
             assert!(
-                words.contains("speaks version 99") && words.contains("version 1"),
+                words.contains("speaks version 99") && words.contains(&format!("version {MAJOR}")),
                 "{words}"
             );
         }
@@ -348,10 +348,9 @@ fn a_client_that_takes_nothing_holds_up_nobody_and_catches_up() {
     let slow = {
         let stream = UnixStream::connect(&served.path).unwrap();
         let mut hello = Vec::new();
-        let body = br#"{"magic":"epochtop","major":1,"minor":0,"epochtop":"","role":"watcher","who":"slow"}"#;
-        hello.extend((body.len() as u32 + 1).to_le_bytes());
-        hello.push(1);
-        hello.extend(body);
+        FromClient::Hello(ClientHello::new(Role::Watcher, "slow".to_owned()))
+            .send(&mut hello)
+            .unwrap();
         (&stream).write_all(&hello).unwrap();
         stream
     };
@@ -444,7 +443,8 @@ fn clients_that_ask_and_never_read_lose_their_place_when_they_go() {
 fn a_question_has_one_answer_in_process_over_the_socket_and_in_a_replay() {
     let served = serve();
     served.tell(story::midrun());
-    let csv = "split,index,label,predicted,confidence,logit_0,logit_1\nvalid,0,1,1,0.9,0,2\ntest,0,1,1,0.9,0,2\ntest,1,0,1,0.6,1,1.5\n";
+    let csv = "split,index,label,predicted,confidence,logit_0,logit_1\nvalid,0,1,1,0.9,0,2\ntest,0,1,1,0.9,0,2\ntest,1,0,1,0.6,1,1.5\n\
+               test,2,0,1,0.8,1,4\n";
     std::fs::write(served.run.path.join("predictions.csv"), csv).unwrap();
     let over_socket = served.connect(Role::Watcher);
     let in_process = served.session.link();
@@ -457,9 +457,23 @@ fn a_question_has_one_answer_in_process_over_the_socket_and_in_a_replay() {
         to: 400,
         points: 50,
     };
-    let images = Query::Images { from: 1, count: 5 };
+    let images = |filter| Query::Images {
+        from: 1,
+        count: 5,
+        filter,
+    };
+    let confused = Filter::Confused { truth: 0, said: 1 };
     let (_, replayed) = (0, replay(&served.run).unwrap().0);
-    for query in [series, images] {
+    for query in [
+        series,
+        Query::Step { step: 100 },
+        images(Filter::All),
+        images(Filter::Mistakes),
+        images(Filter::ConfidentMistakes),
+        images(Filter::Class(0)),
+        images(confused),
+        images(Filter::LeastCertain),
+    ] {
         let answers = [&over_socket.link, &in_process, &replayed].map(|link| {
             let queries = link.queries.as_ref().unwrap();
             queries.ask.send((7, query.clone())).unwrap();
@@ -475,9 +489,30 @@ fn a_question_has_one_answer_in_process_over_the_socket_and_in_a_replay() {
                 assert!(!values.is_empty() && values.len() <= 50);
                 assert!(values.iter().all(|(step, _)| (10..=400).contains(step)));
             }
-            (7, Reply::Images(rows)) => {
-                assert_eq!(rows.len(), 1);
-                assert_eq!((rows[0].index, rows[0].label, rows[0].top[0].0), (1, 0, 1));
+            (7, Reply::Step(found)) => assert_eq!(found.map(|found| found.step), Some(100)),
+            (7, Reply::Images(page)) => {
+                // Sorted by doubt or by confidence, the one left out is another.
+                let places: Vec<u32> = page.rows.iter().map(|row| row.index).collect();
+                let expected: &[u32] = match query {
+                    Query::Images {
+                        filter: Filter::All,
+                        ..
+                    } => &[1, 2],
+                    Query::Images {
+                        filter: Filter::ConfidentMistakes,
+                        ..
+                    } => &[1],
+                    Query::Images {
+                        filter: Filter::LeastCertain,
+                        ..
+                    } => &[0, 2],
+                    _ => &[2],
+                };
+                assert_eq!(places, expected, "{query:?}");
+                assert_eq!(page.rows[0].top[0].0, 1);
+                // The gallery of this story has said something of each image.
+                assert!(page.rows.iter().all(|row| !row.earlier.is_empty()));
+                assert!(page.rows.iter().all(|row| row.size != (0, 0)));
             }
             other => panic!("{other:?}"),
         }

@@ -1,0 +1,285 @@
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+use std::io::Write;
+
+use super::super::super::journal::live_records;
+use super::super::super::rundir::RunDir;
+use super::super::series::{between, nearest};
+use super::*;
+use crate::event::{EpochSummary, Event, F32, F64, GalleryPredictions, Level, Record, StepWindow};
+use crate::link::Curve;
+
+/// A journal under the test's hands.
+struct Told {
+    _dir: tempfile::TempDir,
+    run: RunDir,
+    seq: u64,
+}
+
+impl Told {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let run = RunDir::at(dir.path());
+        std::fs::write(run.journal(), "").unwrap();
+        Self {
+            _dir: dir,
+            run,
+            seq: 0,
+        }
+    }
+
+    fn write(&self, bytes: &[u8]) {
+        let options = std::fs::OpenOptions::new()
+            .append(true)
+            .open(self.run.journal());
+        options.unwrap().write_all(bytes).unwrap();
+    }
+
+    fn line(&mut self, event: Event) -> Vec<u8> {
+        self.seq += 1;
+        let record = Record {
+            seq: self.seq,
+            t_ms: 1000 + self.seq,
+            event,
+        };
+        let mut line = serde_json::to_vec(&record).unwrap();
+        line.push(b'\n');
+        line
+    }
+
+    fn say(&mut self, event: Event) {
+        let line = self.line(event);
+        self.write(&line);
+    }
+
+    /// Steps after `from`, up to `to`, a window at a time; their loss is their number and `mark`.
+    fn steps(&mut self, from: u64, to: u64, mark: f32) {
+        let mut bytes = Vec::new();
+        for last in (from..to).step_by(16).map(|first| (first + 16).min(to)) {
+            let first = last - (last - from - 1) % 16;
+            let list = |f: fn(u64) -> f32| (first..=last).map(|step| F32(f(step))).collect();
+            let window = StepWindow {
+                epoch: 1 + (last / 1000) as u32,
+                global_step: last,
+                lr: F64(0.5),
+                loss: (first..=last).map(|step| F32(step as f32 + mark)).collect(),
+                accuracy: list(|step| (step % 7) as f32),
+                grad_norm: list(|step| if step == 40 { f32::NAN } else { 1.0 }),
+                clipped: (first..=last).map(|step| u8::from(step % 3 == 0)).collect(),
+                ..StepWindow::default()
+            };
+            bytes.extend(self.line(Event::Steps(window)));
+        }
+        self.write(&bytes);
+        let row = EpochSummary {
+            global_step: to,
+            valid_nll: F64(to as f64),
+            ..EpochSummary::default()
+        };
+        self.say(Event::EpochFinished(row));
+    }
+
+    fn resume(&mut self, after: u64) {
+        self.say(Event::Resumed(Box::new(Resumed {
+            after,
+            ..Resumed::default()
+        })));
+    }
+
+    fn index(&self) -> Index {
+        let mut index = Index::new(self.run.journal());
+        index.refresh().unwrap();
+        index
+    }
+
+    /// The losses as the whole journal tells them.
+    fn losses(&self) -> Vec<(u64, F32)> {
+        let mut all = Vec::new();
+        live_records(&self.run, |record| {
+            if let Event::Steps(window) = &record.event {
+                let first = window.global_step + 1 - window.loss.len() as u64;
+                all.extend((first..).zip(window.loss.iter().copied()));
+            }
+        })
+        .unwrap();
+        all
+    }
+}
+
+fn losses(index: &Index, from: u64, to: u64) -> Vec<(u64, F32)> {
+    between(index, Curve::TrainLoss, (from, to), u32::MAX).unwrap()
+}
+
+#[test]
+fn a_stretch_is_what_the_whole_journal_tells_of_it() {
+    let mut told = Told::new();
+    told.steps(0, 6_000, 0.0);
+    told.write(b"no record\n\n{\"event\":\"steps\"}\n\xff\xfe\n[1]\n");
+    told.steps(6_000, 12_000, 0.0);
+    let index = told.index();
+    assert!(index.blocks.len() > 3, "{} blocks", index.blocks.len());
+    let all = told.losses();
+    assert_eq!(all.len(), 12_000);
+    for (from, to) in [
+        (0, u64::MAX),
+        (1, 1),
+        (5_990, 6_010),
+        (12_000, 12_000),
+        (3, 2),
+    ] {
+        let inside = all.iter().filter(|(step, _)| (from..=to).contains(step));
+        assert_eq!(
+            losses(&index, from, to),
+            inside.copied().collect::<Vec<_>>()
+        );
+    }
+    let rows = between(&index, Curve::ValidNll, (0, u64::MAX), 100).unwrap();
+    assert_eq!(rows, [(6_000, F32(6_000.0)), (12_000, F32(12_000.0))]);
+}
+
+#[test]
+fn what_a_resume_gave_up_is_not_told_also_when_it_comes_later() {
+    let mut told = Told::new();
+    told.steps(0, 4_000, 0.0);
+    let after = told.seq;
+    told.steps(4_000, 9_000, 0.25);
+    let mut index = told.index();
+    assert_eq!(losses(&index, 8_999, 9_000).len(), 2);
+    assert_eq!(nearest(&index, 8_000).unwrap().unwrap().loss, F32(8_000.25));
+    told.resume(after);
+    index.refresh().unwrap();
+    assert_eq!(
+        losses(&index, 3_999, 9_000),
+        [(3_999, F32(3_999.0)), (4_000, F32(4_000.0))]
+    );
+    assert_eq!(nearest(&index, 8_000).unwrap().unwrap().step, 4_000);
+    told.steps(4_000, 6_000, 0.5);
+    index.refresh().unwrap();
+    assert_eq!(losses(&index, 0, u64::MAX), told.losses());
+    assert_eq!(
+        index.blocks,
+        told.index().blocks,
+        "read in parts or at once"
+    );
+    for (wanted, step) in [(0, 1), (1, 1), (4_500, 4_500), (u64::MAX, 6_000)] {
+        let found = nearest(&index, wanted).unwrap().unwrap();
+        assert_eq!(found.step, step);
+        let mark = if step > 4_000 { 0.5 } else { 0.0 };
+        assert_eq!(found.loss, F32(step as f32 + mark));
+    }
+}
+
+#[test]
+fn a_step_is_told_with_all_its_numbers() {
+    let mut told = Told::new();
+    assert_eq!(nearest(&told.index(), 3).unwrap(), None);
+    told.steps(0, 100, 0.0);
+    let found = nearest(&told.index(), 42).unwrap().unwrap();
+    assert_eq!((found.step, found.epoch, found.lr), (42, 1, F64(0.5)));
+    assert_eq!((found.loss, found.accuracy), (F32(42.0), F32(0.0)));
+    assert_eq!(
+        (found.grad_norm, found.clipped, found.t_ms),
+        (F32(1.0), true, 1003)
+    );
+    let hole = nearest(&told.index(), 40).unwrap().unwrap();
+    assert!(hole.grad_norm.0.is_nan() && !hole.clipped);
+    // A hole in the journal: both ends are as near.
+    told.steps(110, 120, 0.0);
+    for (wanted, step) in [(105, 100), (106, 111), (104, 100)] {
+        assert_eq!(nearest(&told.index(), wanted).unwrap().unwrap().step, step);
+    }
+}
+
+#[test]
+fn a_line_that_is_still_being_written_is_told_when_it_is_whole() {
+    let mut told = Told::new();
+    told.steps(0, 16, 0.0);
+    let whole = told.line(Event::Steps(StepWindow {
+        global_step: 17,
+        loss: vec![F32(1.0)],
+        ..StepWindow::default()
+    }));
+    let mut index = told.index();
+    for byte in whole {
+        assert_eq!(nearest(&index, 20).unwrap().unwrap().step, 16);
+        told.write(&[byte]);
+        index.refresh().unwrap();
+    }
+    assert_eq!(nearest(&index, 20).unwrap().unwrap().step, 17);
+}
+
+#[test]
+fn a_journal_that_was_replaced_is_read_anew() {
+    let mut told = Told::new();
+    told.steps(0, 3_000, 0.0);
+    let mut index = told.index();
+    let other = told.run.path.join("other");
+    let mut new = Told::new();
+    new.steps(0, 32, 0.5);
+    std::fs::copy(new.run.journal(), &other).unwrap();
+    std::fs::rename(&other, told.run.journal()).unwrap();
+    index.refresh().unwrap();
+    assert_eq!(nearest(&index, 3_000).unwrap().unwrap().loss, F32(32.5));
+    std::fs::remove_file(told.run.journal()).unwrap();
+    assert!(index.refresh().is_err());
+}
+
+#[test]
+fn many_blocks_become_fewer_and_tell_the_same() {
+    let mut told = Told::new();
+    told.steps(0, 30_000, 0.0);
+    let (fine, mut coarse) = (told.index(), told.index());
+    for _ in 0..3 {
+        coarse.coarsen();
+    }
+    assert_eq!(coarse.blocks.len(), fine.blocks.len().div_ceil(8));
+    for (from, to) in [(0, u64::MAX), (17, 18_000), (29_999, 30_000)] {
+        assert_eq!(losses(&coarse, from, to), losses(&fine, from, to));
+    }
+    assert_eq!(nearest(&coarse, 777).unwrap(), nearest(&fine, 777).unwrap());
+}
+
+#[test]
+fn the_order_of_a_lines_words_does_not_matter_and_text_is_no_event() {
+    for (line, expected) in [
+        (
+            r#"{"seq":1,"t_ms":2,"event":"steps","loss":[]}"#,
+            Some("steps"),
+        ),
+        (
+            r#"{"event":"log","text":"\"event\":\"steps\""}"#,
+            Some("log"),
+        ),
+        (
+            r#"{"seq":1,"long":"------------------------------------------------------------------------------------------------------------------","event":"resumed"}"#,
+            Some("resumed"),
+        ),
+        (r#"{"seq":1}"#, None),
+        ("no record", None),
+        ("", None),
+    ] {
+        assert_eq!(kind(line.as_bytes()).as_deref(), expected, "{line}");
+    }
+}
+
+#[test]
+fn places_of_what_counts_are_known_and_read_back() {
+    let mut told = Told::new();
+    let predictions = |epoch| {
+        Event::GalleryPredictions(GalleryPredictions {
+            epoch,
+            ..GalleryPredictions::default()
+        })
+    };
+    told.say(predictions(1));
+    told.say(predictions(2));
+    told.resume(1);
+    let text = "x".repeat(300);
+    told.say(Event::Log {
+        level: Level::Info,
+        text,
+    });
+    told.say(predictions(3));
+    let index = told.index();
+    let read = |place| index.read::<GalleryPredictions>(place).unwrap().epoch;
+    assert_eq!(index.galleries().map(read).collect::<Vec<_>>(), [1, 3]);
+}

@@ -1,0 +1,424 @@
+//! Questions about the test split and about steps, asked of a run directory that is made by hand.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use epochtop::event::{
+    EvalReport, Event, F32, F64, GalleryImages, GalleryPredictions, Pixels, Record, Resumed, Split,
+    StepWindow,
+};
+use epochtop::link::{Curve, Earlier, Filter, ImagePage, Link, Query, Reply};
+use epochtop::metrics::fit_temperature;
+use epochtop::report::{Options, Predictions, measure};
+use epochtop::session::{Meta, RunDir, replay};
+
+fn run() -> (tempfile::TempDir, RunDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let run = RunDir::create(dir.path(), "one", "").unwrap();
+    std::fs::write(run.journal(), "").unwrap();
+    (dir, run)
+}
+
+/// Replaces a file as the program does.
+fn put(path: &Path, bytes: impl AsRef<[u8]>) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let temporary = path.with_extension("tmp");
+    std::fs::put(&temporary, bytes).unwrap();
+    std::fs::rename(temporary, path).unwrap();
+}
+
+fn tell(run: &RunDir, events: Vec<Event>) {
+    let lines = (1..).zip(events).map(|(seq, event)| {
+        let record = Record {
+            seq,
+            t_ms: seq,
+            event,
+        };
+        serde_json::to_string(&record).unwrap() + "\n"
+    });
+    put(&run.journal(), lines.collect::<String>());
+}
+
+fn ask(link: &Link, query: Query) -> Reply {
+    let queries = link.queries.as_ref().unwrap();
+    queries.ask.send((1, query)).unwrap();
+    let reply = queries.replies.recv_timeout(Duration::from_secs(60));
+    reply.unwrap().1
+}
+
+fn link(run: &RunDir) -> Link {
+    replay(run).unwrap().0
+}
+
+fn page(link: &Link, filter: Filter, from: u32, count: u32) -> ImagePage {
+    let query = Query::Images {
+        from,
+        count,
+        filter,
+    };
+    match ask(link, query) {
+        Reply::Images(page) => page,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A table of so many images of ten classes.
+fn table(images: u32) -> String {
+    let mut csv = "split,index,label,predicted,confidence".to_owned();
+    (0..10).for_each(|class| write!(csv, ",logit_{class}").unwrap());
+    csv += "\nvalid,0,1,2,0.5,0,0,1,0,0,0,0,0,0,0\n";
+    for index in 0..images {
+        let (label, said) = (index % 10, index.wrapping_mul(7919) % 11 % 10);
+        let confidence = 0.1 + f64::from(index % 89) / 100.0;
+        write!(csv, "test,{index},{label},{said},{confidence}").unwrap();
+        for class in 0..10 {
+            let logit = if class == said { 9.5 } else { 0.125 };
+            let logit = logit + f64::from((index * 13 + class) % 97) * 0.01;
+            write!(csv, ",{logit}").unwrap();
+        }
+        csv.push('\n');
+    }
+    csv
+}
+
+fn said(index: u32, class: u32, probability: f32) -> String {
+    format!("test,{index},0,{class},{probability}\n")
+}
+
+const FILTERS: [Filter; 6] = [
+    Filter::All,
+    Filter::Mistakes,
+    Filter::ConfidentMistakes,
+    Filter::Class(3),
+    Filter::Confused { truth: 3, said: 7 },
+    Filter::LeastCertain,
+];
+
+#[test]
+fn pages_put_together_are_the_whole_list_and_nothing_comes_twice() {
+    let (_dir, run) = run();
+    put(&run.path.join("predictions.csv"), table(1_000));
+    let link = link(&run);
+    for filter in FILTERS {
+        for count in [1, 7, 256] {
+            let (mut all, mut from) = (Vec::new(), 0);
+            loop {
+                let page = page(&link, filter, from, count);
+                assert!(page.from == from && page.rows.len() <= count as usize);
+                if page.rows.is_empty() {
+                    assert_eq!(page.total, from, "{filter:?}");
+                    break;
+                }
+                from += page.rows.len() as u32;
+                all.extend(page.rows.iter().map(|row| row.index));
+            }
+            let mut once = all.clone();
+            once.sort_unstable();
+            once.dedup();
+            assert!(once.len() == all.len() && !all.is_empty(), "{filter:?}");
+            if count == 1 {
+                continue;
+            }
+            let start = page(&link, filter, 0, u32::MAX);
+            assert_eq!(start.rows.len(), all.len().min(256));
+            assert!(
+                start
+                    .rows
+                    .iter()
+                    .map(|row| row.index)
+                    .eq(all.iter().copied().take(256))
+            );
+        }
+    }
+    assert_eq!(page(&link, Filter::All, u32::MAX, u32::MAX).rows.len(), 0);
+}
+
+#[test]
+fn before_the_first_evaluation_it_is_said_what_makes_one_and_a_new_one_is_noticed() {
+    let (_dir, run) = run();
+    let link = link(&run);
+    let images = Query::Images {
+        from: 0,
+        count: 9,
+        filter: Filter::All,
+    };
+    let meta = |ended_ms| Meta {
+        ended_ms,
+        ..Meta::default()
+    };
+    for (ended, words) in [
+        (None, "yet: e evaluates now"),
+        (Some(1), "`epochtop eval one`"),
+    ] {
+        put(
+            &run.path.join("run.json"),
+            serde_json::to_vec(&meta(ended)).unwrap(),
+        );
+        match ask(&link, images.clone()) {
+            Reply::Unknown { reason } => assert!(reason.contains(words), "{reason}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    put(&run.path.join("predictions.csv"), table(20));
+    assert_eq!(page(&link, Filter::All, 0, 9).total, 20);
+    put(&run.path.join("predictions.csv"), table(30));
+    put(&run.path.join("eval.json"), r#"{"global_step": 430}"#);
+    let page = page(&link, Filter::All, 28, 9);
+    assert_eq!(
+        (page.total, page.rows.len(), page.global_step),
+        (30, 2, Some(430))
+    );
+    assert_eq!(page.split, Split::Test);
+}
+
+/// The gallery after a validation.
+fn gallery(epoch: u32, global_step: u64, first: u32) -> Event {
+    Event::GalleryPredictions(GalleryPredictions {
+        epoch,
+        global_step,
+        temperature: F64(1.0),
+        top: vec![vec![(first, F32(0.5)), (9, F32(0.25))], Vec::new()],
+    })
+}
+
+fn evaluated(epoch: u32, global_step: u64, split: Split) -> Event {
+    let rows = Predictions {
+        split,
+        logits: vec![1.0, 0.0],
+        labels: vec![0],
+        classes: 2,
+    };
+    let options = Options {
+        bins: 1,
+        resamples: 0,
+    };
+    let temperature = fit_temperature(&rows.logits, &rows.labels, rows.classes);
+    let report = measure(&rows, temperature, options);
+    Event::EvalFinished(Box::new(EvalReport {
+        epoch,
+        global_step,
+        ..report
+    }))
+}
+
+fn kept(run: &RunDir, global_step: u64, rows: &[String]) {
+    let path = run.path.join(format!("evals/step-{global_step:09}.csv"));
+    put(&path, rows.concat());
+}
+
+fn steps(rows: &[Earlier]) -> Vec<(u32, u64, u32)> {
+    let short = |one: &Earlier| (one.epoch, one.global_step, one.label);
+    rows.iter().map(short).collect()
+}
+
+#[test]
+fn what_was_said_earlier_is_told_oldest_first_and_without_what_was_given_up() {
+    let (_dir, run) = run();
+    put(&run.path.join("predictions.csv"), table(4));
+    put(&run.path.join("eval.json"), r#"{"global_step": 30}"#);
+    let resumed = Event::Resumed(Box::new(Resumed {
+        after: 3,
+        ..Resumed::default()
+    }));
+    tell(
+        &run,
+        vec![
+            gallery(1, 10, 1),
+            evaluated(1, 10, Split::Test),
+            gallery(2, 20, 2),
+            // Done again.
+            gallery(3, 25, 3),
+            evaluated(3, 25, Split::Test),
+            resumed,
+            gallery(3, 30, 4),
+            evaluated(3, 30, Split::Valid),
+            evaluated(3, 30, Split::Test),
+            gallery(4, 40, 5),
+            evaluated(4, 40, Split::Test),
+        ],
+    );
+    for step in [10, 20, 25, 30, 40] {
+        kept(
+            &run,
+            step,
+            &["garbage\n".to_owned(), said(2, 7, 0.75), said(0, 8, 0.5)],
+        );
+    }
+    let link = link(&run);
+    let rows = page(&link, Filter::All, 0, 9).rows;
+    // What the whole evaluation kept tells more exactly than the gallery.
+    assert_eq!(steps(&rows[0].earlier), [(1, 10, 8), (2, 20, 2)]);
+    assert!(rows[1].earlier.is_empty() && rows[3].earlier.is_empty());
+    assert_eq!(steps(&rows[2].earlier), [(1, 10, 7)]);
+    assert_eq!(rows[2].earlier[0].probability, F32(0.75));
+    kept(&run, 10, &[said(2, 6, 0.5)]);
+    let rows = page(&link, Filter::All, 0, 9).rows;
+    assert_eq!(
+        steps(&rows[2].earlier),
+        [(1, 10, 6)],
+        "a changed file is read again"
+    );
+    assert_eq!(steps(&rows[0].earlier), [(1, 10, 1), (2, 20, 2)]);
+    // Of the evaluation that came last.
+    put(&run.path.join("eval.json"), r#"{"global_step": 40}"#);
+    let rows = page(&link, Filter::All, 0, 9).rows;
+    assert_eq!(
+        steps(&rows[0].earlier),
+        [(1, 10, 1), (2, 20, 2), (3, 30, 8)]
+    );
+    // Without the evaluation's record: what is of fewer steps.
+    put(&run.path.join("eval.json"), r#"{"global_step": 25}"#);
+    let rows = page(&link, Filter::All, 0, 9).rows;
+    assert_eq!(steps(&rows[0].earlier), [(1, 10, 1), (2, 20, 2)]);
+}
+
+#[test]
+fn no_more_than_the_last_32_evaluations_are_told() {
+    let (_dir, run) = run();
+    put(&run.path.join("predictions.csv"), table(2));
+    tell(
+        &run,
+        (1..=50).map(|n| gallery(n, u64::from(n) * 10, n)).collect(),
+    );
+    let rows = page(&link(&run), Filter::All, 0, 9).rows;
+    assert_eq!(rows[0].earlier.len(), 32);
+    assert_eq!(rows[0].earlier.first().map(|one| one.epoch), Some(19));
+    assert_eq!(rows[0].earlier.last().map(|one| one.epoch), Some(50));
+}
+
+#[test]
+fn pictures_come_from_the_data_and_where_that_is_not_from_the_gallery() {
+    let (dir, run) = run();
+    put(&run.path.join("predictions.csv"), table(3));
+    let told = GalleryImages {
+        height: 1,
+        width: 2,
+        labels: vec![0, 1],
+        pixels: Pixels(vec![1, 2, 3, 4]),
+    };
+    tell(&run, vec![Event::GalleryImages(told)]);
+    let link = link(&run);
+    let pixels = || {
+        let rows = page(&link, Filter::All, 0, 9).rows;
+        let pixels = rows.into_iter().map(|row| (row.size, row.pixels.0));
+        pixels.collect::<Vec<_>>()
+    };
+    let none = ((0, 0), Vec::new());
+    assert_eq!(pixels(), [((1, 2), vec![1, 2]), ((1, 2), vec![3, 4]), none]);
+    let meta = Meta {
+        data_dir: Some(dir.path().join("data")),
+        ..Meta::default()
+    };
+    put(
+        &run.path.join("run.json"),
+        serde_json::to_vec(&meta).unwrap(),
+    );
+    let file = dir.path().join("data/t10k-images-idx3-ubyte");
+    let head = [0, 0, 8, 3, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 1];
+    put(&file, [&head[..], &[7, 8, 9]].concat());
+    assert_eq!(pixels(), [7, 8, 9].map(|byte| ((1, 1), vec![byte])));
+}
+
+/// A page of the largest usual kind goes through the wire.
+#[test]
+fn a_page_of_large_pictures_is_short_and_can_be_sent() {
+    let (dir, run) = run();
+    put(&run.path.join("predictions.csv"), table(256));
+    let meta = Meta {
+        data_dir: Some(dir.path().to_owned()),
+        ..Meta::default()
+    };
+    put(
+        &run.path.join("run.json"),
+        serde_json::to_vec(&meta).unwrap(),
+    );
+    for (side, rows) in [(28_u32, 256), (256, 64)] {
+        let head = [vec![0, 0, 8, 3, 0, 0, 1, 0]]
+            .into_iter()
+            .chain([side, side].map(|side| side.to_be_bytes().to_vec()));
+        let pixels = vec![200; 256 * (side * side) as usize];
+        let file = dir.path().join("t10k-images-idx3-ubyte");
+        put(&file, head.chain([pixels]).collect::<Vec<_>>().concat());
+        let page = page(&link(&run), Filter::All, 0, 256);
+        assert_eq!((page.total, page.rows.len()), (256, rows));
+        let reply = epochtop::session::wire::FromTrainer::Reply(1, Reply::Images(page));
+        let mut bytes = Vec::new();
+        reply.send(&mut bytes).unwrap();
+        assert!(bytes.len() < 8 << 20, "{} bytes", bytes.len());
+        let back = epochtop::session::wire::FromTrainer::receive(&mut bytes.as_slice());
+        assert_eq!(back.unwrap(), Some(reply));
+    }
+}
+
+/// How long questions take; run it with `--ignored --nocapture`, in release.
+#[test]
+#[ignore = "measures, and holds nothing"]
+#[expect(clippy::print_stdout, reason = "the times are what it is for")]
+fn how_long_questions_take() {
+    let (_dir, run) = run();
+    let mut random = epochtop::random::Random::new(&[7]);
+    let mut list = |scale: f32| -> Vec<F32> {
+        let number = |_| F32(scale * (1.0 + random.below(1 << 20) as f32 / 1e6));
+        (0..16).map(number).collect()
+    };
+    let mut events = Vec::new();
+    for last in (1..=80_000_u64).map(|n| n * 16) {
+        events.push(Event::Steps(StepWindow {
+            epoch: 1,
+            global_step: last,
+            loss: list(0.3),
+            accuracy: list(0.5),
+            grad_norm: list(1.0),
+            clipped: vec![0; 16],
+            ..StepWindow::default()
+        }));
+    }
+    tell(&run, events);
+    let bytes = run.journal().metadata().unwrap().len();
+    println!("journal: {:.1} MB, 1,280,000 steps", bytes as f64 / 1e6);
+    // The replay reads it all; only what is asked is timed.
+    let link = link(&run);
+    let timed = |what: &str, query: Query| {
+        let began = Instant::now();
+        let reply = ask(&link, query);
+        let took = began.elapsed().as_secs_f64() * 1e3;
+        assert!(!matches!(reply, Reply::Unknown { .. }), "{what}: {reply:?}");
+        println!("{what}: {took:.1} ms");
+    };
+    let series = |from, to| Query::Series {
+        curve: Curve::TrainLoss,
+        from,
+        to,
+        points: 2000,
+    };
+    timed("first question, a step", Query::Step { step: 1_279_000 });
+    timed("a step near the end", Query::Step { step: 1_270_001 });
+    timed("a step near the beginning", Query::Step { step: 5 });
+    timed(
+        "the last 2,000 steps of a curve",
+        series(1_278_000, 1_280_000),
+    );
+    timed(
+        "the last 100,000 steps of a curve",
+        series(1_180_000, 1_280_000),
+    );
+    timed("all of a curve", series(0, u64::MAX));
+    for images in [10_000, 100_000] {
+        put(&run.path.join("predictions.csv"), table(images));
+        println!("{images} images");
+        for filter in [
+            Filter::All,
+            Filter::All,
+            Filter::ConfidentMistakes,
+            Filter::LeastCertain,
+        ] {
+            let query = Query::Images {
+                from: images / 3,
+                count: 64,
+                filter,
+            };
+            timed(&format!("  a page of {filter:?}"), query);
+        }
+    }
+}

@@ -7,6 +7,7 @@
 //! The terminal is never asked anything and never trusted: it may vanish at any moment, and then the run goes on.
 
 mod action;
+mod ansi;
 mod app;
 pub mod art;
 mod color;
@@ -14,6 +15,7 @@ mod drive;
 mod input;
 mod keymap;
 mod plot;
+pub mod preview;
 mod suspend;
 mod symbols;
 mod terminal;
@@ -31,13 +33,14 @@ use crate::link::Link;
 use crate::run::RunState;
 
 pub use action::Action;
+pub use ansi::lines as ansi_lines;
 pub use app::{App, Control, Home, Notice, Pane, Popup, Settings, Ui};
 pub use color::{ColorDepth, utf8_locale};
 pub use drive::{Pace, drive};
 pub use keymap::{Key, Keymap};
 pub use plot::Plot;
 pub use terminal::{Painter, Tty};
-pub use theme::{Role, Theme, themes};
+pub use theme::{Role, Theme, Themes, themes};
 pub use update::{Effect, Msg, update};
 pub use view::view;
 

@@ -77,6 +77,7 @@ pub fn view(app: &App, theme: &Theme, frame: &mut Frame<'_>) {
     };
     let area = frame.area();
     let buf = frame.buffer_mut();
+    buf.set_style(area, theme.style(Role::Screen));
     match layout::arrange(app, area) {
         Layout::Essentials(area) => essentials::draw(&ctx, area, buf),
         Layout::Full(screen) => {

@@ -5,6 +5,7 @@
     reason = "a failed unwrap is the test's failure"
 )]
 
+mod colour;
 mod driving;
 mod floors;
 mod fold;
@@ -13,3 +14,4 @@ mod readme;
 mod screens;
 mod sockets;
 mod story;
+mod themes;

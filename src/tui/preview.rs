@@ -69,15 +69,16 @@ pub fn table(theme: &Theme, source: &str, depth: ColorDepth, ascii: bool, width:
     let rows = Role::ALL.len() as u16 + 1;
     let mut sheet = Sheet::new(&reduced, ascii, width, rows);
     sheet.title(theme.name(), source, &[]);
-    let line = sheet.symbols.gauge.repeat(2);
     for (y, role) in (1..).zip(Role::ALL) {
         let pieces = [
             piece(format!("{:<14}", role.name()), Role::Text),
-            piece(format!(" Shoe 0.42 {line} "), *role),
-            piece(format!("  {:<31}", theme.words(*role)), Role::Dim),
-            piece(role.doc(), Role::Text),
+            piece(" Shoe 0.42 ", *role),
+            piece(format!("  {:<24}  ", theme.words(*role)), Role::Dim),
         ];
-        sheet.put(0, y, &pieces);
+        let x = sheet.put(0, y, &pieces);
+        let room = usize::from(width.saturating_sub(x));
+        let doc = outside(role.doc(), room, sheet.symbols);
+        sheet.put(x, y, &[piece(doc, Role::Text)]);
     }
     sheet.buf
 }

@@ -10,7 +10,7 @@ const CUBE: [u8; 6] = [0, 95, 135, 175, 215, 255];
 
 /// Kinds of colour vision.
 #[derive(Debug, Clone, Copy)]
-pub enum Eyes {
+pub(crate) enum Eyes {
     Usual,
     Protanopia,
     Deuteranopia,
@@ -18,7 +18,7 @@ pub enum Eyes {
 }
 
 impl Eyes {
-    pub const ALL: [Self; 4] = [
+    pub(crate) const ALL: [Self; 4] = [
         Self::Usual,
         Self::Protanopia,
         Self::Deuteranopia,
@@ -50,7 +50,7 @@ impl Eyes {
 }
 
 /// The colour of one that is the same on every terminal; the first sixteen and the default are not.
-pub fn fixed(color: Color) -> Option<[u8; 3]> {
+pub(crate) fn fixed(color: Color) -> Option<[u8; 3]> {
     match color {
         Color::Rgb(r, g, b) => Some([r, g, b]),
         Color::Indexed(index @ 16..=231) => {
@@ -75,7 +75,7 @@ fn light(rgb: [u8; 3]) -> Light {
 }
 
 /// The contrast ratio of WCAG 2.2, from 1 to 21: (L1 + 0.05) / (L2 + 0.05) of the relative luminances, the lighter first.
-pub fn contrast(a: [u8; 3], b: [u8; 3]) -> f64 {
+pub(crate) fn contrast(a: [u8; 3], b: [u8; 3]) -> f64 {
     let luminance = |rgb| {
         let [r, g, b] = light(rgb);
         0.2126 * r + 0.7152 * g + 0.0722 * b
@@ -111,7 +111,7 @@ fn lab(rgb: [u8; 3], eyes: Eyes) -> [f64; 3] {
 }
 
 /// How different two colours are to these eyes: the distance in CIELAB (CIE 1976).
-pub fn distance(a: [u8; 3], b: [u8; 3], eyes: Eyes) -> f64 {
+pub(crate) fn distance(a: [u8; 3], b: [u8; 3], eyes: Eyes) -> f64 {
     let (a, b) = (lab(a, eyes), lab(b, eyes));
     let squares = a.iter().zip(b).map(|(a, b)| (a - b).powi(2));
     squares.sum::<f64>().sqrt()

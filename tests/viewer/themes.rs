@@ -1,11 +1,15 @@
-//! What themes promise: letters that can be read, and meanings that are told apart with any eyes and without colours.
+//! What themes promise: letters that can be read, and meanings that are told apart with any eyes and without colours; and
+//! that a ground which is declared is painted everywhere.
 
-use epochtop::tui::{ColorDepth, Role, Theme, ansi_lines, preview, themes};
-use ratatui::buffer::Buffer;
-use ratatui::style::Modifier;
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use epochtop::tui::{ColorDepth, Msg, Role, Theme, ansi_lines, preview, themes, update};
+use ratatui::buffer::{Buffer, Cell};
+use ratatui::style::{Color, Modifier};
 use unicode_width::UnicodeWidthStr;
 
 use crate::colour::{Eyes, contrast, distance, fixed};
+use crate::screens::{app as screen_of, drawn};
+use crate::story;
 
 /// Roles that carry no letters: what they say is also said by what stands on or beside them.
 const DECORATIONS: [(Role, &str); 6] = [
@@ -78,10 +82,9 @@ fn coloured() -> Vec<(String, Theme)> {
 fn letters_can_be_read_on_their_ground() {
     let mut wrong = Vec::new();
     for (name, theme) in coloured() {
-        let least = match name.starts_with("high-contrast") {
-            true => 7.0,  // WCAG 2.2, success criterion 1.4.6
-            false => 4.5, // 1.4.3
-        };
+        // WCAG 2.2, success criteria 1.4.6 and 1.4.3.
+        let strict = name.starts_with("high-contrast");
+        let least = if strict { 7.0 } else { 4.5 };
         let popup = theme.style(Role::Popup).bg.and_then(fixed);
         for role in Role::ALL.iter().copied() {
             let least = match (decoration(role), declares_ground(&theme)) {
@@ -91,7 +94,8 @@ fn letters_can_be_read_on_their_ground() {
                 (true, false) => continue,
             };
             let mut grounds = vec![("screen", ground(&theme))];
-            if !OWN_GROUND.contains(&role) {
+            // Of the decorations only its frame is on a popup.
+            if !OWN_GROUND.contains(&role) && (!decoration(role) || role == Role::RuleFocus) {
                 grounds.extend(popup.map(|popup| ("popup", popup)));
             }
             for (place, ground) in grounds {
@@ -223,14 +227,48 @@ fn what_is_selected_stands_out_in_every_theme() {
     }
 }
 
+#[test]
+fn a_ground_that_is_declared_is_under_everything() {
+    let theme = Theme::load("high-contrast").unwrap();
+    for (width, height) in [(20, 1), (60, 10), (80, 24), (120, 40)] {
+        for records in [story::empty(), story::midrun()] {
+            let mut app = screen_of(&records, true);
+            let screen = drawn(&mut app, (width, height), &theme);
+            let bare = screen.content.iter().filter(|cell| cell.bg == Color::Reset);
+            assert_eq!(bare.count(), 0, "{width}x{height}");
+        }
+    }
+}
+
+#[test]
+fn the_key_walks_through_every_theme() {
+    let names: Vec<String> = themes().into_iter().map(|(name, _)| name).collect();
+    let mut app = screen_of(&story::midrun(), true);
+    app.settings.themes.clone_from(&names);
+    let mut seen = Vec::new();
+    for _ in &names {
+        seen.push(names[app.ui.theme].clone());
+        let key = KeyEvent::new(KeyCode::Char('t'), KeyModifiers::NONE);
+        update(&mut app, Msg::Key(key));
+    }
+    assert_eq!(seen, names);
+    assert_eq!(app.ui.theme, 0, "and begins again");
+}
+
 fn text(buffer: &Buffer) -> String {
     let columns = usize::from(buffer.area.width).max(1);
-    let rows = buffer.content.chunks(columns);
-    let row = |cells: &[ratatui::buffer::Cell]| {
-        let text: String = cells.iter().map(ratatui::buffer::Cell::symbol).collect();
+    let row = |cells: &[Cell]| {
+        let (mut text, mut used) = (String::new(), 0);
+        for (x, cell) in cells.iter().enumerate() {
+            // A wide character has the next cell too.
+            if x >= used {
+                text.push_str(cell.symbol());
+                used = x + cell.symbol().width().max(1);
+            }
+        }
         text.trim_end().to_owned() + "\n"
     };
-    rows.map(row).collect()
+    buffer.content.chunks(columns).map(row).collect()
 }
 
 #[test]
@@ -266,7 +304,7 @@ fn previews_keep_to_their_size_whatever_a_theme_is_called() {
                     assert!(
                         text(&card)
                             .lines()
-                            .all(|line| line.width() <= usize::from(width) + 20)
+                            .all(|line| line.width() <= usize::from(width))
                     );
                     assert!(
                         card.content

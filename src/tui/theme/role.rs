@@ -30,7 +30,7 @@ macro_rules! roles {
 }
 
 roles! {
-    /// The ground of the whole screen, and letters without a colour of their own.
+    /// The ground of the whole screen.
     Screen = "screen",
     /// Plain text and numbers.
     Text = "text",

@@ -33,6 +33,7 @@ mod resume;
 mod runs;
 mod screen;
 mod signals;
+mod themes;
 #[cfg(feature = "train")]
 mod train;
 
@@ -114,6 +115,7 @@ pub fn main() -> ExitCode {
             code::COMPLETED
         }),
         Verb::Config(ConfigVerb::Check(args)) => with_config(args, check::report),
+        Verb::Themes(args) => themes::run(&args),
         Verb::Doctor(args) => with_config(args, |loaded| doctor::report(&loaded.config)),
     })
 }
@@ -293,6 +295,11 @@ fn load(args: ConfigArgs) -> Result<Loaded, u8> {
 
 /// `$XDG_CONFIG_HOME/epochtop/config.toml`, for what is a person's and not a run's: `ui`, `keys`, `runs.dir`.
 fn user_file() -> Option<PathBuf> {
+    Some(user_dir()?.join("config.toml"))
+}
+
+/// `$XDG_CONFIG_HOME/epochtop`, or `~/.config/epochtop`.
+fn user_dir() -> Option<PathBuf> {
     let directory = |key: &str| {
         std::env::var_os(key)
             .filter(|value| !value.is_empty())
@@ -300,7 +307,7 @@ fn user_file() -> Option<PathBuf> {
     };
     let base = directory("XDG_CONFIG_HOME")
         .or_else(|| directory("HOME").map(|home| home.join(".config")))?;
-    Some(base.join("epochtop").join("config.toml"))
+    Some(base.join("epochtop"))
 }
 
 fn finished(result: Result<u8, Report>) -> u8 {

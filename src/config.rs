@@ -20,6 +20,7 @@ mod words;
 
 pub use change::Change;
 pub use keys::Keys;
+pub use layer::located;
 pub use load::{Loaded, Sources, load, load_and, presets};
 pub use problem::{Origin, Problem, Problems};
 pub use sections::{

@@ -7,6 +7,7 @@
 //! The terminal is never asked anything and never trusted: it may vanish at any moment, and then the run goes on.
 
 mod action;
+mod ansi;
 mod app;
 pub mod art;
 mod charts;
@@ -17,6 +18,7 @@ mod keymap;
 mod page;
 mod plot;
 mod prompt;
+pub mod preview;
 mod suspend;
 mod symbols;
 mod terminal;
@@ -36,13 +38,14 @@ use crate::run::RunState;
 pub use action::Action;
 pub use app::{App, Control, Home, Notice, Popup, Prompt, Settings, Ui, Wanted};
 pub use charts::{Axis, Charts};
+pub use ansi::lines as ansi_lines;
 pub use color::{ColorDepth, utf8_locale};
 pub use drive::{Pace, drive};
 pub use keymap::{Key, Keymap};
 pub use page::{Page, Pane};
 pub use plot::Plot;
 pub use terminal::{Painter, Tty};
-pub use theme::{Role, Theme, themes};
+pub use theme::{Role, Theme, Themes, themes};
 pub use update::{Effect, Msg, update};
 pub use view::{draw, view};
 

@@ -101,6 +101,13 @@ pub(super) enum Verb {
         after_help = "Example: epochtop bench --preset textbook --set train.precision=f32 --seconds 8"
     )]
     Bench(BenchArgs),
+    /// What the screen can look like: the themes with a preview, or every role of one
+    #[command(
+        after_help = "Example: epochtop themes\n         epochtop themes colour-blind\n\n\
+                      Your own are files NAME.toml in $XDG_CONFIG_HOME/epochtop/themes (~/.config/epochtop/themes). Without a terminal\n\
+                      that has colours: names, one a line. Exit code 2 when one of your own has a mistake."
+    )]
+    Themes(ThemesArgs),
     /// What was found, what is missing, what to do
     #[command(after_help = "Example: epochtop doctor")]
     Doctor(ConfigArgs),
@@ -177,7 +184,7 @@ pub(super) struct TrainArgs {
     /// The process that trains, started by the one that shows it
     #[arg(long, hide = true)]
     pub(super) trainer: bool,
-    /// Theme of the screen: dark, light, mono
+    /// Theme of the screen: dark, light, high-contrast, colour-blind, mono, or your own (see epochtop themes)
     #[arg(long, value_name = "NAME")]
     pub(super) theme: Option<String>,
 }
@@ -191,9 +198,15 @@ pub(super) struct ViewArgs {
     /// Directory that holds a directory for each run
     #[arg(long, value_name = "DIR")]
     pub(super) runs: Option<PathBuf>,
-    /// Theme of the screen: dark, light, mono
+    /// Theme of the screen: dark, light, high-contrast, colour-blind, mono, or your own (see epochtop themes)
     #[arg(long, value_name = "NAME")]
     pub(super) theme: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ThemesArgs {
+    /// One theme, with every role [default: a preview of all]
+    pub(super) name: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -7,11 +7,11 @@ use std::path::Path;
 use color_eyre::eyre::{Report, eyre};
 
 use super::print::{complain, say};
-use super::{code, signals};
-use crate::config::{AsciiMode, Loaded, Problem};
+use super::{code, signals, themes};
+use crate::config::{AsciiMode, Loaded, Problem, Problems};
 use crate::run::{event_line, final_lines, headline};
 use crate::session::{self, RunDir, resolve};
-use crate::tui::{self, Home, Keymap, Signals, Theme};
+use crate::tui::{self, Home, Keymap, Signals};
 
 /// Whether a screen can be drawn; if not, why.
 pub(super) fn available() -> Result<(), String> {
@@ -39,13 +39,23 @@ pub(super) fn problems(loaded: &Loaded) -> Vec<Problem> {
             Problem::new(loaded.origin(&key), key, message)
         }));
     }
-    if let Err(message) = Theme::load(&loaded.config.ui.theme) {
-        problems.push(Problem::new(
-            loaded.origin("ui.theme"),
-            "ui.theme".to_owned(),
-            message,
-        ));
+    problems.extend(theme_problems(loaded));
+    problems
+}
+
+/// What is wrong with the theme that was chosen; others that are broken are told by `epochtop themes`.
+fn theme_problems(loaded: &Loaded) -> Vec<Problem> {
+    let (themes, unread) = themes::found();
+    let Err(Problems(mut problems)) = themes.load(&loaded.config.ui.theme) else {
+        return Vec::new();
+    };
+    for problem in &mut problems {
+        if problem.key == "ui.theme" {
+            problem.origin = loaded.origin("ui.theme");
+        }
     }
+    // It may be missing because its file cannot be read.
+    problems.extend(unread);
     problems
 }
 
@@ -62,9 +72,11 @@ pub(super) fn options(
         AsciiMode::Never => false,
         AsciiMode::Auto => !tui::utf8_locale(lookup),
     };
+    let (themes, _) = themes::found();
     Ok(tui::Options {
-        theme: Theme::load(&config.ui.theme).map_err(|message| eyre!(message))?,
-        themes: tui::themes(),
+        theme: themes.load(&config.ui.theme)?,
+        // One with a mistake is left out; `epochtop themes` tells it.
+        themes: themes.all().0,
         keymap: Keymap::from_config(&config.keys).map_err(|problems| eyre!("{problems:?}"))?,
         ascii,
         color: tui::ColorDepth::detect(lookup),

@@ -49,6 +49,18 @@ pub(super) fn dotted(path: &[String]) -> String {
 
 /// The settings of a file's text; `defaults` tells what is a section.
 pub(super) fn from_file(path: &Path, text: &str, defaults: &Table) -> Result<Vec<Entry>, Problem> {
+    let (table, locate) = located(path, text)?;
+    Ok(flattened(table, defaults, &locate))
+}
+
+/// A file's text as a table, and what tells the place in it at which a key (its segments) stands.
+///
+/// # Errors
+/// When it is not TOML.
+pub fn located<'a>(
+    path: &'a Path,
+    text: &'a str,
+) -> Result<(Table, impl Fn(&[String]) -> Origin + 'a), Problem> {
     let lines = Lines::of(text);
     let place = |line| Origin::File {
         path: path.to_owned(),
@@ -62,8 +74,8 @@ pub(super) fn from_file(path: &Path, text: &str, defaults: &Table) -> Result<Vec
     let table: Table = toml::from_str(text).map_err(|error| syntax(&error))?;
     let spans = DeTable::parse(text).map_err(|error| syntax(&error))?;
     let locate =
-        |path: &[String]| place(offset(spans.get_ref(), path).map(|start| lines.at(start)));
-    Ok(flattened(table, defaults, &locate))
+        move |path: &[String]| place(offset(spans.get_ref(), path).map(|start| lines.at(start)));
+    Ok((table, locate))
 }
 
 /// The settings of a compiled-in overlay.

@@ -163,3 +163,21 @@ pub(super) static ASCII: Symbols = Symbols {
 pub(super) fn symbols(ascii: bool) -> &'static Symbols {
     if ascii { &ASCII } else { &UNICODE }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_colours_tell_apart_the_characters_tell_too() {
+        for set in [&UNICODE, &ASCII] {
+            assert_ne!(set.train, set.valid);
+            assert_ne!(set.right, set.wrong);
+            assert_ne!(set.right_small, set.wrong);
+            assert_ne!(set.up, set.down);
+            assert_ne!(set.gauge, set.gauge_rest);
+            assert_ne!(set.bar.last(), Some(&set.bar_rest));
+            assert!(set.shades.windows(2).all(|pair| pair[0] != pair[1]));
+        }
+    }
+}

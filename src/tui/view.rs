@@ -87,6 +87,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
         theme,
         symbols: symbols(app.settings.ascii),
     };
+    buf.set_style(area, theme.style(Role::Screen));
     match layout::arrange(app, area) {
         Layout::Essentials(area) => essentials::draw(&ctx, area, buf),
         Layout::Full(screen) => {

@@ -5,6 +5,7 @@
     reason = "a failed unwrap is the test's failure"
 )]
 
+mod colour;
 mod driving;
 mod floors;
 mod fold;
@@ -15,3 +16,4 @@ mod screens;
 mod sockets;
 mod story;
 mod sweep;
+mod themes;

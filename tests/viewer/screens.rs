@@ -25,7 +25,7 @@ const STATES: [State; 6] = [
 ];
 const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
 
-fn app(records: &[Record], live: bool) -> App {
+pub(crate) fn app(records: &[Record], live: bool) -> App {
     let mut run = RunState::default();
     for record in records {
         run.apply(record);
@@ -41,7 +41,7 @@ fn app(records: &[Record], live: bool) -> App {
     app
 }
 
-fn drawn(app: &mut App, (width, height): (u16, u16), theme: &Theme) -> Buffer {
+pub(crate) fn drawn(app: &mut App, (width, height): (u16, u16), theme: &Theme) -> Buffer {
     update(app, Msg::Resize(width, height));
     let mut terminal =
         Terminal::new(TestBackend::new(width, height)).expect("a terminal in memory");

@@ -22,7 +22,7 @@ pub(in crate::cli) struct AttachArgs {
     /// Directory that holds a directory for each run
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) runs: Option<PathBuf>,
-    /// Theme of the screen: dark, light, mono
+    /// Theme of the screen: dark, light, high-contrast, colour-blind, mono, or your own (see epochtop themes)
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) theme: Option<String>,
 }

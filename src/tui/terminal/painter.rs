@@ -10,9 +10,9 @@ use std::io::{self, Write};
 use ratatui::backend::{Backend, ClearType, WindowSize};
 use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Size};
-use ratatui::style::{Color, Modifier};
 
 use super::Tty;
+use super::pen::Pen;
 
 /// What a sink must be able to tell besides taking bytes.
 pub trait Sink: Write {
@@ -27,14 +27,6 @@ impl Sink for Tty {
     fn size(&self) -> io::Result<(u16, u16)> {
         Tty::size(self)
     }
-}
-
-/// What the next character would look like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Pen {
-    fg: Color,
-    bg: Color,
-    modifier: Modifier,
 }
 
 /// A backend that collects a frame and sends it in one piece.
@@ -83,70 +75,8 @@ impl<W: Sink> Painter<W> {
     }
 
     fn dip(&mut self, pen: Pen) {
-        if pen == self.pen {
-            return;
-        }
-        let mut codes: Vec<String> = Vec::new();
-        let mut from = self.pen;
-        if !pen.modifier.contains(from.modifier) {
-            codes.push("0".to_owned());
-            from = Pen::default();
-        }
-        codes.extend(modifier_codes(pen.modifier - from.modifier));
-        if pen.fg != from.fg {
-            codes.push(color_code(pen.fg, 30));
-        }
-        if pen.bg != from.bg {
-            codes.push(color_code(pen.bg, 40));
-        }
-        // A lone reset is shortest without its number.
-        let codes = if codes == ["0"] {
-            String::new()
-        } else {
-            codes.join(";")
-        };
-        let _ = write!(self.frame, "\x1b[{codes}m");
+        self.frame.push_str(&self.pen.to(pen));
         self.pen = pen;
-    }
-}
-
-fn modifier_codes(modifier: Modifier) -> impl Iterator<Item = String> {
-    const CODES: [(Modifier, u8); 5] = [
-        (Modifier::BOLD, 1),
-        (Modifier::DIM, 2),
-        (Modifier::ITALIC, 3),
-        (Modifier::UNDERLINED, 4),
-        (Modifier::REVERSED, 7),
-    ];
-    CODES
-        .into_iter()
-        .filter(move |(known, _)| modifier.contains(*known))
-        .map(|(_, code)| code.to_string())
-}
-
-/// The SGR code of a colour; `base` is 30 for letters and 40 for the ground.
-fn color_code(color: Color, base: u8) -> String {
-    let sixteen = |index: u8| (base + if index < 8 { index } else { 52 + index }).to_string();
-    match color {
-        Color::Reset => (base + 9).to_string(),
-        Color::Black => sixteen(0),
-        Color::Red => sixteen(1),
-        Color::Green => sixteen(2),
-        Color::Yellow => sixteen(3),
-        Color::Blue => sixteen(4),
-        Color::Magenta => sixteen(5),
-        Color::Cyan => sixteen(6),
-        Color::Gray => sixteen(7),
-        Color::DarkGray => sixteen(8),
-        Color::LightRed => sixteen(9),
-        Color::LightGreen => sixteen(10),
-        Color::LightYellow => sixteen(11),
-        Color::LightBlue => sixteen(12),
-        Color::LightMagenta => sixteen(13),
-        Color::LightCyan => sixteen(14),
-        Color::White => sixteen(15),
-        Color::Indexed(index) => format!("{};5;{index}", base + 8),
-        Color::Rgb(r, g, b) => format!("{};2;{r};{g};{b}", base + 8),
     }
 }
 
@@ -160,11 +90,7 @@ impl<W: Sink> Backend for Painter<W> {
         let columns = self.size()?.width;
         for (x, y, cell) in content {
             self.goto(x, y);
-            self.dip(Pen {
-                fg: cell.fg,
-                bg: cell.bg,
-                modifier: cell.modifier,
-            });
+            self.dip(Pen::of(cell));
             self.frame.push_str(cell.symbol());
             // Only plain ASCII is sure to be as wide here as there; after anything else the place is sent again.
             let next = x.saturating_add(1);
@@ -236,7 +162,7 @@ fn drawn_narrow(symbol: &str) -> bool {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
     use ratatui::Terminal;
-    use ratatui::style::Style;
+    use ratatui::style::{Color, Modifier, Style};
 
     use super::*;
 
@@ -283,14 +209,5 @@ mod tests {
             sent(&mut terminal, "abd", Style::new()),
             "\x1b[?2026h\x1b[2;3H\x1b[mabd\x1b[?2026l"
         );
-    }
-
-    #[test]
-    fn every_colour_has_its_code() {
-        assert_eq!(color_code(Color::Red, 30), "31");
-        assert_eq!(color_code(Color::LightRed, 30), "91");
-        assert_eq!(color_code(Color::White, 40), "107");
-        assert_eq!(color_code(Color::Reset, 40), "49");
-        assert_eq!(color_code(Color::Rgb(1, 2, 3), 40), "48;2;1;2;3");
     }
 }

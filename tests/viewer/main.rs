@@ -9,6 +9,7 @@ mod driving;
 mod floors;
 mod fold;
 mod fuzz;
+mod pictures;
 mod readme;
 mod screens;
 mod sockets;

@@ -14,7 +14,7 @@ shift 2
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 epochtop=${EPOCHTOP-}
 if [ -z "$epochtop" ]; then
-    # The viewer is enough, and is built in a moment; a whole program that is there already serves as well.
+    # The viewer is enough and is built without libtorch; a whole program that is there already serves as well.
     epochtop=${CARGO_TARGET_DIR:-$root/target}/release/epochtop
     [ -x "$epochtop" ] || cargo build --release --no-default-features --manifest-path "$root/Cargo.toml"
 fi

@@ -52,7 +52,7 @@ impl Layers {
 /// Widths of lines, light and heavy.
 const WIDTHS: [u8; 2] = [2, 4];
 /// Width of a dot of braille: its neighbours hardly touch.
-const BRAILLE: u8 = 6;
+const BRAILLE: u8 = 7;
 
 /// Draws a character in the cell at `(x, y)`; `false` if it is one for a font.
 pub(super) fn draw(

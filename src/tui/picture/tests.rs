@@ -143,7 +143,7 @@ fn a_braille_cell_has_its_dots() {
     assert_eq!(
         lines,
         [
-            r##"<path fill="none" stroke="#d0d0d0" stroke-width="6" stroke-linecap="round" d="m44 68h0m8 8h0m0 16h0"/>"##
+            r##"<path fill="none" stroke="#d0d0d0" stroke-width="7" stroke-linecap="round" d="m44 68h0m8 8h0m0 16h0"/>"##
         ]
     );
     let all = drawn(2, &[(0, "⣿", plain())]).concat();

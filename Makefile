@@ -3,6 +3,8 @@
 SHELL := bash
 STAGE := scripts/stage.sh
 ARGS ?=
+RUN ?=
+DIR ?= pictures
 
 # Straight after rustup, Cargo is in no PATH yet.
 ifeq ($(shell command -v cargo),)
@@ -12,7 +14,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test check kill fuzz sweep bench bench-training bench-screen bench-wire bench-frames bench-metrics clean
+.PHONY: help setup build run test check kill fuzz sweep pictures bench bench-training bench-screen bench-wire bench-frames bench-metrics clean
 
 help: ## list these
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +65,9 @@ bench-frames: ## a frame of each page with a million steps behind it, the fold, 
 bench-metrics: ## how fast the numbers of an evaluation are, and whether their intervals hold (no libtorch)
 	@cargo bench --no-default-features --bench metrics
 	@cargo test --release --no-default-features --lib -- --ignored --nocapture coverage
+
+pictures: ## every page of a run as SVG (RUN=name or directory; DIR=pictures; ARGS="--theme light")
+	@scripts/pictures.sh "$(RUN)" "$(DIR)" $(ARGS)
 
 clean: ## remove what was built (libtorch, data and runs stay)
 	@cargo clean

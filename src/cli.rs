@@ -21,6 +21,7 @@ mod launch;
 mod lr_find;
 #[cfg(feature = "train")]
 mod own_session;
+mod picture;
 #[cfg(feature = "train")]
 mod predict;
 mod print;
@@ -237,13 +238,14 @@ fn data_verb(_: DataVerb) -> u8 {
 fn view(args: ViewArgs) -> Result<u8, Report> {
     let ViewArgs {
         run,
+        picture,
         mut config,
         runs,
         theme,
     } = args;
     config.sets.extend(screen_sets(runs, theme));
     match load(config) {
-        Ok(loaded) => screen::view(&loaded, run.as_deref()),
+        Ok(loaded) => screen::view(&loaded, run.as_deref(), &picture),
         Err(code) => Ok(code),
     }
 }

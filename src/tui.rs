@@ -19,6 +19,8 @@ mod page;
 mod plot;
 mod prompt;
 pub mod preview;
+mod picture;
+mod still;
 mod suspend;
 mod symbols;
 mod terminal;
@@ -43,7 +45,9 @@ pub use color::{ColorDepth, utf8_locale};
 pub use drive::{Pace, drive};
 pub use keymap::{Key, Keymap};
 pub use page::{Page, Pane};
+pub use picture::svg;
 pub use plot::Plot;
+pub use still::{draw_once, pages};
 pub use terminal::{Painter, Tty};
 pub use theme::{Role, Theme, Themes, themes};
 pub use update::{Effect, Msg, update};
@@ -69,6 +73,8 @@ pub struct Options {
     pub home: Home,
     /// What signals ask of the screen.
     pub signals: Signals,
+    /// The page to begin with, by its name in [`pages`].
+    pub page: Option<String>,
 }
 
 /// What signals ask of the screen; handlers set these, and the screen looks.
@@ -131,6 +137,7 @@ pub fn run(tty: &Tty, link: &Link, options: Options) -> io::Result<Shown> {
         fps,
         home,
         signals,
+        page,
     } = options;
     let themes = first(theme, themes);
     let names = themes.iter().map(|(name, _)| name.clone()).collect();
@@ -147,6 +154,9 @@ pub fn run(tty: &Tty, link: &Link, options: Options) -> io::Result<Shown> {
         home,
     };
     let mut app = App::new(settings, link.requests.is_some());
+    if let Some(page) = page {
+        still::open(&mut app, &page).map_err(io::Error::other)?;
+    }
     // What is first on the screen, until a key is pressed: that leaving costs nothing, and the way back.
     let back = app.settings.home.come_back.as_ref();
     app.ui.notice = back.map(|command| Notice {

@@ -1,6 +1,7 @@
 //! What can be said on the command line: verbs, their arguments and the words of `--help`.
 
 mod live;
+mod picture;
 
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ use super::bench::BenchArgs;
 #[cfg(feature = "train")]
 use super::lr_find::LrFindArgs;
 pub(super) use live::{AttachArgs, CtlArgs, CtlVerb};
+pub(super) use picture::{PictureArgs, Size};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -49,7 +51,8 @@ pub(super) enum Verb {
     Ctl(CtlArgs),
     /// Look at a run again, as its last screen showed it
     #[command(
-        after_help = "Example: epochtop view            (the newest run)\n         epochtop view first-try"
+        after_help = "Example: epochtop view            (the newest run)\n         epochtop view first-try\n         \
+                      epochtop view first-try --page confusion --screenshot confusion.svg"
     )]
     View(ViewArgs),
     /// Every number of a checkpoint, with intervals; each further one is compared with the first
@@ -193,6 +196,8 @@ pub(super) struct TrainArgs {
 pub(super) struct ViewArgs {
     /// A run's name or directory [default: the newest]
     pub(super) run: Option<String>,
+    #[command(flatten)]
+    pub(super) picture: PictureArgs,
     #[command(flatten)]
     pub(super) config: ConfigArgs,
     /// Directory that holds a directory for each run

@@ -64,7 +64,7 @@ fn attach(
                 "{}: has ended; this is what it looked like",
                 run.path.display()
             ));
-            screen::replay(loaded, &run)
+            screen::replay(loaded, &run, None)
         }
         Ok(other) => {
             complain(&format!("error: {}", out_of_reach(&other, "attach")));

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use color_eyre::eyre::{Report, eyre};
 
+use super::args::PictureArgs;
+use super::picture::{self, Wanted};
 use super::print::{complain, say};
 use super::{code, signals, themes};
 use crate::config::{AsciiMode, Loaded, Problem, Problems};
@@ -84,13 +86,14 @@ pub(super) fn options(
         fps: config.ui.fps,
         home,
         signals,
+        page: None,
     })
 }
 
-/// Shows a run from its journal; without a terminal, its lines.
-pub(super) fn view(loaded: &Loaded, run: Option<&str>) -> Result<u8, Report> {
+/// Shows a run from its journal; without a terminal, its lines. A picture needs none.
+pub(super) fn view(loaded: &Loaded, run: Option<&str>, args: &PictureArgs) -> Result<u8, Report> {
     match resolve(Path::new(&loaded.config.runs.dir), run) {
-        Ok(run) => replay(loaded, &run),
+        Ok(run) => replay(loaded, &run, Some(args)),
         Err(error) => {
             complain(&format!("error: {error}"));
             Ok(code::USAGE)
@@ -98,8 +101,12 @@ pub(super) fn view(loaded: &Loaded, run: Option<&str>) -> Result<u8, Report> {
     }
 }
 
-/// Shows this run from its journal.
-pub(super) fn replay(loaded: &Loaded, run: &RunDir) -> Result<u8, Report> {
+/// Shows this run from its journal, or draws a picture of it.
+pub(super) fn replay(
+    loaded: &Loaded,
+    run: &RunDir,
+    args: Option<&PictureArgs>,
+) -> Result<u8, Report> {
     let (link, replay) = session::replay(run)?;
     replay
         .problems
@@ -112,9 +119,24 @@ pub(super) fn replay(loaded: &Loaded, run: &RunDir) -> Result<u8, Report> {
         ));
         return Ok(code::FAILED);
     }
+    let page = args.and_then(|args| args.page.clone());
+    if let Some(PictureArgs {
+        screenshot: Some(file),
+        size,
+        ..
+    }) = args
+    {
+        let wanted = Wanted {
+            page: page.as_deref().unwrap_or("overview"),
+            size: *size,
+            file,
+        };
+        return picture::draw(loaded, &run.name, &link, &wanted);
+    }
     if available().is_ok() {
         let asked = signals::screen()?;
-        let options = options(loaded, Home::default(), asked.screen.clone())?;
+        let mut options = options(loaded, Home::default(), asked.screen.clone())?;
+        options.page = page;
         let shown = tui::run(&tui::Tty::open()?, &link, options)?;
         return Ok(match shown.exit {
             tui::Exit::Terminated => asked.exit_code().unwrap_or(code::FAILED),

@@ -112,6 +112,19 @@ fn of_256(index: u8) -> [u8; 3] {
     }
 }
 
+/// A colour in red, green and blue, alike everywhere: the named ones as xterm has them. `None` is the terminal's own default.
+pub(super) fn rgb(color: Color) -> Option<[u8; 3]> {
+    match color {
+        Color::Reset => None,
+        Color::Rgb(r, g, b) => Some([r, g, b]),
+        Color::Indexed(index) => Some(of_256(index)),
+        named => SIXTEEN
+            .iter()
+            .find(|(_, known)| *known == named)
+            .map(|(rgb, _)| *rgb),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -200,7 +200,8 @@ fn answer_quit(app: &mut App, key: Key, action: Option<Action>) -> Vec<Effect> {
     }
 }
 
-fn act(app: &mut App, action: Action) -> Vec<Effect> {
+/// Does what a key is bound to.
+pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
     match action {
         Action::Pause => {
             let command = if app.wants_pause() {

@@ -11,6 +11,7 @@ mod floors;
 mod fold;
 mod fuzz;
 mod questions;
+mod pictures;
 mod readme;
 mod screens;
 mod sockets;

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Every page of a run as an SVG picture at 120x40, and the overview at 80x24 and 200x60 too.
+#   scripts/pictures.sh RUN DIR [--theme NAME] [--runs DIR]
+# RUN is a run's name or directory; nothing ("") is the newest. EPOCHTOP names another program than the one built here.
+set -euo pipefail
+
+if [ $# -lt 2 ] || [ -z "$2" ]; then
+    echo "usage: scripts/pictures.sh RUN DIR [options of epochtop view]" >&2
+    exit 2
+fi
+run=$1 dir=$2
+shift 2
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+epochtop=${EPOCHTOP-}
+if [ -z "$epochtop" ]; then
+    # The viewer is enough and is built without libtorch; a whole program that is there already serves as well.
+    epochtop=${CARGO_TARGET_DIR:-$root/target}/release/epochtop
+    [ -x "$epochtop" ] || cargo build --release --no-default-features --manifest-path "$root/Cargo.toml"
+fi
+
+# Asked for a page that there is not, it tells those that there are.
+pages=$("$epochtop" view --page '?' 2>&1 | sed -n 's/.*there are //p' | tr -d ',') || true
+if [ -z "$pages" ]; then
+    echo "$epochtop does not say which pages there are: is it older than this script?" >&2
+    exit 1
+fi
+
+mkdir -p "$dir"
+draw() {
+    "$epochtop" view ${run:+"$run"} --page "$1" --size "$2" --screenshot "$dir/$3.svg" "${@:4}"
+    echo "$dir/$3.svg"
+}
+for page in $pages; do
+    draw "$page" 120x40 "$page" "$@"
+done
+draw overview 80x24 overview-80x24 "$@"
+draw overview 200x60 overview-200x60 "$@"

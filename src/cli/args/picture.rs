@@ -1,0 +1,89 @@
+//! What can be said of pictures of a run: `view --screenshot`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::tui;
+
+/// Columns and rows a picture may have at most: the largest screens there are, with room to spare.
+const MOST: (u16, u16) = (500, 200);
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct PictureArgs {
+    #[arg(long, value_name = "NAME", value_parser = page, help = format!("The page that is shown: {}", tui::pages().join(", ")))]
+    pub(in crate::cli) page: Option<String>,
+    /// Draw the page into an SVG file instead of the terminal, which is not needed then; - is stdout
+    #[arg(long, value_name = "FILE.svg")]
+    pub(in crate::cli) screenshot: Option<PathBuf>,
+    /// Columns and rows of that picture
+    #[arg(
+        long,
+        value_name = "COLUMNSxROWS",
+        requires = "screenshot",
+        default_value = "120x40"
+    )]
+    pub(in crate::cli) size: Size,
+}
+
+/// Columns and rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) struct Size(pub(in crate::cli) u16, pub(in crate::cli) u16);
+
+impl std::str::FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once(['x', 'X', '×']);
+        let number = |part: &str| part.trim().parse::<u16>().ok();
+        match parts.map(|(columns, rows)| (number(columns), number(rows))) {
+            Some((Some(columns), Some(rows)))
+                if (1..=MOST.0).contains(&columns) && (1..=MOST.1).contains(&rows) =>
+            {
+                Ok(Self(columns, rows))
+            }
+            Some((Some(_), Some(_))) => {
+                Err(format!("a picture has 1x1 to {}x{} cells", MOST.0, MOST.1))
+            }
+            _ => Err("write columns and rows, such as 120x40".to_owned()),
+        }
+    }
+}
+
+fn page(name: &str) -> Result<String, String> {
+    let pages = tui::pages();
+    if pages.iter().any(|page| page == name) {
+        Ok(name.to_owned())
+    } else {
+        let pages = pages.join(", ");
+        Err(format!("there is no page `{name}`, there are {pages}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_is_columns_and_rows() {
+        assert_eq!("120x40".parse(), Ok(Size(120, 40)));
+        assert_eq!("80×24".parse(), Ok(Size(80, 24)));
+        for wrong in [
+            "", "x", "120", "120x", "x40", "a40x3", "120x40x2", "-1x5", "70000x9",
+        ] {
+            let error = wrong.parse::<Size>().unwrap_err();
+            assert!(error.contains("120x40"), "{wrong}: {error}");
+        }
+        for wrong in ["0x9", "9x0", "501x9", "9x201"] {
+            let error = wrong.parse::<Size>().unwrap_err();
+            assert!(error.contains("1x1 to 500x200"), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_page_is_told_with_those_there_are() {
+        assert_eq!(page("overview").as_deref(), Ok("overview"));
+        let error = page("los").unwrap_err();
+        assert!(error.ends_with(&tui::pages().join(", ")), "{error}");
+    }
+}

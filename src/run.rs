@@ -4,6 +4,7 @@
 //! it makes of the records. It is total (no record can make it panic) and bounded (a week costs the memory of a
 //! minute). Nothing here looks at a clock or a file.
 
+mod compare;
 mod parts;
 mod progress;
 mod requests;
@@ -11,6 +12,10 @@ mod series;
 mod state;
 mod summary;
 
+pub use compare::{
+    Aim, Beside, Difference, MOST_RUNS, Metric, MetricRow, Other, Paired, Verdict,
+    config_differences, metric_rows,
+};
 pub use parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine, Sample};
 pub use progress::CLIP_WINDOW;
 pub use series::{Bucket, Ema, Series};

@@ -28,7 +28,7 @@ use std::sync::atomic::AtomicBool;
 
 use crate::config::Art;
 use crate::link::Link;
-use crate::run::RunState;
+use crate::run::{Beside, RunState};
 
 pub use action::Action;
 pub use app::{App, Control, Home, Notice, Pane, Popup, Settings, Ui};
@@ -59,6 +59,8 @@ pub struct Options {
     pub fps: u32,
     /// How the screen belongs to the run.
     pub home: Home,
+    /// Runs shown beside it.
+    pub others: Beside,
     /// What signals ask of the screen.
     pub signals: Signals,
 }
@@ -122,6 +124,7 @@ pub fn run(tty: &Tty, link: &Link, options: Options) -> io::Result<Shown> {
         art,
         fps,
         home,
+        others,
         signals,
     } = options;
     let themes = first(theme, themes);
@@ -139,6 +142,7 @@ pub fn run(tty: &Tty, link: &Link, options: Options) -> io::Result<Shown> {
         home,
     };
     let mut app = App::new(settings, link.requests.is_some());
+    (app.others, app.own_config, app.missing) = (others.others, others.config, others.problems);
     // What is first on the screen, until a key is pressed: that leaving costs nothing, and the way back.
     let back = app.settings.home.come_back.as_ref();
     app.ui.notice = back.map(|command| Notice {

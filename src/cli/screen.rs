@@ -9,7 +9,7 @@ use color_eyre::eyre::{Report, eyre};
 use super::print::{complain, say};
 use super::{code, signals};
 use crate::config::{AsciiMode, Loaded, Problem};
-use crate::run::{event_line, final_lines, headline};
+use crate::run::{Beside, RunState, event_line, final_lines, headline};
 use crate::session::{self, RunDir, resolve};
 use crate::tui::{self, Home, Keymap, Signals, Theme};
 
@@ -71,14 +71,32 @@ pub(super) fn options(
         art: config.ui.art,
         fps: config.ui.fps,
         home,
+        others: Beside::default(),
         signals,
     })
 }
 
-/// Shows a run from its journal; without a terminal, its lines.
-pub(super) fn view(loaded: &Loaded, run: Option<&str>) -> Result<u8, Report> {
+/// Reads the runs to be shown beside `first`, whose picture is `state` where that is complete; says what cannot be shown.
+pub(super) fn beside(
+    loaded: &Loaded,
+    first: &RunDir,
+    state: Option<&RunState>,
+    wanted: &[String],
+) -> Beside {
+    let runs = Path::new(&loaded.config.runs.dir);
+    let found = session::beside(runs, first, state, wanted);
+    found
+        .problems
+        .iter()
+        .for_each(|problem| complain(&format!("warning: {problem}")));
+    found
+}
+
+/// Shows a run from its journal, others beside it; without a terminal, its lines.
+pub(super) fn view(loaded: &Loaded, wanted: &[String]) -> Result<u8, Report> {
+    let run = wanted.first().map(String::as_str);
     match resolve(Path::new(&loaded.config.runs.dir), run) {
-        Ok(run) => replay(loaded, &run),
+        Ok(run) => replay(loaded, &run, wanted.get(1..).unwrap_or_default()),
         Err(error) => {
             complain(&format!("error: {error}"));
             Ok(code::USAGE)
@@ -86,8 +104,8 @@ pub(super) fn view(loaded: &Loaded, run: Option<&str>) -> Result<u8, Report> {
     }
 }
 
-/// Shows this run from its journal.
-pub(super) fn replay(loaded: &Loaded, run: &RunDir) -> Result<u8, Report> {
+/// Shows this run from its journal, others beside it.
+pub(super) fn replay(loaded: &Loaded, run: &RunDir, others: &[String]) -> Result<u8, Report> {
     let (link, replay) = session::replay(run)?;
     replay
         .problems
@@ -102,7 +120,8 @@ pub(super) fn replay(loaded: &Loaded, run: &RunDir) -> Result<u8, Report> {
     }
     if available().is_ok() {
         let asked = signals::screen()?;
-        let options = options(loaded, Home::default(), asked.screen.clone())?;
+        let mut options = options(loaded, Home::default(), asked.screen.clone())?;
+        options.others = beside(loaded, run, Some(&replay.state), others);
         let shown = tui::run(&tui::Tty::open()?, &link, options)?;
         return Ok(match shown.exit {
             tui::Exit::Terminated => asked.exit_code().unwrap_or(code::FAILED),
@@ -117,5 +136,13 @@ pub(super) fn replay(loaded: &Loaded, run: &RunDir) -> Result<u8, Report> {
             .for_each(|line| say(line));
     }
     final_lines(&replay.state).iter().for_each(|line| say(line));
+    // Without their pairs, which nobody would see here; `eval` tells them in words.
+    for other in beside(loaded, run, None, others).others {
+        say("");
+        let lines = headline(&other.state).into_iter();
+        lines
+            .chain(final_lines(&other.state))
+            .for_each(|line| say(&line));
+    }
     Ok(code::COMPLETED)
 }

@@ -49,7 +49,7 @@ pub enum Action {
 
 impl Action {
     /// All of them, in the order the help shows.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Pause,
         Self::Evaluate,
         Self::Checkpoint,
@@ -77,6 +77,7 @@ impl Action {
         Self::Show(Pane::Calibration),
         Self::Show(Pane::Gallery),
         Self::Show(Pane::Log),
+        Self::Show(Pane::Compare),
     ];
 
     /// Its name in `[keys]`.
@@ -110,6 +111,7 @@ impl Action {
                 Pane::Calibration => "show-calibration",
                 Pane::Gallery => "show-gallery",
                 Pane::Log => "show-log",
+                Pane::Compare => "show-compare",
             },
         }
     }
@@ -145,6 +147,7 @@ impl Action {
                 Pane::Calibration => "what the probabilities are worth",
                 Pane::Gallery => "the gallery alone",
                 Pane::Log => "the log alone",
+                Pane::Compare => "runs beside each other: results, differences, configurations",
             },
         }
     }

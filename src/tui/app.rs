@@ -2,7 +2,7 @@
 
 use crate::config::Art;
 use crate::event::{Answer, Command, Outcome, Phase, Request};
-use crate::run::RunState;
+use crate::run::{Other, RunState};
 
 use super::color::ColorDepth;
 use super::keymap::Keymap;
@@ -29,11 +29,13 @@ pub enum Pane {
     Gallery,
     /// Messages.
     Log,
+    /// Other runs beside this one.
+    Compare,
 }
 
 impl Pane {
     /// All of them, in the order the focus takes.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Loss,
         Self::Accuracy,
         Self::Gradient,
@@ -42,6 +44,7 @@ impl Pane {
         Self::Calibration,
         Self::Gallery,
         Self::Log,
+        Self::Compare,
     ];
 
     /// The name on the screen.
@@ -55,6 +58,7 @@ impl Pane {
             Self::Calibration => "Calibration",
             Self::Gallery => "Gallery",
             Self::Log => "Log",
+            Self::Compare => "Compare",
         }
     }
 }
@@ -132,6 +136,8 @@ pub struct Ui {
     pub class_scroll: usize,
     /// Log lines scrolled back.
     pub log_scroll: usize,
+    /// First line of the comparison shown.
+    pub compare_scroll: usize,
     /// What lies over the screen.
     pub popup: Option<Popup>,
     /// A word from the screen itself.
@@ -153,6 +159,12 @@ pub struct App {
     pub run: RunState,
     /// What the user looks at.
     pub ui: Ui,
+    /// Runs shown beside it.
+    pub others: Vec<Other>,
+    /// Its own configuration, as in [`Other::config`]; empty where it is not known.
+    pub own_config: Vec<(String, String)>,
+    /// Runs that were to be shown beside it and cannot be, each with why.
+    pub missing: Vec<String>,
     /// What was set before.
     pub settings: Settings,
     /// Whether there is a trainer to ask; a replay has none.
@@ -177,6 +189,9 @@ impl App {
             control,
             gone: None,
             run: RunState::default(),
+            others: Vec::new(),
+            own_config: Vec::new(),
+            missing: Vec::new(),
             ui: Ui {
                 size: (0, 0),
                 focus: Pane::Gallery,
@@ -184,6 +199,7 @@ impl App {
                 gallery: 0,
                 class_scroll: 0,
                 log_scroll: 0,
+                compare_scroll: 0,
                 popup: None,
                 notice: None,
                 now_ms: 0,

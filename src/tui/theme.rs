@@ -101,6 +101,22 @@ roles! {
     Selected = "selected",
     /// Boxes over the screen.
     Popup = "popup",
+    /// The second of several runs laid over each other, and so on; a fifth looks like the first of these again.
+    RunB = "run-b",
+    /// The third.
+    RunC = "run-c",
+    /// The fourth.
+    RunD = "run-d",
+    /// The fifth.
+    RunE = "run-e",
+}
+
+impl Role {
+    /// The role of a run beside the first one, counted from 0.
+    pub fn of_other(at: usize) -> Self {
+        const CYCLE: [Role; 4] = [Role::RunB, Role::RunC, Role::RunD, Role::RunE];
+        CYCLE.get(at % CYCLE.len()).copied().unwrap_or(Self::RunB)
+    }
 }
 
 /// What each role looks like.

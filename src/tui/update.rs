@@ -6,7 +6,7 @@ use super::Exit;
 use super::action::Action;
 use super::app::{App, Control, Notice, Pane, Popup};
 use super::keymap::Key;
-use super::view::layout;
+use super::view::{compare, layout};
 use crate::event::{Command, Request};
 use crate::link::{self, Feed};
 
@@ -317,6 +317,11 @@ fn scroll(app: &mut App, by: isize) {
             app.ui.class_scroll = app.ui.class_scroll.saturating_add_signed(by);
         }
         Pane::Log => app.ui.log_scroll = app.ui.log_scroll.saturating_add_signed(-by),
+        Pane::Compare => {
+            let last = compare::last_scroll(app);
+            let at = app.ui.compare_scroll.min(last).saturating_add_signed(by);
+            app.ui.compare_scroll = at.min(last);
+        }
         // A chart has nothing to scroll, so the key goes to its neighbour.
         Pane::Loss | Pane::Accuracy | Pane::Gradient | Pane::Calibration => focus(app, by),
     }

@@ -8,6 +8,8 @@ mod canvas;
 mod chart;
 mod class_table;
 mod classes;
+pub(super) mod compare;
+mod compare_tables;
 mod confusion;
 mod confusions;
 mod essentials;
@@ -107,5 +109,6 @@ fn draw_pane(ctx: &Ctx<'_>, pane: Pane, area: Rect, buf: &mut Buffer) {
         Pane::Calibration => calibration::draw(ctx, area, buf),
         Pane::Gallery => gallery::draw(ctx, area, buf),
         Pane::Log => log::draw(ctx, area, buf),
+        Pane::Compare => compare::draw(ctx, area, buf),
     }
 }

@@ -5,6 +5,7 @@
     reason = "a failed unwrap is the test's failure"
 )]
 
+mod compare;
 mod driving;
 mod floors;
 mod fold;

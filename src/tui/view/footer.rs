@@ -79,7 +79,7 @@ fn keys(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     lines.splice(at..at, pages(ctx));
     let moves = match app.ui.focus {
         Pane::Gallery => "images, mistakes",
-        Pane::Classes | Pane::Confusion | Pane::Log => "scroll",
+        Pane::Classes | Pane::Confusion | Pane::Log | Pane::Compare => "scroll",
         Pane::Loss | Pane::Accuracy | Pane::Gradient | Pane::Calibration => "panes",
     };
     lines.push(vec![

@@ -1,6 +1,7 @@
 //! Runs laid beside another one, read from their directories: the picture from the journal, the configuration, and what the
 //! test images both measured say about the difference.
 
+use std::cell::OnceCell;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 use super::journal;
 use super::rundir::{RunDir, resolve};
 use crate::event::EvalReport;
-use crate::metrics::{Comparison, Outcomes, compare};
+use crate::metrics::{Comparison, Outcomes, Reference};
 use crate::run::{Beside, MOST_RUNS, Metric, Other, Paired, RunState};
 
 /// Bootstrap resamples where the first run was measured without.
@@ -35,7 +36,11 @@ pub fn beside(runs: &Path, first: &RunDir, state: Option<&RunState>, wanted: &[S
     };
     let problems = &mut beside.problems;
     beside.config = config(first, problems);
-    let reference = state.map(|state| Measured::read(first, state, None));
+    let measured = state.map(|state| Measured::read(first, state, None));
+    let reference = measured.as_ref().map(|measured| First {
+        measured,
+        drawn: OnceCell::new(),
+    });
     let room = MOST_RUNS - 1;
     for word in wanted.iter().take(room) {
         let (run, state) = match load(runs, first, word, problems) {
@@ -88,53 +93,55 @@ fn load(
     Ok((run, replay.state))
 }
 
-/// Compares the other run with the first, or says why not.
-fn pair(
-    first: &RunDir,
-    reference: Option<&Result<Measured, String>>,
-    run: &RunDir,
-    other: &mut Other,
-) {
-    if let Some(why) = other_images(first, run) {
-        other.unpaired = Some(why);
-        other.other_data = true;
-        return;
+/// The first run, with which each other is compared.
+struct First<'a> {
+    measured: &'a Result<Measured, String>,
+    /// Its draws, made when there is something to compare them with.
+    drawn: OnceCell<Reference<'a>>,
+}
+
+impl First<'_> {
+    /// The other minus the first, or why there is no telling; with `true` where their images differ.
+    fn compared(&self, run: &RunDir, state: &RunState) -> Result<Vec<Paired>, (String, bool)> {
+        let first = self.measured.as_ref().map_err(|why| (why.clone(), false))?;
+        let second = Measured::read(run, state, Some(first.bins)).map_err(|why| (why, false))?;
+        let draw = || Reference::new(&first.outcomes, first.resamples, first.seed);
+        let found = self.drawn.get_or_init(draw).compare(&second.outcomes);
+        let found = found.ok_or_else(|| {
+            let name = &first.name;
+            let why = format!("the labels of its test images are not those of {name}");
+            (why, true)
+        })?;
+        let agree = [
+            (first, found.both_right + found.only_first),
+            (&second, found.both_right + found.only_second),
+        ];
+        match agree
+            .iter()
+            .find(|(one, right)| !one.agrees(*right, found.n))
+        {
+            None => Ok(paired(&found)),
+            Some((one, _)) => {
+                let name = &one.name;
+                let why =
+                    format!("the predictions kept of {name} are not those of its test result");
+                Err((why, false))
+            }
+        }
     }
-    let reference = match reference {
-        Some(Ok(reference)) => reference,
-        Some(Err(why)) => {
-            other.unpaired = Some(why.clone());
-            return;
-        }
-        None => return,
+}
+
+/// Compares the other run with the first, or says why not.
+fn pair(first: &RunDir, reference: Option<&First<'_>>, run: &RunDir, other: &mut Other) {
+    let compared = match (other_images(first, run), reference) {
+        (Some(why), _) => Err((why, true)),
+        (None, Some(reference)) => reference.compared(run, &other.state),
+        (None, None) => return,
     };
-    let measured = match Measured::read(run, &other.state, Some(reference.bins)) {
-        Ok(measured) => measured,
-        Err(why) => {
-            other.unpaired = Some(why);
-            return;
-        }
-    };
-    let Measured {
-        outcomes,
-        resamples,
-        seed,
-        ..
-    } = reference;
-    match compare(outcomes, &measured.outcomes, *resamples, *seed) {
-        Some(found) if !reference.is_first_of(&found) => {
-            other.unpaired = Some(not_those(&reference.name));
-        }
-        Some(found) if !measured.is_second_of(&found) => {
-            other.unpaired = Some(not_those(&measured.name));
-        }
-        Some(found) => other.against = paired(&found),
-        None => {
-            other.unpaired = Some(format!(
-                "the labels of its test images are not those of {}",
-                reference.name
-            ));
-            other.other_data = true;
+    match compared {
+        Ok(against) => other.against = against,
+        Err((why, other_data)) => {
+            (other.unpaired, other.other_data) = (Some(why), other_data);
         }
     }
 }
@@ -150,10 +157,6 @@ fn other_images(first: &RunDir, run: &RunDir) -> Option<String> {
             first.name
         )
     })
-}
-
-fn not_those(name: &str) -> String {
-    format!("the predictions kept of {name} are not those of its test result")
 }
 
 fn paired(found: &Comparison) -> Vec<Paired> {
@@ -213,14 +216,6 @@ impl Measured {
     }
 
     /// Whether the rows give what the report tells, told by how many are right.
-    fn is_first_of(&self, found: &Comparison) -> bool {
-        self.agrees(found.both_right + found.only_first, found.n)
-    }
-
-    fn is_second_of(&self, found: &Comparison) -> bool {
-        self.agrees(found.both_right + found.only_second, found.n)
-    }
-
     fn agrees(&self, right: u64, n: u64) -> bool {
         (right as f64 / n.max(1) as f64 - self.accuracy).abs() < 1e-9
     }
@@ -323,7 +318,7 @@ fn flatten(
     depth: usize,
     found: &mut Vec<(usize, String, String)>,
 ) {
-    for (name, place) in places.iter() {
+    for (name, place) in places {
         let Some(value) = values.get(name.get_ref().as_ref()) else {
             continue;
         };

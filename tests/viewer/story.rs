@@ -616,7 +616,7 @@ pub(crate) fn tested(name: &str, rows: &Predictions) -> (Vec<Record>, EvalReport
         resamples: 200,
     };
     let mut report = measure(rows, temperature, options);
-    report.weights = "best".to_owned();
+    "best".clone_into(&mut report.weights);
     story.say(Event::EvalFinished(Box::new(report.clone())));
     story.end(Outcome::Completed);
     (story.records(), report)

@@ -47,7 +47,7 @@ use color_eyre::eyre::Report;
 
 use crate::config::{self, Loaded, Sources};
 #[cfg(feature = "train")]
-use args::ShowArgs;
+use args::{BesideArgs, ShowArgs};
 use args::{
     Cli, ConfigArgs, ConfigVerb, DataVerb, EvalArgs, PredictArgs, TrainArgs, Verb, ViewArgs,
 };
@@ -132,10 +132,14 @@ fn train_verb(args: TrainArgs) -> u8 {
         headless,
         detach,
         in_process,
+        beside: BesideArgs { beside },
         trainer,
         theme,
     } = args;
     config.sets.extend(screen_sets(runs, theme));
+    if (headless || detach) && !beside.is_empty() {
+        complain("warning: --beside needs a screen; `epochtop attach --beside RUN` has one");
+    }
     let mode = match (trainer, headless, detach, in_process) {
         (true, ..) => Some(front::Mode::Served),
         (_, true, ..) => Some(front::Mode::Lines),
@@ -145,12 +149,14 @@ fn train_verb(args: TrainArgs) -> u8 {
                 complain(&format!("{why}: a line per epoch instead of the screen"));
                 Some(front::Mode::Lines)
             }
-            Ok(()) => in_process.then_some(front::Mode::Screen),
+            Ok(()) => in_process.then(|| front::Mode::Screen {
+                beside: beside.clone(),
+            }),
         },
     };
     let Some(mode) = mode else {
         // Mistakes are told before a process is started for them.
-        return with_config(config, |loaded| launch::run(loaded, detach));
+        return with_config(config, |loaded| launch::run(loaded, detach, &beside));
     };
     if resume.is_none() && fork.is_none() {
         return with_config(config, |loaded| train::run(loaded, name, mode));
@@ -245,7 +251,7 @@ fn view(args: ViewArgs) -> Result<u8, Report> {
     } = args;
     config.sets.extend(screen_sets(runs, theme));
     match load(config) {
-        Ok(loaded) => screen::view(&loaded, run.as_deref(), &picture),
+        Ok(loaded) => screen::view(&loaded, &run, &picture),
         Err(code) => Ok(code),
     }
 }

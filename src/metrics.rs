@@ -20,5 +20,5 @@ pub use calibration::{
 };
 pub use confusion::{ClassScores, ConfusedPair, Confusion, Imbalance};
 pub use interval::Interval;
-pub use paired::{Comparison, Difference, compare};
+pub use paired::{Comparison, Difference, Reference, compare};
 pub use roc::{Auc, auc};

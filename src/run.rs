@@ -4,6 +4,7 @@
 //! it makes of the records. It is total (no record can make it panic) and bounded (a week costs the memory of a
 //! minute). Nothing here looks at a clock or a file.
 
+mod compare;
 mod layers;
 mod marks;
 mod parts;
@@ -14,6 +15,10 @@ mod state;
 mod summary;
 mod timeline;
 
+pub use compare::{
+    Aim, Beside, Difference, MOST_RUNS, Metric, MetricRow, Other, Paired, Verdict,
+    config_differences, metric_rows,
+};
 pub use layers::{LayerMoment, LayerTrack};
 pub use marks::{Mark, MarkKind, Marks};
 pub use parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine, Sample};

@@ -15,11 +15,12 @@ mod color;
 mod drive;
 mod input;
 mod keymap;
+mod lookup;
 mod page;
-mod plot;
-mod prompt;
-pub mod preview;
 mod picture;
+mod plot;
+pub mod preview;
+mod prompt;
 mod still;
 mod suspend;
 mod symbols;
@@ -35,15 +36,16 @@ use std::sync::atomic::AtomicBool;
 
 use crate::config::Art;
 use crate::link::Link;
-use crate::run::RunState;
+use crate::run::{Beside, RunState};
 
 pub use action::Action;
-pub use app::{App, Control, Home, Notice, Popup, Prompt, Settings, Ui, Wanted};
-pub use charts::{Axis, Charts};
 pub use ansi::lines as ansi_lines;
+pub use app::{App, Control, Home, Images, Notice, Popup, Prompt, Settings, Ui, Wanted};
+pub use charts::{Axis, Charts};
 pub use color::{ColorDepth, utf8_locale};
 pub use drive::{Pace, drive};
 pub use keymap::{Key, Keymap};
+pub use lookup::Lookups;
 pub use page::{Page, Pane};
 pub use picture::svg;
 pub use plot::Plot;
@@ -71,6 +73,8 @@ pub struct Options {
     pub fps: u32,
     /// How the screen belongs to the run.
     pub home: Home,
+    /// Runs shown beside it.
+    pub others: Beside,
     /// What signals ask of the screen.
     pub signals: Signals,
     /// The page to begin with, by its name in [`pages`].
@@ -136,6 +140,7 @@ pub fn run(tty: &Tty, link: &Link, options: Options) -> io::Result<Shown> {
         art,
         fps,
         home,
+        others,
         signals,
         page,
     } = options;
@@ -157,6 +162,7 @@ pub fn run(tty: &Tty, link: &Link, options: Options) -> io::Result<Shown> {
     if let Some(page) = page {
         still::open(&mut app, &page).map_err(io::Error::other)?;
     }
+    app.beside(others);
     // What is first on the screen, until a key is pressed: that leaving costs nothing, and the way back.
     let back = app.settings.home.come_back.as_ref();
     app.ui.notice = back.map(|command| Notice {

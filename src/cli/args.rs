@@ -49,9 +49,10 @@ pub(super) enum Verb {
                       Exit codes: 0 done, 1 refused or not done, 2 there is no such run to ask."
     )]
     Ctl(CtlArgs),
-    /// Look at a run again, as its last screen showed it
+    /// Look at a run again, as its last screen showed it; or at several, laid over each other
     #[command(
         after_help = "Example: epochtop view            (the newest run)\n         epochtop view first-try\n         \
+                      epochtop view first-try second-try    (their curves over each other; key 0 compares them)\n         \
                       epochtop view first-try --page confusion --screenshot confusion.svg"
     )]
     View(ViewArgs),
@@ -184,6 +185,8 @@ pub(super) struct TrainArgs {
     /// Screen and trainer as two threads of one process; when the terminal goes away, it goes on without
     #[arg(long)]
     pub(super) in_process: bool,
+    #[command(flatten)]
+    pub(super) beside: BesideArgs,
     /// The process that trains, started by the one that shows it
     #[arg(long, hide = true)]
     pub(super) trainer: bool,
@@ -192,10 +195,19 @@ pub(super) struct TrainArgs {
     pub(super) theme: Option<String>,
 }
 
+/// Runs behind a live one.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct BesideArgs {
+    /// A run to show behind this one, for comparison; may be given again
+    #[arg(long, value_name = "RUN")]
+    pub(super) beside: Vec<String>,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct ViewArgs {
-    /// A run's name or directory [default: the newest]
-    pub(super) run: Option<String>,
+    /// Names or directories of runs, at most 8; the others are laid beside the first [default: the newest]
+    #[arg(value_name = "RUN")]
+    pub(super) run: Vec<String>,
     #[command(flatten)]
     pub(super) picture: PictureArgs,
     #[command(flatten)]

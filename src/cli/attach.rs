@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use color_eyre::eyre::Report;
 
-use super::args::AttachArgs;
+use super::args::{AttachArgs, BesideArgs};
 use super::print::{complain, program, say};
 use super::{code, load, screen, screen_sets, signals};
 use crate::config::Loaded;
@@ -20,6 +20,7 @@ pub(super) fn run(args: AttachArgs) -> u8 {
         run,
         read_only,
         socket,
+        beside: BesideArgs { beside },
         mut config,
         runs,
         theme,
@@ -29,7 +30,7 @@ pub(super) fn run(args: AttachArgs) -> u8 {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    let result = attach(&loaded, run.as_deref(), read_only, socket);
+    let result = attach(&loaded, run.as_deref(), read_only, socket, &beside);
     result.unwrap_or_else(|report| {
         complain(&format!("error: {report:#}"));
         code::FAILED
@@ -41,6 +42,7 @@ fn attach(
     run: Option<&str>,
     read_only: bool,
     socket: Option<PathBuf>,
+    beside: &[String],
 ) -> Result<u8, Report> {
     let role = if read_only {
         Role::Watcher
@@ -58,13 +60,13 @@ fn attach(
         ),
     };
     match found {
-        Ok(Found::Live(connected, _)) => live(loaded, *connected, read_only),
+        Ok(Found::Live(connected, _)) => live(loaded, *connected, read_only, beside),
         Ok(Found::Ended(run)) => {
             say(&format!(
                 "{}: has ended; this is what it looked like",
                 run.path.display()
             ));
-            screen::replay(loaded, &run, None)
+            screen::replay(loaded, &run, None, beside)
         }
         Ok(other) => {
             complain(&format!("error: {}", out_of_reach(&other, "attach")));
@@ -97,13 +99,18 @@ fn absolute(run: &RunDir) -> PathBuf {
     std::path::absolute(&run.path).unwrap_or_else(|_| run.path.clone())
 }
 
-fn live(loaded: &Loaded, connected: Connected, read_only: bool) -> Result<u8, Report> {
+fn live(
+    loaded: &Loaded,
+    connected: Connected,
+    read_only: bool,
+    beside: &[String],
+) -> Result<u8, Report> {
     if let Err(why) = screen::available() {
         complain(&format!("{why}: a line per epoch instead of the screen"));
         headless::follow(&connected.link, io::stdout());
         return Ok(code::COMPLETED);
     }
-    Ok(match show(loaded, connected, read_only)? {
+    Ok(match show(loaded, connected, read_only, beside)? {
         Ended::Over(state) => {
             final_lines(&state).iter().for_each(|line| say(line));
             code::COMPLETED
@@ -126,11 +133,12 @@ pub(super) enum Ended {
     Left(u8),
 }
 
-/// Shows a run that another process trains.
+/// Shows a run that another process trains, others beside it.
 pub(super) fn show(
     loaded: &Loaded,
     connected: Connected,
     read_only: bool,
+    beside: &[String],
 ) -> Result<Ended, Report> {
     let Connected {
         link,
@@ -148,7 +156,9 @@ pub(super) fn show(
         same_process: false,
     };
     let words = goes_on(&about.run);
-    let options = screen::options(loaded, home, asked.screen.clone())?;
+    let mut options = screen::options(loaded, home, asked.screen.clone())?;
+    // What it has measured by now it will measure again, so nothing is paired.
+    options.others = screen::beside(loaded, &RunDir::at(&about.path), None, beside);
     let tty = tui::Tty::open()?;
     // A panic has been reported by then, and the terminal given back.
     let shown = catch_unwind(AssertUnwindSafe(|| tui::run(&tty, &link, options)));

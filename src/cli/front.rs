@@ -18,12 +18,15 @@ use crate::train::Job;
 use crate::tui;
 
 /// Who shows a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Mode {
     /// A line per epoch on stdout.
     Lines,
     /// A screen, as a thread of this process.
-    Screen,
+    Screen {
+        /// Runs shown beside this one.
+        beside: Vec<String>,
+    },
     /// The clients of the socket; the process that started this one is the first.
     Served,
 }

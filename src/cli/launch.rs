@@ -49,8 +49,8 @@ impl Begun {
     }
 }
 
-/// Starts a trainer and shows it, unless `detach`.
-pub(super) fn run(loaded: &Loaded, detach: bool) -> u8 {
+/// Starts a trainer and shows it, others `beside` it, unless `detach`.
+pub(super) fn run(loaded: &Loaded, detach: bool, beside: &[String]) -> u8 {
     let launched = launch();
     let result = launched.and_then(|launched| match launched {
         Launched::Begun(begun, child) if detach => {
@@ -59,7 +59,7 @@ pub(super) fn run(loaded: &Loaded, detach: bool) -> u8 {
             say(&come_back(&begun.run));
             Ok(code::COMPLETED)
         }
-        Launched::Begun(begun, child) => attached(loaded, &begun, child),
+        Launched::Begun(begun, child) => attached(loaded, &begun, child, beside),
         Launched::Failed(code) => Ok(code),
     });
     result.unwrap_or_else(|report| {
@@ -135,12 +135,12 @@ fn read(out: ChildStdout, tell: &crossbeam_channel::Sender<Line>) {
     }
 }
 
-fn attached(loaded: &Loaded, begun: &Begun, child: Child) -> Result<u8, Report> {
+fn attached(loaded: &Loaded, begun: &Begun, child: Child, beside: &[String]) -> Result<u8, Report> {
     let connected = connect(&begun.socket, Role::Screen, &who("screen"))?;
     // Stays above the screen for whoever looks back.
     say(&place(begun));
     say(&come_back(&begun.run));
-    let ended = show(loaded, connected, false)?;
+    let ended = show(loaded, connected, false, beside)?;
     Ok(match ended {
         Ended::Over(state) => {
             wait(child);

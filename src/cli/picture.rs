@@ -11,6 +11,7 @@ use super::code;
 use super::print::complain;
 use crate::config::Loaded;
 use crate::link::Link;
+use crate::run::Beside;
 use crate::tui::{self, ColorDepth, Keymap, Settings, Theme};
 
 /// What is drawn where.
@@ -29,6 +30,7 @@ pub(super) fn draw(
     name: &str,
     link: &Link,
     wanted: &Wanted<'_>,
+    others: Beside,
 ) -> Result<u8, Report> {
     let config = &loaded.config;
     let theme = Theme::load(&config.ui.theme).map_err(|message| eyre!(message))?;
@@ -41,7 +43,7 @@ pub(super) fn draw(
         ..Settings::default()
     };
     let Size(columns, rows) = wanted.size;
-    let drawn = tui::draw_once(link, wanted.page, (columns, rows), &theme, settings);
+    let drawn = tui::draw_once(link, wanted.page, (columns, rows), &theme, settings, others);
     let buffer = match drawn {
         Ok(buffer) => buffer,
         Err(error) => {

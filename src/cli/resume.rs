@@ -115,7 +115,14 @@ fn try_resume(name: Option<&str>, wanted: &Wanted) -> Result<u8, String> {
             false,
         )),
     });
-    Ok(go(&loaded, dataset, &run, wanted.mode, begun, false))
+    Ok(go(
+        &loaded,
+        dataset,
+        &run,
+        wanted.mode.clone(),
+        begun,
+        false,
+    ))
 }
 
 /// Lets `LATEST` and `BEST` name what is there; what went wrong is returned.
@@ -226,7 +233,7 @@ fn try_fork(word: &str, name: Option<String>, wanted: &Wanted) -> Result<u8, Str
         state: RunState::default(),
         resume: Some(resume),
     });
-    Ok(go(&loaded, dataset, &run, wanted.mode, begun, true))
+    Ok(go(&loaded, dataset, &run, wanted.mode.clone(), begun, true))
 }
 
 /// A checkpoint with all that is needed to go on from it.

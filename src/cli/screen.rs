@@ -11,7 +11,7 @@ use super::picture::{self, Wanted};
 use super::print::{complain, say};
 use super::{code, signals, themes};
 use crate::config::{AsciiMode, Loaded, Problem, Problems};
-use crate::run::{event_line, final_lines, headline};
+use crate::run::{Beside, RunState, event_line, final_lines, headline};
 use crate::session::{self, RunDir, resolve};
 use crate::tui::{self, Home, Keymap, Signals};
 
@@ -85,15 +85,36 @@ pub(super) fn options(
         art: config.ui.art,
         fps: config.ui.fps,
         home,
+        others: Beside::default(),
         signals,
         page: None,
     })
 }
 
-/// Shows a run from its journal; without a terminal, its lines. A picture needs none.
-pub(super) fn view(loaded: &Loaded, run: Option<&str>, args: &PictureArgs) -> Result<u8, Report> {
+/// Reads the runs to be shown beside `first`, whose picture is `state` where that is complete; says what cannot be shown.
+pub(super) fn beside(
+    loaded: &Loaded,
+    first: &RunDir,
+    state: Option<&RunState>,
+    wanted: &[String],
+) -> Beside {
+    let runs = Path::new(&loaded.config.runs.dir);
+    let found = session::beside(runs, first, state, wanted);
+    found
+        .problems
+        .iter()
+        .for_each(|problem| complain(&format!("warning: {problem}")));
+    found
+}
+
+/// Shows a run from its journal, others beside it; without a terminal, its lines. A picture needs none.
+pub(super) fn view(loaded: &Loaded, wanted: &[String], args: &PictureArgs) -> Result<u8, Report> {
+    let run = wanted.first().map(String::as_str);
     match resolve(Path::new(&loaded.config.runs.dir), run) {
-        Ok(run) => replay(loaded, &run, Some(args)),
+        Ok(run) => {
+            let others = wanted.get(1..).unwrap_or_default();
+            replay(loaded, &run, Some(args), others)
+        }
         Err(error) => {
             complain(&format!("error: {error}"));
             Ok(code::USAGE)
@@ -101,11 +122,12 @@ pub(super) fn view(loaded: &Loaded, run: Option<&str>, args: &PictureArgs) -> Re
     }
 }
 
-/// Shows this run from its journal, or draws a picture of it.
+/// Shows this run from its journal, others beside it, or draws a picture of it.
 pub(super) fn replay(
     loaded: &Loaded,
     run: &RunDir,
     args: Option<&PictureArgs>,
+    others: &[String],
 ) -> Result<u8, Report> {
     let (link, replay) = session::replay(run)?;
     replay
@@ -131,12 +153,14 @@ pub(super) fn replay(
             size: *size,
             file,
         };
-        return picture::draw(loaded, &run.name, &link, &wanted);
+        let others = beside(loaded, run, Some(&replay.state), others);
+        return picture::draw(loaded, &run.name, &link, &wanted, others);
     }
     if available().is_ok() {
         let asked = signals::screen()?;
         let mut options = options(loaded, Home::default(), asked.screen.clone())?;
         options.page = page;
+        options.others = beside(loaded, run, Some(&replay.state), others);
         let shown = tui::run(&tui::Tty::open()?, &link, options)?;
         return Ok(match shown.exit {
             tui::Exit::Terminated => asked.exit_code().unwrap_or(code::FAILED),
@@ -151,5 +175,13 @@ pub(super) fn replay(
             .for_each(|line| say(line));
     }
     final_lines(&replay.state).iter().for_each(|line| say(line));
+    // Without their pairs, which nobody would see here; `eval` tells them in words.
+    for other in beside(loaded, run, None, others).others {
+        say("");
+        let lines = headline(&other.state).into_iter();
+        lines
+            .chain(final_lines(&other.state))
+            .for_each(|line| say(&line));
+    }
     Ok(code::COMPLETED)
 }

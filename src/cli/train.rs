@@ -130,7 +130,7 @@ fn prepare(
             None
         }
     };
-    let screen = if mode == Mode::Screen {
+    let screen = if let Mode::Screen { beside } = &mode {
         let home = Home {
             control: Control::Steers,
             come_back: server
@@ -138,7 +138,8 @@ fn prepare(
                 .then(|| format!("{} attach {}", program(), run.name)),
             same_process: true,
         };
-        let options = screen::options(loaded, home, asked.screen.clone())?;
+        let mut options = screen::options(loaded, home, asked.screen.clone())?;
+        options.others = screen::beside(loaded, run, None, beside);
         Some((tui::Tty::open()?, options))
     } else {
         None

@@ -59,40 +59,66 @@ pub fn compare(
     resamples: usize,
     seed: u64,
 ) -> Option<Comparison> {
-    if !first.same_rows(second) {
-        return None;
+    let alike = first.same_rows(second);
+    alike.then(|| Reference::new(first, resamples, seed).compare(second))?
+}
+
+/// A network that several are compared with: its draws are made once.
+#[derive(Debug, Clone)]
+pub struct Reference<'a> {
+    outcomes: &'a Outcomes,
+    measured: Replicates,
+    drawn: Replicates,
+    resamples: usize,
+    seed: u64,
+}
+
+impl<'a> Reference<'a> {
+    /// Draws rows so many times.
+    pub fn new(outcomes: &'a Outcomes, resamples: usize, seed: u64) -> Self {
+        Self {
+            measured: outcomes.measured(),
+            drawn: outcomes.resample(resamples, seed),
+            outcomes,
+            resamples,
+            seed,
+        }
     }
-    let mut table = [[0_u64; 2]; 2];
-    for (a, b) in first.right().zip(second.right()) {
-        table[usize::from(a)][usize::from(b)] += 1;
+
+    /// The second minus this one, on the same draws; see [`compare`].
+    pub fn compare(&self, second: &Outcomes) -> Option<Comparison> {
+        if !self.outcomes.same_rows(second) {
+            return None;
+        }
+        let mut table = [[0_u64; 2]; 2];
+        for (a, b) in self.outcomes.right().zip(second.right()) {
+            table[usize::from(a)][usize::from(b)] += 1;
+        }
+        let [[both_wrong, only_second], [only_first, both_right]] = table;
+        let measured = second.measured();
+        let others = second.resample(self.resamples, self.seed);
+        let difference = |pick: fn(&Replicates) -> Vec<f64>| {
+            let value = pick(&measured).first()? - pick(&self.measured).first()?;
+            let draws = pick(&others).into_iter().zip(pick(&self.drawn));
+            let draws: Vec<f64> = draws.map(|(b, a)| b - a).collect();
+            let ci95 = Interval::percentile(&draws)?;
+            value.is_finite().then_some(Difference { value, ci95 })
+        };
+        Some(Comparison {
+            n: both_right + only_first + only_second + both_wrong,
+            resamples: others.accuracy.len(),
+            seed: self.seed,
+            both_right,
+            only_first,
+            only_second,
+            both_wrong,
+            accuracy: difference(|all| all.accuracy.clone()),
+            macro_f1: difference(|all| all.macro_f1.clone()),
+            auc: difference(|all| all.auc.clone()),
+            nll_calibrated: difference(|all| all.nll_calibrated.clone()),
+            ece_calibrated: difference(|all| {
+                all.gaps_calibrated.iter().map(|gaps| ece(gaps)).collect()
+            }),
+        })
     }
-    let [[both_wrong, only_second], [only_first, both_right]] = table;
-    let (measured_a, measured_b) = (first.measured(), second.measured());
-    let (drawn_a, drawn_b) = (
-        first.resample(resamples, seed),
-        second.resample(resamples, seed),
-    );
-    let difference = |pick: fn(&Replicates) -> Vec<f64>| {
-        let value = pick(&measured_b).first()? - pick(&measured_a).first()?;
-        let draws = pick(&drawn_b).into_iter().zip(pick(&drawn_a));
-        let draws: Vec<f64> = draws.map(|(b, a)| b - a).collect();
-        let ci95 = Interval::percentile(&draws)?;
-        value.is_finite().then_some(Difference { value, ci95 })
-    };
-    Some(Comparison {
-        n: both_right + only_first + only_second + both_wrong,
-        resamples: drawn_a.accuracy.len(),
-        seed,
-        both_right,
-        only_first,
-        only_second,
-        both_wrong,
-        accuracy: difference(|all| all.accuracy.clone()),
-        macro_f1: difference(|all| all.macro_f1.clone()),
-        auc: difference(|all| all.auc.clone()),
-        nll_calibrated: difference(|all| all.nll_calibrated.clone()),
-        ece_calibrated: difference(|all| {
-            all.gaps_calibrated.iter().map(|gaps| ece(gaps)).collect()
-        }),
-    })
 }

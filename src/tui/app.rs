@@ -2,11 +2,13 @@
 
 use crate::config::Art;
 use crate::event::{Answer, Command, Outcome, Phase, Request};
-use crate::run::RunState;
+use crate::link::Filter;
+use crate::run::{Beside, Other, RunState};
 
 use super::charts::Charts;
 use super::color::ColorDepth;
 use super::keymap::Keymap;
+use super::lookup::Lookups;
 use super::page::{Page, Pane};
 
 /// Requests remembered until the run has told their end.
@@ -92,6 +94,17 @@ pub struct Settings {
     pub home: Home,
 }
 
+/// What the gallery page shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Images {
+    /// Which images.
+    pub filter: Filter,
+    /// The selected one's place among them.
+    pub at: usize,
+    /// Whether it has the page alone.
+    pub large: bool,
+}
+
 /// What the user looks at.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ui {
@@ -107,12 +120,18 @@ pub struct Ui {
     pub charts: Charts,
     /// The gallery's image.
     pub gallery: usize,
+    /// What the gallery page shows.
+    pub images: Images,
+    /// The pair of classes selected on the confusion page, counted from the most frequent.
+    pub pair: usize,
     /// First class shown.
     pub class_scroll: usize,
     /// First parameter shown.
     pub layer_scroll: usize,
     /// Log lines scrolled back.
     pub log_scroll: usize,
+    /// First line of the comparison shown.
+    pub compare_scroll: usize,
     /// What lies over the screen.
     pub popup: Option<Popup>,
     /// A word from the screen itself.
@@ -134,6 +153,12 @@ pub struct App {
     pub run: RunState,
     /// What the user looks at.
     pub ui: Ui,
+    /// Runs shown beside it.
+    pub others: Vec<Other>,
+    /// Its own configuration, as in [`Other::config`]; empty where it is not known.
+    pub own_config: Vec<(String, String)>,
+    /// Runs that were to be shown beside it and cannot be, each with why.
+    pub missing: Vec<String>,
     /// What was set before.
     pub settings: Settings,
     /// Whether there is a trainer to ask; a replay has none.
@@ -146,6 +171,8 @@ pub struct App {
     pub gone: Option<String>,
     /// Snapshots taken because this screen fell behind.
     pub resyncs: u64,
+    /// What was asked of the session for the screen, and what is known.
+    pub lookups: Lookups,
     /// Whether a first snapshot has come.
     pub(super) synced: bool,
 }
@@ -158,6 +185,9 @@ impl App {
             control,
             gone: None,
             run: RunState::default(),
+            others: Vec::new(),
+            own_config: Vec::new(),
+            missing: Vec::new(),
             ui: Ui {
                 size: (0, 0),
                 page: Page::Overview,
@@ -165,9 +195,12 @@ impl App {
                 zoom: false,
                 charts: Charts::default(),
                 gallery: 0,
+                images: Images::default(),
+                pair: 0,
                 class_scroll: 0,
                 layer_scroll: 0,
                 log_scroll: 0,
+                compare_scroll: 0,
                 popup: None,
                 notice: None,
                 now_ms: 0,
@@ -179,8 +212,14 @@ impl App {
             live,
             connected: true,
             resyncs: 0,
+            lookups: Lookups::default(),
             synced: false,
         }
+    }
+
+    /// Shows other runs beside this one.
+    pub fn beside(&mut self, found: Beside) {
+        (self.others, self.own_config, self.missing) = (found.others, found.config, found.problems);
     }
 
     /// Whether the focused pane has all of the screen between header and footer.

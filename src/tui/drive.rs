@@ -54,6 +54,13 @@ pub fn drive<B: Backend>(
 ) -> Exit {
     let mut feed = link.feed.clone();
     let mut input = input.clone();
+    let mut replies = match &link.queries {
+        Some(queries) => queries.replies.clone(),
+        None => {
+            update(app, Msg::Unanswered);
+            never()
+        }
+    };
     let gap = Duration::from_secs(1) / pace.fps.clamp(1, 60);
     let (mut due, mut drawn) = (Instant::now(), Instant::now());
     let mut dirty = true;
@@ -93,6 +100,14 @@ pub fn drive<B: Backend>(
                     msgs.push(msg);
                 } else {
                     input = never();
+                }
+            }
+            recv(replies) -> got => {
+                if let Ok((id, reply)) = got {
+                    msgs.push(Msg::Reply(id, reply));
+                } else {
+                    replies = never();
+                    msgs.push(Msg::Unanswered);
                 }
             }
             default(wait) => {}
@@ -185,6 +200,16 @@ fn carry_out<B: Backend>(
                 if let Some(control) = &link.control {
                     // Asked already: the answer is on its way.
                     let _ = control.try_send(());
+                }
+            }
+            Effect::Query(id, query) => {
+                let asked = link
+                    .queries
+                    .as_ref()
+                    .is_some_and(|queries| queries.ask.try_send((id, query)).is_ok());
+                if !asked {
+                    // Too many wait already, which one question of a kind at a time cannot do; or nobody is there.
+                    update(app, Msg::Unanswered);
                 }
             }
             Effect::Send(request) => {

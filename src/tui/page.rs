@@ -23,6 +23,8 @@ pub enum Pane {
     Gallery,
     /// Messages.
     Log,
+    /// Other runs beside this one.
+    Compare,
 }
 
 impl Pane {
@@ -39,6 +41,7 @@ impl Pane {
             Self::Calibration => "Calibration",
             Self::Gallery => "Gallery",
             Self::Log => "Log",
+            Self::Compare => "Compare",
         }
     }
 
@@ -71,11 +74,13 @@ pub enum Page {
     Gallery,
     /// Everything that was said.
     Log,
+    /// Other runs beside this one.
+    Compare,
 }
 
 impl Page {
     /// All of them, in the order of their keys.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Overview,
         Self::Curves,
         Self::Gradients,
@@ -84,6 +89,7 @@ impl Page {
         Self::Calibration,
         Self::Gallery,
         Self::Log,
+        Self::Compare,
     ];
 
     /// The name on the screen.
@@ -97,6 +103,7 @@ impl Page {
             Self::Calibration => "Calibration",
             Self::Gallery => "Gallery",
             Self::Log => "Log",
+            Self::Compare => "Compare",
         }
     }
 
@@ -111,6 +118,7 @@ impl Page {
             Self::Calibration => "calibration",
             Self::Gallery => "gallery",
             Self::Log => "log",
+            Self::Compare => "compare",
         }
     }
 
@@ -125,6 +133,7 @@ impl Page {
             Self::Calibration => "what the probabilities are worth",
             Self::Gallery => "every test image, by what was said of it",
             Self::Log => "everything that was said",
+            Self::Compare => "runs beside each other: results, differences, configurations",
         }
     }
 
@@ -151,6 +160,7 @@ impl Page {
             Self::Calibration => &[Pane::Calibration],
             Self::Gallery => &[Pane::Gallery],
             Self::Log => &[Pane::Log],
+            Self::Compare => &[Pane::Compare],
         }
     }
 }

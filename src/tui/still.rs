@@ -1,25 +1,27 @@
 //! One frame of the screen without a terminal, for pictures.
 
+use std::time::Duration;
+
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 
 use super::action::Action;
 use super::app::{App, Settings};
+use super::lookup;
+use super::page::Page;
 use super::theme::Theme;
 use super::update::{Effect, Msg, act, update};
 use super::view::view;
 use crate::link::Link;
+use crate::run::Beside;
+
+/// How long an answer for a picture is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Names of all pages, as `--page` takes them.
-pub fn pages() -> Vec<String> {
-    Action::ALL.into_iter().filter_map(name).collect()
-}
-
-/// The name of the page an action leads to: the first word on the screen, in small letters.
-fn name(action: Action) -> Option<String> {
-    let title = action.page()?;
-    Some(title.split(' ').next().unwrap_or(title).to_lowercase())
+pub fn pages() -> Vec<&'static str> {
+    Page::ALL.into_iter().map(Page::key).collect()
 }
 
 /// Opens the page of this name.
@@ -27,12 +29,36 @@ fn name(action: Action) -> Option<String> {
 /// # Errors
 /// A sentence with the names there are.
 pub(super) fn open(app: &mut App, page: &str) -> Result<Vec<Effect>, String> {
-    let leads = |action: &Action| name(*action).is_some_and(|name| name == page);
-    let action = Action::ALL.into_iter().find(leads).ok_or_else(|| {
+    let found = Page::from_key(page).ok_or_else(|| {
         let pages = pages().join(", ");
         format!("there is no page `{page}`, there are {pages}")
     })?;
-    Ok(act(app, action))
+    Ok(act(app, Action::Open(found)))
+}
+
+/// Asks what is missing for the page, and waits for it.
+fn look_up(app: &mut App, link: &Link) {
+    let Some(queries) = &link.queries else {
+        return;
+    };
+    loop {
+        let asked = lookup::questions(app);
+        if asked.is_empty() {
+            return;
+        }
+        let count = asked.len();
+        for question in asked {
+            if queries.ask.send(question).is_err() {
+                return;
+            }
+        }
+        for _ in 0..count {
+            match queries.replies.recv_timeout(PATIENCE) {
+                Ok((id, reply)) => lookup::take(app, id, reply),
+                Err(_) => return,
+            }
+        }
+    }
 }
 
 /// The page of this name as a screen of so many columns and rows would show it, once all that waits in the link is taken in.
@@ -46,6 +72,7 @@ pub fn draw_once(
     (columns, rows): (u16, u16),
     theme: &Theme,
     settings: Settings,
+    others: Beside,
 ) -> Result<Buffer, String> {
     let mut app = App::new(settings, link.requests.is_some());
     update(&mut app, Msg::Resize(columns, rows));
@@ -53,7 +80,9 @@ pub fn draw_once(
         update(&mut app, Msg::Feed(feed));
     }
     update(&mut app, Msg::FeedClosed);
+    app.beside(others);
     open(&mut app, page)?;
+    look_up(&mut app, link);
     let mut terminal =
         Terminal::new(TestBackend::new(columns, rows)).map_err(|error| error.to_string())?;
     let drawn = terminal.draw(|frame| view(&app, theme, frame));
@@ -82,7 +111,15 @@ mod tests {
     fn an_unknown_page_is_told_with_those_there_are() {
         let link = Link::only(bounded(1).1);
         let theme = Theme::load("dark").unwrap();
-        let error = draw_once(&link, "los", (80, 24), &theme, Settings::default()).unwrap_err();
+        let error = draw_once(
+            &link,
+            "los",
+            (80, 24),
+            &theme,
+            Settings::default(),
+            Beside::default(),
+        )
+        .unwrap_err();
         assert_eq!(
             error,
             format!("there is no page `los`, there are {}", pages().join(", "))
@@ -95,7 +132,15 @@ mod tests {
         for page in pages() {
             for size in [(0, 0), (1, 1), (7, 3), (80, 24)] {
                 let link = Link::only(bounded(1).1);
-                let buffer = draw_once(&link, &page, size, &theme, Settings::default()).unwrap();
+                let buffer = draw_once(
+                    &link,
+                    &page,
+                    size,
+                    &theme,
+                    Settings::default(),
+                    Beside::default(),
+                )
+                .unwrap();
                 assert_eq!((buffer.area.width, buffer.area.height), size);
             }
         }

@@ -56,6 +56,10 @@ pub(super) struct Symbols {
     pub(super) arrow: &'static str,
     pub(super) dot: &'static str,
     pub(super) keys_move: &'static str,
+    /// Marks of several runs, one each.
+    pub(super) runs: [&'static str; 8],
+    /// The best of several runs.
+    pub(super) winner: &'static str,
     /// Corners of a box: top left, top right, bottom left, bottom right; then its side.
     pub(super) corners: [&'static str; 4],
     pub(super) side: &'static str,
@@ -106,6 +110,8 @@ pub(super) static UNICODE: Symbols = Symbols {
     arrow: "→",
     dot: "·",
     keys_move: "←→↑↓",
+    runs: ["●", "◆", "■", "▶", "○", "◇", "□", "▷"],
+    winner: "★",
     corners: ["╭", "╮", "╰", "╯"],
     side: "│",
 };
@@ -155,6 +161,8 @@ pub(super) static ASCII: Symbols = Symbols {
     arrow: "->",
     dot: "-",
     keys_move: "arrows",
+    runs: ["o", "x", "#", "+", "@", "%", "=", "~"],
+    winner: "*",
     corners: ["+", "+", "+", "+"],
     side: "|",
 };

@@ -9,12 +9,13 @@ use super::Exit;
 use super::action::Action;
 use super::app::{App, Control, Notice, Popup, Wanted};
 use super::keymap::Key;
+use super::lookup;
 use super::prompt::{self, Typed};
 use super::view::popup;
 use crate::event::{Command, Request};
-use crate::link::Feed;
+use crate::link::{Feed, Query, Reply};
 use navigate::{
-    back, enter, focus, keep_in_range, look, next_mistake, next_theme, open, scroll, walk,
+    back, enter, focus, keep_in_range, look, mistakes, next_filter, next_theme, open, scroll, walk,
 };
 use steer::{ask, scale_rate};
 
@@ -28,6 +29,10 @@ pub enum Msg {
     Feed(Feed),
     /// Nothing more can come up the link.
     FeedClosed,
+    /// An answer to a question of this number.
+    Reply(u64, Reply),
+    /// Nobody answers questions.
+    Unanswered,
     /// A key was pressed.
     Key(KeyEvent),
     /// The terminal has this many columns and rows.
@@ -60,17 +65,35 @@ pub enum Effect {
     Send(Request),
     /// Ask to steer.
     Steer,
+    /// Ask the session, under this number.
+    Query(u64, Query),
     /// Draw everything anew.
     Repaint,
     /// The screen is done.
     Leave(Exit),
 }
 
-/// Takes in what happened.
+/// Takes in what happened; asks for what is missing on the screen now.
 pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
+    let mut effects = take(app, msg);
+    let questions = lookup::questions(app);
+    effects.extend(
+        questions
+            .into_iter()
+            .map(|(id, query)| Effect::Query(id, query)),
+    );
+    effects
+}
+
+fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
     match msg {
         Msg::Feed(feed) => take_feed(app, feed),
         Msg::FeedClosed => app.connected = false,
+        Msg::Reply(id, reply) => {
+            lookup::take(app, id, reply);
+            keep_in_range(app);
+        }
+        Msg::Unanswered => lookup::close(app),
         Msg::Key(event) => return press(app, Key::of(event)),
         Msg::Resize(columns, rows) => app.ui.size = (columns, rows),
         Msg::Tick(now_ms) => tick(app, now_ms),
@@ -238,8 +261,8 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
         | Action::Earlier
         | Action::Later
         | Action::Fit => look(app, action),
-        Action::Filter => {}
-        Action::NextMistake => next_mistake(app, 1),
+        Action::Filter => next_filter(app),
+        Action::NextMistake => mistakes(app),
         Action::Help => {
             app.ui.popup = if app.ui.popup.is_none() {
                 Some(Popup::Help(0))

@@ -9,14 +9,17 @@ mod canvas;
 mod chart;
 mod class_table;
 mod classes;
+pub(super) mod compare;
+mod compare_tables;
 mod confusion;
-mod confusions;
+pub(super) mod confusions;
 mod essentials;
 mod evaluated;
 mod footer;
 mod gallery;
 mod gradient;
 mod header;
+pub(super) mod images;
 mod layers;
 pub(super) mod layout;
 mod log;
@@ -37,7 +40,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::app::{App, Popup};
-use super::page::Pane;
+use super::page::{Page, Pane};
 use super::symbols::{Symbols, symbols};
 use super::text::outside;
 use super::theme::{Role, Theme};
@@ -119,7 +122,9 @@ fn draw_pane(ctx: &Ctx<'_>, pane: Pane, area: Rect, buf: &mut Buffer) {
         Pane::Classes => classes::draw(ctx, area, buf),
         Pane::Confusion => confusion::draw(ctx, area, buf),
         Pane::Calibration => calibration::draw(ctx, area, buf),
+        Pane::Gallery if ctx.app.ui.page == Page::Gallery => images::draw(ctx, area, buf),
         Pane::Gallery => gallery::draw(ctx, area, buf),
         Pane::Log => log::draw(ctx, area, buf),
+        Pane::Compare => compare::draw(ctx, area, buf),
     }
 }

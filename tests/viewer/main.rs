@@ -6,12 +6,13 @@
 )]
 
 mod colour;
+mod compare;
 mod driving;
 mod floors;
 mod fold;
 mod fuzz;
-mod questions;
 mod pictures;
+mod questions;
 mod readme;
 mod screens;
 mod sockets;

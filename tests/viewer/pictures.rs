@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use crossbeam_channel::bounded;
 use epochtop::event::Record;
 use epochtop::link::{Feed, Link};
+use epochtop::run::Beside;
 use epochtop::run::RunState;
 use epochtop::tui::{self, ColorDepth, Settings, Theme};
 
@@ -24,7 +25,15 @@ fn picture(records: &[Record], page: &str, size: (u16, u16), theme: &str) -> Str
         color: ColorDepth::True,
         ..Settings::default()
     };
-    let buffer = tui::draw_once(&Link::only(feed), page, size, &theme, settings).unwrap();
+    let buffer = tui::draw_once(
+        &Link::only(feed),
+        page,
+        size,
+        &theme,
+        settings,
+        Beside::default(),
+    )
+    .unwrap();
     tui::svg(&buffer, &theme, page)
 }
 

@@ -51,11 +51,11 @@ pub(crate) fn drawn(app: &mut App, (width, height): (u16, u16), theme: &Theme) -
     terminal.backend().buffer().clone()
 }
 
-fn dark() -> Theme {
+pub(crate) fn dark() -> Theme {
     Theme::load("dark").expect("the default theme")
 }
 
-fn text(buffer: &Buffer) -> String {
+pub(crate) fn text(buffer: &Buffer) -> String {
     let mut lines: Vec<String> = Vec::new();
     for y in 0..buffer.area.height {
         let mut line = String::new();
@@ -71,11 +71,11 @@ fn text(buffer: &Buffer) -> String {
     lines.join("\n")
 }
 
-fn press(app: &mut App, code: KeyCode) {
+pub(crate) fn press(app: &mut App, code: KeyCode) {
     update(app, Msg::Key(KeyEvent::new(code, KeyModifiers::NONE)));
 }
 
-fn snapshot(name: &str, text: &str) {
+pub(crate) fn snapshot(name: &str, text: &str) {
     insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
         insta::assert_snapshot!(format!("screens__{name}"), text);
     });
@@ -298,7 +298,7 @@ fn all_that_matters_is_on_80x24_at_once() {
 }
 
 /// Names nobody should give.
-fn odd_names() -> Vec<String> {
+pub(crate) fn odd_names() -> Vec<String> {
     [
         "\u{1b}[31mred\u{1b}[0m",
         "",

@@ -624,3 +624,31 @@ fn garment(label: u32, index: usize) -> Vec<u8> {
         })
         .collect()
 }
+
+/// Another run of the same kind to its end, with luck of its own.
+pub(crate) fn rival(name: &str, seed: u64, epochs: u32) -> Vec<Record> {
+    let mut story = Story::new(epochs);
+    story.noise = Noise(seed);
+    story.start(name);
+    (1..=epochs).for_each(|epoch| story.epoch(epoch));
+    story.evaluate(Split::Test, epochs, "best");
+    story.end(Outcome::Completed);
+    story.records()
+}
+
+/// A run whose test split came out as these rows; its records and the report.
+pub(crate) fn tested(name: &str, rows: &Predictions) -> (Vec<Record>, EvalReport) {
+    let classes = (0..rows.classes).map(|i| format!("class {i}")).collect();
+    let mut story = Story::of(3, classes);
+    story.start(name);
+    let temperature = fit_temperature(&rows.logits, &rows.labels, rows.classes);
+    let options = Options {
+        bins: 15,
+        resamples: 200,
+    };
+    let mut report = measure(rows, temperature, options);
+    "best".clone_into(&mut report.weights);
+    story.say(Event::EvalFinished(Box::new(report.clone())));
+    story.end(Outcome::Completed);
+    (story.records(), report)
+}

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::ConfigArgs;
+use super::{BesideArgs, ConfigArgs};
 use crate::cli::ctl::Rate;
 
 #[derive(Debug, Args)]
@@ -17,6 +17,8 @@ pub(in crate::cli) struct AttachArgs {
     /// Where the trainer listens, for a socket that was brought here by ssh -L
     #[arg(long, value_name = "PATH", conflicts_with = "run")]
     pub(in crate::cli) socket: Option<PathBuf>,
+    #[command(flatten)]
+    pub(in crate::cli) beside: BesideArgs,
     #[command(flatten)]
     pub(in crate::cli) config: ConfigArgs,
     /// Directory that holds a directory for each run

@@ -52,7 +52,7 @@ impl std::str::FromStr for Size {
 
 fn page(name: &str) -> Result<String, String> {
     let pages = tui::pages();
-    if pages.iter().any(|page| page == name) {
+    if pages.iter().any(|page| *page == name) {
         Ok(name.to_owned())
     } else {
         let pages = pages.join(", ");

@@ -94,4 +94,20 @@ roles! {
     Selected = "selected",
     /// Boxes over the screen.
     Popup = "popup",
+    /// The second of several runs laid over each other, and so on; a fifth looks like the first of these again.
+    RunB = "run-b",
+    /// The third of several runs.
+    RunC = "run-c",
+    /// The fourth of several runs.
+    RunD = "run-d",
+    /// The fifth of several runs.
+    RunE = "run-e",
+}
+
+impl Role {
+    /// The role of a run beside the first one, counted from 0.
+    pub fn of_other(at: usize) -> Self {
+        const CYCLE: [Role; 4] = [Role::RunB, Role::RunC, Role::RunD, Role::RunE];
+        CYCLE.get(at % CYCLE.len()).copied().unwrap_or(Self::RunB)
+    }
 }

@@ -3,8 +3,9 @@
 use super::super::action::Action;
 use super::super::app::App;
 use super::super::page::{Page, Pane};
-use super::super::view::layout;
+use super::super::view::{compare, confusions, images, layout};
 use super::notify;
+use crate::link::Filter;
 
 /// Opens a page; the focus stays where the page has that pane.
 pub(super) fn open(app: &mut App, page: Page) {
@@ -65,8 +66,67 @@ fn neighbour(app: &mut App, by: isize) {
     }
 }
 
-/// The focused pane alone, or with the others again.
+/// Walks over the images of the gallery page, from end to end.
+fn step_images(app: &mut App, by: isize) {
+    let last = images::total(app).saturating_sub(1);
+    let at = app.ui.images.at.saturating_add_signed(by);
+    app.ui.images.at = at.min(last);
+}
+
+/// Shows images by another filter, from the first on.
+fn filter(app: &mut App, filter: Filter) {
+    app.ui.images.filter = filter;
+    app.ui.images.at = 0;
+}
+
+/// The next filter; that of a class takes the class of the selected image.
+pub(super) fn next_filter(app: &mut App) {
+    if app.ui.page != Page::Gallery {
+        open(app, Page::Gallery);
+        return;
+    }
+    let label = images::label(app).unwrap_or(0);
+    let next = match app.ui.images.filter {
+        Filter::All => Filter::Mistakes,
+        Filter::Mistakes => Filter::ConfidentMistakes,
+        Filter::ConfidentMistakes => Filter::LeastCertain,
+        Filter::LeastCertain => Filter::Class(label),
+        Filter::Class(_) | Filter::Confused { .. } => Filter::All,
+    };
+    filter(app, next);
+}
+
+/// Mistakes alone, or all again; beside other panes, the next one of the gallery.
+pub(super) fn mistakes(app: &mut App) {
+    if app.ui.page != Page::Gallery {
+        next_mistake(app, 1);
+    } else if app.ui.images.filter == Filter::Mistakes {
+        filter(app, Filter::All);
+    } else {
+        filter(app, Filter::Mistakes);
+    }
+}
+
+/// The images of the selected pair.
+fn open_pair(app: &mut App) {
+    let Some(pair) = confusions::selected(app) else {
+        return;
+    };
+    let (truth, said) = (pair.label as u32, pair.predicted as u32);
+    open(app, Page::Gallery);
+    filter(app, Filter::Confused { truth, said });
+}
+
+/// The focused pane alone, or with the others again; the images of a pair; an image large.
 pub(super) fn enter(app: &mut App) {
+    match app.ui.page {
+        Page::Confusion => return open_pair(app),
+        Page::Gallery => {
+            app.ui.images.large = !app.ui.images.large;
+            return;
+        }
+        _ => {}
+    }
     if app.ui.page.panes().len() > 1 {
         app.ui.zoom = !app.ui.zoom;
     }
@@ -83,6 +143,12 @@ pub(super) fn back(app: &mut App) {
     }
     if app.ui.zoom {
         app.ui.zoom = false;
+    } else if app.ui.page == Page::Gallery && app.ui.images.large {
+        app.ui.images.large = false;
+    } else if let (Page::Gallery, Filter::Confused { .. }) = (app.ui.page, app.ui.images.filter) {
+        // Back to the table it was entered from.
+        filter(app, Filter::All);
+        open(app, Page::Confusion);
     } else {
         open(app, Page::Overview);
     }
@@ -91,7 +157,9 @@ pub(super) fn back(app: &mut App) {
 /// Sideways: the cursor on charts, from image to image in the gallery, from pane to pane elsewhere.
 pub(super) fn walk(app: &mut App, by: isize) {
     let count = app.run.gallery.labels.len();
-    if app.ui.focus.is_chart() {
+    if app.ui.page == Page::Gallery {
+        step_images(app, by);
+    } else if app.ui.focus.is_chart() {
         let columns = layout::plot_columns(app);
         app.ui.charts.move_cursor(&app.run, by as i64, columns);
     } else if app.ui.focus != Pane::Gallery {
@@ -103,13 +171,24 @@ pub(super) fn walk(app: &mut App, by: isize) {
 
 pub(super) fn scroll(app: &mut App, by: isize) {
     match app.ui.focus {
+        Pane::Gallery if app.ui.page == Page::Gallery => {
+            let across = images::across(app).max(1) as isize;
+            let row = if app.ui.images.large { 1 } else { across };
+            step_images(app, by * row);
+        }
         Pane::Gallery => next_mistake(app, by),
-        Pane::Classes | Pane::Confusion => {
+        Pane::Confusion => app.ui.pair = app.ui.pair.saturating_add_signed(by),
+        Pane::Classes => {
             app.ui.class_scroll = app.ui.class_scroll.saturating_add_signed(by);
         }
         Pane::Log => app.ui.log_scroll = app.ui.log_scroll.saturating_add_signed(-by),
         Pane::Layers if app.alone() => {
             app.ui.layer_scroll = app.ui.layer_scroll.saturating_add_signed(by);
+        }
+        Pane::Compare => {
+            let last = compare::last_scroll(app);
+            let at = app.ui.compare_scroll.min(last).saturating_add_signed(by);
+            app.ui.compare_scroll = at.min(last);
         }
         // A chart has nothing to scroll, so the key goes to its neighbour.
         _ => neighbour(app, by),
@@ -192,6 +271,8 @@ pub(super) fn keep_in_range(app: &mut App) {
         .ui
         .log_scroll
         .min((app.run.log.len() + app.run.commands.len()).saturating_sub(1));
+    app.ui.pair = app.ui.pair.min(pairs.saturating_sub(1));
+    app.ui.images.at = (app.ui.images.at).min(images::total(app).saturating_sub(1));
     app.ui.gallery = app
         .ui
         .gallery

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::Ctx;
 use super::axis::TimeAxis;
-use super::chart::{self, Chart, LABELS};
+use super::chart::{self, Chart, LABELS, Steps};
 use super::paint::{self, Piece, piece};
 use super::readout;
 use super::scale::Scale;
@@ -42,7 +42,11 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         });
     }
     let body = chart::own_axis(ctx, Pane::Accuracy, body, buf);
-    let mut values = chart::means(&run.train_accuracy, ctx, body.width.saturating_sub(LABELS));
+    let mut values = chart::means(
+        Steps(&run.train_accuracy, Some(Curve::TrainAccuracy)),
+        ctx,
+        body.width.saturating_sub(LABELS),
+    );
     values.extend(chart::values(&run.valid_accuracy, ctx));
     let newest = [
         run.accuracy.value().unwrap_or(f64::NAN),
@@ -56,7 +60,7 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     };
     let scale = Scale::linear(&mut values, keep, body.height, true);
     let chart = Chart {
-        steps: &run.train_accuracy,
+        steps: Steps(&run.train_accuracy, Some(Curve::TrainAccuracy)),
         points: Some(&run.valid_accuracy),
         best: run.best.map(|best| (best.global_step, best.accuracy.0)),
         threshold: None,

@@ -14,6 +14,7 @@ use super::marks;
 use super::paint::put;
 use super::scale::Scale;
 use crate::event::EpochSummary;
+use crate::link::Curve;
 use crate::run::{Bucket, Ema, Series, between};
 use crate::tui::app::App;
 use crate::tui::page::{Page, Pane};
@@ -26,7 +27,7 @@ pub(super) const LABELS: u16 = 6;
 /// What a chart shows.
 pub(super) struct Chart<'a> {
     /// A value for each step.
-    pub(super) steps: &'a Series,
+    pub(super) steps: Steps<'a>,
     /// Values measured now and then, drawn as joined markers.
     pub(super) points: Option<&'a Series>,
     /// Step and value of the best of them.
@@ -41,24 +42,33 @@ pub(super) struct Chart<'a> {
     pub(super) roles: (Role, Role),
 }
 
+/// A curve over steps: the picture's, and its name where the session can tell it more closely.
+#[derive(Clone, Copy)]
+pub(super) struct Steps<'a>(pub(super) &'a Series, pub(super) Option<Curve>);
+
 /// Finite values of a curve as a chart of this width sees them, for choosing a scale.
-pub(super) fn means(series: &Series, ctx: &Ctx<'_>, width: u16) -> Vec<f64> {
-    let buckets = buckets(series, ctx, usize::from(width) * 2);
+pub(super) fn means(steps: Steps<'_>, ctx: &Ctx<'_>, width: u16) -> Vec<f64> {
+    let buckets = buckets(steps, ctx, usize::from(width) * 2);
     buckets.iter().filter_map(Bucket::mean).collect()
 }
 
 /// The lowest and the highest value of each column.
-pub(super) fn extremes(series: &Series, ctx: &Ctx<'_>, width: u16) -> Vec<f64> {
-    let buckets = buckets(series, ctx, usize::from(width));
+pub(super) fn extremes(steps: Steps<'_>, ctx: &Ctx<'_>, width: u16) -> Vec<f64> {
+    let buckets = buckets(steps, ctx, usize::from(width));
     let known = buckets.iter().filter(|bucket| bucket.count > 0);
     let ends = known.flat_map(|bucket| [f64::from(bucket.min), f64::from(bucket.max)]);
     ends.collect()
 }
 
 /// One bucket for each of so many columns of what is shown.
-pub(super) fn buckets(series: &Series, ctx: &Ctx<'_>, columns: usize) -> Vec<Bucket> {
-    let bounds = TimeAxis::of(ctx.app).bounds(columns);
-    let mut buckets = between(series.filled(), &bounds);
+pub(super) fn buckets(steps: Steps<'_>, ctx: &Ctx<'_>, columns: usize) -> Vec<Bucket> {
+    let axis = TimeAxis::of(ctx.app);
+    let bounds = axis.bounds(columns);
+    let Steps(series, curve) = steps;
+    let mut buckets = match curve.filter(|_| !axis.is_whole()) {
+        Some(curve) => between(ctx.app.lookups.points(curve, series), &bounds),
+        None => between(series.filled(), &bounds),
+    };
     buckets.resize(columns, Bucket::default());
     buckets
 }
@@ -213,7 +223,7 @@ impl Chart<'_> {
 
     /// Joins measured points; gives the cells for their markers.
     fn join(&self, ctx: &Ctx<'_>, canvas: &mut Canvas, points: &Series) -> Vec<(u16, u16)> {
-        let buckets = buckets(points, ctx, canvas.width());
+        let buckets = buckets(Steps(points, None), ctx, canvas.width());
         let mut before = None;
         let mut markers: Vec<(u16, u16)> = Vec::new();
         for (x, bucket) in buckets.iter().enumerate() {

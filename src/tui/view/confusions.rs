@@ -4,22 +4,32 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::Ctx;
+use super::evaluated::newest;
 use super::paint::{self, piece, put, put_pieces};
 use crate::event::EvalReport;
+use crate::metrics::ConfusedPair;
+use crate::tui::app::App;
 use crate::tui::text::{columns, count};
 use crate::tui::theme::Role;
 
 /// Columns of a name, at most.
 const NAME: u16 = 20;
 
-/// Draws as many pairs as there are rows, most frequent first. Where the table above is whole, the list is what scrolls.
+/// The selected pair of the evaluation that is shown.
+pub(in crate::tui) fn selected(app: &App) -> Option<ConfusedPair> {
+    let (report, _) = newest(&app.run)?;
+    let mut pairs = report.confusion.worst_pairs(usize::MAX);
+    let at = app.ui.pair.min(pairs.len().checked_sub(1)?);
+    Some(pairs.swap_remove(at))
+}
+
+/// Draws as many pairs as there are rows, most frequent first, with the selected one among them.
 pub(super) fn draw(ctx: &Ctx<'_>, report: &EvalReport, area: Rect, buf: &mut Buffer) {
     let room = usize::from(area.height.saturating_sub(2));
     let mut pairs = report.confusion.worst_pairs(usize::MAX);
-    let first = ctx
-        .app
-        .ui
-        .class_scroll
+    let selected = ctx.app.ui.pair.min(pairs.len().saturating_sub(1));
+    let first = selected
+        .saturating_sub(room / 2)
         .min(pairs.len().saturating_sub(room));
     let below = pairs.len().saturating_sub(first + room);
     pairs.drain(..first);
@@ -39,7 +49,10 @@ pub(super) fn draw(ctx: &Ctx<'_>, report: &EvalReport, area: Rect, buf: &mut Buf
         let pad = usize::from(wide.saturating_sub(columns(&name)));
         format!("{name}{}", " ".repeat(pad))
     };
-    for (pair, y) in pairs.iter().zip(2..area.height) {
+    for ((at, pair), y) in (first..).zip(&pairs).zip(2..area.height) {
+        if at == selected {
+            put(buf, area, 0, y, ctx.symbols.focus, ctx.style(Role::Key));
+        }
         let share = format!("{:>6.1}%", pair.share * 100.0);
         let counts = format!(
             "  {:>7} of {}",

@@ -87,7 +87,7 @@ fn keys(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     lines.splice(at..at, pages(ctx));
     let moves = match app.ui.focus {
         Pane::Gallery => "images, mistakes",
-        Pane::Classes | Pane::Confusion | Pane::Log => "scroll",
+        Pane::Classes | Pane::Confusion | Pane::Log | Pane::Compare => "scroll",
         Pane::Calibration => "panes",
         _ => "cursor, panes",
     };

@@ -134,10 +134,21 @@ fn size(ctx: &Ctx<'_>, area: Rect) -> (u16, u16) {
     )
 }
 
-/// Draws an image over the whole area.
+/// Draws an image of the gallery over the whole area.
 pub(super) fn draw_art(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, pixels: &[u8]) {
     let gallery = &ctx.app.run.gallery;
-    let (height, width) = (gallery.height as usize, gallery.width as usize);
+    draw_pixels(ctx, area, buf, pixels, (gallery.height, gallery.width));
+}
+
+/// Draws an image of so many rows and columns over the whole area.
+pub(super) fn draw_pixels(
+    ctx: &Ctx<'_>,
+    area: Rect,
+    buf: &mut Buffer,
+    pixels: &[u8],
+    (height, width): (u32, u32),
+) {
+    let (height, width) = (height as usize, width as usize);
     let (columns, rows) = (usize::from(area.width), usize::from(area.height));
     let settings = &ctx.app.settings;
     let greys = matches!(settings.color, ColorDepth::Ansi256 | ColorDepth::True);

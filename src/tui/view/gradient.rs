@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::Ctx;
 use super::axis::over_plot;
-use super::chart::{self, Chart, LABELS};
+use super::chart::{self, Chart, LABELS, Steps};
 use super::layout::bottom;
 use super::paint::{self, Piece, piece, put, put_pieces};
 use super::readout;
@@ -43,8 +43,12 @@ fn norm_chart(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let run = &ctx.app.run;
     let clip = f64::from(run.clip_norm());
     let width = area.width.saturating_sub(LABELS);
-    let mut values = chart::means(&run.grad_norm, ctx, width);
-    values.extend(chart::extremes(&run.grad_norm, ctx, width));
+    let mut values = chart::means(Steps(&run.grad_norm, Some(Curve::GradNorm)), ctx, width);
+    values.extend(chart::extremes(
+        Steps(&run.grad_norm, Some(Curve::GradNorm)),
+        ctx,
+        width,
+    ));
     let threshold = (clip > 0.0).then(|| (clip, format!(" clip at {clip} ")));
     let scale = if ctx.app.ui.charts.log(Pane::Gradient) {
         Scale::log(&mut values, &[clip])
@@ -53,7 +57,7 @@ fn norm_chart(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     };
     let roles = (Role::Gradient, Role::GradientBand);
     Chart {
-        steps: &run.grad_norm,
+        steps: Steps(&run.grad_norm, Some(Curve::GradNorm)),
         points: None,
         best: None,
         threshold,
@@ -73,7 +77,11 @@ fn clip_marks(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     put(buf, area, 0, 0, " clip", ctx.style(Role::Dim));
     let plot = over_plot(area, LABELS);
     chart::cursor_line(ctx, buf, plot);
-    let columns = chart::buckets(&run.grad_norm, ctx, usize::from(plot.width));
+    let columns = chart::buckets(
+        Steps(&run.grad_norm, Some(Curve::GradNorm)),
+        ctx,
+        usize::from(plot.width),
+    );
     for (x, bucket) in columns.iter().enumerate() {
         if bucket.count > 0 && bucket.max > run.clip_norm() {
             put(

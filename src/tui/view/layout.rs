@@ -121,8 +121,8 @@ fn gradients(app: &App, body: Rect) -> Vec<(Pane, Rect)> {
     vec![(Pane::Gradient, norm), (Pane::Layers, layers)]
 }
 
-/// Columns of the plot of the focused chart.
-pub(in crate::tui) fn plot_columns(app: &App) -> u16 {
+/// Where a pane is on the screen now; nowhere if it is not.
+pub(in crate::tui) fn pane_area(app: &App, pane: Pane) -> Rect {
     let (width, height) = app.ui.size;
     let area = Rect {
         x: 0,
@@ -134,9 +134,13 @@ pub(in crate::tui) fn plot_columns(app: &App) -> u16 {
         Layout::Essentials(_) => Vec::new(),
         Layout::Full(screen) => screen.panes,
     };
-    let pane = panes.into_iter().find(|(pane, _)| *pane == app.ui.focus);
-    let area = pane.map_or(Rect::ZERO, |(_, area)| area);
-    chart::plot_width(app, area.width)
+    let found = panes.into_iter().find(|(known, _)| *known == pane);
+    found.map_or(Rect::ZERO, |(_, area)| area)
+}
+
+/// Columns of the plot of the focused chart.
+pub(in crate::tui) fn plot_columns(app: &App) -> u16 {
+    chart::plot_width(app, pane_area(app, app.ui.focus).width)
 }
 
 /// Three charts of about equal height; the lowest carries the clip rows and the axis of all three.

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::Ctx;
 use super::axis::TimeAxis;
-use super::chart::{self, Chart, LABELS};
+use super::chart::{self, Chart, LABELS, Steps};
 use super::paint::{self, Piece, piece};
 use super::readout;
 use super::scale::Scale;
@@ -38,7 +38,11 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         });
     }
     let body = chart::own_axis(ctx, Pane::Loss, body, buf);
-    let mut values = chart::means(&run.train_loss, ctx, body.width.saturating_sub(LABELS));
+    let mut values = chart::means(
+        Steps(&run.train_loss, Some(Curve::TrainLoss)),
+        ctx,
+        body.width.saturating_sub(LABELS),
+    );
     values.extend(chart::values(&run.valid_nll, ctx));
     let newest = [
         run.loss.value().unwrap_or(f64::NAN),
@@ -61,7 +65,7 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         .filter(|row| row.valid_nll.0.is_finite())
         .min_by(|a, b| a.valid_nll.0.total_cmp(&b.valid_nll.0));
     let chart = Chart {
-        steps: &run.train_loss,
+        steps: Steps(&run.train_loss, Some(Curve::TrainLoss)),
         points: Some(&run.valid_nll),
         best: lowest.map(|row| (row.global_step, row.valid_nll.0)),
         threshold: None,

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::Ctx;
-use super::chart::{self, Chart, LABELS};
+use super::chart::{self, Chart, LABELS, Steps};
 use super::paint::{self, Piece, piece};
 use super::readout;
 use super::scale::Scale;
@@ -26,14 +26,14 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     }
     let body = chart::own_axis(ctx, Pane::Rate, body, buf);
     let width = body.width.saturating_sub(LABELS);
-    let mut values = chart::extremes(&run.rate, ctx, width);
+    let mut values = chart::extremes(Steps(&run.rate, None), ctx, width);
     let scale = if ctx.app.ui.charts.log(Pane::Rate) {
         Scale::log(&mut values, &[])
     } else {
         Scale::linear(&mut values, &[0.0], body.height, false)
     };
     let chart = Chart {
-        steps: &run.rate,
+        steps: Steps(&run.rate, None),
         points: None,
         best: None,
         threshold: None,

@@ -31,6 +31,14 @@ pub(super) fn at(ctx: &Ctx<'_>, curve: Curve, step: u64) -> Option<Reading> {
             Curve::ValidNll | Curve::ValidAccuracy => None,
         };
     }
+    if let Some(values) = ctx.app.lookups.step(step).filter(|told| told.step == step) {
+        return match curve {
+            Curve::TrainLoss => Some(exact(values.loss.0)),
+            Curve::TrainAccuracy => Some(exact(values.accuracy.0)),
+            Curve::GradNorm => Some(exact(values.grad_norm.0)),
+            Curve::ValidNll | Curve::ValidAccuracy => None,
+        };
+    }
     let series = match curve {
         Curve::TrainLoss => &run.train_loss,
         Curve::TrainAccuracy => &run.train_accuracy,

@@ -1,0 +1,246 @@
+//! What the run's picture cannot answer and the screen wants to show: asked of the session, and kept until it changes.
+//!
+//! Nobody calls for an answer: [`questions`] looks at what is on the screen and says what is missing for it.
+
+use crate::event::F32;
+use crate::link::{Curve, Filter, ImagePage, ImageRow, Query, Reply, StepValues};
+use crate::run::{Bucket, Series};
+
+use super::app::App;
+use super::page::{Page, Pane};
+use super::view::images;
+use super::view::layout;
+
+/// Values asked for of a stretch of a curve.
+const POINTS: u32 = 4096;
+
+/// The stretch of a curve that a chart shows from close by.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Stretch {
+    curve: Curve,
+    from: u64,
+    to: u64,
+    values: Vec<(u64, F32)>,
+}
+
+/// What was asked and what is known.
+#[derive(Debug, Clone, Default)]
+pub struct Lookups {
+    next: u64,
+    waiting: Vec<(u64, Query)>,
+    /// The step asked for, and its numbers.
+    step: Option<(u64, StepValues)>,
+    stretches: Vec<Stretch>,
+    /// The images asked for: which, from where on, after how many looks at the test split.
+    images: Option<(Filter, u64, ImagePage)>,
+    /// Why there are no images.
+    no_images: Option<(u64, String)>,
+    /// Nobody answers.
+    closed: bool,
+}
+
+impl Lookups {
+    /// The numbers of a step, if they were told.
+    pub(super) fn step(&self, step: u64) -> Option<&StepValues> {
+        let known = self.step.as_ref().filter(|(asked, _)| *asked == step);
+        known.map(|(_, values)| values)
+    }
+
+    /// A curve's points as closely as they are known: the stretch that was told, and the picture around it.
+    pub(super) fn points<'a>(
+        &'a self,
+        curve: Curve,
+        series: &'a Series,
+    ) -> Box<dyn Iterator<Item = (u64, Bucket)> + 'a> {
+        let told = self.stretches.iter().find(|stretch| stretch.curve == curve);
+        let Some(told) = told.filter(|told| !told.values.is_empty()) else {
+            return Box::new(series.filled());
+        };
+        let last = told.values.last().map_or(0, |(step, _)| *step);
+        let close = told.values.iter().map(|(step, value)| {
+            let mut bucket = Bucket::default();
+            bucket.push(value.0);
+            (*step, bucket)
+        });
+        let before = series.filled().take_while(|(step, _)| *step < told.from);
+        let after = series.filled().skip_while(move |(step, _)| *step <= last);
+        Box::new(before.chain(close).chain(after))
+    }
+
+    /// The image at a place of the filtered list.
+    pub(super) fn image(&self, at: usize) -> Option<&ImageRow> {
+        let (_, _, page) = self.images.as_ref()?;
+        page.rows.get(at.checked_sub(page.from as usize)?)
+    }
+
+    /// What is known of the images that match: of a filter, as the last answer told it.
+    pub(super) fn page(&self) -> Option<(Filter, &ImagePage)> {
+        self.images
+            .as_ref()
+            .map(|(filter, _, page)| (*filter, page))
+    }
+
+    /// Why there are no images.
+    pub(super) fn no_images(&self) -> Option<&str> {
+        self.no_images.as_ref().map(|(_, reason)| reason.as_str())
+    }
+
+    fn asks(&self, kind: fn(&Query) -> bool) -> bool {
+        self.waiting.iter().any(|(_, query)| kind(query))
+    }
+}
+
+/// Takes an answer in.
+pub(super) fn take(app: &mut App, id: u64, reply: Reply) {
+    let looks = app.run.test_looks;
+    let lookups = &mut app.lookups;
+    let Some(at) = lookups.waiting.iter().position(|(known, _)| *known == id) else {
+        return;
+    };
+    let (_, query) = lookups.waiting.remove(at);
+    match (query, reply) {
+        (Query::Step { step }, Reply::Step(values)) => {
+            lookups.step = Some((step, values.unwrap_or_default()));
+        }
+        (
+            Query::Series {
+                curve, from, to, ..
+            },
+            Reply::Series(values),
+        ) => {
+            lookups.stretches.retain(|known| known.curve != curve);
+            lookups.stretches.push(Stretch {
+                curve,
+                from,
+                to,
+                values,
+            });
+        }
+        (Query::Images { filter, .. }, Reply::Images(page)) => {
+            lookups.no_images = None;
+            lookups.images = Some((filter, looks, page));
+        }
+        (Query::Images { .. }, Reply::Unknown { reason }) => {
+            lookups.images = None;
+            lookups.no_images = Some((looks, reason));
+        }
+        // What cannot be told is not asked for again and again.
+        (Query::Step { step }, _) => lookups.step = Some((step, StepValues::default())),
+        (
+            Query::Series {
+                curve, from, to, ..
+            },
+            _,
+        ) => lookups.stretches.push(Stretch {
+            curve,
+            from,
+            to,
+            values: Vec::new(),
+        }),
+        (Query::Images { .. }, _) => {
+            let reason = "an answer that was not understood".to_owned();
+            lookups.no_images = Some((looks, reason));
+        }
+    }
+}
+
+/// Nobody answers questions.
+pub(super) fn close(app: &mut App) {
+    app.lookups.closed = true;
+    app.lookups.waiting.clear();
+}
+
+/// What is missing for what is on the screen; one question of a kind at a time.
+pub(super) fn questions(app: &mut App) -> Vec<(u64, Query)> {
+    if app.lookups.closed {
+        return Vec::new();
+    }
+    let wanted = [step(app), stretch(app), images_wanted(app)];
+    let mut asked = Vec::new();
+    for query in wanted.into_iter().flatten() {
+        app.lookups.next += 1;
+        let id = app.lookups.next;
+        app.lookups.waiting.push((id, query.clone()));
+        asked.push((id, query));
+    }
+    asked
+}
+
+fn step(app: &App) -> Option<Query> {
+    let step = app.ui.charts.cursor?;
+    let exact = app.run.recent.iter().any(|sample| sample.step == step);
+    let known = app.lookups.step(step).is_some();
+    let waiting = app
+        .lookups
+        .asks(|query| matches!(query, Query::Step { .. }));
+    (!exact && !known && !waiting).then_some(Query::Step { step })
+}
+
+/// Curves whose buckets are wider than the columns they are drawn in.
+fn stretch(app: &App) -> Option<Query> {
+    let (from, to) = app.ui.charts.window?;
+    if app
+        .lookups
+        .asks(|query| matches!(query, Query::Series { .. }))
+    {
+        return None;
+    }
+    let run = &app.run;
+    let panes = layout::visible(app);
+    let curves = [
+        (Pane::Loss, Curve::TrainLoss, &run.train_loss),
+        (Pane::Accuracy, Curve::TrainAccuracy, &run.train_accuracy),
+        (Pane::Gradient, Curve::GradNorm, &run.grad_norm),
+    ];
+    let mut coarse = curves.into_iter().filter(|(pane, curve, series)| {
+        let told = app.lookups.stretches.iter().any(|told| {
+            told.curve == *curve
+                && told.from <= from
+                && told.to >= to
+                && to - from >= (told.to - told.from) / 4
+        });
+        panes.contains(pane) && series.stride() > 1 && !told
+    });
+    let (_, curve, _) = coarse.next()?;
+    Some(Query::Series {
+        curve,
+        from,
+        to,
+        points: POINTS,
+    })
+}
+
+fn images_wanted(app: &App) -> Option<Query> {
+    if app.ui.page != Page::Gallery
+        || app
+            .lookups
+            .asks(|query| matches!(query, Query::Images { .. }))
+    {
+        return None;
+    }
+    let (looks, filter) = (app.run.test_looks, app.ui.images.filter);
+    let (from, count) = images::window(app);
+    if let Some((told, _)) = &app.lookups.no_images
+        && *told == looks
+    {
+        return None;
+    }
+    if let Some((known, then, page)) = &app.lookups.images
+        && (*known, *then) == (filter, looks)
+    {
+        let (first, total) = (page.from as usize, page.total as usize);
+        let last = first + page.rows.len();
+        let wanted = (from + count).min(total);
+        // Fewer rows than asked for may come; then the rest is asked for when it is reached.
+        let there = from >= first
+            && (wanted <= last || app.ui.images.at < last && app.ui.images.at >= first);
+        if there || from >= total {
+            return None;
+        }
+    }
+    Some(Query::Images {
+        from: from as u32,
+        count: count as u32,
+        filter,
+    })
+}

@@ -1,0 +1,367 @@
+//! The tables of the comparison: what came out of each run, differences to the first one, configurations that differ.
+
+use std::ops::Range;
+
+use super::compare::{Sheet, letter, look, pair, sign};
+use super::paint::{Piece, piece, width_of};
+use crate::run::{Metric, MetricRow, Paired, Verdict, clock, config_differences};
+use crate::tui::text::{columns, count, number, outside, short_count};
+use crate::tui::theme::Role;
+
+/// Columns of what a number is called.
+const LABEL: u16 = 16;
+/// Columns of a number: with air, and without.
+const VALUE: [u16; 2] = [9, 7];
+/// Columns of a difference, of its interval, and of what it says in short and at length, each with a blank before it.
+const DIFFERENCE: u16 = 8;
+const INTERVAL: u16 = 19;
+const WORD: [u16; 2] = [20, 8];
+/// Columns of a key, and of a value.
+const KEY: u16 = 28;
+const SETTING: [u16; 2] = [6, 24];
+
+/// A line of a table.
+#[derive(Clone, Default)]
+pub(super) struct Line {
+    pub(super) pieces: Vec<Piece>,
+    /// Whether it stays on top while what is below it scrolls.
+    pub(super) heading: bool,
+}
+
+/// Lines that belong together.
+#[derive(Default)]
+pub(super) struct Block {
+    pub(super) lines: Vec<Line>,
+}
+
+impl Block {
+    /// A line more.
+    pub(super) fn push(&mut self, pieces: Vec<Piece>) {
+        self.lines.push(Line {
+            pieces,
+            heading: false,
+        });
+    }
+
+    fn head(&mut self, pieces: Vec<Piece>) {
+        self.lines.push(Line {
+            pieces,
+            heading: true,
+        });
+    }
+
+    /// Columns of the widest line.
+    pub(super) fn width(&self) -> u16 {
+        let widths = self.lines.iter().map(|line| width_of(&line.pieces));
+        widths.max().unwrap_or(0)
+    }
+}
+
+/// Text in so many columns, at their left or right end.
+fn padded(text: &str, width: u16, right: bool) -> String {
+    let pad = " ".repeat(usize::from(width.saturating_sub(columns(text))));
+    if right {
+        format!("{pad}{text}")
+    } else {
+        format!("{text}{pad}")
+    }
+}
+
+/// Runs whose columns fit beside each other. Each group has at least one.
+fn groups(widths: &[u16], room: u16) -> Vec<Range<usize>> {
+    let mut groups: Vec<Range<usize>> = Vec::new();
+    let (mut from, mut used) = (0, 0_u16);
+    for (at, width) in widths.iter().enumerate() {
+        if at > from && used.saturating_add(*width) > room {
+            groups.push(from..at);
+            (from, used) = (at, 0);
+        }
+        used = used.saturating_add(*width);
+    }
+    groups.push(from..widths.len());
+    groups
+}
+
+fn label(metric: Metric) -> &'static str {
+    match metric {
+        Metric::ValidAccuracy => "valid accuracy",
+        Metric::BestEpoch => "  at epoch",
+        Metric::ValidNll => "  its NLL",
+        Metric::TestAccuracy => "test accuracy",
+        Metric::MacroF1 => "  macro-F1",
+        Metric::Auc => "  AUC-ROC",
+        Metric::TestNll => "  NLL calibrated",
+        Metric::Ece => "  ECE calibrated",
+        Metric::TestEpoch => "  of epoch",
+        Metric::Seconds => "time",
+        Metric::Epochs => "epochs",
+        Metric::Parameters => "parameters",
+    }
+}
+
+/// A number as it is shown, in at most so many columns.
+fn shown(metric: Metric, value: f64, width: u16) -> String {
+    let width = usize::from(width);
+    if !value.is_finite() {
+        return number(value, 0, 0);
+    }
+    match metric {
+        Metric::ValidAccuracy | Metric::TestAccuracy | Metric::Ece => {
+            format!(
+                "{}%",
+                number(value * 100.0, 2, width.saturating_sub(1)).trim()
+            )
+        }
+        Metric::MacroF1 | Metric::Auc | Metric::ValidNll | Metric::TestNll => {
+            number(value, 4, width).trim().to_owned()
+        }
+        Metric::Seconds => clock((value * 1000.0) as u64),
+        Metric::BestEpoch | Metric::TestEpoch | Metric::Epochs | Metric::Parameters => {
+            let whole = count(value as u64);
+            if whole.len() > width {
+                short_count(value as u64)
+            } else {
+                whole
+            }
+        }
+    }
+}
+
+/// A difference as it is shown: with its sign, shares in points.
+fn signed(metric: Metric, value: f64) -> String {
+    let (value, decimals) = match metric {
+        Metric::ValidAccuracy | Metric::TestAccuracy | Metric::Ece => (value * 100.0, 2),
+        _ => (value, 4),
+    };
+    let text = number(value, decimals, 7).trim().to_owned();
+    if value >= 0.0 && text.parse::<f64>().is_ok_and(|shown| shown != 0.0) {
+        format!("+{text}")
+    } else {
+        text
+    }
+}
+
+fn told(found: &Paired) -> String {
+    let (low, high) = (found.interval.low, found.interval.high);
+    format!(
+        "[{}, {}]",
+        signed(found.metric, low),
+        signed(found.metric, high)
+    )
+}
+
+fn verdict(found: &Paired, long: bool) -> Piece {
+    match found.verdict() {
+        Verdict::Better => piece("better", Role::Good),
+        Verdict::Worse => piece("worse", Role::Bad),
+        Verdict::Unclear if long => piece("not distinguishable", Role::Dim),
+        Verdict::Unclear => piece("unclear", Role::Dim),
+    }
+}
+
+/// The difference, and where it was paired its interval and what that says; nothing of numbers that say nothing of quality.
+fn difference(sheet: &Sheet<'_>, row: &MetricRow, at: usize, word: u16) -> Vec<Piece> {
+    // Of two networks on different images there is none.
+    let rival = at.checked_sub(1).and_then(|at| sheet.app.others.get(at));
+    let alike = rival.is_some_and(|other| !other.other_data);
+    let value = row.difference(at);
+    let value = value.filter(|_| alike && row.metric.is_quality());
+    let Some(value) = value else {
+        return Vec::new();
+    };
+    let by = padded(&signed(row.metric, value), DIFFERENCE, true);
+    let Some(found) = pair(sheet.app, row, at) else {
+        return vec![piece(by, Role::Dim)];
+    };
+    let (text, role) = verdict(found, word == WORD[0]);
+    vec![
+        piece(by, Role::Text),
+        piece(padded(&told(found), INTERVAL, true), Role::Dim),
+        piece(padded(&format!(" {text}"), word, false), role),
+    ]
+}
+
+/// What came out of each run. Differences stand behind the numbers where there is room, and then there is `true` with it.
+pub(super) fn numbers(sheet: &Sheet<'_>) -> (Block, bool) {
+    let runs = sheet.runs() as u16;
+    let airy = VALUE[0] + 1;
+    let behind = |word: u16| {
+        let wide = |at| {
+            if sheet.has_pairs(usize::from(at)) {
+                DIFFERENCE + INTERVAL + word
+            } else {
+                DIFFERENCE
+            }
+        };
+        (1..runs)
+            .map(wide)
+            .fold(LABEL + airy * runs, u16::saturating_add)
+    };
+    let word = WORD.into_iter().find(|word| behind(*word) <= sheet.width);
+    let fits = LABEL + airy * runs <= sheet.width;
+    let value = if fits { VALUE[0] } else { VALUE[1] };
+    let widths: Vec<u16> = (0..sheet.runs())
+        .map(|at| match word {
+            Some(word) if sheet.has_pairs(at) => value + 1 + DIFFERENCE + INTERVAL + word,
+            Some(_) if at > 0 => value + 1 + DIFFERENCE,
+            _ => value + 1,
+        })
+        .collect();
+    let mut block = Block::default();
+    for group in groups(&widths, sheet.width.saturating_sub(LABEL)) {
+        let heading = group.clone().flat_map(|at| {
+            let width = widths.get(at).copied().unwrap_or(0);
+            let (text, role) = sign(sheet.symbols, at);
+            let before = padded("", value.saturating_sub(3), false);
+            let after = padded("", width.saturating_sub(value), false);
+            [
+                piece(before, Role::Text),
+                piece(text, role),
+                piece(after, Role::Text),
+            ]
+        });
+        let title = piece(padded("results", LABEL, false), Role::Title);
+        block.head(std::iter::once(title).chain(heading).collect());
+        for row in &sheet.rows {
+            let mut line = vec![piece(padded(label(row.metric), LABEL, false), Role::Dim)];
+            for at in group.clone() {
+                line.extend(cell(sheet, row, at, value));
+                let width = widths.get(at).copied().unwrap_or(0);
+                let behind = word.map(|word| difference(sheet, row, at, word));
+                let behind = behind.unwrap_or_default();
+                let rest = width.saturating_sub(value + 1 + width_of(&behind));
+                line.extend(behind);
+                line.push(piece(padded("", rest, false), Role::Text));
+            }
+            block.push(line);
+        }
+    }
+    (block, word.is_some())
+}
+
+/// A number of a run, marked where none is better.
+fn cell(sheet: &Sheet<'_>, row: &MetricRow, at: usize, width: u16) -> [Piece; 2] {
+    let best = row.best.get(at).copied().unwrap_or(false);
+    let value = row.values.get(at).copied().flatten();
+    let (text, role) = match value {
+        Some(value) if best => (shown(row.metric, value, width), Role::Strong),
+        Some(value) => (shown(row.metric, value, width), Role::Text),
+        None => (sheet.symbols.dash.to_owned(), Role::Dim),
+    };
+    let mark = if best { sheet.symbols.winner } else { " " };
+    [
+        piece(padded(&text, width, true), role),
+        piece(mark, Role::Good),
+    ]
+}
+
+/// Differences to the first run, a line each, for where they do not fit behind the numbers.
+pub(super) fn differences(sheet: &Sheet<'_>) -> Block {
+    let paired = sheet.is_paired();
+    let rows = sheet.rows.iter().filter(|row| {
+        let any = |at| pair(sheet.app, row, at).is_some();
+        row.metric.is_quality() && (!paired || (1..sheet.runs()).any(any))
+    });
+    let long = LABEL + 2 + DIFFERENCE + INTERVAL + WORD[0] <= sheet.width / 2;
+    let word = if long { WORD[0] } else { WORD[1] };
+    let mut block = Block::default();
+    block.head(vec![piece("difference to A", Role::Title)]);
+    for row in rows {
+        let mut name = label(row.metric).trim();
+        for at in 1..sheet.runs() {
+            let found = difference(sheet, row, at, word);
+            if found.is_empty() {
+                continue;
+            }
+            let mut line = vec![
+                piece(padded(name, LABEL, false), Role::Dim),
+                piece(letter(at).to_string(), look(at)),
+            ];
+            line.extend(found);
+            block.push(line);
+            name = "";
+        }
+    }
+    if block.lines.len() == 1 {
+        block.lines.clear();
+    }
+    block
+}
+
+/// The keys whose values differ.
+pub(super) fn configuration(sheet: &Sheet<'_>) -> Block {
+    let app = sheet.app;
+    let mut block = Block::default();
+    if app.others.is_empty() {
+        return block;
+    }
+    let found = config_differences(&app.own_config, &app.others);
+    let known = usize::from(!app.own_config.is_empty())
+        + app
+            .others
+            .iter()
+            .filter(|other| !other.config.is_empty())
+            .count();
+    if found.is_empty() {
+        let words = if known > 1 {
+            "configurations are alike"
+        } else {
+            "configurations are not known"
+        };
+        block.push(vec![piece(words, Role::Dim)]);
+        return block;
+    }
+    let key_room = usize::from(KEY.min(sheet.width / 2));
+    let keys: Vec<String> = found
+        .iter()
+        .map(|row| outside(&row.key, key_room, sheet.symbols))
+        .collect();
+    let title = match found.len() {
+        1 => "1 key differs".to_owned(),
+        n => format!("{n} keys differ"),
+    };
+    let key = keys
+        .iter()
+        .chain([&title])
+        .map(|key| columns(key))
+        .max()
+        .unwrap_or(0);
+    let setting = |value: &Option<String>| match value {
+        Some(value) => outside(value, usize::from(SETTING[1]), sheet.symbols),
+        None => sheet.symbols.dash.to_owned(),
+    };
+    let values: Vec<Vec<String>> = found
+        .iter()
+        .map(|row| row.values.iter().map(setting).collect())
+        .collect();
+    let widths: Vec<u16> = (0..sheet.runs())
+        .map(|at| {
+            let column = values.iter().filter_map(|row| row.get(at));
+            let widest = column.map(|value| columns(value)).max().unwrap_or(0);
+            widest.max(SETTING[0]) + 2
+        })
+        .collect();
+    for group in groups(&widths, sheet.width.saturating_sub(key)) {
+        let heading = group.clone().flat_map(|at| {
+            let width = widths.get(at).copied().unwrap_or(0).saturating_sub(3);
+            [
+                piece(padded("", width, false), Role::Text),
+                sign(sheet.symbols, at),
+            ]
+        });
+        let title = piece(padded(&title, key, false), Role::Title);
+        block.head(std::iter::once(title).chain(heading).collect());
+        for (name, row) in keys.iter().zip(&values) {
+            let mut line = vec![piece(padded(name, key, false), Role::Dim)];
+            for at in group.clone() {
+                let value = row.get(at).map_or("", String::as_str);
+                let width = widths.get(at).copied().unwrap_or(0);
+                let same = at > 0 && row.first().map(String::as_str) == Some(value);
+                let role = if same { Role::Dim } else { Role::Text };
+                line.push(piece(padded(value, width, true), role));
+            }
+            block.push(line);
+        }
+    }
+    block
+}

@@ -1,0 +1,347 @@
+//! The gallery page: every image of the test split, by what was said of it; one of them large.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::Ctx;
+use super::gallery::draw_pixels;
+use super::layout::{self, split, top};
+use super::paint::{self, Piece, bar, piece, put, put_pieces, width_of};
+use crate::link::{Filter, ImagePage, ImageRow};
+use crate::tui::app::App;
+use crate::tui::art;
+use crate::tui::page::Pane;
+use crate::tui::text::{columns, count};
+use crate::tui::theme::Role;
+
+/// Columns of a small picture, and of the gap to the next.
+const SMALL: (u16, u16) = (14, 2);
+/// Columns of the words about the selected image.
+const WORDS: u16 = 30;
+
+/// The small pictures on the page: across and down.
+fn grid(app: &App, area: Rect) -> (u16, u16) {
+    let rows = small_rows(app);
+    let across = (area.width + SMALL.1) / (SMALL.0 + SMALL.1);
+    let down = (area.height + 1) / (rows + 2);
+    (across.max(1), down.max(1))
+}
+
+fn small_rows(app: &App) -> u16 {
+    let gallery = &app.run.gallery;
+    let (width, height) = match (gallery.width, gallery.height) {
+        (0, _) | (_, 0) => (28, 28),
+        (width, height) => (width as usize, height as usize),
+    };
+    art::rows_for(height, width, usize::from(SMALL.0)).clamp(1, 40) as u16
+}
+
+/// The part of the page that holds the small pictures.
+fn grid_area(area: Rect) -> (Rect, Rect) {
+    split(area, area.width.saturating_sub(WORDS + 2))
+}
+
+/// Small pictures in a row.
+pub(in crate::tui) fn across(app: &App) -> usize {
+    let area = layout::pane_area(app, Pane::Gallery);
+    let (small, _) = grid_area(top(area, 1).1);
+    usize::from(grid(app, small).0)
+}
+
+/// The images that are on the screen: place of the first, and how many.
+pub(in crate::tui) fn window(app: &App) -> (usize, usize) {
+    let area = layout::pane_area(app, Pane::Gallery);
+    let (small, _) = grid_area(top(area, 1).1);
+    let (across, down) = grid(app, small);
+    let page = (usize::from(across) * usize::from(down)).clamp(1, 256);
+    (app.ui.images.at / page * page, page)
+}
+
+/// What is known of the images that match the filter.
+fn known(app: &App) -> Option<&ImagePage> {
+    let (filter, page) = app.lookups.page()?;
+    (filter == app.ui.images.filter).then_some(page)
+}
+
+/// Whether the gallery's images stand in for those of the whole split: before the first look at it.
+fn stands_in(app: &App) -> bool {
+    app.lookups.page().is_none() && app.ui.images.filter == Filter::All
+}
+
+/// The image at a place of the list, as far as it is known; before the first look at the test split, one of the gallery's.
+fn row(app: &App, at: usize) -> Option<ImageRow> {
+    if !stands_in(app) {
+        known(app)?;
+        return app.lookups.image(at).cloned();
+    }
+    let gallery = &app.run.gallery;
+    let area = (gallery.width as usize).checked_mul(gallery.height as usize)?;
+    let from = area.checked_mul(at)?;
+    let said = app.run.predictions.as_ref();
+    Some(ImageRow {
+        index: at as u32,
+        label: *gallery.labels.get(at)?,
+        top: said
+            .and_then(|said| said.top.get(at))
+            .cloned()
+            .unwrap_or_default(),
+        size: (gallery.height, gallery.width),
+        pixels: crate::event::Pixels(
+            gallery
+                .pixels
+                .0
+                .get(from..from.checked_add(area)?)?
+                .to_vec(),
+        ),
+        earlier: Vec::new(),
+    })
+}
+
+/// True class of the selected image.
+pub(in crate::tui) fn label(app: &App) -> Option<u32> {
+    row(app, app.ui.images.at).map(|image| image.label)
+}
+
+/// How many images match, as far as it is known.
+pub(in crate::tui) fn total(app: &App) -> usize {
+    match known(app) {
+        Some(page) => page.total as usize,
+        None if stands_in(app) => app.run.gallery.labels.len(),
+        None => 0,
+    }
+}
+
+/// Draws the page.
+pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
+    let app = ctx.app;
+    let note = filter_words(ctx, app.ui.images.filter);
+    let body = paint::title(ctx, buf, area, Pane::Gallery, &note, legends(ctx));
+    let total = total(app);
+    if total == 0 {
+        let words = match (known(app), app.lookups.no_images()) {
+            (Some(_), _) => "no image matches; f is the next filter",
+            (None, Some(reason)) => reason,
+            (None, None) if !stands_in(app) => "reading",
+            (None, None) => {
+                "test images appear here once the data is read, predictions after the first validation"
+            }
+        };
+        paint::empty(ctx, buf, body, words);
+        return;
+    }
+    let Some(image) = row(app, app.ui.images.at) else {
+        paint::empty(ctx, buf, body, "reading");
+        return;
+    };
+    if app.ui.images.large {
+        large(ctx, body, buf, &image);
+        return;
+    }
+    let (small, words) = grid_area(body);
+    thumbnails(ctx, small, buf);
+    facts(ctx, words, buf, &image, true);
+}
+
+/// How many match, of which look at the test split; where there was none, what to do.
+fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
+    let app = ctx.app;
+    let total = total(app);
+    if total == 0 {
+        return Vec::new();
+    }
+    let place = [
+        piece(count(app.ui.images.at as u64 + 1), Role::Strong),
+        piece(format!(" of {}", count(total as u64)), Role::Dim),
+    ];
+    let of = match known(app).map(|page| page.global_step) {
+        Some(Some(step)) => format!("   said at step {}", count(step)),
+        Some(None) => String::new(),
+        None => "   the gallery; evaluate for all of the test split".to_owned(),
+    };
+    vec![
+        [&place[..], &[piece(of, Role::Dim)]].concat(),
+        place.to_vec(),
+    ]
+}
+
+/// The filter in words.
+fn filter_words(ctx: &Ctx<'_>, filter: Filter) -> String {
+    let class = |label: u32| ctx.class(label as usize, 16);
+    match filter {
+        Filter::All => "all".to_owned(),
+        Filter::Mistakes => "mistakes".to_owned(),
+        Filter::ConfidentMistakes => "mistakes, most confident first".to_owned(),
+        Filter::Class(label) => format!("true class {}", class(label)),
+        Filter::Confused { truth, said } => {
+            format!("{} taken for {}", class(truth), class(said))
+        }
+        Filter::LeastCertain => "least certain first".to_owned(),
+    }
+}
+
+fn right(image: &ImageRow) -> Option<bool> {
+    image.top.first().map(|(label, _)| *label == image.label)
+}
+
+fn mark(ctx: &Ctx<'_>, image: &ImageRow) -> (&'static str, Role) {
+    match right(image) {
+        Some(true) => (ctx.symbols.right, Role::Good),
+        Some(false) => (ctx.symbols.wrong, Role::Bad),
+        None => (ctx.symbols.dash, Role::Dim),
+    }
+}
+
+fn thumbnails(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
+    let rows = small_rows(ctx.app);
+    let (across, _) = grid(ctx.app, area);
+    let (first, page) = window(ctx.app);
+    for slot in 0..page {
+        let at = first + slot;
+        let (x, y) = (slot as u16 % across, slot as u16 / across);
+        let (x, y) = (x * (SMALL.0 + SMALL.1), y * (rows + 2));
+        if y >= area.height {
+            break;
+        }
+        let Some(image) = row(ctx.app, at) else {
+            continue;
+        };
+        let place = Rect {
+            x: area.x + x,
+            y: area.y + y,
+            width: SMALL.0.min(area.width.saturating_sub(x)),
+            height: rows.min(area.height - y),
+        };
+        draw_pixels(ctx, place, buf, &image.pixels.0, image.size);
+        let (sign, role) = mark(ctx, &image);
+        let said = image.top.first().map_or(image.label, |(label, _)| *label);
+        let name = ctx.class(said as usize, SMALL.0 - 2);
+        let text = format!("{sign} {name}");
+        let pad = usize::from(SMALL.0.saturating_sub(columns(&text)));
+        let style = ctx.style(role);
+        let style = if at == ctx.app.ui.images.at {
+            style.patch(ctx.style(Role::Selected))
+        } else {
+            style
+        };
+        let text = format!("{text}{}", " ".repeat(pad));
+        put(buf, area, x, y + rows, &text, style);
+    }
+}
+
+/// One image as large as it gets, and everything known of it.
+fn large(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, image: &ImageRow) {
+    let (picture, words) = grid_area(area);
+    let (height, width) = (image.size.0 as usize, image.size.1 as usize);
+    let fits = |columns: &usize| {
+        art::rows_for(height.max(1), width.max(1), *columns) <= usize::from(picture.height)
+    };
+    let most = usize::from(picture.width).min(width.saturating_mul(4));
+    let across = (1..=most).rev().find(fits).unwrap_or(0);
+    let rows = art::rows_for(height.max(1), width.max(1), across);
+    let place = Rect {
+        width: across as u16,
+        height: (rows as u16).min(picture.height),
+        ..picture
+    };
+    draw_pixels(ctx, place, buf, &image.pixels.0, image.size);
+    facts(ctx, words, buf, image, false);
+}
+
+/// What it is, what it was taken for, how sure, and what was said of it before.
+fn facts(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, image: &ImageRow, small: bool) {
+    let mut lines: Vec<Vec<Piece>> = vec![vec![
+        piece("image  ", Role::Dim),
+        piece(count(u64::from(image.index)), Role::Strong),
+        piece(" of the test split", Role::Dim),
+    ]];
+    let room = area.width.saturating_sub(7);
+    lines.push(vec![
+        piece("is     ", Role::Dim),
+        piece(ctx.class(image.label as usize, room), Role::Strong),
+    ]);
+    if let Some((said, _)) = image.top.first() {
+        let (sign, role) = mark(ctx, image);
+        lines.push(vec![
+            piece("taken  ", Role::Dim),
+            piece(ctx.class(*said as usize, room.saturating_sub(2)), role),
+            piece(format!(" {sign}"), role),
+        ]);
+    } else {
+        lines.push(vec![piece("nothing was said of it yet", Role::Dim)]);
+    }
+    lines.push(Vec::new());
+    for (label, probability) in &image.top {
+        let share = f64::from(probability.0);
+        let own = *label == image.label;
+        let percent = if share.is_finite() {
+            format!("{:>6.1}%", share * 100.0)
+        } else {
+            "   nan".to_owned()
+        };
+        let name = ctx.class(*label as usize, area.width.saturating_sub(8));
+        let pad = area
+            .width
+            .saturating_sub(columns(&name) + columns(&percent));
+        lines.push(vec![
+            piece(name, if own { Role::Strong } else { Role::Text }),
+            piece(" ".repeat(usize::from(pad)), Role::Text),
+            piece(percent, Role::Text),
+        ]);
+        let role = if own { Role::Good } else { Role::Bar };
+        lines.push(bar(ctx, share, area.width, role));
+    }
+    if !image.top.is_empty() {
+        lines.push(vec![piece("calibrated probabilities", Role::Dim)]);
+    }
+    lines.push(Vec::new());
+    lines.extend(earlier(ctx, image, area.width));
+    // In the small view the selected image is shown once more, larger, where there is room.
+    let used = lines.len() as u16 + 1;
+    for (y, line) in (0..area.height).zip(&lines) {
+        put_pieces(ctx, buf, area, 0, y, line);
+    }
+    if small && area.height > used + 8 {
+        let (_, below) = top(area, used);
+        let (height, width) = (image.size.0.max(1) as usize, image.size.1.max(1) as usize);
+        let fits =
+            |columns: &usize| art::rows_for(height, width, *columns) <= usize::from(below.height);
+        let most = usize::from(below.width).min(width * 2);
+        let across = (1..=most).rev().find(fits).unwrap_or(0);
+        let rows = art::rows_for(height, width, across) as u16;
+        let place = Rect {
+            width: across as u16,
+            height: rows.min(below.height),
+            ..below
+        };
+        draw_pixels(ctx, place, buf, &image.pixels.0, image.size);
+    }
+}
+
+/// What was said of it at earlier evaluations, newest first.
+fn earlier(ctx: &Ctx<'_>, image: &ImageRow, width: u16) -> Vec<Vec<Piece>> {
+    if image.earlier.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec![vec![piece("before", Role::Dim)]];
+    for said in image.earlier.iter().rev() {
+        let right = said.label == image.label;
+        let (sign, role) = if right {
+            (ctx.symbols.right, Role::Good)
+        } else {
+            (ctx.symbols.wrong, Role::Bad)
+        };
+        let epoch = piece(format!("epoch {:>3} ", said.epoch), Role::Dim);
+        let share = piece(format!("{:>4.0}%", said.probability.0 * 100.0), Role::Text);
+        let room = width.saturating_sub(width_of(&[epoch.clone(), share.clone()]) + 2);
+        let name = ctx.class(said.label as usize, room);
+        let pad = " ".repeat(usize::from(room.saturating_sub(columns(&name))));
+        lines.push(vec![
+            epoch,
+            piece(format!("{sign} "), role),
+            piece(name, Role::Text),
+            piece(pad, Role::Text),
+            share,
+        ]);
+    }
+    lines
+}

@@ -101,7 +101,7 @@ def watchers_cpu(run, screen):
     return ticks / TICK
 
 
-HELLO = json.dumps({"magic": "epochtop", "major": 1, "minor": 0, "epochtop": "", "role": "watcher", "who": "bench"}).encode()
+HELLO = json.dumps({"magic": "epochtop", "major": 2, "minor": 0, "epochtop": "", "role": "watcher", "who": "bench"}).encode()
 
 
 def visit(path, manner):

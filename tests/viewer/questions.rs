@@ -24,7 +24,7 @@ fn run() -> (tempfile::TempDir, RunDir) {
 fn put(path: &Path, bytes: impl AsRef<[u8]>) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let temporary = path.with_extension("tmp");
-    std::fs::put(&temporary, bytes).unwrap();
+    std::fs::write(&temporary, bytes).unwrap();
     std::fs::rename(temporary, path).unwrap();
 }
 

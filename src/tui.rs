@@ -41,7 +41,7 @@ use crate::run::{Beside, RunState};
 pub use action::Action;
 pub use ansi::lines as ansi_lines;
 pub use app::{App, Control, Home, Images, Notice, Popup, Prompt, Settings, Ui, Wanted};
-pub use charts::{Axis, Charts};
+pub use charts::{Axis, Charts, Extent};
 pub use color::{ColorDepth, utf8_locale};
 pub use drive::{Pace, drive};
 pub use keymap::{Key, Keymap};

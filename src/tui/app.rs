@@ -5,7 +5,7 @@ use crate::event::{Answer, Command, Outcome, Phase, Request};
 use crate::link::Filter;
 use crate::run::{Beside, Other, RunState};
 
-use super::charts::Charts;
+use super::charts::{Charts, Extent};
 use super::color::ColorDepth;
 use super::keymap::Keymap;
 use super::lookup::Lookups;
@@ -220,6 +220,11 @@ impl App {
     /// Shows other runs beside this one.
     pub fn beside(&mut self, found: Beside) {
         (self.others, self.own_config, self.missing) = (found.others, found.config, found.problems);
+    }
+
+    /// How far charts reach.
+    pub fn extent(&self) -> Extent {
+        Extent::of(&self.run, &self.others, self.ui.charts.axis)
     }
 
     /// Whether the focused pane has all of the screen between header and footer.

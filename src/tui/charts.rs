@@ -1,6 +1,6 @@
 //! How charts look at time: their axis, the stretch they show, the cursor on it.
 
-use crate::run::RunState;
+use crate::run::{Other, RunState};
 
 use super::page::Pane;
 
@@ -98,14 +98,14 @@ impl Charts {
     }
 
     /// The steps shown, both ends included.
-    pub fn shown(&self, run: &RunState) -> (u64, u64) {
-        self.window.unwrap_or_else(|| (0, last_step(run)))
+    pub fn shown(&self, extent: Extent) -> (u64, u64) {
+        self.window.unwrap_or((0, extent.last))
     }
 
     /// Moves the cursor by a share of what is shown; the first time it appears at the last step.
-    pub(super) fn move_cursor(&mut self, run: &RunState, by: i64, columns: u16) {
-        let (from, to) = self.shown(run);
-        let newest = run.global_step.clamp(from, to);
+    pub(super) fn move_cursor(&mut self, extent: Extent, by: i64, columns: u16) {
+        let (from, to) = self.shown(extent);
+        let newest = extent.newest.clamp(from, to);
         let column = ((to - from) / u64::from(columns.max(1))).max(1);
         let at = match self.cursor {
             None => newest,
@@ -117,9 +117,9 @@ impl Charts {
     }
 
     /// Shows half as much, or twice, around the cursor or the end; all of it at most.
-    pub(super) fn zoom(&mut self, run: &RunState, closer: bool) {
-        let last = last_step(run);
-        let (from, to) = self.shown(run);
+    pub(super) fn zoom(&mut self, extent: Extent, closer: bool) {
+        let last = extent.last;
+        let (from, to) = self.shown(extent);
         let span = to - from;
         let span = if closer {
             (span / 2).max(8.min(last))
@@ -131,18 +131,18 @@ impl Charts {
             return;
         }
         // What is looked at stays where it is on the screen.
-        let anchor = self.cursor.unwrap_or(run.global_step).clamp(from, to);
+        let anchor = self.cursor.unwrap_or(extent.newest).clamp(from, to);
         let share = if to > from {
             (anchor - from) as f64 / (to - from) as f64
         } else {
             1.0
         };
         let from = anchor.saturating_sub((span as f64 * share) as u64);
-        self.show(run, from, span);
+        self.show(extent, from, span);
     }
 
     /// Moves what is shown by a quarter of it.
-    pub(super) fn pan(&mut self, run: &RunState, later: bool) {
+    pub(super) fn pan(&mut self, extent: Extent, later: bool) {
         let Some((from, to)) = self.window else {
             return;
         };
@@ -153,11 +153,11 @@ impl Charts {
         } else {
             from.saturating_sub(by)
         };
-        self.show(run, from, span);
+        self.show(extent, from, span);
     }
 
-    fn show(&mut self, run: &RunState, from: u64, span: u64) {
-        let from = from.min(last_step(run).saturating_sub(span));
+    fn show(&mut self, extent: Extent, from: u64, span: u64) {
+        let from = from.min(extent.last.saturating_sub(span));
         self.window = Some((from, from.saturating_add(span)));
         self.cursor = self.cursor.map(|at| at.clamp(from, from + span));
     }
@@ -165,6 +165,42 @@ impl Charts {
     /// Shows all of it again.
     pub(super) fn fit(&mut self) {
         self.window = None;
+    }
+}
+
+/// How far charts reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// The newest step.
+    pub newest: u64,
+    /// The last step the time axis has.
+    pub last: u64,
+}
+
+impl Extent {
+    /// That of a run with others laid beside it, each by epochs, steps or time as the axis has it.
+    pub(super) fn of(run: &RunState, others: &[Other], axis: Axis) -> Self {
+        let others = others.iter().map(|other| {
+            let end = other.state.global_step as f64;
+            step_beside(&other.state, run, axis, end).ceil() as u64
+        });
+        Self {
+            newest: run.global_step,
+            last: others.fold(last_step(run), u64::max),
+        }
+    }
+}
+
+/// The step of one run that stands where this step of another stands: at the same epoch, step or time.
+pub(super) fn step_beside(from: &RunState, to: &RunState, axis: Axis, step: f64) -> f64 {
+    match axis {
+        Axis::Epochs if from.epoch_steps > 0 && to.epoch_steps > 0 => {
+            step / from.epoch_steps as f64 * to.epoch_steps as f64
+        }
+        Axis::Time if to.timeline.last().1 > 0 => {
+            to.timeline.step_at(from.timeline.at(step as u64))
+        }
+        _ => step,
     }
 }
 
@@ -205,18 +241,39 @@ mod tests {
         }
     }
 
+    fn extent(run: &RunState) -> Extent {
+        Extent::of(run, &[], Axis::Epochs)
+    }
+
+    #[test]
+    fn a_longer_run_beside_it_has_room_and_stands_by_its_epochs() {
+        let other = Other {
+            state: RunState {
+                epoch_steps: 50,
+                global_step: 1000,
+                ..RunState::default()
+            },
+            ..Other::default()
+        };
+        let (run, others) = (run(1000), [other]);
+        assert_eq!(Extent::of(&run, &others, Axis::Epochs).last, 2000);
+        assert_eq!(Extent::of(&run, &others, Axis::Steps).last, 1000);
+        let back = step_beside(&run, &others[0].state, Axis::Epochs, 500.0);
+        assert!((back - 250.0).abs() < 1e-9);
+    }
+
     #[test]
     fn closer_and_back_shows_all_again() {
         let (run, mut charts) = (run(1000), Charts::default());
         for _ in 0..4 {
-            charts.zoom(&run, true);
+            charts.zoom(extent(&run), true);
         }
-        let (from, to) = charts.shown(&run);
+        let (from, to) = charts.shown(extent(&run));
         assert!(to == 1000 && to - from < 100, "{from} {to}");
-        charts.pan(&run, false);
-        assert!(charts.shown(&run).1 < 1000);
+        charts.pan(extent(&run), false);
+        assert!(charts.shown(extent(&run)).1 < 1000);
         for _ in 0..5 {
-            charts.zoom(&run, false);
+            charts.zoom(extent(&run), false);
         }
         assert_eq!(charts.window, None);
     }
@@ -224,16 +281,16 @@ mod tests {
     #[test]
     fn the_cursor_stays_on_steps_that_were_done_and_are_shown() {
         let (run, mut charts) = (run(450), Charts::default());
-        charts.move_cursor(&run, -1, 100);
+        charts.move_cursor(extent(&run), -1, 100);
         assert_eq!(charts.cursor, Some(450), "it appears at the newest step");
-        charts.move_cursor(&run, 5, 100);
+        charts.move_cursor(extent(&run), 5, 100);
         assert_eq!(charts.cursor, Some(450));
         for _ in 0..500 {
-            charts.move_cursor(&run, -1, 100);
+            charts.move_cursor(extent(&run), -1, 100);
         }
         assert_eq!(charts.cursor, Some(1));
-        charts.zoom(&run, true);
-        let (from, to) = charts.shown(&run);
+        charts.zoom(extent(&run), true);
+        let (from, to) = charts.shown(extent(&run));
         assert!(charts.cursor.is_some_and(|at| (from..=to).contains(&at)));
     }
 
@@ -241,16 +298,16 @@ mod tests {
     fn nothing_known_is_nothing_to_fear() {
         let (run, mut charts) = (RunState::default(), Charts::default());
         for by in [-3, 0, 3] {
-            charts.move_cursor(&run, by, 0);
-            charts.zoom(&run, true);
-            charts.pan(&run, true);
-            charts.zoom(&run, false);
+            charts.move_cursor(extent(&run), by, 0);
+            charts.zoom(extent(&run), true);
+            charts.pan(extent(&run), true);
+            charts.zoom(extent(&run), false);
         }
         let mut far = Charts {
             window: Some((u64::MAX - 2, u64::MAX)),
             ..Charts::default()
         };
-        far.pan(&run, true);
-        far.zoom(&run, false);
+        far.pan(extent(&run), true);
+        far.zoom(extent(&run), false);
     }
 }

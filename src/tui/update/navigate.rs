@@ -161,7 +161,8 @@ pub(super) fn walk(app: &mut App, by: isize) {
         step_images(app, by);
     } else if app.ui.focus.is_chart() {
         let columns = layout::plot_columns(app);
-        app.ui.charts.move_cursor(&app.run, by as i64, columns);
+        let extent = app.extent();
+        app.ui.charts.move_cursor(extent, by as i64, columns);
     } else if app.ui.focus != Pane::Gallery {
         focus(app, by);
     } else if count > 0 {
@@ -198,7 +199,8 @@ pub(super) fn scroll(app: &mut App, by: isize) {
 
 /// How charts look at time.
 pub(super) fn look(app: &mut App, action: Action) {
-    let (charts, run) = (&mut app.ui.charts, &app.run);
+    let extent = app.extent();
+    let charts = &mut app.ui.charts;
     match action {
         Action::Axis => {
             charts.axis = charts.axis.next();
@@ -220,10 +222,10 @@ pub(super) fn look(app: &mut App, action: Action) {
                 notify(app, words.to_owned());
             }
         }
-        Action::Closer => charts.zoom(run, true),
-        Action::Farther => charts.zoom(run, false),
-        Action::Earlier => charts.pan(run, false),
-        Action::Later => charts.pan(run, true),
+        Action::Closer => charts.zoom(extent, true),
+        Action::Farther => charts.zoom(extent, false),
+        Action::Earlier => charts.pan(extent, false),
+        Action::Later => charts.pan(extent, true),
         _ => charts.fit(),
     }
 }

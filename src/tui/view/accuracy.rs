@@ -65,6 +65,7 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         best: run.best.map(|best| (best.global_step, best.accuracy.0)),
         threshold: None,
         scale,
+        beside: |run| &run.valid_accuracy,
         noisy: true,
         roles: (Role::Train, Role::TrainBand),
     };

@@ -5,9 +5,9 @@ use ratatui::layout::Rect;
 
 use super::Ctx;
 use super::paint::put;
-use crate::run::clock;
+use crate::run::{RunState, clock};
 use crate::tui::app::App;
-use crate::tui::charts::Axis;
+use crate::tui::charts::{Axis, step_beside};
 use crate::tui::text::{columns, count};
 use crate::tui::theme::Role;
 
@@ -24,7 +24,7 @@ pub(super) struct TimeAxis<'a> {
 impl<'a> TimeAxis<'a> {
     /// What the charts show now.
     pub(super) fn of(app: &'a App) -> Self {
-        let (from, to) = app.ui.charts.shown(&app.run);
+        let (from, to) = app.ui.charts.shown(app.extent());
         let known = app.run.timeline.last().1 > 0;
         let axis = match app.ui.charts.axis {
             // Without a single time there is no time axis.
@@ -84,6 +84,13 @@ impl<'a> TimeAxis<'a> {
                 bounds
             }
         }
+    }
+
+    /// The same for another run laid beside this one, in its steps.
+    pub(super) fn bounds_of(&self, other: &RunState, columns: usize) -> Vec<u64> {
+        let bounds = self.bounds(columns).into_iter();
+        let beside = |step: u64| step_beside(&self.app.run, other, self.axis, step as f64);
+        bounds.map(|step| beside(step).ceil() as u64).collect()
     }
 
     /// The column of a step; none outside of what is shown.

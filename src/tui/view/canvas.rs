@@ -15,6 +15,8 @@ use crate::tui::theme::Role;
 pub(super) enum Layer {
     Empty,
     Band,
+    /// A run beside the one that is shown, counted from 0.
+    Beside(u8),
     Line,
     Points,
 }
@@ -161,6 +163,7 @@ fn ascii(layer: Layer, dots: u8) -> char {
         .collect();
     match (layer, rows.as_slice()) {
         (Layer::Band, _) => ':',
+        (Layer::Beside(_), _) => '~',
         (Layer::Points, _) => '-',
         (_, [0, .., 3] | [0, _, 2] | [1, _, 3]) => '|',
         (_, [0, ..]) => '\'',

@@ -9,13 +9,14 @@ use ratatui::layout::Rect;
 use super::Ctx;
 use super::axis::{self, TimeAxis, over_plot};
 use super::canvas::{Canvas, Layer};
+use super::compare::letter;
 use super::layout::{bottom, split};
 use super::marks;
 use super::paint::put;
 use super::scale::Scale;
 use crate::event::EpochSummary;
 use crate::link::Curve;
-use crate::run::{Bucket, Ema, Series, between};
+use crate::run::{Bucket, Ema, RunState, Series, between};
 use crate::tui::app::App;
 use crate::tui::page::{Page, Pane};
 use crate::tui::text::columns;
@@ -36,6 +37,8 @@ pub(super) struct Chart<'a> {
     pub(super) threshold: Option<(f64, String)>,
     /// From what to what.
     pub(super) scale: Scale,
+    /// Which curve of a run beside this one is laid over it.
+    pub(super) beside: fn(&RunState) -> &Series,
     /// Whether the curve is smoothed and stands before the spread of the steps.
     pub(super) noisy: bool,
     /// Looks of curve and spread.
@@ -101,6 +104,7 @@ impl Chart<'_> {
         if self.noisy {
             self.band(&mut canvas, &buckets);
         }
+        let ends = self.others(ctx, &mut canvas);
         self.line(ctx, &mut canvas, &buckets);
         let markers = self
             .points
@@ -109,15 +113,37 @@ impl Chart<'_> {
         cursor_line(ctx, buf, plot);
         canvas.draw(ctx, buf, plot, |layer| match layer {
             Layer::Band | Layer::Empty => self.roles.1,
+            Layer::Beside(at) => Role::of_other(usize::from(at)),
             Layer::Line => self.roles.0,
             Layer::Points => Role::Valid,
         });
+        for (at, x, y) in ends {
+            let letter = letter(usize::from(at) + 1).to_string();
+            let style = ctx.style(Role::of_other(usize::from(at)));
+            put(buf, plot, x, y, &letter, style);
+        }
         for (x, y) in markers {
             put(buf, plot, x, y, ctx.symbols.valid, ctx.style(Role::Valid));
         }
         self.best(ctx, buf, plot, &canvas);
         self.edges(ctx, buf, plot, &buckets);
         self.name_threshold(ctx, buf, plot, &canvas);
+    }
+
+    /// The curves of the runs beside this one: what was measured, or where nothing is, the steps. Gives the cells their ends
+    /// are in, for their letters.
+    fn others(&self, ctx: &Ctx<'_>, canvas: &mut Canvas) -> Vec<(u8, u16, u16)> {
+        let axis = TimeAxis::of(ctx.app);
+        let mut ends = Vec::new();
+        for (at, other) in (0..).zip(&ctx.app.others) {
+            let series = (self.beside)(&other.state);
+            let bounds = axis.bounds_of(&other.state, canvas.width());
+            let buckets = between(series.filled(), &bounds);
+            if let Some((x, y)) = self.curve(ctx, canvas, &buckets, Layer::Beside(at)) {
+                ends.push((at, (x / 2) as u16, (y / 4) as u16));
+            }
+        }
+        ends
     }
 
     /// Marks the best of the measured points.
@@ -200,9 +226,21 @@ impl Chart<'_> {
         }
     }
 
-    /// The smoothed mean. It looks back only, so what is drawn does not change as more comes.
     fn line(&self, ctx: &Ctx<'_>, canvas: &mut Canvas, buckets: &[Bucket]) {
-        let keep = if self.noisy {
+        self.curve(ctx, canvas, buckets, Layer::Line);
+    }
+
+    /// The smoothed mean. It looks back only, so what is drawn does not change as more comes. Gives its end.
+    fn curve(
+        &self,
+        ctx: &Ctx<'_>,
+        canvas: &mut Canvas,
+        buckets: &[Bucket],
+        layer: Layer,
+    ) -> Option<(usize, usize)> {
+        // Measurements are few, and each counts.
+        let measured = matches!(layer, Layer::Beside(_)) && self.points.is_some();
+        let keep = if self.noisy && !measured {
             ctx.app.ui.charts.smoothing()
         } else {
             0.0
@@ -216,9 +254,10 @@ impl Chart<'_> {
                 x,
                 canvas.dot_row(self.scale.place(smooth.value().unwrap_or(mean))),
             );
-            canvas.line(before.unwrap_or(here), here, Layer::Line);
+            canvas.line(before.unwrap_or(here), here, layer);
             before = Some(here);
         }
+        before
     }
 
     /// Joins measured points; gives the cells for their markers.

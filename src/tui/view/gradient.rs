@@ -62,6 +62,7 @@ fn norm_chart(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         best: None,
         threshold,
         scale,
+        beside: |run| &run.grad_norm,
         noisy: true,
         roles,
     }

@@ -70,6 +70,7 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         best: lowest.map(|row| (row.global_step, row.valid_nll.0)),
         threshold: None,
         scale,
+        beside: |run| &run.valid_nll,
         noisy: true,
         roles: (Role::Train, Role::TrainBand),
     };

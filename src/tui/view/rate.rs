@@ -38,6 +38,7 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         best: None,
         threshold: None,
         scale,
+        beside: |run| &run.rate,
         noisy: false,
         roles: (Role::Key, Role::Key),
     };

@@ -103,10 +103,10 @@ pub fn svg(buffer: &Buffer, theme: &Theme, title: &str) -> String {
 /// The theme's letters and ground.
 fn colors(theme: &Theme) -> (Rgb, Rgb) {
     let (text, ground) = if theme.is_dark() { DARK } else { LIGHT };
-    let style = theme.style(Role::Text);
+    let (style, screen) = (theme.style(Role::Text), theme.style(Role::Screen));
     (
-        style.fg.and_then(rgb).unwrap_or(text),
-        style.bg.and_then(rgb).unwrap_or(ground),
+        style.fg.or(screen.fg).and_then(rgb).unwrap_or(text),
+        style.bg.or(screen.bg).and_then(rgb).unwrap_or(ground),
     )
 }
 

@@ -2,7 +2,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
+use ratatui::style::{Modifier, Style};
 
 use super::Ctx;
 use crate::tui::page::Pane;
@@ -31,6 +31,9 @@ pub(super) fn put(buf: &mut Buffer, area: Rect, x: u16, y: u16, text: &str, styl
     if y >= area.height || x >= area.width {
         return x;
     }
+    // What lies under it must not make it dim or bold.
+    let inherited = Modifier::all().difference(style.add_modifier);
+    let style = style.remove_modifier(inherited);
     let (end, _) = buf.set_stringn(
         area.x + x,
         area.y + y,

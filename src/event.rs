@@ -8,12 +8,14 @@
 mod evaluation;
 mod health;
 mod number;
+mod timing;
 
 use serde::{Deserialize, Serialize};
 
 pub use evaluation::EvalReport;
 pub use health::{Finding, Health, LayerNorms, Remedy};
 pub use number::{F32, F64, Pixels};
+pub use timing::StepTime;
 
 /// A part of the data with one purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -402,6 +404,8 @@ pub enum Event {
     },
     /// At most 16 steps or 50 ms, whichever is first.
     Steps(StepWindow),
+    /// How the time of steps divides: after about a second of training, then every five; on a GPU every ten.
+    StepTime(StepTime),
     /// After an epoch's validation.
     EpochFinished(EpochSummary),
     /// After each measurement of a split.

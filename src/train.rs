@@ -1,12 +1,13 @@
 //! Training: a configuration and data in, events out, requests obeyed between steps.
 //!
-//! Where to look: the loop is in `trainer`, what one step computes in `step`, the optimizer in `optim`, the learning
-//! rate in `schedule`, what a person may ask in `control`, saving in `save`, the numbers of an evaluation in
+//! Where to look: the loop is in `trainer`, what one step computes in `step`, where its time goes in `clock`, the
+//! optimizer in `optim`, the learning rate in `schedule`, what a person may ask in `control`, saving in `save`, the numbers of an evaluation in
 //! [`crate::report`]. Only this thread
 //! touches tensors, but for copies that the writer of checkpoints is given; a panic or a libtorch error in it ends the run as a `RunFinished` that says why.
 
 mod average;
 mod bare;
+mod clock;
 mod control;
 mod device;
 mod find;

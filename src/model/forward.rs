@@ -75,8 +75,21 @@ impl Network {
         &self,
         weights: &Weights,
         stats: &Tensor,
+        batch: (&Tensor, &Tensor),
+        how: Computation,
+    ) -> Gradient {
+        self.gradient_in_two(weights, stats, batch, how, &mut || ())
+    }
+
+    /// As [`gradient`](Self::gradient); `between` is called when the loss is there (or asked for, on a GPU) and the way back
+    /// begins, so that both can be timed.
+    pub fn gradient_in_two(
+        &self,
+        weights: &Weights,
+        stats: &Tensor,
         (images, labels): (&Tensor, &Tensor),
         how: Computation,
+        between: &mut dyn FnMut(),
     ) -> Gradient {
         let loss = |logits: &Tensor| {
             // libtorch's smoothing is (1-ε)·onehot + ε/K, the definition this project uses.
@@ -97,13 +110,16 @@ impl Network {
                 how.kind,
                 |parameters, features| {
                     let logits = Pass::new(parameters, &[], (how.kind, true)).run(layers, features);
-                    (loss(&logits), logits)
+                    let loss = loss(&logits);
+                    between();
+                    (loss, logits)
                 },
             );
         }
         let stats = stats.copy();
         let logits = self.forward(weights, &stats, images, (how.kind, true));
         let loss = loss(&logits);
+        between();
         let gradient = Tensor::run_backward(&[&loss], &[&weights.flat], false, false);
         Gradient {
             loss: loss.detach(),

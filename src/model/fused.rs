@@ -78,14 +78,15 @@ impl Fused {
         }
     }
 
-    /// Loss, logits and the flat gradient of a batch; `head` computes logits of features with a leaf for each parameter.
+    /// Loss, logits and the flat gradient of a batch; `head` computes loss and logits of features with a leaf for each
+    /// parameter; forwards ends with it.
     pub(super) fn gradient(
         &self,
         plan: &Plan,
         (weights, stats): (&Weights, &Tensor),
         images: &Tensor,
         kind: Kind,
-        head: impl Fn(&[Tensor], &Tensor) -> (Tensor, Tensor),
+        head: impl FnMut(&[Tensor], &Tensor) -> (Tensor, Tensor),
     ) -> Gradient {
         let images = images.permute([0, 2, 3, 1]).contiguous();
         match kind {
@@ -99,7 +100,7 @@ impl Fused {
         plan: &Plan,
         (weights, stats): (&Weights, &Tensor),
         images: &Tensor,
-        head: impl Fn(&[Tensor], &Tensor) -> (Tensor, Tensor),
+        mut head: impl FnMut(&[Tensor], &Tensor) -> (Tensor, Tensor),
     ) -> Gradient {
         let parameters: Vec<Tensor> = weights
             .parameters(plan)

@@ -12,7 +12,7 @@ use super::timeline::Timeline;
 use crate::event::{
     Answer, CheckpointReason, CheckpointSaved, EpochSummary, EvalReport, Event, F32, F64,
     GalleryImages, GalleryPredictions, Level, Outcome, Phase, Record, Remedy, Resumed, RunStarted,
-    Split, StepWindow,
+    Split, StepTime, StepWindow,
 };
 
 /// Steps kept one by one; older ones live on in the curves.
@@ -61,6 +61,9 @@ pub struct RunState {
     pub step_millis: Ema,
     /// Smoothed images a second.
     pub images_per_second: Ema,
+    /// How the time of a step divides, as last told.
+    #[serde(default)]
+    pub step_time: Option<StepTime>,
     /// Training loss by step.
     pub train_loss: Series,
     /// Training accuracy by step.
@@ -166,6 +169,7 @@ impl RunState {
                 steps,
             } => self.epoch_started(*epoch, *epochs, *steps),
             Event::Steps(window) => self.steps(window),
+            Event::StepTime(time) => self.step_time = Some(*time),
             Event::EpochFinished(summary) => self.epoch_finished(summary),
             Event::EvalFinished(report) => self.evaluated(report, t_ms),
             Event::EvalProgress { split, done, total } => {

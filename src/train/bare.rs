@@ -3,10 +3,11 @@
 
 use tch::Tensor;
 
+use super::clock::{Clock, Part};
 use super::device;
 use super::optim::Optimizer;
 use super::schedule::Schedule;
-use super::step::{Hyper, StepStats, train_step};
+use super::step::{Hyper, StepStats, timed_step};
 use crate::config::Config;
 use crate::data::{Augment, Dataset, Resident};
 use crate::model::{Computation, Network, Plan, Weights};
@@ -24,6 +25,7 @@ pub(super) struct Bare {
     pub(super) order: Tensor,
     pub(super) step: u64,
     pub(super) kind: tch::Kind,
+    pub(super) clock: Clock,
 }
 
 impl Bare {
@@ -46,6 +48,7 @@ impl Bare {
             order: Tensor::from_slice(&order).to_device(device),
             step: 0,
             kind,
+            clock: Clock::new(device),
             network: Network::new(plan),
             weights,
             config: config.clone(),
@@ -93,10 +96,14 @@ impl Bare {
 
     /// A step with these numbers.
     pub(super) fn step_with(&mut self, hyper: Hyper) -> StepStats {
+        self.clock.begin(false);
         let (images, labels) = self.batch();
+        self.clock.lap(Part::Data);
         let (network, weights, optimizer) = (&self.network, &mut self.weights, &mut self.optimizer);
-        let (stats, _) = train_step(network, weights, optimizer, (&images, &labels), hyper);
+        let how = (hyper, &mut self.clock);
+        let (stats, _) = timed_step(network, weights, optimizer, (&images, &labels), how);
         self.step += 1;
+        self.clock.count(self.step);
         stats
     }
 }

@@ -6,12 +6,14 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::bare::Bare;
+use super::clock::Clock;
 use super::device;
 use super::step::{clip_divisor, gradient};
 use super::window::Window;
 use crate::checkpoint::encode;
 use crate::config::Config;
 use crate::data::Dataset;
+use crate::event::StepTime;
 use crate::random::epoch_order;
 
 /// Steps and seconds before the clock runs: the first ones touch their memory for the first time.
@@ -34,6 +36,8 @@ pub struct Speed {
     pub optimizer_ms: f64,
     /// Steps in the segments.
     pub steps: u64,
+    /// How the time of these steps divides.
+    pub step_time: Option<StepTime>,
     /// Threads on the CPU.
     pub threads: i32,
     /// `f32` or `bf16`.
@@ -60,7 +64,9 @@ fn run(bare: &mut Bare, window: &mut Window, seconds: f64) -> u64 {
 fn optimizer_ms(bare: &mut Bare) -> f64 {
     let (images, labels) = bare.batch();
     let hyper = bare.hyper();
-    let gradient = gradient(&bare.network, &bare.weights, (&images, &labels), hyper).flat;
+    let batch = (&images, &labels);
+    let how = (hyper, &mut bare.clock);
+    let gradient = gradient(&bare.network, &bare.weights, batch, how).flat;
     let mut times: Vec<f64> = (0..OPTIMIZER_STEPS)
         .map(|_| {
             let flat = gradient.copy();
@@ -96,6 +102,7 @@ pub fn speed(config: &Config, dataset: &Dataset, seconds: f64) -> Result<Speed, 
         run(&mut bare, &mut window, 0.1);
     }
     let batch = config.train.batch_size as f64;
+    bare.clock = Clock::new(bare.order.device());
     let (mut segments, mut steps) = (Vec::new(), 0);
     let (timed, mut spent) = (Instant::now(), 0.0);
     while spent < seconds {
@@ -104,6 +111,7 @@ pub fn speed(config: &Config, dataset: &Dataset, seconds: f64) -> Result<Speed, 
         segments.push(done as f64 * batch / (now - spent));
         (steps, spent) = (steps + done, now);
     }
+    let step_time = bare.clock.take(true);
     Ok(Speed {
         images_per_second: steps as f64 * batch / spent,
         segments,
@@ -111,6 +119,7 @@ pub fn speed(config: &Config, dataset: &Dataset, seconds: f64) -> Result<Speed, 
         first_step_seconds,
         optimizer_ms: optimizer_ms(&mut bare),
         steps,
+        step_time,
         threads: tch::get_num_threads(),
         precision: device::precision(bare.kind).to_owned(),
         device: device::name(bare.order.device()),

@@ -1,7 +1,8 @@
 //! One optimizer step, from a batch to new weights, without waiting for the device.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
+use super::clock::{Clock, Part};
 use super::optim::Optimizer;
 use crate::model::{Computation, Gradient, Network, Weights};
 
@@ -50,7 +51,19 @@ pub fn train_step(
     batch: (&Tensor, &Tensor),
     hyper: Hyper,
 ) -> (StepStats, Tensor) {
-    let gradient = gradient(network, weights, batch, hyper);
+    let mut standing = Clock::new(Device::Cpu);
+    timed_step(network, weights, optimizer, batch, (hyper, &mut standing))
+}
+
+/// As [`train_step`]; the clock is told where each part ends, up to the update.
+pub(super) fn timed_step(
+    network: &Network,
+    weights: &mut Weights,
+    optimizer: &mut Optimizer,
+    batch: (&Tensor, &Tensor),
+    (hyper, clock): (Hyper, &mut Clock),
+) -> (StepStats, Tensor) {
+    let gradient = gradient(network, weights, batch, (hyper, &mut *clock));
     let _guard = tch::no_grad_guard();
     let Gradient {
         loss,
@@ -75,6 +88,7 @@ pub fn train_step(
         grad_norm,
         images: batch.1.size().first().copied().unwrap_or(0),
     };
+    clock.lap(Part::Optimizer);
     (stats, flat)
 }
 
@@ -83,12 +97,18 @@ pub(super) fn gradient(
     network: &Network,
     weights: &Weights,
     (images, labels): (&Tensor, &Tensor),
-    hyper: Hyper,
+    (hyper, clock): (Hyper, &mut Clock),
 ) -> Gradient {
+    let mut whole = |stats: &Tensor, batch: (&Tensor, &Tensor)| {
+        let between = &mut || clock.lap(Part::Forward);
+        let gradient = network.gradient_in_two(weights, stats, batch, hyper.how, between);
+        clock.lap(Part::Backward);
+        gradient
+    };
     let total = labels.size().first().copied().unwrap_or(0);
     let parts = hyper.accumulate.clamp(1, (total / 2).max(1));
     if parts == 1 {
-        return network.gradient(weights, &weights.stats, (images, labels), hyper.how);
+        return whole(&weights.stats, (images, labels));
     }
     let mut sum: Option<Gradient> = None;
     for part in 0..parts {
@@ -99,7 +119,7 @@ pub(super) fn gradient(
             &labels.narrow(0, start, end - start),
         );
         let stats = sum.as_ref().map_or(&weights.stats, |sum| &sum.stats);
-        let next = network.gradient(weights, stats, batch, hyper.how);
+        let next = whole(stats, batch);
         let _guard = tch::no_grad_guard();
         sum = Some(match sum {
             None => Gradient {
@@ -115,5 +135,5 @@ pub(super) fn gradient(
             },
         });
     }
-    sum.unwrap_or_else(|| network.gradient(weights, &weights.stats, (images, labels), hyper.how))
+    sum.unwrap_or_else(|| whole(&weights.stats, (images, labels)))
 }

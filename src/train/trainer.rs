@@ -15,6 +15,7 @@ use crossbeam_channel::{Receiver, Sender};
 use tch::{Device, Kind};
 
 use super::average::Average;
+use super::clock::Clock;
 use super::control::Control;
 use super::health::Watch;
 use super::optim::Optimizer;
@@ -67,6 +68,7 @@ pub(super) struct Trainer {
     kind: Kind,
     control: Control,
     window: Window,
+    clock: Clock,
     watch: Watch,
     average: Option<Average>,
     /// The last state that was good, to go back to, and one that may turn out to be.
@@ -149,6 +151,7 @@ impl Trainer {
             ),
             control: Control::new(events, requests),
             window: Window::new(config.optim.clip_norm),
+            clock: Clock::new(device),
             watch: Watch::new(&config.health),
             average: Average::new(config.train.ema, &weights),
             good: None,

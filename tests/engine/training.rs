@@ -1,9 +1,11 @@
 //! Real trainings, small.
 
-use epochtop::config::{Config, Precision};
-use epochtop::event::{Event, Outcome, Split};
+use std::time::{Duration, Instant};
 
-use crate::fixture::{load, shapes, small_config, train, train_on};
+use epochtop::config::{Config, Precision};
+use epochtop::event::{Command, Event, Outcome, Phase, Split, StepTime};
+
+use crate::fixture::{Story, load, shapes, small_config, train, train_on};
 
 #[test]
 fn two_thousand_garments_teach_it_to_70_percent() {
@@ -96,6 +98,81 @@ fn every_step_is_told_once_and_in_order() {
         .iter()
         .filter(|e| matches!(e, Event::EvalFinished(r) if r.split == Split::Valid));
     assert_eq!(validations.count(), 4);
+}
+
+/// What was told of where the time of steps goes, and the milliseconds of all steps in it.
+fn step_times(story: &Story) -> (Vec<StepTime>, f64) {
+    let times = story.events.iter().filter_map(|event| match event {
+        Event::StepTime(time) => Some(*time),
+        _ => None,
+    });
+    let times: Vec<StepTime> = times.collect();
+    let whole = times.iter().map(|time| time.total_ms() * time.steps as f64);
+    let sum = whole.sum();
+    (times, sum)
+}
+
+#[test]
+fn the_time_of_steps_divides_into_parts_and_even_a_short_run_tells_it() {
+    let data = tempfile::tempdir().unwrap();
+    shapes(data.path());
+    let mut config = small_config(data.path());
+    (config.train.ema, config.train.accumulate) = (0.9, 2);
+    let dir = tempfile::tempdir().unwrap();
+    let began = Instant::now();
+    let story = train(&config, dir.path(), |_| Vec::new());
+    let wall = began.elapsed().as_secs_f64() * 1000.0;
+    let (times, sum) = step_times(&story);
+    assert_eq!(story.state.step_time, times.last().copied());
+    assert!(
+        times.iter().map(|time| time.steps).sum::<u64>() <= 4 * 16,
+        "{times:?}"
+    );
+    for time in &times {
+        assert!(time.parts().iter().all(|(_, ms)| *ms > 0.0), "{time:?}");
+        assert!(!time.sampled && time.steps <= time.global_step, "{time:?}");
+    }
+    assert!(sum > 0.0 && sum <= wall, "{sum} of {wall} ms: {times:?}");
+    // Whoever resumes keeps what is told of the steps that are kept: it must not come before them.
+    let mut steps = 0;
+    for event in &story.events {
+        match event {
+            Event::Steps(window) => steps = window.global_step,
+            Event::StepTime(time) => assert_eq!(time.global_step, steps),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn a_pause_and_an_evaluation_are_no_part_of_a_step() {
+    let data = tempfile::tempdir().unwrap();
+    shapes(data.path());
+    let mut config = small_config(data.path());
+    (config.train.epochs, config.train.batch_size) = (1, 4);
+    let pause = Duration::from_millis(300);
+    let (mut asked, mut held) = (false, false);
+    let dir = tempfile::tempdir().unwrap();
+    let began = Instant::now();
+    let story = train(&config, dir.path(), |event| match event {
+        Event::Steps(_) if !asked => {
+            asked = true;
+            vec![Command::Pause]
+        }
+        Event::Phase {
+            phase: Phase::Paused,
+        } if !held => {
+            held = true;
+            std::thread::sleep(pause);
+            vec![Command::Evaluate, Command::Resume]
+        }
+        _ => Vec::new(),
+    });
+    let wall = began.elapsed();
+    let (times, sum) = step_times(&story);
+    assert!(held && !times.is_empty());
+    let training = wall.saturating_sub(pause).as_secs_f64() * 1000.0;
+    assert!(sum <= training, "{sum} of {training} ms: {times:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use epochtop::event::{
     Answer, CheckpointReason, CheckpointSaved, Command, EpochSummary, Event, F32, F64, Finding,
     GalleryImages, GalleryPredictions, Health, LayerNorms, Level, Outcome, Phase, Pixels, Record,
-    Remedy, RunStarted, Split, StepWindow,
+    Remedy, RunStarted, Split, StepTime, StepWindow,
 };
 use epochtop::run::RunState;
 use proptest::prelude::*;
@@ -162,6 +162,9 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (any::<u32>(), count(), double()).prop_map(|(epochs, steps_per_epoch, clip_norm)| {
             Event::RunStarted(Box::new(RunStarted { epochs, steps_per_epoch, clip_norm, ..RunStarted::default() }))
         }),
+        1 => (count(), double(), any::<bool>()).prop_map(|(global_step, ms, sampled)| {
+            Event::StepTime(StepTime { global_step, steps: 1, forward_ms: ms, sampled, ..StepTime::default() })
+        }),
         1 => (count(), count()).prop_map(|(done, total)| Event::EvalProgress { split: Split::Valid, done, total }),
         1 => (count(), number(), number()).prop_map(|(global_step, loss, grad_norm)| Event::StepSkipped { global_step, loss, grad_norm }),
         1 => (count(), number(), number()).prop_map(|(global_step, loss, grad_norm)| Event::Health(Health {
@@ -304,4 +307,30 @@ fn the_same_weights_measured_again_are_no_change_and_no_later_end() {
     });
     assert_eq!(state.now_ms, ended);
     assert_eq!(state.valid.previous, previous);
+}
+
+#[test]
+fn a_picture_from_before_the_time_of_steps_was_told_is_still_read() {
+    let time = StepTime {
+        global_step: 7,
+        steps: 7,
+        data_ms: F64(1.0),
+        forward_ms: F64(2.0),
+        backward_ms: F64(4.0),
+        optimizer_ms: F64(0.5),
+        wait_ms: F64(0.25),
+        sampled: false,
+    };
+    let mut state = RunState::default();
+    state.apply(&Record {
+        seq: 1,
+        t_ms: 1,
+        event: Event::StepTime(time),
+    });
+    assert_eq!(state.step_time, Some(time));
+    assert_eq!(time.total_ms(), 7.75);
+    let mut old = serde_json::to_value(&state).unwrap();
+    old.as_object_mut().unwrap().remove("step_time");
+    let old: RunState = serde_json::from_value(old).unwrap();
+    assert_eq!(old.step_time, None);
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use tch::Tensor;
 
 use super::super::average::Average;
+use super::super::clock::Part;
 use super::super::schedule::Schedule;
-use super::super::step::{Hyper, StepStats, train_step};
+use super::super::step::{Hyper, StepStats, timed_step};
 use super::super::window::EpochSums;
 use super::measure::Best;
 use super::{Flow, Trainer};
@@ -40,14 +41,19 @@ impl Trainer {
         self.say_phase(Phase::Training);
         let order = self.order(self.epoch);
         self.window.restart_clock();
+        self.clock.skip();
         while self.epoch_step < steps {
             let stats = self.step(&order);
             self.window.push(stats);
             self.epoch_step += 1;
             self.global_step += 1;
+            self.clock.count(self.global_step);
             self.optimizer.settle();
             if self.window.is_due() || self.epoch_step == steps {
                 self.close_window();
+                if let Some(time) = self.clock.take(self.epoch_step == steps) {
+                    self.control.say(Event::StepTime(time));
+                }
                 if self.look_after() == Flow::Stop {
                     return Flow::Stop;
                 }
@@ -98,17 +104,22 @@ impl Trainer {
     /// One step, which follows from the seed and its number alone.
     fn step(&mut self, order: &Tensor) -> StepStats {
         fault::before_step(self.global_step + 1);
+        let last = self.epoch_step + 1 == self.steps_per_epoch();
+        let before = self.begin_detail(last);
+        self.clock.begin(last);
         let indices = self.indices(order, self.epoch_step);
         let (images, labels) = self.batch(&indices);
-        let before = self.begin_detail(self.epoch_step + 1 == self.steps_per_epoch());
+        self.clock.lap(Part::Data);
         let hyper = self.hyper();
         let (network, weights, optimizer) = (&self.network, &mut self.weights, &mut self.optimizer);
-        let (stats, gradient) = train_step(network, weights, optimizer, (&images, &labels), hyper);
-        if let Some(before) = before {
-            self.tell_layers(&before, &gradient, &stats);
-        }
+        let how = (hyper, &mut self.clock);
+        let (stats, gradient) = timed_step(network, weights, optimizer, (&images, &labels), how);
         if let Some(average) = &mut self.average {
             average.update(&self.weights);
+            self.clock.lap(Part::Optimizer);
+        }
+        if let Some(before) = before {
+            self.tell_layers(&before, &gradient, &stats);
         }
         stats
     }

@@ -117,6 +117,7 @@ impl Trainer {
         self.paused += began.elapsed();
         self.say_phase(before);
         self.window.restart_clock();
+        self.clock.skip();
         flow
     }
 
@@ -126,6 +127,7 @@ impl Trainer {
         let requests = std::mem::take(&mut self.evaluations);
         let outcome = self.evaluate_now();
         self.window.restart_clock();
+        self.clock.skip();
         let step = self.global_step;
         let Some(note) = outcome else {
             for request in requests {

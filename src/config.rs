@@ -24,7 +24,7 @@ pub use load::{Loaded, Sources, load, load_and, presets};
 pub use problem::{Origin, Problem, Problems};
 pub use sections::{
     AugmentConfig, CheckpointConfig, DataConfig, EvalConfig, HealthConfig, ModelConfig,
-    OptimConfig, RunsConfig, TrainConfig, UiConfig,
+    OptimConfig, RunsConfig, SystemConfig, TrainConfig, UiConfig,
 };
 pub use validate::validate;
 pub use words::{
@@ -55,6 +55,8 @@ pub struct Config {
     pub checkpoint: CheckpointConfig,
     /// What is watched, and what is done about it.
     pub health: HealthConfig,
+    /// How the machine is looked at.
+    pub system: SystemConfig,
     /// Where runs are kept.
     pub runs: RunsConfig,
     /// How the screen looks.
@@ -79,6 +81,7 @@ impl Config {
             eval,
             checkpoint,
             health,
+            system,
             runs: _,
             ui: _,
             keys: _,
@@ -91,6 +94,7 @@ impl Config {
             eval,
             checkpoint,
             health,
+            system,
         }))
     }
 }
@@ -105,6 +109,7 @@ struct RunSections<'a> {
     eval: &'a EvalConfig,
     checkpoint: &'a CheckpointConfig,
     health: &'a HealthConfig,
+    system: &'a SystemConfig,
 }
 
 /// Every type of the sections has a form in TOML, so this cannot fail; if it ever did, the text would say so.

@@ -8,12 +8,14 @@
 mod evaluation;
 mod health;
 mod number;
+mod system;
 
 use serde::{Deserialize, Serialize};
 
 pub use evaluation::EvalReport;
 pub use health::{Finding, Health, LayerNorms, Remedy};
 pub use number::{F32, F64, Pixels};
+pub use system::{GPUS, GpuProcess, GpuSample, PROCESSES, SystemSample, share_of};
 
 /// A part of the data with one purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -447,6 +449,8 @@ pub enum Event {
         /// In the order of the network.
         layers: Vec<LayerNorms>,
     },
+    /// How the machine is doing, every few seconds; not the trainer's word but that of a thread beside it.
+    System(Box<SystemSample>),
     /// A line for people.
     Log {
         /// How much it matters.

@@ -10,9 +10,11 @@ mod requests;
 mod series;
 mod state;
 mod summary;
+mod system;
 
 pub use parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine, Sample};
 pub use progress::CLIP_WINDOW;
 pub use series::{Bucket, Ema, Series};
 pub use state::RunState;
 pub use summary::{clock, closing_lines, epoch_line, eval_line, event_line, final_lines, headline};
+pub use system::{GpuHistory, SAMPLES, SystemHistory, Trace, checkpoints_left};

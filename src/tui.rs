@@ -31,7 +31,7 @@ use crate::link::Link;
 use crate::run::RunState;
 
 pub use action::Action;
-pub use app::{App, Control, Home, Notice, Pane, Popup, Settings, Ui};
+pub use app::{App, Control, FrameStats, Home, Notice, Pane, Popup, Settings, Ui};
 pub use color::{ColorDepth, utf8_locale};
 pub use drive::{Pace, drive};
 pub use keymap::{Key, Keymap};
@@ -152,11 +152,12 @@ pub fn run(tty: &Tty, link: &Link, options: Options) -> io::Result<Shown> {
     loop {
         let mut session = terminal::Session::enter(tty.try_clone()?)?;
         let (input, reader) = input::spawn();
-        let state = session.state();
+        let (state, sent) = (session.state(), session.state());
         let pace = Pace {
             fps,
             signals: signals.clone(),
             free: Box::new(move || state.is_free()),
+            sent: Box::new(move || sent.sent()),
             now_ms: drive::wall_clock,
         };
         let exit = drive(session.terminal(), &mut app, &themes, link, &input, &pace);

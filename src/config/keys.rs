@@ -70,7 +70,7 @@ mod tests {
         let keys = Keys::default().0;
         assert_eq!(keys["pause"], ["space"]);
         assert_eq!(keys["quit"], ["q", "ctrl-c"]);
-        assert_eq!(keys.len(), 27);
+        assert_eq!(keys.len(), 28);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine, Sample};
 use super::series::{Ema, Series};
+use super::system::SystemHistory;
 use crate::event::{
     Answer, CheckpointReason, CheckpointSaved, EpochSummary, EvalReport, Event, F32, F64,
     GalleryImages, GalleryPredictions, LayerNorms, Level, Outcome, Phase, Record, Remedy, Resumed,
@@ -118,6 +119,9 @@ pub struct RunState {
     pub resumes: Vec<u64>,
     /// How the run ended, once it has.
     pub outcome: Option<Outcome>,
+    /// How the machine is doing.
+    #[serde(default)]
+    pub system: SystemHistory,
 }
 
 impl RunState {
@@ -196,6 +200,7 @@ impl RunState {
                 global_step,
                 layers,
             } => self.layers = Some((*global_step, layers.clone())),
+            Event::System(sample) => self.system.push(t_ms, sample),
             Event::Log { level, text } => self.say(t_ms, *level, text.clone()),
             Event::Asked { id, by, .. } => self.asked(*id, by),
             Event::Acknowledged {

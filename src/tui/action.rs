@@ -49,7 +49,7 @@ pub enum Action {
 
 impl Action {
     /// All of them, in the order the help shows.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Pause,
         Self::Evaluate,
         Self::Checkpoint,
@@ -77,6 +77,7 @@ impl Action {
         Self::Show(Pane::Calibration),
         Self::Show(Pane::Gallery),
         Self::Show(Pane::Log),
+        Self::Show(Pane::System),
     ];
 
     /// Its name in `[keys]`.
@@ -110,6 +111,7 @@ impl Action {
                 Pane::Calibration => "show-calibration",
                 Pane::Gallery => "show-gallery",
                 Pane::Log => "show-log",
+                Pane::System => "show-system",
             },
         }
     }
@@ -145,6 +147,9 @@ impl Action {
                 Pane::Calibration => "what the probabilities are worth",
                 Pane::Gallery => "the gallery alone",
                 Pane::Log => "the log alone",
+                Pane::System => {
+                    "the machine: CPU, memory, disk, GPUs; what a step and a frame cost"
+                }
             },
         }
     }

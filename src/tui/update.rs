@@ -26,6 +26,13 @@ pub enum Msg {
     Resize(u16, u16),
     /// The clock, ms since 1970.
     Tick(u64),
+    /// A frame was drawn.
+    Drawn {
+        /// Time it took, µs.
+        micros: u64,
+        /// Bytes sent so far, of all frames.
+        bytes: u64,
+    },
     /// A request could not be sent.
     Unsent {
         /// Its number.
@@ -66,6 +73,7 @@ pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
         Msg::Key(event) => return press(app, Key::of(event)),
         Msg::Resize(columns, rows) => app.ui.size = (columns, rows),
         Msg::Tick(now_ms) => tick(app, now_ms),
+        Msg::Drawn { micros, bytes } => app.frames.drawn(micros, bytes),
         Msg::Unsent { id, reason } => unsent(app, id, reason),
         Msg::LeaveWhenDone => app.ui.leaving = true,
         Msg::HungUp => return vec![Effect::Leave(Exit::HungUp)],
@@ -318,7 +326,9 @@ fn scroll(app: &mut App, by: isize) {
         }
         Pane::Log => app.ui.log_scroll = app.ui.log_scroll.saturating_add_signed(-by),
         // A chart has nothing to scroll, so the key goes to its neighbour.
-        Pane::Loss | Pane::Accuracy | Pane::Gradient | Pane::Calibration => focus(app, by),
+        Pane::Loss | Pane::Accuracy | Pane::Gradient | Pane::Calibration | Pane::System => {
+            focus(app, by);
+        }
     }
     keep_in_range(app);
 }

@@ -24,6 +24,7 @@ mod popup;
 mod reliability;
 mod result;
 mod scale;
+mod system;
 mod thumbnails;
 
 use ratatui::Frame;
@@ -107,5 +108,6 @@ fn draw_pane(ctx: &Ctx<'_>, pane: Pane, area: Rect, buf: &mut Buffer) {
         Pane::Calibration => calibration::draw(ctx, area, buf),
         Pane::Gallery => gallery::draw(ctx, area, buf),
         Pane::Log => log::draw(ctx, area, buf),
+        Pane::System => system::draw(ctx, area, buf),
     }
 }

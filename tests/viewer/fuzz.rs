@@ -2,7 +2,9 @@
 //! happens. `make fuzz` does it a million times each, `make test` a few thousand times.
 
 use epochtop::checkpoint::{BestSoFar, Computed, Entry, FORMAT, Manifest, State, decode, encode};
-use epochtop::event::{Command, DatasetInfo, Event, F32, Record, Resumed, StepWindow};
+use epochtop::event::{
+    Command, DatasetInfo, Event, F32, GpuSample, Record, Resumed, StepWindow, SystemSample,
+};
 use epochtop::link::{Query, request};
 use epochtop::random::Random;
 use epochtop::session::wire::{ClientHello, FromClient, Role};
@@ -83,6 +85,11 @@ fn records() -> Vec<Vec<u8>> {
             ..Resumed::default()
         })),
         Event::Marked { mark: 3 },
+        Event::System(Box::new(SystemSample {
+            cpu: Some(0.5),
+            gpus: vec![GpuSample::default()],
+            ..SystemSample::default()
+        })),
     ];
     let line = |event| {
         let record = Record {

@@ -13,3 +13,4 @@ mod readme;
 mod screens;
 mod sockets;
 mod story;
+mod system;

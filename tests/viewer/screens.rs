@@ -25,7 +25,7 @@ const STATES: [State; 6] = [
 ];
 const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
 
-fn app(records: &[Record], live: bool) -> App {
+pub(crate) fn app(records: &[Record], live: bool) -> App {
     let mut run = RunState::default();
     for record in records {
         run.apply(record);
@@ -41,7 +41,7 @@ fn app(records: &[Record], live: bool) -> App {
     app
 }
 
-fn drawn(app: &mut App, (width, height): (u16, u16), theme: &Theme) -> Buffer {
+pub(crate) fn drawn(app: &mut App, (width, height): (u16, u16), theme: &Theme) -> Buffer {
     update(app, Msg::Resize(width, height));
     let mut terminal =
         Terminal::new(TestBackend::new(width, height)).expect("a terminal in memory");
@@ -51,11 +51,11 @@ fn drawn(app: &mut App, (width, height): (u16, u16), theme: &Theme) -> Buffer {
     terminal.backend().buffer().clone()
 }
 
-fn dark() -> Theme {
+pub(crate) fn dark() -> Theme {
     Theme::load("dark").expect("the default theme")
 }
 
-fn text(buffer: &Buffer) -> String {
+pub(crate) fn text(buffer: &Buffer) -> String {
     let mut lines: Vec<String> = Vec::new();
     for y in 0..buffer.area.height {
         let mut line = String::new();
@@ -71,11 +71,11 @@ fn text(buffer: &Buffer) -> String {
     lines.join("\n")
 }
 
-fn press(app: &mut App, code: KeyCode) {
+pub(crate) fn press(app: &mut App, code: KeyCode) {
     update(app, Msg::Key(KeyEvent::new(code, KeyModifiers::NONE)));
 }
 
-fn snapshot(name: &str, text: &str) {
+pub(crate) fn snapshot(name: &str, text: &str) {
     insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
         insta::assert_snapshot!(format!("screens__{name}"), text);
     });

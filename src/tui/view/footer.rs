@@ -80,7 +80,7 @@ fn keys(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     let moves = match app.ui.focus {
         Pane::Gallery => "images, mistakes",
         Pane::Classes | Pane::Confusion | Pane::Log => "scroll",
-        Pane::Loss | Pane::Accuracy | Pane::Gradient | Pane::Calibration => "panes",
+        Pane::Loss | Pane::Accuracy | Pane::Gradient | Pane::Calibration | Pane::System => "panes",
     };
     lines.push(vec![
         piece(ctx.symbols.keys_move, Role::Key),

@@ -25,7 +25,7 @@ pub use load::{Loaded, Sources, load, load_and, presets};
 pub use problem::{Origin, Problem, Problems};
 pub use sections::{
     AugmentConfig, CheckpointConfig, DataConfig, EvalConfig, HealthConfig, ModelConfig,
-    OptimConfig, RunsConfig, TrainConfig, UiConfig,
+    OptimConfig, RunsConfig, SystemConfig, TrainConfig, UiConfig,
 };
 pub use validate::validate;
 pub use words::{
@@ -56,6 +56,8 @@ pub struct Config {
     pub checkpoint: CheckpointConfig,
     /// What is watched, and what is done about it.
     pub health: HealthConfig,
+    /// How the machine is looked at.
+    pub system: SystemConfig,
     /// Where runs are kept.
     pub runs: RunsConfig,
     /// How the screen looks.
@@ -80,6 +82,7 @@ impl Config {
             eval,
             checkpoint,
             health,
+            system,
             runs: _,
             ui: _,
             keys: _,
@@ -92,6 +95,7 @@ impl Config {
             eval,
             checkpoint,
             health,
+            system,
         }))
     }
 }
@@ -106,6 +110,7 @@ struct RunSections<'a> {
     eval: &'a EvalConfig,
     checkpoint: &'a CheckpointConfig,
     health: &'a HealthConfig,
+    system: &'a SystemConfig,
 }
 
 /// Every type of the sections has a form in TOML, so this cannot fail; if it ever did, the text would say so.

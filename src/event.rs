@@ -8,6 +8,7 @@
 mod evaluation;
 mod health;
 mod number;
+mod system;
 mod timing;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use evaluation::EvalReport;
 pub use health::{Finding, Health, LayerNorms, Remedy};
 pub use number::{F32, F64, Pixels};
+pub use system::{GPUS, GpuProcess, GpuSample, PROCESSES, SystemSample, share_of};
 pub use timing::StepTime;
 
 /// A part of the data with one purpose.
@@ -451,6 +453,8 @@ pub enum Event {
         /// In the order of the network.
         layers: Vec<LayerNorms>,
     },
+    /// How the machine is doing, every few seconds; not the trainer's word but that of a thread beside it.
+    System(Box<SystemSample>),
     /// A line for people.
     Log {
         /// How much it matters.

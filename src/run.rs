@@ -13,6 +13,7 @@ mod requests;
 mod series;
 mod state;
 mod summary;
+mod system;
 mod timeline;
 
 pub use compare::{
@@ -26,4 +27,5 @@ pub use progress::CLIP_WINDOW;
 pub use series::{Bucket, Ema, Series, between};
 pub use state::RunState;
 pub use summary::{clock, closing_lines, epoch_line, eval_line, event_line, final_lines, headline};
+pub use system::{GpuHistory, SAMPLES, SystemHistory, Trace, checkpoints_left};
 pub use timeline::Timeline;

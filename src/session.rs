@@ -20,6 +20,7 @@ mod past;
 mod rundir;
 mod server;
 pub mod sockets;
+mod system;
 mod tensorboard;
 pub mod wire;
 
@@ -36,3 +37,4 @@ pub use overview::{Litter, Overview, Status, litter, overviews, size, status};
 pub use past::{Moment, Past, past};
 pub use rundir::{RunDir, default_name, resolve, summaries};
 pub use server::Server;
+pub use system::Watch;

@@ -29,7 +29,9 @@ use std::thread::{Builder, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender};
 
-pub use device::{choose as choose_device, cores, cuda_devices, kind as choose_kind, set_threads};
+pub use device::{
+    choose as choose_device, cores, cuda_devices, gpu, kind as choose_kind, set_threads,
+};
 pub use find::{Suggestion, Tried, find_lr, suggest as suggest_lr};
 pub use optim::{Group, Optimizer, groups};
 pub use schedule::Schedule;

@@ -40,7 +40,9 @@ use crate::run::{Beside, RunState};
 
 pub use action::Action;
 pub use ansi::lines as ansi_lines;
-pub use app::{App, Control, Home, Images, Notice, Popup, Prompt, Settings, Ui, Wanted};
+pub use app::{
+    App, Control, FrameStats, Home, Images, Notice, Popup, Prompt, Settings, Ui, Wanted,
+};
 pub use charts::{Axis, Charts, Extent};
 pub use color::{ColorDepth, utf8_locale};
 pub use drive::{Pace, drive};
@@ -176,11 +178,12 @@ pub fn run(tty: &Tty, link: &Link, options: Options) -> io::Result<Shown> {
     loop {
         let mut session = terminal::Session::enter(tty.try_clone()?)?;
         let (input, reader) = input::spawn();
-        let state = session.state();
+        let (state, sent) = (session.state(), session.state());
         let pace = Pace {
             fps,
             signals: signals.clone(),
             free: Box::new(move || state.is_free()),
+            sent: Box::new(move || sent.sent()),
             now_ms: drive::wall_clock,
         };
         let exit = drive(session.terminal(), &mut app, &themes, link, &input, &pace);

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use color_eyre::eyre::Report;
 use fs_err::{File, OpenOptions};
@@ -17,7 +18,7 @@ use crate::model::Plan;
 use crate::run::RunState;
 use crate::session::wire::About;
 use crate::session::{
-    Door, Meta, RunDir, RunFiles, Server, Session, TrainerEnds, default_name, sockets,
+    Door, Meta, RunDir, RunFiles, Server, Session, TrainerEnds, Watch, default_name, sockets,
 };
 use crate::train::{self, Job};
 use crate::tui::{self, Control, Home};
@@ -117,7 +118,8 @@ fn prepare(
         .append(true)
         .open(run.path.join("log.txt"))?;
     let started_ms = beginning.files.started_ms();
-    let (session, ends) = Session::resume(Some(beginning.files), beginning.state)?;
+    let (mut session, ends) = Session::resume(Some(beginning.files), beginning.state)?;
+    watch(&mut session, config, run);
     let asked = signals::watch(session.door(), config.checkpoint.on_signal)?;
     let server = match listen(run, session.door(), started_ms) {
         Ok(server) => Some(server),
@@ -162,6 +164,22 @@ fn prepare(
         mode,
         screen,
     })
+}
+
+/// Has the machine looked at while the run goes on. Without that it is a run all the same.
+fn watch(session: &mut Session, config: &Config, run: &RunDir) {
+    if config.system.every_seconds <= 0.0 {
+        return;
+    }
+    let watch = Watch {
+        every: Duration::from_secs_f64(config.system.every_seconds),
+        dir: run.path.clone(),
+        gpu: train::gpu(&config.train.device),
+    };
+    if let Err(error) = session.watch(watch) {
+        let text = format!("the machine is not looked at: {error}");
+        session.door().note(Level::Warn, text);
+    }
 }
 
 /// Lets screens and askers in.

@@ -286,6 +286,20 @@ impl Default for HealthConfig {
     }
 }
 
+/// `[system]`: how the machine is looked at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SystemConfig {
+    /// Seconds between two looks; 0: never.
+    pub every_seconds: f64,
+}
+
+impl Default for SystemConfig {
+    fn default() -> Self {
+        Self { every_seconds: 5.0 }
+    }
+}
+
 /// `[runs]`: where runs are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

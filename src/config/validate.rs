@@ -12,6 +12,7 @@ pub fn validate(config: &Config) -> Vec<(&'static str, String)> {
     optim(config, &mut rules);
     eval_and_checkpoint(config, &mut rules);
     health(config, &mut rules);
+    system(config, &mut rules);
     screen(config, &mut rules);
     rules.broken
 }
@@ -190,6 +191,15 @@ fn health(config: &Config, rules: &mut Rules) {
     rules.must("health.in_a_row", health.in_a_row >= 1, "at least 1");
     rules.not_negative("health.spike", health.spike);
     rules.below_one("health.dead", health.dead);
+}
+
+fn system(config: &Config, rules: &mut Rules) {
+    let every = config.system.every_seconds;
+    rules.must(
+        "system.every_seconds",
+        every == 0.0 || (0.1..=86_400.0).contains(&every),
+        "0 (never) or between 0.1 and 86400",
+    );
 }
 
 fn screen(config: &Config, rules: &mut Rules) {

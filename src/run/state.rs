@@ -8,6 +8,7 @@ use super::layers::LayerTrack;
 use super::marks::{MarkKind, Marks};
 use super::parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine, Sample};
 use super::series::{Ema, Series};
+use super::system::SystemHistory;
 use super::timeline::Timeline;
 use crate::event::{
     Answer, CheckpointReason, CheckpointSaved, EpochSummary, EvalReport, Event, F32, F64,
@@ -133,6 +134,9 @@ pub struct RunState {
     pub resumes: Vec<u64>,
     /// How the run ended, once it has.
     pub outcome: Option<Outcome>,
+    /// How the machine is doing.
+    #[serde(default)]
+    pub system: SystemHistory,
 }
 
 impl RunState {
@@ -221,6 +225,7 @@ impl RunState {
                 global_step,
                 layers,
             } => self.layers.push(*global_step, layers),
+            Event::System(sample) => self.system.push(t_ms, sample),
             Event::Log { level, text } => self.say(t_ms, *level, text.clone()),
             Event::Asked { id, by, .. } => self.asked(*id, by),
             Event::Acknowledged {

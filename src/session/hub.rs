@@ -10,7 +10,8 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select, unbound
 
 use super::answer;
 use super::files::RunFiles;
-use crate::event::{Event, Level, Record, Request};
+use super::system::{Watch, Watching};
+use crate::event::{Event, Level, Record, Request, SystemSample};
 use crate::link::{Feed, Link};
 use crate::run::RunState;
 
@@ -30,6 +31,7 @@ pub struct Session {
     door: Door,
     marks: Receiver<u64>,
     hub: JoinHandle<RunState>,
+    watching: Option<Watching>,
 }
 
 /// Where front ends come in. It can be copied, and outlives the session without holding it up.
@@ -71,6 +73,8 @@ impl Session {
             subscribers: Vec::new(),
             marked,
             asked: VecDeque::with_capacity(REMEMBERED),
+            begun: false,
+            early: None,
         };
         let hub = Builder::new()
             .name("hub".to_owned())
@@ -81,7 +85,22 @@ impl Session {
             asides,
             dir,
         };
-        Ok((Self { door, marks, hub }, (event_sender, request_receiver)))
+        let session = Self {
+            door,
+            marks,
+            hub,
+            watching: None,
+        };
+        Ok((session, (event_sender, request_receiver)))
+    }
+
+    /// From now on until the run ends the machine is looked at.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn watch(&mut self, watch: Watch) -> io::Result<()> {
+        self.watching = Some(Watching::start(self.door.clone(), watch)?);
+        Ok(())
     }
 
     /// A new front end's link: a snapshot first, then what happens.
@@ -107,7 +126,9 @@ impl Session {
     /// Waits until the trainer has let go of its end; returns the last picture.
     pub fn join(self) -> RunState {
         drop(self.door);
-        self.hub.join().unwrap_or_default()
+        let state = self.hub.join().unwrap_or_default();
+        drop(self.watching);
+        state
     }
 }
 
@@ -143,6 +164,11 @@ impl Door {
     pub fn note(&self, level: Level, text: String) {
         let _ = self.asides.send(Event::Log { level, text });
     }
+
+    /// Tells how the machine is doing. False once nobody listens any more.
+    pub(super) fn tell_system(&self, sample: SystemSample) -> bool {
+        self.asides.send(Event::System(Box::new(sample))).is_ok()
+    }
 }
 
 struct Hub {
@@ -152,6 +178,9 @@ struct Hub {
     marked: Sender<u64>,
     /// Numbers of requests that are written down.
     asked: VecDeque<u64>,
+    /// The trainer has said that it begins, and the latest look at the machine before it did.
+    begun: bool,
+    early: Option<Event>,
 }
 
 struct Subscriber {
@@ -170,7 +199,7 @@ impl Hub {
         loop {
             select! {
                 recv(events) -> event => match event {
-                    Ok(event) => self.take(event),
+                    Ok(event) => self.hear(event),
                     Err(_) => break,
                 },
                 recv(subscriptions) -> feed => match feed {
@@ -215,8 +244,28 @@ impl Hub {
         }
     }
 
-    /// What others than the trainer have to say. A request that is asked again is the same request.
+    /// What the trainer has to say.
+    fn hear(&mut self, event: Event) {
+        let begins = matches!(event, Event::RunStarted(_));
+        self.take(event);
+        if begins {
+            self.begun = true;
+            if let Some(early) = self.early.take() {
+                self.take(early);
+            }
+        }
+    }
+
+    /// What others than the trainer have to say. A request that is asked again is the same request. How the machine is
+    /// doing counts from when the run has begun, for before that its clock stands where it was left, to when it has ended.
     fn take_aside(&mut self, event: Event) {
+        if matches!(event, Event::System(_)) && !self.begun {
+            self.early = Some(event);
+            return;
+        }
+        if matches!(event, Event::System(_)) && self.state.outcome.is_some() {
+            return;
+        }
         if let Event::Asked { id, .. } = event {
             if self.asked.contains(&id) {
                 return;

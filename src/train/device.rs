@@ -42,6 +42,14 @@ pub fn choose(word: &str) -> Result<Device, String> {
     }
 }
 
+/// The GPU that `train.device` means, by CUDA's number; `None` for the CPU.
+pub fn gpu(word: &str) -> Option<u32> {
+    match choose(word) {
+        Ok(Device::Cuda(index)) => u32::try_from(index).ok(),
+        _ => None,
+    }
+}
+
 /// CUDA devices this libtorch can compute on; 0 also where it was built without CUDA.
 pub fn cuda_devices() -> usize {
     // libtorch must know its CUDA part before it is asked.

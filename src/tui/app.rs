@@ -45,6 +45,37 @@ pub enum Wanted {
     Epochs,
 }
 
+/// What frames cost: how many were drawn, how long that took, what was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FrameStats {
+    /// Frames drawn.
+    pub frames: u64,
+    /// Time the last one took, from the picture of the run to bytes, µs.
+    pub draw_us_last: u64,
+    /// Time all of them took, µs.
+    pub draw_us_sum: u64,
+    /// Time the slowest took, µs.
+    pub draw_us_max: u64,
+    /// Bytes sent to the terminal; 0 where nobody counts them.
+    pub bytes: u64,
+}
+
+impl FrameStats {
+    /// Mean time of a frame, µs.
+    pub fn draw_us_mean(&self) -> u64 {
+        self.draw_us_sum.checked_div(self.frames).unwrap_or(0)
+    }
+
+    /// One more frame; `bytes` are those of all so far.
+    pub(super) fn drawn(&mut self, micros: u64, bytes: u64) {
+        self.frames = self.frames.saturating_add(1);
+        self.draw_us_last = micros;
+        self.draw_us_sum = self.draw_us_sum.saturating_add(micros);
+        self.draw_us_max = self.draw_us_max.max(micros);
+        self.bytes = bytes;
+    }
+}
+
 /// A word from the screen itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
@@ -171,6 +202,8 @@ pub struct App {
     pub gone: Option<String>,
     /// Snapshots taken because this screen fell behind.
     pub resyncs: u64,
+    /// What frames have cost so far.
+    pub frames: FrameStats,
     /// What was asked of the session for the screen, and what is known.
     pub lookups: Lookups,
     /// Whether a first snapshot has come.
@@ -212,6 +245,7 @@ impl App {
             live,
             connected: true,
             resyncs: 0,
+            frames: FrameStats::default(),
             lookups: Lookups::default(),
             synced: false,
         }

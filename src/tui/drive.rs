@@ -32,6 +32,8 @@ pub struct Pace {
     pub signals: Signals,
     /// Whether the terminal takes another frame yet.
     pub free: Box<dyn Fn() -> bool + Send>,
+    /// Bytes sent to the terminal so far.
+    pub sent: Box<dyn Fn() -> u64 + Send>,
     /// The clock, ms since 1970.
     pub now_ms: fn() -> u64,
 }
@@ -71,11 +73,16 @@ pub fn drive<B: Backend>(
     loop {
         let busy = dirty && !(pace.free)();
         if dirty && !busy && Instant::now() >= due {
+            let began = Instant::now();
             if draw(terminal, app, themes).is_err() {
                 return Exit::HungUp;
             }
             dirty = false;
             drawn = Instant::now();
+            // What it cost is shown with the next frame, and is no reason for one.
+            let micros = drawn.duration_since(began).as_micros() as u64;
+            let bytes = (pace.sent)();
+            update(app, Msg::Drawn { micros, bytes });
             due = drawn + gap;
         }
         let wait = if busy {
@@ -126,15 +133,15 @@ pub fn drive<B: Backend>(
     }
 }
 
-/// What somebody waits for: it is shown before the next frame would be due. Steps and the progress of an evaluation, which
-/// never end, are not.
+/// What somebody waits for: it is shown before the next frame would be due. Steps, the progress of an evaluation and looks
+/// at the machine, which never end, are not.
 fn is_urgent(msg: &Msg) -> bool {
     match msg {
         Msg::Feed(Feed::Live(record)) => !matches!(
             record.event,
-            Event::Steps(_) | Event::EvalProgress { .. } | Event::Layers { .. }
+            Event::Steps(_) | Event::EvalProgress { .. } | Event::Layers { .. } | Event::System(_)
         ),
-        Msg::Tick(_) => false,
+        Msg::Tick(_) | Msg::Drawn { .. } => false,
         _ => true,
     }
 }

@@ -21,6 +21,8 @@ pub enum Pane {
     Calibration,
     /// Test images and what the network thinks of them.
     Gallery,
+    /// The machine, and what a step and a frame cost.
+    System,
     /// Messages.
     Log,
     /// Other runs beside this one.
@@ -40,6 +42,7 @@ impl Pane {
             Self::Confusion => "Confusion",
             Self::Calibration => "Calibration",
             Self::Gallery => "Gallery",
+            Self::System => "System",
             Self::Log => "Log",
             Self::Compare => "Compare",
         }
@@ -72,6 +75,8 @@ pub enum Page {
     Calibration,
     /// Any image of the test split.
     Gallery,
+    /// The machine, and what a step and a frame cost.
+    System,
     /// Everything that was said.
     Log,
     /// Other runs beside this one.
@@ -80,7 +85,7 @@ pub enum Page {
 
 impl Page {
     /// All of them, in the order of their keys.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Overview,
         Self::Curves,
         Self::Gradients,
@@ -88,6 +93,7 @@ impl Page {
         Self::Confusion,
         Self::Calibration,
         Self::Gallery,
+        Self::System,
         Self::Log,
         Self::Compare,
     ];
@@ -102,6 +108,7 @@ impl Page {
             Self::Confusion => "Confusion",
             Self::Calibration => "Calibration",
             Self::Gallery => "Gallery",
+            Self::System => "System",
             Self::Log => "Log",
             Self::Compare => "Compare",
         }
@@ -117,6 +124,7 @@ impl Page {
             Self::Confusion => "confusion",
             Self::Calibration => "calibration",
             Self::Gallery => "gallery",
+            Self::System => "system",
             Self::Log => "log",
             Self::Compare => "compare",
         }
@@ -132,6 +140,7 @@ impl Page {
             Self::Confusion => "what is taken for what",
             Self::Calibration => "what the probabilities are worth",
             Self::Gallery => "every test image, by what was said of it",
+            Self::System => "the machine: CPU, memory, disk, GPUs; what a step and a frame cost",
             Self::Log => "everything that was said",
             Self::Compare => "runs beside each other: results, differences, configurations",
         }
@@ -159,6 +168,7 @@ impl Page {
             Self::Confusion => &[Pane::Confusion],
             Self::Calibration => &[Pane::Calibration],
             Self::Gallery => &[Pane::Gallery],
+            Self::System => &[Pane::System],
             Self::Log => &[Pane::Log],
             Self::Compare => &[Pane::Compare],
         }

@@ -39,6 +39,13 @@ pub enum Msg {
     Resize(u16, u16),
     /// The clock, ms since 1970.
     Tick(u64),
+    /// A frame was drawn.
+    Drawn {
+        /// Time it took, µs.
+        micros: u64,
+        /// Bytes sent so far, of all frames.
+        bytes: u64,
+    },
     /// A request could not be sent.
     Unsent {
         /// Its number.
@@ -97,6 +104,7 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
         Msg::Key(event) => return press(app, Key::of(event)),
         Msg::Resize(columns, rows) => app.ui.size = (columns, rows),
         Msg::Tick(now_ms) => tick(app, now_ms),
+        Msg::Drawn { micros, bytes } => app.frames.drawn(micros, bytes),
         Msg::Unsent { id, reason } => unsent(app, id, reason),
         Msg::LeaveWhenDone => app.ui.leaving = true,
         Msg::HungUp => return vec![Effect::Leave(Exit::HungUp)],

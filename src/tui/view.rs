@@ -32,6 +32,7 @@ mod readout;
 mod reliability;
 mod result;
 mod scale;
+mod system;
 mod thumbnails;
 
 use ratatui::Frame;
@@ -126,5 +127,6 @@ fn draw_pane(ctx: &Ctx<'_>, pane: Pane, area: Rect, buf: &mut Buffer) {
         Pane::Gallery => gallery::draw(ctx, area, buf),
         Pane::Log => log::draw(ctx, area, buf),
         Pane::Compare => compare::draw(ctx, area, buf),
+        Pane::System => system::draw(ctx, area, buf),
     }
 }

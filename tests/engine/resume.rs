@@ -157,6 +157,7 @@ fn picture(run: &Path) -> RunState {
     let blank = RunState::default();
     (state.seq, state.started_ms, state.now_ms, state.paused_ms) = (0, 0, 0, 0);
     (state.step_millis, state.images_per_second) = (blank.step_millis, blank.images_per_second);
+    state.system = blank.system;
     state.info.as_mut().unwrap().run.clear();
     state.resumes.clear();
     state.commands.clear();

@@ -37,6 +37,7 @@ fn start(live: bool) -> Driven {
             ..Signals::default()
         },
         free: Box::new(|| true),
+        sent: Box::new(|| 0),
         now_ms: || story::START,
     };
     let link = Link {

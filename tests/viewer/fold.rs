@@ -2,8 +2,8 @@
 
 use epochtop::event::{
     Answer, CheckpointReason, CheckpointSaved, Command, EpochSummary, Event, F32, F64, Finding,
-    GalleryImages, GalleryPredictions, Health, LayerNorms, Level, Outcome, Phase, Pixels, Record,
-    Remedy, RunStarted, Split, StepTime, StepWindow,
+    GalleryImages, GalleryPredictions, GpuSample, Health, LayerNorms, Level, Outcome, Phase,
+    Pixels, Record, Remedy, RunStarted, Split, StepTime, StepWindow, SystemSample,
 };
 use epochtop::run::RunState;
 use proptest::prelude::*;
@@ -146,6 +146,41 @@ fn gallery() -> impl Strategy<Value = Event> {
     ]
 }
 
+/// A look at a machine that need make no sense. Numbers that are none are written as not known, so they are not here.
+fn look() -> impl Strategy<Value = Event> {
+    let share = || prop::option::of(-1e30_f32..1e30);
+    let gpu = (0_u32..70, ".*", share(), prop::option::of(count()), share()).prop_map(
+        |(index, name, utilisation, memory, power_w)| GpuSample {
+            index,
+            throttled: vec![name.clone()],
+            name,
+            utilisation,
+            memory_used: memory,
+            memory_total: memory,
+            power_w,
+            ..GpuSample::default()
+        },
+    );
+    (
+        share(),
+        share(),
+        prop::option::of(count()),
+        prop::option::of(count()),
+        prop::collection::vec(gpu, 0..4),
+    )
+        .prop_map(|(cpu, load, memory_used, memory_total, gpus)| {
+            Event::System(Box::new(SystemSample {
+                cpu,
+                load,
+                memory_used,
+                memory_total,
+                disk_free: memory_used,
+                gpus,
+                ..SystemSample::default()
+            }))
+        })
+}
+
 fn event() -> impl Strategy<Value = Event> {
     let phase = prop_oneof![
         Just(Phase::Training),
@@ -176,6 +211,7 @@ fn event() -> impl Strategy<Value = Event> {
             global_step,
             layers: vec![LayerNorms { name, grad_norm: norm, weight_norm: norm, update_norm: norm }],
         }),
+        1 => look(),
         1 => ".*".prop_map(|text| Event::Log { level: Level::Warn, text }),
         1 => (count(), ".*").prop_map(|(global_step, path)| {
             Event::CheckpointSaved(CheckpointSaved { global_step, epoch: 1, path, bytes: 1, reason: CheckpointReason::Final, best: true, pause_ms: F64(1.0), write_ms: F64(2.0) })

@@ -3,7 +3,8 @@
 
 use epochtop::checkpoint::{BestSoFar, Computed, Entry, FORMAT, Manifest, State, decode, encode};
 use epochtop::event::{
-    Command, DatasetInfo, Event, F32, Pixels, Record, Resumed, Split, StepWindow,
+    Command, DatasetInfo, Event, F32, GpuSample, Pixels, Record, Resumed, Split, StepWindow,
+    SystemSample,
 };
 use epochtop::link::{Earlier, Filter, ImagePage, ImageRow, Query, Reply, StepValues, request};
 use epochtop::random::Random;
@@ -85,6 +86,11 @@ fn records() -> Vec<Vec<u8>> {
             ..Resumed::default()
         })),
         Event::Marked { mark: 3 },
+        Event::System(Box::new(SystemSample {
+            cpu: Some(0.5),
+            gpus: vec![GpuSample::default()],
+            ..SystemSample::default()
+        })),
     ];
     let line = |event| {
         let record = Record {

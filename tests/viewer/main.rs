@@ -18,4 +18,5 @@ mod screens;
 mod sockets;
 mod story;
 mod sweep;
+mod system;
 mod themes;

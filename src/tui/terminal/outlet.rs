@@ -6,7 +6,7 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, Builder};
 use std::time::{Duration, Instant};
 
@@ -34,12 +34,18 @@ pub(in crate::tui) struct Outlet {
 pub(in crate::tui) struct State {
     busy: Arc<AtomicBool>,
     gone: Arc<AtomicBool>,
+    sent: Arc<AtomicU64>,
 }
 
 impl State {
     /// Whether another frame can be taken. A terminal that is gone takes it, and says so.
     pub(in crate::tui) fn is_free(&self) -> bool {
         !self.busy.load(Ordering::Acquire) || self.gone.load(Ordering::Acquire)
+    }
+
+    /// Bytes of all frames that were handed over.
+    pub(in crate::tui) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
     }
 }
 
@@ -96,6 +102,9 @@ impl Write for Outlet {
         }
         if !self.frame.is_empty() && !self.state.busy.swap(true, Ordering::AcqRel) {
             let frame = std::mem::take(&mut self.frame);
+            self.state
+                .sent
+                .fetch_add(frame.len() as u64, Ordering::Relaxed);
             return self
                 .frames
                 .try_send(frame)

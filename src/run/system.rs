@@ -1,0 +1,222 @@
+//! How the machine has been doing: the latest look at it, and what the looks before leave as curves.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::state::{RunState, push_bounded};
+use crate::event::{GPUS, GpuSample, SystemSample, share_of};
+
+/// Looks whose numbers are kept; at five seconds a look they are twenty minutes.
+pub const SAMPLES: usize = 240;
+
+/// A number over the latest looks, newest last; `None` where it was not known.
+pub type Trace = VecDeque<Option<f32>>;
+
+/// The machine over the latest looks. Each trace ends with the newest look; one that began later is shorter.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SystemHistory {
+    /// The latest look, whole.
+    pub latest: Option<Box<SystemSample>>,
+    /// When each look was taken, ms since 1970.
+    pub t_ms: VecDeque<u64>,
+    /// Share of the machine's processor time, 0 to 1.
+    pub cpu: Trace,
+    /// Processors the trainer kept busy.
+    pub process_cpu: Trace,
+    /// Share of main memory that is taken, 0 to 1.
+    pub memory: Trace,
+    /// Share of main memory that the trainer holds, 0 to 1.
+    pub rss: Trace,
+    /// The GPUs, in the order they were first seen.
+    pub gpus: Vec<GpuHistory>,
+}
+
+/// A GPU over the latest looks.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GpuHistory {
+    /// Its number with the driver.
+    pub index: u32,
+    /// Share of the time in which it computed, 0 to 1.
+    pub utilisation: Trace,
+    /// Share of its memory that is taken, 0 to 1.
+    pub memory: Trace,
+    /// °C.
+    pub temperature: Trace,
+    /// Watts.
+    pub power: Trace,
+}
+
+impl SystemHistory {
+    /// Takes a look in.
+    pub(super) fn push(&mut self, t_ms: u64, sample: &SystemSample) {
+        let sample = sample.clone().bounded();
+        push_bounded(&mut self.t_ms, SAMPLES, t_ms);
+        push_bounded(&mut self.cpu, SAMPLES, sample.cpu);
+        push_bounded(&mut self.process_cpu, SAMPLES, sample.process_cpu);
+        let memory = |used| share_of(used, sample.memory_total);
+        push_bounded(&mut self.memory, SAMPLES, memory(sample.memory_used));
+        push_bounded(&mut self.rss, SAMPLES, memory(sample.process_rss));
+        for gpu in &sample.gpus {
+            let known = self.gpus.iter().any(|known| known.index == gpu.index);
+            if !known && self.gpus.len() < GPUS {
+                self.gpus.push(GpuHistory {
+                    index: gpu.index,
+                    ..GpuHistory::default()
+                });
+            }
+        }
+        // One that is not told of any more, as after its driver failed, leaves a gap.
+        for history in &mut self.gpus {
+            let gpu = sample.gpus.iter().find(|gpu| gpu.index == history.index);
+            history.push(gpu);
+        }
+        self.latest = Some(Box::new(sample));
+    }
+
+    /// When the latest look was taken, ms since 1970.
+    pub fn latest_ms(&self) -> Option<u64> {
+        self.t_ms.back().copied()
+    }
+
+    /// What is known of a GPU's past.
+    pub fn gpu(&self, index: u32) -> Option<&GpuHistory> {
+        self.gpus.iter().find(|known| known.index == index)
+    }
+}
+
+impl GpuHistory {
+    fn push(&mut self, gpu: Option<&GpuSample>) {
+        let memory = gpu.and_then(|gpu| share_of(gpu.memory_used, gpu.memory_total));
+        push_bounded(
+            &mut self.utilisation,
+            SAMPLES,
+            gpu.and_then(|gpu| gpu.utilisation),
+        );
+        push_bounded(&mut self.memory, SAMPLES, memory);
+        push_bounded(
+            &mut self.temperature,
+            SAMPLES,
+            gpu.and_then(|gpu| gpu.temperature_c),
+        );
+        push_bounded(&mut self.power, SAMPLES, gpu.and_then(|gpu| gpu.power_w));
+    }
+}
+
+/// Checkpoints as large as the last one that the disk still takes; `None` before there is one, or where the disk does not
+/// tell. Old ones are removed as new ones come, so this is the room of a run that keeps all it writes.
+pub fn checkpoints_left(run: &RunState) -> Option<u64> {
+    let free = run.system.latest.as_ref()?.disk_free?;
+    let bytes = run.checkpoint.as_ref()?.bytes;
+    free.checked_div(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+    use super::*;
+    use crate::event::{CheckpointReason, CheckpointSaved, Event, F64, Record};
+
+    fn gpu(index: u32, utilisation: f32) -> GpuSample {
+        GpuSample {
+            index,
+            utilisation: Some(utilisation),
+            memory_used: Some(1),
+            memory_total: Some(4),
+            ..GpuSample::default()
+        }
+    }
+
+    fn fold(samples: impl IntoIterator<Item = SystemSample>) -> RunState {
+        let mut run = RunState::default();
+        for (seq, sample) in (1..).zip(samples) {
+            run.apply(&Record {
+                seq,
+                t_ms: seq * 5000,
+                event: Event::System(Box::new(sample)),
+            });
+        }
+        run
+    }
+
+    #[test]
+    fn the_latest_look_is_whole_and_those_before_are_curves() {
+        let look = |cpu| SystemSample {
+            cpu: Some(cpu),
+            memory_used: Some(3),
+            memory_total: Some(4),
+            gpus: vec![gpu(2, cpu)],
+            ..SystemSample::default()
+        };
+        let run = fold([look(0.25), look(0.5)]);
+        let system = &run.system;
+        assert_eq!(system.cpu, [Some(0.25), Some(0.5)]);
+        assert_eq!(system.memory, [Some(0.75); 2]);
+        assert_eq!(system.rss, [None, None]);
+        assert_eq!(system.latest_ms(), Some(10_000));
+        assert_eq!(system.gpu(2).unwrap().utilisation, [Some(0.25), Some(0.5)]);
+        assert_eq!(system.gpu(2).unwrap().memory, [Some(0.25); 2]);
+        assert_eq!(system.gpu(0), None);
+        assert_eq!(system.latest.as_deref(), Some(&look(0.5)));
+    }
+
+    #[test]
+    fn a_gpu_that_goes_away_leaves_a_gap_and_one_that_comes_late_is_shorter() {
+        let look = |gpus| SystemSample {
+            gpus,
+            ..SystemSample::default()
+        };
+        let run = fold([
+            look(vec![gpu(0, 0.5)]),
+            look(Vec::new()),
+            look(vec![gpu(0, 0.75), gpu(1, 1.0)]),
+        ]);
+        let system = &run.system;
+        let trace = |index| &system.gpu(index).unwrap().utilisation;
+        assert_eq!(trace(0), &[Some(0.5), None, Some(0.75)]);
+        assert_eq!(trace(1), &[Some(1.0)]);
+    }
+
+    #[test]
+    fn a_week_of_looks_at_many_gpus_is_bounded() {
+        // Each look tells of other GPUs, more than there can be.
+        let look = |i: u32| SystemSample {
+            cpu: Some(f32::NAN),
+            gpus: (0..200).map(|n| gpu(i + n, f32::NAN)).collect(),
+            ..SystemSample::default()
+        };
+        let run = fold((0..1000).map(look));
+        let system = &run.system;
+        assert_eq!((system.cpu.len(), system.gpus.len()), (SAMPLES, GPUS));
+        assert!(system.cpu.iter().all(Option::is_none));
+        let text = serde_json::to_string(&run).unwrap();
+        assert!(text.len() < 1 << 20, "{} bytes", text.len());
+        assert_eq!(serde_json::from_str::<RunState>(&text).unwrap(), run);
+    }
+
+    #[test]
+    fn the_room_for_checkpoints_is_counted_in_the_last_one() {
+        let mut run = fold([SystemSample {
+            disk_free: Some(1000),
+            ..SystemSample::default()
+        }]);
+        assert_eq!(checkpoints_left(&run), None);
+        let mut saved = CheckpointSaved {
+            global_step: 1,
+            epoch: 1,
+            path: String::new(),
+            bytes: 300,
+            reason: CheckpointReason::Periodic,
+            best: false,
+            pause_ms: F64(0.0),
+            write_ms: F64(0.0),
+        };
+        run.checkpoint = Some(saved.clone());
+        assert_eq!(checkpoints_left(&run), Some(3));
+        saved.bytes = 0;
+        run.checkpoint = Some(saved);
+        assert_eq!(checkpoints_left(&run), None);
+    }
+}

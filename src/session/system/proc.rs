@@ -1,0 +1,157 @@
+//! What Linux tells of a machine in `/proc`, read from its text. A text that says something else says nothing.
+
+/// Processor time since the machine was started, in ticks of all processors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Ticks {
+    pub(super) busy: u64,
+    pub(super) all: u64,
+}
+
+impl Ticks {
+    /// The busy share of the time between two looks, 0 to 1.
+    pub(super) fn share_since(self, before: Self) -> Option<f32> {
+        let all = self.all.checked_sub(before.all).filter(|all| *all > 0)?;
+        // Waiting for a disk may be counted back.
+        let busy = self.busy.saturating_sub(before.busy).min(all);
+        Some((busy as f64 / all as f64) as f32)
+    }
+}
+
+/// `/proc/stat`: user, nice, system, idle, iowait, irq, softirq and steal of all processors (proc_stat(5)); what guests
+/// took is in the first two already.
+pub(super) fn machine_ticks(stat: &str) -> Option<Ticks> {
+    let line = stat.lines().next()?.strip_prefix("cpu ")?;
+    let times: Vec<u64> = line
+        .split_ascii_whitespace()
+        .take(8)
+        .map_while(|word| word.parse().ok())
+        .collect();
+    let idle = times
+        .get(3)?
+        .saturating_add(times.get(4).copied().unwrap_or(0));
+    let all = times.iter().copied().fold(0, u64::saturating_add);
+    Some(Ticks {
+        busy: all.saturating_sub(idle),
+        all,
+    })
+}
+
+/// `/proc/self/stat`: ticks the process has computed, itself and in the kernel (fields 14 and 15 of proc_pid_stat(5)).
+pub(super) fn process_ticks(stat: &str) -> Option<u64> {
+    // The program's name stands in brackets and may hold anything, brackets too.
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_ascii_whitespace().skip(11);
+    let user: u64 = fields.next()?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    Some(user.saturating_add(system))
+}
+
+/// `/proc/meminfo`: bytes taken and in all. Taken is what could not be given to somebody at once, so caches are not.
+pub(super) fn memory(meminfo: &str) -> Option<(u64, u64)> {
+    let total = kib(meminfo, "MemTotal:")?;
+    let available = kib(meminfo, "MemAvailable:")?;
+    Some((total.saturating_sub(available), total))
+}
+
+/// `/proc/self/status`: bytes of memory the process holds.
+pub(super) fn resident(status: &str) -> Option<u64> {
+    kib(status, "VmRSS:")
+}
+
+/// `/proc/loadavg`: the mean of the last minute.
+pub(super) fn load(loadavg: &str) -> Option<f32> {
+    let load: f32 = loadavg.split_ascii_whitespace().next()?.parse().ok()?;
+    (load.is_finite() && load >= 0.0).then_some(load)
+}
+
+/// The bytes of a line such as `VmRSS:   2004 kB`.
+fn kib(text: &str, label: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(label))?;
+    let number = line.trim().strip_suffix("kB")?.trim_end();
+    number.parse::<u64>().ok()?.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const STAT: &str = "cpu  87914 0 9143 44012 618 0 91 680 0 0\ncpu0 43571 0 4210 22896 167 0 9 350 0 0\n\
+                        intr 123 0\nctxt 456\n";
+    const SELF: &str = "12761 (a) (b c) R 12757 12757 6888 0 -1 4194304 98 0 0 0 1234 56 0 0 20 0 1 0 71446 3133440 359 \
+                        18446744073709551615\n";
+    const MEMINFO: &str = "MemTotal:       24684092 kB\nMemFree:        21754940 kB\nMemAvailable:   23395064 kB\n\
+                           Buffers:           12440 kB\nHugePages_Total:       0\n";
+    const STATUS: &str =
+        "Name:\tepochtop\nVmPeak:\t    3060 kB\nVmRSS:\t    2004 kB\nThreads:\t1\n";
+
+    #[test]
+    fn the_machines_time_is_read_as_the_kernel_writes_it() {
+        let ticks = machine_ticks(STAT);
+        let (busy, all) = (87914 + 9143 + 91 + 680, 142_458);
+        assert_eq!(ticks, Some(Ticks { busy, all }));
+        // Kernels before 2.6 told four numbers.
+        let (busy, all) = (6, 10);
+        assert_eq!(machine_ticks("cpu  1 2 3 4"), Some(Ticks { busy, all }));
+        assert_eq!(machine_ticks("cpu0 1 2 3 4"), None);
+        assert_eq!(machine_ticks("cpu  1 2 x 4"), None);
+    }
+
+    #[test]
+    fn a_share_is_taken_between_two_looks() {
+        let ticks = |busy, all| Ticks { busy, all };
+        assert_eq!(ticks(30, 200).share_since(ticks(5, 100)), Some(0.25));
+        assert_eq!(ticks(30, 200).share_since(ticks(30, 200)), None);
+        assert_eq!(ticks(0, 300).share_since(ticks(30, 200)), Some(0.0));
+        assert_eq!(
+            ticks(0, 0).share_since(ticks(30, 200)),
+            None,
+            "a counter that began anew"
+        );
+    }
+
+    #[test]
+    fn the_processes_time_is_read_behind_any_name() {
+        assert_eq!(process_ticks(SELF), Some(1290));
+        assert_eq!(process_ticks("1 (sh R 1 1"), None);
+    }
+
+    #[test]
+    fn memory_is_what_could_not_be_given_away() {
+        let used = (24_684_092 - 23_395_064) * 1024;
+        assert_eq!(memory(MEMINFO), Some((used, 24_684_092 * 1024)));
+        assert_eq!(resident(STATUS), Some(2004 * 1024));
+        assert_eq!(memory("MemTotal: 5 kB"), None);
+        assert_eq!(resident("VmRSS: 5 MB"), None);
+    }
+
+    #[test]
+    fn the_load_is_the_mean_of_the_last_minute() {
+        assert_eq!(load("2.26 1.78 0.93 3/110 12765\n"), Some(2.26));
+        assert_eq!(load("nan 1 1"), None);
+        assert_eq!(load(""), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_too_much(text in "(cpu |MemTotal:|VmRSS:|[0-9]{1,30}|[ )(\n]|kB|.){0,40}") {
+            let ticks = machine_ticks(&text).unwrap_or_default();
+            if let Some(share) = ticks.share_since(Ticks::default()) {
+                prop_assert!((0.0..=1.0).contains(&share));
+            }
+            let _ = (process_ticks(&text), memory(&text), resident(&text), load(&text));
+        }
+
+        #[test]
+        fn a_damaged_text_is_read_or_refused(at in 0_usize..400, byte in any::<char>()) {
+            for text in [STAT, SELF, MEMINFO, STATUS] {
+                let mut damaged: Vec<char> = text.chars().collect();
+                if let Some(place) = damaged.get_mut(at) {
+                    *place = byte;
+                }
+                let text: String = damaged.into_iter().collect();
+                let _ = (machine_ticks(&text), process_ticks(&text), memory(&text), resident(&text));
+            }
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! The machine under the run: processors, memory, disk, GPUs with their past; what a step costs, what the channel and the
+//! screen do.
+//!
+//! ```text
+//!  title          1 row       what has a past takes more rows where there is room: first on the GPUs, then on the machine
+//!  machine        5 rows      CPU, memory, of each what the trainer takes, disk
+//!  GPUs                       blocks of 7 rows, of 4, or a table with a row each, whichever fits
+//!  step, channel, screen
+//! ```
+
+mod gpu;
+mod meter;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::Ctx;
+use super::layout::{bottom, top};
+use super::paint::{self, Piece, piece, put_pieces, rule_line};
+use crate::event::{StepTime, SystemSample, share_of};
+use crate::run::{Trace, checkpoints_left, clock};
+use crate::tui::page::Pane;
+use crate::tui::text::{count, maybe, number, short_percent};
+use crate::tui::theme::Role;
+use meter::{LABEL, Meter};
+
+/// The most rows the past of one number takes.
+const TALLEST: u16 = 6;
+/// Fewer checkpoints than this, or less of a disk, are worth a look.
+const FEW_CHECKPOINTS: u64 = 10;
+const LITTLE_DISK: f32 = 0.05;
+/// More of memory than this is worth a look.
+const MUCH_MEMORY: f32 = 0.95;
+
+/// Draws the page.
+pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
+    let body = paint::title(ctx, buf, area, Pane::System, "", age(ctx));
+    let mut lines = split_rows(ctx);
+    lines.push(channel_row(ctx));
+    lines.push(screen_row(ctx));
+    let ruled = body.height >= 18;
+    let (foot, body) = bottom(body, lines.len() as u16 + u16::from(ruled));
+    let history = &ctx.app.run.system;
+    let Some(sample) = &history.latest else {
+        paint::empty(ctx, buf, body, EMPTY);
+        feet(ctx, &lines, ruled, foot, buf);
+        return;
+    };
+    let used = machine_and_gpus(ctx, sample, body, buf);
+    // What follows stands under what there is, not at the far end of the screen.
+    let foot = Rect {
+        y: body.y.saturating_add(used),
+        ..foot
+    };
+    feet(ctx, &lines, ruled, foot, buf);
+}
+
+const EMPTY: &str = "CPU, memory, disk and GPUs appear here once they have been looked at, every system.every_seconds of the \
+                     run (5; 0 is never). Runs of older versions have nothing of it.";
+
+/// How old the numbers are.
+fn age(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
+    let run = &ctx.app.run;
+    let Some(taken) = run.system.latest_ms() else {
+        return Vec::new();
+    };
+    let words = if ctx.app.ticking() {
+        let age = ctx.app.clock_ms().saturating_sub(taken);
+        format!("looked at {:>4} ago", clock(age))
+    } else {
+        format!("as of {}", clock(taken.saturating_sub(run.started_ms)))
+    };
+    vec![vec![piece(words, Role::Dim)]]
+}
+
+fn feet(ctx: &Ctx<'_>, lines: &[Vec<Piece>], ruled: bool, area: Rect, buf: &mut Buffer) {
+    let mut area = area;
+    if ruled {
+        rule_line(ctx, buf, area, Role::Rule);
+        area = top(area, 1).1;
+    }
+    for (line, y) in lines.iter().zip(0..area.height) {
+        put_pieces(ctx, buf, area, 0, y, line);
+    }
+}
+
+/// Draws both; gives the rows they took.
+fn machine_and_gpus(ctx: &Ctx<'_>, sample: &SystemSample, area: Rect, buf: &mut Buffer) -> u16 {
+    let mut meters = machine(ctx, sample);
+    // The trainer's part of the memory gives way where rows are few.
+    if area.height < meters.len() as u16 + 3 {
+        meters.remove(3);
+    }
+    let least = meters.len() as u16;
+    let plan = gpu::plan(&sample.gpus, area.width, area.height.saturating_sub(least));
+    let spare = area.height.saturating_sub(least + plan.rows(1));
+    let tall = plan.tallest(spare);
+    let spare = spare.saturating_sub(plan.rows(tall) - plan.rows(1));
+    let past = meters.iter().filter(|meter| meter.past.is_some()).count() as u16;
+    let rows = (1 + spare / past.max(1)).min(TALLEST);
+    let used = meter::draw_all(ctx, &meters, rows, area, buf);
+    let (_, rest) = top(area, used);
+    plan.draw(ctx, &sample.gpus, tall, rest, buf);
+    used.saturating_add(plan.rows(tall)).min(area.height)
+}
+
+/// Processors, memory, disk.
+fn machine<'a>(ctx: &Ctx<'a>, sample: &SystemSample) -> Vec<Meter<'a>> {
+    let history = &ctx.app.run.system;
+    let dash = ctx.symbols.dash;
+    let cores = sample.cores.map(|cores| cores as f32);
+    let busy = sample.process_cpu.zip(cores);
+    let busy = busy.and_then(|(busy, cores)| (cores > 0.0).then(|| busy / cores));
+    let load = format!(
+        "{:>3} cores, load {}",
+        sample
+            .cores
+            .map_or_else(|| dash.to_owned(), |n| n.to_string()),
+        maybe(sample.load.map(f64::from), 2, 5, dash)
+    );
+    let trainer = format!(
+        "{} cores busy",
+        maybe(sample.process_cpu.map(f64::from), 2, 6, dash)
+    );
+    let memory = share_of(sample.memory_used, sample.memory_total);
+    let of = format!(
+        "{} of {} GiB",
+        gib(sample.memory_used, dash),
+        gib(sample.memory_total, dash).trim_start()
+    );
+    let held = format!("{} GiB", gib(sample.process_rss, dash));
+    let past = |trace: &'a Trace, most: f32| Some((trace, most));
+    vec![
+        Meter::new("CPU", sample.cpu, load, past(&history.cpu, 1.0)),
+        Meter::new(
+            "  trainer",
+            busy,
+            trainer,
+            past(&history.process_cpu, cores.unwrap_or(1.0).max(1.0)),
+        ),
+        Meter::new("memory", memory, of, past(&history.memory, 1.0))
+            .warn(memory.is_some_and(|share| share > MUCH_MEMORY)),
+        Meter::new(
+            "  trainer",
+            share_of(sample.process_rss, sample.memory_total),
+            held,
+            past(&history.rss, 1.0),
+        ),
+        disk(ctx, sample),
+    ]
+}
+
+/// The disk, with the checkpoints it still takes.
+fn disk<'a>(ctx: &Ctx<'a>, sample: &SystemSample) -> Meter<'a> {
+    let dash = ctx.symbols.dash;
+    let free = share_of(sample.disk_free, sample.disk_total);
+    let gigabytes = |bytes: Option<u64>| maybe(bytes.map(|bytes| bytes as f64 / 1e9), 1, 6, dash);
+    let room = gigabytes(sample.disk_free);
+    let plain = format!("{room} GB free");
+    let left = checkpoints_left(&ctx.app.run);
+    let few = left.is_some_and(|left| left < FEW_CHECKPOINTS);
+    let little = free.is_some_and(|free| free < LITTLE_DISK);
+    let warn = few || little;
+    let mark = if warn {
+        format!("{} ", ctx.symbols.warning)
+    } else {
+        String::new()
+    };
+    let whole = format!(" of {} GB", gigabytes(sample.disk_total).trim_start());
+    let all = plain.replace(" GB", &whole);
+    let mut words = Vec::new();
+    if let Some(left) = left {
+        let left = count(left);
+        words.push(format!(
+            "{mark}{all}, room for {left} checkpoints like the last"
+        ));
+        words.push(format!("{mark}{all}, {left} checkpoints"));
+        words.push(format!("{mark}{plain}, {left} checkpoints"));
+    } else {
+        words.push(format!("{mark}{all}"));
+    }
+    words.push(format!("{mark}{plain}"));
+    let taken = free.map(|free| 1.0 - free);
+    Meter::choice("disk", taken, words).warn(warn)
+}
+
+/// Bytes in GiB, five columns.
+fn gib(bytes: Option<u64>, dash: &str) -> String {
+    maybe(
+        bytes.map(|bytes| bytes as f64 / (1_u64 << 30) as f64),
+        1,
+        5,
+        dash,
+    )
+}
+
+fn labelled(label: &str) -> Piece {
+    piece(
+        format!("{label:<width$}", width = usize::from(LABEL)),
+        Role::Dim,
+    )
+}
+
+fn amount(value: String, unit: &str) -> [Piece; 2] {
+    [
+        piece(value, Role::Text),
+        piece(format!(" {unit}   "), Role::Dim),
+    ]
+}
+
+/// What a step costs, and of what it is made.
+fn split_rows(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
+    let (run, dash) = (&ctx.app.run, ctx.symbols.dash);
+    let speed = run.images_per_second.value().filter(|v| v.is_finite());
+    let speed = speed.map_or_else(|| dash.to_owned(), |v| count(v.max(0.0) as u64));
+    let mut row = vec![labelled("step")];
+    row.extend(amount(maybe(run.step_millis.value(), 1, 7, dash), "ms"));
+    row.extend(amount(format!("{speed:>7}"), "images/s"));
+    let mut rows = vec![row];
+    if let Some(time) = &run.step_time {
+        rows.extend(parts_rows(time));
+    }
+    rows
+}
+
+/// Columns of the bar that shows how a step divides.
+const DIVIDED: f64 = 40.0;
+
+/// How the time of a step divides: a bar of the parts' first letters, then the numbers.
+fn parts_rows(time: &StepTime) -> [Vec<Piece>; 2] {
+    const ROLES: [Role; 5] = [
+        Role::Key,
+        Role::Train,
+        Role::Valid,
+        Role::Gradient,
+        Role::Dim,
+    ];
+    let total = time.total_ms();
+    let (mut bar, mut numbers) = (vec![labelled("divides")], vec![labelled("")]);
+    let (mut drawn, mut reached) = (0, 0.0);
+    for ((name, ms), role) in time.parts().into_iter().zip(ROLES) {
+        let share = if total > 0.0 { ms / total } else { 0.0 };
+        reached += share.clamp(0.0, 1.0);
+        // Ends are rounded, not lengths, so that all of it is always as long.
+        let end = (reached * DIVIDED).round() as usize;
+        let letter = name.get(..1).unwrap_or(" ").to_uppercase();
+        bar.push(piece(letter.repeat(end.saturating_sub(drawn)), role));
+        drawn = end.max(drawn);
+        numbers.push(piece(format!("{name} "), Role::Dim));
+        numbers.push(piece(number(ms, 1, 5), Role::Text));
+        numbers.push(piece(format!(" ms{}   ", short_percent(share)), Role::Dim));
+    }
+    let how = if time.sampled {
+        "   one step, waited for after each part".to_owned()
+    } else {
+        format!("   mean of {} steps", count(time.steps))
+    };
+    bar.push(piece(how, Role::Dim));
+    [bar, numbers]
+}
+
+/// What came up the channel, and how old the last of it is.
+fn channel_row(ctx: &Ctx<'_>) -> Vec<Piece> {
+    let app = ctx.app;
+    let mut row = vec![labelled("channel")];
+    row.extend(amount(format!("{:>7}", count(app.run.seq)), "records"));
+    if app.ticking() {
+        let age = app.clock_ms().saturating_sub(app.run.now_ms);
+        row.push(piece(
+            format!("the last {:>4} ago   ", clock(age)),
+            Role::Dim,
+        ));
+    }
+    let (times, role) = match app.resyncs {
+        0 => ("never fell behind".to_owned(), Role::Dim),
+        1 => ("fell behind once".to_owned(), Role::Text),
+        n => (format!("fell behind {} times", count(n)), Role::Text),
+    };
+    row.push(piece(times, role));
+    row
+}
+
+/// What the frames of this screen cost.
+fn screen_row(ctx: &Ctx<'_>) -> Vec<Piece> {
+    let frames = &ctx.app.frames;
+    let mut row = vec![labelled("screen")];
+    if frames.frames == 0 {
+        row.push(piece(
+            "what a frame costs appears with the second one",
+            Role::Dim,
+        ));
+        return row;
+    }
+    row.extend(amount(format!("{:>7}", count(frames.frames)), "frames"));
+    let each = frames.bytes / frames.frames.max(1);
+    row.extend(amount(format!("{:>6}", count(each)), "bytes each"));
+    row.pop();
+    row.push(piece(" bytes each   drawn in", Role::Dim));
+    let millis = |micros: u64| number(micros as f64 / 1000.0, 1, 6);
+    row.push(piece(millis(frames.draw_us_last), Role::Text));
+    row.push(piece(" ms, mean", Role::Dim));
+    row.push(piece(millis(frames.draw_us_mean()), Role::Text));
+    row.push(piece(", most", Role::Dim));
+    row.push(piece(millis(frames.draw_us_max), Role::Text));
+    row
+}

@@ -1,0 +1,480 @@
+//! The GPUs: a block each, as full as the rows allow, or a table with a row each.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::super::Ctx;
+use super::super::layout::{GUTTER, top};
+use super::super::paint::{
+    self, Piece, bar, first_fit, piece, put_pieces, put_right, rule_line, width_of,
+};
+use super::gib;
+use super::meter::{LABEL, Meter, draw_all};
+use crate::event::{GpuSample, share_of};
+use crate::run::Trace;
+use crate::tui::text::{count, maybe, outside, short_percent};
+use crate::tui::theme::Role;
+
+/// Fewest columns of a block.
+const BLOCK: u16 = 58;
+/// Rows of a full block and of a short one, with their headings.
+const FULL: u16 = 7;
+const SHORT: u16 = 4;
+/// Numbers of a full block that have a past.
+const PASTS: u16 = 4;
+/// The most rows a past takes.
+const TALLEST: u16 = 5;
+/// °C that fill the bar, and those from which a GPU is hot.
+const HOTTEST: f32 = 100.0;
+const HOT: f32 = 85.0;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Style {
+    None,
+    Full,
+    Short,
+    Table,
+}
+
+/// How the GPUs are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Plan {
+    style: Style,
+    gpus: u16,
+    columns: u16,
+    /// What there is room for.
+    height: u16,
+}
+
+/// The fullest way to show them in this room; of two that are alike the one with fewer, wider columns.
+pub(super) fn plan(gpus: &[GpuSample], width: u16, height: u16) -> Plan {
+    let count = gpus.len() as u16;
+    let most = ((width + GUTTER) / (BLOCK + GUTTER)).clamp(1, count.max(1));
+    let of = |style, columns| Plan {
+        style,
+        gpus: count,
+        columns,
+        height,
+    };
+    if count == 0 {
+        return of(Style::None, 1);
+    }
+    let blocks = [Style::Full, Style::Short].into_iter();
+    blocks
+        .flat_map(|style| (1..=most).map(move |columns| of(style, columns)))
+        .find(|plan| plan.rows(1) <= height)
+        .unwrap_or(of(Style::Table, 1))
+}
+
+impl Plan {
+    /// Rows it takes where a past takes `tall`.
+    pub(super) fn rows(self, tall: u16) -> u16 {
+        let lines = self.gpus.div_ceil(self.columns.max(1));
+        match self.style {
+            Style::None => 1,
+            Style::Full => lines * (FULL + PASTS * (tall - 1)),
+            Style::Short => lines * SHORT,
+            Style::Table => (1 + self.gpus).min(self.height),
+        }
+    }
+
+    /// How tall a past may be with so many rows to spare.
+    pub(super) fn tallest(self, spare: u16) -> u16 {
+        (1..=TALLEST)
+            .take_while(|tall| self.rows(*tall) - self.rows(1) <= spare)
+            .last()
+            .unwrap_or(1)
+    }
+
+    /// Draws them.
+    pub(super) fn draw(
+        self,
+        ctx: &Ctx<'_>,
+        gpus: &[GpuSample],
+        tall: u16,
+        area: Rect,
+        buf: &mut Buffer,
+    ) {
+        match self.style {
+            Style::None => {
+                let words = [
+                    piece(
+                        format!("{:<width$}", "GPU", width = usize::from(LABEL)),
+                        Role::Dim,
+                    ),
+                    piece("no NVIDIA GPU found (NVML absent)", Role::Dim),
+                ];
+                put_pieces(ctx, buf, area, 0, 0, &words);
+            }
+            Style::Table => table(ctx, gpus, area, buf),
+            Style::Full | Style::Short => self.blocks(ctx, gpus, tall, area, buf),
+        }
+    }
+
+    fn blocks(self, ctx: &Ctx<'_>, gpus: &[GpuSample], tall: u16, area: Rect, buf: &mut Buffer) {
+        let columns = self.columns.max(1);
+        let width = (area.width + GUTTER) / columns - GUTTER.min(area.width);
+        let mut rest = area;
+        for line in gpus.chunks(usize::from(columns)) {
+            let rows = self.rows(tall) / self.gpus.div_ceil(columns).max(1);
+            let (row, below) = top(rest, rows);
+            for (gpu, i) in line.iter().zip(0..) {
+                let place = Rect {
+                    x: row.x + i * (width + GUTTER),
+                    width,
+                    ..row
+                };
+                block(ctx, gpu, self.style == Style::Full, tall, place, buf);
+            }
+            rest = below;
+        }
+    }
+}
+
+/// A GPU with all that is known of it.
+fn block(ctx: &Ctx<'_>, gpu: &GpuSample, full: bool, tall: u16, area: Rect, buf: &mut Buffer) {
+    heading(ctx, gpu, area, buf);
+    let (_, body) = top(area, 1);
+    let mut meters = meters(ctx, gpu);
+    if !full {
+        meters.truncate(2);
+    }
+    let used = draw_all(ctx, &meters, if full { tall } else { 1 }, body, buf);
+    let (_, last) = top(body, used);
+    let line = if full {
+        processes(ctx, gpu, last.width)
+    } else {
+        first_fit(in_a_line(ctx, gpu), last.width)
+    };
+    put_pieces(ctx, buf, last, 0, 0, &line);
+}
+
+/// Its number and name, whether it is the one, and what holds it back.
+fn heading(ctx: &Ctx<'_>, gpu: &GpuSample, area: Rect, buf: &mut Buffer) {
+    rule_line(ctx, buf, area, Role::Rule);
+    let mut pieces = vec![
+        piece(ctx.symbols.rule, Role::Rule),
+        piece(format!(" GPU {} ", gpu.index), Role::Title),
+        piece(
+            format!("{} ", outside(&gpu.name, 28, ctx.symbols)),
+            Role::Text,
+        ),
+    ];
+    if gpu.ours {
+        pieces.push(piece(format!("{} ", ctx.symbols.training), Role::Good));
+        pieces.push(piece("this run ", Role::Dim));
+    }
+    let x = put_pieces(ctx, buf, area, 0, 0, &pieces);
+    let room = area.width.saturating_sub(x + 2);
+    let words = first_fit(throttling(ctx, gpu, room), room);
+    put_right(ctx, buf, area, x + 1, 0, &words);
+}
+
+/// Why it is slow, in as many words as there is room for; nothing where it is not.
+fn throttling(ctx: &Ctx<'_>, gpu: &GpuSample, room: u16) -> Vec<Vec<Piece>> {
+    if gpu.throttled.is_empty() {
+        return Vec::new();
+    }
+    let mark = ctx.symbols.warning;
+    let why = outside(&gpu.throttled.join(", "), usize::from(room), ctx.symbols);
+    let words = [
+        format!(" {mark} throttled: {why} "),
+        format!(" {mark} {why} "),
+        format!(" {mark} throttled "),
+        format!(" {mark} "),
+    ];
+    words.map(|words| vec![piece(words, Role::Warn)]).to_vec()
+}
+
+fn meters<'a>(ctx: &Ctx<'a>, gpu: &GpuSample) -> Vec<Meter<'a>> {
+    let dash = ctx.symbols.dash;
+    let history = ctx.app.run.system.gpu(gpu.index);
+    let past = |trace: fn(&'a crate::run::GpuHistory) -> &'a Trace, most: f32| {
+        history.map(|history| (trace(history), most))
+    };
+    let memory = format!(
+        "{} of {} GiB",
+        gib(gpu.memory_used, dash),
+        gib(gpu.memory_total, dash).trim_start()
+    );
+    let limit = gpu.power_limit_w.filter(|limit| *limit > 0.0);
+    let power = gpu.power_w.zip(limit).map(|(now, limit)| now / limit);
+    let drawn = history.map_or(0.0, |history| {
+        history
+            .power
+            .iter()
+            .flatten()
+            .copied()
+            .fold(0.0_f32, f32::max)
+    });
+    let degrees = if ctx.symbols.unicode { "°C" } else { "C" };
+    let temperature = gpu.temperature_c.map_or_else(
+        || dash.to_owned(),
+        |celsius| format!("{celsius:.0}{degrees}"),
+    );
+    let hot = gpu.temperature_c.is_some_and(|celsius| celsius >= HOT);
+    let clock = gpu
+        .clock_mhz
+        .zip(gpu.max_clock_mhz)
+        .filter(|(_, most)| *most > 0);
+    vec![
+        Meter::new(
+            "utilisation",
+            gpu.utilisation,
+            String::new(),
+            past(|history| &history.utilisation, 1.0),
+        ),
+        Meter::new(
+            "memory",
+            share_of(gpu.memory_used, gpu.memory_total),
+            memory,
+            past(|history| &history.memory, 1.0),
+        ),
+        Meter::new(
+            "power",
+            power,
+            watts(ctx, gpu),
+            past(|history| &history.power, limit.unwrap_or(drawn.max(1.0))),
+        ),
+        Meter::new(
+            "temperature",
+            gpu.temperature_c.map(|celsius| celsius / HOTTEST),
+            if hot { "hot".to_owned() } else { String::new() },
+            past(|history| &history.temperature, HOTTEST),
+        )
+        .value(temperature)
+        .warn(hot),
+        Meter::choice(
+            "clock",
+            clock.map(|(now, most)| now as f32 / most as f32),
+            vec![megahertz(ctx, gpu)],
+        )
+        .warn(!gpu.throttled.is_empty()),
+    ]
+}
+
+fn watts(ctx: &Ctx<'_>, gpu: &GpuSample) -> String {
+    let dash = ctx.symbols.dash;
+    let watts = |value: Option<f32>, width| maybe(value.map(f64::from), 0, width, dash);
+    match gpu.power_limit_w {
+        Some(limit) => format!("{} of {} W", watts(gpu.power_w, 5), watts(Some(limit), 0)),
+        None => format!("{} W", watts(gpu.power_w, 5)),
+    }
+}
+
+fn megahertz(ctx: &Ctx<'_>, gpu: &GpuSample) -> String {
+    let number = |clock: Option<u32>| {
+        clock.map_or_else(
+            || ctx.symbols.dash.to_owned(),
+            |clock| count(u64::from(clock)),
+        )
+    };
+    match gpu.max_clock_mhz {
+        Some(most) => format!(
+            "{:>5} of {} MHz",
+            number(gpu.clock_mhz),
+            count(u64::from(most))
+        ),
+        None => format!("{:>5} MHz", number(gpu.clock_mhz)),
+    }
+}
+
+/// Power, temperature, clock and processes, for a block without rows for them.
+fn in_a_line(ctx: &Ctx<'_>, gpu: &GpuSample) -> Vec<Vec<Piece>> {
+    let degrees = if ctx.symbols.unicode { "°C" } else { "C" };
+    let celsius = maybe(gpu.temperature_c.map(f64::from), 0, 3, ctx.symbols.dash);
+    let mut pieces = vec![
+        piece(watts(ctx, gpu).trim_start().to_owned(), Role::Text),
+        piece(format!("  {celsius} {degrees}"), Role::Text),
+        piece(format!("  {}", megahertz(ctx, gpu)), Role::Text),
+        piece(format!("  {} processes", gpu.processes.len()), Role::Dim),
+    ];
+    let all = pieces.clone();
+    pieces.pop();
+    let fewer = pieces.clone();
+    pieces.pop();
+    vec![all, fewer, pieces]
+}
+
+/// Who computes on it, as many as there is room for, and how many more.
+fn processes(ctx: &Ctx<'_>, gpu: &GpuSample, width: u16) -> Vec<Piece> {
+    let label = piece(
+        format!("{:<width$}", "processes", width = usize::from(LABEL)),
+        Role::Dim,
+    );
+    if gpu.processes.is_empty() {
+        return vec![label, piece("none to be seen", Role::Dim)];
+    }
+    let mut line = vec![label];
+    for (i, process) in gpu.processes.iter().enumerate() {
+        let name = match outside(&process.name, 20, ctx.symbols) {
+            name if name.is_empty() => "?".to_owned(),
+            name => name,
+        };
+        let memory = process.memory.map_or_else(String::new, |bytes| {
+            format!(" {} GiB", gib(Some(bytes), "").trim_start())
+        });
+        let gap = if i > 0 { "   " } else { "" };
+        let next = [
+            piece(format!("{gap}{} ", process.pid), Role::Dim),
+            piece(format!("{name}{memory}"), Role::Text),
+        ];
+        let left = gpu.processes.len() - i;
+        let more = piece(format!("   {left} more"), Role::Dim);
+        // Room is kept for saying how many there are, unless this is the last.
+        let after = if left > 1 {
+            width_of(std::slice::from_ref(&more))
+        } else {
+            0
+        };
+        if i > 0 && width_of(&line) + width_of(&next) + after > width {
+            line.push(more);
+            break;
+        }
+        line.extend(next);
+    }
+    line
+}
+
+/// A column of the table: its heading, its width, what a GPU has there. Those further back go first where it is narrow.
+struct Column {
+    heading: &'static str,
+    width: u16,
+    cell: fn(&Ctx<'_>, &GpuSample, u16) -> Vec<Piece>,
+}
+
+const TABLE: [Column; 7] = [
+    Column {
+        heading: "GPU",
+        width: 4,
+        cell: |ctx, gpu, _| {
+            let mark = if gpu.ours { ctx.symbols.training } else { " " };
+            vec![
+                piece(format!("{:>2} ", gpu.index), Role::Text),
+                piece(mark, Role::Good),
+            ]
+        },
+    },
+    Column {
+        heading: "utilisation",
+        width: 15,
+        cell: |ctx, gpu, width| {
+            let share = gpu.utilisation.map(f64::from);
+            let mut pieces = bar(ctx, share.unwrap_or(0.0), width - 5, Role::Gauge);
+            let share = share.map_or_else(|| format!("{:>4}", ctx.symbols.dash), short_percent);
+            pieces.push(piece(format!(" {share}"), Role::Strong));
+            pieces
+        },
+    },
+    Column {
+        heading: " memory GiB",
+        width: 11,
+        cell: |ctx, gpu, _| {
+            let of = |bytes| gib(bytes, ctx.symbols.dash);
+            let text = format!("{}/{}", of(gpu.memory_used), of(gpu.memory_total));
+            vec![piece(text, Role::Text)]
+        },
+    },
+    Column {
+        heading: "power W",
+        width: 9,
+        cell: |ctx, gpu, _| {
+            let watts = |value: Option<f32>| maybe(value.map(f64::from), 0, 4, ctx.symbols.dash);
+            let text = format!("{}/{}", watts(gpu.power_w), watts(gpu.power_limit_w));
+            vec![piece(text, Role::Text)]
+        },
+    },
+    Column {
+        heading: "  C",
+        width: 3,
+        cell: |ctx, gpu, _| {
+            let celsius = gpu.temperature_c.map(f64::from);
+            let role = if celsius.is_some_and(|c| c >= f64::from(HOT)) {
+                Role::Warn
+            } else {
+                Role::Text
+            };
+            vec![piece(maybe(celsius, 0, 3, ctx.symbols.dash), role)]
+        },
+    },
+    Column {
+        heading: "  MHz",
+        width: 5,
+        cell: |ctx, gpu, _| {
+            let clock = gpu.clock_mhz.map(|clock| count(u64::from(clock)));
+            let clock = clock.unwrap_or_else(|| ctx.symbols.dash.to_owned());
+            vec![piece(format!("{clock:>5}"), Role::Text)]
+        },
+    },
+    Column {
+        heading: "proc",
+        width: 4,
+        cell: |_, gpu, _| vec![piece(format!("{:>4}", gpu.processes.len()), Role::Text)],
+    },
+];
+
+/// A row each. What holds one back takes the columns that are left.
+fn table(ctx: &Ctx<'_>, gpus: &[GpuSample], area: Rect, buf: &mut Buffer) {
+    let mut taken = 0;
+    let columns: Vec<(u16, &Column)> = TABLE
+        .iter()
+        .map_while(|column| {
+            let at = taken;
+            taken += column.width + 2;
+            (taken <= area.width).then_some((at, column))
+        })
+        .collect();
+    let end = columns
+        .last()
+        .map_or(0, |(at, column)| at + column.width + 1);
+    for (at, column) in &columns {
+        let heading = [piece(column.heading, Role::Dim)];
+        put_pieces(ctx, buf, area, *at, 0, &heading);
+    }
+    let (_, body) = top(area, 1);
+    let shown = usize::from(body.height);
+    for (gpu, y) in gpus.iter().zip(0..body.height) {
+        for (at, column) in &columns {
+            let cell = (column.cell)(ctx, gpu, column.width);
+            put_pieces(ctx, buf, body, *at, y, &cell);
+        }
+        let room = area.width.saturating_sub(end);
+        let words = first_fit(throttling(ctx, gpu, room.saturating_sub(4)), room);
+        put_pieces(ctx, buf, body, end, y, &words);
+    }
+    paint::more(ctx, buf, body, (0, gpus.len().saturating_sub(shown)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fullest_way_that_fits_is_taken() {
+        let way = |gpus, width, height| {
+            let plan = plan(&vec![GpuSample::default(); gpus], width, height);
+            (plan.style, plan.columns)
+        };
+        assert_eq!(way(0, 80, 20), (Style::None, 1));
+        assert_eq!(way(1, 80, 12), (Style::Full, 1));
+        assert_eq!(way(1, 200, 12), (Style::Full, 1));
+        assert_eq!(way(8, 200, 40), (Style::Full, 2));
+        assert_eq!(way(8, 200, 21), (Style::Full, 3));
+        assert_eq!(way(8, 120, 20), (Style::Short, 2));
+        assert_eq!(way(8, 80, 11), (Style::Table, 1));
+        assert_eq!(way(64, 80, 0), (Style::Table, 1));
+    }
+
+    #[test]
+    fn no_way_takes_more_rows_than_there_are() {
+        for gpus in 0..=64 {
+            for height in 1..60 {
+                for width in [0, 60, 80, 120, 200, 400] {
+                    let plan = plan(&vec![GpuSample::default(); gpus], width, height);
+                    let tall = plan.tallest(height - plan.rows(1));
+                    assert!(plan.rows(tall) <= height, "{plan:?}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! A number of the machine in a row: label, bar, share, words, and its past as columns.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::super::Ctx;
+use super::super::layout::top;
+use super::super::paint::{bar, first_fit, piece, put, put_pieces, width_of};
+use crate::run::Trace;
+use crate::tui::text::short_percent;
+use crate::tui::theme::Role;
+
+/// Columns of the label, and of the share with its blanks.
+pub(super) const LABEL: u16 = 12;
+const SHARE: u16 = 7;
+/// A past in fewer columns tells nothing.
+const PAST: u16 = 6;
+
+/// A number of the machine.
+pub(super) struct Meter<'a> {
+    label: &'static str,
+    share: Option<f32>,
+    /// What stands where the share does, if it is no share.
+    value: Option<String>,
+    /// From the most to the least telling.
+    words: Vec<String>,
+    warn: bool,
+    /// Its past, and what fills a column of it.
+    pub(super) past: Option<(&'a Trace, f32)>,
+}
+
+impl<'a> Meter<'a> {
+    /// A share with what it is of, and its past.
+    pub(super) fn new(
+        label: &'static str,
+        share: Option<f32>,
+        words: String,
+        past: Option<(&'a Trace, f32)>,
+    ) -> Self {
+        Self {
+            label,
+            share,
+            value: None,
+            words: vec![words],
+            warn: false,
+            past,
+        }
+    }
+
+    /// A share without a past, whose words take the columns of it.
+    pub(super) fn choice(label: &'static str, share: Option<f32>, words: Vec<String>) -> Self {
+        Self {
+            words,
+            ..Self::new(label, share, String::new(), None)
+        }
+    }
+
+    /// Shows this instead of the share.
+    pub(super) fn value(mut self, value: String) -> Self {
+        self.value = Some(value);
+        self
+    }
+
+    /// It is worth a look.
+    pub(super) fn warn(mut self, warn: bool) -> Self {
+        self.warn = warn;
+        self
+    }
+}
+
+/// How the columns of a row are divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Columns {
+    bar: u16,
+    words: u16,
+    past: u16,
+}
+
+impl Columns {
+    fn of(width: u16) -> Self {
+        let bar = width / 8 + 1;
+        let words = (width / 4).clamp(22, 32);
+        let past = width.saturating_sub(LABEL + bar + SHARE + words + 1);
+        Self {
+            bar,
+            words,
+            past: if past < PAST { 0 } else { past },
+        }
+    }
+}
+
+/// Draws meters under each other, those with a past `rows` high; gives the rows they took.
+pub(super) fn draw_all(
+    ctx: &Ctx<'_>,
+    meters: &[Meter<'_>],
+    rows: u16,
+    area: Rect,
+    buf: &mut Buffer,
+) -> u16 {
+    let mut rest = area;
+    for meter in meters {
+        let (own, below) = top(rest, if meter.past.is_some() { rows } else { 1 });
+        draw(ctx, meter, own, buf);
+        rest = below;
+    }
+    area.height - rest.height
+}
+
+fn draw(ctx: &Ctx<'_>, meter: &Meter<'_>, area: Rect, buf: &mut Buffer) {
+    let columns = Columns::of(area.width);
+    let role = if meter.warn { Role::Warn } else { Role::Gauge };
+    put(buf, area, 0, 0, meter.label, ctx.style(Role::Dim));
+    let share = bar(
+        ctx,
+        f64::from(meter.share.unwrap_or(0.0)),
+        columns.bar,
+        role,
+    );
+    put_pieces(ctx, buf, area, LABEL, 0, &share);
+    let value = meter.value.clone().unwrap_or_else(|| {
+        meter.share.map_or_else(
+            || format!("{:>4}", ctx.symbols.dash),
+            |share| short_percent(f64::from(share)),
+        )
+    });
+    let role = if meter.warn { Role::Warn } else { Role::Strong };
+    let at = LABEL + columns.bar;
+    put(buf, area, at, 0, &format!("{value:>5}"), ctx.style(role));
+    let room = if meter.past.is_some() {
+        columns.words
+    } else {
+        area.width.saturating_sub(at + SHARE)
+    };
+    let role = if meter.warn { Role::Warn } else { Role::Text };
+    let words = meter.words.iter().map(|words| vec![piece(words, role)]);
+    let mut words = first_fit(words.collect(), room);
+    if words.is_empty() {
+        // Better cut than left out.
+        words = meter
+            .words
+            .last()
+            .map(|w| piece(w, role))
+            .into_iter()
+            .collect();
+    }
+    put_pieces(ctx, buf, area, at + SHARE, 0, &words);
+    debug_assert!(width_of(&share) == columns.bar);
+    if let Some((trace, most)) = meter.past
+        && columns.past > 0
+    {
+        let left = area.width - columns.past;
+        let place = Rect {
+            x: area.x + left,
+            width: columns.past,
+            ..area
+        };
+        past(ctx, trace, most, place, buf);
+    }
+}
+
+/// The latest of a trace as upright bars, the newest at the right edge; `most` fills one. What was not known is left out.
+fn past(ctx: &Ctx<'_>, trace: &Trace, most: f32, area: Rect, buf: &mut Buffer) {
+    for (value, x) in trace.iter().rev().zip((0..area.width).rev()) {
+        let Some(value) = value else {
+            continue;
+        };
+        for (part, y) in column(ctx, value / most, area.height).zip((0..area.height).rev()) {
+            put(buf, area, x, y, part, ctx.style(Role::Bar));
+        }
+    }
+}
+
+/// The cells of an upright bar, from the foot up. What is there at all has a foot; what is full leaves a gap to the row
+/// above, so that rows stay apart.
+fn column(ctx: &Ctx<'_>, share: f32, rows: u16) -> impl Iterator<Item = &'static str> {
+    let parts: &[&str] = if ctx.symbols.unicode {
+        ctx.symbols.column
+    } else {
+        &ctx.symbols.shades
+    };
+    let steps = parts.len();
+    let gap = usize::from(ctx.symbols.unicode);
+    let all = (usize::from(rows) * steps).saturating_sub(gap);
+    let share = if share.is_finite() {
+        share.clamp(0.0, 1.0)
+    } else {
+        0.0
+    };
+    let filled = ((share * all as f32).round() as usize).max(1);
+    let rows = filled.div_ceil(steps).min(usize::from(rows));
+    (0..rows).filter_map(move |row| {
+        let height = (filled - row * steps).min(steps);
+        parts.get(height.saturating_sub(1)).copied()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_width_from_the_smallest_page_up_has_room_for_the_past() {
+        for width in 58..400 {
+            let columns = Columns::of(width);
+            assert!(columns.past >= PAST, "{width}: {columns:?}");
+        }
+    }
+}

@@ -4,6 +4,7 @@
 //! it makes of the records. It is total (no record can make it panic) and bounded (a week costs the memory of a
 //! minute). Nothing here looks at a clock or a file.
 
+mod alerts;
 mod parts;
 mod progress;
 mod requests;
@@ -11,6 +12,9 @@ mod series;
 mod state;
 mod summary;
 
+pub use alerts::{
+    Alert, Cause, HealthTrack, Held, News, Rule, Told, alert_lines, alerts, low_disk, throttling,
+};
 pub use parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine, Sample};
 pub use progress::CLIP_WINDOW;
 pub use series::{Bucket, Ema, Series};

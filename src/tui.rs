@@ -9,6 +9,7 @@
 mod action;
 mod app;
 pub mod art;
+mod attention;
 mod color;
 mod drive;
 mod input;
@@ -26,7 +27,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::config::Art;
+use crate::config::{Art, NotifyConfig};
 use crate::link::Link;
 use crate::run::RunState;
 
@@ -61,6 +62,8 @@ pub struct Options {
     pub home: Home,
     /// What signals ask of the screen.
     pub signals: Signals,
+    /// How somebody who looks elsewhere is told.
+    pub notify: NotifyConfig,
 }
 
 /// What signals ask of the screen; handlers set these, and the screen looks.
@@ -123,6 +126,7 @@ pub fn run(tty: &Tty, link: &Link, options: Options) -> io::Result<Shown> {
         fps,
         home,
         signals,
+        notify,
     } = options;
     let themes = first(theme, themes);
     let names = themes.iter().map(|(name, _)| name.clone()).collect();
@@ -137,6 +141,7 @@ pub fn run(tty: &Tty, link: &Link, options: Options) -> io::Result<Shown> {
         art,
         themes: names,
         home,
+        notify,
     };
     let mut app = App::new(settings, link.requests.is_some());
     // What is first on the screen, until a key is pressed: that leaving costs nothing, and the way back.
@@ -153,11 +158,13 @@ pub fn run(tty: &Tty, link: &Link, options: Options) -> io::Result<Shown> {
         let mut session = terminal::Session::enter(tty.try_clone()?)?;
         let (input, reader) = input::spawn();
         let state = session.state();
+        let (bell, notify) = (session.bell(), app.settings.notify.clone());
         let pace = Pace {
             fps,
             signals: signals.clone(),
             free: Box::new(move || state.is_free()),
             now_ms: drive::wall_clock,
+            notify: Box::new(move |text| bell.ring(&notify, text)),
         };
         let exit = drive(session.terminal(), &mut app, &themes, link, &input, &pace);
         drop(input);

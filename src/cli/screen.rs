@@ -72,6 +72,7 @@ pub(super) fn options(
         fps: config.ui.fps,
         home,
         signals,
+        notify: config.notify.clone(),
     })
 }
 

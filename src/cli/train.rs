@@ -17,7 +17,8 @@ use crate::model::Plan;
 use crate::run::RunState;
 use crate::session::wire::About;
 use crate::session::{
-    Door, Meta, RunDir, RunFiles, Server, Session, TrainerEnds, default_name, sockets,
+    Door, Hook, HookRun, Meta, RunDir, RunFiles, Server, Session, TrainerEnds, default_name,
+    sockets,
 };
 use crate::train::{self, Job};
 use crate::tui::{self, Control, Home};
@@ -98,6 +99,7 @@ struct Ready {
     ends: TrainerEnds,
     asked: Asked,
     server: Option<Server>,
+    hook: Option<Hook>,
     log: File,
     mode: Mode,
     screen: Option<(tui::Tty, tui::Options)>,
@@ -130,6 +132,7 @@ fn prepare(
             None
         }
     };
+    let hook = hook(config, run, &session.door(), &log);
     let screen = if mode == Mode::Screen {
         let home = Home {
             control: Control::Steers,
@@ -157,9 +160,28 @@ fn prepare(
         ends,
         asked,
         server,
+        hook,
         log,
         mode,
         screen,
+    })
+}
+
+/// The command that is to be told of this run. A run without it is better than none.
+fn hook(config: &Config, run: &RunDir, door: &Door, log: &File) -> Option<Hook> {
+    let told = || {
+        let run = HookRun {
+            name: run.name.clone(),
+            dir: std::path::absolute(&run.path)?,
+            log: log.file().try_clone()?,
+        };
+        Hook::start(door, &config.notify, run)
+    };
+    told().unwrap_or_else(|error: io::Error| {
+        let text = format!("notify.command cannot be run: {error}");
+        complain(&format!("warning: {text}"));
+        door.note(Level::Warn, text);
+        None
     })
 }
 
@@ -213,6 +235,7 @@ impl Ready {
             ends: (events, requests),
             asked,
             server,
+            hook,
             log,
             mode,
             screen,
@@ -229,6 +252,7 @@ impl Ready {
             session,
             asked,
             server,
+            hook,
             front,
         })
     }

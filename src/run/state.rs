@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::alerts::HealthTrack;
 use super::parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine, Sample};
 use super::series::{Ema, Series};
 use crate::event::{
@@ -118,6 +119,9 @@ pub struct RunState {
     pub resumes: Vec<u64>,
     /// How the run ended, once it has.
     pub outcome: Option<Outcome>,
+    /// What the health rules go by.
+    #[serde(default)]
+    pub health: HealthTrack,
 }
 
 impl RunState {
@@ -142,6 +146,7 @@ impl RunState {
             self.started_ms = record.t_ms;
         }
         self.apply_event(&record.event, record.t_ms);
+        self.look_after(&record.event, record.t_ms);
     }
 
     fn apply_event(&mut self, event: &Event, t_ms: u64) {
@@ -394,7 +399,7 @@ impl RunState {
         }
     }
 
-    fn say(&mut self, t_ms: u64, level: Level, text: String) {
+    pub(super) fn say(&mut self, t_ms: u64, level: Level, text: String) {
         push_bounded(&mut self.log, LOG_LINES, LogLine { t_ms, level, text });
     }
 }

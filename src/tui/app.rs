@@ -1,9 +1,10 @@
 //! Everything the screen shows: the run, and what the user looks at.
 
-use crate::config::Art;
+use crate::config::{Art, NotifyConfig};
 use crate::event::{Answer, Command, Outcome, Phase, Request};
 use crate::run::RunState;
 
+use super::attention::Attention;
 use super::color::ColorDepth;
 use super::keymap::Keymap;
 
@@ -115,6 +116,8 @@ pub struct Settings {
     pub themes: Vec<String>,
     /// How the screen belongs to the run.
     pub home: Home,
+    /// How somebody who looks elsewhere is told.
+    pub notify: NotifyConfig,
 }
 
 /// What the user looks at.
@@ -167,6 +170,8 @@ pub struct App {
     pub resyncs: u64,
     /// Whether a first snapshot has come.
     pub(super) synced: bool,
+    /// What was heard of the run, and what was told of it.
+    pub(super) attention: Attention,
 }
 
 impl App {
@@ -196,6 +201,7 @@ impl App {
             connected: true,
             resyncs: 0,
             synced: false,
+            attention: Attention::default(),
         }
     }
 

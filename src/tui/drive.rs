@@ -34,6 +34,8 @@ pub struct Pace {
     pub free: Box<dyn Fn() -> bool + Send>,
     /// The clock, ms since 1970.
     pub now_ms: fn() -> u64,
+    /// Tells somebody who looks elsewhere.
+    pub notify: Box<dyn Fn(&str) + Send>,
 }
 
 /// The time, ms since 1970.
@@ -104,7 +106,7 @@ pub fn drive<B: Backend>(
         dirty |= clock(app, pace, &mut msgs);
         for msg in msgs {
             let effects = update(app, msg);
-            if let Some(exit) = carry_out(effects, terminal, app, link) {
+            if let Some(exit) = carry_out(effects, terminal, app, link, pace) {
                 return exit;
             }
         }
@@ -172,6 +174,7 @@ fn carry_out<B: Backend>(
     terminal: &mut Terminal<B>,
     app: &mut App,
     link: &Link,
+    pace: &Pace,
 ) -> Option<Exit> {
     for effect in effects {
         match effect {
@@ -181,6 +184,7 @@ fn carry_out<B: Backend>(
                     return Some(Exit::HungUp);
                 }
             }
+            Effect::Notify(text) => (pace.notify)(&text),
             Effect::Steer => {
                 if let Some(control) = &link.control {
                     // Asked already: the answer is on its way.

@@ -3,6 +3,7 @@
 //! [`layout`] says what goes where; each panel is one file and draws only inside the area it is given.
 
 mod accuracy;
+mod alerts;
 mod calibration;
 mod canvas;
 mod chart;
@@ -78,9 +79,13 @@ pub fn view(app: &App, theme: &Theme, frame: &mut Frame<'_>) {
     let area = frame.area();
     let buf = frame.buffer_mut();
     match layout::arrange(app, area) {
-        Layout::Essentials(area) => essentials::draw(&ctx, area, buf),
+        Layout::Essentials(area) => {
+            essentials::draw(&ctx, area, buf);
+            alerts::foot(&ctx, area, buf);
+        }
         Layout::Full(screen) => {
             header::draw(&ctx, screen.header, buf);
+            alerts::bar(&ctx, screen.alerts, buf);
             for (pane, area) in &screen.panes {
                 draw_pane(&ctx, *pane, *area, buf);
             }

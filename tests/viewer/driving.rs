@@ -38,6 +38,7 @@ fn start(live: bool) -> Driven {
         },
         free: Box::new(|| true),
         now_ms: || story::START,
+        notify: Box::new(|_| {}),
     };
     let link = Link {
         requests: live.then_some(ask),

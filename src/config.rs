@@ -25,11 +25,11 @@ pub use load::{Loaded, Sources, load, load_and, presets};
 pub use problem::{Origin, Problem, Problems};
 pub use sections::{
     AugmentConfig, CheckpointConfig, DataConfig, EvalConfig, HealthConfig, ModelConfig,
-    OptimConfig, RunsConfig, SystemConfig, TrainConfig, UiConfig,
+    NotifyConfig, OptimConfig, RunsConfig, SystemConfig, TrainConfig, UiConfig,
 };
 pub use validate::validate;
 pub use words::{
-    Art, AsciiMode, Head, ModelName, NonFinite, OnSignal, OptimName, Padding, Precision,
+    Art, AsciiMode, Head, ModelName, NonFinite, Occasion, OnSignal, OptimName, Padding, Precision,
     ScheduleName,
 };
 
@@ -62,6 +62,8 @@ pub struct Config {
     pub runs: RunsConfig,
     /// How the screen looks.
     pub ui: UiConfig,
+    /// Who is told when a run ends or is not well.
+    pub notify: NotifyConfig,
     /// Which keys do what.
     pub keys: Keys,
 }
@@ -72,7 +74,7 @@ impl Config {
         written(toml::to_string(self))
     }
 
-    /// What makes a run: everything but `ui`, `keys` and `runs`. Training it again repeats the run, for whoever looks on.
+    /// What makes a run: everything but `ui`, `notify`, `keys` and `runs`. Training it again repeats the run, for whoever looks on.
     pub fn run_toml(&self) -> String {
         let Self {
             data,
@@ -85,6 +87,7 @@ impl Config {
             system,
             runs: _,
             ui: _,
+            notify: _,
             keys: _,
         } = self;
         written(toml::to_string(&RunSections {
@@ -155,12 +158,14 @@ mod tests {
         let mut config = Config::default();
         config.train.epochs = 3;
         config.ui.theme = "light".to_owned();
+        config.notify.command = "a token may stand in it".to_owned();
         let text = config.run_toml();
-        for section in ["[ui]", "[keys]", "[runs]"] {
+        for section in ["[ui]", "[notify]", "[keys]", "[runs]"] {
             assert!(!text.contains(section), "{section} in\n{text}");
         }
         let read: Config = toml::from_str(&text).unwrap();
         config.ui = UiConfig::default();
+        config.notify = NotifyConfig::default();
         assert_eq!(read, config);
     }
 }

@@ -4,6 +4,7 @@
 //! it makes of the records. It is total (no record can make it panic) and bounded (a week costs the memory of a
 //! minute). Nothing here looks at a clock or a file.
 
+mod alerts;
 mod compare;
 mod layers;
 mod marks;
@@ -16,6 +17,9 @@ mod summary;
 mod system;
 mod timeline;
 
+pub use alerts::{
+    Alert, Cause, HealthTrack, Held, News, Rule, Told, alert_lines, alerts, low_disk, throttling,
+};
 pub use compare::{
     Aim, Beside, Difference, MOST_RUNS, Metric, MetricRow, Other, Paired, Verdict,
     config_differences, metric_rows,

@@ -10,6 +10,7 @@ mod action;
 mod ansi;
 mod app;
 pub mod art;
+mod attention;
 mod charts;
 mod color;
 mod drive;
@@ -34,7 +35,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::config::Art;
+use crate::config::{Art, NotifyConfig};
 use crate::link::Link;
 use crate::run::{Beside, RunState};
 
@@ -81,6 +82,8 @@ pub struct Options {
     pub signals: Signals,
     /// The page to begin with, by its name in [`pages`].
     pub page: Option<String>,
+    /// How somebody who looks elsewhere is told.
+    pub notify: NotifyConfig,
 }
 
 /// What signals ask of the screen; handlers set these, and the screen looks.
@@ -145,6 +148,7 @@ pub fn run(tty: &Tty, link: &Link, options: Options) -> io::Result<Shown> {
         others,
         signals,
         page,
+        notify,
     } = options;
     let themes = first(theme, themes);
     let names = themes.iter().map(|(name, _)| name.clone()).collect();
@@ -159,6 +163,7 @@ pub fn run(tty: &Tty, link: &Link, options: Options) -> io::Result<Shown> {
         art,
         themes: names,
         home,
+        notify,
     };
     let mut app = App::new(settings, link.requests.is_some());
     if let Some(page) = page {
@@ -179,12 +184,14 @@ pub fn run(tty: &Tty, link: &Link, options: Options) -> io::Result<Shown> {
         let mut session = terminal::Session::enter(tty.try_clone()?)?;
         let (input, reader) = input::spawn();
         let (state, sent) = (session.state(), session.state());
+        let (bell, notify) = (session.bell(), app.settings.notify.clone());
         let pace = Pace {
             fps,
             signals: signals.clone(),
             free: Box::new(move || state.is_free()),
             sent: Box::new(move || sent.sent()),
             now_ms: drive::wall_clock,
+            notify: Box::new(move |text| bell.ring(&notify, text)),
         };
         let exit = drive(session.terminal(), &mut app, &themes, link, &input, &pace);
         drop(input);

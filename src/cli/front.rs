@@ -2,6 +2,7 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use color_eyre::eyre::Report;
 use fs_err::File;
@@ -13,9 +14,12 @@ use super::signals::Asked;
 use crate::event::Outcome;
 use crate::link::Link;
 use crate::run::{RunState, final_lines};
-use crate::session::{Redirect, RunDir, Server, Session, headless};
+use crate::session::{Hook, Redirect, RunDir, Server, Session, headless};
 use crate::train::Job;
 use crate::tui;
+
+/// How long the end of a run may take without a word about why.
+const SILENT: Duration = Duration::from_millis(300);
 
 /// Who shows a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +113,7 @@ pub(super) struct Running {
     pub(super) session: Session,
     pub(super) asked: Asked,
     pub(super) server: Option<Server>,
+    pub(super) hook: Option<Hook>,
     pub(super) front: Front,
 }
 
@@ -119,6 +124,7 @@ impl Running {
             session,
             asked,
             server,
+            hook,
             front,
         } = self;
         let place = format!("run {}", run.path.display());
@@ -158,6 +164,7 @@ impl Running {
         if let Some(server) = server {
             server.finish();
         }
+        hook.into_iter().for_each(wait_for);
         let ended_early = matches!(
             state.outcome,
             Some(Outcome::Stopped | Outcome::Failed { .. })
@@ -167,6 +174,19 @@ impl Running {
         }
         exit_code(&state, &asked)
     }
+}
+
+/// Waits for the command that tells somebody of the end.
+fn wait_for(hook: Hook) {
+    if !hook.is_done() {
+        std::thread::sleep(SILENT);
+    }
+    if !hook.is_done() {
+        say("waiting for notify.command, 30 s at most");
+    }
+    hook.finish()
+        .iter()
+        .for_each(|problem| complain(&format!("warning: {problem}")));
 }
 
 /// What follows on a screen.

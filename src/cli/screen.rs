@@ -88,6 +88,7 @@ pub(super) fn options(
         others: Beside::default(),
         signals,
         page: None,
+        notify: config.notify.clone(),
     })
 }
 

@@ -18,7 +18,8 @@ use crate::model::Plan;
 use crate::run::RunState;
 use crate::session::wire::About;
 use crate::session::{
-    Door, Meta, RunDir, RunFiles, Server, Session, TrainerEnds, Watch, default_name, sockets,
+    Door, Hook, HookRun, Meta, RunDir, RunFiles, Server, Session, TrainerEnds, Watch, default_name,
+    sockets,
 };
 use crate::train::{self, Job};
 use crate::tui::{self, Control, Home};
@@ -99,6 +100,7 @@ struct Ready {
     ends: TrainerEnds,
     asked: Asked,
     server: Option<Server>,
+    hook: Option<Hook>,
     log: File,
     mode: Mode,
     screen: Option<(tui::Tty, tui::Options)>,
@@ -132,6 +134,7 @@ fn prepare(
             None
         }
     };
+    let hook = hook(config, run, &session.door(), &log);
     let screen = if let Mode::Screen { beside } = &mode {
         let home = Home {
             control: Control::Steers,
@@ -160,6 +163,7 @@ fn prepare(
         ends,
         asked,
         server,
+        hook,
         log,
         mode,
         screen,
@@ -180,6 +184,24 @@ fn watch(session: &mut Session, config: &Config, run: &RunDir) {
         let text = format!("the machine is not looked at: {error}");
         session.door().note(Level::Warn, text);
     }
+}
+
+/// The command that is to be told of this run. A run without it is better than none.
+fn hook(config: &Config, run: &RunDir, door: &Door, log: &File) -> Option<Hook> {
+    let told = || {
+        let run = HookRun {
+            name: run.name.clone(),
+            dir: std::path::absolute(&run.path)?,
+            log: log.file().try_clone()?,
+        };
+        Hook::start(door, &config.notify, run)
+    };
+    told().unwrap_or_else(|error: io::Error| {
+        let text = format!("notify.command cannot be run: {error}");
+        complain(&format!("warning: {text}"));
+        door.note(Level::Warn, text);
+        None
+    })
 }
 
 /// Lets screens and askers in.
@@ -232,6 +254,7 @@ impl Ready {
             ends: (events, requests),
             asked,
             server,
+            hook,
             log,
             mode,
             screen,
@@ -248,6 +271,7 @@ impl Ready {
             session,
             asked,
             server,
+            hook,
             front,
         })
     }

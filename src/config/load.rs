@@ -18,7 +18,7 @@ use super::{Config, Origin, Problem, Problems, suggest, validate};
 /// Where settings are taken from, the later over the earlier.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
-    /// The user's own file, for `ui`, `keys` and `runs.dir`; it need not exist.
+    /// The user's own file, for `ui`, `keys`, `notify` and `runs.dir`; it need not exist.
     pub user_file: Option<PathBuf>,
     /// The file of `-c FILE`; it must exist.
     pub file: Option<PathBuf>,
@@ -72,7 +72,10 @@ pub fn load_and(
         merge.file(path, Whose::Run);
     }
     if let Some((path, text)) = &sources.recorded {
-        merge.settings(layer::from_file(path, text, &merge.defaults), Whose::Run);
+        merge.settings(
+            layer::from_file(path, text, &merge.defaults),
+            Whose::Checkpoint,
+        );
     }
     if let Some(name) = &sources.preset {
         merge.preset(name);
@@ -90,6 +93,8 @@ enum Whose {
     User,
     /// All.
     Run,
+    /// Those that make a run. A checkpoint may come from anywhere, and must not bring commands along.
+    Checkpoint,
 }
 
 /// The layers so far.
@@ -186,7 +191,11 @@ impl Merge {
             _ => {}
         }
         if whose == Whose::User && !is_users(&entry.path) {
-            let message = "does not belong into the user's file, which holds ui, keys and runs.dir: use -c FILE, a preset or --set";
+            let message = "does not belong into the user's file, which holds ui, keys, notify and runs.dir: use -c FILE, a preset or --set";
+            return Err(problem(message.to_owned()));
+        }
+        if whose == Whose::Checkpoint && entry.path.first().is_some_and(|key| key == "notify") {
+            let message = "is never taken from a checkpoint: it belongs into the user's file, -c FILE or --set";
             return Err(problem(message.to_owned()));
         }
         self.typed(entry).map_err(|wanted| {
@@ -298,7 +307,7 @@ fn rank(origin: &Origin, user_file: Option<&Path>) -> (u8, Option<usize>) {
 
 fn is_users(path: &[String]) -> bool {
     match path {
-        [section, ..] if section == "ui" || section == "keys" => true,
+        [section, ..] if section == "ui" || section == "keys" || section == "notify" => true,
         [section, key] => section == "runs" && key == "dir",
         _ => false,
     }

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::words::{
-    Art, AsciiMode, Head, ModelName, NonFinite, OnSignal, OptimName, Padding, Precision,
+    Art, AsciiMode, Head, ModelName, NonFinite, Occasion, OnSignal, OptimName, Padding, Precision,
     ScheduleName,
 };
 
@@ -337,6 +337,31 @@ impl Default for UiConfig {
             ascii: AsciiMode::Auto,
             art: Art::Ascii,
             fps: 10,
+        }
+    }
+}
+
+/// `[notify]`: who is told when a run ends or is not well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NotifyConfig {
+    /// A screen rings the terminal's bell.
+    pub bell: bool,
+    /// A screen asks the terminal for a notification of the desktop.
+    pub osc9: bool,
+    /// The trainer's process runs this with `sh -c`; empty: nothing.
+    pub command: String,
+    /// On which occasions.
+    pub on: Vec<Occasion>,
+}
+
+impl Default for NotifyConfig {
+    fn default() -> Self {
+        Self {
+            bell: false,
+            osc9: false,
+            command: String::new(),
+            on: vec![Occasion::Finish, Occasion::Failure, Occasion::Alert],
         }
     }
 }

@@ -214,6 +214,11 @@ fn screen(config: &Config, rules: &mut Rules) {
         "the name of a theme",
     );
     rules.within("ui.fps", config.ui.fps, 1, 60);
+    rules.must(
+        "notify.command",
+        !config.notify.command.contains('\0'),
+        "a command without the character 0, which no program can be given",
+    );
 }
 
 #[cfg(test)]

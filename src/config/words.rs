@@ -122,6 +122,29 @@ pub enum OnSignal {
     None,
 }
 
+/// When somebody is notified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Occasion {
+    /// A run has come to its end, or was stopped on request.
+    Finish,
+    /// A run has failed.
+    Failure,
+    /// Something is not well with it.
+    Alert,
+}
+
+impl Occasion {
+    /// The word of the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Finish => "finish",
+            Self::Failure => "failure",
+            Self::Alert => "alert",
+        }
+    }
+}
+
 /// How images are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

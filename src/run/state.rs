@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::alerts::HealthTrack;
 use super::layers::LayerTrack;
 use super::marks::{MarkKind, Marks};
 use super::parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine, Sample};
@@ -137,6 +138,9 @@ pub struct RunState {
     /// How the machine is doing.
     #[serde(default)]
     pub system: SystemHistory,
+    /// What the health rules go by.
+    #[serde(default)]
+    pub health: HealthTrack,
 }
 
 impl RunState {
@@ -161,6 +165,7 @@ impl RunState {
             self.started_ms = record.t_ms;
         }
         self.apply_event(&record.event, record.t_ms);
+        self.look_after(&record.event, record.t_ms);
     }
 
     fn apply_event(&mut self, event: &Event, t_ms: u64) {
@@ -434,7 +439,7 @@ impl RunState {
         }
     }
 
-    fn say(&mut self, t_ms: u64, level: Level, text: String) {
+    pub(super) fn say(&mut self, t_ms: u64, level: Level, text: String) {
         push_bounded(&mut self.log, LOG_LINES, LogLine { t_ms, level, text });
     }
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use crate::link::{Feed, Link};
-use crate::run::{RunState, closing_lines, epoch_line, event_line, headline};
+use crate::run::{RunState, alert_lines, closing_lines, epoch_line, event_line, headline};
 
 /// Follows a run to its end and writes its lines. A reader that goes away ends the writing, not the run; one that was
 /// slow gets the lines of the epochs it missed.
@@ -26,8 +26,12 @@ pub fn follow(link: &Link, mut out: impl Write) -> RunState {
                 state = *whole;
             }
             Feed::Live(record) => {
+                let before = state.health.active().to_vec();
                 state.apply(&record);
                 event_line(&state, &record.event)
+                    .iter()
+                    .for_each(|line| print(line));
+                alert_lines(&before, &state)
                     .iter()
                     .for_each(|line| print(line));
             }

@@ -1,10 +1,11 @@
 //! Everything the screen shows: the run, and what the user looks at.
 
-use crate::config::Art;
+use crate::config::{Art, NotifyConfig};
 use crate::event::{Answer, Command, Outcome, Phase, Request};
 use crate::link::Filter;
 use crate::run::{Beside, Other, RunState};
 
+use super::attention::Attention;
 use super::charts::{Charts, Extent};
 use super::color::ColorDepth;
 use super::keymap::Keymap;
@@ -123,6 +124,8 @@ pub struct Settings {
     pub themes: Vec<String>,
     /// How the screen belongs to the run.
     pub home: Home,
+    /// How somebody who looks elsewhere is told.
+    pub notify: NotifyConfig,
 }
 
 /// What the gallery page shows.
@@ -208,6 +211,8 @@ pub struct App {
     pub lookups: Lookups,
     /// Whether a first snapshot has come.
     pub(super) synced: bool,
+    /// What was heard of the run, and what was told of it.
+    pub(super) attention: Attention,
 }
 
 impl App {
@@ -248,6 +253,7 @@ impl App {
             frames: FrameStats::default(),
             lookups: Lookups::default(),
             synced: false,
+            attention: Attention::default(),
         }
     }
 

@@ -36,6 +36,8 @@ pub struct Pace {
     pub sent: Box<dyn Fn() -> u64 + Send>,
     /// The clock, ms since 1970.
     pub now_ms: fn() -> u64,
+    /// Tells somebody who looks elsewhere.
+    pub notify: Box<dyn Fn(&str) + Send>,
 }
 
 /// The time, ms since 1970.
@@ -126,7 +128,7 @@ pub fn drive<B: Backend>(
         dirty |= clock(app, pace, &mut msgs);
         for msg in msgs {
             let effects = update(app, msg);
-            if let Some(exit) = carry_out(effects, terminal, app, link) {
+            if let Some(exit) = carry_out(effects, terminal, app, link, pace) {
                 return exit;
             }
         }
@@ -194,6 +196,7 @@ fn carry_out<B: Backend>(
     terminal: &mut Terminal<B>,
     app: &mut App,
     link: &Link,
+    pace: &Pace,
 ) -> Option<Exit> {
     for effect in effects {
         match effect {
@@ -203,6 +206,7 @@ fn carry_out<B: Backend>(
                     return Some(Exit::HungUp);
                 }
             }
+            Effect::Notify(text) => (pace.notify)(&text),
             Effect::Steer => {
                 if let Some(control) = &link.control {
                     // Asked already: the answer is on its way.

@@ -5,6 +5,7 @@
 //! Nothing here asks the terminal anything, and no error of a vanished terminal gets out of here as noise.
 
 mod abort;
+mod bell;
 mod outlet;
 mod painter;
 mod pen;

@@ -8,6 +8,7 @@ use crossterm::event::KeyEvent;
 use super::Exit;
 use super::action::Action;
 use super::app::{App, Control, Notice, Popup, Wanted};
+use super::attention;
 use super::keymap::Key;
 use super::lookup;
 use super::prompt::{self, Typed};
@@ -76,6 +77,8 @@ pub enum Effect {
     Query(u64, Query),
     /// Draw everything anew.
     Repaint,
+    /// Tell somebody who looks elsewhere; a text without control characters.
+    Notify(String),
     /// The screen is done.
     Leave(Exit),
 }
@@ -112,11 +115,11 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
         Msg::Resumed => return vec![Effect::Leave(Exit::Resumed)],
         Msg::Suspended => return vec![Effect::Leave(Exit::Suspended)],
     }
+    let mut effects = attention::news(app);
     if app.ui.leaving && app.over() {
-        vec![Effect::Leave(Exit::Finished)]
-    } else {
-        Vec::new()
+        effects.push(Effect::Leave(Exit::Finished));
     }
+    effects
 }
 
 fn unsent(app: &mut App, id: u64, reason: String) {
@@ -132,11 +135,15 @@ fn unsent(app: &mut App, id: u64, reason: String) {
 fn take_feed(app: &mut App, feed: Feed) {
     match feed {
         Feed::Snapshot(state) => {
+            attention::caught_up(app);
             app.resyncs += u64::from(app.synced);
             app.synced = true;
             app.run = *state;
         }
-        Feed::Live(record) => app.run.apply(&record),
+        Feed::Live(record) => {
+            attention::heard(app, &record);
+            app.run.apply(&record);
+        }
         Feed::Control(true) => {
             app.control = Control::Steers;
             notify(app, "this screen steers the run now".to_owned());
@@ -155,6 +162,7 @@ fn take_feed(app: &mut App, feed: Feed) {
 }
 
 fn tick(app: &mut App, now_ms: u64) {
+    attention::ticked(app, now_ms);
     app.ui.now_ms = now_ms;
     if app
         .ui

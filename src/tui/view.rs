@@ -3,6 +3,7 @@
 //! [`layout`] says what goes where; each panel is one file and draws only inside the area it is given.
 
 mod accuracy;
+mod alerts;
 mod axis;
 mod calibration;
 mod canvas;
@@ -93,9 +94,13 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     };
     buf.set_style(area, theme.style(Role::Screen));
     match layout::arrange(app, area) {
-        Layout::Essentials(area) => essentials::draw(&ctx, area, buf),
+        Layout::Essentials(area) => {
+            essentials::draw(&ctx, area, buf);
+            alerts::foot(&ctx, area, buf);
+        }
         Layout::Full(screen) => {
             header::draw(&ctx, screen.header, buf);
+            alerts::bar(&ctx, screen.alerts, buf);
             for (pane, area) in &screen.panes {
                 draw_pane(&ctx, *pane, *area, buf);
             }

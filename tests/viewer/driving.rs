@@ -39,6 +39,7 @@ fn start(live: bool) -> Driven {
         free: Box::new(|| true),
         sent: Box::new(|| 0),
         now_ms: || story::START,
+        notify: Box::new(|_| {}),
     };
     let link = Link {
         requests: live.then_some(ask),

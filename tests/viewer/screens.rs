@@ -2,7 +2,7 @@
 //! `cargo insta review`.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use epochtop::event::Record;
+use epochtop::event::{Event, F32, F64, Finding, Health, Record, Remedy, StepWindow};
 use epochtop::link::Feed;
 use epochtop::run::RunState;
 use epochtop::tui::{self, App, ColorDepth, Msg, Page, Pane, Role, Settings, Theme, update};
@@ -323,6 +323,7 @@ fn no_size_and_no_state_is_too_much() {
         "\u{1b}]0;gotcha\u{7}長い名前\u{202e}\r\n",
         odd_names(),
     ));
+    states.push(unwell());
     states.push(Vec::new());
     let theme = dark();
     for records in &states {
@@ -429,6 +430,89 @@ fn odd_names_stay_in_their_columns() {
             &dark(),
         )),
     );
+}
+
+/// A run with three alerts: steps that are not finite, a spike, steps that are all clipped.
+fn unwell() -> Vec<Record> {
+    let mut records = story::midrun();
+    let (seq, t_ms) = records.last().map_or((0, 0), |last| (last.seq, last.t_ms));
+    let health = |finding| {
+        Event::Health(Health {
+            global_step: 781,
+            finding,
+            remedy: Remedy::Told,
+        })
+    };
+    let clipped = Event::Steps(StepWindow {
+        epoch: 4,
+        epoch_step: 200,
+        global_step: 881,
+        lr: F64(0.002),
+        loss: vec![F32(0.5); 100],
+        accuracy: vec![F32(0.9); 100],
+        grad_norm: vec![F32(3.0); 100],
+        clipped: vec![1; 100],
+        ..StepWindow::default()
+    });
+    let events = [
+        clipped,
+        health(Finding::Spike {
+            loss: F32(9.1),
+            mean: F64(0.52),
+        }),
+        health(Finding::NonFinite {
+            in_a_row: 7,
+            loss: F32(f32::NAN),
+            grad_norm: F32(f32::NAN),
+            layer: Some("blocks.1\u{1b}[31m\u{202e}.norm".to_owned()),
+        }),
+    ];
+    for (seq, event) in (seq + 1..).zip(events) {
+        records.push(Record { seq, t_ms, event });
+    }
+    records
+}
+
+#[test]
+fn what_is_not_well_is_one_row_under_the_header_and_all_of_it_above_the_zoomed_log() {
+    let records = unwell();
+    for ascii in [false, true] {
+        let mark = if ascii { "ascii_" } else { "" };
+        for size in [(80, 24), (120, 40)] {
+            let mut app = app(&records, true);
+            app.settings.ascii = ascii;
+            let screen = text(&drawn(&mut app, size, &dark()));
+            let row = screen.lines().nth(2).unwrap();
+            let symbol = if ascii { "x" } else { "✗" };
+            assert!(
+                row.starts_with(&format!("{symbol} 7 steps are not finite")),
+                "{screen}"
+            );
+            assert!(row.ends_with("+2 more"), "{screen}");
+            press(&mut app, KeyCode::Char('9'));
+            snapshot(
+                &format!("alerts_log_{mark}{}x{}", size.0, size.1),
+                &text(&drawn(&mut app, size, &dark())),
+            );
+        }
+    }
+}
+
+#[test]
+fn an_alert_costs_one_row_at_most_and_is_seen_on_the_smallest_screen() {
+    let (well, unwell) = (story::midrun(), unwell());
+    for (size, words) in [
+        ((50, 14), "7 steps are"),
+        ((30, 6), "7 steps are"),
+        ((30, 2), "7 steps are"),
+        ((40, 1), "✗3"),
+    ] {
+        let shown = |records| text(&drawn(&mut app(records, true), size, &dark()));
+        let screen = shown(&unwell);
+        let last = screen.lines().last().unwrap();
+        assert!(last.contains(words), "{size:?}\n{screen}");
+        assert!(!shown(&well).contains(words));
+    }
 }
 
 /// The style of the first cell of a text on the screen.

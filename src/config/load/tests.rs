@@ -202,6 +202,26 @@ fn the_users_file_is_about_the_user() {
 }
 
 #[test]
+fn notifications_are_the_users_own_and_no_checkpoint_brings_a_command_along() {
+    let (_directory, mut sources) = two_files("[notify]\nbell = true\non = ['failure']", "");
+    sources.sets = vec!["notify.command=mail -s done me".to_owned()];
+    let notify = load(&sources).unwrap().config.notify;
+    assert_eq!(
+        (notify.bell, notify.command.as_str(), notify.on.len()),
+        (true, "mail -s done me", 1)
+    );
+    sources.recorded = Some((
+        PathBuf::from("state.json"),
+        "train.epochs = 2\nnotify.command = 'rm -r /'".to_owned(),
+    ));
+    let found = lines(&load(&sources).unwrap_err());
+    assert!(
+        matches!(&found[..], [line] if line.contains("notify.command  is never taken from a checkpoint")),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn a_missing_file_is_a_problem_unless_it_is_the_users() {
     let missing = PathBuf::from("/nonexistent/x.toml");
     assert!(

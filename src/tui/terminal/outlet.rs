@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, Builder};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, select};
 
+use super::bell::Bell;
 use super::{Tty, painter::Sink};
 
 /// A write that took longer was slow.
@@ -27,6 +28,7 @@ pub(in crate::tui) struct Outlet {
     frame: Vec<u8>,
     frames: Sender<Vec<u8>>,
     state: State,
+    bell: Bell,
 }
 
 /// How the frame under way is doing.
@@ -56,17 +58,23 @@ impl Outlet {
     /// When there is no descriptor or no thread to be had.
     pub(super) fn start(tty: Tty) -> io::Result<Self> {
         let (frames, queue) = bounded(1);
+        let (bell, rings) = Bell::new();
         let state = State::default();
         let (writer, doing) = (tty.try_clone()?, state.clone());
         Builder::new()
             .name("frames".to_owned())
-            .spawn(move || write(writer, &queue, &doing))?;
+            .spawn(move || write(writer, &queue, &rings, &doing))?;
         Ok(Self {
             tty,
             frame: Vec::new(),
             frames,
             state,
+            bell,
         })
+    }
+
+    pub(super) fn bell(&self) -> Bell {
+        self.bell.clone()
     }
 
     pub(super) fn state(&self) -> State {
@@ -74,8 +82,21 @@ impl Outlet {
     }
 }
 
-fn write(mut tty: Tty, frames: &Receiver<Vec<u8>>, state: &State) {
-    for frame in frames {
+fn write(mut tty: Tty, frames: &Receiver<Vec<u8>>, rings: &Receiver<Vec<u8>>, state: &State) {
+    loop {
+        // Between frames, never inside one.
+        let frame = select! {
+            recv(frames) -> frame => frame,
+            recv(rings) -> ring => {
+                let rung = ring.is_ok_and(|ring| tty.write_all(&ring).is_ok());
+                if !rung {
+                    state.gone.store(true, Ordering::Release);
+                    return;
+                }
+                continue;
+            }
+        };
+        let Ok(frame) = frame else { return };
         let began = Instant::now();
         if tty.write_all(&frame).is_err() {
             state.gone.store(true, Ordering::Release);

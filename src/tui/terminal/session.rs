@@ -10,6 +10,7 @@ use ratatui::Terminal;
 use rustix::termios::{InputModes, LocalModes, OptionalActions, OutputModes, Termios};
 use rustix::termios::{tcgetattr, tcsetattr};
 
+use super::bell::Bell;
 use super::outlet::{Outlet, State};
 use super::{Painter, Tty, abort};
 
@@ -34,6 +35,7 @@ struct Up {
 pub(in crate::tui) struct Session {
     terminal: Terminal<Painter<Outlet>>,
     state: State,
+    bell: Bell,
 }
 
 impl Session {
@@ -58,11 +60,15 @@ impl Session {
             .write_all(ENTER)
             .and_then(|()| Outlet::start(tty))
             .and_then(|outlet| {
-                let state = outlet.state();
-                Terminal::new(Painter::new(outlet)).map(|terminal| (terminal, state))
+                let (state, bell) = (outlet.state(), outlet.bell());
+                Terminal::new(Painter::new(outlet)).map(|terminal| (terminal, state, bell))
             });
         match entered {
-            Ok((terminal, state)) => Ok(Self { terminal, state }),
+            Ok((terminal, state, bell)) => Ok(Self {
+                terminal,
+                state,
+                bell,
+            }),
             Err(error) => {
                 restore();
                 Err(error)
@@ -78,6 +84,11 @@ impl Session {
     /// How the frame under way is doing.
     pub(in crate::tui) fn state(&self) -> State {
         self.state.clone()
+    }
+
+    /// What tells somebody who looks elsewhere.
+    pub(in crate::tui) fn bell(&self) -> Bell {
+        self.bell.clone()
     }
 
     /// The terminal is gone: nothing is written to it any more.

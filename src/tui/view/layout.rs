@@ -1,7 +1,8 @@
 //! What goes where.
 //!
 //! ```text
-//!  header   2 rows, a third with the pages from 28 on     │ below 60×16: essentials, a line each;
+//!  header   2 rows, a third with the pages from 28 on;    │ below 60×16: essentials, a line each;
+//!           1 more while something is not well
 //!  ┌──────────────────────────┬─────────────────────────┐ │ below 4 rows: one line
 //!  │ Loss                     │ Classes   1 + 1 + n     │ │
 //!  │                          │                         │ │ zoomed: one pane has all between
@@ -43,6 +44,8 @@ pub(in crate::tui) enum Layout {
 /// The areas of a screen with panes.
 pub(in crate::tui) struct Screen {
     pub(super) header: Rect,
+    /// No row while all is well.
+    pub(super) alerts: Rect,
     pub(super) panes: Vec<(Pane, Rect)>,
     pub(super) result: Option<Rect>,
     pub(super) footer: Rect,
@@ -71,6 +74,7 @@ pub(in crate::tui) fn arrange(app: &App, area: Rect) -> Layout {
         return Layout::Essentials(area);
     }
     let (header, rest) = top(area, if area.height >= PAGES { 3 } else { 2 });
+    let (alerts, rest) = top(rest, u16::from(!app.alerts().is_empty()));
     let (footer, body) = bottom(rest, 1);
     let (panes, result) = match app.ui.page {
         _ if app.alone() => (vec![(app.ui.focus, body)], None),
@@ -80,6 +84,7 @@ pub(in crate::tui) fn arrange(app: &App, area: Rect) -> Layout {
     };
     Layout::Full(Screen {
         header,
+        alerts,
         panes,
         result,
         footer,

@@ -3,8 +3,8 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
 use super::paint::{self, piece, put};
+use super::{Ctx, alerts};
 use crate::event::{Answer, Level};
 use crate::run::{CommandLine, RunState, clock};
 use crate::tui::page::Pane;
@@ -31,6 +31,11 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         ]
     });
     let body = paint::title(ctx, buf, area, Pane::Log, "", legends);
+    let body = if ctx.app.ui.zoom {
+        alerts::list(ctx, body, buf)
+    } else {
+        body
+    };
     let lines = lines(run);
     if lines.is_empty() {
         paint::empty(

@@ -1,0 +1,564 @@
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+use super::*;
+use crate::event::{
+    DatasetInfo, EpochSummary, Event, F32, F64, Finding, Health, LayerNorms, Outcome, Record,
+    Remedy, RunStarted, StepWindow,
+};
+
+const START: u64 = 1_000_000;
+
+/// A run of 40 epochs at 100 steps each.
+struct Run {
+    state: RunState,
+    t_ms: u64,
+}
+
+impl Run {
+    fn new() -> Self {
+        let mut run = Self {
+            state: RunState::default(),
+            t_ms: START,
+        };
+        run.say(Event::RunStarted(Box::new(RunStarted {
+            epochs: 40,
+            steps_per_epoch: 100,
+            clip_norm: F64(1.0),
+            lr: F64(0.01),
+            dataset: DatasetInfo {
+                valid: 5000,
+                ..DatasetInfo::default()
+            },
+            ..RunStarted::default()
+        })));
+        run.say(Event::Phase {
+            phase: Phase::Training,
+        });
+        run
+    }
+
+    fn say(&mut self, event: Event) {
+        self.t_ms += 10;
+        self.state.apply(&Record {
+            seq: self.state.seq + 1,
+            t_ms: self.t_ms,
+            event,
+        });
+    }
+
+    /// So many steps, of which those for which it is asked are clipped.
+    fn steps(&mut self, count: u64, clipped: impl Fn(u64) -> bool) {
+        for _ in 0..count / 10 {
+            let first = self.state.global_step + 1;
+            self.say(Event::Steps(StepWindow {
+                epoch: 1,
+                global_step: first + 9,
+                lr: F64(0.01),
+                millis: F64(500.0),
+                images: 2560,
+                loss: vec![F32(0.5); 10],
+                accuracy: vec![F32(0.9); 10],
+                grad_norm: vec![F32(2.0); 10],
+                clipped: (first..first + 10)
+                    .map(|step| clipped(step).into())
+                    .collect(),
+                ..StepWindow::default()
+            }));
+        }
+    }
+
+    fn epoch(&mut self, train: f64, accuracy: f64, nll: f64) {
+        let epoch = self.state.history.back().map_or(0, |row| row.epoch) + 1;
+        self.say(Event::EpochFinished(EpochSummary {
+            epoch,
+            global_step: u64::from(epoch) * 100,
+            train_accuracy: F64(train),
+            valid_accuracy: F64(accuracy),
+            valid_nll: F64(nll),
+            ..EpochSummary::default()
+        }));
+    }
+
+    fn health(&mut self, global_step: u64, finding: Finding, remedy: Remedy) {
+        self.say(Event::Health(Health {
+            global_step,
+            finding,
+            remedy,
+        }));
+    }
+
+    fn alerts(&self) -> Vec<Alert> {
+        alerts(&self.state, self.t_ms)
+    }
+
+    fn rules(&self) -> Vec<Rule> {
+        self.alerts().iter().map(|alert| alert.rule).collect()
+    }
+
+    fn text(&self, rule: Rule) -> String {
+        let alerts = self.alerts();
+        let alert = alerts.into_iter().find(|alert| alert.rule == rule);
+        alert.unwrap().text
+    }
+
+    /// Lines of the log about a rule.
+    fn lines(&self, rule: Rule) -> Vec<&str> {
+        let lines = self.state.log.iter().map(|line| line.text.as_str());
+        lines
+            .filter(|text| text.starts_with(&format!("alert {}", rule.name())))
+            .collect()
+    }
+}
+
+fn skipped(global_step: u64) -> Event {
+    Event::StepSkipped {
+        global_step,
+        loss: F32(f32::NAN),
+        grad_norm: F32(1.0),
+    }
+}
+
+fn not_finite(in_a_row: u64, layer: Option<&str>) -> Finding {
+    Finding::NonFinite {
+        in_a_row,
+        loss: F32(f32::NAN),
+        grad_norm: F32(1.0),
+        layer: layer.map(str::to_owned),
+    }
+}
+
+#[test]
+fn a_run_that_is_well_has_no_alert() {
+    let mut run = Run::new();
+    for i in 0..30 {
+        run.steps(100, |step| step % 3 == 0);
+        let i = f64::from(i);
+        run.epoch(0.8 + 0.005 * i, 0.8 + 0.004 * i, 0.6 - 0.01 * i);
+        assert_eq!(run.rules(), [], "epoch {i}");
+    }
+    assert!(run.state.log.is_empty());
+    assert_eq!(alerts(&RunState::default(), u64::MAX), []);
+}
+
+#[test]
+fn steps_that_are_not_finite_are_told_once_and_forgotten_after_500() {
+    let mut run = Run::new();
+    run.steps(100, |_| false);
+    run.say(skipped(101));
+    assert_eq!(run.rules(), [Rule::NonFinite]);
+    assert_eq!(run.alerts()[0].severity, Level::Warn);
+    assert!(
+        run.text(Rule::NonFinite)
+            .starts_with("step 101 is not finite")
+    );
+    for step in 102..106 {
+        run.say(skipped(step));
+    }
+    run.health(105, not_finite(5, Some("conv1")), Remedy::Paused);
+    let alert = &run.alerts()[0];
+    assert_eq!((alert.severity, alert.since_step), (Level::Error, 101));
+    assert!(
+        alert
+            .text
+            .starts_with("5 steps are not finite, the last 105, first bad layer conv1;"),
+        "{}",
+        alert.text
+    );
+    run.steps(500, |_| false);
+    assert_eq!(run.rules(), [Rule::NonFinite], "step 600 is 495 later");
+    run.steps(10, |_| false);
+    assert_eq!(run.rules(), []);
+    assert_eq!(run.lines(Rule::NonFinite).len(), 2);
+    assert_eq!(
+        run.lines(Rule::NonFinite)[1],
+        "alert non-finite is over (since step 101)"
+    );
+}
+
+#[test]
+fn a_spike_is_an_alert_for_200_steps() {
+    let mut run = Run::new();
+    run.steps(100, |_| false);
+    let spike = |loss| Finding::Spike {
+        loss: F32(loss),
+        mean: F64(0.5),
+    };
+    run.health(100, spike(9.0), Remedy::Told);
+    assert_eq!(run.rules(), [Rule::Spike]);
+    assert!(
+        run.text(Rule::Spike)
+            .starts_with("loss spike at step 100: 9.000 after a mean of 0.500;")
+    );
+    run.steps(100, |_| false);
+    run.health(200, spike(8.0), Remedy::Told);
+    assert!(
+        run.text(Rule::Spike)
+            .starts_with("2 loss spikes, the last at step 200")
+    );
+    run.steps(200, |_| false);
+    assert_eq!(run.rules(), [Rule::Spike]);
+    run.steps(10, |_| false);
+    assert_eq!(run.rules(), []);
+    assert_eq!(run.lines(Rule::Spike).len(), 2, "{:?}", run.state.log);
+}
+
+#[test]
+fn layers_without_a_gradient_are_an_alert_until_they_are_looked_at_and_well() {
+    let mut run = Run::new();
+    let layers = |global_step| Event::Layers {
+        global_step,
+        layers: vec![LayerNorms {
+            name: "a".to_owned(),
+            grad_norm: F32(0.0),
+            weight_norm: F32(1.0),
+            update_norm: F32(0.0),
+        }],
+    };
+    let names: Vec<String> = (0..6).map(|i| format!("layer{i}")).collect();
+    for step in [100, 200] {
+        let layers_found = Finding::DeadGradient {
+            layers: names.clone(),
+        };
+        run.health(step, layers_found, Remedy::Told);
+        run.say(layers(step));
+        assert_eq!(run.rules(), [Rule::DeadGradient]);
+    }
+    assert_eq!(run.alerts()[0].since_step, 100);
+    assert!(
+        run.text(Rule::DeadGradient).starts_with(
+            "no gradient reaches layer0, layer1, layer2, layer3 and 2 more at step 200:"
+        )
+    );
+    run.say(layers(300));
+    assert_eq!(run.rules(), []);
+    assert_eq!(run.lines(Rule::DeadGradient).len(), 2);
+}
+
+#[test]
+fn clipping_nearly_every_step_is_an_alert_after_the_warm_up_and_does_not_flicker() {
+    let mut run = Run::new();
+    run.steps(490, |_| true);
+    assert_eq!(run.rules(), [], "a network finds its scale");
+    run.steps(10, |_| true);
+    assert_eq!(run.rules(), [Rule::AlwaysClipping]);
+    let text = run.text(Rule::AlwaysClipping);
+    assert!(
+        text.starts_with(
+            "100 of the last 100 steps were clipped (median norm 2.00, optim.clip_norm 1)"
+        ),
+        "{text}"
+    );
+    // Eight in ten are few enough not to begin with, and too many for an end.
+    run.steps(200, |step| step % 5 != 0);
+    assert_eq!(run.rules(), [Rule::AlwaysClipping]);
+    run.steps(100, |step| step % 2 == 0);
+    assert_eq!(run.rules(), []);
+    run.steps(100, |step| step % 5 != 0);
+    assert_eq!(run.rules(), []);
+    assert_eq!(run.lines(Rule::AlwaysClipping).len(), 2);
+}
+
+#[test]
+fn a_validation_that_stands_still_is_a_plateau_after_a_fifth_of_the_run() {
+    let mut run = Run::new();
+    for epoch in 1..=6 {
+        run.epoch(
+            0.9,
+            0.80 + 0.02 * f64::from(epoch),
+            0.5 - 0.02 * f64::from(epoch),
+        );
+    }
+    // Eight of 40. Less than half the interval (1.96 * sqrt(0.92 * 0.08 / 5000) = 0.75 points) is no progress.
+    for i in 0..7 {
+        run.epoch(0.9, 0.925, 0.38);
+        assert_eq!(run.rules(), [], "{i}");
+    }
+    run.epoch(0.9, 0.925, 0.38);
+    assert_eq!(run.rules(), [Rule::Plateau]);
+    let text = run.text(Rule::Plateau);
+    assert!(
+        text.starts_with("plateau: validation is no better for 8 epochs (accuracy 92.00 %, NLL 0.3800 by epoch 6)"),
+        "{text}"
+    );
+    assert_eq!(run.alerts()[0].since_step, 600);
+    // Two per cent of the NLL are.
+    run.epoch(0.9, 0.925, 0.37);
+    assert_eq!(run.rules(), []);
+    assert_eq!(run.lines(Rule::Plateau).len(), 2);
+}
+
+#[test]
+fn what_creeps_upwards_is_no_plateau() {
+    let mut run = Run::new();
+    for epoch in 0..30 {
+        run.epoch(
+            0.9,
+            0.90 + 0.001 * f64::from(epoch),
+            0.5 - 0.001 * f64::from(epoch),
+        );
+        assert_eq!(run.rules(), [], "{epoch}");
+    }
+}
+
+#[test]
+fn validation_that_rises_while_training_gets_better_is_overfitting() {
+    let mut run = Run::new();
+    let falling = [0.60, 0.50, 0.42, 0.36, 0.32, 0.30];
+    for (i, nll) in falling.into_iter().enumerate() {
+        // Augmented images are harder than those of validation.
+        run.epoch(0.80 + 0.01 * i as f64, 0.85, nll);
+    }
+    let mut began = 0;
+    for i in 1..=8 {
+        run.epoch(0.86 + 0.01 * f64::from(i), 0.85, 0.30 + 0.02 * f64::from(i));
+        if began == 0 && run.rules().contains(&Rule::Overfitting) {
+            began = i;
+        }
+    }
+    assert!((3..=6).contains(&began), "{began}");
+    let text = run.text(Rule::Overfitting);
+    assert!(
+        text.starts_with("overfitting: valid NLL 0.4400 is ")
+            && text.contains("points: stop after"),
+        "{text}"
+    );
+    // The rate was lowered, and it comes back.
+    for _ in 0..3 {
+        run.epoch(0.94, 0.86, 0.30);
+    }
+    assert!(!run.rules().contains(&Rule::Overfitting));
+    assert_eq!(run.lines(Rule::Overfitting).len(), 2, "{:?}", run.state.log);
+}
+
+#[test]
+fn a_restless_validation_is_no_overfitting() {
+    let mut run = Run::new();
+    let mut dice = 7_u64;
+    for epoch in 0..40 {
+        dice = dice
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let noise = (dice >> 33) as f64 / (1_u64 << 31) as f64 - 0.5;
+        let nll = 0.4 + 0.3 * (-f64::from(epoch) / 5.0).exp() + 0.08 * noise;
+        run.epoch(0.8 + 0.004 * f64::from(epoch), 0.88 - 0.05 * noise, nll);
+        assert!(!run.rules().contains(&Rule::Overfitting), "epoch {epoch}");
+    }
+    // A better training alone is none either, nor a rise without it.
+    let mut run = Run::new();
+    for epoch in 0..12 {
+        let rises = 0.3 + 0.02 * f64::from((epoch - 6).max(0));
+        run.epoch(0.9, 0.8, rises);
+    }
+    assert!(
+        !run.rules().contains(&Rule::Overfitting),
+        "the gap is as it was"
+    );
+}
+
+#[test]
+fn no_step_for_long_is_a_stall_only_while_steps_should_come() {
+    let mut run = Run::new();
+    let at = |run: &Run, seconds: u64| {
+        let found = alerts(&run.state, run.t_ms + seconds * 1000);
+        found.iter().any(|alert| alert.rule == Rule::Stalled)
+    };
+    assert!(!at(&run, 119) && at(&run, 121), "before the first step");
+    run.steps(100, |_| false);
+    assert!(!at(&run, 29) && at(&run, 31), "50 ms a step");
+    let found = alerts(&run.state, run.t_ms + 65_000);
+    assert_eq!(found[0].severity, Level::Error);
+    assert!(
+        found[0]
+            .text
+            .starts_with("stalled: no step for 1:05 (usually 0.05 s a step)"),
+        "{}",
+        found[0].text
+    );
+    // What others say is no sign of life.
+    run.t_ms += 40_000;
+    run.say(Event::Log {
+        level: Level::Info,
+        text: "a screen came".to_owned(),
+    });
+    assert!(at(&run, 0));
+    for phase in [Phase::Paused, Phase::Validating, Phase::Checkpointing] {
+        run.say(Event::Phase { phase });
+        assert!(!at(&run, 10_000), "{phase:?}");
+    }
+    run.say(Event::Phase {
+        phase: Phase::Training,
+    });
+    assert!(!at(&run, 29) && at(&run, 31));
+    run.say(Event::RunFinished {
+        outcome: Outcome::Completed,
+        global_step: 100,
+    });
+    assert!(!at(&run, 10_000));
+    assert!(
+        run.lines(Rule::Stalled).is_empty(),
+        "the fold knows no clock"
+    );
+}
+
+#[test]
+fn slow_steps_are_given_their_time() {
+    let mut run = Run::new();
+    for step in 1..=50 {
+        run.say(Event::Steps(StepWindow {
+            global_step: step,
+            millis: F64(4000.0),
+            images: 8,
+            loss: vec![F32(1.0)],
+            ..StepWindow::default()
+        }));
+    }
+    let at = |seconds: u64| !alerts(&run.state, run.t_ms + seconds * 1000).is_empty();
+    assert!(!at(79) && at(81));
+}
+
+#[test]
+fn a_disk_with_room_for_fewer_than_five_checkpoints_is_low() {
+    const GIB: u64 = 1 << 30;
+    assert_eq!(low_disk(100 * GIB, 0), None);
+    assert_eq!(low_disk(10 * GIB, 2 * GIB), None);
+    let few = low_disk(10 * GIB - 1, 2 * GIB).unwrap();
+    assert_eq!(few.severity, Level::Warn);
+    assert!(
+        few.text
+            .starts_with("10.7 GB left on the disk of the run, 4 more checkpoints of 2.1 GB fit:"),
+        "{}",
+        few.text
+    );
+    assert_eq!(low_disk(GIB, 1000), None);
+    assert_eq!(low_disk(GIB - 1, 0).unwrap().severity, Level::Warn);
+    assert_eq!(low_disk(GIB, 2 * GIB).unwrap().severity, Level::Error);
+    assert_eq!(low_disk(0, 0).unwrap().severity, Level::Error);
+}
+
+#[test]
+fn a_gpu_that_slows_down_is_told_with_the_reason_but_not_what_it_was_set_to() {
+    let reasons = |all: &[&str]| {
+        all.iter()
+            .map(|&reason| reason.to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(throttling(0, &[]), None);
+    assert_eq!(
+        throttling(
+            0,
+            &reasons(&[
+                "GPU idle",
+                "software power cap",
+                "SW_POWER_CAP",
+                "application clocks",
+                ""
+            ])
+        ),
+        None
+    );
+    let hot = throttling(
+        1,
+        &reasons(&["software power cap", "hardware thermal slowdown"]),
+    )
+    .unwrap();
+    assert!(
+        hot.text
+            .starts_with("GPU 1 slows down (hardware thermal slowdown):"),
+        "{}",
+        hot.text
+    );
+}
+
+#[test]
+fn the_most_serious_comes_first_and_nothing_is_left_after_the_end() {
+    let mut run = Run::new();
+    run.steps(600, |_| true);
+    let spike = Finding::Spike {
+        loss: F32(9.0),
+        mean: F64(0.5),
+    };
+    run.health(600, spike, Remedy::Told);
+    run.health(600, not_finite(9, None), Remedy::Paused);
+    assert_eq!(
+        run.rules(),
+        [Rule::NonFinite, Rule::Spike, Rule::AlwaysClipping]
+    );
+    run.say(Event::RunFinished {
+        outcome: Outcome::Stopped,
+        global_step: 600,
+    });
+    assert_eq!(run.rules(), []);
+}
+
+#[test]
+fn each_cause_is_told_once_and_one_that_comes_and_goes_after_ten_minutes() {
+    let mut run = Run::new();
+    let mut told = Told::default();
+    let mut look = |run: &Run, now_ms| -> Vec<Cause> {
+        let news = told.look(&run.state, now_ms);
+        news.into_iter().map(|news| news.cause).collect()
+    };
+    let now = run.t_ms;
+    assert_eq!(look(&run, now), []);
+    run.say(skipped(1));
+    assert_eq!(look(&run, now), [Cause::Alert(Rule::NonFinite)]);
+    run.say(skipped(2));
+    assert_eq!(look(&run, now), []);
+    for (later, expected) in [
+        (599_000, vec![]),
+        (601_000, vec![Cause::Alert(Rule::NonFinite)]),
+    ] {
+        run.steps(1000, |_| false);
+        assert_eq!(look(&run, now), []);
+        run.say(skipped(run.state.global_step));
+        // The clock here is that of who is told, which is not the records'; in this phase that is no stall.
+        run.say(Event::Phase {
+            phase: Phase::Validating,
+        });
+        assert_eq!(look(&run, now + later), expected, "{later}");
+    }
+    let failed = Outcome::Failed {
+        message: "no memory".to_owned(),
+    };
+    run.say(Event::RunFinished {
+        outcome: failed,
+        global_step: 1,
+    });
+    assert_eq!(look(&run, now), [Cause::Failure]);
+    assert_eq!(look(&run, now), []);
+}
+
+#[test]
+fn who_comes_late_is_told_nothing_of_what_was() {
+    let mut run = Run::new();
+    run.say(skipped(1));
+    let mut told = Told::default();
+    assert_eq!(told.look(&run.state, run.t_ms), []);
+    run.say(Event::RunFinished {
+        outcome: Outcome::Completed,
+        global_step: 1,
+    });
+    let news = told.look(&run.state, run.t_ms);
+    assert_eq!(news[0].text, "completed after 0 epochs");
+    let mut late = Told::default();
+    assert_eq!(late.look(&run.state, run.t_ms), []);
+    assert_eq!(late.look(&run.state, run.t_ms), []);
+}
+
+#[test]
+fn the_plain_log_tells_what_begins_and_what_is_over() {
+    let mut run = Run::new();
+    let before = run.state.health.active().to_vec();
+    run.say(skipped(1));
+    let lines = alert_lines(&before, &run.state);
+    assert!(
+        lines.len() == 1 && lines[0].starts_with("warning: alert non-finite: step 1"),
+        "{lines:?}"
+    );
+    let before = run.state.health.active().to_vec();
+    assert_eq!(alert_lines(&before, &run.state), Vec::<String>::new());
+    run.steps(510, |_| false);
+    assert_eq!(
+        alert_lines(&before, &run.state),
+        ["alert non-finite is over (since step 1)"]
+    );
+}

@@ -100,11 +100,20 @@ pub fn alerts(state: &RunState, now_ms: u64) -> Vec<Alert> {
     all
 }
 
-/// What is wrong with the machine.
-// MARK(system): `RunState.system` comes from another branch. Call `low_disk(free, checkpoint_bytes)` and, for each GPU,
-// `throttling(index, &reasons)` here, with `since_step: state.global_step` where the sample does not say since when.
-fn machine(_state: &RunState) -> Vec<Alert> {
-    Vec::new()
+/// What is wrong with the machine, by the latest look at it. Of the GPUs those count that the run computes on.
+fn machine(state: &RunState) -> Vec<Alert> {
+    let Some(sample) = &state.system.latest else {
+        return Vec::new();
+    };
+    let size = state.checkpoint.as_ref().map_or(0, |saved| saved.bytes);
+    let disk = sample.disk_free.and_then(|free| low_disk(free, size));
+    let ours = sample.gpus.iter().filter(|gpu| gpu.ours);
+    let hot = ours.filter_map(|gpu| throttling(gpu.index as usize, &gpu.throttled));
+    let mut all: Vec<Alert> = disk.into_iter().chain(hot).collect();
+    for alert in &mut all {
+        alert.since_step = state.global_step;
+    }
+    all
 }
 
 /// No step where steps should come: not while the run is paused, measured, saved or over.
@@ -145,17 +154,14 @@ pub fn low_disk(free: u64, checkpoint_bytes: u64) -> Option<Alert> {
     })
 }
 
-/// Whether a GPU slows itself down, with the reasons its driver gives. That it idles, or keeps to clocks or a power limit
-/// somebody has set, is how it was meant to run and no alert.
+/// Whether a GPU slows itself down, with the reasons in the words of `session::system`. A power limit is what a busy GPU runs
+/// at all day, and being held back with others, or idling, is how it was meant to run: neither is an alert.
 pub fn throttling(gpu: usize, reasons: &[String]) -> Option<Alert> {
-    const MEANT: [&str; 5] = ["idle", "application", "display", "sync", "software power"];
+    const MEANT: [&str; 3] = ["power limit", "of its group", "idle"];
     let harmful: Vec<&str> = reasons
         .iter()
-        .map(String::as_str)
-        .filter(|reason| {
-            let reason = reason.to_lowercase().replace(['_', '-'], " ");
-            !reason.trim().is_empty() && !MEANT.iter().any(|meant| reason.contains(meant))
-        })
+        .map(|reason| reason.trim())
+        .filter(|reason| !reason.is_empty() && !MEANT.iter().any(|meant| reason.contains(meant)))
         .collect();
     (!harmful.is_empty()).then(|| Alert {
         rule: Rule::Throttling,

@@ -138,7 +138,7 @@ fn what_matters_is_on_80x24_and_in_words() {
         "this run",
         "throttled: power limit",
         "61.5 of 79.6 GiB",
-        "of 700 W",
+        "439 of 700 W",
         "88°C",
         "1,410 of 1,980 MHz",
         "4711 epochtop 57.0 GiB",

@@ -115,6 +115,7 @@ fn a_file_changes_what_it_names_and_nothing_else() {
     expected.train.device = "cuda:1".to_owned();
     expected.optim.clip_norm = 0.0;
     expected.optim.warmup_epochs = 0.0;
+    expected.system.every_seconds = 0.0;
     expected
         .keys
         .0
@@ -132,7 +133,7 @@ fn a_file_changes_what_it_names_and_nothing_else() {
         loaded.origin("keys.pause"),
         Origin::File {
             path,
-            line: Some(15)
+            line: Some(17)
         }
     );
     assert_eq!(loaded.origin("keys.quit"), Origin::Default);

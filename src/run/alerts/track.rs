@@ -117,6 +117,7 @@ impl HealthTrack {
                 | Event::Asked { .. }
                 | Event::EvalFinished(_)
                 | Event::CheckpointSaved(_)
+                | Event::System(_)
         )
     }
 

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use super::super::Ctx;
 use super::super::layout::{GUTTER, top};
 use super::super::paint::{
-    self, Piece, bar, first_fit, piece, put_pieces, put_right, rule_line, width_of,
+    Piece, bar, first_fit, piece, put_pieces, put_right, rule_line, width_of,
 };
 use super::gib;
 use super::meter::{LABEL, Meter, draw_all};
@@ -20,10 +20,10 @@ const BLOCK: u16 = 58;
 /// Rows of a full block and of a short one, with their headings.
 const FULL: u16 = 7;
 const SHORT: u16 = 4;
-/// Numbers of a full block that have a past.
-const PASTS: u16 = 4;
+/// Numbers of a full block whose past grows.
+const GROWING: u16 = 2;
 /// The most rows a past takes.
-const TALLEST: u16 = 5;
+const TALLEST: u16 = 8;
 /// °C that fill the bar, and those from which a GPU is hot.
 const HOTTEST: f32 = 100.0;
 const HOT: f32 = 85.0;
@@ -72,7 +72,7 @@ impl Plan {
         let lines = self.gpus.div_ceil(self.columns.max(1));
         match self.style {
             Style::None => 1,
-            Style::Full => lines * (FULL + PASTS * (tall - 1)),
+            Style::Full => lines * (FULL + GROWING * (tall - 1)),
             Style::Short => lines * SHORT,
             Style::Table => (1 + self.gpus).min(self.height),
         }
@@ -223,7 +223,8 @@ fn meters<'a>(ctx: &Ctx<'a>, gpu: &GpuSample) -> Vec<Meter<'a>> {
             gpu.utilisation,
             String::new(),
             past(|history| &history.utilisation, 1.0),
-        ),
+        )
+        .growing(),
         Meter::new(
             "memory",
             share_of(gpu.memory_used, gpu.memory_total),
@@ -235,7 +236,8 @@ fn meters<'a>(ctx: &Ctx<'a>, gpu: &GpuSample) -> Vec<Meter<'a>> {
             power,
             watts(ctx, gpu),
             past(|history| &history.power, limit.unwrap_or(drawn.max(1.0))),
-        ),
+        )
+        .growing(),
         Meter::new(
             "temperature",
             gpu.temperature_c.map(|celsius| celsius / HOTTEST),
@@ -254,12 +256,10 @@ fn meters<'a>(ctx: &Ctx<'a>, gpu: &GpuSample) -> Vec<Meter<'a>> {
 }
 
 fn watts(ctx: &Ctx<'_>, gpu: &GpuSample) -> String {
-    let dash = ctx.symbols.dash;
-    let watts = |value: Option<f32>, width| maybe(value.map(f64::from), 0, width, dash);
-    match gpu.power_limit_w {
-        Some(limit) => format!("{} of {} W", watts(gpu.power_w, 5), watts(Some(limit), 0)),
-        None => format!("{} W", watts(gpu.power_w, 5)),
-    }
+    let watts = |value: Option<f32>| maybe(value.map(f64::from), 0, 5, ctx.symbols.dash);
+    let limit = gpu.power_limit_w.map(|limit| watts(Some(limit)));
+    let of = limit.map_or_else(String::new, |limit| format!(" of {}", limit.trim_start()));
+    format!("{}{of} W", watts(gpu.power_w))
 }
 
 fn megahertz(ctx: &Ctx<'_>, gpu: &GpuSample) -> String {
@@ -346,18 +346,20 @@ struct Column {
 const TABLE: [Column; 7] = [
     Column {
         heading: "GPU",
-        width: 4,
+        width: 5,
         cell: |ctx, gpu, _| {
-            let mark = if gpu.ours { ctx.symbols.training } else { " " };
+            let mark = |is: bool, mark| if is { mark } else { " " };
+            let slow = mark(!gpu.throttled.is_empty(), ctx.symbols.warning);
             vec![
                 piece(format!("{:>2} ", gpu.index), Role::Text),
-                piece(mark, Role::Good),
+                piece(mark(gpu.ours, ctx.symbols.training), Role::Good),
+                piece(slow, Role::Warn),
             ]
         },
     },
     Column {
         heading: "utilisation",
-        width: 15,
+        width: 14,
         cell: |ctx, gpu, width| {
             let share = gpu.utilisation.map(f64::from);
             let mut pieces = bar(ctx, share.unwrap_or(0.0), width - 5, Role::Gauge);
@@ -432,7 +434,7 @@ fn table(ctx: &Ctx<'_>, gpus: &[GpuSample], area: Rect, buf: &mut Buffer) {
         put_pieces(ctx, buf, area, *at, 0, &heading);
     }
     let (_, body) = top(area, 1);
-    let shown = usize::from(body.height);
+    let shown = usize::from(body.height).min(gpus.len());
     for (gpu, y) in gpus.iter().zip(0..body.height) {
         for (at, column) in &columns {
             let cell = (column.cell)(ctx, gpu, column.width);
@@ -442,7 +444,23 @@ fn table(ctx: &Ctx<'_>, gpus: &[GpuSample], area: Rect, buf: &mut Buffer) {
         let words = first_fit(throttling(ctx, gpu, room.saturating_sub(4)), room);
         put_pieces(ctx, buf, body, end, y, &words);
     }
-    paint::more(ctx, buf, body, (0, gpus.len().saturating_sub(shown)));
+    hidden(ctx, gpus.get(shown..).unwrap_or_default(), body, buf);
+}
+
+/// Says over the end of the last row how many there was no room for, and that some of them are held back.
+fn hidden(ctx: &Ctx<'_>, gpus: &[GpuSample], area: Rect, buf: &mut Buffer) {
+    let slow = gpus.iter().filter(|gpu| !gpu.throttled.is_empty()).count();
+    if gpus.is_empty() || area.height == 0 {
+        return;
+    }
+    let (more, mark) = (gpus.len(), ctx.symbols.down);
+    let pieces = if slow > 0 {
+        let text = format!("  {more} more, {slow} throttled {mark}");
+        [piece(text, Role::Warn)]
+    } else {
+        [piece(format!("  {more} more {mark}"), Role::Dim)]
+    };
+    put_right(ctx, buf, area, 0, area.height - 1, &pieces);
 }
 
 #[cfg(test)]

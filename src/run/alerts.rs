@@ -145,17 +145,14 @@ pub fn low_disk(free: u64, checkpoint_bytes: u64) -> Option<Alert> {
     })
 }
 
-/// Whether a GPU slows itself down, with the reasons its driver gives. That it idles, or keeps to clocks or a power limit
-/// somebody has set, is how it was meant to run and no alert.
+/// Whether a GPU slows itself down, with the reasons in the words of `session::system`. A power limit is what a busy GPU runs
+/// at all day, and being held back with others, or idling, is how it was meant to run: neither is an alert.
 pub fn throttling(gpu: usize, reasons: &[String]) -> Option<Alert> {
-    const MEANT: [&str; 5] = ["idle", "application", "display", "sync", "software power"];
+    const MEANT: [&str; 3] = ["power limit", "of its group", "idle"];
     let harmful: Vec<&str> = reasons
         .iter()
-        .map(String::as_str)
-        .filter(|reason| {
-            let reason = reason.to_lowercase().replace(['_', '-'], " ");
-            !reason.trim().is_empty() && !MEANT.iter().any(|meant| reason.contains(meant))
-        })
+        .map(|reason| reason.trim())
+        .filter(|reason| !reason.is_empty() && !MEANT.iter().any(|meant| reason.contains(meant)))
         .collect();
     (!harmful.is_empty()).then(|| Alert {
         rule: Rule::Throttling,

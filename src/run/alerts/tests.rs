@@ -442,27 +442,12 @@ fn a_gpu_that_slows_down_is_told_with_the_reason_but_not_what_it_was_set_to() {
             .collect::<Vec<_>>()
     };
     assert_eq!(throttling(0, &[]), None);
-    assert_eq!(
-        throttling(
-            0,
-            &reasons(&[
-                "GPU idle",
-                "software power cap",
-                "SW_POWER_CAP",
-                "application clocks",
-                ""
-            ])
-        ),
-        None
-    );
-    let hot = throttling(
-        1,
-        &reasons(&["software power cap", "hardware thermal slowdown"]),
-    )
-    .unwrap();
+    let meant = ["power limit", "held back with the GPUs of its group", ""];
+    assert_eq!(throttling(0, &reasons(&meant)), None);
+    let hot = throttling(1, &reasons(&["power limit", "far too hot, clocks halved"])).unwrap();
     assert!(
         hot.text
-            .starts_with("GPU 1 slows down (hardware thermal slowdown):"),
+            .starts_with("GPU 1 slows down (far too hot, clocks halved):"),
         "{}",
         hot.text
     );

@@ -153,6 +153,8 @@ impl HealthTrack {
             } => {
                 let spell = self.not_finite(step);
                 spell.count = spell.count.max(*in_a_row);
+                let first = step.saturating_sub(in_a_row.saturating_sub(1));
+                spell.first = spell.first.min(first);
                 spell.acted |= health.remedy != Remedy::Told;
                 if let Some(layer) = layer {
                     spell.layer = Some(short(layer));

@@ -7,12 +7,12 @@ use color_eyre::eyre::{Report, eyre};
 use fs_err as fs;
 
 use super::args::Size;
-use super::code;
 use super::print::complain;
+use super::{code, themes};
 use crate::config::Loaded;
 use crate::link::Link;
 use crate::run::Beside;
-use crate::tui::{self, ColorDepth, Keymap, Settings, Theme};
+use crate::tui::{self, ColorDepth, Keymap, Settings};
 
 /// What is drawn where.
 pub(super) struct Wanted<'a> {
@@ -33,7 +33,7 @@ pub(super) fn draw(
     others: Beside,
 ) -> Result<u8, Report> {
     let config = &loaded.config;
-    let theme = Theme::load(&config.ui.theme).map_err(|message| eyre!(message))?;
+    let theme = themes::found().0.load(&config.ui.theme)?;
     let settings = Settings {
         keymap: Keymap::from_config(&config.keys).map_err(|problems| eyre!("{problems:?}"))?,
         ascii: false,

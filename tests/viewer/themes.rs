@@ -64,7 +64,8 @@ fn declares_ground(theme: &Theme) -> bool {
 /// Letters and their ground; none where the terminal's own colours are used.
 fn pair(theme: &Theme, role: Role, ground: [u8; 3]) -> Option<([u8; 3], [u8; 3])> {
     let style = theme.style(role);
-    let fg = style.fg.or(theme.style(Role::Text).fg).and_then(fixed)?;
+    let text = theme.style(Role::Text).fg;
+    let fg = style.fg.and_then(fixed).or(text.and_then(fixed))?;
     Some((fg, style.bg.and_then(fixed).unwrap_or(ground)))
 }
 
@@ -138,8 +139,10 @@ fn two_themes_declare_their_ground() {
 #[test]
 fn colour_blind_eyes_tell_apart_what_matters() {
     // A difference of 2.3 is just noticed between large patches (Mahy, Van Eycken and Oosterlinck 1994). Thin lines and
-    // single letters want several times that: 20 is almost nine times.
-    const LEAST: f64 = 20.0;
+    // single letters want several times that: 20 is almost nine times. A cell of the heat map is a patch with a number in
+    // it, and 15 will do.
+    const LETTERS: f64 = 20.0;
+    const PATCHES: f64 = 15.0;
     let letters = [
         (Role::Train, Role::Valid),
         (Role::Train, Role::TrainBand),
@@ -150,6 +153,10 @@ fn colour_blind_eyes_tell_apart_what_matters() {
         (Role::Warn, Role::Good),
         (Role::Bar, Role::BarWorst),
         (Role::Gauge, Role::GaugeRest),
+        (Role::Train, Role::RunB),
+        (Role::RunB, Role::RunC),
+        (Role::RunC, Role::RunD),
+        (Role::RunD, Role::RunE),
     ];
     let grounds = [
         (Role::Screen, Role::Heat1),
@@ -161,15 +168,13 @@ fn colour_blind_eyes_tell_apart_what_matters() {
     for theme in [theme.reduced(ColorDepth::Ansi256), theme] {
         let letter = |role| theme.style(role).fg.and_then(fixed).unwrap();
         let ground = |role| theme.style(role).bg.and_then(fixed).unwrap();
-        let pairs = letters.map(|(a, b)| (a, b, letter(a), letter(b)));
-        let pairs = pairs
-            .into_iter()
-            .chain(grounds.map(|(a, b)| (a, b, ground(a), ground(b))));
-        for (a, b, one, other) in pairs {
+        let letters = letters.map(|(a, b)| (a, b, letter(a), letter(b), LETTERS));
+        let grounds = grounds.map(|(a, b)| (a, b, ground(a), ground(b), PATCHES));
+        for (a, b, one, other, least) in letters.into_iter().chain(grounds) {
             for eyes in Eyes::ALL {
                 let found = distance(one, other, eyes);
                 assert!(
-                    found >= LEAST,
+                    found >= least,
                     "{eyes:?}: {} and {}: {found:.1}",
                     a.name(),
                     b.name()
@@ -334,4 +339,17 @@ fn printed_without_colours_a_preview_has_none() {
             );
         }
     }
+}
+
+#[test]
+fn the_theme_in_the_readme_is_one() {
+    let readme = include_str!("../../README.md");
+    let block = readme
+        .split("```toml\n")
+        .find(|part| part.starts_with("# ~/.config/epochtop/themes/mine.toml"));
+    let text = block.and_then(|part| part.split("```").next()).unwrap();
+    let mine = Theme::parse("mine", text).unwrap();
+    assert!(declares_ground(&mine));
+    let dark = Theme::load("dark").unwrap();
+    assert_ne!(mine.style(Role::Train), dark.style(Role::Train));
 }

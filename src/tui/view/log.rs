@@ -31,7 +31,7 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         ]
     });
     let body = paint::title(ctx, buf, area, Pane::Log, "", legends);
-    let body = if ctx.app.ui.zoom {
+    let body = if ctx.app.alone() {
         alerts::list(ctx, body, buf)
     } else {
         body

@@ -10,13 +10,14 @@
 
 mod gpu;
 mod meter;
+mod table;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::Ctx;
 use super::layout::{bottom, top};
-use super::paint::{self, Piece, piece, put_pieces, rule_line};
+use super::paint::{self, Piece, first_fit, piece, put_pieces, rule_line};
 use crate::event::{SystemSample, share_of};
 use crate::run::{Trace, checkpoints_left, clock};
 use crate::tui::app::Pane;
@@ -24,8 +25,9 @@ use crate::tui::text::{count, maybe, number};
 use crate::tui::theme::Role;
 use meter::{LABEL, Meter};
 
-/// The most rows the past of one number takes.
-const TALLEST: u16 = 6;
+/// The most rows the past of one number takes, and how many numbers have one that grows.
+const TALLEST: u16 = 12;
+const GROWING: u16 = 2;
 /// Fewer checkpoints than this, or less of a disk, are worth a look.
 const FEW_CHECKPOINTS: u64 = 10;
 const LITTLE_DISK: f32 = 0.05;
@@ -36,8 +38,8 @@ const MUCH_MEMORY: f32 = 0.95;
 pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let body = paint::title(ctx, buf, area, Pane::System, "", age(ctx));
     let mut lines = split_rows(ctx);
-    lines.push(channel_row(ctx));
-    lines.push(screen_row(ctx));
+    lines.push(first_fit(channel_rows(ctx), body.width));
+    lines.push(first_fit(screen_rows(ctx), body.width));
     let ruled = body.height >= 18;
     let (foot, body) = bottom(body, lines.len() as u16 + u16::from(ruled));
     let history = &ctx.app.run.system;
@@ -88,7 +90,7 @@ fn feet(ctx: &Ctx<'_>, lines: &[Vec<Piece>], ruled: bool, area: Rect, buf: &mut 
 fn machine_and_gpus(ctx: &Ctx<'_>, sample: &SystemSample, area: Rect, buf: &mut Buffer) -> u16 {
     let mut meters = machine(ctx, sample);
     // The trainer's part of the memory gives way where rows are few.
-    if area.height < meters.len() as u16 + 3 {
+    if usize::from(area.height) < meters.len() + 1 + sample.gpus.len() {
         meters.remove(3);
     }
     let least = meters.len() as u16;
@@ -96,8 +98,7 @@ fn machine_and_gpus(ctx: &Ctx<'_>, sample: &SystemSample, area: Rect, buf: &mut 
     let spare = area.height.saturating_sub(least + plan.rows(1));
     let tall = plan.tallest(spare);
     let spare = spare.saturating_sub(plan.rows(tall) - plan.rows(1));
-    let past = meters.iter().filter(|meter| meter.past.is_some()).count() as u16;
-    let rows = (1 + spare / past.max(1)).min(TALLEST);
+    let rows = (1 + spare / GROWING).min(TALLEST);
     let used = meter::draw_all(ctx, &meters, rows, area, buf);
     let (_, rest) = top(area, used);
     plan.draw(ctx, &sample.gpus, tall, rest, buf);
@@ -131,13 +132,14 @@ fn machine<'a>(ctx: &Ctx<'a>, sample: &SystemSample) -> Vec<Meter<'a>> {
     let held = format!("{} GiB", gib(sample.process_rss, dash));
     let past = |trace: &'a Trace, most: f32| Some((trace, most));
     vec![
-        Meter::new("CPU", sample.cpu, load, past(&history.cpu, 1.0)),
+        Meter::new("CPU", sample.cpu, load, past(&history.cpu, 1.0)).growing(),
         Meter::new(
             "  trainer",
             busy,
             trainer,
             past(&history.process_cpu, cores.unwrap_or(1.0).max(1.0)),
-        ),
+        )
+        .growing(),
         Meter::new("memory", memory, of, past(&history.memory, 1.0))
             .warn(memory.is_some_and(|share| share > MUCH_MEMORY)),
         Meter::new(
@@ -219,11 +221,12 @@ fn split_rows(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     vec![row]
 }
 
-/// What came up the channel, and how old the last of it is.
-fn channel_row(ctx: &Ctx<'_>) -> Vec<Piece> {
+/// What came up the channel, and how old the last of it is; from the most to the least telling.
+fn channel_rows(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     let app = ctx.app;
     let mut row = vec![labelled("channel")];
     row.extend(amount(format!("{:>7}", count(app.run.seq)), "records"));
+    let records = row.clone();
     if app.ticking() {
         let age = app.clock_ms().saturating_sub(app.run.now_ms);
         row.push(piece(
@@ -236,31 +239,35 @@ fn channel_row(ctx: &Ctx<'_>) -> Vec<Piece> {
         1 => ("fell behind once".to_owned(), Role::Text),
         n => (format!("fell behind {} times", count(n)), Role::Text),
     };
-    row.push(piece(times, role));
-    row
+    let times = piece(times, role);
+    row.push(times.clone());
+    vec![row, [&records[..], &[times]].concat()]
 }
 
-/// What the frames of this screen cost.
-fn screen_row(ctx: &Ctx<'_>) -> Vec<Piece> {
+/// What the frames of this screen cost; from the most to the least telling.
+fn screen_rows(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     let frames = &ctx.app.frames;
     let mut row = vec![labelled("screen")];
     if frames.frames == 0 {
-        row.push(piece(
-            "what a frame costs appears with the second one",
-            Role::Dim,
-        ));
-        return row;
+        let words = "what a frame costs appears with the second one";
+        row.push(piece(words, Role::Dim));
+        return vec![row];
     }
     row.extend(amount(format!("{:>7}", count(frames.frames)), "frames"));
     let each = frames.bytes / frames.frames.max(1);
-    row.extend(amount(format!("{:>6}", count(each)), "bytes each"));
-    row.pop();
-    row.push(piece(" bytes each   drawn in", Role::Dim));
-    let millis = |micros: u64| number(micros as f64 / 1000.0, 1, 6);
-    row.push(piece(millis(frames.draw_us_last), Role::Text));
-    row.push(piece(" ms, mean", Role::Dim));
-    row.push(piece(millis(frames.draw_us_mean()), Role::Text));
-    row.push(piece(", most", Role::Dim));
-    row.push(piece(millis(frames.draw_us_max), Role::Text));
-    row
+    let bytes = amount(format!("{:>6}", count(each)), "bytes each");
+    let millis = |micros: u64| piece(number(micros as f64 / 1000.0, 1, 5), Role::Text);
+    let dim = |words: &str| piece(words, Role::Dim);
+    let last = [millis(frames.draw_us_last), dim(" ms to draw")];
+    let others = [
+        dim(", mean"),
+        millis(frames.draw_us_mean()),
+        dim(", most"),
+        millis(frames.draw_us_max),
+    ];
+    vec![
+        [&row[..], &bytes, &last, &others].concat(),
+        [&row[..], &last, &others].concat(),
+        [&row[..], &last].concat(),
+    ]
 }

@@ -26,7 +26,9 @@ pub(super) struct Meter<'a> {
     words: Vec<String>,
     warn: bool,
     /// Its past, and what fills a column of it.
-    pub(super) past: Option<(&'a Trace, f32)>,
+    past: Option<(&'a Trace, f32)>,
+    /// Its past is worth more than a row, where there are some.
+    grows: bool,
 }
 
 impl<'a> Meter<'a> {
@@ -44,6 +46,7 @@ impl<'a> Meter<'a> {
             words: vec![words],
             warn: false,
             past,
+            grows: false,
         }
     }
 
@@ -58,6 +61,12 @@ impl<'a> Meter<'a> {
     /// Shows this instead of the share.
     pub(super) fn value(mut self, value: String) -> Self {
         self.value = Some(value);
+        self
+    }
+
+    /// Its past takes more rows where there are some.
+    pub(super) fn growing(mut self) -> Self {
+        self.grows = true;
         self
     }
 
@@ -89,7 +98,7 @@ impl Columns {
     }
 }
 
-/// Draws meters under each other, those with a past `rows` high; gives the rows they took.
+/// Draws meters under each other, those that grow `rows` high; gives the rows they took.
 pub(super) fn draw_all(
     ctx: &Ctx<'_>,
     meters: &[Meter<'_>],
@@ -99,7 +108,7 @@ pub(super) fn draw_all(
 ) -> u16 {
     let mut rest = area;
     for meter in meters {
-        let (own, below) = top(rest, if meter.past.is_some() { rows } else { 1 });
+        let (own, below) = top(rest, if meter.grows { rows } else { 1 });
         draw(ctx, meter, own, buf);
         rest = below;
     }
@@ -164,21 +173,25 @@ fn past(ctx: &Ctx<'_>, trace: &Trace, most: f32, area: Rect, buf: &mut Buffer) {
         let Some(value) = value else {
             continue;
         };
-        for (part, y) in column(ctx, value / most, area.height).zip((0..area.height).rev()) {
-            put(buf, area, x, y, part, ctx.style(Role::Bar));
+        let (full, end) = column(ctx, value / most, area.height);
+        // The curve is its ends; what lies below is only a ground.
+        let ground = (ctx.symbols.shades[0], Role::TrainBand);
+        let cells = std::iter::repeat_n(ground, full).chain([(end, Role::Bar)]);
+        for ((part, role), y) in cells.zip((0..area.height).rev()) {
+            put(buf, area, x, y, part, ctx.style(role));
         }
     }
 }
 
-/// The cells of an upright bar, from the foot up. What is there at all has a foot; what is full leaves a gap to the row
-/// above, so that rows stay apart.
-fn column(ctx: &Ctx<'_>, share: f32, rows: u16) -> impl Iterator<Item = &'static str> {
+/// An upright bar: the whole cells below its end, and the end. What is there at all has a foot; what is full leaves a gap
+/// to the row above, so that rows stay apart.
+fn column(ctx: &Ctx<'_>, share: f32, rows: u16) -> (usize, &'static str) {
     let parts: &[&str] = if ctx.symbols.unicode {
         ctx.symbols.column
     } else {
         &ctx.symbols.shades
     };
-    let steps = parts.len();
+    let steps = parts.len().max(1);
     let gap = usize::from(ctx.symbols.unicode);
     let all = (usize::from(rows) * steps).saturating_sub(gap);
     let share = if share.is_finite() {
@@ -186,12 +199,9 @@ fn column(ctx: &Ctx<'_>, share: f32, rows: u16) -> impl Iterator<Item = &'static
     } else {
         0.0
     };
-    let filled = ((share * all as f32).round() as usize).max(1);
-    let rows = filled.div_ceil(steps).min(usize::from(rows));
-    (0..rows).filter_map(move |row| {
-        let height = (filled - row * steps).min(steps);
-        parts.get(height.saturating_sub(1)).copied()
-    })
+    let filled = ((share * all as f32).round() as usize).saturating_sub(1);
+    let end = parts.get(filled % steps).copied().unwrap_or_default();
+    (filled / steps, end)
 }
 
 #[cfg(test)]

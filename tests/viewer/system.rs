@@ -142,7 +142,7 @@ fn what_matters_is_on_a_small_screen_and_in_words() {
         "88°C",
         "1,410 of 1,980 MHz",
         "4711 epochtop 57.0 GiB",
-        "83.9 GB free",
+        "83.9 of 270.6 GB free",
         "14,982 checkpoints",
         "ms",
         "images/s",

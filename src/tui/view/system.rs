@@ -10,6 +10,7 @@
 
 mod gpu;
 mod meter;
+mod table;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

@@ -1,18 +1,17 @@
-//! The GPUs: a block each, as full as the rows allow, or a table with a row each.
+//! The GPUs: a block each, as full as the rows allow, or a [`table`] with a row each.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::super::Ctx;
 use super::super::layout::{GUTTER, top};
-use super::super::paint::{
-    Piece, bar, first_fit, piece, put_pieces, put_right, rule_line, width_of,
-};
+use super::super::paint::{Piece, first_fit, piece, put_pieces, put_right, rule_line, width_of};
 use super::gib;
 use super::meter::{LABEL, Meter, draw_all};
+use super::table::table;
 use crate::event::{GpuSample, share_of};
 use crate::run::Trace;
-use crate::tui::text::{count, maybe, outside, short_percent};
+use crate::tui::text::{count, maybe, outside};
 use crate::tui::theme::Role;
 
 /// Fewest columns of a block.
@@ -26,7 +25,7 @@ const GROWING: u16 = 2;
 const TALLEST: u16 = 8;
 /// °C that fill the bar, and those from which a GPU is hot.
 const HOTTEST: f32 = 100.0;
-const HOT: f32 = 85.0;
+pub(super) const HOT: f32 = 85.0;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Style {
@@ -166,24 +165,26 @@ fn heading(ctx: &Ctx<'_>, gpu: &GpuSample, area: Rect, buf: &mut Buffer) {
     }
     let x = put_pieces(ctx, buf, area, 0, 0, &pieces);
     let room = area.width.saturating_sub(x + 2);
-    let words = first_fit(throttling(ctx, gpu, room), room);
+    let words = throttling(ctx, gpu, room);
     put_right(ctx, buf, area, x + 1, 0, &words);
 }
 
 /// Why it is slow, in as many words as there is room for; nothing where it is not.
-fn throttling(ctx: &Ctx<'_>, gpu: &GpuSample, room: u16) -> Vec<Vec<Piece>> {
+pub(super) fn throttling(ctx: &Ctx<'_>, gpu: &GpuSample, room: u16) -> Vec<Piece> {
     if gpu.throttled.is_empty() {
         return Vec::new();
     }
     let mark = ctx.symbols.warning;
-    let why = outside(&gpu.throttled.join(", "), usize::from(room), ctx.symbols);
-    let words = [
-        format!(" {mark} throttled: {why} "),
-        format!(" {mark} {why} "),
-        format!(" {mark} throttled "),
-        format!(" {mark} "),
-    ];
-    words.map(|words| vec![piece(words, Role::Warn)]).to_vec()
+    let cut = |width: u16| outside(&gpu.throttled.join(", "), usize::from(width), ctx.symbols);
+    let all = format!(" {mark} throttled: {} ", cut(u16::MAX));
+    // Half a word tells more than that there is one.
+    let part = if room < 16 {
+        format!(" {mark} ")
+    } else {
+        format!(" {mark} {} ", cut(room - 4))
+    };
+    let choices = [all, part].map(|words| vec![piece(words, Role::Warn)]);
+    first_fit(choices.to_vec(), room)
 }
 
 fn meters<'a>(ctx: &Ctx<'a>, gpu: &GpuSample) -> Vec<Meter<'a>> {
@@ -334,133 +335,6 @@ fn processes(ctx: &Ctx<'_>, gpu: &GpuSample, width: u16) -> Vec<Piece> {
         line.extend(next);
     }
     line
-}
-
-/// A column of the table: its heading, its width, what a GPU has there. Those further back go first where it is narrow.
-struct Column {
-    heading: &'static str,
-    width: u16,
-    cell: fn(&Ctx<'_>, &GpuSample, u16) -> Vec<Piece>,
-}
-
-const TABLE: [Column; 7] = [
-    Column {
-        heading: "GPU",
-        width: 5,
-        cell: |ctx, gpu, _| {
-            let mark = |is: bool, mark| if is { mark } else { " " };
-            let slow = mark(!gpu.throttled.is_empty(), ctx.symbols.warning);
-            vec![
-                piece(format!("{:>2} ", gpu.index), Role::Text),
-                piece(mark(gpu.ours, ctx.symbols.training), Role::Good),
-                piece(slow, Role::Warn),
-            ]
-        },
-    },
-    Column {
-        heading: "utilisation",
-        width: 14,
-        cell: |ctx, gpu, width| {
-            let share = gpu.utilisation.map(f64::from);
-            let mut pieces = bar(ctx, share.unwrap_or(0.0), width - 5, Role::Gauge);
-            let share = share.map_or_else(|| format!("{:>4}", ctx.symbols.dash), short_percent);
-            pieces.push(piece(format!(" {share}"), Role::Strong));
-            pieces
-        },
-    },
-    Column {
-        heading: " memory GiB",
-        width: 11,
-        cell: |ctx, gpu, _| {
-            let of = |bytes| gib(bytes, ctx.symbols.dash);
-            let text = format!("{}/{}", of(gpu.memory_used), of(gpu.memory_total));
-            vec![piece(text, Role::Text)]
-        },
-    },
-    Column {
-        heading: "power W",
-        width: 9,
-        cell: |ctx, gpu, _| {
-            let watts = |value: Option<f32>| maybe(value.map(f64::from), 0, 4, ctx.symbols.dash);
-            let text = format!("{}/{}", watts(gpu.power_w), watts(gpu.power_limit_w));
-            vec![piece(text, Role::Text)]
-        },
-    },
-    Column {
-        heading: "  C",
-        width: 3,
-        cell: |ctx, gpu, _| {
-            let celsius = gpu.temperature_c.map(f64::from);
-            let role = if celsius.is_some_and(|c| c >= f64::from(HOT)) {
-                Role::Warn
-            } else {
-                Role::Text
-            };
-            vec![piece(maybe(celsius, 0, 3, ctx.symbols.dash), role)]
-        },
-    },
-    Column {
-        heading: "  MHz",
-        width: 5,
-        cell: |ctx, gpu, _| {
-            let clock = gpu.clock_mhz.map(|clock| count(u64::from(clock)));
-            let clock = clock.unwrap_or_else(|| ctx.symbols.dash.to_owned());
-            vec![piece(format!("{clock:>5}"), Role::Text)]
-        },
-    },
-    Column {
-        heading: "proc",
-        width: 4,
-        cell: |_, gpu, _| vec![piece(format!("{:>4}", gpu.processes.len()), Role::Text)],
-    },
-];
-
-/// A row each. What holds one back takes the columns that are left.
-fn table(ctx: &Ctx<'_>, gpus: &[GpuSample], area: Rect, buf: &mut Buffer) {
-    let mut taken = 0;
-    let columns: Vec<(u16, &Column)> = TABLE
-        .iter()
-        .map_while(|column| {
-            let at = taken;
-            taken += column.width + 2;
-            (taken <= area.width).then_some((at, column))
-        })
-        .collect();
-    let end = columns
-        .last()
-        .map_or(0, |(at, column)| at + column.width + 1);
-    for (at, column) in &columns {
-        let heading = [piece(column.heading, Role::Dim)];
-        put_pieces(ctx, buf, area, *at, 0, &heading);
-    }
-    let (_, body) = top(area, 1);
-    let shown = usize::from(body.height).min(gpus.len());
-    for (gpu, y) in gpus.iter().zip(0..body.height) {
-        for (at, column) in &columns {
-            let cell = (column.cell)(ctx, gpu, column.width);
-            put_pieces(ctx, buf, body, *at, y, &cell);
-        }
-        let room = area.width.saturating_sub(end);
-        let words = first_fit(throttling(ctx, gpu, room.saturating_sub(4)), room);
-        put_pieces(ctx, buf, body, end, y, &words);
-    }
-    hidden(ctx, gpus.get(shown..).unwrap_or_default(), body, buf);
-}
-
-/// Says over the end of the last row how many there was no room for, and that some of them are held back.
-fn hidden(ctx: &Ctx<'_>, gpus: &[GpuSample], area: Rect, buf: &mut Buffer) {
-    let slow = gpus.iter().filter(|gpu| !gpu.throttled.is_empty()).count();
-    if gpus.is_empty() || area.height == 0 {
-        return;
-    }
-    let (more, mark) = (gpus.len(), ctx.symbols.down);
-    let pieces = if slow > 0 {
-        let text = format!("  {more} more, {slow} throttled {mark}");
-        [piece(text, Role::Warn)]
-    } else {
-        [piece(format!("  {more} more {mark}"), Role::Dim)]
-    };
-    put_right(ctx, buf, area, 0, area.height - 1, &pieces);
 }
 
 #[cfg(test)]

@@ -6,14 +6,14 @@
 mod query;
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Command, Record, Request};
-use crate::run::RunState;
+use crate::run::{Replay, RunState};
 
 pub use query::{Curve, Earlier, Filter, ImagePage, ImageRow, Queries, Query, Reply, StepValues};
 
@@ -44,6 +44,15 @@ pub enum Feed {
     },
 }
 
+/// Where the whole story of a run is asked for, to be told again; its records are read when it is.
+#[derive(Debug, Clone)]
+pub struct Replays {
+    /// Down.
+    pub ask: Sender<()>,
+    /// Up: the story, or why there is none.
+    pub told: Receiver<Result<Arc<Replay>, String>>,
+}
+
 /// Both ends of a front end's connection to a run.
 #[derive(Debug, Clone)]
 pub struct Link {
@@ -53,6 +62,8 @@ pub struct Link {
     pub control: Option<Sender<()>>,
     /// Questions go down here and replies come up.
     pub queries: Option<Queries>,
+    /// The run's story from its beginning, where its records are there to be read.
+    pub replays: Option<Replays>,
     /// The run's story comes up here.
     pub feed: Receiver<Feed>,
 }
@@ -64,6 +75,7 @@ impl Link {
             requests: None,
             control: None,
             queries: None,
+            replays: None,
             feed,
         }
     }

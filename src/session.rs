@@ -18,6 +18,7 @@ mod others;
 mod output;
 mod overview;
 mod past;
+mod retold;
 mod rundir;
 mod server;
 pub mod sockets;

@@ -22,6 +22,7 @@ mod picture;
 mod plot;
 pub mod preview;
 mod prompt;
+mod replay;
 mod still;
 mod suspend;
 mod symbols;
@@ -52,6 +53,7 @@ pub use lookup::Lookups;
 pub use page::{Page, Pane};
 pub use picture::svg;
 pub use plot::Plot;
+pub use replay::{ReplayView, Story, Wish};
 pub use still::{draw_once, pages};
 pub use terminal::{Painter, Tty};
 pub use theme::{Role, Theme, Themes, themes};
@@ -207,7 +209,7 @@ pub fn run(tty: &Tty, link: &Link, options: Options) -> io::Result<Shown> {
             exit => {
                 return Ok(Shown {
                     exit,
-                    run: app.run,
+                    run: app.replay.map_or(app.run, |view| *view.whole),
                     gone: app.gone,
                 });
             }

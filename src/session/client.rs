@@ -59,6 +59,7 @@ pub fn connect(path: &Path, role: Role, who: &str) -> io::Result<Connected> {
             requests: Some(requests),
             control: Some(take_control),
             queries: Some(Queries { ask, replies }),
+            replays: None,
             feed,
         },
         about,

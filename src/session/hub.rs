@@ -142,6 +142,7 @@ impl Door {
             requests: Some(self.requests.clone()),
             control: None,
             queries: self.dir.as_deref().and_then(answer::start),
+            replays: None,
             feed,
         }
     }

@@ -126,7 +126,7 @@ fn lines(path: &Path, mut take: impl FnMut(u64, &[u8], bool)) -> io::Result<()> 
     Ok(())
 }
 
-/// A run's last picture as a link, so that the screen shows it like a live one.
+/// A run's last picture as a link, so that the screen shows it like a live one; its story is read again when it is asked for.
 ///
 /// # Errors
 /// The path of the journal and why it cannot be read.
@@ -137,6 +137,7 @@ pub fn replay(run: &RunDir) -> io::Result<(Link, Replay)> {
     Ok((
         Link {
             queries: super::answer::start(&run.path),
+            replays: super::retold::start(run),
             ..Link::only(feed)
         },
         replay,

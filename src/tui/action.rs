@@ -39,7 +39,7 @@ macro_rules! actions {
 }
 
 actions! {
-    Pause "pause" "pause at the next step, or go on",
+    Pause "pause" "pause at the next step, or go on; a run from its journal: replay",
     Evaluate "evaluate" "measure validation and test now",
     Checkpoint "checkpoint" "write a checkpoint now",
     RateHalf "lr-half" "half the learning rate",
@@ -58,7 +58,7 @@ actions! {
     Up "up" "scroll up, or the pane above; gallery: a row up",
     Down "down" "scroll down, or the pane below; gallery: a row down",
     Zoom "zoom" "the focused pane alone; confusion: its images",
-    Back "back" "one step back: close, cursor off, all of the time, unzoom",
+    Back "back" "one step back: close, cursor off, all of the time, unzoom, page, replay",
     Axis "axis" "charts: along epochs, steps or time",
     LogScale "log-scale" "charts: equal ratios or equal steps upwards",
     Smooth "smooth" "charts: smoothing, from none to calm",
@@ -69,6 +69,11 @@ actions! {
     Fit "fit" "charts: all of the time",
     Filter "filter" "gallery: the next filter",
     NextMistake "next-mistake" "gallery: the next mistake",
+    SliderBack "slider-back" "replay: back by a fiftieth of the run",
+    SliderForward "slider-forward" "replay: forwards by a fiftieth of the run",
+    Slower "slower" "replay: slower",
+    Faster "faster" "replay: faster",
+    ReplayEnd "replay-end" "replay: leave it, for the last picture of the run",
     Help "help" "show or hide this help",
     Theme "theme" "next theme",
     Repaint "repaint" "draw everything anew",

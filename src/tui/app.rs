@@ -11,6 +11,7 @@ use super::color::ColorDepth;
 use super::keymap::Keymap;
 use super::lookup::Lookups;
 use super::page::{Page, Pane};
+use super::replay::{ReplayView, Story};
 
 /// Requests remembered until the run has told their end.
 const REQUESTS: usize = 16;
@@ -183,8 +184,12 @@ pub struct Ui {
 /// Everything the screen shows. Changes only in [`update`](super::update()).
 #[derive(Debug, Clone)]
 pub struct App {
-    /// The run.
+    /// The run; in a replay, as it was at the moment shown.
     pub run: RunState,
+    /// Its story, as far as a replay has wanted it.
+    pub story: Story,
+    /// The replay that is shown, if one is.
+    pub replay: Option<ReplayView>,
     /// What the user looks at.
     pub ui: Ui,
     /// Runs shown beside it.
@@ -223,6 +228,8 @@ impl App {
             control,
             gone: None,
             run: RunState::default(),
+            story: Story::default(),
+            replay: None,
             others: Vec::new(),
             own_config: Vec::new(),
             missing: Vec::new(),
@@ -262,9 +269,15 @@ impl App {
         (self.others, self.own_config, self.missing) = (found.others, found.config, found.problems);
     }
 
-    /// How far charts reach.
+    /// How far charts reach. In a replay they have room for all of the run, so that what is drawn stays where it is.
     pub fn extent(&self) -> Extent {
-        Extent::of(&self.run, &self.others, self.ui.charts.axis)
+        let of = |run| Extent::of(run, &self.others, self.ui.charts.axis);
+        let Some(view) = &self.replay else {
+            return of(&self.run);
+        };
+        let newest = self.run.global_step;
+        let last = of(&view.whole).last.max(newest);
+        Extent { newest, last }
     }
 
     /// Whether the focused pane has all of the screen between header and footer.
@@ -285,7 +298,24 @@ impl App {
 
     /// Whether the run has ended, or nothing more can be heard of it.
     pub fn over(&self) -> bool {
-        self.run.outcome.is_some() || !self.connected
+        self.run.outcome.is_some() || self.lost()
+    }
+
+    /// Whether nothing more can be heard of it. In the middle of a replay there is.
+    pub fn lost(&self) -> bool {
+        !self.connected && self.replay.as_ref().is_none_or(ReplayView::at_end)
+    }
+
+    /// Whether what the session answers about the test split is known at the moment shown, too: in a replay only once the
+    /// last look at it has been told.
+    pub fn knows_the_test(&self) -> bool {
+        let replay = self.replay.as_ref();
+        replay.is_none_or(|view| view.knows_the_test(&self.run))
+    }
+
+    /// Whether a replay goes on by itself.
+    pub fn playing(&self) -> bool {
+        self.replay.as_ref().is_some_and(|view| view.playing)
     }
 
     /// Whether time goes on: a live run that is neither paused nor over. Only then does the clock cause frames.

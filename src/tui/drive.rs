@@ -16,10 +16,16 @@ use crate::event::Event;
 use crate::fault;
 use crate::link::{Feed, Link};
 
+/// Why there is no replay where nobody reads one.
+const UNREAD: &str = "nobody reads the run's records here";
+
 /// Records taken in before the next look at keys and clock.
 const DRAIN: usize = 256;
 /// How late a signal to leave is noticed at most.
 const IDLE: Duration = Duration::from_millis(100);
+
+/// How often a replay goes on.
+const TICK_MS: u64 = 100;
 
 /// How late it is noticed that a frame under way has arrived.
 const BUSY: Duration = Duration::from_millis(10);
@@ -65,6 +71,10 @@ pub fn drive<B: Backend>(
             never()
         }
     };
+    let mut retold = match &link.replays {
+        Some(replays) => replays.told.clone(),
+        None => never(),
+    };
     let gap = Duration::from_secs(1) / pace.fps.clamp(1, 60);
     let (mut due, mut drawn) = (Instant::now(), Instant::now());
     let mut dirty = true;
@@ -94,6 +104,7 @@ pub fn drive<B: Backend>(
         } else {
             IDLE
         };
+        let wait = wait.min(until_tick(app, pace));
         let mut msgs = Vec::new();
         select! {
             recv(feed) -> got => {
@@ -117,6 +128,13 @@ pub fn drive<B: Backend>(
                 } else {
                     replies = never();
                     msgs.push(Msg::Unanswered);
+                }
+            }
+            recv(retold) -> got => {
+                let gone = got.is_err();
+                msgs.push(Msg::Retold(got.unwrap_or_else(|_| Err(UNREAD.to_owned()))));
+                if gone {
+                    retold = never();
                 }
             }
             default(wait) => {}
@@ -184,11 +202,21 @@ fn clock(app: &App, pace: &Pace, msgs: &mut Vec<Msg>) -> bool {
     }
     let now_ms = (pace.now_ms)();
     let seconds = |ms: u64| ms.saturating_sub(app.run.started_ms) / 1000;
-    if seconds(now_ms) == seconds(app.ui.now_ms) {
+    let plays = app.playing() && until_tick(app, pace).is_zero();
+    if !plays && seconds(now_ms) == seconds(app.ui.now_ms) {
         return leave;
     }
     msgs.push(Msg::Tick(now_ms));
-    leave || app.ticking() || app.ui.notice.is_some()
+    leave || plays || app.ticking() || app.ui.notice.is_some()
+}
+
+/// How long a replay that plays stays as it is; what does not play needs no look at the clock for that.
+fn until_tick(app: &App, pace: &Pace) -> Duration {
+    if !app.playing() {
+        return Duration::MAX;
+    }
+    let passed = (pace.now_ms)().abs_diff(app.ui.now_ms);
+    Duration::from_millis(TICK_MS.saturating_sub(passed))
 }
 
 fn carry_out<B: Backend>(
@@ -211,6 +239,12 @@ fn carry_out<B: Backend>(
                 if let Some(control) = &link.control {
                     // Asked already: the answer is on its way.
                     let _ = control.try_send(());
+                }
+            }
+            Effect::Retell => {
+                let replays = link.replays.as_ref();
+                if replays.is_none_or(|replays| replays.ask.try_send(()).is_err()) {
+                    update(app, Msg::Retold(Err(UNREAD.to_owned())));
                 }
             }
             Effect::Query(id, query) => {
@@ -237,4 +271,77 @@ fn carry_out<B: Backend>(
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicU64;
+
+    use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+    use super::*;
+    use crate::event::{Record, StepWindow};
+    use crate::run::Replay;
+    use crate::tui::app::Settings;
+
+    static NOW_MS: AtomicU64 = AtomicU64::new(10_000);
+
+    fn steps(seq: u64) -> Record {
+        let event = Event::Steps(StepWindow {
+            global_step: seq,
+            ..StepWindow::default()
+        });
+        let t_ms = seq * 1_000;
+        Record { seq, t_ms, event }
+    }
+
+    fn space(app: &mut App) {
+        let key = KeyEvent::new(KeyCode::Char(' '), KeyModifiers::NONE);
+        update(app, Msg::Key(key));
+    }
+
+    /// What the clock has to say after so many milliseconds: messages, and whether they are worth a frame.
+    fn after(app: &mut App, pace: &Pace, ms: u64) -> (usize, bool) {
+        NOW_MS.fetch_add(ms, Ordering::Relaxed);
+        let mut msgs = Vec::new();
+        let dirty = clock(app, pace, &mut msgs);
+        let count = msgs.len();
+        for msg in msgs {
+            update(app, msg);
+        }
+        (count, dirty)
+    }
+
+    #[test]
+    fn the_clock_causes_frames_while_a_replay_plays_and_only_then() {
+        let pace = Pace {
+            fps: 10,
+            signals: Signals::default(),
+            free: Box::new(|| true),
+            sent: Box::new(|| 0),
+            notify: Box::new(|_| {}),
+            now_ms: || NOW_MS.load(Ordering::Relaxed),
+        };
+        let mut app = App::new(Settings::default(), false);
+        update(&mut app, Msg::Tick(10_000));
+        space(&mut app);
+        let replay = Replay::new((1..=40).map(steps).collect());
+        update(&mut app, Msg::Retold(Ok(Arc::new(replay))));
+        assert!(app.playing());
+        assert_eq!(until_tick(&app, &pace), Duration::from_millis(100));
+        assert_eq!(after(&mut app, &pace, 99), (0, false));
+        for _ in 0..20 {
+            assert_eq!(after(&mut app, &pace, 100), (1, true));
+        }
+        assert!(app.run.global_step > 1);
+        space(&mut app);
+        let told = app.run.clone();
+        assert_eq!(until_tick(&app, &pace), Duration::MAX);
+        for _ in 0..100 {
+            // The second that a notice might wait for is passed on, and nothing is drawn for it.
+            assert!(!after(&mut app, &pace, 100).1);
+        }
+        assert_eq!(app.run, told);
+    }
 }

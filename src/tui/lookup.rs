@@ -46,18 +46,21 @@ impl Lookups {
         known.map(|(_, values)| values)
     }
 
-    /// A curve's points as closely as they are known: the stretch that was told, and the picture around it.
+    /// A curve's points as closely as they are known: the stretch that was told, and the picture around it. Of what was told
+    /// those after step `newest` are left out, which a replay has not come to.
     pub(super) fn points<'a>(
         &'a self,
         curve: Curve,
         series: &'a Series,
+        newest: u64,
     ) -> Box<dyn Iterator<Item = (u64, Bucket)> + 'a> {
         let told = self.stretches.iter().find(|stretch| stretch.curve == curve);
         let Some(told) = told.filter(|told| !told.values.is_empty()) else {
             return Box::new(series.filled());
         };
         let last = told.values.last().map_or(0, |(step, _)| *step);
-        let close = told.values.iter().map(|(step, value)| {
+        let close = told.values.iter().take_while(move |told| told.0 <= newest);
+        let close = close.map(|(step, value)| {
             let mut bucket = Bucket::default();
             bucket.push(value.0);
             (*step, bucket)
@@ -167,7 +170,7 @@ pub(super) fn questions(app: &mut App) -> Vec<(u64, Query)> {
 }
 
 fn step(app: &App) -> Option<Query> {
-    let step = app.ui.charts.cursor?;
+    let step = (app.ui.charts.cursor).filter(|step| *step <= app.run.global_step)?;
     let exact = app.run.recent.iter().any(|sample| sample.step == step);
     let known = app.lookups.step(step).is_some();
     let waiting = app
@@ -216,6 +219,10 @@ fn images_wanted(app: &App) -> Option<Query> {
             .lookups
             .asks(|query| matches!(query, Query::Images { .. }))
     {
+        return None;
+    }
+    // The answer would be of a later look at them than the replay shows.
+    if !app.knows_the_test() {
         return None;
     }
     let (looks, filter) = (app.run.test_looks, app.ui.images.filter);

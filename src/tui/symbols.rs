@@ -50,6 +50,12 @@ pub(super) struct Symbols {
     pub(super) resumed: &'static str,
     /// A new learning rate.
     pub(super) rate: &'static str,
+    /// Where a replay is on its slider.
+    pub(super) knob: &'static str,
+    /// Marks on a gauge, where it is filled and where it is not.
+    pub(super) notches: [&'static str; 2],
+    /// So many times as fast.
+    pub(super) times: &'static str,
     /// A mean of some, not the value itself.
     pub(super) about: &'static str,
     pub(super) dash: &'static str,
@@ -105,6 +111,9 @@ pub(super) static UNICODE: Symbols = Symbols {
     requested: "◆",
     resumed: "▸",
     rate: "λ",
+    knob: "●",
+    notches: ["┿", "┼"],
+    times: "×",
     about: "≈",
     dash: "–",
     arrow: "→",
@@ -156,6 +165,9 @@ pub(super) static ASCII: Symbols = Symbols {
     requested: "C",
     resumed: ">",
     rate: "L",
+    knob: "O",
+    notches: ["+", "+"],
+    times: "x",
     about: "~",
     dash: "-",
     arrow: "->",

@@ -1,7 +1,10 @@
 //! The one place where an [`App`] changes. It does nothing itself: what is to be done comes back as [`Effect`]s.
 
 mod navigate;
+mod replay;
 mod steer;
+
+use std::sync::Arc;
 
 use crossterm::event::KeyEvent;
 
@@ -12,9 +15,11 @@ use super::attention;
 use super::keymap::Key;
 use super::lookup;
 use super::prompt::{self, Typed};
+use super::replay::Wish;
 use super::view::popup;
 use crate::event::{Command, Request};
 use crate::link::{Feed, Query, Reply};
+use crate::run::{Replay, RunState};
 use navigate::{
     back, enter, focus, keep_in_range, look, mistakes, next_filter, next_theme, open, scroll, walk,
 };
@@ -34,6 +39,8 @@ pub enum Msg {
     Reply(u64, Reply),
     /// Nobody answers questions.
     Unanswered,
+    /// The run's story for a replay, or why there is none.
+    Retold(Result<Arc<Replay>, String>),
     /// A key was pressed.
     Key(KeyEvent),
     /// The terminal has this many columns and rows.
@@ -75,6 +82,8 @@ pub enum Effect {
     Steer,
     /// Ask the session, under this number.
     Query(u64, Query),
+    /// Have the run's story read, to tell it again.
+    Retell,
     /// Draw everything anew.
     Repaint,
     /// Tell somebody who looks elsewhere; a text without control characters.
@@ -104,6 +113,7 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
             keep_in_range(app);
         }
         Msg::Unanswered => lookup::close(app),
+        Msg::Retold(told) => replay::take(app, told),
         Msg::Key(event) => return press(app, Key::of(event)),
         Msg::Resize(columns, rows) => app.ui.size = (columns, rows),
         Msg::Tick(now_ms) => tick(app, now_ms),
@@ -116,7 +126,8 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
         Msg::Suspended => return vec![Effect::Leave(Exit::Suspended)],
     }
     let mut effects = attention::news(app);
-    if app.ui.leaving && app.over() {
+    // A replay that is left is over, wherever it is.
+    if app.ui.leaving && (app.over() || app.replay.is_some()) {
         effects.push(Effect::Leave(Exit::Finished));
     }
     effects
@@ -138,11 +149,11 @@ fn take_feed(app: &mut App, feed: Feed) {
             attention::caught_up(app);
             app.resyncs += u64::from(app.synced);
             app.synced = true;
-            app.run = *state;
+            *shown(app) = *state;
         }
         Feed::Live(record) => {
             attention::heard(app, &record);
-            app.run.apply(&record);
+            shown(app).apply(&record);
         }
         Feed::Control(true) => {
             app.control = Control::Steers;
@@ -161,9 +172,18 @@ fn take_feed(app: &mut App, feed: Feed) {
     keep_in_range(app);
 }
 
+/// The picture that the feed is about; a replay shows another.
+fn shown(app: &mut App) -> &mut RunState {
+    match &mut app.replay {
+        Some(view) => &mut view.whole,
+        None => &mut app.run,
+    }
+}
+
 fn tick(app: &mut App, now_ms: u64) {
     attention::ticked(app, now_ms);
     app.ui.now_ms = now_ms;
+    replay::tick(app, now_ms);
     if app
         .ui
         .notice
@@ -242,6 +262,12 @@ fn answer_quit(app: &mut App, key: Key, action: Option<Action>) -> Vec<Effect> {
 /// Does what a key is bound to.
 pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
     match action {
+        Action::Pause if !app.live => return replay::wish(app, Wish::Play),
+        Action::SliderBack => return replay::wish(app, Wish::Move(-1)),
+        Action::SliderForward => return replay::wish(app, Wish::Move(1)),
+        Action::Slower => replay::hurry(app, false),
+        Action::Faster => replay::hurry(app, true),
+        Action::ReplayEnd => replay::end(app),
         Action::Pause => {
             let command = if app.wants_pause() {
                 Command::Resume

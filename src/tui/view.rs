@@ -33,6 +33,7 @@ mod readout;
 mod reliability;
 mod result;
 mod scale;
+mod slider;
 mod system;
 mod thumbnails;
 
@@ -106,6 +107,9 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
             }
             if let Some(area) = screen.result {
                 result::draw(&ctx, area, buf);
+            }
+            if let Some(area) = screen.slider {
+                slider::draw(&ctx, area, buf);
             }
             footer::draw(&ctx, screen.footer, buf);
         }

@@ -221,7 +221,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 /// Records numbered 1, 2, 3, …, with clocks that may go back.
-fn records() -> impl Strategy<Value = Vec<Record>> {
+pub(crate) fn records() -> impl Strategy<Value = Vec<Record>> {
     prop::collection::vec((event(), any::<u32>()), 0..60).prop_map(|all| {
         let stamped = all.into_iter().zip(1..);
         stamped

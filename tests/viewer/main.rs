@@ -14,6 +14,7 @@ mod fuzz;
 mod pictures;
 mod questions;
 mod readme;
+mod replay;
 mod screens;
 mod sockets;
 mod story;

@@ -4,7 +4,7 @@ use super::super::action::Action;
 use super::super::app::App;
 use super::super::page::{Page, Pane};
 use super::super::view::{compare, confusions, images, layout};
-use super::notify;
+use super::{notify, replay};
 use crate::link::Filter;
 
 /// Opens a page; the focus stays where the page has that pane.
@@ -132,7 +132,7 @@ pub(super) fn enter(app: &mut App) {
     }
 }
 
-/// One step back: the cursor, the stretch of time, the zoomed pane, the page.
+/// One step back: the cursor, the stretch of time, the zoomed pane, the page, the replay.
 pub(super) fn back(app: &mut App) {
     let chart = app.ui.focus.is_chart();
     if chart && app.ui.charts.cursor.take().is_some() {
@@ -149,6 +149,8 @@ pub(super) fn back(app: &mut App) {
         // Back to the table it was entered from.
         filter(app, Filter::All);
         open(app, Page::Confusion);
+    } else if app.ui.page == Page::Overview && replay::leave(app) {
+        keep_in_range(app);
     } else {
         open(app, Page::Overview);
     }

@@ -68,8 +68,12 @@ pub(super) fn buckets(steps: Steps<'_>, ctx: &Ctx<'_>, columns: usize) -> Vec<Bu
     let axis = TimeAxis::of(ctx.app);
     let bounds = axis.bounds(columns);
     let Steps(series, curve) = steps;
+    let newest = ctx.app.run.global_step;
     let mut buckets = match curve.filter(|_| !axis.is_whole()) {
-        Some(curve) => between(ctx.app.lookups.points(curve, series), &bounds),
+        Some(curve) => {
+            let points = ctx.app.lookups.points(curve, series, newest);
+            between(points, &bounds)
+        }
         None => between(series.filled(), &bounds),
     };
     buckets.resize(columns, Bucket::default());

@@ -321,6 +321,7 @@ fn standing(app: &App, symbols: &Symbols, at: usize, state: &RunState) -> String
             Phase::Paused => "paused",
             _ => "live",
         },
+        None if at == 0 && app.replay.is_some() && !app.lost() => "replay",
         None => "no end told",
     };
     let done = Metric::Epochs.of(state).unwrap_or(0.0);

@@ -7,13 +7,17 @@ use super::Ctx;
 use super::accuracy::latest_interval;
 use super::evaluated::newest;
 use super::header::phase;
+use super::layout::bottom;
 use super::paint::{Piece, piece, put_pieces};
+use super::slider;
 use crate::run::clock;
 use crate::tui::text::{margin, maybe, outside, percent, points, score, short_percent};
 use crate::tui::theme::Role;
 
 /// Draws the lines that fit.
 pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
+    let (foot, area) = bottom(area, u16::from(ctx.app.replay.is_some() && area.height > 1));
+    slider::draw(ctx, foot, buf);
     let lines = if area.height < 4 {
         vec![one_line(ctx)]
     } else {

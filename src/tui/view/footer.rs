@@ -64,6 +64,9 @@ fn keys(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
         hints.push((Action::Checkpoint, "checkpoint"));
         hints.push((Action::Evaluate, "evaluate"));
     }
+    if !app.live && app.replay.is_none() {
+        hints.push((Action::Pause, "replay"));
+    }
     hints.push((Action::Help, "help"));
     hints.push((Action::NextPane, "pane"));
     let chart = app.ui.focus.is_chart();
@@ -83,8 +86,15 @@ fn keys(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
         .filter_map(|(action, word)| hint(ctx, action, word))
         .collect();
     // After the keys that act on the run, those that lead elsewhere.
-    let at = lines.len().min(if app.live && !app.over() { 6 } else { 2 });
+    let at = match (app.live && !app.over(), &app.replay) {
+        (true, _) => 6,
+        (false, Some(_)) => 1,
+        (false, None) => 2 + usize::from(!app.live),
+    };
+    let at = at.min(lines.len());
+    let replay = replay(ctx);
     lines.splice(at..at, pages(ctx));
+    lines.splice(at..at, replay);
     let moves = match app.ui.focus {
         Pane::Gallery => "images, mistakes",
         Pane::Classes | Pane::Confusion | Pane::Log | Pane::Compare => "scroll",
@@ -96,6 +106,36 @@ fn keys(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
         piece(format!(" {moves}"), Role::Dim),
     ]);
     lines
+}
+
+/// What the keys of a replay do now.
+fn replay(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
+    let Some(view) = &ctx.app.replay else {
+        return Vec::new();
+    };
+    let word = match (view.playing, view.at_end()) {
+        (true, _) => "hold",
+        (false, true) => "again",
+        (false, false) => "play",
+    };
+    let both = |one: Action, other: Action, word: &str| {
+        let key = |action| ctx.app.settings.keymap.first(action);
+        let keys = format!("{} {}", key(one)?, key(other)?);
+        Some(vec![
+            piece(keys, Role::Key),
+            piece(format!(" {word}"), Role::Dim),
+        ])
+    };
+    [
+        hint(ctx, Action::Pause, word),
+        both(Action::SliderBack, Action::SliderForward, "move"),
+        both(Action::Slower, Action::Faster, "speed"),
+        hint(ctx, Action::ReplayEnd, "last picture"),
+        hint(ctx, Action::Help, "help"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The first and the last key of the pages.
@@ -133,7 +173,7 @@ fn status(app: &App) -> Option<(String, Role)> {
             Role::Strong,
         ));
     }
-    if !app.connected {
+    if app.lost() {
         let gone = app.gone.clone();
         let words = "nothing more comes from the run; it may go on elsewhere";
         return Some((gone.unwrap_or_else(|| words.to_owned()), Role::Warn));

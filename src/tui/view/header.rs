@@ -172,7 +172,7 @@ fn phase_words(ctx: &Ctx<'_>) -> (&'static str, &'static str, Role) {
         Some(Outcome::Failed { .. }) => return (symbols.wrong, "failed", Role::Error),
         None => {}
     }
-    if !app.connected {
+    if app.lost() {
         return (symbols.wrong, "lost", Role::Error);
     }
     if app.ui.leaving {

@@ -60,12 +60,13 @@ pub(in crate::tui) fn window(app: &App) -> (usize, usize) {
 /// What is known of the images that match the filter.
 fn known(app: &App) -> Option<&ImagePage> {
     let (filter, page) = app.lookups.page()?;
-    (filter == app.ui.images.filter).then_some(page)
+    (filter == app.ui.images.filter && app.knows_the_test()).then_some(page)
 }
 
-/// Whether the gallery's images stand in for those of the whole split: before the first look at it.
+/// Whether the gallery's images stand in for those of the whole split: before the first look at it, and in a replay before the
+/// last one, of which the answers are.
 fn stands_in(app: &App) -> bool {
-    app.lookups.page().is_none() && app.ui.images.filter == Filter::All
+    (app.lookups.page().is_none() || !app.knows_the_test()) && app.ui.images.filter == Filter::All
 }
 
 /// The image at a place of the list, as far as it is known; before the first look at the test split, one of the gallery's.
@@ -121,6 +122,10 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         let words = match (known(app), app.lookups.no_images()) {
             (Some(_), _) => "no image matches; f is the next filter",
             (None, Some(reason)) => reason,
+            (None, None) if !app.knows_the_test() && !stands_in(app) => {
+                "what the test split was taken for is known from the last look at it on; \
+                 until the replay comes there, f leads back to the gallery's images"
+            }
             (None, None) if !stands_in(app) => "reading",
             (None, None) => {
                 "test images appear here once the data is read, predictions after the first validation"
@@ -156,6 +161,9 @@ fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     let of = match known(app).map(|page| page.global_step) {
         Some(Some(step)) => format!("   said at step {}", count(step)),
         Some(None) => String::new(),
+        None if app.replay.is_some() => {
+            "   the gallery at this moment; all of the test split later".to_owned()
+        }
         None => "   the gallery; evaluate for all of the test split".to_owned(),
     };
     vec![

@@ -13,6 +13,7 @@
 //!  │ Gradient norm + clip row ├─────────────────────────┤ │
 //!  │ epoch axis               │ Log       what is left  │ │
 //!  └──────────────────────────┴─────────────────────────┘ │
+//!  slider   1 row, in a replay                             │ where there is room for two rows, the last
 //!  footer   1 row
 //! ```
 
@@ -48,6 +49,8 @@ pub(in crate::tui) struct Screen {
     pub(super) alerts: Rect,
     pub(super) panes: Vec<(Pane, Rect)>,
     pub(super) result: Option<Rect>,
+    /// The row of a replay.
+    pub(super) slider: Option<Rect>,
     pub(super) footer: Rect,
 }
 
@@ -76,6 +79,12 @@ pub(in crate::tui) fn arrange(app: &App, area: Rect) -> Layout {
     let (header, rest) = top(area, if area.height >= PAGES { 3 } else { 2 });
     let (alerts, rest) = top(rest, u16::from(!app.alerts().is_empty()));
     let (footer, body) = bottom(rest, 1);
+    let (slider, body) = if app.replay.is_some() {
+        let (slider, body) = bottom(body, 1);
+        (Some(slider), body)
+    } else {
+        (None, body)
+    };
     let (panes, result) = match app.ui.page {
         _ if app.alone() => (vec![(app.ui.focus, body)], None),
         Page::Curves => (curves(body), None),
@@ -87,6 +96,7 @@ pub(in crate::tui) fn arrange(app: &App, area: Rect) -> Layout {
         alerts,
         panes,
         result,
+        slider,
         footer,
     })
 }

@@ -17,7 +17,7 @@ const PAGES: usize = 4;
 const TWO_COLUMNS: u16 = 150;
 
 /// Actions that share a line, for on 80x24 there is none to spare.
-const PAIRS: [(Action, Action, &str); 6] = [
+const PAIRS: [(Action, Action, &str); 8] = [
     (
         Action::RateHalf,
         Action::RateDouble,
@@ -48,6 +48,12 @@ const PAIRS: [(Action, Action, &str); 6] = [
         Action::Later,
         "charts: what was before, what came after",
     ),
+    (
+        Action::SliderBack,
+        Action::SliderForward,
+        "replay: back or forwards by 2 % of the run",
+    ),
+    (Action::Slower, Action::Faster, "replay: slower, or faster"),
 ];
 
 /// All actions with their keys, from a line on.

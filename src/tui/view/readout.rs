@@ -31,7 +31,9 @@ pub(super) fn at(ctx: &Ctx<'_>, curve: Curve, step: u64) -> Option<Reading> {
             Curve::ValidNll | Curve::ValidAccuracy => None,
         };
     }
-    if let Some(values) = ctx.app.lookups.step(step).filter(|told| told.step == step) {
+    // A replay that has gone back does not know yet what was told of a later step.
+    let told = ctx.app.lookups.step(step);
+    if let Some(values) = told.filter(|told| told.step == step && step <= run.global_step) {
         return match curve {
             Curve::TrainLoss => Some(exact(values.loss.0)),
             Curve::TrainAccuracy => Some(exact(values.accuracy.0)),

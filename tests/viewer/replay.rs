@@ -1,0 +1,504 @@
+//! A run told again: the picture at any moment, the slider and its keys, and what a replay must not know yet.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use epochtop::event::{Event, F32, Level, Pixels, Record, Resumed, Split, StepWindow};
+use epochtop::link::{ImagePage, ImageRow, Query, Reply};
+use epochtop::run::{MOST_GAP_MS, Replay, RunState};
+use epochtop::session::{self, RunDir};
+use epochtop::tui::{App, Effect, Msg, Page, Theme, update};
+use proptest::prelude::*;
+
+use crate::screens::{app, dark, drawn, snapshot, text};
+use crate::{fold, story};
+
+fn folded<'a>(records: impl IntoIterator<Item = &'a Record>) -> RunState {
+    let mut state = RunState::default();
+    records.into_iter().for_each(|record| state.apply(record));
+    state
+}
+
+/// The records told by a moment, found without the replay.
+fn told(records: &[Record], ms: u64) -> impl Iterator<Item = &Record> {
+    let (mut clock, mut before) = (0, None);
+    records.iter().take_while(move |record| {
+        let gap = record.t_ms.saturating_sub(before.unwrap_or(record.t_ms));
+        clock += gap.min(MOST_GAP_MS);
+        before = Some(record.t_ms);
+        clock <= ms
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn wherever_it_goes_the_picture_is_the_fold_up_to_there(
+        records in fold::records(),
+        apart in 1_usize..9,
+        bytes in prop_oneof![Just(0_usize), 60_000_usize..400_000, Just(usize::MAX)],
+        seeks in prop::collection::vec(0_u64..140_000, 1..12),
+    ) {
+        let replay = Replay::spaced(records.clone(), apart, bytes);
+        let mut shown = RunState::default();
+        for ms in seeks.into_iter().chain([replay.span(), 0, u64::MAX]) {
+            replay.show(&mut shown, ms);
+            prop_assert_eq!(&shown, &folded(told(&records, ms)));
+        }
+    }
+}
+
+/// The finished run on a screen of this size, before anything is asked of it.
+fn viewed(records: &[Record], size: (u16, u16)) -> App {
+    let mut app = app(records, false);
+    update(&mut app, Msg::FeedClosed);
+    update(&mut app, Msg::Resize(size.0, size.1));
+    app
+}
+
+fn key(app: &mut App, code: KeyCode) -> Vec<Effect> {
+    update(app, Msg::Key(KeyEvent::new(code, KeyModifiers::NONE)))
+}
+
+fn character(app: &mut App, key: char) -> Vec<Effect> {
+    self::key(app, KeyCode::Char(key))
+}
+
+/// Presses a key that begins a replay, and has the records read.
+fn begin(app: &mut App, records: &[Record], key: char) {
+    let asked = character(app, key);
+    assert!(asked.contains(&Effect::Retell), "{asked:?}");
+    assert!(app.replay.is_none() && app.ui.notice.is_some());
+    let replay = Arc::new(Replay::new(records.to_vec()));
+    update(app, Msg::Retold(Ok(replay)));
+    assert!(app.replay.is_some() && app.ui.notice.is_none());
+}
+
+fn at(app: &App) -> (u64, bool) {
+    let view = app.replay.as_ref().expect("a replay");
+    (view.at_ms, view.playing)
+}
+
+/// Lets so many ticks of a tenth of a second pass.
+fn tick(app: &mut App, count: u64) {
+    for _ in 0..count {
+        let now = app.ui.now_ms + 100;
+        update(app, Msg::Tick(now));
+    }
+}
+
+#[test]
+fn playing_goes_through_the_run_in_half_a_minute_and_ends_at_its_end() {
+    let records = story::finished();
+    let whole = folded(&records);
+    let mut app = viewed(&records, (120, 40));
+    begin(&mut app, &records, ' ');
+    assert_eq!(at(&app), (0, true));
+    assert_eq!(app.run.global_step, 0);
+    let (mut ticks, mut before) = (0, 0);
+    while app.playing() {
+        tick(&mut app, 1);
+        assert!(app.run.global_step >= before && !app.ticking());
+        (ticks, before) = (ticks + 1, app.run.global_step);
+        assert!(ticks < 1000);
+    }
+    assert!((150..600).contains(&ticks), "{ticks} ticks of 0.1 s");
+    assert_eq!(app.run, whole);
+    tick(&mut app, 5);
+    assert!(!app.playing());
+    // And again from its beginning.
+    character(&mut app, ' ');
+    assert_eq!(at(&app), (0, true));
+}
+
+#[test]
+fn the_slider_moves_by_a_fiftieth_and_stays_between_the_ends() {
+    let records = story::finished();
+    let mut app = viewed(&records, (120, 40));
+    begin(&mut app, &records, '(');
+    let span = Replay::new(records.clone()).span();
+    assert_eq!(at(&app), (span - span / 50, false));
+    assert!(app.run.outcome.is_none() && !app.over() && !app.lost());
+    key(&mut app, KeyCode::PageUp);
+    assert_eq!(at(&app).0, span - 2 * (span / 50));
+    assert_eq!(app.run, folded(told(&records, at(&app).0)));
+    for code in [KeyCode::Char(')'), KeyCode::PageDown, KeyCode::Char(')')] {
+        key(&mut app, code);
+    }
+    assert_eq!(at(&app), (span, false));
+    assert_eq!(app.run, folded(&records));
+    (0..60).for_each(|_| drop(character(&mut app, '(')));
+    assert_eq!(at(&app), (0, false));
+    // What was long ago can be left too.
+    key(&mut app, KeyCode::End);
+    assert!(app.replay.is_none());
+    assert_eq!(app.run, folded(&records));
+    // The records are not read a second time.
+    assert!(character(&mut app, '(').is_empty());
+    assert!(app.replay.is_some());
+}
+
+#[test]
+fn speed_changes_how_far_a_tick_goes_and_holding_stops_it() {
+    let records = story::finished();
+    let mut app = viewed(&records, (120, 40));
+    begin(&mut app, &records, ' ');
+    let speed = |app: &App| {
+        app.replay
+            .as_ref()
+            .map_or(0, epochtop::tui::ReplayView::speed)
+    };
+    let first = speed(&app);
+    tick(&mut app, 1);
+    assert_eq!(at(&app).0, 0, "the first look at the clock only begins it");
+    tick(&mut app, 1);
+    assert_eq!(at(&app).0, 100 * first);
+    character(&mut app, '}');
+    assert!(speed(&app) > first);
+    (0..20).for_each(|_| drop(character(&mut app, '{')));
+    assert_eq!(speed(&app), 1);
+    let before = at(&app).0;
+    tick(&mut app, 1);
+    assert_eq!(at(&app).0, before + 100);
+    // A screen that was put aside for an hour goes on where it was.
+    let now = app.ui.now_ms + 3_600_000;
+    update(&mut app, Msg::Tick(now));
+    assert!(at(&app).0 <= before + 100 + 500);
+    character(&mut app, ' ');
+    let held = at(&app);
+    tick(&mut app, 20);
+    assert_eq!((at(&app), held.1), (held, false));
+}
+
+#[test]
+fn one_step_back_leaves_the_replay_when_nothing_else_is_open() {
+    let records = story::finished();
+    let mut app = viewed(&records, (120, 40));
+    begin(&mut app, &records, '(');
+    character(&mut app, '2');
+    key(&mut app, KeyCode::Left);
+    for _ in 0..2 {
+        key(&mut app, KeyCode::Esc);
+        assert!(app.replay.is_some());
+    }
+    assert_eq!(app.ui.page, Page::Overview);
+    key(&mut app, KeyCode::Esc);
+    assert!(app.replay.is_none());
+    assert_eq!(app.run, folded(&records));
+}
+
+#[test]
+fn a_live_run_says_what_the_keys_are_for_and_pauses_as_ever() {
+    let mut live = app(&story::midrun(), true);
+    for code in [
+        KeyCode::Char('('),
+        KeyCode::PageDown,
+        KeyCode::Char('{'),
+        KeyCode::End,
+    ] {
+        assert!(key(&mut live, code).is_empty());
+        let notice = live.ui.notice.take().expect("a word");
+        assert!(notice.text.contains("epochtop view"), "{}", notice.text);
+    }
+    assert!(matches!(character(&mut live, ' ')[..], [Effect::Send(_)]));
+}
+
+#[test]
+fn records_that_cannot_be_read_are_told_of_once_and_for_all() {
+    let mut app = viewed(&story::finished(), (80, 24));
+    character(&mut app, ' ');
+    update(&mut app, Msg::Retold(Err("the disk is gone".to_owned())));
+    for _ in 0..2 {
+        let notice = app.ui.notice.take().expect("a word");
+        assert!(notice.text.contains("the disk is gone"));
+        assert!(character(&mut app, ' ').is_empty());
+    }
+    assert!(app.replay.is_none());
+}
+
+/// A replay of the finished run, held somewhat after its middle.
+fn middle(size: (u16, u16)) -> App {
+    let records = story::finished();
+    let mut app = viewed(&records, size);
+    begin(&mut app, &records, '(');
+    (0..18).for_each(|_| drop(character(&mut app, '(')));
+    app
+}
+
+#[test]
+fn the_slider_says_where_it_is() {
+    for size in [(80, 24), (120, 40), (50, 12)] {
+        let screen = text(&drawn(&mut middle(size), size, &dark()));
+        snapshot(&format!("replay_{}x{}", size.0, size.1), &screen);
+    }
+    let mut playing = middle((80, 24));
+    character(&mut playing, ' ');
+    let screen = text(&drawn(&mut playing, (80, 24), &dark()));
+    assert!(screen.contains("▸ playing  ×5"), "{screen}");
+    let mut plain = middle((120, 40));
+    plain.settings.ascii = true;
+    let mono = Theme::load("mono").expect("built in");
+    let screen = text(&drawn(&mut plain, (120, 40), &mono));
+    assert!(screen.is_ascii());
+    let row = screen.lines().rev().nth(1).expect("the row of the slider");
+    snapshot("replay_ascii", row);
+}
+
+/// A run that was held overnight and then went on in another process, as a journal tells it.
+fn broken_off() -> Vec<Record> {
+    let mut records = story::paused();
+    let (seq, t_ms) = records.last().map_or((0, 0), |last| (last.seq, last.t_ms));
+    let night = 8 * 3_600_000;
+    let phase = epochtop::event::Phase::Training;
+    let resumed = Event::Resumed(Box::new(Resumed {
+        after: seq,
+        global_step: 781,
+        ..Resumed::default()
+    }));
+    let events = [
+        (night, Event::Phase { phase }),
+        (2 * night, resumed),
+        (2 * night + 900, Event::Phase { phase }),
+    ];
+    for ((after, event), n) in events.into_iter().zip(1..) {
+        records.push(Record {
+            seq: seq + n,
+            t_ms: t_ms + after,
+            event,
+        });
+    }
+    records
+}
+
+#[test]
+fn what_was_left_out_is_marked_on_the_slider() {
+    let records = broken_off();
+    let replay = Replay::new(records.clone());
+    assert!(replay.span() < 60_000, "{}", replay.span());
+    assert_eq!(replay.breaks().len(), 2);
+    let mut app = viewed(&records, (120, 40));
+    begin(&mut app, &records, '(');
+    (0..30).for_each(|_| drop(character(&mut app, '(')));
+    let screen = text(&drawn(&mut app, (120, 40), &dark()));
+    let row = screen.lines().rev().nth(1).expect("the row of the slider");
+    let row: String = row.chars().skip(30).collect();
+    assert!(row.contains('‖') && row.contains('R'), "{row}");
+}
+
+#[test]
+fn no_moment_no_page_and_no_size_is_too_much() {
+    let (theme, records) = (dark(), broken_off());
+    for (records, strides) in [(story::finished(), 3), (records, 5), (story::failed(), 7)] {
+        let mut app = viewed(&records, (80, 24));
+        begin(&mut app, &records, ' ');
+        let mut turn = 0_u16;
+        while app.replay.as_ref().is_some_and(|view| !view.at_end()) {
+            (0..strides).for_each(|_| drop(character(&mut app, ')')));
+            for page in Page::ALL {
+                turn = turn.wrapping_add(1);
+                app.ui.page = page;
+                app.ui.focus = page.panes()[usize::from(turn) % page.panes().len()];
+                (app.ui.zoom, app.settings.ascii) = (turn % 2 == 0, turn % 3 == 0);
+                app.ui.charts.cursor = (turn % 4 == 0).then_some(2_000);
+                app.ui.charts.window = (turn % 5 == 0).then_some((1_500, 2_500));
+                for size in [(turn % 140, turn % 50), (80, 24), (61, 17)] {
+                    let screen = text(&drawn(&mut app, size, &theme));
+                    assert!(!screen.contains(|c: char| c.is_control() && c != '\n'));
+                    assert!(!screen.contains("out of sight"), "{screen}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_replay_shows_nothing_of_the_test_split_before_it_was_measured() {
+    let records = story::finished();
+    let mut app = viewed(&records, (120, 40));
+    let asked = character(&mut app, '7');
+    let [Effect::Query(id, Query::Images { .. })] = asked[..] else {
+        panic!("{asked:?}");
+    };
+    let rows = (0..40).map(|index| ImageRow {
+        index,
+        label: index % 10,
+        top: vec![(index % 7, F32(0.9))],
+        size: (28, 28),
+        pixels: Pixels(vec![100; 784]),
+        earlier: Vec::new(),
+    });
+    let page = ImagePage {
+        total: 10_000,
+        from: 0,
+        global_step: Some(2_365),
+        split: Split::Test,
+        rows: rows.collect(),
+    };
+    update(&mut app, Msg::Reply(id, Reply::Images(page)));
+    let screen = |app: &mut App| text(&drawn(app, (120, 40), &dark()));
+    assert!(screen(&mut app).contains("of 10,000"));
+    begin(&mut app, &records, '(');
+    let early = screen(&mut app);
+    assert!(
+        early.contains("1 of 64") && early.contains("at this moment"),
+        "{early}"
+    );
+    assert!(!early.contains("10,000   said"), "{early}");
+    // And nothing is asked for that could not be shown.
+    assert!(character(&mut app, 'f').is_empty());
+    assert!(screen(&mut app).contains("until the replay comes there"));
+    key(&mut app, KeyCode::End);
+    (0..4).for_each(|_| drop(character(&mut app, 'f')));
+    assert!(screen(&mut app).contains("of 10,000"));
+}
+
+#[test]
+fn values_under_the_cursor_come_with_their_step_and_not_before() {
+    let records = story::finished();
+    let mut app = viewed(&records, (120, 40));
+    character(&mut app, '2');
+    app.ui.charts.cursor = Some(1_000);
+    let asked = update(&mut app, Msg::Tick(0));
+    assert!(matches!(
+        asked[..],
+        [Effect::Query(_, Query::Step { step: 1_000 })]
+    ));
+    begin(&mut app, &records, ' ');
+    app.lookups = epochtop::tui::Lookups::default();
+    let asked = character(&mut app, ' ');
+    assert!(asked.is_empty(), "{asked:?}");
+}
+
+fn journal(run: &RunDir, records: &[Record]) {
+    let lines = records
+        .iter()
+        .map(|record| serde_json::to_string(record).expect("a line") + "\n");
+    fs::write(run.journal(), lines.collect::<String>()).expect("a journal");
+}
+
+#[test]
+fn a_journal_is_read_when_it_is_asked_for_and_what_was_done_again_counts_once() {
+    let runs = tempfile::tempdir().expect("a directory");
+    let run = RunDir::create(runs.path(), "one", "").expect("a run");
+    let mut records = story::midrun();
+    let log = |seq, event| Record {
+        seq,
+        t_ms: story::START + 90_000 + seq,
+        event,
+    };
+    let seq = records.len() as u64;
+    let text = "done again".to_owned();
+    records.push(log(
+        seq + 1,
+        Event::Log {
+            level: Level::Info,
+            text,
+        },
+    ));
+    let after = seq;
+    let resumed = Resumed {
+        after,
+        global_step: 781,
+        ..Resumed::default()
+    };
+    records.push(log(seq + 2, Event::Resumed(Box::new(resumed))));
+    journal(&run, &records);
+    let (link, last) = session::replay(&run).expect("a journal");
+    let replays = link.replays.expect("records to read");
+    for _ in 0..2 {
+        replays.ask.send(()).expect("somebody reads");
+        let story = replays.told.recv().expect("an answer").expect("a story");
+        assert_eq!(story.at(u64::MAX), last.state);
+        assert!(
+            story
+                .at(u64::MAX)
+                .log
+                .iter()
+                .all(|line| line.text != "done again")
+        );
+    }
+    fs::remove_file(run.journal()).expect("it was there");
+    replays.ask.send(()).expect("somebody reads");
+    assert!(replays.told.recv().expect("an answer").is_err());
+}
+
+/// Bytes of memory this process holds.
+fn resident() -> u64 {
+    let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm.split(' ').nth(1).and_then(|n| n.parse::<u64>().ok());
+    pages.unwrap_or(0) * 4096
+}
+
+#[test]
+#[ignore = "a measurement: cargo test --release --no-default-features --test viewer how_long -- --ignored --nocapture"]
+fn how_long_a_replay_of_50_mb_takes() {
+    let mut records = story::midrun();
+    let mut step = 781;
+    while records.len() < 68_000 {
+        step += 16;
+        let seq = records.len() as u64 + 1;
+        let value = |i: u64| F32(((step + i) as f32 * 0.37).sin().abs() + 0.1);
+        let window = StepWindow {
+            epoch: (step / 215) as u32 + 1,
+            epoch_step: step % 215,
+            global_step: step,
+            images: 4096,
+            loss: (0..16).map(value).collect(),
+            accuracy: (0..16).map(value).collect(),
+            grad_norm: (0..16).map(value).collect(),
+            clipped: vec![0; 16],
+            ..StepWindow::default()
+        };
+        records.push(Record {
+            seq,
+            t_ms: story::START + seq * 700,
+            event: Event::Steps(window),
+        });
+    }
+    let runs = tempfile::tempdir().expect("a directory");
+    let run = RunDir::create(runs.path(), "one", "").expect("a run");
+    journal(&run, &records);
+    let count = records.len();
+    drop(records);
+    let bytes = fs::metadata(run.journal()).expect("a journal").len();
+    let began = Instant::now();
+    let (link, _) = session::replay(&run).expect("a journal");
+    println!(
+        "{count} records, {bytes} bytes, {step} steps: last picture after {:?}",
+        began.elapsed()
+    );
+    let replays = link.replays.expect("records to read");
+    let (began, before) = (Instant::now(), resident());
+    replays.ask.send(()).expect("somebody reads");
+    let story = replays.told.recv().expect("an answer").expect("a story");
+    let weight = resident().saturating_sub(before);
+    println!(
+        "story read after {:?}, {} MiB",
+        began.elapsed(),
+        weight >> 20
+    );
+    let mut shown = RunState::default();
+    let mut slowest = [std::time::Duration::ZERO; 2];
+    let mut dice = 7_u64;
+    for turn in 0..200 {
+        dice = dice
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let ms = if turn < 100 {
+            (dice >> 20) % story.span()
+        } else {
+            story.span() / 100 * (turn - 100)
+        };
+        let began = Instant::now();
+        story.show(&mut shown, ms);
+        let kind = usize::from(turn > 100);
+        slowest[kind] = slowest[kind].max(began.elapsed());
+    }
+    println!(
+        "slowest seek {:?}, slowest hundredth forwards {:?}",
+        slowest[0], slowest[1]
+    );
+}

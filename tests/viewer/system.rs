@@ -152,7 +152,7 @@ fn what_matters_is_on_a_small_screen_and_in_words() {
         assert!(shown.contains(words), "{words} in\n{shown}");
     }
     let eight = screen(&looked_at(eight), (80, 24));
-    assert!(eight.contains("power supply"), "{eight}");
+    assert!(eight.contains("power suppl"), "{eight}");
     let none = screen(&looked_at(machine), (80, 24));
     assert!(none.contains("no NVIDIA GPU found (NVML absent)"), "{none}");
     let never = screen(&story::midrun(), (80, 24));

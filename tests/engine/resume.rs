@@ -158,6 +158,10 @@ fn picture(run: &Path) -> RunState {
     (state.seq, state.started_ms, state.now_ms, state.paused_ms) = (0, 0, 0, 0);
     (state.step_millis, state.images_per_second) = (blank.step_millis, blank.images_per_second);
     state.system = blank.system;
+    // Clocks, and windows of steps, which end where a process did.
+    (state.timeline, state.rate) = (blank.timeline, blank.rate);
+    (state.step_time, state.health) = (None, blank.health);
+    state.marks = blank.marks;
     state.info.as_mut().unwrap().run.clear();
     state.resumes.clear();
     state.commands.clear();

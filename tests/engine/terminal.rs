@@ -68,7 +68,7 @@ fn a_key_after_a_resize_is_not_kept_until_the_next() {
     shapes(data.path());
     let mut terminal = train(data.path(), runs.path(), 1, (30, 100));
     terminal.wait_for("completed");
-    for (i, (key, page)) in [("5", "Classes"), ("6", "Confusion"), ("7", "Calibration")]
+    for (i, (key, page)) in [("4", "Classes"), ("5", "Confusion"), ("6", "Calibration")]
         .into_iter()
         .cycle()
         .take(9)

@@ -11,6 +11,9 @@ use super::page::{Page, Pane};
 use super::view::images;
 use super::view::layout;
 
+/// How long an answer about images is taken for good that does not tell of the latest evaluation: its files are written after
+/// it is told. In ms.
+const AGAIN_MS: u64 = 2000;
 /// Values asked for of a stretch of a curve.
 const POINTS: u32 = 4096;
 
@@ -31,10 +34,12 @@ pub struct Lookups {
     /// The step asked for, and its numbers.
     step: Option<(u64, StepValues)>,
     stretches: Vec<Stretch>,
-    /// The images asked for: which, from where on, after how many looks at the test split.
-    images: Option<(Filter, u64, ImagePage)>,
+    /// The images asked for: which, and from where on.
+    images: Option<(Filter, ImagePage)>,
     /// Why there are no images.
-    no_images: Option<(u64, String)>,
+    no_images: Option<String>,
+    /// When the latest answer about images came, ms since 1970.
+    images_ms: u64,
     /// Nobody answers.
     closed: bool,
 }
@@ -72,20 +77,18 @@ impl Lookups {
 
     /// The image at a place of the filtered list.
     pub(super) fn image(&self, at: usize) -> Option<&ImageRow> {
-        let (_, _, page) = self.images.as_ref()?;
+        let (_, page) = self.images.as_ref()?;
         page.rows.get(at.checked_sub(page.from as usize)?)
     }
 
     /// What is known of the images that match: of a filter, as the last answer told it.
     pub(super) fn page(&self) -> Option<(Filter, &ImagePage)> {
-        self.images
-            .as_ref()
-            .map(|(filter, _, page)| (*filter, page))
+        self.images.as_ref().map(|(filter, page)| (*filter, page))
     }
 
     /// Why there are no images.
     pub(super) fn no_images(&self) -> Option<&str> {
-        self.no_images.as_ref().map(|(_, reason)| reason.as_str())
+        self.no_images.as_deref()
     }
 
     fn asks(&self, kind: fn(&Query) -> bool) -> bool {
@@ -95,12 +98,15 @@ impl Lookups {
 
 /// Takes an answer in.
 pub(super) fn take(app: &mut App, id: u64, reply: Reply) {
-    let looks = app.run.test_looks;
+    let now_ms = app.ui.now_ms;
     let lookups = &mut app.lookups;
     let Some(at) = lookups.waiting.iter().position(|(known, _)| *known == id) else {
         return;
     };
     let (_, query) = lookups.waiting.remove(at);
+    if matches!(query, Query::Images { .. }) {
+        lookups.images_ms = now_ms;
+    }
     match (query, reply) {
         (Query::Step { step }, Reply::Step(values)) => {
             lookups.step = Some((step, values.unwrap_or_default()));
@@ -121,11 +127,11 @@ pub(super) fn take(app: &mut App, id: u64, reply: Reply) {
         }
         (Query::Images { filter, .. }, Reply::Images(page)) => {
             lookups.no_images = None;
-            lookups.images = Some((filter, looks, page));
+            lookups.images = Some((filter, page));
         }
         (Query::Images { .. }, Reply::Unknown { reason }) => {
             lookups.images = None;
-            lookups.no_images = Some((looks, reason));
+            lookups.no_images = Some(reason);
         }
         // What cannot be told is not asked for again and again.
         (Query::Step { step }, _) => lookups.step = Some((step, StepValues::default())),
@@ -142,7 +148,7 @@ pub(super) fn take(app: &mut App, id: u64, reply: Reply) {
         }),
         (Query::Images { .. }, _) => {
             let reason = "an answer that was not understood".to_owned();
-            lookups.no_images = Some((looks, reason));
+            lookups.no_images = Some(reason);
         }
     }
 }
@@ -225,23 +231,30 @@ fn images_wanted(app: &App) -> Option<Query> {
     if !app.knows_the_test() {
         return None;
     }
-    let (looks, filter) = (app.run.test_looks, app.ui.images.filter);
+    let filter = app.ui.images.filter;
     let (from, count) = images::window(app);
-    if let Some((told, _)) = &app.lookups.no_images
-        && *told == looks
-    {
+    let lookups = &app.lookups;
+    let latest = app
+        .run
+        .test
+        .latest
+        .as_ref()
+        .map(|report| report.global_step);
+    let again = app.ui.now_ms.saturating_sub(lookups.images_ms) >= AGAIN_MS;
+    if lookups.no_images.is_some() && !again {
         return None;
     }
-    if let Some((known, then, page)) = &app.lookups.images
-        && (*known, *then) == (filter, looks)
+    if let Some((known, page)) = &lookups.images
+        && *known == filter
     {
         let (first, total) = (page.from as usize, page.total as usize);
         let last = first + page.rows.len();
         let wanted = (from + count).min(total);
+        let at = app.ui.images.at;
         // Fewer rows than asked for may come; then the rest is asked for when it is reached.
-        let there = from >= first
-            && (wanted <= last || app.ui.images.at < last && app.ui.images.at >= first);
-        if there || from >= total {
+        let there = from >= first && (wanted <= last || at < last && at >= first);
+        let fresh = page.global_step == latest || !again;
+        if (there || from >= total) && fresh {
             return None;
         }
     }

@@ -96,10 +96,12 @@ fn keys(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     lines.splice(at..at, pages(ctx));
     lines.splice(at..at, replay);
     let moves = match app.ui.focus {
+        Pane::Gallery if app.ui.page == Page::Gallery => "images",
         Pane::Gallery => "images, mistakes",
-        Pane::Classes | Pane::Confusion | Pane::Log | Pane::Compare => "scroll",
-        Pane::Calibration => "panes",
-        _ => "cursor, panes",
+        Pane::Confusion => "pairs",
+        Pane::Classes | Pane::Log | Pane::Compare => "scroll",
+        pane if pane.is_chart() => "cursor, panes",
+        _ => "panes",
     };
     lines.push(vec![
         piece(ctx.symbols.keys_move, Role::Key),

@@ -220,7 +220,7 @@ fn split_rows(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     row.extend(amount(format!("{speed:>7}"), "images/s"));
     let mut rows = vec![row];
     if let Some(time) = &run.step_time {
-        rows.extend(parts_rows(time));
+        rows.extend(parts_rows(time, ctx.app.ui.size.0));
     }
     rows
 }
@@ -228,8 +228,11 @@ fn split_rows(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
 /// Columns of the bar that shows how a step divides.
 const DIVIDED: f64 = 40.0;
 
+/// Columns from which each part has its milliseconds beside its share.
+const MILLIS: u16 = 116;
+
 /// How the time of a step divides: a bar of the parts' first letters, then the numbers.
-fn parts_rows(time: &StepTime) -> [Vec<Piece>; 2] {
+fn parts_rows(time: &StepTime, width: u16) -> [Vec<Piece>; 2] {
     const ROLES: [Role; 5] = [
         Role::Key,
         Role::Train,
@@ -249,8 +252,10 @@ fn parts_rows(time: &StepTime) -> [Vec<Piece>; 2] {
         bar.push(piece(letter.repeat(end.saturating_sub(drawn)), role));
         drawn = end.max(drawn);
         numbers.push(piece(format!("{name} "), Role::Dim));
-        numbers.push(piece(number(ms, 1, 5), Role::Text));
-        numbers.push(piece(format!(" ms{}   ", short_percent(share)), Role::Dim));
+        if width >= MILLIS {
+            numbers.push(piece(format!("{} ms", number(ms, 1, 5)), Role::Text));
+        }
+        numbers.push(piece(format!("{}  ", short_percent(share)), Role::Text));
     }
     let how = if time.sampled {
         "   one step, waited for after each part".to_owned()

@@ -19,6 +19,8 @@ const PICTURE_BYTES: usize = 64 << 20;
 const LEAST_APART: usize = 1024;
 /// Bytes of a picture besides what [`weight`] counts.
 const REST_BYTES: usize = 64 << 10;
+/// Bytes of what is kept of a GPU.
+const GPU_BYTES: usize = 8 << 10;
 
 /// A run's records with its picture at any moment.
 ///
@@ -186,7 +188,9 @@ fn weight(state: &RunState) -> usize {
     };
     let reports: usize = reports.into_iter().flatten().map(cells).sum();
     let layers = state.layers.moments.len() * state.layers.names.len() * size_of::<u64>();
-    REST_BYTES + buckets * size_of::<Bucket>() + reports + layers + state.gallery.pixels.0.len()
+    let gpus = state.system.gpus.len() * GPU_BYTES;
+    let pixels = state.gallery.pixels.0.len();
+    REST_BYTES + buckets * size_of::<Bucket>() + reports + layers + gpus + pixels
 }
 
 #[cfg(test)]

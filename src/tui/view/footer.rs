@@ -67,7 +67,9 @@ fn keys(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     if !app.live && app.replay.is_none() {
         hints.push((Action::Pause, "replay"));
     }
-    hints.push((Action::Help, "help"));
+    if app.replay.is_none() {
+        hints.push((Action::Help, "help"));
+    }
     hints.push((Action::NextPane, "pane"));
     let chart = app.ui.focus.is_chart();
     let looked = chart && (app.ui.charts.cursor.is_some() || app.ui.charts.window.is_some());

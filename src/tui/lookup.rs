@@ -264,3 +264,107 @@ fn images_wanted(app: &App) -> Option<Query> {
         filter,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{F64, Split};
+    use crate::tui::app::Settings;
+    use crate::tui::update::{Effect, Msg, update};
+
+    fn app() -> App {
+        let mut app = App::new(Settings::default(), true);
+        update(&mut app, Msg::Resize(120, 40));
+        app
+    }
+
+    fn asked(effects: &[Effect]) -> Vec<(u64, Query)> {
+        let queries = effects.iter().filter_map(|effect| match effect {
+            Effect::Query(id, query) => Some((*id, query.clone())),
+            _ => None,
+        });
+        queries.collect()
+    }
+
+    fn tick(app: &mut App, ms: u64) -> Vec<(u64, Query)> {
+        asked(&update(app, Msg::Tick(ms)))
+    }
+
+    #[test]
+    fn a_step_is_asked_for_once_and_read_out_when_it_is_told() {
+        let mut app = app();
+        app.run.global_step = 5000;
+        app.ui.charts.cursor = Some(1234);
+        let questions = tick(&mut app, 1);
+        let [(id, Query::Step { step: 1234 })] = questions[..] else {
+            panic!("{questions:?}");
+        };
+        assert_eq!(tick(&mut app, 2), [], "one at a time");
+        let values = StepValues {
+            step: 1234,
+            loss: F32(0.5),
+            lr: F64(1e-3),
+            ..StepValues::default()
+        };
+        update(&mut app, Msg::Reply(id, Reply::Step(Some(values))));
+        assert_eq!(app.lookups.step(1234), Some(&values));
+        assert_eq!(tick(&mut app, 3), []);
+        app.ui.charts.cursor = Some(99);
+        assert_eq!(tick(&mut app, 4).len(), 1);
+        update(&mut app, Msg::Unanswered);
+        app.ui.charts.cursor = Some(98);
+        assert_eq!(
+            tick(&mut app, 5),
+            [],
+            "where nobody answers nobody is asked"
+        );
+    }
+
+    #[test]
+    fn images_that_are_not_there_yet_are_asked_for_again_after_a_while() {
+        let mut app = app();
+        app.ui.page = Page::Gallery;
+        app.ui.focus = Pane::Gallery;
+        let ask = |app: &mut App, ms| tick(app, ms).first().map(|(id, _)| *id);
+        let id = ask(&mut app, 1000).unwrap_or_default();
+        let reason = "not yet".to_owned();
+        update(&mut app, Msg::Reply(id, Reply::Unknown { reason }));
+        assert_eq!(app.lookups.no_images(), Some("not yet"));
+        assert_eq!(ask(&mut app, 2000), None);
+        let id = ask(&mut app, 3500).unwrap_or_default();
+        let page = ImagePage {
+            total: 1,
+            from: 0,
+            global_step: None,
+            split: Split::Test,
+            rows: vec![ImageRow::default()],
+        };
+        update(&mut app, Msg::Reply(id, Reply::Images(page)));
+        assert!(app.lookups.image(0).is_some() && app.lookups.no_images().is_none());
+        assert_eq!(ask(&mut app, 9000), None, "what is known is not asked for");
+        app.ui.images.filter = Filter::Mistakes;
+        assert!(ask(&mut app, 9001).is_some());
+    }
+
+    #[test]
+    fn what_is_told_closely_takes_the_place_of_what_was_known_roughly() {
+        let mut series = Series::default();
+        for step in 0..100_000 {
+            series.push(step, 1.0);
+        }
+        let mut app = app();
+        app.lookups.stretches.push(Stretch {
+            curve: Curve::TrainLoss,
+            from: 1000,
+            to: 1003,
+            values: (1000..=1003).map(|step| (step, F32(2.0))).collect(),
+        });
+        let points: Vec<(u64, Bucket)> = app
+            .lookups
+            .points(Curve::TrainLoss, &series, u64::MAX)
+            .collect();
+        assert!(points.is_sorted_by_key(|(step, _)| *step));
+        let close = points.iter().filter(|(_, bucket)| bucket.max == 2.0);
+        assert_eq!(close.count(), 4);
+    }
+}

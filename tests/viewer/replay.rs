@@ -307,7 +307,8 @@ fn no_moment_no_page_and_no_size_is_too_much() {
                 for size in [(turn % 140, turn % 50), (80, 24), (61, 17)] {
                     let screen = text(&drawn(&mut app, size, &theme));
                     assert!(!screen.contains(|c: char| c.is_control() && c != '\n'));
-                    assert!(!screen.contains("out of sight"), "{screen}");
+                    // At the end of a run of which no more came it is.
+                    assert!(app.lost() || !screen.contains("out of sight"), "{screen}");
                 }
             }
         }

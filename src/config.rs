@@ -29,7 +29,8 @@ pub use sections::{
 };
 pub use validate::validate;
 pub use words::{
-    Art, AsciiMode, Head, ModelName, NonFinite, Occasion, OnSignal, OptimName, Padding, Precision,
+    Art, AsciiMode, ChartMode, Head, ModelName, NonFinite, Occasion, OnSignal, OptimName, Padding,
+    Precision,
     ScheduleName,
 };
 

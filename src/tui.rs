@@ -13,6 +13,7 @@ pub mod art;
 mod attention;
 mod charts;
 mod color;
+mod dots;
 mod drive;
 mod input;
 mod keymap;
@@ -47,6 +48,7 @@ pub use app::{
 };
 pub use charts::{Axis, Charts, Extent};
 pub use color::{ColorDepth, utf8_locale};
+pub use dots::Dots;
 pub use drive::{Pace, drive};
 pub use keymap::{Key, Keymap};
 pub use lookup::Lookups;
@@ -57,7 +59,7 @@ pub use replay::{ReplayView, Story, Wish};
 pub use still::{draw_once, pages};
 pub use terminal::{Painter, Tty};
 pub use theme::{Role, Theme, Themes, themes};
-pub use update::{Effect, Msg, update};
+pub use update::{Effect, MouseKind, Msg, update};
 pub use view::{draw, view};
 
 /// How the screen looks and behaves.
@@ -74,6 +76,10 @@ pub struct Options {
     pub color: ColorDepth,
     /// How images are drawn.
     pub art: Art,
+    /// What curves are drawn with.
+    pub dots: Dots,
+    /// Take the mouse, which then selects no text.
+    pub mouse: bool,
     /// At most this many frames a second.
     pub fps: u32,
     /// How the screen belongs to the run.
@@ -145,6 +151,8 @@ pub fn run(tty: &Tty, link: &Link, options: Options) -> io::Result<Shown> {
         ascii,
         color,
         art,
+        dots,
+        mouse,
         fps,
         home,
         others,
@@ -163,6 +171,7 @@ pub fn run(tty: &Tty, link: &Link, options: Options) -> io::Result<Shown> {
         ascii,
         color,
         art,
+        dots,
         themes: names,
         home,
         notify,
@@ -183,7 +192,7 @@ pub fn run(tty: &Tty, link: &Link, options: Options) -> io::Result<Shown> {
         at_ms: drive::wall_clock(),
     });
     loop {
-        let mut session = terminal::Session::enter(tty.try_clone()?)?;
+        let mut session = terminal::Session::enter(tty.try_clone()?, mouse)?;
         let (input, reader) = input::spawn();
         let (state, sent) = (session.state(), session.state());
         let (bell, notify) = (session.bell(), app.settings.notify.clone());

@@ -11,7 +11,7 @@ use super::{code, with_config};
 use crate::config::{Config, Loaded};
 use crate::data;
 use crate::train::{self, Suggestion, Tried};
-use crate::tui::{Plot, utf8_locale};
+use crate::tui::{Dots, Plot, utf8_locale};
 
 /// What `lr-find` takes.
 #[derive(Debug, Args)]
@@ -108,11 +108,12 @@ fn print(tried: &[Tried], config: &Config) {
             ]
         })
         .unwrap_or_default();
+    let lookup = |key: &str| env::var(key).ok();
     let plot = Plot {
         points: &points,
         behind: &behind,
         marks: &marks,
-        ascii: !utf8_locale(|key| env::var(key).ok()),
+        dots: Dots::choose(config.ui.chart, !utf8_locale(lookup), lookup),
     };
     say("Loss by learning rate: the smoothed curve, and dots for single steps");
     let (width, height) = crossterm::terminal::size().unwrap_or((80, 24));

@@ -12,7 +12,7 @@ use super::{code, themes};
 use crate::config::Loaded;
 use crate::link::Link;
 use crate::run::Beside;
-use crate::tui::{self, ColorDepth, Keymap, Settings};
+use crate::tui::{self, ColorDepth, Dots, Keymap, Settings};
 
 /// What is drawn where.
 pub(super) struct Wanted<'a> {
@@ -39,6 +39,7 @@ pub(super) fn draw(
         ascii: false,
         color: ColorDepth::True,
         art: config.ui.art,
+        dots: Dots::choose(config.ui.chart, false, |_| None),
         themes: vec![theme.name().to_owned()],
         ..Settings::default()
     };

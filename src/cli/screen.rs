@@ -83,6 +83,8 @@ pub(super) fn options(
         ascii,
         color: tui::ColorDepth::detect(lookup),
         art: config.ui.art,
+        dots: tui::Dots::choose(config.ui.chart, ascii, lookup),
+        mouse: config.ui.mouse,
         fps: config.ui.fps,
         home,
         others: Beside::default(),

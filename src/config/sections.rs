@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::words::{
-    Art, AsciiMode, Head, ModelName, NonFinite, Occasion, OnSignal, OptimName, Padding, Precision,
+    Art, AsciiMode, ChartMode, Head, ModelName, NonFinite, Occasion, OnSignal, OptimName, Padding,
+    Precision,
     ScheduleName,
 };
 
@@ -326,6 +327,10 @@ pub struct UiConfig {
     pub ascii: AsciiMode,
     /// How images are drawn.
     pub art: Art,
+    /// What curves are drawn with.
+    pub chart: ChartMode,
+    /// Whether the screen takes the mouse.
+    pub mouse: bool,
     /// At most this many frames a second.
     pub fps: u32,
 }
@@ -336,6 +341,8 @@ impl Default for UiConfig {
             theme: "dark".to_owned(),
             ascii: AsciiMode::Auto,
             art: Art::Ascii,
+            chart: ChartMode::Auto,
+            mouse: false,
             fps: 10,
         }
     }

@@ -107,6 +107,21 @@ pub enum AsciiMode {
     Never,
 }
 
+/// What curves are drawn with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChartMode {
+    /// The finest this terminal has.
+    #[default]
+    Auto,
+    /// Braille, 2 × 4 dots in a cell.
+    Braille,
+    /// Half blocks, 1 × 2 dots in a cell.
+    Halfblock,
+    /// A character a cell.
+    Ascii,
+}
+
 /// The signal that asks for a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum OnSignal {

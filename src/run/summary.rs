@@ -1,4 +1,7 @@
 //! Records and states in words: the plain log's lines and the closing words.
+//!
+//! Scripts read some of them: what [`epoch_line`], [`eval_line`] and [`closing_lines`] give keeps its form, which the README
+//! tells and `tests/viewer/headless.rs` holds.
 
 use super::state::RunState;
 use crate::event::{Answer, EpochSummary, EvalReport, Event, Level, Outcome};

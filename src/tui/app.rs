@@ -8,6 +8,7 @@ use crate::run::{Beside, Other, RunState};
 use super::attention::Attention;
 use super::charts::{Charts, Extent};
 use super::color::ColorDepth;
+use super::dots::Dots;
 use super::keymap::Keymap;
 use super::lookup::Lookups;
 use super::page::{Page, Pane};
@@ -121,6 +122,8 @@ pub struct Settings {
     pub color: ColorDepth,
     /// How images are drawn.
     pub art: Art,
+    /// What curves are drawn with.
+    pub dots: Dots,
     /// Names of the themes the key walks through.
     pub themes: Vec<String>,
     /// How the screen belongs to the run.

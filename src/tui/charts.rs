@@ -112,12 +112,24 @@ impl Charts {
             Some(at) if by < 0 => at.saturating_sub(column.saturating_mul(by.unsigned_abs())),
             Some(at) => at.saturating_add(column.saturating_mul(by.unsigned_abs())),
         };
+        self.put_cursor(extent, at);
+    }
+
+    /// Puts the cursor on this step, or on the nearest one that was done and is shown.
+    pub(super) fn put_cursor(&mut self, extent: Extent, at: u64) {
+        let (from, to) = self.shown(extent);
         let first = from.max(1).min(to);
-        self.cursor = Some(at.clamp(first, newest.max(first)));
+        let newest = extent.newest.clamp(from, to).max(first);
+        self.cursor = Some(at.clamp(first, newest));
     }
 
     /// Shows half as much, or twice, around the cursor or the end; all of it at most.
     pub(super) fn zoom(&mut self, extent: Extent, closer: bool) {
+        self.zoom_around(extent, closer, self.cursor.unwrap_or(extent.newest));
+    }
+
+    /// The same around a step: what is looked at stays where it is on the screen.
+    pub(super) fn zoom_around(&mut self, extent: Extent, closer: bool, anchor: u64) {
         let last = extent.last;
         let (from, to) = self.shown(extent);
         let span = to - from;
@@ -130,8 +142,7 @@ impl Charts {
             self.window = None;
             return;
         }
-        // What is looked at stays where it is on the screen.
-        let anchor = self.cursor.unwrap_or(extent.newest).clamp(from, to);
+        let anchor = anchor.clamp(from, to);
         let share = if to > from {
             (anchor - from) as f64 / (to - from) as f64
         } else {
@@ -276,6 +287,32 @@ mod tests {
             charts.zoom(extent(&run), false);
         }
         assert_eq!(charts.window, None);
+    }
+
+    #[test]
+    fn what_is_pointed_at_stays_where_it_is() {
+        let (run, mut charts) = (run(1000), Charts::default());
+        let place = |charts: &Charts| {
+            let (from, to) = charts.shown(extent(&run));
+            (300 - from) as f64 / (to - from) as f64
+        };
+        for closer in [true, true, true, false, false] {
+            charts.zoom_around(extent(&run), closer, 300);
+            assert!((place(&charts) - 0.3).abs() < 0.02, "{charts:?}");
+        }
+        charts.zoom_around(extent(&run), false, 300);
+        assert_eq!(charts.window, None);
+        charts.zoom_around(extent(&run), true, u64::MAX);
+        assert_eq!(charts.shown(extent(&run)), (500, 1000));
+    }
+
+    #[test]
+    fn the_cursor_is_put_on_steps_that_were_done() {
+        let (run, mut charts) = (run(450), Charts::default());
+        for (at, expected) in [(0, 1), (200, 200), (999, 450)] {
+            charts.put_cursor(extent(&run), at);
+            assert_eq!(charts.cursor, Some(expected));
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Keys, resizes and hang-up, from a thread of their own.
+//! Keys, the mouse, resizes and hang-up, from a thread of their own.
 //!
 //! crossterm 0.29 spins for ever on a terminal that was hung up, so poll(2) is asked before every read, and once it has
 //! told of a hang-up the terminal is never touched again.
@@ -12,10 +12,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use crossterm::event::{self, Event, KeyEventKind};
+use crossterm::event::{self, Event, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::update::Msg;
+use super::update::{MouseKind, Msg};
 
 /// How long a wait for input lasts at most; also how late the end of the screen is noticed.
 const WAIT: Timespec = Timespec {
@@ -94,6 +94,10 @@ fn read(send: &Sender<Msg>, stop: &AtomicBool) -> Result<(), Gone> {
             let msg = match event::read().map_err(|_| Gone)? {
                 Event::Key(key) if key.kind != KeyEventKind::Release => Msg::Key(key),
                 Event::Resize(columns, rows) => Msg::Resize(columns, rows),
+                Event::Mouse(event) => match mouse(event) {
+                    Some(msg) => msg,
+                    None => continue,
+                },
                 _ => continue,
             };
             if send.send(msg).is_err() {
@@ -103,6 +107,18 @@ fn read(send: &Sender<Msg>, stop: &AtomicBool) -> Result<(), Gone> {
         }
     }
     Ok(())
+}
+
+/// What of the mouse means anything. Nothing comes but where the mouse was taken.
+fn mouse(event: MouseEvent) -> Option<Msg> {
+    let kind = match event.kind {
+        MouseEventKind::Down(MouseButton::Left) => MouseKind::Click,
+        MouseEventKind::ScrollUp => MouseKind::WheelUp,
+        MouseEventKind::ScrollDown => MouseKind::WheelDown,
+        _ => return None,
+    };
+    let (column, row) = (event.column, event.row);
+    Some(Msg::Mouse { column, row, kind })
 }
 
 fn wait() -> Result<Said, Gone> {

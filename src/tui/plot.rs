@@ -5,6 +5,8 @@ use ratatui::layout::Rect;
 use ratatui::symbols::Marker;
 use ratatui::widgets::{Axis, Chart, Dataset, GraphType, Widget};
 
+use super::dots::Dots;
+
 /// A curve over a logarithmic axis.
 #[derive(Debug, Clone)]
 pub struct Plot<'a> {
@@ -14,8 +16,8 @@ pub struct Plot<'a> {
     pub behind: &'a [(f64, f64)],
     /// Places on the x axis that are marked below it, each with a character.
     pub marks: &'a [(f64, char)],
-    /// ASCII only.
-    pub ascii: bool,
+    /// What it is drawn with.
+    pub dots: Dots,
 }
 
 impl Plot<'_> {
@@ -29,10 +31,11 @@ impl Plot<'_> {
             shown.map(|(x, v)| (x.log10(), v.min(y[1]))).collect()
         };
         let (points, behind) = (log(self.points), log(self.behind));
-        let (line, dots) = if self.ascii {
-            (Marker::Custom('*'), Marker::Custom('.'))
-        } else {
-            (Marker::Braille, Marker::Dot)
+        let ascii = self.dots == Dots::Ascii;
+        let (line, dots) = match self.dots {
+            Dots::Ascii => (Marker::Custom('*'), Marker::Custom('.')),
+            Dots::HalfBlock => (Marker::HalfBlock, Marker::Dot),
+            Dots::Braille => (Marker::Braille, Marker::Dot),
         };
         let labels = decades(x);
         let y_labels = [y[0], f64::midpoint(y[0], y[1]), y[1]].map(|v| format!("{v:.2}"));
@@ -56,7 +59,7 @@ impl Plot<'_> {
                 .map(|x| buffer[(x, y)].symbol())
                 .collect::<String>()
         };
-        let mut lines: Vec<String> = (0..height).map(|y| plain(&row(y), self.ascii)).collect();
+        let mut lines: Vec<String> = (0..height).map(|y| plain(&row(y), ascii)).collect();
         lines.push(self.marks_line(x, width));
         lines
     }
@@ -125,7 +128,7 @@ fn plain(row: &str, ascii: bool) -> String {
 mod tests {
     use super::*;
 
-    fn lines(ascii: bool) -> Vec<String> {
+    fn lines(dots: Dots) -> Vec<String> {
         let points: Vec<(f64, f64)> = (0..50)
             .map(|i| {
                 (
@@ -138,14 +141,14 @@ mod tests {
             points: &points,
             behind: &points,
             marks: &[(1e-5, 'a'), (1e-3, 'b')],
-            ascii,
+            dots,
         };
         plot.lines(60, 12)
     }
 
     #[test]
     fn a_plot_has_its_curve_its_labels_and_its_marks() {
-        let lines = lines(false);
+        let lines = lines(Dots::Braille);
         assert_eq!(lines.len(), 13);
         assert!(lines.iter().all(|line| line.chars().count() <= 60));
         let text = lines.join("\n");
@@ -160,7 +163,14 @@ mod tests {
 
     #[test]
     fn in_ascii_every_character_is() {
-        assert!(lines(true).iter().all(|line| line.is_ascii()));
+        assert!(lines(Dots::Ascii).iter().all(|line| line.is_ascii()));
+    }
+
+    #[test]
+    fn in_half_blocks_there_is_no_braille() {
+        let text = lines(Dots::HalfBlock).join("\n");
+        assert!(text.contains(['▀', '▄', '█']), "{text}");
+        assert!(!text.contains(|c| ('\u{2800}'..='\u{28ff}').contains(&c)));
     }
 
     #[test]
@@ -169,7 +179,7 @@ mod tests {
             points: &[(1e-3, f64::NAN)],
             behind: &[],
             marks: &[],
-            ascii: false,
+            dots: Dots::Braille,
         };
         assert!(plot.lines(40, 10).is_empty());
     }

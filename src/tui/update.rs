@@ -1,5 +1,6 @@
 //! The one place where an [`App`] changes. It does nothing itself: what is to be done comes back as [`Effect`]s.
 
+mod mouse;
 mod navigate;
 mod replay;
 mod steer;
@@ -25,6 +26,8 @@ use navigate::{
 };
 use steer::{ask, scale_rate};
 
+pub use mouse::MouseKind;
+
 /// Milliseconds a notice stays.
 const NOTICE_MS: u64 = 5_000;
 
@@ -43,6 +46,15 @@ pub enum Msg {
     Retold(Result<Arc<Replay>, String>),
     /// A key was pressed.
     Key(KeyEvent),
+    /// The mouse did something at a place of the screen, both from 0.
+    Mouse {
+        /// Where from left to right.
+        column: u16,
+        /// Where from top to bottom.
+        row: u16,
+        /// What.
+        kind: MouseKind,
+    },
     /// The terminal has this many columns and rows.
     Resize(u16, u16),
     /// The clock, ms since 1970.
@@ -115,6 +127,7 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
         Msg::Unanswered => lookup::close(app),
         Msg::Retold(told) => replay::take(app, told),
         Msg::Key(event) => return press(app, Key::of(event)),
+        Msg::Mouse { column, row, kind } => mouse::take(app, (column, row), kind),
         Msg::Resize(columns, rows) => app.ui.size = (columns, rows),
         Msg::Tick(now_ms) => tick(app, now_ms),
         Msg::Drawn { micros, bytes } => app.frames.drawn(micros, bytes),

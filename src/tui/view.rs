@@ -17,9 +17,9 @@ pub(super) mod confusions;
 mod essentials;
 mod evaluated;
 mod footer;
-mod gallery;
+pub(super) mod gallery;
 mod gradient;
-mod header;
+pub(super) mod header;
 pub(super) mod images;
 mod layers;
 pub(super) mod layout;
@@ -43,6 +43,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::app::{App, Popup};
+use super::dots::Dots;
 use super::page::{Page, Pane};
 use super::symbols::{Symbols, symbols};
 use super::text::outside;
@@ -63,6 +64,15 @@ impl Ctx<'_> {
     /// The style of a role.
     pub(super) fn style(&self, role: Role) -> Style {
         self.theme.style(role)
+    }
+
+    /// What curves are drawn with.
+    pub(super) fn dots(&self) -> Dots {
+        if self.symbols.unicode {
+            self.app.settings.dots
+        } else {
+            Dots::Ascii
+        }
     }
 
     /// The names of all classes, as the data has them.

@@ -16,7 +16,12 @@ fn shell(place: &Place, script: &str) -> Terminal {
 }
 
 fn shell_with(place: &Place, env: &[(&str, &str)], script: &str) -> Terminal {
-    let env = [&place.env(), env, &[("P", PROGRAM)]].concat();
+    // With the mouse taken: there is one thing more to put right.
+    let home = place.runs.path().join(".config");
+    fs::create_dir_all(home.join("epochtop")).unwrap();
+    fs::write(home.join("epochtop/config.toml"), "ui.mouse = true").unwrap();
+    let home = ("XDG_CONFIG_HOME", home.to_str().unwrap());
+    let env = [&place.env(), env, &[home, ("P", PROGRAM)]].concat();
     let script = format!("state() {{ echo \"[$(stty -g)]\"; }}; state; {script}");
     Terminal::run_program(&env, "sh", &["-c", &script], (30, 150))
 }
@@ -44,6 +49,8 @@ fn as_found(terminal: &Terminal, how: &str) {
         !screen.alternate_screen() && !screen.hide_cursor(),
         "after {how}"
     );
+    let mouse = screen.mouse_protocol_mode();
+    assert_eq!(mouse, vt100::MouseProtocolMode::None, "after {how}");
 }
 
 /// A run without a screen.

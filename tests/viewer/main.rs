@@ -11,7 +11,12 @@ mod driving;
 mod floors;
 mod fold;
 mod fuzz;
+mod headless;
+mod mouse;
 mod pictures;
+#[path = "../engine/pty.rs"]
+#[allow(dead_code, reason = "most of it is about training")]
+mod pty;
 mod questions;
 mod readme;
 mod replay;

@@ -5,7 +5,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use epochtop::event::{Event, F32, F64, Finding, Health, Record, Remedy, StepWindow};
 use epochtop::link::Feed;
 use epochtop::run::RunState;
-use epochtop::tui::{self, App, ColorDepth, Msg, Page, Pane, Role, Settings, Theme, update};
+use epochtop::tui::{self, App, ColorDepth, Dots, Msg, Page, Pane, Role, Settings, Theme, update};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
@@ -248,6 +248,27 @@ fn ascii_help_and_question() {
     press(&mut app, KeyCode::Char('?'));
     press(&mut app, KeyCode::Char('q'));
     snapshot("quit_80x24", &text(&drawn(&mut app, (80, 24), &dark())));
+}
+
+#[test]
+fn where_there_is_no_braille_curves_are_half_blocks() {
+    let records = story::midrun();
+    for page in [Page::Overview, Page::Curves] {
+        for size in [(80, 24), (120, 40)] {
+            let mut app = app(&records, true);
+            app.settings.dots = Dots::HalfBlock;
+            app.ui.charts.cursor = Some(400);
+            press(&mut app, page_key(page));
+            let screen = text(&drawn(&mut app, size, &dark()));
+            assert!(screen.contains('▀') && screen.contains('▄'), "{screen}");
+            let braille = |c: char| ('\u{2800}'..='\u{28ff}').contains(&c);
+            assert!(!screen.contains(braille), "{screen}");
+            snapshot(
+                &format!("halfblock_{}_{}x{}", page.key(), size.0, size.1),
+                &screen,
+            );
+        }
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use epochtop::event::{CheckpointReason, Event, Outcome, Record};
 use epochtop::link::Feed;
 use epochtop::run::RunState;
-use epochtop::tui::{self, App, Msg, Page, Popup, Settings, Theme, update};
+use epochtop::tui::{self, App, Dots, Msg, Page, Popup, Settings, Theme, update};
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 
@@ -170,6 +170,8 @@ fn check(run: &App, theme: &Theme, choice: Choice) {
     if choice.flags & 8 == 8 {
         app.ui.popup = Some([Popup::Help(2), Popup::Quit][choice.flags % 2].clone());
     }
+    // Braille and half blocks by turns.
+    app.settings.dots = [Dots::Braille, Dots::HalfBlock][usize::from(width % 2)];
     update(&mut app, Msg::Resize(width, height));
     let whole = Rect::new(0, 0, width + 2 * MARGIN, height + 2 * MARGIN);
     let area = Rect::new(MARGIN, MARGIN, width, height);

@@ -4,7 +4,8 @@ use std::env;
 
 use super::Finding;
 use crate::cli::screen;
-use crate::tui::ColorDepth;
+use crate::config::ChartMode;
+use crate::tui::{ColorDepth, Dots};
 
 /// What stands between here and the eyes, by the variable that tells it.
 const BETWEEN: [(&str, &str); 3] = [
@@ -40,6 +41,9 @@ fn words(size: Option<(u16, u16)>, lookup: impl Fn(&str) -> Option<String>) -> S
         size.map_or_else(|| "size unknown".to_owned(), |(w, h)| format!("{w}×{h}")),
         colors.to_owned(),
     ];
+    if Dots::choose(ChartMode::Auto, false, &lookup) == Dots::HalfBlock {
+        words.push("curves in half blocks (no braille here)".to_owned());
+    }
     let between = BETWEEN.iter().filter(|(name, _)| get(name).is_some());
     words.extend(between.map(|(_, words)| (*words).to_owned()));
     words.join(", ")
@@ -79,5 +83,7 @@ mod tests {
         let mono = [("TERM", "xterm-256color"), ("NO_COLOR", "1")];
         assert!(told(None, &mono).ends_with("no colours because NO_COLOR is set"));
         assert!(told(None, &[]).starts_with("TERM is not set, "));
+        let console = [("TERM", "linux")];
+        assert!(told(None, &console).ends_with("curves in half blocks (no braille here)"));
     }
 }

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use super::*;
-use crate::config::{Head, Padding, ScheduleName};
+use crate::config::{ChartMode, Head, Padding, ScheduleName};
 
 fn set(texts: &[&str]) -> Result<Loaded, Problems> {
     load(&Sources {
@@ -237,6 +237,20 @@ fn a_missing_file_is_a_problem_unless_it_is_the_users() {
         found[0].starts_with("/nonexistent/x.toml  cannot be read: "),
         "{found:?}"
     );
+}
+
+#[test]
+fn how_the_screen_draws_is_one_of_a_few_words() {
+    let (_directory, mut sources) = two_files("ui.chart = 'halfblock'\nui.mouse = true", "");
+    let ui = load(&sources).unwrap().config.ui;
+    assert_eq!((ui.chart, ui.mouse), (ChartMode::Halfblock, true));
+    sources.sets = vec!["ui.chart=dots".to_owned(), "ui.mouse=1".to_owned()];
+    let found = lines(&load(&sources).unwrap_err());
+    let expected = [
+        "--set  ui.chart = \"dots\"  must be one of `auto`, `braille`, `halfblock`, `ascii`",
+        "--set  ui.mouse = 1  must be a boolean",
+    ];
+    assert_eq!(found, expected);
 }
 
 #[test]

@@ -41,7 +41,8 @@ pub(super) fn disarm() {
     FD.store(-1, Ordering::Release);
 }
 
-fn give_back() {
+/// What the handler does.
+pub(super) fn give_back() {
     let fd = FD.swap(-1, Ordering::AcqRel);
     let before = BEFORE.load(Ordering::Acquire);
     if fd < 0 || before.is_null() {

@@ -16,8 +16,12 @@ use super::{Painter, Tty, abort};
 
 /// Alternate screen, cleared, no cursor.
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[m\x1b[2J\x1b[?25l";
-/// End of a frame, plain letters, cursor, main screen.
-pub(super) const LEAVE: &[u8] = b"\x1b[?2026l\x1b[m\x1b[?25h\x1b[?1049l";
+/// Buttons and the wheel, with places as decimal numbers, which wide screens need. Not every step the mouse makes, as
+/// crossterm's own command asks for: nothing here follows it, and a slow line would carry it for nothing.
+const TAKE_MOUSE: &[u8] = b"\x1b[?1000h\x1b[?1006h";
+/// End of a frame, no mouse (whether or not this screen took it: one that was killed may have), plain letters, cursor, main
+/// screen.
+pub(super) const LEAVE: &[u8] = b"\x1b[?2026l\x1b[?1006l\x1b[?1000l\x1b[m\x1b[?25h\x1b[?1049l";
 /// How long leaving waits for a terminal that takes nothing.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -39,11 +43,11 @@ pub(in crate::tui) struct Session {
 }
 
 impl Session {
-    /// Takes the terminal.
+    /// Takes the terminal, and the mouse if that is wanted.
     ///
     /// # Errors
     /// When it cannot be taken; then it is as it was.
-    pub(in crate::tui) fn enter(mut tty: Tty) -> io::Result<Self> {
+    pub(in crate::tui) fn enter(mut tty: Tty, mouse: bool) -> io::Result<Self> {
         install_hook();
         let spare = tty.try_clone()?;
         let before = sane(tcgetattr(&tty.0)?);
@@ -58,6 +62,7 @@ impl Session {
         });
         let entered = tty
             .write_all(ENTER)
+            .and_then(|()| tty.write_all(if mouse { TAKE_MOUSE } else { b"" }))
             .and_then(|()| Outlet::start(tty))
             .and_then(|outlet| {
                 let (state, bell) = (outlet.state(), outlet.bell());
@@ -165,4 +170,111 @@ fn install_hook() {
             }
         }));
     });
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+    use std::fs::File;
+    use std::io::Read;
+    use std::sync::Arc;
+
+    use portable_pty::{MasterPty, PtySize, native_pty_system};
+    use rustix::fs::{Mode, OFlags};
+    use vt100::{MouseProtocolEncoding, MouseProtocolMode, Parser};
+
+    use super::*;
+
+    /// A terminal in memory and what it shows.
+    struct Shown {
+        tty: Tty,
+        screen: Arc<Mutex<Parser>>,
+        /// Nothing is left of it without this end.
+        _master: Mutex<Box<dyn MasterPty + Send>>,
+    }
+
+    impl Shown {
+        fn new() -> Self {
+            let pair = native_pty_system().openpty(PtySize::default()).unwrap();
+            let path = pair.master.tty_name().unwrap();
+            let flags = OFlags::RDWR | OFlags::NOCTTY;
+            let file = File::from(rustix::fs::open(path, flags, Mode::empty()).unwrap());
+            let screen = Arc::new(Mutex::new(Parser::default()));
+            let shown = Arc::clone(&screen);
+            let mut reader = pair.master.try_clone_reader().unwrap();
+            thread::spawn(move || {
+                let mut bytes = [0; 4096];
+                while let Ok(n @ 1..) = reader.read(&mut bytes) {
+                    shown.lock().unwrap().process(&bytes[..n]);
+                }
+            });
+            Self {
+                tty: Tty(file),
+                screen,
+                _master: Mutex::new(pair.master),
+            }
+        }
+
+        /// Waits until the screen is up, or is gone and the mouse with it.
+        fn wait(&self, up: bool, mouse: bool) {
+            let began = Instant::now();
+            loop {
+                let found = {
+                    let parser = self.screen.lock().unwrap();
+                    let screen = parser.screen();
+                    let taken = screen.mouse_protocol_mode() != MouseProtocolMode::None;
+                    let decimal = screen.mouse_protocol_encoding() == MouseProtocolEncoding::Sgr;
+                    assert!(!taken || decimal);
+                    (screen.alternate_screen(), taken)
+                };
+                if found == (up, mouse) {
+                    return;
+                }
+                assert!(began.elapsed() < Duration::from_secs(30), "{found:?}");
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
+    }
+
+    /// One after the other: only one screen is up in a process.
+    #[test]
+    fn the_mouse_is_taken_if_wanted_and_given_back_however_the_screen_ends() {
+        for mouse in [false, true] {
+            let shown = Shown::new();
+            let enter = |tty: &Tty| Session::enter(tty.try_clone().unwrap(), mouse).unwrap();
+            // It is left: also for Ctrl-Z and on a signal, which the loop ends with.
+            let session = enter(&shown.tty);
+            shown.wait(true, mouse);
+            drop(session);
+            shown.wait(false, false);
+            // Its thread panics.
+            thread::scope(|scope| {
+                let screen = scope.spawn(|| {
+                    let _session = enter(&shown.tty);
+                    shown.wait(true, mouse);
+                    panic!("on purpose");
+                });
+                assert!(screen.join().is_err());
+            });
+            shown.wait(false, false);
+            // The process aborts.
+            let session = enter(&shown.tty);
+            shown.wait(true, mouse);
+            abort::give_back();
+            shown.wait(false, false);
+            drop(session);
+        }
+    }
+
+    /// A screen that was killed has left the mouse on; the next one that is left gives it back, whether it took it or not.
+    #[test]
+    fn leaving_gives_back_what_entering_took() {
+        let mut terminal = Parser::default();
+        terminal.process(&[ENTER, TAKE_MOUSE, LEAVE].concat());
+        let screen = terminal.screen();
+        assert_eq!(screen.mouse_protocol_mode(), MouseProtocolMode::None);
+        let encoding = screen.mouse_protocol_encoding();
+        assert_eq!(encoding, MouseProtocolEncoding::Default);
+        assert!(!screen.alternate_screen() && !screen.hide_cursor());
+    }
 }

@@ -173,7 +173,12 @@ pub(super) fn walk(app: &mut App, by: isize) {
 }
 
 pub(super) fn scroll(app: &mut App, by: isize) {
-    match app.ui.focus {
+    scroll_pane(app, app.ui.focus, by);
+}
+
+/// Scrolls a pane, wherever the focus is.
+pub(super) fn scroll_pane(app: &mut App, pane: Pane, by: isize) {
+    match pane {
         Pane::Gallery if app.ui.page == Page::Gallery => {
             let across = images::across(app).max(1) as isize;
             let row = if app.ui.images.large { 1 } else { across };

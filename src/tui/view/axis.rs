@@ -113,6 +113,29 @@ impl<'a> TimeAxis<'a> {
         Some(share.min(columns - 1))
     }
 
+    /// The step of a column, the inverse of [`column`](Self::column): the first one in it, or where steps stand further apart
+    /// than columns, the nearest. Beyond the last column it is the last column's.
+    pub(super) fn step_at(&self, column: usize, columns: usize) -> u64 {
+        let column = column.min(columns.saturating_sub(1));
+        let place = |step: u64| self.column(step, columns).unwrap_or(0);
+        // Columns grow with the steps, so the first step that is not left of this one is found by halving.
+        let (mut low, mut high) = (self.from, self.to);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if place(middle) < column {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let before = low.saturating_sub(1).max(self.from);
+        if column.abs_diff(place(before)) < column.abs_diff(place(low)) {
+            before
+        } else {
+            low
+        }
+    }
+
     /// Columns worth a label, with it.
     pub(super) fn labels(&self, width: u16) -> Vec<(u16, String)> {
         if width == 0 {
@@ -228,6 +251,86 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, labels: u16, buf: &mut Buffer) {
         let x = x.min(plot.width.saturating_sub(columns(&label)));
         if x >= free {
             free = put(buf, plot, x, 0, &label, ctx.style(Role::Dim)) + 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::event::{Event, F64, Record, RunStarted, StepWindow};
+    use crate::tui::app::Settings;
+
+    /// A run whose steps took these times, a window of 16 steps each, in ms.
+    fn app(windows: &[u64]) -> App {
+        let mut app = App::new(Settings::default(), true);
+        let mut say = |t_ms: u64, event: Event| {
+            let seq = app.run.seq + 1;
+            app.run.apply(&Record { seq, t_ms, event });
+        };
+        let info = RunStarted {
+            epochs: 1000,
+            steps_per_epoch: 100,
+            ..RunStarted::default()
+        };
+        say(0, Event::RunStarted(Box::new(info)));
+        let mut t_ms = 0;
+        for (global_step, millis) in (1..).map(|i| i * 16).zip(windows) {
+            t_ms += millis;
+            let window = StepWindow {
+                global_step,
+                millis: F64(*millis as f64),
+                loss: vec![crate::event::F32(1.0); 16],
+                ..StepWindow::default()
+            };
+            say(t_ms, Event::Steps(window));
+        }
+        app
+    }
+
+    proptest! {
+        #[test]
+        fn step_and_column_agree(
+            windows in prop::collection::vec(1_u64..5_000, 1..80),
+            window in prop::option::of((0_u64..2_000, 0_u64..2_000)),
+            columns in 1_usize..300,
+            axis in prop::sample::select(vec![Axis::Epochs, Axis::Steps, Axis::Time]),
+        ) {
+            let mut app = app(&windows);
+            app.ui.charts.axis = axis;
+            app.ui.charts.window = window.map(|(from, span)| (from, from + span));
+            let axis = TimeAxis::of(&app);
+            let (from, to) = axis.steps();
+            // From a step to its column and back is a step of the same column.
+            for step in (from..=to).step_by(((to - from) / 200).max(1) as usize) {
+                let Some(column) = axis.column(step, columns) else {
+                    prop_assert!(false, "{step} is shown");
+                    continue;
+                };
+                let back = axis.step_at(column, columns);
+                prop_assert_eq!(axis.column(back, columns), Some(column));
+                prop_assert!(back <= step, "the first of the column");
+            }
+            // Every column has a step that is shown, and they grow from left to right.
+            let steps: Vec<u64> = (0..columns).map(|x| axis.step_at(x, columns)).collect();
+            prop_assert!(steps.windows(2).all(|pair| pair[0] <= pair[1]), "{steps:?}");
+            prop_assert!(steps.iter().all(|step| (from..=to).contains(step)));
+            prop_assert_eq!(axis.step_at(usize::MAX, columns), axis.step_at(columns - 1, columns));
+        }
+    }
+
+    #[test]
+    fn nothing_known_has_a_step_for_every_column_too() {
+        let mut app = App::new(Settings::default(), true);
+        for window in [None, Some((u64::MAX - 1, u64::MAX))] {
+            app.ui.charts.window = window;
+            let axis = TimeAxis::of(&app);
+            for columns in [0, 1, 80] {
+                let step = axis.step_at(40, columns);
+                assert!((axis.from..=axis.to).contains(&step));
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Dots on a grid of cells, 2 × 4 to a cell in braille; one character a cell in ASCII.
+//! Dots on a grid of cells: 2 × 4 to a cell in braille, 1 × 2 in half blocks; one character a cell in ASCII.
 //!
 //! A cell shows one layer only, the uppermost that has a dot in it: a thin line stays thin where it crosses a band, also
 //! without colours.
@@ -8,6 +8,7 @@ use ratatui::layout::Rect;
 
 use super::Ctx;
 use super::paint::put;
+use crate::tui::dots::Dots;
 use crate::tui::theme::Role;
 
 /// What lies above what.
@@ -21,11 +22,12 @@ pub(super) enum Layer {
     Points,
 }
 
-/// Bits of the braille characters, by column and row.
+/// Bits of the braille characters, by column and row; those of half blocks are the first two.
 const BITS: [[u8; 4]; 2] = [[0x01, 0x02, 0x04, 0x40], [0x08, 0x10, 0x20, 0x80]];
 
 /// A grid of dots.
 pub(super) struct Canvas {
+    dots: Dots,
     columns: usize,
     rows: usize,
     cells: Vec<(Layer, u8)>,
@@ -33,9 +35,10 @@ pub(super) struct Canvas {
 
 impl Canvas {
     /// An empty grid for this many cells.
-    pub(super) fn new(columns: u16, rows: u16) -> Self {
+    pub(super) fn new(columns: u16, rows: u16, dots: Dots) -> Self {
         let (columns, rows) = (usize::from(columns), usize::from(rows));
         Self {
+            dots,
             columns,
             rows,
             cells: vec![(Layer::Empty, 0); columns * rows],
@@ -44,12 +47,22 @@ impl Canvas {
 
     /// Dots from side to side.
     pub(super) fn width(&self) -> usize {
-        self.columns * 2
+        self.columns * self.dots.across()
     }
 
     /// Dots from top to bottom.
     pub(super) fn height(&self) -> usize {
-        self.rows * 4
+        self.rows * self.dots.down()
+    }
+
+    /// The cell a dot is in, by column and row.
+    pub(super) fn cell(&self, (x, y): (usize, usize)) -> (u16, u16) {
+        ((x / self.dots.across()) as u16, self.row(y))
+    }
+
+    /// The row of cells a row of dots is in.
+    pub(super) fn row(&self, y: usize) -> u16 {
+        (y / self.dots.down()) as u16
     }
 
     /// The row of dots for a place between 0 (lower edge) and 1 (upper edge), held inside.
@@ -73,12 +86,14 @@ impl Canvas {
         if x >= self.width() || y >= self.height() {
             return;
         }
+        let (across, down) = (self.dots.across(), self.dots.down());
         let bit = BITS
-            .get(x % 2)
-            .and_then(|column| column.get(y % 4))
+            .get(x % across)
+            .and_then(|column| column.get(y % down))
             .copied()
             .unwrap_or(0);
-        if let Some((above, dots)) = self.cells.get_mut(y / 4 * self.columns + x / 2) {
+        let cell = y / down * self.columns + x / across;
+        if let Some((above, dots)) = self.cells.get_mut(cell) {
             if layer > *above {
                 (*above, *dots) = (layer, bit);
             } else if layer == *above {
@@ -131,10 +146,10 @@ impl Canvas {
             if *layer == Layer::Empty {
                 continue;
             }
-            let glyph = if ctx.symbols.unicode {
-                braille(*dots)
-            } else {
-                ascii(*layer, *dots)
+            let glyph = match self.dots {
+                Dots::Braille => braille(*dots),
+                Dots::HalfBlock => half_block(*dots),
+                Dots::Ascii => ascii(*layer, *dots),
             };
             let (x, y) = ((i % self.columns) as u16, (i / self.columns) as u16);
             put(
@@ -151,6 +166,14 @@ impl Canvas {
 
 fn braille(dots: u8) -> char {
     char::from_u32(0x2800 + u32::from(dots)).unwrap_or(' ')
+}
+
+fn half_block(dots: u8) -> char {
+    match dots {
+        0x01 => '▀',
+        0x02 => '▄',
+        _ => '█',
+    }
 }
 
 /// Bands are light, lines say where in the cell they pass.
@@ -178,25 +201,66 @@ mod tests {
 
     #[test]
     fn the_uppermost_layer_has_the_cell() {
-        let mut canvas = Canvas::new(1, 1);
+        let mut canvas = Canvas::new(1, 1, Dots::Braille);
         canvas.column(0, 0, 3, Layer::Band);
         canvas.dot(1, 2, Layer::Line);
         canvas.dot(0, 0, Layer::Band);
         assert_eq!(canvas.cells, [(Layer::Line, 0x20)]);
+        let mut canvas = Canvas::new(1, 1, Dots::HalfBlock);
+        canvas.column(0, 0, 1, Layer::Band);
+        assert_eq!(half_block(canvas.cells[0].1), '█');
+        canvas.dot(0, 1, Layer::Line);
+        assert_eq!(canvas.cells, [(Layer::Line, 0x02)]);
+    }
+
+    #[test]
+    fn a_dot_is_in_the_cell_it_is_drawn_in() {
+        for (dots, grid) in [
+            (Dots::Braille, (6, 8)),
+            (Dots::HalfBlock, (3, 4)),
+            (Dots::Ascii, (6, 8)),
+        ] {
+            let fresh = || Canvas::new(3, 2, dots);
+            assert_eq!((fresh().width(), fresh().height()), grid);
+            assert_eq!(fresh().dot_row(1.0), 0);
+            assert_eq!(fresh().dot_row(0.0), grid.1 - 1);
+            for (x, y) in (0..grid.0).flat_map(|x| (0..grid.1).map(move |y| (x, y))) {
+                let mut canvas = fresh();
+                canvas.dot(x, y, Layer::Line);
+                let (column, row) = canvas.cell((x, y));
+                let drawn = |i: usize| canvas.cells[i].0 == Layer::Line;
+                let only = usize::from(row) * 3 + usize::from(column);
+                assert!((0..6).all(|i| drawn(i) == (i == only)), "{dots:?} {x} {y}");
+            }
+        }
+    }
+
+    #[test]
+    fn half_blocks_show_which_half_the_dot_is_in() {
+        let mut canvas = Canvas::new(3, 1, Dots::HalfBlock);
+        canvas.dot(0, 0, Layer::Line);
+        canvas.dot(1, 1, Layer::Line);
+        canvas.column(2, 0, 1, Layer::Line);
+        let glyphs: String = (canvas.cells.iter())
+            .map(|(_, dots)| half_block(*dots))
+            .collect();
+        assert_eq!(glyphs, "▀▄█");
     }
 
     #[test]
     fn lines_have_no_holes_and_stay_inside() {
-        let mut canvas = Canvas::new(10, 5);
-        canvas.line((0, 19), (19, 0), Layer::Line);
-        canvas.line((5, 3), (500, 900), Layer::Line);
-        canvas.line((3, 3), (3, 3), Layer::Line);
-        for x in 0..10 {
-            assert!(
-                (0..5).any(|y| canvas.cells[y * 10 + x].0 == Layer::Line),
-                "column {x}"
-            );
+        for dots in [Dots::Braille, Dots::HalfBlock, Dots::Ascii] {
+            let mut canvas = Canvas::new(10, 5, dots);
+            canvas.line((0, 19), (19, 0), Layer::Line);
+            canvas.line((5, 3), (500, 900), Layer::Line);
+            canvas.line((3, 3), (3, 3), Layer::Line);
+            for x in 0..10 {
+                assert!(
+                    (0..5).any(|y| canvas.cells[y * 10 + x].0 == Layer::Line),
+                    "column {x} in {dots:?}"
+                );
+            }
+            Canvas::new(0, 0, dots).line((0, 0), (9, 9), Layer::Line);
         }
-        Canvas::new(0, 0).line((0, 0), (9, 9), Layer::Line);
     }
 }

@@ -51,7 +51,7 @@ pub(super) struct Steps<'a>(pub(super) &'a Series, pub(super) Option<Curve>);
 
 /// Finite values of a curve as a chart of this width sees them, for choosing a scale.
 pub(super) fn means(steps: Steps<'_>, ctx: &Ctx<'_>, width: u16) -> Vec<f64> {
-    let buckets = buckets(steps, ctx, usize::from(width) * 2);
+    let buckets = buckets(steps, ctx, usize::from(width) * ctx.dots().across());
     buckets.iter().filter_map(Bucket::mean).collect()
 }
 
@@ -100,7 +100,7 @@ impl Chart<'_> {
         if plot.width == 0 || plot.height == 0 {
             return;
         }
-        let mut canvas = Canvas::new(plot.width, plot.height);
+        let mut canvas = Canvas::new(plot.width, plot.height, ctx.dots());
         self.axis(ctx, buf, gutter, &canvas);
         guides(ctx, buf, plot);
         self.threshold(ctx, buf, plot, &canvas);
@@ -143,8 +143,9 @@ impl Chart<'_> {
             let series = (self.beside)(&other.state);
             let bounds = axis.bounds_of(&other.state, canvas.width());
             let buckets = between(series.filled(), &bounds);
-            if let Some((x, y)) = self.curve(ctx, canvas, &buckets, Layer::Beside(at)) {
-                ends.push((at, (x / 2) as u16, (y / 4) as u16));
+            if let Some(end) = self.curve(ctx, canvas, &buckets, Layer::Beside(at)) {
+                let (x, y) = canvas.cell(end);
+                ends.push((at, x, y));
             }
         }
         ends
@@ -156,8 +157,8 @@ impl Chart<'_> {
             let x = TimeAxis::of(ctx.app).column(step, canvas.width())?;
             Some((x, canvas.dot_row(self.scale.place(value))))
         });
-        if let Some((x, y)) = best {
-            let (x, y) = ((x / 2) as u16, (y / 4) as u16);
+        if let Some(best) = best {
+            let (x, y) = canvas.cell(best);
             put(buf, plot, x, y, ctx.symbols.best, ctx.style(Role::Good));
         }
     }
@@ -169,7 +170,7 @@ impl Chart<'_> {
         }
         let mut above = None;
         for (value, label) in self.scale.ticks(gutter.height).into_iter().rev() {
-            let y = (canvas.dot_row(self.scale.place(value)) / 4) as u16;
+            let y = canvas.row(canvas.dot_row(self.scale.place(value)));
             // Labels on neighbouring rows are a wall of digits.
             if above.is_some_and(|above: u16| y < above.saturating_add(2)) {
                 continue;
@@ -191,7 +192,7 @@ impl Chart<'_> {
         let Some((value, _)) = &self.threshold else {
             return;
         };
-        let y = (canvas.dot_row(self.scale.place(*value)) / 4) as u16;
+        let y = canvas.row(canvas.dot_row(self.scale.place(*value)));
         let line = ctx.symbols.threshold.repeat(usize::from(plot.width));
         put(buf, plot, 0, y, &line, ctx.style(Role::Clip));
     }
@@ -201,7 +202,7 @@ impl Chart<'_> {
         let Some((value, name)) = &self.threshold else {
             return;
         };
-        let line = canvas.dot_row(self.scale.place(*value)) / 4;
+        let line = usize::from(canvas.row(canvas.dot_row(self.scale.place(*value))));
         let last = plot.width.saturating_sub(columns(name) + 1);
         let rows = [line, line.saturating_sub(1), line + 1];
         let free = rows
@@ -274,7 +275,7 @@ impl Chart<'_> {
             let here = (x, canvas.dot_row(self.scale.place(mean)));
             canvas.line(before.unwrap_or(here), here, Layer::Points);
             before = Some(here);
-            let cell = ((here.0 / 2) as u16, (here.1 / 4) as u16);
+            let cell = canvas.cell(here);
             // Side by side, markers would hide the line they sit on; the newest is always shown.
             if markers
                 .last()
@@ -293,9 +294,9 @@ impl Chart<'_> {
         let outside = |bucket: &Bucket, value: f32| {
             bucket.count > 0 && !(-0.15..=1.15).contains(&self.scale.place(f64::from(value)))
         };
-        for (x, pair) in buckets.chunks(2).enumerate() {
+        for (x, cell) in buckets.chunks(ctx.dots().across()).enumerate() {
             let x = x as u16;
-            if pair.iter().any(|bucket| bucket.non_finite > 0) {
+            if cell.iter().any(|bucket| bucket.non_finite > 0) {
                 put(
                     buf,
                     plot,
@@ -304,11 +305,11 @@ impl Chart<'_> {
                     ctx.symbols.bad_point,
                     ctx.style(Role::Error),
                 );
-            } else if pair.iter().any(|bucket| {
+            } else if cell.iter().any(|bucket| {
                 outside(bucket, bucket.max) && self.scale.place(f64::from(bucket.max)) > 0.5
             }) {
                 put(buf, plot, x, 0, ctx.symbols.above, ctx.style(self.roles.0));
-            } else if pair.iter().any(|bucket| outside(bucket, bucket.min)) {
+            } else if cell.iter().any(|bucket| outside(bucket, bucket.min)) {
                 put(
                     buf,
                     plot,

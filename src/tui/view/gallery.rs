@@ -1,14 +1,15 @@
 //! One test image large, what it is, and what the network takes it for.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 use ratatui::style::{Color, Style};
 
 use super::Ctx;
-use super::layout::{bottom, split};
+use super::layout::{bottom, split, top};
 use super::paint::{self, Piece, bar, piece, put, put_pieces};
 use super::thumbnails;
 use crate::config::Art;
+use crate::tui::app::App;
 use crate::tui::art;
 use crate::tui::color::ColorDepth;
 use crate::tui::page::Pane;
@@ -80,13 +81,8 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         Vec::new()
     };
     let body = paint::title(ctx, buf, area, Pane::Gallery, "test", score);
-    let (body, grid) = if ctx.app.alone() {
-        split(body, body.width / 2)
-    } else {
-        (body, Rect::ZERO)
-    };
+    let Parts { body, grid, strip } = parts(ctx.app, body);
     thumbnails::grid(ctx, grid, buf);
-    let (strip, body) = bottom(body, u16::from(body.height > 5 && !ctx.app.alone()));
     thumbnails::strip(ctx, strip, buf);
     let (across, rows) = size(ctx, body);
     let (picture, words) = split(body, across);
@@ -108,6 +104,45 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         buf,
         &image,
     );
+}
+
+/// What the pane holds below its title.
+struct Parts {
+    /// The image and its words.
+    body: Rect,
+    /// Small pictures of all, where the pane has the screen alone.
+    grid: Rect,
+    /// Else a mark for each, where there is room.
+    strip: Rect,
+}
+
+fn parts(app: &App, body: Rect) -> Parts {
+    if app.alone() {
+        let (body, grid) = split(body, body.width / 2);
+        return Parts {
+            body,
+            grid,
+            strip: Rect::ZERO,
+        };
+    }
+    let (strip, body) = bottom(body, u16::from(body.height > 5));
+    Parts {
+        body,
+        grid: Rect::ZERO,
+        strip,
+    }
+}
+
+/// The image whose small picture or mark is at this column and row of the screen, in a pane with this area.
+pub(in crate::tui) fn at(app: &App, area: Rect, at: Position) -> Option<usize> {
+    let Parts { grid, strip, .. } = parts(app, top(area, 1).1);
+    if grid.contains(at) {
+        thumbnails::picture_at(app, grid, (at.x - grid.x, at.y - grid.y))
+    } else if strip.contains(at) {
+        thumbnails::mark_at(app, strip.width, at.x - strip.x)
+    } else {
+        None
+    }
 }
 
 /// Cells of the picture: as many as leave room for the words, and no more than two to a pixel.

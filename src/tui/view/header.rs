@@ -1,16 +1,22 @@
-//! The two rows at the top: what runs, what it is doing, how far it is, how long it will take.
+//! The rows at the top: what runs, what it is doing, how far it is, how long it will take.
+
+use std::ops::Range;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::Ctx;
-use super::paint::{Piece, first_fit, gauge, piece, put_pieces, put_right, width_of};
+use super::paint::{Piece, gauge, piece, put_pieces, put_right, width_of};
 use crate::event::{Outcome, Phase};
 use crate::run::clock;
 use crate::tui::action::Action;
+use crate::tui::app::App;
 use crate::tui::page::Page;
 use crate::tui::text::{count, outside, short_percent};
 use crate::tui::theme::Role;
+
+/// Columns between the names of pages.
+const TAB_GAP: u16 = 2;
 
 /// A part of a row; the higher the rank, the earlier it gives way.
 struct Part {
@@ -39,29 +45,52 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         1,
         &warnings(ctx, area.width.saturating_sub(end + 3)),
     );
-    put_pieces(ctx, buf, area, 0, 2, &pages(ctx, area.width));
+    for tab in tabs(ctx.app, area.width) {
+        put_pieces(ctx, buf, area, tab.columns.start, 2, &tab.pieces);
+    }
 }
 
-/// The pages with their keys; where the names do not fit, the other pages are their keys alone.
-fn pages(ctx: &Ctx<'_>, width: u16) -> Vec<Piece> {
+/// A page in the third row, with the columns it has.
+struct Tab {
+    page: Page,
+    columns: Range<u16>,
+    pieces: Vec<Piece>,
+}
+
+/// The pages with their keys; where the names do not fit, the other pages are their keys alone; where those do not either,
+/// there is nothing.
+fn tabs(app: &App, width: u16) -> Vec<Tab> {
     let bar = |names: bool| {
-        let mut pieces = Vec::new();
-        for page in Page::ALL {
-            let here = page == ctx.app.ui.page;
-            let key = ctx.app.settings.keymap.first(Action::Open(page));
-            if !pieces.is_empty() {
-                pieces.push(piece("  ", Role::Dim));
-            }
-            pieces.push(piece(key.unwrap_or_default(), Role::Key));
+        let mut x = 0_u16;
+        let tabs = Page::ALL.into_iter().map(|page| {
+            let here = page == app.ui.page;
+            let key = app.settings.keymap.first(Action::Open(page));
+            let mut pieces = vec![piece(key.unwrap_or_default(), Role::Key)];
             if here {
                 pieces.push(piece(format!(" {}", page.name()), Role::TitleFocus));
             } else if names {
                 pieces.push(piece(format!(" {}", page.name()), Role::Dim));
             }
-        }
-        pieces
+            let columns = x..x.saturating_add(width_of(&pieces));
+            x = columns.end.saturating_add(TAB_GAP);
+            Tab {
+                page,
+                columns,
+                pieces,
+            }
+        });
+        tabs.collect::<Vec<Tab>>()
     };
-    first_fit(vec![bar(true), bar(false)], width)
+    let fits = |tabs: &Vec<Tab>| tabs.last().is_some_and(|tab| tab.columns.end <= width);
+    let found = [bar(true), bar(false)].into_iter().find(fits);
+    found.unwrap_or_default()
+}
+
+/// The page whose name is at this column of the third row.
+pub(in crate::tui) fn page_at(app: &App, column: u16) -> Option<Page> {
+    let mut tabs = tabs(app, app.ui.size.0).into_iter();
+    tabs.find(|tab| tab.columns.contains(&column))
+        .map(|tab| tab.page)
 }
 
 /// The parts that fit, in their order, with `gap` blanks between.

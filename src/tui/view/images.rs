@@ -1,12 +1,13 @@
 //! The gallery page: every image of the test split, by what was said of it; one of them large.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 
 use super::Ctx;
 use super::gallery::draw_pixels;
 use super::layout::{self, split, top};
 use super::paint::{self, Piece, bar, piece, put, put_pieces, width_of};
+use super::thumbnails::Slots;
 use crate::link::{Filter, ImagePage, ImageRow};
 use crate::tui::app::App;
 use crate::tui::art;
@@ -55,6 +56,22 @@ pub(in crate::tui) fn window(app: &App) -> (usize, usize) {
     let (across, down) = grid(app, small);
     let page = (usize::from(across) * usize::from(down)).clamp(1, 256);
     (app.ui.images.at / page * page, page)
+}
+
+/// The place in the list of the small picture, or its words, at this column and row of the screen.
+pub(in crate::tui) fn at(app: &App, area: Rect, at: Position) -> Option<usize> {
+    let (small, _) = grid_area(top(area, 1).1);
+    if app.ui.images.large || !small.contains(at) {
+        return None;
+    }
+    let (first, page) = window(app);
+    let slot = Slots {
+        step: (SMALL.0 + SMALL.1, small_rows(app) + 2),
+        size: (SMALL.0, small_rows(app) + 1),
+        across: grid(app, small).0,
+    };
+    let slot = slot.at((at.x - small.x, at.y - small.y))?;
+    (slot < page && first + slot < total(app)).then_some(first + slot)
 }
 
 /// What is known of the images that match the filter.

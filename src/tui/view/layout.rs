@@ -17,10 +17,13 @@
 //!  footer   1 row
 //! ```
 
-use ratatui::layout::Rect;
+use std::ops::Range;
+
+use ratatui::layout::{Position, Rect};
 
 use super::super::app::App;
 use super::super::page::{Page, Pane};
+use super::axis::TimeAxis;
 use super::{chart, classes, result};
 
 /// Smallest screen with panes.
@@ -151,6 +154,43 @@ pub(in crate::tui) fn pane_area(app: &App, pane: Pane) -> Rect {
     };
     let found = panes.into_iter().find(|(known, _)| *known == pane);
     found.map_or(Rect::ZERO, |(_, area)| area)
+}
+
+/// What is at a place of the screen.
+pub(in crate::tui) enum Place {
+    /// The row with the names of the pages.
+    Pages,
+    /// A pane, with its area.
+    Pane(Pane, Rect),
+    /// Nothing that does anything.
+    Nothing,
+}
+
+/// What is at this column and row of the screen.
+pub(in crate::tui) fn place(app: &App, (column, row): (u16, u16)) -> Place {
+    let (width, height) = app.ui.size;
+    let Layout::Full(screen) = arrange(app, Rect::new(0, 0, width, height)) else {
+        return Place::Nothing;
+    };
+    let header = screen.header;
+    if header.height > 2 && row == header.y + 2 {
+        return Place::Pages;
+    }
+    let at = Position::new(column, row);
+    let found = screen.panes.into_iter().find(|(_, area)| area.contains(at));
+    found.map_or(Place::Nothing, |(pane, area)| Place::Pane(pane, area))
+}
+
+/// The columns of the screen that the plot of a chart with this area has.
+pub(in crate::tui) fn plot(app: &App, area: Rect) -> Range<u16> {
+    let from = area.x.saturating_add(chart::LABELS.min(area.width));
+    from..from.saturating_add(chart::plot_width(app, area.width))
+}
+
+/// The step at a column of the screen, for a plot that has these; beside it, that of its nearest column.
+pub(in crate::tui) fn step_at(app: &App, plot: &Range<u16>, column: u16) -> u64 {
+    let at = column.saturating_sub(plot.start);
+    TimeAxis::of(app).step_at(at.into(), plot.len())
 }
 
 /// Columns of the plot of the focused chart.

@@ -1,27 +1,60 @@
 //! All images of the gallery at once: as a row of marks, and as small pictures.
 
+use std::ops::Range;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::Ctx;
 use super::gallery::{Image, draw_art};
 use super::paint::put;
+use crate::tui::app::App;
 use crate::tui::art;
 use crate::tui::theme::Role;
 
 /// Columns of a small picture.
 const THUMBNAIL: u16 = 14;
 
+/// Places of equal size in rows.
+pub(super) struct Slots {
+    /// Columns and rows from one to the next.
+    pub(super) step: (u16, u16),
+    /// Columns and rows of one.
+    pub(super) size: (u16, u16),
+    /// So many stand in a row.
+    pub(super) across: u16,
+}
+
+impl Slots {
+    /// The number of the place that a column and row are in; none in the gaps.
+    pub(super) fn at(&self, (x, y): (u16, u16)) -> Option<usize> {
+        let (step_x, step_y) = (self.step.0.max(1), self.step.1.max(1));
+        let (column, row) = (x / step_x, y / step_y);
+        let inside = column < self.across && x % step_x < self.size.0 && y % step_y < self.size.1;
+        inside.then(|| usize::from(row) * usize::from(self.across) + usize::from(column))
+    }
+}
+
+/// The images that have a mark in a row of so many columns.
+fn marked(app: &App, width: u16) -> Range<usize> {
+    if app.run.predictions.is_none() {
+        return 0..0;
+    }
+    let count = app.run.gallery.labels.len();
+    let room = usize::from(width).max(1);
+    let first = (app.ui.gallery.saturating_sub(room / 2)).min(count.saturating_sub(room));
+    first..count.min(first + room)
+}
+
+/// The image whose mark is at this column of the row.
+pub(super) fn mark_at(app: &App, width: u16, x: u16) -> Option<usize> {
+    marked(app, width).nth(usize::from(x))
+}
+
 /// A mark for each image: right, wrong, not yet said; the current one is reversed. Scrolls so that it is seen.
 pub(super) fn strip(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
-    if ctx.app.run.predictions.is_none() {
-        return;
-    }
-    let count = ctx.app.run.gallery.labels.len();
-    let room = usize::from(area.width).max(1);
     let current = ctx.app.ui.gallery;
-    let first = (current.saturating_sub(room / 2)).min(count.saturating_sub(room));
-    for (x, index) in (first..count).take(room).enumerate() {
+    for (x, index) in marked(ctx.app, area.width).enumerate() {
         let (mark, role) = mark(ctx, index);
         let style = ctx.style(role);
         let style = if index == current {
@@ -41,20 +74,36 @@ fn mark(ctx: &Ctx<'_>, index: usize) -> (&'static str, Role) {
     }
 }
 
-/// As many small pictures as fit, with the current one among them.
-pub(super) fn grid(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
-    let gallery = &ctx.app.run.gallery;
+/// How the small pictures stand in this area, and which images they are of.
+fn pictured(app: &App, area: Rect) -> (Slots, Range<usize>) {
+    let gallery = &app.run.gallery;
     let (width, height) = (gallery.width as usize, gallery.height as usize);
     let rows = art::rows_for(height, width, usize::from(THUMBNAIL)).min(100) as u16;
-    let (step_x, step_y) = (THUMBNAIL + 2, rows + 2);
-    let (across, down) = ((area.width + 2) / step_x, (area.height + 1) / step_y);
+    let step = (THUMBNAIL + 2, rows + 2);
+    let (across, down) = ((area.width + 2) / step.0, (area.height + 1) / step.1);
+    let slots = Slots {
+        step,
+        size: (THUMBNAIL, rows + 1),
+        across,
+    };
     let page = usize::from(across) * usize::from(down);
-    if page == 0 {
-        return;
-    }
+    let first = app.ui.gallery / page.max(1) * page;
+    let last = gallery.labels.len().min(first + page);
+    (slots, first..last)
+}
+
+/// The image whose small picture is at this column and row of the area.
+pub(super) fn picture_at(app: &App, area: Rect, at: (u16, u16)) -> Option<usize> {
+    let (slots, mut images) = pictured(app, area);
+    images.nth(slots.at(at)?)
+}
+
+/// As many small pictures as fit, with the current one among them.
+pub(super) fn grid(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let current = ctx.app.ui.gallery;
-    let first = current / page * page;
-    for (slot, index) in (first..gallery.labels.len()).take(page).enumerate() {
+    let (slots, images) = pictured(ctx.app, area);
+    let ((step_x, step_y), across, rows) = (slots.step, slots.across, slots.size.1 - 1);
+    for (slot, index) in images.enumerate() {
         let Some(image) = Image::at(ctx, index) else {
             return;
         };

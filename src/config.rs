@@ -30,8 +30,7 @@ pub use sections::{
 pub use validate::validate;
 pub use words::{
     Art, AsciiMode, ChartMode, Head, ModelName, NonFinite, Occasion, OnSignal, OptimName, Padding,
-    Precision,
-    ScheduleName,
+    Precision, ScheduleName,
 };
 
 use serde::{Deserialize, Serialize};

@@ -5,8 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::words::{
     Art, AsciiMode, ChartMode, Head, ModelName, NonFinite, Occasion, OnSignal, OptimName, Padding,
-    Precision,
-    ScheduleName,
+    Precision, ScheduleName,
 };
 
 /// `[data]`: which images.

@@ -50,7 +50,13 @@ fn on(page: Page, size: (u16, u16), records: &[Record]) -> App {
 fn cursors(buffer: &Buffer) -> Vec<u16> {
     let key = dark().style(Role::Key).fg;
     let is = |cell: &Cell| cell.symbol() == "│" && cell.style().fg == key;
-    let column = |x: &u16| (3..buffer.area.height).any(|y| is(&buffer[(*x, y)]));
+    // A cursor goes from top to bottom; a letter of an image may look like a piece of one.
+    let column = |x: &u16| {
+        (3..buffer.area.height)
+            .filter(|y| is(&buffer[(*x, *y)]))
+            .count()
+            > 2
+    };
     (0..buffer.area.width).filter(column).collect()
 }
 

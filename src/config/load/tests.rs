@@ -248,7 +248,7 @@ fn how_the_screen_draws_is_one_of_a_few_words() {
     let found = lines(&load(&sources).unwrap_err());
     let expected = [
         "--set  ui.chart = \"dots\"  must be one of `auto`, `braille`, `halfblock`, `ascii`",
-        "--set  ui.mouse = 1  must be a boolean",
+        "--set  ui.mouse = 1  must be true or false (a usual value is false)",
     ];
     assert_eq!(found, expected);
 }

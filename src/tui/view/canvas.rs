@@ -251,7 +251,8 @@ mod tests {
     fn lines_have_no_holes_and_stay_inside() {
         for dots in [Dots::Braille, Dots::HalfBlock, Dots::Ascii] {
             let mut canvas = Canvas::new(10, 5, dots);
-            canvas.line((0, 19), (19, 0), Layer::Line);
+            let (right, low) = (canvas.width() - 1, canvas.height() - 1);
+            canvas.line((0, low), (right, 0), Layer::Line);
             canvas.line((5, 3), (500, 900), Layer::Line);
             canvas.line((3, 3), (3, 3), Layer::Line);
             for x in 0..10 {

@@ -9,6 +9,7 @@ use super::paint::{self, piece, put, put_pieces};
 use crate::event::EvalReport;
 use crate::metrics::ConfusedPair;
 use crate::tui::app::App;
+use crate::tui::page::Page;
 use crate::tui::text::{columns, count};
 use crate::tui::theme::Role;
 
@@ -27,10 +28,15 @@ pub(in crate::tui) fn selected(app: &App) -> Option<ConfusedPair> {
 pub(super) fn draw(ctx: &Ctx<'_>, report: &EvalReport, area: Rect, buf: &mut Buffer) {
     let room = usize::from(area.height.saturating_sub(2));
     let mut pairs = report.confusion.worst_pairs(usize::MAX);
+    // A pair can be selected on the page of confusions; beside the classes the list scrolls with them.
+    let selecting = ctx.app.ui.page == Page::Confusion;
     let selected = ctx.app.ui.pair.min(pairs.len().saturating_sub(1));
-    let first = selected
-        .saturating_sub(room / 2)
-        .min(pairs.len().saturating_sub(room));
+    let first = if selecting {
+        selected.saturating_sub(room / 2)
+    } else {
+        ctx.app.ui.class_scroll
+    };
+    let first = first.min(pairs.len().saturating_sub(room));
     let below = pairs.len().saturating_sub(first + room);
     pairs.drain(..first);
     let heading = if pairs.is_empty() {
@@ -50,7 +56,7 @@ pub(super) fn draw(ctx: &Ctx<'_>, report: &EvalReport, area: Rect, buf: &mut Buf
         format!("{name}{}", " ".repeat(pad))
     };
     for ((at, pair), y) in (first..).zip(&pairs).zip(2..area.height) {
-        if at == selected {
+        if selecting && at == selected {
             put(buf, area, 0, y, ctx.symbols.focus, ctx.style(Role::Key));
         }
         let share = format!("{:>6.1}%", pair.share * 100.0);

@@ -22,25 +22,26 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         "norm of the gradient"
     };
     let body = paint::title(ctx, buf, area, Pane::Layers, note, legends(ctx, ratio));
-    let body = chart::own_axis(ctx, Pane::Layers, body, buf);
+    // The list first, as beside all charts: times stand under each other.
+    let (body, list) = chart::beside(ctx, body);
+    let strips = chart::own_axis(ctx, Pane::Layers, body, buf);
     if track.moments.is_empty() {
         let words = "how far each parameter is moved appears here with the end of the first epoch";
-        paint::empty(ctx, buf, body, words);
+        paint::empty(ctx, buf, strips, words);
         return;
     }
-    let (strips, list) = chart::beside(ctx, body);
     if let Some(list) = list {
         let heading = format!("{:<14}{:>8}{:>8}", "parameter", "grad", "ratio");
         put(buf, list, 0, 0, &heading, ctx.style(Role::Dim));
     }
-    let rows = usize::from(body.height.saturating_sub(1));
+    let rows = usize::from(strips.height.saturating_sub(1));
     let first = ctx
         .app
         .ui
         .layer_scroll
         .min(track.names.len().saturating_sub(rows));
     let latest = track.moments.last();
-    for (y, (at, name)) in (1..body.height).zip(track.names.iter().enumerate().skip(first)) {
+    for (y, (at, name)) in (1..strips.height).zip(track.names.iter().enumerate().skip(first)) {
         strip(ctx, row(strips, y), buf, at, ratio);
         let number = format!("{:>5}", at + 1);
         put(buf, row(strips, y), 0, 0, &number, ctx.style(Role::Dim));
@@ -142,17 +143,17 @@ fn decades(ratio: bool) -> [f32; 4] {
 }
 
 fn shade(ctx: &Ctx<'_>, value: f32, ratio: bool) -> (&'static str, Role) {
-    const ROLES: [Role; 4] = [Role::Heat1, Role::Heat2, Role::Heat3, Role::Heat4];
     if !value.is_finite() {
         return (ctx.symbols.bad_point, Role::Error);
     }
     let level = decades(ratio).iter().filter(|low| value >= **low).count();
-    match level.checked_sub(1) {
+    // Shades are told by their ink, on the ground of the screen.
+    let shade = level
+        .checked_sub(1)
+        .and_then(|level| ctx.symbols.shades.get(level));
+    match shade {
+        Some(shade) => (shade, Role::Gradient),
         None => (ctx.symbols.right_small, Role::Faint),
-        Some(level) => (
-            ctx.symbols.shades.get(level).copied().unwrap_or(" "),
-            ROLES.get(level).copied().unwrap_or(Role::Heat4),
-        ),
     }
 }
 

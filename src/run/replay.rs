@@ -146,15 +146,12 @@ impl Replay {
         let kept = self.pictures.partition_point(|(done, _)| *done <= wanted);
         let kept = kept.checked_sub(1).and_then(|at| self.pictures.get(at));
         if here > wanted || kept.is_some_and(|(done, _)| *done > here) {
-            match kept {
-                Some((done, picture)) => {
-                    state.clone_from(picture);
-                    here = *done;
-                }
-                None => {
-                    *state = RunState::default();
-                    here = 0;
-                }
+            if let Some((done, picture)) = kept {
+                state.clone_from(picture);
+                here = *done;
+            } else {
+                *state = RunState::default();
+                here = 0;
             }
         }
         let between = self.records.get(here..wanted).unwrap_or_default();
@@ -196,7 +193,7 @@ fn weight(state: &RunState) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Level, Resumed, StepWindow};
+    use crate::event::{Level, StepWindow};
 
     fn record(seq: u64, t_ms: u64, event: Event) -> Record {
         Record { seq, t_ms, event }
@@ -252,7 +249,7 @@ mod tests {
             record(2, 2, log("one")),
             record(2, 900, log("again")),
             record(1, 900, log("late")),
-            record(7, 3, Event::Resumed(Box::new(Resumed::default()))),
+            record(7, 3, Event::Resumed(Box::default())),
         ];
         let replay = Replay::new(records);
         assert_eq!((replay.records.len(), replay.span()), (2, 1));

@@ -21,6 +21,7 @@ pub enum Axis {
 
 impl Axis {
     /// The next one, round the end.
+    #[must_use]
     pub fn next(self) -> Self {
         match self {
             Self::Epochs => Self::Steps,

@@ -19,14 +19,13 @@ impl Dots {
     /// ASCII only. `lookup` reads a variable.
     pub fn choose(mode: ChartMode, ascii: bool, lookup: impl Fn(&str) -> Option<String>) -> Self {
         match mode {
-            _ if ascii => Self::Ascii,
+            ChartMode::Auto | ChartMode::Braille | ChartMode::Halfblock if ascii => Self::Ascii,
             ChartMode::Ascii => Self::Ascii,
-            ChartMode::Braille => Self::Braille,
             ChartMode::Halfblock => Self::HalfBlock,
             ChartMode::Auto if has_no_braille(&lookup("TERM").unwrap_or_default()) => {
                 Self::HalfBlock
             }
-            ChartMode::Auto => Self::Braille,
+            ChartMode::Auto | ChartMode::Braille => Self::Braille,
         }
     }
 

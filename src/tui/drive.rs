@@ -64,12 +64,11 @@ pub fn drive<B: Backend>(
 ) -> Exit {
     let mut feed = link.feed.clone();
     let mut input = input.clone();
-    let mut replies = match &link.queries {
-        Some(queries) => queries.replies.clone(),
-        None => {
-            update(app, Msg::Unanswered);
-            never()
-        }
+    let mut replies = if let Some(queries) = &link.queries {
+        queries.replies.clone()
+    } else {
+        update(app, Msg::Unanswered);
+        never()
     };
     let mut retold = match &link.replays {
         Some(replays) => replays.told.clone(),

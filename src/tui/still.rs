@@ -134,7 +134,7 @@ mod tests {
                 let link = Link::only(bounded(1).1);
                 let buffer = draw_once(
                     &link,
-                    &page,
+                    page,
                     size,
                     &theme,
                     Settings::default(),

@@ -294,7 +294,7 @@ fn no_click_and_no_turn_is_too_much() {
             let kinds = [MouseKind::Click, MouseKind::WheelUp, MouseKind::WheelDown];
             let at = ((roll >> 8) as u16 % 145, (roll >> 16) as u16 % 52);
             mouse(&mut app, at, kinds[roll % 3]);
-            app.ui.zoom = roll % 11 == 0;
+            app.ui.zoom = roll.is_multiple_of(11);
             drawn(&mut app, size, &theme);
         }
         mouse(&mut app, (u16::MAX, u16::MAX), MouseKind::Click);

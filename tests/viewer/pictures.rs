@@ -42,7 +42,7 @@ fn every_page_is_a_picture_of_modest_size() {
     let records = story::finished();
     for page in tui::pages() {
         for theme in ["dark", "light", "mono"] {
-            let svg = picture(&records, &page, (120, 40), theme);
+            let svg = picture(&records, page, (120, 40), theme);
             assert!(svg.len() < 150_000, "{page} {theme}: {} bytes", svg.len());
             assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
             assert!(
@@ -50,7 +50,7 @@ fn every_page_is_a_picture_of_modest_size() {
                 "{page}"
             );
             assert!(!svg.contains("<script") && !svg.contains("url("));
-            assert_eq!(svg, picture(&records, &page, (120, 40), theme), "{page}");
+            assert_eq!(svg, picture(&records, page, (120, 40), theme), "{page}");
         }
     }
 }

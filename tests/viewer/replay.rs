@@ -301,9 +301,10 @@ fn no_moment_no_page_and_no_size_is_too_much() {
                 turn = turn.wrapping_add(1);
                 app.ui.page = page;
                 app.ui.focus = page.panes()[usize::from(turn) % page.panes().len()];
-                (app.ui.zoom, app.settings.ascii) = (turn % 2 == 0, turn % 3 == 0);
-                app.ui.charts.cursor = (turn % 4 == 0).then_some(2_000);
-                app.ui.charts.window = (turn % 5 == 0).then_some((1_500, 2_500));
+                (app.ui.zoom, app.settings.ascii) =
+                    (turn.is_multiple_of(2), turn.is_multiple_of(3));
+                app.ui.charts.cursor = turn.is_multiple_of(4).then_some(2_000);
+                app.ui.charts.window = turn.is_multiple_of(5).then_some((1_500, 2_500));
                 for size in [(turn % 140, turn % 50), (80, 24), (61, 17)] {
                     let screen = text(&drawn(&mut app, size, &theme));
                     assert!(!screen.contains(|c: char| c.is_control() && c != '\n'));
@@ -435,6 +436,7 @@ fn resident() -> u64 {
 
 #[test]
 #[ignore = "a measurement: cargo test --release --no-default-features --test viewer how_long -- --ignored --nocapture"]
+#[expect(clippy::print_stdout, reason = "the times are what it is for")]
 fn how_long_a_replay_of_50_mb_takes() {
     let mut records = story::midrun();
     let mut step = 781;

@@ -113,19 +113,19 @@ fn odd_words() -> RunState {
     });
     for record in &mut records {
         if let Event::RunStarted(info) = &mut record.event {
-            info.model = odd.to_owned();
-            info.device = odd.to_owned();
-            info.precision = odd.to_owned();
-            info.dataset.name = odd.to_owned();
+            odd.clone_into(&mut info.model);
+            odd.clone_into(&mut info.device);
+            odd.clone_into(&mut info.precision);
+            odd.clone_into(&mut info.dataset.name);
             info.warnings = vec![odd.to_owned()];
         }
         if let Event::CheckpointSaved(saved) = &mut record.event {
-            saved.path = odd.to_owned();
+            odd.clone_into(&mut saved.path);
         }
         if let Event::Layers { layers, .. } = &mut record.event {
             layers
                 .iter_mut()
-                .for_each(|layer| layer.name = odd.to_owned());
+                .for_each(|layer| odd.clone_into(&mut layer.name));
         }
     }
     folded(&records)
@@ -275,10 +275,11 @@ fn every_two_choices_meet_and_nothing_is_drawn_where_it_should_not_be() {
 
 #[test]
 #[ignore = "minutes: make sweep"]
+#[expect(clippy::print_stdout, reason = "the counts are what it is for")]
 fn everything_with_everything() {
     let (sweep, sizes) = (Sweep::new(), sizes());
     let mut pictures = 0_u64;
-    for state in 0..STATES.len() {
+    for (state, (name, _)) in STATES.iter().enumerate() {
         for page in 0..Page::ALL.len() {
             for (i, &size) in sizes.iter().enumerate() {
                 for flags in 0..FLAGS {
@@ -293,6 +294,6 @@ fn everything_with_everything() {
                 }
             }
         }
-        println!("{}: {pictures} pictures so far", STATES[state].0);
+        println!("{name}: {pictures} pictures so far");
     }
 }

@@ -52,7 +52,7 @@ impl std::str::FromStr for Size {
 
 fn page(name: &str) -> Result<String, String> {
     let pages = tui::pages();
-    if pages.iter().any(|page| *page == name) {
+    if pages.contains(&name) {
         Ok(name.to_owned())
     } else {
         let pages = pages.join(", ");
@@ -62,6 +62,7 @@ fn page(name: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
     use super::*;
 
     #[test]

@@ -1,5 +1,7 @@
 //! What somebody has been told of a run, so that each cause is told once: for the terminal's bell and the hook command.
 
+use std::fmt::Write;
+
 use super::{Rule, alerts};
 use crate::config::Occasion;
 use crate::event::Outcome;
@@ -100,14 +102,12 @@ fn end(state: &RunState, outcome: &Outcome) -> News {
     let epochs = state.history.back().map_or(0, |row| row.epoch);
     let mut text = format!("{} after {epochs} epochs", outcome.name());
     if let Some(best) = &state.best {
-        text += &format!(
-            ", best valid accuracy {:.2} % (epoch {})",
-            best.accuracy.0 * 100.0,
-            best.epoch
-        );
+        let (share, epoch) = (best.accuracy.0 * 100.0, best.epoch);
+        // Writing to a string cannot fail.
+        let _ = write!(text, ", best valid accuracy {share:.2} % (epoch {epoch})");
     }
     if let Some(test) = &state.test.latest {
-        text += &format!(", test accuracy {:.2} %", test.accuracy.0 * 100.0);
+        let _ = write!(text, ", test accuracy {:.2} %", test.accuracy.0 * 100.0);
     }
     News {
         cause: Cause::Finish,

@@ -88,8 +88,8 @@ fn write(mut tty: Tty, frames: &Receiver<Vec<u8>>, rings: &Receiver<Vec<u8>>, st
         let frame = select! {
             recv(frames) -> frame => frame,
             recv(rings) -> ring => {
-                let rung = ring.is_ok_and(|ring| tty.write_all(&ring).is_ok());
-                if !rung {
+                let told = ring.is_ok_and(|ring| tty.write_all(&ring).is_ok());
+                if !told {
                     state.gone.store(true, Ordering::Release);
                     return;
                 }

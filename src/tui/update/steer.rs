@@ -39,12 +39,11 @@ fn refusal(app: &App) -> Option<String> {
 
 /// Multiplies the base learning rate.
 pub(super) fn scale_rate(app: &mut App, factor: f64) -> Vec<Effect> {
-    match app.wanted_lr() {
-        Some(lr) => ask(app, Command::SetLearningRate { lr: lr * factor }),
-        None => {
-            notify(app, "the learning rate is not known yet".to_owned());
-            Vec::new()
-        }
+    if let Some(lr) = app.wanted_lr() {
+        ask(app, Command::SetLearningRate { lr: lr * factor })
+    } else {
+        notify(app, "the learning rate is not known yet".to_owned());
+        Vec::new()
     }
 }
 

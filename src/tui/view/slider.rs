@@ -72,7 +72,7 @@ fn words(ctx: &Ctx<'_>, view: &ReplayView, width: u16) -> Vec<Piece> {
         piece(format!("/{all}"), Role::Dim),
     ];
     let gap = || piece("  ", Role::Text);
-    let short = [&[sign.clone()], &time[..]].concat();
+    let short = [std::slice::from_ref(&sign), &time[..]].concat();
     let speedy = [&[sign.clone(), speed.clone()], &time[..]].concat();
     let long = [&[sign, piece(word, role), gap(), speed, gap()], &time[..]].concat();
     let room = width.saturating_sub(LEAST + 3);

@@ -44,7 +44,7 @@ kill: setup ## a training killed 200 times at random, with a checkpoint at each 
 fuzz: ## a million damaged files of each kind that is read (no libtorch)
 	@cargo test --no-default-features --test viewer -- --ignored --nocapture a_million_changed_files
 
-sweep: ## every page in every state on every size, some 300,000 pictures looked at cell by cell (no libtorch)
+sweep: ## every page in every state on every size, 380,000 pictures looked at cell by cell (no libtorch)
 	@cargo test --release --no-default-features --test viewer -- --ignored --nocapture everything_with_everything
 
 bench: bench-training bench-screen bench-wire bench-frames bench-metrics ## everything that is measured, in half an hour; the parts are below

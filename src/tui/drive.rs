@@ -158,7 +158,11 @@ fn is_urgent(msg: &Msg) -> bool {
     match msg {
         Msg::Feed(Feed::Live(record)) => !matches!(
             record.event,
-            Event::Steps(_) | Event::EvalProgress { .. } | Event::Layers { .. } | Event::System(_)
+            Event::Steps(_)
+                | Event::EvalProgress { .. }
+                | Event::Layers { .. }
+                | Event::System(_)
+                | Event::StepTime(_)
         ),
         Msg::Tick(_) | Msg::Drawn { .. } => false,
         _ => true,

@@ -39,7 +39,7 @@ macro_rules! actions {
 }
 
 actions! {
-    Pause "pause" "pause at the next step, or go on; a run from its journal: replay",
+    Pause "pause" "pause at the next step, or go on; in view: replay",
     Evaluate "evaluate" "measure validation and test now",
     Checkpoint "checkpoint" "write a checkpoint now",
     RateHalf "lr-half" "half the learning rate",
@@ -58,7 +58,7 @@ actions! {
     Up "up" "scroll up, or the pane above; gallery: a row up",
     Down "down" "scroll down, or the pane below; gallery: a row down",
     Zoom "zoom" "the focused pane alone; confusion: its images",
-    Back "back" "one step back: close, cursor off, all of the time, unzoom, page, replay",
+    Back "back" "one step back: cursor, time, zoom, page, replay",
     Axis "axis" "charts: along epochs, steps or time",
     LogScale "log-scale" "charts: equal ratios or equal steps upwards",
     Smooth "smooth" "charts: smoothing, from none to calm",

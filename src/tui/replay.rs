@@ -7,7 +7,7 @@ use crate::run::{Replay, RunState};
 /// Milliseconds of the run that a millisecond shows.
 const SPEEDS: [u64; 11] = [1, 2, 5, 10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000];
 /// About how long a whole run is watched at the speed that is set first.
-const WATCHED_MS: u64 = 30_000;
+const WATCHED_MS: f64 = 30_000.0;
 /// A screen that was put aside meanwhile goes on where it was.
 const LONGEST_TICK_MS: u64 = 500;
 /// The part of the whole that one press of a key moves.
@@ -56,8 +56,15 @@ impl ReplayView {
     /// At its end and held, at a speed that shows all of it in about half a minute.
     pub(super) fn new(story: Arc<Replay>, whole: RunState) -> Self {
         let span = story.span();
-        let far = |speed: &u64| (span / speed).max(1).abs_diff(WATCHED_MS);
-        let nearest = (0..SPEEDS.len()).min_by_key(|at| SPEEDS.get(*at).map(far));
+        // Twice as long is as far from it as half as long.
+        let far = |speed: u64| {
+            (span as f64 / speed as f64 / WATCHED_MS)
+                .max(1e-9)
+                .ln()
+                .abs()
+        };
+        let far = |at: &usize| SPEEDS.get(*at).map_or(f64::INFINITY, |speed| far(*speed));
+        let nearest = (0..SPEEDS.len()).min_by(|a, b| far(a).total_cmp(&far(b)));
         Self {
             at_ms: span,
             story,

@@ -5,6 +5,7 @@
 //! infinite travels as [`F32`] or [`F64`], which survive the trip through JSON. How a stream of records becomes a
 //! picture is told in [`crate::run`].
 
+mod asking;
 mod evaluation;
 mod health;
 mod number;
@@ -13,6 +14,7 @@ mod timing;
 
 use serde::{Deserialize, Serialize};
 
+pub use asking::{Answer, Command, Request};
 pub use evaluation::EvalReport;
 pub use health::{Finding, Health, LayerNorms, Remedy};
 pub use number::{F32, F64, Pixels};
@@ -40,77 +42,6 @@ impl Split {
             Self::Test => "test",
         }
     }
-}
-
-/// What a person may ask of a running trainer.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Command {
-    /// Hold at the next step boundary.
-    Pause,
-    /// Go on after a pause.
-    Resume,
-    /// Evaluate validation and test now, on the weights of this moment.
-    Evaluate,
-    /// Write a checkpoint now.
-    Checkpoint,
-    /// Use this learning rate as the new base of the schedule.
-    SetLearningRate {
-        /// The new base rate.
-        lr: f64,
-    },
-    /// Train this many epochs in all.
-    SetEpochs {
-        /// The new total.
-        epochs: u32,
-    },
-    /// End after the running epoch, its validation and a checkpoint.
-    StopAfterEpoch,
-    /// Finish the step, write a checkpoint, end.
-    Stop,
-}
-
-impl Command {
-    /// The verb used on screens and in logs.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pause => "pause",
-            Self::Resume => "resume",
-            Self::Evaluate => "evaluate",
-            Self::Checkpoint => "checkpoint",
-            Self::SetLearningRate { .. } => "lr",
-            Self::SetEpochs { .. } => "epochs",
-            Self::StopAfterEpoch => "stop-after-epoch",
-            Self::Stop => "stop",
-        }
-    }
-}
-
-/// A command with the number its acknowledgements carry.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Request {
-    /// Chosen by the asker; a request seen twice is obeyed once.
-    pub id: u64,
-    /// What is asked.
-    pub command: Command,
-}
-
-/// How far a request has come.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "is")]
-pub enum Answer {
-    /// The trainer has read it and will obey.
-    Accepted,
-    /// It has been carried out.
-    Done {
-        /// What came of it, in a few words.
-        note: String,
-    },
-    /// It will not be carried out.
-    Refused {
-        /// Why not.
-        reason: String,
-    },
 }
 
 /// What the trainer is doing.
@@ -489,6 +420,9 @@ pub enum Event {
         /// Steps done.
         global_step: u64,
     },
+    /// Something that a newer version tells and this one does not know.
+    #[serde(other)]
+    Unknown,
 }
 
 /// An [`Event`] as the hub passes it on.

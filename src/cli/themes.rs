@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use super::args::ThemesArgs;
 use super::print::{complain, say};
 use super::{code, user_dir};
+use crate::config::ChartMode;
 use crate::config::{Origin, Problem, Problems};
-use crate::tui::{self, ColorDepth, Role, Theme, Themes, preview};
+use crate::tui::{self, ColorDepth, Dots, Role, Theme, Themes, preview};
 
 /// Bytes of a theme, at most: far more than one with every role and a comment beside it has.
 const LARGEST: u64 = 64 * 1024;
@@ -135,9 +136,11 @@ impl Paper {
         }
         let size = tui::Tty::open().and_then(|tty| tty.size());
         let columns = size.map_or(WIDTH, |(columns, _)| columns);
+        let plain = !tui::utf8_locale(lookup);
         Some(Self {
             depth,
-            ascii: !tui::utf8_locale(lookup),
+            // The preview's curves are drawn once, in braille and in ASCII: a console without braille gets the latter.
+            ascii: Dots::choose(ChartMode::Auto, plain, lookup) != Dots::Braille,
             width: if columns == 0 { WIDTH } else { columns },
         })
     }

@@ -141,6 +141,9 @@ pub struct RunState {
     /// What the health rules go by.
     #[serde(default)]
     pub health: HealthTrack,
+    /// Records of a kind that this version does not know.
+    #[serde(default)]
+    pub unknown: u64,
 }
 
 impl RunState {
@@ -260,6 +263,19 @@ impl RunState {
                 }
                 self.outcome = Some(outcome.clone());
             }
+            Event::Unknown => self.not_understood(t_ms),
+        }
+    }
+
+    /// Told once: a newer version may say such things all the time.
+    fn not_understood(&mut self, t_ms: u64) {
+        self.unknown = self.unknown.saturating_add(1);
+        if self.unknown == 1 {
+            let version = env!("CARGO_PKG_VERSION");
+            let text = format!(
+                "the run tells things this epochtop ({version}) does not know: a newer one shows them"
+            );
+            self.say(t_ms, Level::Warn, text);
         }
     }
 

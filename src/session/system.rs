@@ -23,6 +23,20 @@ use proc::Ticks;
 /// process is taken down.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// Where a container finds its limit of memory, what it has taken, and of what: control groups of version 2 and 1.
+const GROUPS: [(&str, &str, &str); 2] = [
+    (
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory.current",
+        "/sys/fs/cgroup/memory.stat",
+    ),
+    (
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        "/sys/fs/cgroup/memory/memory.stat",
+    ),
+];
+
 /// What is looked at, and how often.
 #[derive(Debug, Clone)]
 pub struct Watch {
@@ -95,7 +109,7 @@ impl Looker {
 
     /// One look. What takes two of them is not known the first time.
     fn look(&mut self) -> SystemSample {
-        let (used, total) = read("/proc/meminfo", proc::memory).unzip();
+        let (used, total) = memory().unzip();
         let disk = rustix::fs::statvfs(&self.dir).ok();
         let bytes = |blocks: u64, size: u64| blocks.saturating_mul(size);
         SystemSample {
@@ -139,6 +153,16 @@ impl Looker {
 /// A journal of days should not be full of digits that are noise.
 fn rounded(value: f32, parts: f32) -> f32 {
     (value * parts).round() / parts
+}
+
+/// Memory taken and in all: the container's, where that is given less than the machine has.
+fn memory() -> Option<(u64, u64)> {
+    let (used, total) = read("/proc/meminfo", proc::memory)?;
+    let text = |path: &str| fs::read_to_string(path).ok();
+    let contained = GROUPS.iter().find_map(|(max, current, stat)| {
+        proc::contained(total, &text(max)?, &text(current)?, &text(stat)?)
+    });
+    Some(contained.unwrap_or((used, total)))
 }
 
 fn read<T>(path: &str, parse: fn(&str) -> Option<T>) -> Option<T> {

@@ -48,6 +48,21 @@ impl Pane {
         }
     }
 
+    /// The page that has room for it.
+    pub fn page(self) -> Page {
+        match self {
+            Self::Loss | Self::Accuracy | Self::Rate => Page::Curves,
+            Self::Gradient | Self::Layers => Page::Gradients,
+            Self::Classes => Page::Classes,
+            Self::Confusion => Page::Confusion,
+            Self::Calibration => Page::Calibration,
+            Self::Gallery => Page::Gallery,
+            Self::System => Page::System,
+            Self::Log => Page::Log,
+            Self::Compare => Page::Compare,
+        }
+    }
+
     /// Whether it has a time axis.
     pub fn is_chart(self) -> bool {
         matches!(

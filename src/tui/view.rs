@@ -110,7 +110,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
             alerts::foot(&ctx, area, buf);
         }
         Layout::Full(screen) => {
-            header::draw(&ctx, screen.header, buf);
+            header::draw(&ctx, &screen.left_out, screen.header, buf);
             alerts::bar(&ctx, screen.alerts, buf);
             for (pane, area) in &screen.panes {
                 draw_pane(&ctx, *pane, *area, buf);

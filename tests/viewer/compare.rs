@@ -366,6 +366,32 @@ fn the_page_at_three_sizes() {
 }
 
 #[test]
+fn the_cursor_reads_the_other_runs_out_too() {
+    let mut app = page(&FOUR[..2]);
+    press(&mut app, KeyCode::Char('2'));
+    app.ui.charts.cursor = Some(app.run.global_step);
+    let screen = text(&drawn(&mut app, (200, 60), &dark()));
+    let title = screen.lines().find(|line| line.contains(" Loss "));
+    let title = title.unwrap_or_default();
+    // Both ended before the epoch the cursor is in.
+    assert!(title.contains("  B –  C – ─"), "{title}");
+    app.ui.charts.cursor = Some(app.run.epoch_steps * 2);
+    let screen = text(&drawn(&mut app, (200, 60), &dark()));
+    let at = |run: &RunState| run.history[1].valid_nll.0;
+    let wanted = format!(
+        "● valid {:.4}  B {:.4}  C {:.4} ─",
+        at(&app.run),
+        at(&app.others[0].state),
+        at(&app.others[1].state)
+    );
+    assert!(screen.contains(&wanted), "{wanted}\n{screen}");
+    snapshot(
+        "compare_cursor_120x40",
+        &text(&drawn(&mut app, (120, 40), &dark())),
+    );
+}
+
+#[test]
 fn without_others_it_is_said_how_to_compare() {
     let mut app = app(&story::midrun(), true);
     press(&mut app, KeyCode::Char('0'));

@@ -370,3 +370,22 @@ fn a_picture_from_before_the_time_of_steps_was_told_is_still_read() {
     let old: RunState = serde_json::from_value(old).unwrap();
     assert_eq!(old.step_time, None);
 }
+
+#[test]
+fn what_a_newer_trainer_tells_is_passed_over_and_said_once() {
+    let mut state = RunState::default();
+    for seq in 1..=3 {
+        let line = format!(
+            r#"{{"seq":{seq},"t_ms":5,"event":"tea_is_ready","cups":[{{"of":2}}],"hot":true}}"#
+        );
+        let record: Record = serde_json::from_str(&line).unwrap();
+        assert_eq!(record.event, Event::Unknown);
+        state.apply(&record);
+    }
+    assert_eq!((state.seq, state.unknown), (3, 3));
+    let lines: Vec<&str> = state.log.iter().map(|line| line.text.as_str()).collect();
+    assert!(
+        lines.len() == 1 && lines[0].contains("a newer one shows them"),
+        "{lines:?}"
+    );
+}

@@ -283,6 +283,41 @@ fn small_screens() {
 }
 
 #[test]
+fn a_pane_without_room_is_named_in_the_header_with_the_key_that_shows_it() {
+    let panes = [
+        ("Accuracy", '2'),
+        ("Gradient norm", '3'),
+        ("Gallery", '7'),
+        ("Log", '9'),
+    ];
+    for (state, width, height) in [
+        (story::midrun as fn() -> Vec<Record>, 60, 16),
+        (story::midrun, 62, 30),
+        (story::midrun, 80, 24),
+        (story::midrun, 120, 24),
+        (story::finished, 80, 17),
+        (story::nan, 90, 20),
+        (story::finished, 80, 50),
+        (story::empty, 70, 18),
+    ] {
+        let screen = text(&drawn(&mut app(&state(), true), (width, height), &dark()));
+        let (header, rest) =
+            screen.split_at(screen.find("─ Loss").or(screen.find("▸ Loss")).unwrap_or(0));
+        let sign = header.lines().nth(1).unwrap_or_default().rsplit_once('+');
+        let sign = sign.map_or("", |(_, sign)| sign);
+        for (name, key) in panes {
+            let shown =
+                rest.contains(&format!("─ {name} ")) || rest.contains(&format!("▸ {name} "));
+            assert_eq!(
+                shown,
+                !sign.contains(key),
+                "{name} at {width}x{height}\n{screen}"
+            );
+        }
+    }
+}
+
+#[test]
 fn all_that_matters_is_on_80x24_at_once() {
     let screen = text(&drawn(&mut app(&story::midrun(), true), (80, 24), &dark()));
     for wanted in [

@@ -1,4 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+mod told;
+
 use super::*;
 use crate::event::{
     DatasetInfo, EpochSummary, Event, F32, F64, Finding, Health, LayerNorms, Outcome, Record,
@@ -472,78 +474,4 @@ fn the_most_serious_comes_first_and_nothing_is_left_after_the_end() {
         global_step: 600,
     });
     assert_eq!(run.rules(), []);
-}
-
-#[test]
-fn each_cause_is_told_once_and_one_that_comes_and_goes_after_ten_minutes() {
-    let mut run = Run::new();
-    let mut told = Told::default();
-    let mut look = |run: &Run, now_ms| -> Vec<Cause> {
-        let news = told.look(&run.state, now_ms);
-        news.into_iter().map(|news| news.cause).collect()
-    };
-    let now = run.t_ms;
-    assert_eq!(look(&run, now), []);
-    run.say(skipped(1));
-    assert_eq!(look(&run, now), [Cause::Alert(Rule::NonFinite)]);
-    run.say(skipped(2));
-    assert_eq!(look(&run, now), []);
-    for (later, expected) in [
-        (599_000, vec![]),
-        (601_000, vec![Cause::Alert(Rule::NonFinite)]),
-    ] {
-        run.steps(1000, |_| false);
-        assert_eq!(look(&run, now), []);
-        run.say(skipped(run.state.global_step));
-        // The clock here is that of who is told, which is not the records'; in this phase that is no stall.
-        run.say(Event::Phase {
-            phase: Phase::Validating,
-        });
-        assert_eq!(look(&run, now + later), expected, "{later}");
-    }
-    let failed = Outcome::Failed {
-        message: "no memory".to_owned(),
-    };
-    run.say(Event::RunFinished {
-        outcome: failed,
-        global_step: 1,
-    });
-    assert_eq!(look(&run, now), [Cause::Failure]);
-    assert_eq!(look(&run, now), []);
-}
-
-#[test]
-fn who_comes_late_is_told_nothing_of_what_was() {
-    let mut run = Run::new();
-    run.say(skipped(1));
-    let mut told = Told::default();
-    assert_eq!(told.look(&run.state, run.t_ms), []);
-    run.say(Event::RunFinished {
-        outcome: Outcome::Completed,
-        global_step: 1,
-    });
-    let news = told.look(&run.state, run.t_ms);
-    assert_eq!(news[0].text, "completed after 0 epochs");
-    let mut late = Told::default();
-    assert_eq!(late.look(&run.state, run.t_ms), []);
-    assert_eq!(late.look(&run.state, run.t_ms), []);
-}
-
-#[test]
-fn the_plain_log_tells_what_begins_and_what_is_over() {
-    let mut run = Run::new();
-    let before = run.state.health.active().to_vec();
-    run.say(skipped(1));
-    let lines = alert_lines(&before, &run.state);
-    assert!(
-        lines.len() == 1 && lines[0].starts_with("warning: alert non-finite: step 1"),
-        "{lines:?}"
-    );
-    let before = run.state.health.active().to_vec();
-    assert_eq!(alert_lines(&before, &run.state), Vec::<String>::new());
-    run.steps(510, |_| false);
-    assert_eq!(
-        alert_lines(&before, &run.state),
-        ["alert non-finite is over (since step 1)"]
-    );
 }

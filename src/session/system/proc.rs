@@ -53,6 +53,22 @@ pub(super) fn memory(meminfo: &str) -> Option<(u64, u64)> {
     Some((total.saturating_sub(available), total))
 }
 
+/// What a container may take of a machine's memory, and has: bytes taken and in all, where its limit is below the machine's.
+/// `max` and `current` are `memory.max` and `memory.current` of a control group (version 1: `memory.limit_in_bytes`,
+/// `memory.usage_in_bytes`), `stat` its `memory.stat`; file pages not used lately are given up at once and so not taken, as
+/// the kubelet counts its working set.
+pub(super) fn contained(machine: u64, max: &str, current: &str, stat: &str) -> Option<(u64, u64)> {
+    // No limit is the word "max", or in version 1 a number beyond any memory.
+    let limit: u64 = max.trim().parse().ok()?;
+    let current: u64 = current.trim().parse().ok()?;
+    let idle = ["total_inactive_file ", "inactive_file "]
+        .iter()
+        .find_map(|label| stat.lines().find_map(|line| line.strip_prefix(label)));
+    let idle = idle.and_then(|number| number.trim().parse().ok());
+    let taken = current.saturating_sub(idle.unwrap_or(0));
+    (limit > 0 && limit < machine).then_some((taken.min(limit), limit))
+}
+
 /// `/proc/self/status`: bytes of memory the process holds.
 pub(super) fn resident(status: &str) -> Option<u64> {
     kib(status, "VmRSS:")
@@ -114,6 +130,27 @@ mod tests {
     fn the_processes_time_is_read_behind_any_name() {
         assert_eq!(process_ticks(SELF), Some(1290));
         assert_eq!(process_ticks("1 (sh R 1 1"), None);
+    }
+
+    #[test]
+    fn a_container_has_the_memory_it_was_given() {
+        let machine = 64 << 30;
+        let stat = "anon 5\ninactive_file 1000\nactive_file 7\n";
+        assert_eq!(
+            contained(machine, "8192\n", "5000\n", stat),
+            Some((4000, 8192))
+        );
+        let old = "inactive_file 1\ntotal_inactive_file 2000\n";
+        assert_eq!(
+            contained(machine, "8192\n", "5000\n", old),
+            Some((3000, 8192))
+        );
+        assert_eq!(contained(machine, "8192", "5000", ""), Some((5000, 8192)));
+        assert_eq!(contained(machine, "max\n", "5000\n", stat), None);
+        assert_eq!(
+            contained(machine, "9223372036854771712", "5000", stat),
+            None
+        );
     }
 
     #[test]

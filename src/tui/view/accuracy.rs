@@ -95,7 +95,8 @@ fn readings(ctx: &Ctx<'_>, step: u64) -> Vec<Vec<Piece>> {
         percent(valid.map(|(_, share)| share), ctx.symbols.dash),
         Role::Strong,
     ));
-    readout::with_place(ctx, step, values)
+    let others = readout::others(ctx, step, |run| &run.valid_accuracy, shown);
+    readout::with_place(ctx, step, values, others)
 }
 
 fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {

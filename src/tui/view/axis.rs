@@ -93,6 +93,12 @@ impl<'a> TimeAxis<'a> {
         bounds.map(|step| beside(step).ceil() as u64).collect()
     }
 
+    /// Where another run was when this one made a step, in its steps; nowhere where it never got that far.
+    pub(super) fn step_of(&self, other: &RunState, step: u64) -> Option<u64> {
+        let beside = step_beside(&self.app.run, other, self.axis, step as f64);
+        Some(beside.round() as u64).filter(|step| *step <= other.global_step)
+    }
+
     /// The column of a step; none outside of what is shown.
     pub(super) fn column(&self, step: u64, columns: usize) -> Option<usize> {
         if columns == 0 || !(self.from..=self.to).contains(&step) {

@@ -360,6 +360,18 @@ fn remarks(sheet: &Sheet<'_>) -> Block {
             );
         }
     }
+    let bins = |state: &RunState| Some(state.test.latest.as_ref()?.reliability.len());
+    for (other, at) in app.others.iter().zip(1..) {
+        if let (Some(ours), Some(theirs)) = (bins(&app.run), bins(&other.state))
+            && ours != theirs
+        {
+            let letter = letter(at);
+            let text = format!(
+                "{mark} {letter}'s ECE is of {theirs} bins, A's of {ours} (eval.ece_bins): their difference has no interval"
+            );
+            say(&text, Role::Warn);
+        }
+    }
     for problem in &app.missing {
         say(&format!("{mark} {problem}"), Role::Warn);
     }

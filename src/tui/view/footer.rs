@@ -50,7 +50,9 @@ fn keys(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
             "quit"
         },
     ));
+    // Before what acts on the run: from here all other keys are found, however little room there is.
     if app.live && !app.over() {
+        hints.push((Action::Help, "help"));
         hints.push((Action::Detach, "detach"));
     }
     if app.live && !app.over() && app.control == Control::MayAsk {
@@ -67,7 +69,7 @@ fn keys(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     if !app.live && app.replay.is_none() {
         hints.push((Action::Pause, "replay"));
     }
-    if app.replay.is_none() {
+    if app.replay.is_none() && (!app.live || app.over()) {
         hints.push((Action::Help, "help"));
     }
     hints.push((Action::NextPane, "pane"));

@@ -138,7 +138,8 @@ fn readings(ctx: &Ctx<'_>, step: u64) -> Vec<Vec<Piece>> {
         Some(norm) => piece(format!("  clipped x{:.3}", clip / norm.value), Role::Clip),
         None => piece("", Role::Dim),
     });
-    readout::with_place(ctx, step, values)
+    let others = readout::others(ctx, step, |run| &run.grad_norm, |norm| number(norm, 3, 7));
+    readout::with_place(ctx, step, values, others)
 }
 
 fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {

@@ -6,17 +6,19 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::Ctx;
-use super::paint::{Piece, gauge, piece, put_pieces, put_right, width_of};
+use super::paint::{Piece, first_fit, gauge, piece, put_pieces, put_right, width_of};
 use crate::event::{Outcome, Phase};
 use crate::run::clock;
 use crate::tui::action::Action;
 use crate::tui::app::App;
-use crate::tui::page::Page;
+use crate::tui::page::{Page, Pane};
 use crate::tui::text::{count, outside, short_percent};
 use crate::tui::theme::Role;
 
 /// Columns between the names of pages.
 const TAB_GAP: u16 = 2;
+/// Columns kept for the number of warnings, beside the panes that have no room.
+const WARNINGS: u16 = 8;
 
 /// A part of a row; the higher the rank, the earlier it gives way.
 struct Part {
@@ -28,26 +30,58 @@ fn part(rank: u8, pieces: Vec<Piece>) -> Part {
     Part { rank, pieces }
 }
 
-/// Draws the header.
-pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
+/// Draws the header; `left_out` are the panes of the page that have no room.
+pub(super) fn draw(ctx: &Ctx<'_>, left_out: &[Pane], area: Rect, buf: &mut Buffer) {
     if area.width == 0 {
         return;
     }
     let left = join(first_row(ctx), area.width.saturating_sub(1), 3);
     put_pieces(ctx, buf, area, 0, 0, &left);
     let second = join(second_row(ctx, area.width), area.width.saturating_sub(1), 3);
-    let end = put_pieces(ctx, buf, area, 0, 1, &second);
-    put_right(
+    let end = put_pieces(ctx, buf, area, 0, 1, &second).saturating_add(1);
+    let room = area.width.saturating_sub(end);
+    let mut right = elsewhere(ctx, left_out, room);
+    let gap = [piece("   ", Role::Text)];
+    let gap = if right.is_empty() { &[][..] } else { &gap };
+    let warnings = warnings(
         ctx,
-        buf,
-        area,
-        end.saturating_add(2),
-        1,
-        &warnings(ctx, area.width.saturating_sub(end + 3)),
+        room.saturating_sub(width_of(&right) + width_of(gap) + 2),
     );
+    if width_of(&warnings) + width_of(gap) + width_of(&right) <= room {
+        right.splice(0..0, [&warnings[..], gap].concat());
+    }
+    put_right(ctx, buf, area, end, 1, &right);
     for tab in tabs(ctx.app, area.width) {
         put_pieces(ctx, buf, area, tab.columns.start, 2, &tab.pieces);
     }
+}
+
+/// The panes that have no room, with the keys that lead to them.
+fn elsewhere(ctx: &Ctx<'_>, left_out: &[Pane], room: u16) -> Vec<Piece> {
+    if left_out.is_empty() {
+        return Vec::new();
+    }
+    let keyed = |names: bool| {
+        let mut pieces = vec![piece("+", Role::Dim)];
+        for pane in left_out {
+            let key = ctx.app.settings.keymap.first(Action::Open(pane.page()));
+            let gap = if names && pieces.len() > 1 { " " } else { "" };
+            pieces.push(piece(
+                format!("{gap}{}", key.unwrap_or_default()),
+                Role::Key,
+            ));
+            if names {
+                pieces.push(piece(format!(" {}", pane.name()), Role::Dim));
+            }
+        }
+        pieces
+    };
+    let few = vec![piece("+", Role::Dim)];
+    let names = first_fit(vec![keyed(true)], room.saturating_sub(WARNINGS));
+    if names.is_empty() {
+        return first_fit(vec![keyed(false), few], room);
+    }
+    names
 }
 
 /// A page in the third row, with the columns it has.
@@ -233,7 +267,8 @@ fn second_row(ctx: &Ctx<'_>, width: u16) -> Vec<Part> {
     let Some(info) = &run.info else {
         return vec![part(0, Vec::new())];
     };
-    let length = (width / 8).clamp(6, 24);
+    // On the narrowest screens the ends of this row are worth more than long gauges.
+    let length = if width < 64 { 6 } else { width / 8 }.min(24);
     // While a split is measured its progress stands where the epoch's does.
     let (label, done, of) = match run.eval_progress {
         Some((split, done, total)) => (split.name().to_owned(), done, total),

@@ -16,6 +16,8 @@
 //!  slider   1 row, in a replay                             │ where there is room for two rows, the last
 //!  footer   1 row
 //! ```
+//!
+//! A pane without room is named at the right end of the header, with the key of the page that has room for it.
 
 use std::ops::Range;
 
@@ -51,6 +53,8 @@ pub(in crate::tui) struct Screen {
     /// No row while all is well.
     pub(super) alerts: Rect,
     pub(super) panes: Vec<(Pane, Rect)>,
+    /// Panes of this page that have no room; none where one pane was asked to be alone.
+    pub(super) left_out: Vec<Pane>,
     pub(super) result: Option<Rect>,
     /// The row of a replay.
     pub(super) slider: Option<Rect>,
@@ -97,11 +101,22 @@ pub(in crate::tui) fn arrange(app: &App, area: Rect) -> Layout {
     Layout::Full(Screen {
         header,
         alerts,
+        left_out: left_out(app, &panes),
         panes,
         result,
         slider,
         footer,
     })
+}
+
+/// The panes of the page that have no place among these.
+fn left_out(app: &App, panes: &[(Pane, Rect)]) -> Vec<Pane> {
+    if app.alone() {
+        return Vec::new();
+    }
+    let shown = |pane: &Pane| panes.iter().any(|(known, _)| known == pane);
+    let all = app.ui.page.panes().iter().copied();
+    all.filter(|pane| !shown(pane)).collect()
 }
 
 fn columns(app: &App, body: Rect) -> (Vec<(Pane, Rect)>, Option<Rect>) {

@@ -91,7 +91,8 @@ fn readings(ctx: &Ctx<'_>, step: u64) -> Vec<Vec<Piece>> {
         maybe(valid.map(|(_, nll)| nll), 4, 6, ctx.symbols.dash),
         Role::Strong,
     ));
-    readout::with_place(ctx, step, values)
+    let others = readout::others(ctx, step, |run| &run.valid_nll, |nll| number(nll, 4, 6));
+    readout::with_place(ctx, step, values, others)
 }
 
 fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {

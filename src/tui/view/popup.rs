@@ -166,6 +166,7 @@ fn legend(symbols: &Symbols) -> Vec<Vec<Piece>> {
             "{} or [a, b]: half, or all, of the 95 % interval",
             symbols.plus_minus
         ),
+        "+ in the header: what has no room here; its key shows it".to_owned(),
     ];
     let mut lines = vec![
         signs(&[

@@ -91,7 +91,8 @@ fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
         if let Some(words) = readout::happened(ctx, step, within) {
             values.push(piece(format!("  {words}"), Role::Key));
         }
-        return readout::with_place(ctx, step, values);
+        let others = readout::others(ctx, step, |run| &run.rate, |rate| format!("{rate:.2e}"));
+        return readout::with_place(ctx, step, values, others);
     }
     let now = [
         piece(format!("{} ", ctx.symbols.rate), Role::Key),

@@ -1,9 +1,11 @@
 //! The values under the cursor of the charts.
 
 use super::Ctx;
+use super::axis::TimeAxis;
+use super::compare;
 use super::paint::{Piece, piece};
 use crate::link::Curve;
-use crate::run::{RunState, Sample, Series, clock};
+use crate::run::{Bucket, RunState, Sample, Series, clock};
 use crate::tui::text::count;
 use crate::tui::theme::Role;
 
@@ -66,8 +68,12 @@ fn recent(run: &RunState, step: u64) -> Option<&Sample> {
 
 /// What was measured last, by then: step and value.
 pub(super) fn measured(series: &Series, step: u64) -> Option<(u64, f64)> {
-    let before = series.filled().take_while(|(at, _)| *at <= step).last()?;
-    Some((before.0, before.1.mean()?))
+    let (at, bucket) = before(series, step)?;
+    Some((at, bucket.mean()?))
+}
+
+fn before(series: &Series, step: u64) -> Option<(u64, Bucket)> {
+    series.filled().take_while(|(at, _)| *at <= step).last()
 }
 
 /// Where the cursor is: step, epoch, time.
@@ -98,12 +104,48 @@ pub(super) fn value(
     }
 }
 
-/// Choices for the title of a chart: the values with the place of the cursor, and without.
-pub(super) fn with_place(ctx: &Ctx<'_>, step: u64, values: Vec<Piece>) -> Vec<Vec<Piece>> {
+/// What the runs beside this one had by then, each under its letter. A mean of several steps has a sign before it.
+pub(super) fn others(
+    ctx: &Ctx<'_>,
+    step: u64,
+    curve: fn(&RunState) -> &Series,
+    written: impl Fn(f64) -> String,
+) -> Vec<Piece> {
+    let axis = TimeAxis::of(ctx.app);
+    let read = |state: &RunState| {
+        let there = axis.step_of(state, step)?;
+        let (_, bucket) = before(curve(state), there)?;
+        let sign = if bucket.count > 1 {
+            ctx.symbols.about
+        } else {
+            ""
+        };
+        Some(format!("{sign}{}", written(bucket.mean()?).trim_start()))
+    };
+    let pieces = ctx.app.others.iter().zip(1..).flat_map(|(other, at)| {
+        let value = read(&other.state).unwrap_or_else(|| ctx.symbols.dash.to_owned());
+        [
+            piece(format!("  {} ", compare::letter(at)), compare::look(at)),
+            piece(value, Role::Text),
+        ]
+    });
+    pieces.collect()
+}
+
+/// Choices for the title of a chart: the values and those of the other runs with the place of the cursor, and with less.
+pub(super) fn with_place(
+    ctx: &Ctx<'_>,
+    step: u64,
+    values: Vec<Piece>,
+    others: Vec<Piece>,
+) -> Vec<Vec<Piece>> {
     let place = place(ctx, step);
     let gap = [piece("   ", Role::Text)];
+    let all = [values.clone(), others].concat();
     vec![
-        [&place[..], &gap, &values].concat(),
+        [&place[..], &gap, &all].concat(),
+        [&place[..3], &gap[..], &all].concat(),
+        all,
         [&place[..3], &gap[..], &values].concat(),
         values,
     ]

@@ -1,6 +1,12 @@
 //! What goes down: what is asked of a trainer, and how far that has come.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
+
+/// Base learning rates that a run under way takes. What lies outside is a slip of the fingers (`3e-44`), and in f32 no step at
+/// such a rate would change a weight, or leave one finite.
+pub const RATES: RangeInclusive<f64> = 1e-10..=1e3;
 
 /// What a person may ask of a running trainer.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -26,6 +26,10 @@ const LOG_LINES: usize = 256;
 pub(super) const COMMANDS: usize = 16;
 /// Share of the past the shown training numbers keep, per step.
 const SMOOTHING: f64 = 0.9;
+/// What the shown speed remembers, and what an estimate of the rest of the run goes by, in ms: the first follows what
+/// happens, the second multiplies every tremble by all the steps to come.
+const SPEED_MS: f64 = 3_000.0;
+const PACE_MS: f64 = 30_000.0;
 
 /// The whole picture of a run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -374,9 +378,11 @@ impl RunState {
             });
         }
         if count > 0 && window.millis.0 > 0.0 {
-            self.step_millis.push(0.9, window.millis.0 / count as f64);
-            self.images_per_second
-                .push(0.9, window.images as f64 * 1000.0 / window.millis.0);
+            let millis = window.millis.0;
+            let keep = |remembered_ms: f64| (-millis / remembered_ms).exp();
+            self.step_millis.push(keep(PACE_MS), millis / count as f64);
+            let speed = window.images as f64 * 1000.0 / millis;
+            self.images_per_second.push(keep(SPEED_MS), speed);
         }
     }
 

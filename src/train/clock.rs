@@ -223,6 +223,23 @@ mod tests {
         assert!(told.total_ms() < 60_000.0, "{told:?}");
     }
 
+    /// `cargo test --lib -- --ignored --nocapture what_measuring_a_step_costs`
+    #[test]
+    #[ignore = "it measures"]
+    #[expect(clippy::print_stdout, reason = "what is measured is printed")]
+    fn what_measuring_a_step_costs() {
+        const STEPS: u64 = 1_000_000;
+        let mut clock = Clock::new(Device::Cpu);
+        let began = Instant::now();
+        let told = (1..=STEPS).filter(|global_step| {
+            step(&mut clock, *global_step);
+            clock.take(false).is_some()
+        });
+        let told = told.count();
+        let each = began.elapsed().as_secs_f64() * 1e9 / STEPS as f64;
+        println!("{each:.0} ns for each of {STEPS} steps, told {told} times");
+    }
+
     #[test]
     fn a_clock_that_stands_measures_nothing() {
         let mut clock = Clock::new(Device::Cpu);

@@ -2,7 +2,7 @@
 
 use super::app::{App, Popup, Prompt, Wanted};
 use super::keymap::Key;
-use crate::event::Command;
+use crate::event::{Command, RATES};
 
 /// Characters of a number, and more than any has.
 const TYPED: usize = 16;
@@ -27,7 +27,7 @@ impl Wanted {
     /// What may be typed.
     pub(super) fn rule(self) -> &'static str {
         match self {
-            Self::LearningRate => "a number above 0, or x and a factor: 3e-4, x0.5",
+            Self::LearningRate => "1e-10 to 1000, or x and a factor: 3e-4, x0.5",
             Self::Epochs => "a whole number, no less than the epoch under way",
         }
     }
@@ -49,8 +49,9 @@ impl Wanted {
                     Some(_) => app.wanted_lr().ok_or("the rate is not known yet")? * number,
                     None => number,
                 };
-                let fits = lr.is_finite() && lr > 0.0;
-                fits.then_some(Command::SetLearningRate { lr })
+                RATES
+                    .contains(&lr)
+                    .then_some(Command::SetLearningRate { lr })
                     .ok_or(self.rule())
             }
             Self::Epochs => {
@@ -117,7 +118,7 @@ mod tests {
         let lr = |typed: &str| Wanted::LearningRate.command(&app, typed);
         assert_eq!(lr("3e-4"), Ok(Command::SetLearningRate { lr: 3e-4 }));
         assert_eq!(lr("x0.5"), Ok(Command::SetLearningRate { lr: 5e-4 }));
-        for typed in ["", "x", "0", "-1", "1e999", "e"] {
+        for typed in ["", "x", "0", "-1", "1e999", "e", "3e-44", "x1e9"] {
             assert!(lr(typed).is_err(), "{typed}");
         }
         let epochs = |typed: &str| Wanted::Epochs.command(&app, typed);

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use super::Ctx;
 use super::evaluated::open;
 use super::layout::{GUTTER, split};
-use super::paint::{Piece, piece, put_pieces};
+use super::paint::{Piece, more, piece, put_pieces};
 use super::reliability;
 use crate::event::{EvalReport, Split};
 use crate::metrics::{Interval, largest_gap_count, overconfidence};
@@ -69,9 +69,17 @@ fn words(ctx: &Ctx<'_>, report: &EvalReport, area: Rect, buf: &mut Buffer) {
     let mut lines = numbers(ctx, report);
     fitted(&mut lines, report, area.width);
     meaning(&mut lines, report, area.width);
+    // On low screens air gives way before words do.
+    while lines.len() > usize::from(area.height)
+        && let Some(blank) = lines.iter().rposition(Vec::is_empty)
+    {
+        lines.remove(blank);
+    }
     for (line, y) in lines.iter().zip(0..area.height) {
         put_pieces(ctx, buf, area, 0, y, line);
     }
+    let below = lines.len().saturating_sub(usize::from(area.height));
+    more(ctx, buf, area, (0, below));
 }
 
 /// Before and after the temperature, beside each other.

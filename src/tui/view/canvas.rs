@@ -148,7 +148,7 @@ impl Canvas {
             }
             let glyph = match self.dots {
                 Dots::Braille => braille(*dots),
-                Dots::HalfBlock => half_block(*dots),
+                Dots::HalfBlock => half_block(*layer, *dots),
                 Dots::Ascii => ascii(*layer, *dots),
             };
             let (x, y) = ((i % self.columns) as u16, (i / self.columns) as u16);
@@ -168,10 +168,12 @@ fn braille(dots: u8) -> char {
     char::from_u32(0x2800 + u32::from(dots)).unwrap_or(' ')
 }
 
-fn half_block(dots: u8) -> char {
-    match dots {
-        0x01 => '▀',
-        0x02 => '▄',
+/// Half a cell is too much of a difference for a spread: its shade keeps a line apart from it without colours too.
+fn half_block(layer: Layer, dots: u8) -> char {
+    match (layer, dots) {
+        (Layer::Band, _) => '░',
+        (_, 0x01) => '▀',
+        (_, 0x02) => '▄',
         _ => '█',
     }
 }
@@ -208,7 +210,7 @@ mod tests {
         assert_eq!(canvas.cells, [(Layer::Line, 0x20)]);
         let mut canvas = Canvas::new(1, 1, Dots::HalfBlock);
         canvas.column(0, 0, 1, Layer::Band);
-        assert_eq!(half_block(canvas.cells[0].1), '█');
+        assert_eq!(half_block(canvas.cells[0].0, canvas.cells[0].1), '░');
         canvas.dot(0, 1, Layer::Line);
         assert_eq!(canvas.cells, [(Layer::Line, 0x02)]);
     }
@@ -242,7 +244,7 @@ mod tests {
         canvas.dot(1, 1, Layer::Line);
         canvas.column(2, 0, 1, Layer::Line);
         let glyphs: String = (canvas.cells.iter())
-            .map(|(_, dots)| half_block(*dots))
+            .map(|(layer, dots)| half_block(*layer, *dots))
             .collect();
         assert_eq!(glyphs, "▀▄█");
     }

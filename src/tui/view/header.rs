@@ -167,16 +167,9 @@ fn first_row(ctx: &Ctx<'_>) -> Vec<Part> {
         ]
     };
     let (elapsed, eta) = (ctx.app.elapsed_ms(), ctx.app.eta_ms());
-    // Hours take two columns more, for both, once there are any.
-    let time = if elapsed.max(eta.unwrap_or(0)) < 3_600_000 {
-        5
-    } else {
-        7
-    };
-    let eta = eta.map_or_else(
-        || format!("{dash:>time$}"),
-        |ms| format!("{:>time$}", clock(ms)),
-    );
+    // Hours take two columns more. What is left may be an hour now and less in a moment, so it always has them.
+    let time = if elapsed < 3_600_000 { 5 } else { 7 };
+    let eta = eta.map_or_else(|| format!("{dash:>7}"), |ms| format!("{:>7}", clock(ms)));
     let speed = run
         .images_per_second
         .value()

@@ -93,7 +93,8 @@ pub fn main() -> ExitCode {
             });
         }
     };
-    ExitCode::from(match cli.verb {
+    let trained = matches!(cli.verb, Verb::Train(_));
+    let code = match cli.verb {
         Verb::Train(args) => train_verb(args),
         Verb::Attach(args) => attach::run(args),
         Verb::Ctl(args) => ctl::run(args),
@@ -118,7 +119,10 @@ pub fn main() -> ExitCode {
         Verb::Config(ConfigVerb::Check(args)) => with_config(args, check::report),
         Verb::Themes(args) => themes::run(&args),
         Verb::Doctor(args) => with_config(args, |loaded| doctor::report(&loaded.config)),
-    })
+    };
+    // What was not said was not done; a run that was trained was.
+    let told = print::all_told() || code != code::COMPLETED || trained;
+    ExitCode::from(if told { code } else { code::FAILED })
 }
 
 #[cfg(feature = "train")]

@@ -32,6 +32,8 @@ pub use progress::CLIP_WINDOW;
 pub use replay::{MOST_GAP_MS, Replay};
 pub use series::{Bucket, Ema, Series, between};
 pub use state::RunState;
-pub use summary::{clock, closing_lines, epoch_line, eval_line, event_line, final_lines, headline};
+pub use summary::{
+    clock, closing_lines, epoch_line, eval_line, event_line, final_lines, headline, size,
+};
 pub use system::{GpuHistory, SAMPLES, SystemHistory, Trace, checkpoints_left};
 pub use timeline::Timeline;

@@ -25,12 +25,19 @@ pub(super) fn run(args: AttachArgs) -> u8 {
         runs,
         theme,
     } = args;
+    let within = runs.is_some();
     config.sets.extend(screen_sets(runs, theme));
     let loaded = match load(config) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    let result = attach(&loaded, run.as_deref(), read_only, socket, &beside);
+    let result = attach(
+        &loaded,
+        (run.as_deref(), within),
+        read_only,
+        socket,
+        &beside,
+    );
     result.unwrap_or_else(|report| {
         complain(&format!("error: {report:#}"));
         code::FAILED
@@ -39,7 +46,7 @@ pub(super) fn run(args: AttachArgs) -> u8 {
 
 fn attach(
     loaded: &Loaded,
-    run: Option<&str>,
+    (run, within): (Option<&str>, bool),
     read_only: bool,
     socket: Option<PathBuf>,
     beside: &[String],
@@ -53,7 +60,7 @@ fn attach(
         Some(path) => connect(&path, role, &who("screen"))
             .map(|connected| Found::Live(Box::new(connected), path)),
         None => find(
-            Path::new(&loaded.config.runs.dir),
+            (Path::new(&loaded.config.runs.dir), within),
             run,
             role,
             &who("screen"),

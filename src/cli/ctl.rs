@@ -10,8 +10,8 @@ use super::args::{CtlArgs, CtlVerb};
 use super::attach::out_of_reach;
 use super::print::{complain, say};
 use super::{code, runs_dir, screen_sets};
-use crate::event::{Answer, Command, Event};
-use crate::link::{Feed, Link, request};
+use crate::event::{Answer, Command, Event, RATES};
+use crate::link::{Feed, request};
 use crate::run::RunState;
 use crate::session::wire::Role;
 use crate::session::{Connected, Found, connect, find, who};
@@ -23,6 +23,8 @@ pub(super) fn run(args: CtlArgs) -> u8 {
         runs,
         timeout,
     } = args;
+    // Who names a place means the runs that are there, and no other that happens to be live.
+    let within = runs.is_some();
     let runs = match runs_dir(&screen_sets(runs, None)) {
         Ok(runs) => runs,
         Err(problems) => {
@@ -35,7 +37,12 @@ pub(super) fn run(args: CtlArgs) -> u8 {
     let found = match socket {
         Some(path) => connect(&path, Role::Asker, &who)
             .map(|connected| Found::Live(Box::new(connected), path)),
-        None => find(Path::new(&runs), run.as_deref(), Role::Asker, &who),
+        None => find(
+            (Path::new(&runs), within),
+            run.as_deref(),
+            Role::Asker,
+            &who,
+        ),
     };
     match found.and_then(live) {
         Ok(connected) => told(&connected, &wanted, timeout.map(Duration::from_secs_f64)),
@@ -94,20 +101,23 @@ impl std::str::FromStr for Rate {
             None => (text, false),
         };
         match number.parse::<f64>() {
-            Ok(value) if value.is_finite() && value > 0.0 => Ok(Self(if times {
-                Wanted::Times(value)
-            } else {
-                Wanted::Command(Command::SetLearningRate { lr: value })
-            })),
-            _ => Err(
-                "a learning rate above 0, such as 3e-4, or x0.5 for half of what it is".to_owned(),
-            ),
+            Ok(value) if times && value.is_finite() && value > 0.0 => {
+                Ok(Self(Wanted::Times(value)))
+            }
+            Ok(lr) if !times && RATES.contains(&lr) => {
+                Ok(Self(Wanted::Command(Command::SetLearningRate { lr })))
+            }
+            _ => Err(format!(
+                "a learning rate from {:e} to {}, such as 3e-4, or x0.5 for half of what it is",
+                RATES.start(),
+                RATES.end()
+            )),
         }
     }
 }
 
 fn told(connected: &Connected, wanted: &Wanted, timeout: Option<Duration>) -> u8 {
-    match ask(&connected.link, wanted, timeout) {
+    match ask(connected, wanted, timeout) {
         Ok(words) => {
             say(&words);
             code::COMPLETED
@@ -120,7 +130,12 @@ fn told(connected: &Connected, wanted: &Wanted, timeout: Option<Duration>) -> u8
 }
 
 /// Asks, and waits for the end of it.
-fn ask(link: &Link, wanted: &Wanted, timeout: Option<Duration>) -> Result<String, String> {
+fn ask(
+    connected: &Connected,
+    wanted: &Wanted,
+    timeout: Option<Duration>,
+) -> Result<String, String> {
+    let (link, run) = (&connected.link, &connected.about.run);
     let began = Instant::now();
     let mut state = RunState::default();
     let mut asked = None;
@@ -144,7 +159,7 @@ fn ask(link: &Link, wanted: &Wanted, timeout: Option<Duration>) -> Result<String
                 {
                     // A terminal shows that it was heard; a script reads what came of it.
                     complain(&format!(
-                        "{} accepted at step {global_step}",
+                        "{run}: {} accepted at step {global_step}",
                         command.name()
                     ));
                 }
@@ -190,7 +205,12 @@ fn command(wanted: &Wanted, state: &RunState) -> Result<Command, String> {
         Wanted::Times(factor) => {
             let base = state.base_lr.map(|lr| lr.0).filter(|lr| *lr > 0.0);
             let base = base.ok_or("the learning rate is not known yet: name one")?;
-            Ok(Command::SetLearningRate { lr: base * factor })
+            let lr = base * factor;
+            if !RATES.contains(&lr) {
+                let (low, high) = (RATES.start(), RATES.end());
+                return Err(format!("{lr:e} is no learning rate: {low:e} to {high}"));
+            }
+            Ok(Command::SetLearningRate { lr })
         }
     }
 }

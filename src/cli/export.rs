@@ -21,22 +21,25 @@ pub(super) fn run(args: ExportArgs) -> u8 {
         let runs = PathBuf::from(runs);
         let out = args.output.as_deref();
         match args.format {
-            ExportFormat::Torchscript => torchscript(&runs, args.run.as_deref(), &sets, out),
+            ExportFormat::Torchscript => {
+                torchscript(&runs, args.run.as_deref(), &sets, out).map(|()| None)
+            }
             ExportFormat::Csv => found(&runs, args.run.as_deref())
                 .and_then(|run| csv(&run))
-                .and_then(|text| write(&text, out)),
+                .map(Some),
             ExportFormat::Json => found(&runs, args.run.as_deref())
                 .and_then(|run| story(&run))
-                .and_then(|story| write(&format!("{story:#}\n"), out)),
+                .map(|story| Some(format!("{story:#}\n"))),
         }
     });
-    match done {
-        Ok(()) => code::COMPLETED,
-        Err(error) => {
-            complain(&format!("error: {error}"));
-            code::USAGE
-        }
-    }
+    let written = done.map(|text| text.map_or(Ok(()), |text| write(&text, args.output.as_deref())));
+    let (error, code) = match written {
+        Ok(Ok(())) => return code::COMPLETED,
+        Ok(Err(error)) => (error, code::FAILED),
+        Err(error) => (error, code::USAGE),
+    };
+    complain(&format!("error: {error}"));
+    code
 }
 
 fn found(runs: &Path, name: Option<&str>) -> Result<RunDir, String> {

@@ -3,6 +3,7 @@
 use std::env;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::tui::utf8_locale;
 
@@ -32,10 +33,24 @@ pub(super) fn program() -> String {
     shown.display().to_string()
 }
 
+/// Whether something said has not got through, and was to.
+static LOST: AtomicBool = AtomicBool::new(false);
+
 /// A text on stdout.
 pub(super) fn say(text: &str) {
     let mut out = io::stdout().lock();
-    let _ = writeln!(out, "{}", shown(text));
+    if let Err(error) = writeln!(out, "{}", shown(text)) {
+        // A reader that went away wanted no more.
+        let lost = error.kind() != io::ErrorKind::BrokenPipe;
+        if lost && !LOST.swap(true, Ordering::Relaxed) {
+            complain(&format!("error: standard output: {error}"));
+        }
+    }
+}
+
+/// Whether all that was said got through, as far as anybody wanted it.
+pub(super) fn all_told() -> bool {
+    !LOST.load(Ordering::Relaxed)
 }
 
 /// A value on stdout, for programs: nothing is made pretty or safe that JSON does not escape itself. Whether it got through;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::thread::{self, Builder};
 use std::time::Duration;
 
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 
@@ -31,9 +31,12 @@ impl Asked {
     }
 }
 
-/// For a process that is only a screen: its run is elsewhere, and no signal touches it.
+/// For a process that is only a screen: its run is elsewhere, and no signal touches it. SIGUSR1 and SIGUSR2 are for trainers:
+/// a screen that one of them reaches stays.
 pub(super) fn screen() -> io::Result<Asked> {
-    let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGCONT])?;
+    let leaving = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
+    let others = [SIGTSTP, SIGCONT, SIGUSR1, SIGUSR2];
+    let mut signals = Signals::new(leaving.iter().chain(&others))?;
     let asked = Asked::default();
     let told = asked.clone();
     Builder::new().name("signals".to_owned()).spawn(move || {
@@ -41,6 +44,7 @@ pub(super) fn screen() -> io::Result<Asked> {
             let flag = match signal {
                 SIGTSTP => &told.screen.suspend,
                 SIGCONT => &told.screen.resumed,
+                SIGUSR1 | SIGUSR2 => continue,
                 _ => {
                     told.signal.store(signal, Ordering::Release);
                     let _ = Builder::new().spawn(move || {
@@ -63,10 +67,10 @@ pub(super) use trainer::watch;
 mod trainer {
     use std::env;
 
-    use signal_hook::consts::{SIGUSR1, SIGUSR2, SIGXFSZ};
+    use signal_hook::consts::SIGXFSZ;
 
     use super::{Asked, AtomicI32, Builder, Duration, Ordering, Signals, io, low_level, thread};
-    use super::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
+    use super::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
     use crate::cli::print::complain;
     use crate::config::OnSignal;
     use crate::event::Command;
@@ -80,15 +84,15 @@ mod trainer {
     /// For a process that trains. SIGINT stops the run after the step, with a checkpoint, and the second one ends the process
     /// at once; SIGTERM stops it too, and ends the process when its time is over. SIGUSR1, or what the configuration names,
     /// asks for a checkpoint. SIGHUP is heard and ignored: a terminal that goes away does not take the run along; nor does a
-    /// file that grows over a limit (SIGXFSZ), which the writer is told as an error.
+    /// file that grows over a limit (SIGXFSZ), which the writer is told as an error, nor a SIGUSR that means nothing.
     pub(in crate::cli) fn watch(door: Door, checkpoint: OnSignal) -> io::Result<Asked> {
         let checkpoint = match checkpoint {
             OnSignal::Usr1 => Some(SIGUSR1),
             OnSignal::Usr2 => Some(SIGUSR2),
             OnSignal::None => None,
         };
-        let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGCONT, SIGXFSZ])?;
-        checkpoint.map_or(Ok(()), |signal| signals.add_signal(signal))?;
+        let mut signals =
+            Signals::new([SIGHUP, SIGINT, SIGTERM, SIGCONT, SIGXFSZ, SIGUSR1, SIGUSR2])?;
         let asked = Asked::default();
         let told = asked.clone();
         Builder::new().name("signals".to_owned()).spawn(move || {

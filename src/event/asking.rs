@@ -4,8 +4,8 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-/// Base learning rates that a run under way takes. What lies outside is a slip of the fingers (`3e-44`), and in f32 no step at
-/// such a rate would change a weight, or leave one finite.
+/// Base learning rates that a person may mean for a run under way. What lies outside is a slip of the fingers (`3e-44`): in
+/// f32 no step at such a rate would change a weight, or leave one finite.
 pub const RATES: RangeInclusive<f64> = 1e-10..=1e3;
 
 /// What a person may ask of a running trainer.

@@ -85,6 +85,9 @@ pub struct EvalHistory {
 pub struct LogLine {
     /// Milliseconds since 1970, UTC.
     pub t_ms: u64,
+    /// Milliseconds the run had worked by then, as its clock shows them: pauses are no work.
+    #[serde(default)]
+    pub worked_ms: u64,
     /// How much it matters.
     pub level: Level,
     /// The line.
@@ -107,4 +110,7 @@ pub struct CommandLine {
     pub global_step: u64,
     /// When that was said.
     pub t_ms: u64,
+    /// Milliseconds the run had worked by then.
+    #[serde(default)]
+    pub worked_ms: u64,
 }

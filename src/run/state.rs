@@ -9,6 +9,7 @@ use super::layers::LayerTrack;
 use super::marks::{MarkKind, Marks};
 use super::parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine, Sample};
 use super::series::{Ema, Series};
+use super::summary::size;
 use super::system::SystemHistory;
 use super::timeline::Timeline;
 use crate::event::{
@@ -204,8 +205,7 @@ impl RunState {
                 self.marks.push(saved.global_step, kind);
                 // One that somebody asked for is told by the answer.
                 if !asked {
-                    let size = saved.bytes as f64 / 1e6;
-                    let text = format!("checkpoint {} ({size:.1} MB)", saved.path);
+                    let text = format!("checkpoint {} ({})", saved.path, size(saved.bytes));
                     self.say(t_ms, Level::Info, text);
                 }
                 self.checkpoint = Some(saved.clone());
@@ -253,6 +253,7 @@ impl RunState {
                     answer: answer.clone(),
                     global_step: *global_step,
                     t_ms,
+                    worked_ms: self.worked_ms(self.now_ms),
                 });
             }
             Event::RunFinished {
@@ -462,7 +463,13 @@ impl RunState {
     }
 
     pub(super) fn say(&mut self, t_ms: u64, level: Level, text: String) {
-        push_bounded(&mut self.log, LOG_LINES, LogLine { t_ms, level, text });
+        let line = LogLine {
+            t_ms,
+            worked_ms: self.worked_ms(self.now_ms),
+            level,
+            text,
+        };
+        push_bounded(&mut self.log, LOG_LINES, line);
     }
 }
 

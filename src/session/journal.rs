@@ -111,9 +111,21 @@ pub(super) fn each(path: &Path, mut take: impl FnMut(&Record)) -> io::Result<Vec
     Ok(problems)
 }
 
+/// Opens a journal. A pipe of that name would be waited for, for ever.
+///
+/// # Errors
+/// The path and why it cannot be read.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    if fs_err::metadata(path)?.is_file() {
+        return File::open(path);
+    }
+    let text = format!("{}: is no regular file", path.display());
+    Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+}
+
 /// Calls `take` with the number of each line, the line, and whether it is whole.
 fn lines(path: &Path, mut take: impl FnMut(u64, &[u8], bool)) -> io::Result<()> {
-    let mut reader = BufReader::new(File::open(path)?);
+    let mut reader = BufReader::new(open(path)?);
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();

@@ -32,15 +32,26 @@ pub enum Found {
     },
 }
 
-/// Looks for a run: among this user's live ones wherever they were started, then in `runs`. Without a name, the newest.
+/// Looks for a run: among this user's live ones wherever they were started (`within`: only those in `runs`), then in `runs`.
+/// Without a name, the newest.
 ///
 /// # Errors
 /// What was looked for, where, and what is there.
-pub fn find(runs: &Path, wanted: Option<&str>, role: Role, who: &str) -> io::Result<Found> {
+pub fn find(
+    (runs, within): (&Path, bool),
+    wanted: Option<&str>,
+    role: Role,
+    who: &str,
+) -> io::Result<Found> {
+    let place = runs.canonicalize();
+    let inside = |about: &About| {
+        let place = place.as_ref();
+        place.is_ok_and(|place| about.path.starts_with(place))
+    };
     if let Some((path, _)) = live()
         .into_iter()
         .rev()
-        .find(|(_, about)| is_it(about, runs, wanted))
+        .find(|(_, about)| is_it(about, runs, wanted) && (!within || inside(about)))
     {
         let connected = connect(&path, role, who)?;
         return Ok(Found::Live(Box::new(connected), path));

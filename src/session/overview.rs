@@ -95,7 +95,7 @@ enum Held {
 
 /// A process that writes a run holds the journal's lock, which no death outlives.
 fn held(run: &RunDir) -> Held {
-    let Ok(file) = fs::File::open(run.journal()) else {
+    let Ok(file) = journal::open(&run.journal()) else {
         return Held::Unknown;
     };
     match flock(file.file(), FlockOperation::NonBlockingLockShared) {

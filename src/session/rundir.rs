@@ -140,6 +140,15 @@ pub fn resolve(runs: &Path, wanted: Option<&str>) -> io::Result<RunDir> {
                 } else {
                     known.join(", ")
                 };
+                if let Some(dir) = [runs.join(word), PathBuf::from(word)]
+                    .into_iter()
+                    .find(|path| path.join("run.json").is_file())
+                {
+                    return missing(format!(
+                        "{}: its events.jsonl is missing, or is no regular file: there is nothing to show",
+                        dir.display()
+                    ));
+                }
                 let other = if Path::new(word).is_dir() {
                     "the directory of that name is no run, it has no events.jsonl"
                 } else {

@@ -15,6 +15,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use crossterm::event::{self, Event, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::terminal::drawable;
 use super::update::{MouseKind, Msg};
 
 /// How long a wait for input lasts at most; also how late the end of the screen is noticed.
@@ -78,7 +79,7 @@ fn read(send: &Sender<Msg>, stop: &AtomicBool) -> Result<(), Gone> {
         // Asking the terminal costs nothing and cannot block; crossterm is left alone unless there is something to read.
         let now = rustix::termios::tcgetwinsize(rustix::stdio::stdin())
             .ok()
-            .map(|size| (size.ws_col, size.ws_row));
+            .map(|size| drawable(size.ws_col, size.ws_row));
         if now != size
             && let Some((columns, rows)) = now
         {
@@ -93,7 +94,11 @@ fn read(send: &Sender<Msg>, stop: &AtomicBool) -> Result<(), Gone> {
         while event::poll(READY).map_err(|_| Gone)? {
             let msg = match event::read().map_err(|_| Gone)? {
                 Event::Key(key) if key.kind != KeyEventKind::Release => Msg::Key(key),
-                Event::Resize(columns, rows) => Msg::Resize(columns, rows),
+                Event::Resize(columns, rows) => {
+                    let (columns, rows) = drawable(columns, rows);
+                    Msg::Resize(columns, rows)
+                }
+                Event::Paste(text) => Msg::Paste(text),
                 Event::Mouse(event) => match mouse(event) {
                     Some(msg) => msg,
                     None => continue,

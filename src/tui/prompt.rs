@@ -89,19 +89,32 @@ pub(super) fn press(app: &mut App, key: Key, leave: bool) -> Typed {
     } else if key.is_erase() {
         prompt.typed.pop();
         prompt.problem = None;
-    } else if let Some(c) = key
-        .plain()
-        .filter(|c| c.is_ascii_digit() || "xe.-+*".contains(*c))
-    {
-        if prompt.typed.len() < TYPED {
-            prompt.typed.push(c);
-        }
-        prompt.problem = None;
+    } else if let Some(c) = key.plain().filter(|c| is_part(*c)) {
+        add(&mut prompt, c);
     } else if leave {
         return Typed::Nothing;
     }
     app.ui.popup = Some(Popup::Prompt(prompt));
     Typed::Nothing
+}
+
+/// Puts text into the box, as far as it can be part of a number.
+pub(super) fn insert(app: &mut App, text: &str) {
+    if let Some(Popup::Prompt(prompt)) = &mut app.ui.popup {
+        let parts = text.chars().filter(|c| is_part(*c));
+        parts.for_each(|c| add(prompt, c));
+    }
+}
+
+fn is_part(c: char) -> bool {
+    c.is_ascii_digit() || "xe.-+*".contains(c)
+}
+
+fn add(prompt: &mut Prompt, c: char) {
+    if prompt.typed.len() < TYPED {
+        prompt.typed.push(c);
+    }
+    prompt.problem = None;
 }
 
 #[cfg(test)]

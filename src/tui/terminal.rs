@@ -26,6 +26,11 @@ pub(super) use session::Session;
 #[derive(Debug)]
 pub struct Tty(File);
 
+/// A size that can be drawn: a terminal may claim 65,535 columns and rows, whose cells take more memory than there is.
+pub(super) fn drawable(columns: u16, rows: u16) -> (u16, u16) {
+    (columns.min(1000), rows.min(500))
+}
+
 impl Tty {
     /// A duplicate of stdout.
     ///
@@ -42,7 +47,7 @@ impl Tty {
     /// When it is gone.
     pub fn size(&self) -> io::Result<(u16, u16)> {
         let size = rustix::termios::tcgetwinsize(&self.0)?;
-        Ok((size.ws_col, size.ws_row))
+        Ok(drawable(size.ws_col, size.ws_row))
     }
 
     pub(super) fn try_clone(&self) -> io::Result<Self> {

@@ -46,6 +46,8 @@ pub enum Msg {
     Retold(Result<Arc<Replay>, String>),
     /// A key was pressed.
     Key(KeyEvent),
+    /// Text was pasted.
+    Paste(String),
     /// The mouse did something at a place of the screen, both from 0.
     Mouse {
         /// Where from left to right.
@@ -127,6 +129,7 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
         Msg::Unanswered => lookup::close(app),
         Msg::Retold(told) => replay::take(app, told),
         Msg::Key(event) => return press(app, Key::of(event)),
+        Msg::Paste(text) => paste(app, &text),
         Msg::Mouse { column, row, kind } => mouse::take(app, (column, row), kind),
         Msg::Resize(columns, rows) => app.ui.size = (columns, rows),
         Msg::Tick(now_ms) => tick(app, now_ms),
@@ -212,6 +215,19 @@ fn notify(app: &mut App, text: String) {
         text,
         at_ms: app.ui.now_ms,
     });
+}
+
+/// Letters that somebody copied are no keys: each would be done to the run. A box takes them as if they were typed.
+fn paste(app: &mut App, text: &str) {
+    if matches!(app.ui.popup, Some(Popup::Prompt(_))) {
+        let line = text.trim().lines().next().unwrap_or_default();
+        prompt::insert(app, line);
+        return;
+    }
+    notify(
+        app,
+        "what was pasted is passed over: here letters are keys".to_owned(),
+    );
 }
 
 fn press(app: &mut App, key: Key) -> Vec<Effect> {

@@ -26,6 +26,7 @@ pub(super) mod layout;
 mod log;
 mod loss;
 mod marks;
+mod overlay;
 mod paint;
 pub(super) mod popup;
 mod rate;
@@ -46,7 +47,7 @@ use super::app::{App, Popup};
 use super::dots::Dots;
 use super::page::{Page, Pane};
 use super::symbols::{Symbols, symbols};
-use super::text::outside;
+use super::text::{columns, outside};
 use super::theme::{Role, Theme};
 use layout::Layout;
 
@@ -83,10 +84,11 @@ impl Ctx<'_> {
 
     /// The name of a class, safe to draw, in at most `width` columns.
     pub(super) fn class(&self, label: usize, width: u16) -> String {
-        match self.classes().get(label) {
-            Some(name) => outside(name, usize::from(width), self.symbols),
-            None => outside(&format!("class {label}"), usize::from(width), self.symbols),
-        }
+        let name = self.classes().get(label);
+        let name = name.map(|name| outside(name, usize::from(width), self.symbols));
+        // A name may be nothing that can be seen.
+        name.filter(|name| columns(name.trim()) > 0)
+            .unwrap_or_else(|| outside(&format!("class {label}"), usize::from(width), self.symbols))
     }
 }
 

@@ -164,7 +164,7 @@ fn commands_that_make_no_sense_are_refused_with_a_reason() {
     );
     let lr = answers(&story, Command::SetLearningRate { lr: -1.0 });
     assert!(
-        matches!(lr.as_slice(), [Answer::Accepted, Answer::Refused { reason }] if reason.contains("between 1e-10 and 1000"))
+        matches!(lr.as_slice(), [Answer::Accepted, Answer::Refused { reason }] if reason.contains("greater than 0"))
     );
     assert!(matches!(
         answers(&story, Command::SetEpochs { epochs: 0 }).as_slice(),
@@ -194,6 +194,22 @@ fn learning_rate_epochs_and_the_end_can_be_changed() {
         story.state.history.len() as u64,
         story.state.global_step / 16
     );
+    let last = story.state.global_step;
+    let saves = story.events.iter().filter(
+        |event| matches!(event, Event::CheckpointSaved(saved) if saved.global_step == last),
+    );
+    assert_eq!(saves.count(), 1, "what the epoch saved is not saved again");
+}
+
+#[test]
+fn who_asks_a_second_time_for_the_end_of_the_epoch_is_told_so() {
+    let (story, _dir) = steered(&[Command::StopAfterEpoch, Command::StopAfterEpoch], 50);
+    let told = answers(&story, Command::StopAfterEpoch);
+    let refused = told.iter().filter(|answer| {
+        matches!(answer, Answer::Refused { reason } if reason.contains("asked for already"))
+    });
+    assert_eq!(refused.count(), 1, "{told:?}");
+    assert_eq!(story.state.outcome, Some(Outcome::Stopped));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::{Alert, Held, Rule};
 use crate::event::Level;
 use crate::run::progress::CLIP_WINDOW;
 use crate::run::state::RunState;
-use crate::run::summary::clock;
+use crate::run::summary::{clock, size};
 
 /// Below this share of the base learning rate a schedule is at its end, and a lower one changes nothing.
 const LOW_RATE: f64 = 0.1;
@@ -199,13 +199,4 @@ pub(super) fn low_disk(free: u64, checkpoint: u64, fit: Option<u64>) -> String {
         "{} left on the disk of the run{fit}: make room (epochtop clean), lower checkpoint.keep, or save less often",
         size(free)
     )
-}
-
-/// Bytes in words.
-fn size(bytes: u64) -> String {
-    match bytes {
-        0..1_000_000 => format!("{:.0} kB", bytes as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
-        _ => format!("{:.1} GB", bytes as f64 / 1e9),
-    }
 }

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::super::{explain, memory};
 use super::{Flow, Trainer};
 use crate::checkpoint::step_name;
-use crate::event::{CheckpointReason, Outcome, Request};
+use crate::event::{CheckpointReason, Command, Outcome, Request};
 
 impl Trainer {
     /// The end on request: a checkpoint, then the acknowledgement.
@@ -15,8 +15,17 @@ impl Trainer {
     pub(super) fn stopped(&mut self) -> Result<(Outcome, u64), String> {
         self.close_window();
         self.say_phase(crate::event::Phase::Stopping);
-        let saved = self.save_now(CheckpointReason::Final);
         let step = self.global_step;
+        // The epoch that was to be the last has just been saved, as a rule.
+        self.finish_saves();
+        let epoch_over = self
+            .stop
+            .is_some_and(|stop| stop.command == Command::StopAfterEpoch);
+        let saved = if epoch_over && self.saved.contains(&step) {
+            Ok(format!("checkpoints/{}", step_name(step)))
+        } else {
+            self.save_now(CheckpointReason::Final)
+        };
         if let Some(request) = self.stop.take() {
             match &saved {
                 Ok(path) => self.control.done(request, step, path.clone()),

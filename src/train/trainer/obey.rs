@@ -46,8 +46,11 @@ impl Trainer {
             Command::SetLearningRate { lr } => self.set_lr(request, lr),
             Command::SetEpochs { epochs } => self.set_epochs(request, epochs),
             Command::StopAfterEpoch => {
-                if let Some(earlier) = self.stop_after_epoch.replace(request) {
-                    self.control.done(earlier, step, "asked for again");
+                if self.stop_after_epoch.is_some() {
+                    let reason = "asked for already: the run ends after this epoch";
+                    self.control.refuse(request, step, reason);
+                } else {
+                    self.stop_after_epoch = Some(request);
                 }
             }
             Command::Stop => {

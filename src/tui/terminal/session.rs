@@ -14,14 +14,15 @@ use super::bell::Bell;
 use super::outlet::{Outlet, State};
 use super::{Painter, Tty, abort};
 
-/// Alternate screen, cleared, no cursor.
-const ENTER: &[u8] = b"\x1b[?1049h\x1b[m\x1b[2J\x1b[?25l";
+/// Alternate screen, cleared, no cursor; what is pasted is told as such, so that it is not taken for keys.
+const ENTER: &[u8] = b"\x1b[?1049h\x1b[m\x1b[2J\x1b[?25l\x1b[?2004h";
 /// Buttons and the wheel, with places as decimal numbers, which wide screens need. Not every step the mouse makes, as
 /// crossterm's own command asks for: nothing here follows it, and a slow line would carry it for nothing.
 const TAKE_MOUSE: &[u8] = b"\x1b[?1000h\x1b[?1006h";
-/// End of a frame, no mouse (whether or not this screen took it: one that was killed may have), plain letters, cursor, main
+/// End of a frame, pastes as keys, no mouse (whether or not this screen took it: one that was killed may have), plain letters, cursor, main
 /// screen.
-pub(super) const LEAVE: &[u8] = b"\x1b[?2026l\x1b[?1006l\x1b[?1000l\x1b[m\x1b[?25h\x1b[?1049l";
+pub(super) const LEAVE: &[u8] =
+    b"\x1b[?2026l\x1b[?2004l\x1b[?1006l\x1b[?1000l\x1b[m\x1b[?25h\x1b[?1049l";
 /// How long leaving waits for a terminal that takes nothing.
 const PATIENCE: Duration = Duration::from_millis(500);
 

@@ -96,14 +96,18 @@ pub(super) fn next_filter(app: &mut App) {
     filter(app, next);
 }
 
-/// Mistakes alone, or all again; beside other panes, the next one of the gallery.
+/// The next mistake: of those that the gallery page shows, the first where it shows others too.
 pub(super) fn mistakes(app: &mut App) {
     if app.ui.page != Page::Gallery {
         next_mistake(app, 1);
-    } else if app.ui.images.filter == Filter::Mistakes {
-        filter(app, Filter::All);
-    } else {
-        filter(app, Filter::Mistakes);
+        return;
+    }
+    match app.ui.images.filter {
+        Filter::Mistakes | Filter::ConfidentMistakes | Filter::Confused { .. } => {
+            let last = images::total(app).saturating_sub(1);
+            app.ui.images.at = app.ui.images.at.saturating_add(1).min(last);
+        }
+        Filter::All | Filter::LeastCertain | Filter::Class(_) => filter(app, Filter::Mistakes),
     }
 }
 

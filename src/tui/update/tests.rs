@@ -356,6 +356,25 @@ fn back_goes_one_step_at_a_time() {
     assert_eq!(app.ui.page, Page::Overview);
 }
 
+/// `hello [[ pasted caring text` halved the rate, paused, and ended the run.
+#[test]
+fn pasted_letters_do_nothing_to_the_run() {
+    let mut app = app();
+    let paste = |app: &mut App, text: &str| update(app, Msg::Paste(text.to_owned()));
+    let effects = paste(&mut app, "q hello [[ pasted caring text\n");
+    assert!(
+        effects
+            .iter()
+            .all(|effect| !matches!(effect, Effect::Send(_)))
+    );
+    assert_eq!((app.ui.popup.clone(), app.ui.requested.len()), (None, 0));
+    assert!(app.ui.notice.is_some());
+    key(&mut app, KeyCode::Char('r'));
+    paste(&mut app, " 3e-4\nand more");
+    let request = sent(&key(&mut app, KeyCode::Enter)).expect("a request");
+    assert_eq!(request.command, Command::SetLearningRate { lr: 3e-4 });
+}
+
 #[test]
 fn a_rate_is_halved_twice_though_the_first_is_not_done_yet() {
     let mut app = app();

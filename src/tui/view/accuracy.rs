@@ -4,7 +4,6 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::Ctx;
-use super::axis::TimeAxis;
 use super::chart::{self, Chart, LABELS, Steps};
 use super::paint::{self, Piece, piece};
 use super::readout;
@@ -13,7 +12,7 @@ use crate::link::Curve;
 use crate::metrics::Interval;
 use crate::run::RunState;
 use crate::tui::page::Pane;
-use crate::tui::text::{percent, points, score};
+use crate::tui::text::{percent, points, score, short_percent};
 use crate::tui::theme::Role;
 
 /// Draws the pane.
@@ -52,13 +51,10 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         run.accuracy.value().unwrap_or(f64::NAN),
         run.valid_accuracy.last().unwrap_or(f64::NAN),
     ];
-    // What is going on now is always seen, where now is.
-    let keep = if TimeAxis::of(ctx.app).is_whole() {
-        &newest[..]
-    } else {
-        &[]
-    };
-    let scale = Scale::linear(&mut values, keep, body.height, true);
+    let keep = chart::keep(ctx, &run.valid_accuracy, &values, newest, |run| {
+        &run.valid_accuracy
+    });
+    let scale = Scale::linear(&mut values, &keep, body.height, true);
     let chart = Chart {
         steps: Steps(&run.train_accuracy, Some(Curve::TrainAccuracy)),
         points: Some(&run.valid_accuracy),
@@ -96,7 +92,18 @@ fn readings(ctx: &Ctx<'_>, step: u64) -> Vec<Vec<Piece>> {
         Role::Strong,
     ));
     let others = readout::others(ctx, step, |run| &run.valid_accuracy, shown);
-    readout::with_place(ctx, step, values, others)
+    let whole = |share: f64| short_percent(share);
+    let short = [
+        readout::value(ctx, train, whole),
+        vec![
+            piece(format!(" {}", ctx.symbols.valid), Role::Valid),
+            piece(
+                valid.map_or_else(|| ctx.symbols.dash.to_owned(), |(_, share)| whole(share)),
+                Role::Strong,
+            ),
+        ],
+    ];
+    readout::with_place(ctx, step, values, others, short.concat())
 }
 
 fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {

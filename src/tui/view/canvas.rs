@@ -25,6 +25,14 @@ pub(super) enum Layer {
 /// Bits of the braille characters, by column and row; those of half blocks are the first two.
 const BITS: [[u8; 4]; 2] = [[0x01, 0x02, 0x04, 0x40], [0x08, 0x10, 0x20, 0x80]];
 
+/// How far outside of a scale a value still stands at its edge: about a row of a usual chart.
+const SLACK: f64 = 0.15;
+
+/// Whether a place of a scale is on the canvas: 0 is the lower edge, 1 the upper.
+pub(super) fn is_shown(place: f64) -> bool {
+    (-SLACK..=1.0 + SLACK).contains(&place)
+}
+
 /// A grid of dots.
 pub(super) struct Canvas {
     dots: Dots,
@@ -131,6 +139,40 @@ impl Canvas {
                 (a.max(b) - 1e-9).max(a.min(b)).round() as usize,
             );
             self.column(from.0 + i, a, b, layer);
+        }
+    }
+
+    /// A line between two places of a scale (0 is its lower edge, 1 its upper), as far as it lies on it: what is further out
+    /// than [`SLACK`] is left out, and never drawn along the edge.
+    pub(super) fn segment(&mut self, from: (usize, f64), to: (usize, f64), layer: Layer) {
+        let (from, to) = if from.0 <= to.0 {
+            (from, to)
+        } else {
+            (to, from)
+        };
+        if !from.1.is_finite() || !to.1.is_finite() {
+            return;
+        }
+        let (low, high) = (-SLACK, 1.0 + SLACK);
+        let rise = to.1 - from.1;
+        // Shares of the way at which the line comes in and goes out.
+        let (mut enters, mut leaves) = (0.0_f64, 1.0_f64);
+        if rise == 0.0 {
+            if !is_shown(from.1) {
+                return;
+            }
+        } else {
+            let (a, b) = ((low - from.1) / rise, (high - from.1) / rise);
+            (enters, leaves) = (enters.max(a.min(b)), leaves.min(a.max(b)));
+        }
+        if enters <= leaves {
+            let span = (to.0 - from.0) as f64;
+            let at = |share: f64| {
+                let x = from.0 + (span * share).round() as usize;
+                (x, self.dot_row(from.1 + rise * share))
+            };
+            let (a, b) = (at(enters), at(leaves));
+            self.line(a, b, layer);
         }
     }
 
@@ -247,6 +289,36 @@ mod tests {
             .map(|(layer, dots)| half_block(*layer, *dots))
             .collect();
         assert_eq!(glyphs, "▀▄█");
+    }
+
+    #[test]
+    fn a_line_that_leaves_the_scale_is_cut_and_never_runs_along_its_edge() {
+        let rows = |from, to| -> Vec<Vec<usize>> {
+            let mut canvas = Canvas::new(11, 10, Dots::HalfBlock);
+            canvas.segment(from, to, Layer::Line);
+            let has = |x: usize, y: usize| {
+                let (layer, dots) = canvas.cells[y / 2 * 11 + x];
+                layer == Layer::Line && dots & BITS[0][y % 2] != 0
+            };
+            let column = |x| (0..20).filter(|y| has(x, *y)).collect();
+            (0..11).map(column).collect()
+        };
+        // Up and out: on the scale for the first half, then nothing but the slack.
+        let out = rows((0, 0.0), (10, 2.0));
+        assert!(out[..6].iter().all(|column| !column.is_empty()), "{out:?}");
+        assert!(out[7..].iter().all(Vec::is_empty), "{out:?}");
+        // The same from the other side, and from the right.
+        assert_eq!(rows((10, 2.0), (0, 0.0)), out);
+        for (from, to) in [
+            ((0, 1.5), (10, 3.0)),
+            ((0, -1.0), (10, -1.0)),
+            ((0, f64::NAN), (10, 0.5)),
+        ] {
+            assert!(rows(from, to).iter().all(Vec::is_empty), "{from:?} {to:?}");
+        }
+        // Straight through.
+        let through = rows((0, -1.0), (10, 2.0));
+        assert!(through[0].is_empty() && through[10].is_empty() && !through[5].is_empty());
     }
 
     #[test]

@@ -8,10 +8,10 @@ use ratatui::layout::Rect;
 
 use super::Ctx;
 use super::axis::{self, TimeAxis, over_plot};
-use super::canvas::{Canvas, Layer};
-use super::compare::letter;
+use super::canvas::{Canvas, Layer, is_shown};
 use super::layout::{bottom, split};
 use super::marks;
+use super::overlay;
 use super::paint::put;
 use super::scale::Scale;
 use crate::event::EpochSummary;
@@ -22,6 +22,8 @@ use crate::tui::page::{Page, Pane};
 use crate::tui::text::columns;
 use crate::tui::theme::Role;
 
+/// Columns in which measured points are told apart for a scale.
+const EVERY_VALUE: u16 = 1000;
 /// Columns of the labels left of a chart, the axis included.
 pub(super) const LABELS: u16 = 6;
 
@@ -89,6 +91,24 @@ pub(super) fn values(series: &Series, ctx: &Ctx<'_>) -> Vec<f64> {
     shown.filter_map(|(_, bucket)| bucket.mean()).collect()
 }
 
+/// What a chart of training and validation must show beside its bulk: what is going on now where now is, else the measured
+/// points of the stretch; and the runs beside this one.
+pub(super) fn keep(
+    ctx: &Ctx<'_>,
+    points: &Series,
+    own: &[f64],
+    newest: [f64; 2],
+    curve: fn(&RunState) -> &Series,
+) -> Vec<f64> {
+    let mut keep = if TimeAxis::of(ctx.app).is_whole() {
+        newest.to_vec()
+    } else {
+        values(points, ctx)
+    };
+    keep.extend(overlay::values(ctx, own, EVERY_VALUE, curve));
+    keep
+}
+
 impl Chart<'_> {
     /// Draws labels, axis and curves.
     pub(super) fn draw(&self, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
@@ -108,7 +128,7 @@ impl Chart<'_> {
         if self.noisy {
             self.band(&mut canvas, &buckets);
         }
-        let ends = self.others(ctx, &mut canvas);
+        let others = self.overlay(ctx, &mut canvas);
         self.line(ctx, &mut canvas, &buckets);
         let markers = self
             .points
@@ -121,41 +141,27 @@ impl Chart<'_> {
             Layer::Line => self.roles.0,
             Layer::Points => Role::Valid,
         });
-        for (at, x, y) in ends {
-            let letter = letter(usize::from(at) + 1).to_string();
-            let style = ctx.style(Role::of_other(usize::from(at)));
-            put(buf, plot, x, y, &letter, style);
-        }
-        for (x, y) in markers {
-            put(buf, plot, x, y, ctx.symbols.valid, ctx.style(Role::Valid));
+        others.draw(ctx, buf, plot);
+        for (x, place) in markers {
+            let (column, row) = canvas.cell((x, canvas.dot_row(place)));
+            if is_shown(place) {
+                let style = ctx.style(Role::Valid);
+                put(buf, plot, column, row, ctx.symbols.valid, style);
+            } else {
+                beyond(ctx, buf, plot, (column, place), Role::Valid);
+            }
         }
         self.best(ctx, buf, plot, &canvas);
         self.edges(ctx, buf, plot, &buckets);
         self.name_threshold(ctx, buf, plot, &canvas);
     }
 
-    /// The curves of the runs beside this one: what was measured, or where nothing is, the steps. Gives the cells their ends
-    /// are in, for their letters.
-    fn others(&self, ctx: &Ctx<'_>, canvas: &mut Canvas) -> Vec<(u8, u16, u16)> {
-        let axis = TimeAxis::of(ctx.app);
-        let mut ends = Vec::new();
-        for (at, other) in (0..).zip(&ctx.app.others) {
-            let series = (self.beside)(&other.state);
-            let bounds = axis.bounds_of(&other.state, canvas.width());
-            let buckets = between(series.filled(), &bounds);
-            if let Some(end) = self.curve(ctx, canvas, &buckets, Layer::Beside(at)) {
-                let (x, y) = canvas.cell(end);
-                ends.push((at, x, y));
-            }
-        }
-        ends
-    }
-
     /// Marks the best of the measured points.
     fn best(&self, ctx: &Ctx<'_>, buf: &mut Buffer, plot: Rect, canvas: &Canvas) {
         let best = self.best.and_then(|(step, value)| {
             let x = TimeAxis::of(ctx.app).column(step, canvas.width())?;
-            Some((x, canvas.dot_row(self.scale.place(value))))
+            let place = self.scale.place(value);
+            is_shown(place).then(|| (x, canvas.dot_row(place)))
         });
         if let Some(best) = best {
             let (x, y) = canvas.cell(best);
@@ -232,17 +238,18 @@ impl Chart<'_> {
     }
 
     fn line(&self, ctx: &Ctx<'_>, canvas: &mut Canvas, buckets: &[Bucket]) {
-        self.curve(ctx, canvas, buckets, Layer::Line);
+        let curve = self.curve(ctx, buckets, Layer::Line);
+        draw_curve(canvas, &curve, Layer::Line);
     }
 
-    /// The smoothed mean. It looks back only, so what is drawn does not change as more comes. Gives its end.
-    fn curve(
+    /// The smoothed mean, column by column, as places of the scale. It looks back only, so what is drawn does not change as
+    /// more comes.
+    pub(super) fn curve(
         &self,
         ctx: &Ctx<'_>,
-        canvas: &mut Canvas,
         buckets: &[Bucket],
         layer: Layer,
-    ) -> Option<(usize, usize)> {
+    ) -> Vec<(usize, f64)> {
         // Measurements are few, and each counts.
         let measured = matches!(layer, Layer::Beside(_)) && self.points.is_some();
         let keep = if self.noisy && !measured {
@@ -251,39 +258,34 @@ impl Chart<'_> {
             0.0
         };
         let mut smooth = Ema::default();
-        let mut before = None;
+        let mut curve = Vec::new();
         for (x, bucket) in buckets.iter().enumerate() {
             let Some(mean) = bucket.mean() else { continue };
             smooth.push(keep.powf(f64::from(bucket.count)), mean);
-            let here = (
-                x,
-                canvas.dot_row(self.scale.place(smooth.value().unwrap_or(mean))),
-            );
-            canvas.line(before.unwrap_or(here), here, layer);
-            before = Some(here);
+            curve.push((x, self.scale.place(smooth.value().unwrap_or(mean))));
         }
-        before
+        curve
     }
 
-    /// Joins measured points; gives the cells for their markers.
-    fn join(&self, ctx: &Ctx<'_>, canvas: &mut Canvas, points: &Series) -> Vec<(u16, u16)> {
+    /// Joins measured points; gives the columns and places of their markers.
+    fn join(&self, ctx: &Ctx<'_>, canvas: &mut Canvas, points: &Series) -> Vec<(usize, f64)> {
         let buckets = buckets(Steps(points, None), ctx, canvas.width());
-        let mut before = None;
-        let mut markers: Vec<(u16, u16)> = Vec::new();
-        for (x, bucket) in buckets.iter().enumerate() {
-            let Some(mean) = bucket.mean() else { continue };
-            let here = (x, canvas.dot_row(self.scale.place(mean)));
-            canvas.line(before.unwrap_or(here), here, Layer::Points);
-            before = Some(here);
-            let cell = canvas.cell(here);
+        let measured = buckets.iter().enumerate();
+        let curve: Vec<(usize, f64)> = measured
+            .filter_map(|(x, bucket)| Some((x, self.scale.place(bucket.mean()?))))
+            .collect();
+        draw_curve(canvas, &curve, Layer::Points);
+        let mut markers: Vec<(usize, f64)> = Vec::new();
+        for (x, place) in curve {
+            let column = |x: usize| canvas.cell((x, 0)).0;
             // Side by side, markers would hide the line they sit on; the newest is always shown.
             if markers
                 .last()
-                .is_some_and(|last| cell.0 < last.0.saturating_add(2))
+                .is_some_and(|(last, _)| column(x) < column(*last).saturating_add(2))
             {
                 markers.pop();
             }
-            markers.push(cell);
+            markers.push((x, place));
         }
         markers
     }
@@ -292,7 +294,7 @@ impl Chart<'_> {
     fn edges(&self, ctx: &Ctx<'_>, buf: &mut Buffer, plot: Rect, buckets: &[Bucket]) {
         // What sticks out a little is held at the edge without a word.
         let outside = |bucket: &Bucket, value: f32| {
-            bucket.count > 0 && !(-0.15..=1.15).contains(&self.scale.place(f64::from(value)))
+            bucket.count > 0 && !is_shown(self.scale.place(f64::from(value)))
         };
         for (x, cell) in buckets.chunks(ctx.dots().across()).enumerate() {
             let x = x as u16;
@@ -308,19 +310,39 @@ impl Chart<'_> {
             } else if cell.iter().any(|bucket| {
                 outside(bucket, bucket.max) && self.scale.place(f64::from(bucket.max)) > 0.5
             }) {
-                put(buf, plot, x, 0, ctx.symbols.above, ctx.style(self.roles.0));
+                beyond(ctx, buf, plot, (x, 1.0), self.roles.0);
             } else if cell.iter().any(|bucket| outside(bucket, bucket.min)) {
-                put(
-                    buf,
-                    plot,
-                    x,
-                    plot.height.saturating_sub(1),
-                    ctx.symbols.below,
-                    ctx.style(self.roles.0),
-                );
+                beyond(ctx, buf, plot, (x, 0.0), self.roles.0);
             }
         }
     }
+}
+
+/// Joins places of a scale, as far as they lie on it.
+pub(super) fn draw_curve(canvas: &mut Canvas, curve: &[(usize, f64)], layer: Layer) {
+    if let [only] = curve {
+        canvas.segment(*only, *only, layer);
+    }
+    for pair in curve.windows(2) {
+        let [from, to] = pair else { continue };
+        canvas.segment(*from, *to, layer);
+    }
+}
+
+/// An arrow at the edge, towards a value that lies beyond it.
+pub(super) fn beyond(
+    ctx: &Ctx<'_>,
+    buf: &mut Buffer,
+    plot: Rect,
+    (x, place): (u16, f64),
+    role: Role,
+) {
+    let (sign, y) = if place > 0.5 {
+        (ctx.symbols.above, 0)
+    } else {
+        (ctx.symbols.below, plot.height.saturating_sub(1))
+    };
+    put(buf, plot, x, y, sign, ctx.style(role));
 }
 
 /// Faint lines at the labels of the axis.

@@ -249,7 +249,7 @@ fn taken_for(ctx: &Ctx<'_>, row: &Row<'_>) -> Vec<Piece> {
     let pad = " ".repeat(usize::from(TAKEN_FOR.saturating_sub(columns(&name))));
     let share = count as f64 / row.scores.support.max(1) as f64 * 100.0;
     vec![
-        piece(format!("    {} ", ctx.symbols.arrow), Role::Faint),
+        piece(format!("{:>5} ", ctx.symbols.arrow), Role::Faint),
         piece(format!("{name}{pad}"), Role::Dim),
         piece(format!("{share:>5.1}%"), Role::Text),
     ]

@@ -12,7 +12,7 @@ use super::evaluated::{headlines, open};
 use super::layout::{split, top};
 use super::paint::{self, put};
 use crate::event::EvalReport;
-use crate::tui::page::Pane;
+use crate::tui::page::{Page, Pane};
 use crate::tui::text::{columns, outside};
 use crate::tui::theme::Role;
 
@@ -113,6 +113,10 @@ fn draw_table(ctx: &Ctx<'_>, report: &EvalReport, grid: &Grid, area: Rect, buf: 
     let last = grid.cells.saturating_sub(room);
     let first = (ctx.app.ui.class_scroll / grid.classes).min(last);
     let shares = Shares::of(report);
+    // The pair that enter opens, wherever its list has no room.
+    let selected = confusions::selected(ctx.app)
+        .filter(|_| ctx.app.ui.page == Page::Confusion)
+        .map(|pair| (pair.label / grid.classes, pair.predicted / grid.classes));
     for (y, row) in (first..grid.cells).take(room).enumerate() {
         let label = row * grid.classes;
         put(
@@ -125,6 +129,11 @@ fn draw_table(ctx: &Ctx<'_>, report: &EvalReport, grid: &Grid, area: Rect, buf: 
         );
         for column in 0..grid.cells {
             let (text, role) = cell(ctx, grid, &shares, row, column);
+            let role = if selected == Some((row, column)) {
+                Role::Selected
+            } else {
+                role
+            };
             let x = grid.name + 2 + column as u16 * grid.cell;
             put(buf, rows, x, y as u16, &text, ctx.style(role));
         }

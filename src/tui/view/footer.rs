@@ -15,6 +15,8 @@ use crate::tui::theme::Role;
 
 /// Columns of keys that stay, however long the other side is.
 const KEYS: u16 = 24;
+/// How long it is told that a request is done.
+const NEWS_MS: u64 = 20_000;
 
 /// Draws the footer.
 pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
@@ -99,18 +101,19 @@ fn keys(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     let replay = replay(ctx);
     lines.splice(at..at, pages(ctx));
     lines.splice(at..at, replay);
+    let (all, some) = (ctx.symbols.keys_move, ctx.symbols.keys_scroll);
     let moves = match app.ui.focus {
-        Pane::Gallery if app.ui.page == Page::Gallery => "images",
-        Pane::Gallery => "images, mistakes",
-        Pane::Confusion => "pairs",
-        Pane::Classes | Pane::Log | Pane::Compare => "scroll",
-        pane if pane.is_chart() => "cursor, panes",
-        _ => "panes",
+        Pane::Gallery if app.ui.page == Page::Gallery => Some((all, "images")),
+        Pane::Gallery => Some((all, "images, mistakes")),
+        Pane::Confusion => Some((some, "pairs")),
+        Pane::Classes | Pane::Log | Pane::Compare => Some((some, "scroll")),
+        pane if pane.is_chart() => Some((all, "cursor, panes")),
+        _ => None,
     };
-    lines.push(vec![
-        piece(ctx.symbols.keys_move, Role::Key),
-        piece(format!(" {moves}"), Role::Dim),
-    ]);
+    lines
+        .extend(moves.map(|(keys, word)| {
+            vec![piece(keys, Role::Key), piece(format!(" {word}"), Role::Dim)]
+        }));
     lines
 }
 
@@ -199,6 +202,11 @@ fn status(app: &App) -> Option<(String, Role)> {
         .last()
         .and_then(|request| known(request.id));
     let line = newest.or_else(|| app.run.commands.iter().max_by_key(|line| line.t_ms))?;
+    // What is done is news for a while; the log keeps it.
+    let age = app.clock_ms().saturating_sub(line.t_ms);
+    if line.answer != Answer::Accepted && age > NEWS_MS {
+        return None;
+    }
     let role = match line.answer {
         Answer::Accepted => Role::Text,
         Answer::Done { .. } => Role::Good,

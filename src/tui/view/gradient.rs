@@ -7,6 +7,7 @@ use super::Ctx;
 use super::axis::over_plot;
 use super::chart::{self, Chart, LABELS, Steps};
 use super::layout::bottom;
+use super::overlay;
 use super::paint::{self, Piece, piece, put, put_pieces};
 use super::readout;
 use super::scale::Scale;
@@ -50,10 +51,12 @@ fn norm_chart(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         width,
     ));
     let threshold = (clip > 0.0).then(|| (clip, format!(" clip at {clip} ")));
+    let mut keep = overlay::values(ctx, &values, width, |run| &run.grad_norm);
+    keep.push(clip);
     let scale = if ctx.app.ui.charts.log(Pane::Gradient) {
-        Scale::log(&mut values, &[clip])
+        Scale::log(&mut values, &keep)
     } else {
-        Scale::linear(&mut values, &[clip], area.height, false)
+        Scale::linear(&mut values, &keep, area.height, false)
     };
     let roles = (Role::Gradient, Role::GradientBand);
     Chart {
@@ -139,7 +142,8 @@ fn readings(ctx: &Ctx<'_>, step: u64) -> Vec<Vec<Piece>> {
         None => piece("", Role::Dim),
     });
     let others = readout::others(ctx, step, |run| &run.grad_norm, |norm| number(norm, 3, 7));
-    readout::with_place(ctx, step, values, others)
+    let short = readout::value(ctx, norm, |norm| number(norm, 2, 5));
+    readout::with_place(ctx, step, values, others, short)
 }
 
 fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {

@@ -61,11 +61,11 @@ fn elsewhere(ctx: &Ctx<'_>, left_out: &[Pane], room: u16) -> Vec<Piece> {
     if left_out.is_empty() {
         return Vec::new();
     }
-    let keyed = |names: bool| {
+    let keyed = |names: bool, gap: &str| {
         let mut pieces = vec![piece("+", Role::Dim)];
         for pane in left_out {
             let key = ctx.app.settings.keymap.first(Action::Open(pane.page()));
-            let gap = if names && pieces.len() > 1 { " " } else { "" };
+            let gap = if pieces.len() > 1 { gap } else { "" };
             pieces.push(piece(
                 format!("{gap}{}", key.unwrap_or_default()),
                 Role::Key,
@@ -77,9 +77,9 @@ fn elsewhere(ctx: &Ctx<'_>, left_out: &[Pane], room: u16) -> Vec<Piece> {
         pieces
     };
     let few = vec![piece("+", Role::Dim)];
-    let names = first_fit(vec![keyed(true)], room.saturating_sub(WARNINGS));
+    let names = first_fit(vec![keyed(true, " ")], room.saturating_sub(WARNINGS));
     if names.is_empty() {
-        return first_fit(vec![keyed(false), few], room);
+        return first_fit(vec![keyed(false, " "), keyed(false, ""), few], room);
     }
     names
 }

@@ -79,9 +79,14 @@ fn latest_numbers(moment: &LayerMoment, at: usize) -> Vec<Piece> {
     ]
 }
 
-/// A name with its usual words cut to their first letter: block 2's second convolution is `b2.res.conv2.w`.
+/// A name with its usual words cut short: block 2's second convolution is `b2.res.conv2.w`, which just fits.
 fn short(name: &str) -> String {
-    let words = [("blocks.", "b"), (".weight", ".w"), (".bias", ".b")];
+    let words = [
+        ("blocks.", "b"),
+        (".residual.", ".res."),
+        (".weight", ".w"),
+        (".bias", ".b"),
+    ];
     words.iter().fold(name.to_owned(), |name, (long, short)| {
         name.replace(long, short)
     })
@@ -93,23 +98,15 @@ fn strip(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, at: usize, ratio: bool) {
     let axis = TimeAxis::of(ctx.app);
     let bounds = axis.bounds(usize::from(plot.width));
     let moments = &ctx.app.run.layers.moments;
-    let mut begun = 0;
+    let newest = ctx.app.run.global_step;
     for (x, pair) in bounds.windows(2).enumerate() {
         let [from, until] = pair else { continue };
-        // A moment stands for the steps before it, back to the moment before.
-        while moments.get(begun).is_some_and(|moment| moment.step < *from) {
-            begun += 1;
-        }
-        let Some(moment) = moments.get(begun) else {
-            break;
-        };
-        let before = begun
-            .checked_sub(1)
-            .and_then(|i| moments.get(i))
-            .map_or(0, |moment| moment.step);
-        if before >= *until {
+        // A moment holds until the next one: nothing is told of steps before it.
+        let by_then = moments.partition_point(|moment| moment.step < *until);
+        let moment = by_then.checked_sub(1).and_then(|i| moments.get(i));
+        let Some(moment) = moment.filter(|_| *from <= newest) else {
             continue;
-        }
+        };
         let values = if ratio {
             &moment.ratio
         } else {
@@ -164,8 +161,37 @@ fn legends(ctx: &Ctx<'_>, ratio: bool) -> Vec<Vec<Piece>> {
         scale.push(piece(format!(" {sign}"), role));
         scale.push(piece(format!(" {low:e}"), Role::Dim));
     }
+    let (less, role) = shade(ctx, 0.0, ratio);
+    scale.push(piece(format!(" {less}"), role));
+    scale.push(piece(" less", Role::Dim));
     let skipped = ctx.app.run.skipped;
     let bad = piece(format!("   {skipped} steps not finite"), Role::Dim);
     let with = [&scale[..], &[bad]].concat();
     vec![with, scale]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Cut at their end, the three norms of a block were one and the same.
+    #[test]
+    fn names_of_parameters_fit_and_differ() {
+        let parts = [
+            "conv.weight",
+            "norm.bias",
+            "residual.conv1.weight",
+            "residual.conv2.weight",
+            "residual.norm1.bias",
+            "residual.norm2.bias",
+        ];
+        let names = parts.map(|part| short(&format!("blocks.2.{part}")));
+        assert!(names.iter().all(|name| name.len() <= 14), "{names:?}");
+        assert_eq!(names[3], "b2.res.conv2.w");
+        let mut distinct = names.to_vec();
+        distinct.sort();
+        distinct.dedup();
+        assert_eq!(distinct.len(), names.len());
+        assert_eq!(short("head.logits.weight"), "head.logits.w");
+    }
 }

@@ -1,4 +1,4 @@
-//! Messages and what became of requests, with the time since the run began.
+//! Messages and what became of requests, with the time the run had worked by then: the clock of the header.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -11,7 +11,7 @@ use crate::tui::page::Pane;
 use crate::tui::text::{outside, wrap};
 use crate::tui::theme::Role;
 
-/// A line: when, how it looks, what.
+/// A line: how long the run had worked, how it looks, what.
 type Line = (u64, Role, String);
 
 /// Draws the pane, newest line last.
@@ -95,12 +95,11 @@ fn rows(ctx: &Ctx<'_>, (ms, role, text): &Line, width: u16) -> Vec<Row> {
 }
 
 fn lines(run: &RunState) -> Vec<Line> {
-    let since = |t_ms: u64| t_ms.saturating_sub(run.started_ms);
     let warnings = run
         .info
         .iter()
         .flat_map(|info| &info.warnings)
-        .map(|text| (0, Role::Warn, text.clone()));
+        .map(|text| (0, (0, Role::Warn, format!("warning: {text}"))));
     let log = run.log.iter().map(|line| {
         let role = match line.level {
             Level::Info => Role::Text,
@@ -112,19 +111,16 @@ fn lines(run: &RunState) -> Vec<Line> {
             Level::Warn => "warning: ",
             Level::Error => "error: ",
         };
-        (since(line.t_ms), role, format!("{word}{}", line.text))
+        let text = format!("{word}{}", line.text);
+        (line.t_ms, (line.worked_ms, role, text))
     });
     let commands = run
         .commands
         .iter()
-        .map(|line| (since(line.t_ms), Role::Text, signed_words(line)));
-    let mut lines: Vec<Line> = warnings
-        .map(|(t, role, text)| (t, role, format!("warning: {text}")))
-        .chain(log)
-        .chain(commands)
-        .collect();
-    lines.sort_by_key(|(ms, ..)| *ms);
-    lines
+        .map(|line| (line.t_ms, (line.worked_ms, Role::Text, signed_words(line))));
+    let mut lines: Vec<(u64, Line)> = warnings.chain(log).chain(commands).collect();
+    lines.sort_by_key(|(t_ms, _)| *t_ms);
+    lines.into_iter().map(|(_, line)| line).collect()
 }
 
 /// How far a request has come, in words.

@@ -4,7 +4,6 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::Ctx;
-use super::axis::TimeAxis;
 use super::chart::{self, Chart, LABELS, Steps};
 use super::paint::{self, Piece, piece};
 use super::readout;
@@ -48,16 +47,11 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         run.loss.value().unwrap_or(f64::NAN),
         run.valid_nll.last().unwrap_or(f64::NAN),
     ];
-    // What is going on now is always seen, where now is.
-    let keep = if TimeAxis::of(ctx.app).is_whole() {
-        &newest[..]
-    } else {
-        &[]
-    };
+    let keep = chart::keep(ctx, &run.valid_nll, &values, newest, |run| &run.valid_nll);
     let scale = if ctx.app.ui.charts.log(Pane::Loss) {
-        Scale::log(&mut values, keep)
+        Scale::log(&mut values, &keep)
     } else {
-        Scale::linear(&mut values, keep, body.height, false)
+        Scale::linear(&mut values, &keep, body.height, false)
     };
     let lowest = run
         .history
@@ -92,7 +86,17 @@ fn readings(ctx: &Ctx<'_>, step: u64) -> Vec<Vec<Piece>> {
         Role::Strong,
     ));
     let others = readout::others(ctx, step, |run| &run.valid_nll, |nll| number(nll, 4, 6));
-    readout::with_place(ctx, step, values, others)
+    let short = [
+        readout::value(ctx, train, |loss| number(loss, 2, 4)),
+        vec![
+            piece(format!(" {} ", ctx.symbols.valid), Role::Valid),
+            piece(
+                maybe(valid.map(|(_, nll)| nll), 2, 4, ctx.symbols.dash),
+                Role::Strong,
+            ),
+        ],
+    ];
+    readout::with_place(ctx, step, values, others, short.concat())
 }
 
 fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {

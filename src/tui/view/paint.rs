@@ -44,7 +44,7 @@ pub(super) fn put(buf: &mut Buffer, area: Rect, x: u16, y: u16, text: &str, styl
     end - area.x
 }
 
-/// Writes pieces one after the other.
+/// Writes pieces one after the other; where they are cut at the right edge, a sign says so.
 pub(super) fn put_pieces(
     ctx: &Ctx<'_>,
     buf: &mut Buffer,
@@ -53,9 +53,30 @@ pub(super) fn put_pieces(
     y: u16,
     pieces: &[Piece],
 ) -> u16 {
-    pieces.iter().fold(x, |x, (text, role)| {
+    let end = pieces.iter().fold(x, |x, (text, role)| {
         put(buf, area, x, y, text, ctx.style(*role))
-    })
+    });
+    let last = area.width.saturating_sub(1);
+    if x < area.width && x.saturating_add(inked(pieces)) > area.width {
+        put(
+            buf,
+            area,
+            last,
+            y,
+            ctx.symbols.ellipsis,
+            ctx.style(Role::Dim),
+        );
+    }
+    end
+}
+
+/// Columns of some pieces up to the last that is no blank.
+fn inked(pieces: &[Piece]) -> u16 {
+    let last = pieces.iter().rposition(|(text, _)| !text.trim().is_empty());
+    let Some((last, before)) = last.and_then(|at| pieces.get(..=at)?.split_last()) else {
+        return 0;
+    };
+    width_of(before).saturating_add(columns(last.0.trim_end()))
 }
 
 /// Writes pieces so that they end at the right edge, if they fit after column `from`.
@@ -139,11 +160,13 @@ pub(super) fn more(ctx: &Ctx<'_>, buf: &mut Buffer, area: Rect, (above, below): 
     if area.height == 0 || above + below == 0 {
         return;
     }
-    let mark = if below > 0 {
-        ctx.symbols.down
+    // The signs of a change say nothing of a direction in ASCII.
+    let (up, down) = if ctx.symbols.unicode {
+        (ctx.symbols.up, ctx.symbols.down)
     } else {
-        ctx.symbols.up
+        (ctx.symbols.above, ctx.symbols.below)
     };
+    let mark = if below > 0 { down } else { up };
     let text = format!(" {} more {mark}", count((above + below) as u64));
     let pieces = [piece(text, Role::Dim)];
     put_right(ctx, buf, area, 0, area.height - 1, &pieces);

@@ -31,7 +31,7 @@ const PAIRS: [(Action, Action, &str); 8] = [
     (
         Action::Left,
         Action::Right,
-        "charts: cursor; gallery: previous or next image",
+        "charts: cursor; gallery: image; else panes, pages",
     ),
     (
         Action::Up,

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 
 use super::Ctx;
 use super::chart::{self, Chart, LABELS, Steps};
+use super::overlay;
 use super::paint::{self, Piece, piece};
 use super::readout;
 use super::scale::Scale;
@@ -27,10 +28,12 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let body = chart::own_axis(ctx, Pane::Rate, body, buf);
     let width = body.width.saturating_sub(LABELS);
     let mut values = chart::extremes(Steps(&run.rate, None), ctx, width);
+    let mut keep = overlay::values(ctx, &values, width, |run| &run.rate);
     let scale = if ctx.app.ui.charts.log(Pane::Rate) {
-        Scale::log(&mut values, &[])
+        Scale::log(&mut values, &keep)
     } else {
-        Scale::linear(&mut values, &[0.0], body.height, false)
+        keep.push(0.0);
+        Scale::linear(&mut values, &keep, body.height, false)
     };
     let chart = Chart {
         steps: Steps(&run.rate, None),
@@ -92,7 +95,8 @@ fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
             values.push(piece(format!("  {words}"), Role::Key));
         }
         let others = readout::others(ctx, step, |run| &run.rate, |rate| format!("{rate:.2e}"));
-        return readout::with_place(ctx, step, values, others);
+        let short = values.iter().take(2).cloned().collect();
+        return readout::with_place(ctx, step, values, others, short);
     }
     let now = [
         piece(format!("{} ", ctx.symbols.rate), Role::Key),

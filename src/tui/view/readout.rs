@@ -132,12 +132,14 @@ pub(super) fn others(
     pieces.collect()
 }
 
-/// Choices for the title of a chart: the values and those of the other runs with the place of the cursor, and with less.
+/// Choices for the title of a chart: the values and those of the other runs with the place of the cursor, and with less;
+/// `short` is the least, for a narrow pane.
 pub(super) fn with_place(
     ctx: &Ctx<'_>,
     step: u64,
     values: Vec<Piece>,
     others: Vec<Piece>,
+    short: Vec<Piece>,
 ) -> Vec<Vec<Piece>> {
     let place = place(ctx, step);
     let gap = [piece("   ", Role::Text)];
@@ -148,13 +150,19 @@ pub(super) fn with_place(
         all,
         [&place[..3], &gap[..], &values].concat(),
         values,
+        short,
     ]
 }
 
-/// What happened near the cursor, within so many steps.
+/// What happened at the cursor, or with a sign before it, near it: within so many steps.
 pub(super) fn happened(ctx: &Ctx<'_>, step: u64, within: u64) -> Option<String> {
     let marks = ctx.app.run.marks.iter();
     let near = marks.filter(|mark| mark.step.abs_diff(step) <= within);
     let near = near.min_by_key(|mark| (mark.kind.is_routine(), mark.step.abs_diff(step)))?;
-    Some(near.kind.words())
+    let about = if near.step == step {
+        ""
+    } else {
+        ctx.symbols.about
+    };
+    Some(format!("{about}{}", near.kind.words()))
 }

@@ -7,7 +7,7 @@ use super::Ctx;
 use super::paint::{Piece, piece, put, put_pieces, rule_line};
 use crate::event::{EvalReport, Outcome};
 use crate::report::flattery;
-use crate::run::clock;
+use crate::run::{clock, size};
 use crate::tui::app::App;
 use crate::tui::symbols::{Symbols, symbols};
 use crate::tui::text::{count, margin, outside, points, score, wrap};
@@ -131,7 +131,7 @@ fn lines(app: &App, width: u16) -> Vec<Vec<Piece>> {
             width.saturating_sub(if wide { 24 } else { 16 }),
             symbols,
         );
-        let size = format!("  {:.1} MB", saved.bytes as f64 / 1e6);
+        let size = format!("  {}", size(saved.bytes));
         lines.push(vec![
             label("checkpoint", "saved"),
             piece(path, Role::Text),

@@ -122,10 +122,33 @@ fn linear_label(value: f64, step: f64, percent: bool) -> String {
         format!("{:.digits$}%", value * 100.0)
     } else if value.abs() >= 100_000.0 {
         format!("{value:.0e}")
+    } else if step < 1e-3 {
+        small_label(value, step)
     } else {
         format!("{value:.*}", decimals(step))
     }
 }
+
+/// A label in [`LABEL`] columns where steps are below a thousandth: whole numbers of the step's last digit (`25e-5`), else
+/// without the zero before the point (`.0512`), else none.
+fn small_label(value: f64, step: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let mut power = -(step.log10() + 1e-9).floor();
+    if (step * 10_f64.powf(power) - 2.5).abs() < 1e-6 {
+        power += 1.0;
+    }
+    let whole = format!("{:.0}e-{power}", value * 10_f64.powf(power));
+    let plain = format!("{value:.*}", power.clamp(0.0, 9.0) as usize);
+    let plain = plain.replacen("0.", ".", 1);
+    let choices = [whole, plain];
+    let fits = choices.into_iter().find(|label| label.len() <= LABEL);
+    fits.unwrap_or_default()
+}
+
+/// Columns of a label.
+const LABEL: usize = 5;
 
 fn log_ticks(low: f64, high: f64, most: usize) -> Vec<(f64, String)> {
     let all = |steps: &[f64]| -> Vec<f64> {
@@ -162,6 +185,18 @@ fn log_label(value: f64) -> String {
     } else {
         format!("{value:.0e}")
     }
+}
+
+/// Of the values of other runs, those a chart makes room for: its own keep at least a third of the height.
+pub(super) fn near(own: &[f64], others: &[f64]) -> Vec<f64> {
+    let mut own = own.to_vec();
+    let Some((low, high)) = bulk(&mut own) else {
+        return others.to_vec();
+    };
+    let span = (high - low).max(high.abs() * 0.05);
+    let room = low - span..=high + span;
+    let found = others.iter().copied().filter(|value| room.contains(value));
+    found.collect()
 }
 
 /// The range without the outermost two in a hundred at each end.
@@ -245,6 +280,14 @@ mod tests {
         assert_eq!(labels(0.0, 50.0, 25.0, false), ["0", "25", "50"]);
         assert_eq!(labels(0.1, 0.3, 0.1, false), ["0.1", "0.2", "0.3"]);
         assert_eq!(labels(0.95, 1.0, 0.025, true), ["95.0%", "97.5%", "100%"]);
+        assert_eq!(labels(0.0, 5e-4, 2.5e-4, false), ["0", "25e-5", "50e-5"]);
+        assert_eq!(
+            labels(0.0512, 0.0516, 2e-4, false),
+            [".0512", ".0514", ".0516"]
+        );
+        assert_eq!(labels(0.0, 4e-9, 2e-9, false), ["0", "2e-9", "4e-9"]);
+        let tight = labels(0.123_456, 0.123_458, 1e-6, false);
+        assert!(tight.iter().all(String::is_empty), "{tight:?}");
     }
 
     #[test]

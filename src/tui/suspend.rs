@@ -11,6 +11,8 @@ use super::Signals;
 
 /// How long the group's stop may take to arrive.
 const ARRIVE: Duration = Duration::from_millis(50);
+/// How long it may take until the process has heard that it goes on.
+const HEARD: Duration = Duration::from_secs(1);
 
 /// Stops this process and those it was started with, until the shell goes on with them. Where no shell could do that,
 /// nothing happens. The terminal must have been given back.
@@ -26,7 +28,12 @@ pub(super) fn stop(signals: &Signals) {
         thread::sleep(Duration::from_millis(1));
     }
     let _ = kill_process(getpid(), Signal::STOP);
-    // Here the process goes on.
+    // Here the process goes on. The thread that hears of it may be late: told after the screen is up again, it would be taken
+    // down once more, with the keys that were pressed meanwhile.
+    let began = Instant::now();
+    while !signals.resumed.load(Ordering::Relaxed) && began.elapsed() < HEARD {
+        thread::sleep(Duration::from_millis(1));
+    }
     signals.suspend.store(false, Ordering::Relaxed);
     signals.resumed.store(false, Ordering::Relaxed);
 }

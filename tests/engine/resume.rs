@@ -171,7 +171,9 @@ fn picture(run: &Path) -> RunState {
     state
         .log
         .retain(|line| !line.text.contains("checkpoint") && !line.text.contains("resumed"));
-    state.log.iter_mut().for_each(|line| line.t_ms = 0);
+    for line in &mut state.log {
+        (line.t_ms, line.worked_ms) = (0, 0);
+    }
     for row in &mut state.history {
         (row.seconds.0, row.images_per_second.0) = (0.0, 0.0);
     }

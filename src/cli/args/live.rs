@@ -21,7 +21,7 @@ pub(in crate::cli) struct AttachArgs {
     pub(in crate::cli) beside: BesideArgs,
     #[command(flatten)]
     pub(in crate::cli) config: ConfigArgs,
-    /// Directory that holds a directory for each run
+    /// Only runs in this directory [default: live ones wherever they were started, then those in runs.dir]
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) runs: Option<PathBuf>,
     /// Theme of the screen: dark, light, high-contrast, colour-blind, mono, or your own (see epochtop themes)
@@ -36,7 +36,7 @@ pub(in crate::cli) struct CtlArgs {
     /// Where the trainer listens [default: found by the run]
     #[arg(long, value_name = "PATH", global = true)]
     pub(in crate::cli) socket: Option<PathBuf>,
-    /// Directory that holds a directory for each run
+    /// Only runs in this directory [default: live ones wherever they were started, then those in runs.dir]
     #[arg(long, value_name = "DIR", global = true)]
     pub(in crate::cli) runs: Option<PathBuf>,
     /// Wait no longer than this many seconds

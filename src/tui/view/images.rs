@@ -17,6 +17,8 @@ use crate::tui::theme::Role;
 
 /// Columns of a small picture, and of the gap to the next.
 const SMALL: (u16, u16) = (14, 2);
+/// Rows of what was said before, with their heading, beside small pictures.
+const EARLIER: usize = 9;
 /// Columns of the words about the selected image.
 const WORDS: u16 = 30;
 
@@ -319,12 +321,22 @@ fn facts(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, image: &ImageRow, small: b
         lines.push(vec![piece("calibrated probabilities", Role::Dim)]);
     }
     lines.push(Vec::new());
-    lines.extend(earlier(ctx, image, area.width));
+    let mut before = earlier(ctx, image, area.width);
+    let left_out = before.len().saturating_sub(EARLIER);
+    if small && left_out > 1 {
+        // Its heading and the newest; the image is worth the room of the rest.
+        before.truncate(EARLIER);
+        let words = format!("{left_out} more: enter shows them");
+        before.push(vec![piece(words, Role::Dim)]);
+    }
+    lines.extend(before);
     // In the small view the selected image is shown once more, larger, where there is room.
     let used = lines.len() as u16 + 1;
     for (y, line) in (0..area.height).zip(&lines) {
         put_pieces(ctx, buf, area, 0, y, line);
     }
+    let below = lines.len().saturating_sub(usize::from(area.height));
+    paint::more(ctx, buf, area, (0, below));
     if small && area.height > used + 8 {
         let (_, below) = top(area, used);
         let (height, width) = (image.size.0.max(1) as usize, image.size.1.max(1) as usize);

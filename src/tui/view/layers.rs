@@ -71,7 +71,10 @@ fn row(area: Rect, y: u16) -> Rect {
 fn latest_numbers(moment: &LayerMoment, at: usize) -> Vec<Piece> {
     let number = |values: &[crate::event::F32]| {
         let value = values.get(at).map_or(f32::NAN, |value| value.0);
-        format!("{value:>8.0e}")
+        match value {
+            0.0 => format!("{:>8}", "0"),
+            value => format!("{value:>8.0e}"),
+        }
     };
     vec![
         piece(number(&moment.grad_norm), Role::Text),

@@ -41,9 +41,11 @@ impl Scale {
         let edge = step / 4.0;
         let low = (low / edge).floor() * edge;
         let high = ((high / edge).ceil() * edge).max(low + edge);
+        // No share is above 1: where that is near, there is nothing to leave out above.
+        let whole = percent && 1.0 - high < (high - low) / 3.0;
         Self::Linear {
             low,
-            high: if percent { high.min(1.0) } else { high },
+            high: if whole { 1.0 } else { high },
             step,
             percent,
         }

@@ -285,7 +285,12 @@ fn a_validation_that_stands_still_is_a_plateau_after_a_fifth_of_the_run() {
     // Two per cent of the NLL are.
     run.epoch(0.9, 0.925, 0.37);
     assert_eq!(run.rules(), []);
-    assert_eq!(run.lines(Rule::Plateau).len(), 2);
+    let lines = run.lines(Rule::Plateau);
+    assert_eq!(lines.len(), 2);
+    assert!(
+        lines[0].starts_with("alert plateau: validation is no better"),
+        "{lines:?}"
+    );
 }
 
 #[test]

@@ -12,7 +12,11 @@ const LOW_RATE: f64 = 0.1;
 
 /// The line of the log when a rule begins to hold.
 pub(super) fn begins(alert: &Alert) -> String {
-    format!("alert {}: {}", alert.rule.name(), alert.text)
+    let name = alert.rule.name();
+    // Some reasons begin with the name, for the bar shows them alone.
+    let told = alert.text.strip_prefix(name);
+    let told = told.and_then(|rest| rest.strip_prefix(": "));
+    format!("alert {name}: {}", told.unwrap_or(&alert.text))
 }
 
 /// The line when it is over.

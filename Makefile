@@ -31,7 +31,8 @@ run: setup ## train on Fashion-MNIST and watch (ARGS="--preset fast --set train.
 
 test: setup check ## everything that must hold: format, lints, tests, with the engine and without
 	@$(STAGE) "viewer: tests" cargo test --no-default-features
-	@$(STAGE) "tests" cargo test
+	@# The screens are the same with the engine, so their tests are not run again; `cargo test` alone runs all.
+	@$(STAGE) "tests" cargo test --lib --bins --test engine
 
 check: setup ## format and lints only
 	@$(STAGE) "format" cargo fmt --check

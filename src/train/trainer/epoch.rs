@@ -72,19 +72,19 @@ impl Trainer {
         Flow::Go
     }
 
-    /// Whether the time budget is used up; that is said.
     /// How long the run has taken so far, pauses and earlier processes included.
     pub(super) fn seconds_of_run(&self) -> f64 {
         (self.earlier + self.began.elapsed()).as_secs_f64()
     }
 
-    /// Whether a run that was resumed had come to its end before its last epoch.
+    /// Between two epochs: whether the run has come to its end before its last, as one that was resumed may have, or one whose
+    /// time was used up by a validation.
     pub(super) fn is_over(&self) -> bool {
-        let train = &self.job.config.train;
-        train.patience > 0 && self.stale.0 >= train.patience
-            || train.max_minutes > 0.0 && self.seconds_of_run() >= train.max_minutes * 60.0
+        let patience = self.job.config.train.patience;
+        patience > 0 && self.stale.0 >= patience || self.is_out_of_time()
     }
 
+    /// Whether the time budget is used up; that is said.
     fn is_out_of_time(&self) -> bool {
         let minutes = self.job.config.train.max_minutes;
         let out = minutes > 0.0 && self.seconds_of_run() >= minutes * 60.0;

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use super::args::ThemesArgs;
 use super::print::{complain, say};
 use super::{code, user_dir};
-use crate::config::ChartMode;
-use crate::config::{Origin, Problem, Problems};
+use crate::config::{ChartMode, Origin, Problem, Problems};
 use crate::tui::{self, ColorDepth, Dots, Role, Theme, Themes, preview};
 
 /// Bytes of a theme, at most: far more than one with every role and a comment beside it has.

@@ -92,18 +92,9 @@ fn readings(ctx: &Ctx<'_>, step: u64) -> Vec<Vec<Piece>> {
         Role::Strong,
     ));
     let others = readout::others(ctx, step, |run| &run.valid_accuracy, shown);
-    let whole = |share: f64| short_percent(share);
-    let short = [
-        readout::value(ctx, train, whole),
-        vec![
-            piece(format!(" {}", ctx.symbols.valid), Role::Valid),
-            piece(
-                valid.map_or_else(|| ctx.symbols.dash.to_owned(), |(_, share)| whole(share)),
-                Role::Strong,
-            ),
-        ],
-    ];
-    readout::with_place(ctx, step, values, others, short.concat())
+    let share = valid.map(|(_, share)| share);
+    let short = readout::short(ctx, train, share, short_percent);
+    readout::with_place(ctx, step, values, others, short)
 }
 
 fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {

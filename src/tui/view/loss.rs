@@ -86,17 +86,10 @@ fn readings(ctx: &Ctx<'_>, step: u64) -> Vec<Vec<Piece>> {
         Role::Strong,
     ));
     let others = readout::others(ctx, step, |run| &run.valid_nll, |nll| number(nll, 4, 6));
-    let short = [
-        readout::value(ctx, train, |loss| number(loss, 2, 4)),
-        vec![
-            piece(format!(" {} ", ctx.symbols.valid), Role::Valid),
-            piece(
-                maybe(valid.map(|(_, nll)| nll), 2, 4, ctx.symbols.dash),
-                Role::Strong,
-            ),
-        ],
-    ];
-    readout::with_place(ctx, step, values, others, short.concat())
+    let short = readout::short(ctx, train, valid.map(|(_, nll)| nll), |loss| {
+        number(loss, 2, 4)
+    });
+    readout::with_place(ctx, step, values, others, short)
 }
 
 fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {

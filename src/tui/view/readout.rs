@@ -132,6 +132,20 @@ pub(super) fn others(
     pieces.collect()
 }
 
+/// Training and validation in the fewest columns, for a narrow pane.
+pub(super) fn short(
+    ctx: &Ctx<'_>,
+    train: Option<Reading>,
+    valid: Option<f64>,
+    written: impl Fn(f64) -> String,
+) -> Vec<Piece> {
+    let measured = valid.map_or_else(|| ctx.symbols.dash.to_owned(), &written);
+    let mut pieces = value(ctx, train, written);
+    pieces.push(piece(format!(" {} ", ctx.symbols.valid), Role::Valid));
+    pieces.push(piece(measured.trim_start(), Role::Strong));
+    pieces
+}
+
 /// Choices for the title of a chart: the values and those of the other runs with the place of the cursor, and with less;
 /// `short` is the least, for a narrow pane.
 pub(super) fn with_place(

@@ -213,13 +213,14 @@ fn amount(value: String, unit: &str) -> [Piece; 2] {
 /// What a step costs, and of what it is made.
 fn split_rows(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     let (run, dash) = (&ctx.app.run, ctx.symbols.dash);
-    let speed = run.images_per_second.value().filter(|v| v.is_finite());
+    let speed = run.images_per_second.value();
+    let speed = speed.filter(|speed| speed.is_finite() && *speed > 0.0);
     // Two means of the same thing over different times would contradict each other.
     let batch = run.info.as_ref().map(|info| f64::from(info.batch_size));
     let step = batch
         .zip(speed)
         .map(|(batch, speed)| batch * 1000.0 / speed);
-    let speed = speed.map_or_else(|| dash.to_owned(), |v| count(v.max(0.0) as u64));
+    let speed = speed.map_or_else(|| dash.to_owned(), |v| count(v as u64));
     let mut row = vec![labelled("step")];
     row.extend(amount(maybe(step, 1, 7, dash), "ms"));
     row.extend(amount(format!("{speed:>7}"), "images/s"));

@@ -4,7 +4,7 @@ SHELL := bash
 STAGE := scripts/stage.sh
 ARGS ?=
 RUN ?=
-DIR ?= pictures
+DIR ?= screenshots
 
 # Straight after rustup, Cargo is in no PATH yet.
 ifeq ($(shell command -v cargo),)
@@ -14,7 +14,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test check kill fuzz sweep pictures bench bench-training bench-screen bench-wire bench-frames bench-metrics clean
+.PHONY: help setup build run test check kill fuzz sweep screenshots bench bench-training bench-screen bench-wire bench-frames bench-metrics clean
 
 help: ## list these
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,7 +45,7 @@ kill: setup ## a training killed 200 times at random, with a checkpoint at each 
 fuzz: ## a million damaged files of each kind that is read (no libtorch)
 	@cargo test --no-default-features --test viewer -- --ignored --nocapture a_million_changed_files
 
-sweep: ## every page in every state on every size, 380,000 pictures looked at cell by cell (no libtorch)
+sweep: ## every page in every state on every size, 380,000 screens checked cell by cell (no libtorch)
 	@cargo test --release --no-default-features --test viewer -- --ignored --nocapture everything_with_everything
 
 bench: bench-training bench-screen bench-wire bench-frames bench-metrics ## everything that is measured, in half an hour; the parts are below
@@ -60,15 +60,15 @@ bench-screen: build ## what watching costs the training: attached, stalled, clie
 bench-wire: build ## bytes a frame and a second, key to acknowledgement, event to screen
 	@python3 -B scripts/bench/wire.py $(ARGS)
 
-bench-frames: ## a frame of each page with a million steps behind it, the fold, the size of a run's picture (no libtorch)
+bench-frames: ## a frame of each page with a million steps behind it, the fold, the size of a run's state (no libtorch)
 	@cargo bench --no-default-features --bench screen
 
 bench-metrics: ## how fast the numbers of an evaluation are, and whether their intervals hold (no libtorch)
 	@cargo bench --no-default-features --bench metrics
 	@cargo test --release --no-default-features --lib -- --ignored --nocapture coverage
 
-pictures: ## every page of a run as SVG (RUN=name or directory; DIR=pictures; ARGS="--theme light")
-	@scripts/pictures.sh "$(RUN)" "$(DIR)" $(ARGS)
+screenshots: ## every page of a run as SVG (RUN=name or directory; DIR=screenshots; ARGS="--theme light")
+	@scripts/screenshots.sh "$(RUN)" "$(DIR)" $(ARGS)
 
 clean: ## remove what was built (libtorch, data and runs stay)
 	@cargo clean

@@ -21,7 +21,6 @@ mod launch;
 mod lr_find;
 #[cfg(feature = "train")]
 mod own_session;
-mod picture;
 #[cfg(feature = "train")]
 mod predict;
 mod print;
@@ -33,6 +32,7 @@ mod restore;
 mod resume;
 mod runs;
 mod screen;
+mod screenshot;
 mod signals;
 mod themes;
 #[cfg(feature = "train")]
@@ -248,14 +248,14 @@ fn data_verb(_: DataVerb) -> u8 {
 fn view(args: ViewArgs) -> Result<u8, Report> {
     let ViewArgs {
         run,
-        picture,
+        screenshot,
         mut config,
         runs,
         theme,
     } = args;
     config.sets.extend(screen_sets(runs, theme));
     match load(config) {
-        Ok(loaded) => screen::view(&loaded, &run, &picture),
+        Ok(loaded) => screen::view(&loaded, &run, &screenshot),
         Err(code) => Ok(code),
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Everything here is plain data: no tensors, no clocks, no paths outside the run directory. What may be NaN or
 //! infinite travels as [`F32`] or [`F64`], which survive the trip through JSON. How a stream of records becomes a
-//! picture is told in [`crate::run`].
+//! state is told in [`crate::run`].
 
 mod asking;
 mod evaluation;
@@ -259,7 +259,7 @@ pub struct CheckpointSaved {
 
 /// A run that goes on from a checkpoint of its own.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Resumed {
+pub struct Restoration {
     /// The last record before the checkpoint: those after it and before this one tell of what is done again, and count no
     /// more.
     pub after: u64,
@@ -363,7 +363,8 @@ pub enum Event {
         mark: u64,
     },
     /// The run goes on, in a new process, from a checkpoint.
-    Resumed(Box<Resumed>),
+    #[serde(rename = "resumed")]
+    Restored(Box<Restoration>),
     /// When a checkpoint is complete on disk.
     CheckpointSaved(CheckpointSaved),
     /// A step whose loss or gradient was not finite; it changed nothing.

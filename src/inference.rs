@@ -1,9 +1,9 @@
-//! A trained network taken up again from its checkpoint: to be evaluated, or to name what is in a picture.
+//! A trained network taken up again from its checkpoint: to be evaluated, or to name what is in an image.
 //!
 //! Nothing is trained here, and no gradient is kept. `epochtop eval` brings the data it was trained with, `epochtop predict`
-//! any picture, which `picture` makes into what the network expects.
+//! any image file, which `image` makes into what the network expects.
 
-mod picture;
+mod image;
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use crate::event::{DatasetInfo, Split};
 use crate::model::{Network, Plan, Weights, to_vec};
 use crate::report::Predictions;
 
-pub use picture::{Expected, Picture, read_picture};
+pub use image::{Expected, InputImage, read_image};
 
 /// What `state.json` may say, as the reader of data allows it.
 const LARGEST: u32 = 4096;

@@ -1,7 +1,7 @@
 //! What a front end holds of a run: it asks through one end and is told through the other.
 //!
 //! A thread, a socket and a file look alike behind a [`Link`], so a screen cannot tell a live run from a replay. What the
-//! bounded picture of a run cannot hold is asked for as a [`Query`].
+//! bounded state of a run cannot hold is asked for as a [`Query`].
 
 mod query;
 

@@ -31,7 +31,7 @@ pub use client::{Connected, connect};
 pub use files::{Meta, RunFiles};
 pub use hook::{Hook, HookRun};
 pub use hub::{Door, Session, TrainerEnds};
-pub use journal::{Replay, live_records, replay};
+pub use journal::{JournalState, live_records, replay};
 pub use live::{Found, find, live, who};
 pub use located::{Located, locate_checkpoint};
 pub use others::beside;

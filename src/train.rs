@@ -41,7 +41,7 @@ pub use step::{Hyper, StepStats, clip_divisor, train_step};
 use crate::checkpoint::State;
 use crate::config::Config;
 use crate::data::Dataset;
-use crate::event::{Event, Outcome, Request, Resumed};
+use crate::event::{Event, Outcome, Request, Restoration};
 
 /// One training, ready to begin.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ pub struct Resume {
     /// Settings are not what they were when it was written.
     pub changed: bool,
     /// What the journal is told; its notes grow by what the trainer finds out.
-    pub told: Resumed,
+    pub told: Restoration,
 }
 
 /// The version of libtorch that computes.

@@ -19,13 +19,13 @@ mod input;
 mod keymap;
 mod lookup;
 mod page;
-mod picture;
 mod plot;
 pub mod preview;
 mod prompt;
 mod replay;
 mod still;
 mod suspend;
+mod svg;
 mod symbols;
 mod terminal;
 mod text;
@@ -53,10 +53,10 @@ pub use drive::{Pace, drive};
 pub use keymap::{Key, Keymap};
 pub use lookup::Lookups;
 pub use page::{Page, Pane};
-pub use picture::svg;
 pub use plot::Plot;
 pub use replay::{ReplayView, Story, Wish};
 pub use still::{draw_once, pages};
+pub use svg::svg;
 pub use terminal::{Painter, Tty};
 pub use theme::{Role, Theme, Themes, themes};
 pub use update::{Effect, MouseKind, Msg, update};
@@ -119,7 +119,7 @@ pub enum Exit {
     /// The shell wants the terminal for a while.
     Suspended,
     /// The process goes on after it was stopped without notice.
-    Resumed,
+    Foreground,
     /// A signal ended the screen.
     Terminated,
     /// The terminal is gone: go on without a screen.
@@ -214,7 +214,7 @@ pub fn run(tty: &Tty, link: &Link, options: Options) -> io::Result<Shown> {
         }
         match exit {
             Exit::Suspended => suspend::stop(&signals),
-            Exit::Resumed => {}
+            Exit::Foreground => {}
             exit => {
                 return Ok(Shown {
                     exit,

@@ -29,7 +29,7 @@ import ours
 import stats
 
 STATES = ("absent", "attached", "stalled", "hammered")
-VISITS = 50  # connections a second: a third say nothing, a third talk nonsense, a third read the whole picture
+VISITS = 50  # connections a second: a third say nothing, a third talk nonsense, a third read the whole snapshot
 SETTLE = 1.5  # seconds at the start of a segment that are not counted: a screen has to start
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -114,7 +114,7 @@ def visit(path, manner):
                 client.sendall(b"\xff" * 64)
             elif manner == 2:
                 client.sendall(struct.pack("<IB", len(HELLO) + 1, 1) + HELLO)
-                for _ in range(2):  # the hello and the picture
+                for _ in range(2):  # the hello and the snapshot
                     length = struct.unpack("<I", client.recv(4, socket.MSG_WAITALL))[0]
                     client.recv(length, socket.MSG_WAITALL)
         except (OSError, struct.error):

@@ -1,7 +1,7 @@
 //! What can be said on the command line: verbs, their arguments and the words of `--help`.
 
 mod live;
-mod picture;
+mod screenshot;
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use super::bench::BenchArgs;
 #[cfg(feature = "train")]
 use super::lr_find::LrFindArgs;
 pub(super) use live::{AttachArgs, CtlArgs, CtlVerb};
-pub(super) use picture::{PictureArgs, Size};
+pub(super) use screenshot::{ScreenshotArgs, Size};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -63,7 +63,7 @@ pub(super) enum Verb {
                       epochtop eval runs/first-try/checkpoints/step-000000645 --split valid"
     )]
     Eval(EvalArgs),
-    /// What is in some pictures: calibrated classes for PNG and JPEG files
+    /// What is in some images: calibrated classes for PNG and JPEG files
     #[command(after_help = "Example: epochtop predict shoe.jpg coat.png --run first-try --top 5")]
     Predict(PredictArgs),
     /// All runs: whether they live, how far they came, how good they are
@@ -209,7 +209,7 @@ pub(super) struct ViewArgs {
     #[arg(value_name = "RUN")]
     pub(super) run: Vec<String>,
     #[command(flatten)]
-    pub(super) picture: PictureArgs,
+    pub(super) screenshot: ScreenshotArgs,
     #[command(flatten)]
     pub(super) config: ConfigArgs,
     /// Directory that holds a directory for each run
@@ -345,7 +345,7 @@ pub(super) struct PredictArgs {
     /// How many classes to name
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(super) top: u16,
-    /// Take light and dark as they are; else a picture is inverted where its ground is light and the network's is dark
+    /// Take light and dark as they are; else an image is inverted where its ground is light and the network's is dark
     #[arg(long)]
     pub(super) no_invert: bool,
     /// The answers as JSON

@@ -174,7 +174,7 @@ fn ask(
             Err(RecvTimeoutError::Disconnected) => return Err("the run has ended".to_owned()),
         }
         let Some(id) = asked else {
-            // The first picture tells what there is.
+            // The first state tells what there is.
             let request = request(command(wanted, &state)?);
             link.send(request)?;
             asked = Some(request.id);

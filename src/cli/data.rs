@@ -131,7 +131,7 @@ pub(super) fn show(config: &Config, count: usize, light: bool) -> u8 {
             .iter()
             .enumerate()
             .filter(|(_, l)| usize::from(**l) == label);
-        let pictures: Vec<Vec<String>> = members
+        let images: Vec<Vec<String>> = members
             .take(count)
             .map(|(index, _)| {
                 let grey = dataset
@@ -151,9 +151,9 @@ pub(super) fn show(config: &Config, count: usize, light: bool) -> u8 {
             })
             .collect();
         say(&format!("{label} {name}"));
-        let lines = pictures.iter().map(Vec::len).max().unwrap_or(0);
+        let lines = images.iter().map(Vec::len).max().unwrap_or(0);
         for line in 0..lines {
-            let row: Vec<&str> = pictures
+            let row: Vec<&str> = images
                 .iter()
                 .filter_map(|p| p.get(line).map(String::as_str))
                 .collect();

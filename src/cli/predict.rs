@@ -1,4 +1,4 @@
-//! `predict`: what is in some pictures, with probabilities that mean what they say.
+//! `predict`: what is in some images, with probabilities that mean what they say.
 
 use std::path::Path;
 
@@ -11,19 +11,19 @@ use super::restore::{Restored, restore};
 use super::{code, screen_sets};
 use crate::data::Images;
 use crate::event::DatasetInfo;
-use crate::inference::{Expected, Picture, read_picture};
+use crate::inference::{Expected, InputImage, read_image};
 use crate::metrics::{argmax, softmax};
 use crate::report::class_name;
 use crate::session::locate_checkpoint;
 use crate::tui::art;
 
-/// Columns of a picture and of a bar.
-const PICTURE: usize = 28;
+/// Columns of a image and of a bar.
+const COLUMNS: usize = 28;
 const BAR: usize = 24;
 
-/// A picture and what the network takes it for: class and probability, best first.
+/// A image and what the network takes it for: class and probability, best first.
 struct Answer {
-    picture: Picture,
+    image: InputImage,
     top: Vec<(usize, f64)>,
 }
 
@@ -109,9 +109,9 @@ fn answer(restored: &Restored, file: &Path, invert: bool, top: usize) -> Result<
         width: info.width,
         background: info.background,
     };
-    let picture = read_picture(file, expected, invert)?;
+    let image = read_image(file, expected, invert)?;
     let images = Images {
-        pixels: picture.pixels.clone(),
+        pixels: image.pixels.clone(),
         labels: vec![0],
     };
     let logits = restored.trained.logits(&images, info, 1, &mut |_, _| ())?;
@@ -130,19 +130,16 @@ fn answer(restored: &Restored, file: &Path, invert: bool, top: usize) -> Result<
             .then(b.1.total_cmp(&a.1))
     });
     ranked.truncate(top.max(1));
-    Ok(Answer {
-        picture,
-        top: ranked,
-    })
+    Ok(Answer { image, top: ranked })
 }
 
-/// The picture as the network sees it, and beside it what it is taken for.
+/// The image as the network sees it, and beside it what it is taken for.
 fn shown(info: &DatasetInfo, file: &Path, answer: &Answer, dark: bool) -> String {
-    let Answer { picture, top } = answer;
+    let Answer { image, top } = answer;
     let (height, width) = (info.height as usize, info.width as usize);
-    let columns = PICTURE.min(width * 2).max(1);
+    let columns = COLUMNS.min(width * 2).max(1);
     let rows = art::rows_for(height, width, columns);
-    let drawn = art::render(&picture.grey, height, width, columns, rows, dark);
+    let drawn = art::render(&image.grey, height, width, columns, rows, dark);
     let name = |class: usize| class_name(&info.classes, class);
     let longest = top
         .iter()
@@ -159,9 +156,9 @@ fn shown(info: &DatasetInfo, file: &Path, answer: &Answer, dark: bool) -> String
             format!("{name}{pad}  {:>5.1} %  {bar}", share * 100.0)
         })
         .collect();
-    let (from_width, from_height) = picture.size;
-    let inverted = if picture.inverted { ", inverted" } else { "" };
-    let empty = if picture.empty {
+    let (from_width, from_height) = image.size;
+    let inverted = if image.inverted { ", inverted" } else { "" };
+    let empty = if image.empty {
         ", nothing to be seen on it"
     } else {
         ""
@@ -172,13 +169,13 @@ fn shown(info: &DatasetInfo, file: &Path, answer: &Answer, dark: bool) -> String
     )];
     let lead = rows.saturating_sub(words.len()) / 2;
     for row in 0..rows.max(words.len()) {
-        let picture = drawn.get(row).map_or("", String::as_str);
+        let image = drawn.get(row).map_or("", String::as_str);
         let words = row
             .checked_sub(lead)
             .and_then(|row| words.get(row))
             .map_or("", String::as_str);
         lines.push(
-            format!("  {picture:<columns$}   {words}")
+            format!("  {image:<columns$}   {words}")
                 .trim_end()
                 .to_owned(),
         );
@@ -193,11 +190,11 @@ fn as_json(restored: &Restored, title: &str, file: &Path, answer: &Answer) -> Va
     });
     json!({
         "file": file.to_string_lossy(),
-        "width": answer.picture.size.0,
-        "height": answer.picture.size.1,
+        "width": answer.image.size.0,
+        "height": answer.image.size.1,
         "checkpoint": title,
-        "inverted": answer.picture.inverted,
-        "empty": answer.picture.empty,
+        "inverted": answer.image.inverted,
+        "empty": answer.image.empty,
         "temperature": temperature(restored),
         "predictions": predictions.collect::<Vec<Value>>(),
     })

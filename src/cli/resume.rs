@@ -12,7 +12,7 @@ use super::{code, user_file};
 use crate::checkpoint::{Depth, State, Store, step_name, verify};
 use crate::config::{self, Change, Loaded, Sources};
 use crate::data::Dataset;
-use crate::event::{Event, Level, Record, Resumed};
+use crate::event::{Event, Level, Record, Restoration};
 use crate::inference::read_state;
 use crate::run::RunState;
 use crate::session::{
@@ -94,7 +94,7 @@ fn try_resume(name: Option<&str>, wanted: &Wanted) -> Result<u8, String> {
         let what = "the journal's end before this checkpoint is lost: the charts have a gap";
         notes.push(what.to_owned());
     }
-    let told = Resumed {
+    let told = Restoration {
         after: past.after,
         checkpoint: format!("checkpoints/{}", step_name(state.global_step)),
         bytes: manifest.bytes(),
@@ -209,13 +209,13 @@ fn try_fork(word: &str, name: Option<String>, wanted: &Wanted) -> Result<u8, Str
     } = take(&found.path, &wanted.sets)?;
     let name = name.unwrap_or_else(|| default_name(&wanted.runs, "cnn"));
     let run = RunDir::create(&wanted.runs, &name, &loaded.config.run_toml()).map_err(words)?;
-    let told = Resumed {
+    let told = Restoration {
         checkpoint: found.title(),
         bytes: manifest.bytes(),
         global_step: state.global_step,
         epoch: state.epoch,
         notes: changes.iter().map(in_words).collect(),
-        ..Resumed::default()
+        ..Restoration::default()
     };
     let resume = going_on(found.path, state, &loaded, &wanted.sets, told, true);
     if resume.state.epoch_done && resume.epochs <= resume.state.epoch {
@@ -287,7 +287,7 @@ fn going_on(
     state: State,
     loaded: &Loaded,
     sets: &[String],
-    told: Resumed,
+    told: Restoration,
     fork: bool,
 ) -> Resume {
     let is_set = |key: &str| {

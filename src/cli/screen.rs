@@ -6,9 +6,9 @@ use std::path::Path;
 
 use color_eyre::eyre::{Report, eyre};
 
-use super::args::PictureArgs;
-use super::picture::{self, Wanted};
+use super::args::ScreenshotArgs;
 use super::print::{complain, say};
+use super::screenshot::{self, Wanted};
 use super::{code, signals, themes};
 use crate::config::{AsciiMode, Loaded, Problem, Problems};
 use crate::run::{Beside, RunState, event_line, final_lines, headline};
@@ -94,7 +94,7 @@ pub(super) fn options(
     })
 }
 
-/// Reads the runs to be shown beside `first`, whose picture is `state` where that is complete; says what cannot be shown.
+/// Reads the runs to be shown beside `first`, whose screenshot is `state` where that is complete; says what cannot be shown.
 pub(super) fn beside(
     loaded: &Loaded,
     first: &RunDir,
@@ -110,8 +110,12 @@ pub(super) fn beside(
     found
 }
 
-/// Shows a run from its journal, others beside it; without a terminal, its lines. A picture needs none.
-pub(super) fn view(loaded: &Loaded, wanted: &[String], args: &PictureArgs) -> Result<u8, Report> {
+/// Shows a run from its journal, others beside it; without a terminal, its lines. A screenshot needs none.
+pub(super) fn view(
+    loaded: &Loaded,
+    wanted: &[String],
+    args: &ScreenshotArgs,
+) -> Result<u8, Report> {
     let run = wanted.first().map(String::as_str);
     match resolve(Path::new(&loaded.config.runs.dir), run) {
         Ok(run) => {
@@ -125,11 +129,11 @@ pub(super) fn view(loaded: &Loaded, wanted: &[String], args: &PictureArgs) -> Re
     }
 }
 
-/// Shows this run from its journal, others beside it, or draws a picture of it.
+/// Shows this run from its journal, others beside it, or draws a screenshot of it.
 pub(super) fn replay(
     loaded: &Loaded,
     run: &RunDir,
-    args: Option<&PictureArgs>,
+    args: Option<&ScreenshotArgs>,
     others: &[String],
 ) -> Result<u8, Report> {
     let (link, replay) = session::replay(run)?;
@@ -145,7 +149,7 @@ pub(super) fn replay(
         return Ok(code::FAILED);
     }
     let page = args.and_then(|args| args.page.clone());
-    if let Some(PictureArgs {
+    if let Some(ScreenshotArgs {
         screenshot: Some(file),
         size,
         ..
@@ -157,7 +161,7 @@ pub(super) fn replay(
             file,
         };
         let others = beside(loaded, run, Some(&replay.state), others);
-        return picture::draw(loaded, &run.name, &link, &wanted, others);
+        return screenshot::draw(loaded, &run.name, &link, &wanted, others);
     }
     if available().is_ok() {
         let asked = signals::screen()?;

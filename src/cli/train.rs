@@ -53,7 +53,7 @@ pub(super) fn run(loaded: &Loaded, name: Option<String>, mode: Mode) -> u8 {
     go(loaded, dataset, &run, mode, begun, true)
 }
 
-/// How a run begins: its files, the picture it begins with, and where the trainer goes on from.
+/// How a run begins: its files, the state it begins with, and where the trainer goes on from.
 pub(super) struct Beginning {
     pub(super) files: RunFiles,
     pub(super) state: RunState,

@@ -1,4 +1,4 @@
-//! Questions a run's picture cannot answer: exact stretches of a curve, any image of the test split.
+//! Questions a run's state cannot answer: exact stretches of a curve, any image of the test split.
 
 use crossbeam_channel::{Receiver, Sender};
 use serde::{Deserialize, Serialize};
@@ -70,7 +70,7 @@ pub enum Query {
     Images {
         /// Place of the first among those that match.
         from: u32,
-        /// At most so many. Fewer may come, where pictures are large: go on after the last one that came.
+        /// At most so many. Fewer may come, where images are large: go on after the last one that came.
         count: u32,
         /// Which, and in what order.
         #[serde(default)]
@@ -88,7 +88,7 @@ pub struct ImageRow {
     /// Its most probable classes with their calibrated probability, best first: the first one is what it was taken for. Only
     /// that one, with NaN, where the logits were no numbers.
     pub top: Vec<(u32, F32)>,
-    /// Rows and columns of the picture, 0 where the images are not there to be read.
+    /// Rows and columns of the image, 0 where the images are not there to be read.
     pub size: (u32, u32),
     /// Its brightness, row by row; colour is averaged.
     pub pixels: Pixels,

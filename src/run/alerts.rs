@@ -1,4 +1,4 @@
-//! What is not well with a run: rules with reasons, as pure functions of its picture.
+//! What is not well with a run: rules with reasons, as pure functions of its state.
 //!
 //! Rules that follow from records alone are kept up by the fold (in `track`), which writes a line into the log when one
 //! begins and when it is over, so that a replay shows the same. Those that need a clock or the machine are looked at

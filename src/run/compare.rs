@@ -17,7 +17,7 @@ const SAME: f64 = 1e-6;
 pub struct Other {
     /// What it is called.
     pub name: String,
-    /// Its last picture.
+    /// Its last state.
     pub state: RunState,
     /// Its configuration: `section.key` and value, in the order of its file. Empty where it is not known.
     pub config: Vec<(String, String)>,

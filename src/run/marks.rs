@@ -19,12 +19,13 @@ pub enum MarkKind {
     Requested,
     /// The test split was measured.
     Tested,
-    /// The run was held.
+    /// A pause began.
     Paused,
-    /// It went on after a pause.
+    /// A pause ended.
     Resumed,
-    /// A new process went on from a checkpoint.
-    Restarted,
+    /// A new process restored the run from a checkpoint.
+    #[serde(rename = "restarted")]
+    Restored,
     /// A new base learning rate.
     LearningRate {
         /// The rate.
@@ -50,8 +51,8 @@ impl MarkKind {
             Self::Requested => "checkpoint, asked".to_owned(),
             Self::Tested => "test measured".to_owned(),
             Self::Paused => "paused".to_owned(),
-            Self::Resumed => "went on".to_owned(),
-            Self::Restarted => "new process".to_owned(),
+            Self::Resumed => "resumed".to_owned(),
+            Self::Restored => "restored".to_owned(),
             Self::LearningRate { lr } => format!("base rate {:.3e}", lr.0),
             Self::Epochs { epochs } => format!("{epochs} epochs"),
         }
@@ -119,3 +120,4 @@ mod tests {
         assert_eq!(marks.iter().count(), CAPACITY);
     }
 }
+// x

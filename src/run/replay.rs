@@ -1,6 +1,6 @@
-//! A run told again: its picture at any moment between its first record and its last.
+//! A run told again: its state at any moment between its first record and its last.
 //!
-//! A [`Replay`] holds the records and, every so many of them, the picture they had made by then; so a seek folds a bounded
+//! A [`Replay`] holds the records and, every so many of them, the state they had made by then; so a seek folds a bounded
 //! stretch, wherever it goes. Its clock leaves out what nobody would watch: where nothing was said for longer than
 //! [`MOST_GAP_MS`], it goes on as if that had been all.
 
@@ -12,26 +12,26 @@ use crate::event::{EvalReport, Event, Phase, Record};
 /// Milliseconds without a record that are replayed at most: a night's pause is no night to watch.
 pub const MOST_GAP_MS: u64 = 2_000;
 
-/// Pictures kept at most, and bytes they may take; where they take more, every second goes.
-const PICTURES: usize = 64;
-const PICTURE_BYTES: usize = 64 << 20;
-/// Records between two pictures at least: to fold these takes a millisecond or two.
+/// States kept at most, and bytes they may take; where they take more, every second goes.
+const STATES: usize = 64;
+const STATE_BYTES: usize = 64 << 20;
+/// Records between two states at least: to fold these takes a millisecond or two.
 const LEAST_APART: usize = 1024;
-/// Bytes of a picture besides what [`weight`] counts.
+/// Bytes of a state besides what [`weight`] counts.
 const REST_BYTES: usize = 64 << 10;
 /// Bytes of what is kept of a GPU.
 const GPU_BYTES: usize = 8 << 10;
 
-/// A run's records with its picture at any moment.
+/// A run's records with its state at any moment.
 ///
-/// Memory: the records, which take about as much as their lines in the journal, and at most 64 MiB of pictures.
+/// Memory: the records, which take about as much as their lines in the journal, and at most 64 MiB of states.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Replay {
     records: Vec<Record>,
     /// When each record comes, in milliseconds of the replay; never falling.
     times: Vec<u64>,
-    /// The picture after so many records.
-    pictures: Vec<(usize, RunState)>,
+    /// The state after so many records.
+    states: Vec<(usize, RunState)>,
     epochs: Vec<u64>,
     breaks: Vec<(u64, MarkKind)>,
     looks: u64,
@@ -40,11 +40,11 @@ pub struct Replay {
 impl Replay {
     /// A replay of the records that count, in their order; those the fold would pass over are left out.
     pub fn new(records: Vec<Record>) -> Self {
-        let apart = records.len().div_ceil(PICTURES + 1).max(LEAST_APART);
-        Self::spaced(records, apart, PICTURE_BYTES)
+        let apart = records.len().div_ceil(STATES + 1).max(LEAST_APART);
+        Self::spaced(records, apart, STATE_BYTES)
     }
 
-    /// The same with a picture every `apart` records, which together take about so many `bytes` at most.
+    /// The same with a state every `apart` records, which together take about so many `bytes` at most.
     pub fn spaced(mut records: Vec<Record>, apart: usize, bytes: usize) -> Self {
         let mut last = 0;
         records.retain(|record| {
@@ -66,10 +66,10 @@ impl Replay {
             // A clock that was set back tells nothing of how long it took.
             let gap = record.t_ms.saturating_sub(before.unwrap_or(record.t_ms));
             clock = clock.saturating_add(gap.min(MOST_GAP_MS));
-            let anew = matches!(record.event, Event::Resumed(_) | Event::RunStarted(_));
+            let anew = matches!(record.event, Event::Restored(_) | Event::RunStarted(_));
             if gap > MOST_GAP_MS && (anew || held) {
                 let kind = if anew {
-                    MarkKind::Restarted
+                    MarkKind::Restored
                 } else {
                     MarkKind::Paused
                 };
@@ -85,7 +85,7 @@ impl Replay {
         }
     }
 
-    /// Keeps pictures on the way through the records.
+    /// Keeps states on the way through the records.
     fn fold(&mut self, records: &[Record], mut apart: usize, bytes: usize) {
         let (mut state, mut taken) = (RunState::default(), 0);
         for (done, record) in (1..).zip(records) {
@@ -94,11 +94,11 @@ impl Replay {
                 continue;
             }
             taken += weight(&state);
-            self.pictures.push((done, state.clone()));
-            while taken > bytes && !self.pictures.is_empty() {
+            self.states.push((done, state.clone()));
+            while taken > bytes && !self.states.is_empty() {
                 apart = apart.saturating_mul(2);
-                self.pictures.retain(|(after, _)| after % apart == 0);
-                taken = self.pictures.iter().map(|(_, state)| weight(state)).sum();
+                self.states.retain(|(after, _)| after % apart == 0);
+                taken = self.states.iter().map(|(_, state)| weight(state)).sum();
             }
         }
         self.looks = state.test_looks;
@@ -129,25 +129,25 @@ impl Replay {
         self.looks
     }
 
-    /// The picture at a moment: all records up to then, folded.
+    /// The state at a moment: all records up to then, folded.
     pub fn at(&self, ms: u64) -> RunState {
         let mut state = RunState::default();
         self.show(&mut state, ms);
         state
     }
 
-    /// Turns a picture of this replay, or an empty one, into that of a moment. Forwards it folds what came in between, at most
-    /// from the nearest picture kept; backwards it begins with one.
+    /// Turns a state of this replay, or an empty one, into that of a moment. Forwards it folds what came in between, at most
+    /// from the nearest state kept; backwards it begins with one.
     pub fn show(&self, state: &mut RunState, ms: u64) {
         let wanted = self.times.partition_point(|time| *time <= ms);
         let mut here = self
             .records
             .partition_point(|record| record.seq <= state.seq);
-        let kept = self.pictures.partition_point(|(done, _)| *done <= wanted);
-        let kept = kept.checked_sub(1).and_then(|at| self.pictures.get(at));
+        let kept = self.states.partition_point(|(done, _)| *done <= wanted);
+        let kept = kept.checked_sub(1).and_then(|at| self.states.get(at));
         if here > wanted || kept.is_some_and(|(done, _)| *done > here) {
-            if let Some((done, picture)) = kept {
-                state.clone_from(picture);
+            if let Some((done, kept)) = kept {
+                state.clone_from(kept);
                 here = *done;
             } else {
                 *state = RunState::default();
@@ -159,7 +159,7 @@ impl Replay {
     }
 }
 
-/// About how many bytes a picture takes.
+/// About how many bytes a state takes.
 fn weight(state: &RunState) -> usize {
     let curves = [
         &state.train_loss,
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn a_night_is_two_seconds_and_marked_where_it_was() {
         let night = 10 * 3_600_000;
-        let resumed = || Event::Resumed(Box::default());
+        let resumed = || Event::Restored(Box::default());
         let records = vec![
             record(1, 1_000, steps(1)),
             record(2, 1_500, phase(Phase::Paused)),
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(replay.times, [0, 500, 2_500, 2_500, 3_000, 5_000, 7_000]);
         assert_eq!(
             replay.breaks,
-            [(2_500, MarkKind::Paused), (5_000, MarkKind::Restarted)]
+            [(2_500, MarkKind::Paused), (5_000, MarkKind::Restored)]
         );
         assert_eq!(
             (replay.at(0).global_step, replay.at(6_999).global_step),
@@ -249,23 +249,19 @@ mod tests {
             record(2, 2, log("one")),
             record(2, 900, log("again")),
             record(1, 900, log("late")),
-            record(7, 3, Event::Resumed(Box::default())),
+            record(7, 3, Event::Restored(Box::default())),
         ];
         let replay = Replay::new(records);
         assert_eq!((replay.records.len(), replay.span()), (2, 1));
     }
 
     #[test]
-    fn pictures_are_bounded_in_number_and_bytes() {
+    fn states_are_bounded_in_number_and_bytes() {
         let records: Vec<Record> = (1..=20_000).map(|i| record(i, i, steps(i))).collect();
         let replay = Replay::new(records.clone());
-        assert!((8..=PICTURES).contains(&replay.pictures.len()));
+        assert!((8..=STATES).contains(&replay.states.len()));
         let few = Replay::spaced(records, 100, 3 * REST_BYTES);
-        assert!(
-            (1..=3).contains(&few.pictures.len()),
-            "{}",
-            few.pictures.len()
-        );
+        assert!((1..=3).contains(&few.states.len()), "{}", few.states.len());
         assert_eq!(few.at(15_000), replay.at(15_000));
     }
 

@@ -14,8 +14,8 @@ use super::system::SystemHistory;
 use super::timeline::Timeline;
 use crate::event::{
     Answer, CheckpointReason, CheckpointSaved, EpochSummary, EvalReport, Event, F32, F64,
-    GalleryImages, GalleryPredictions, Level, Outcome, Phase, Record, Remedy, Resumed, RunStarted,
-    Split, StepTime, StepWindow,
+    GalleryImages, GalleryPredictions, Level, Outcome, Phase, Record, Remedy, Restoration,
+    RunStarted, Split, StepTime, StepWindow,
 };
 
 /// Steps kept one by one; older ones live on in the curves.
@@ -32,7 +32,7 @@ const SMOOTHING: f64 = 0.9;
 const SPEED_MS: f64 = 3_000.0;
 const PACE_MS: f64 = 30_000.0;
 
-/// The whole picture of a run.
+/// The whole state of a run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct RunState {
     /// Number of the last record folded in.
@@ -135,9 +135,9 @@ pub struct RunState {
     pub askers: VecDeque<(u64, String)>,
     /// The latest lines for people, oldest first.
     pub log: VecDeque<LogLine>,
-    /// Steps at which a new process went on from a checkpoint.
-    #[serde(default)]
-    pub resumes: Vec<u64>,
+    /// Steps at which the run was restored from a checkpoint.
+    #[serde(default, rename = "resumes")]
+    pub restores: Vec<u64>,
     /// How the run ended, once it has.
     pub outcome: Option<Outcome>,
     /// How the machine is doing.
@@ -158,14 +158,14 @@ impl RunState {
             return;
         }
         self.seq = record.seq;
-        if matches!(record.event, Event::Resumed(_)) {
+        if matches!(record.event, Event::Restored(_)) {
             // Nobody trained in between.
             let since = self.paused_since.take().unwrap_or(self.now_ms);
             self.paused_ms = self
                 .paused_ms
                 .saturating_add(record.t_ms.saturating_sub(since));
         }
-        // Clocks are set back now and then; the picture's time never is. An evaluation may follow long after the end.
+        // Clocks are set back now and then; the state's time never is. An evaluation may follow long after the end.
         if !matches!(record.event, Event::EvalFinished(_)) {
             self.now_ms = self.now_ms.max(record.t_ms);
         }
@@ -212,7 +212,7 @@ impl RunState {
             }
             // It is for those who resume.
             Event::Marked { .. } => {}
-            Event::Resumed(resumed) => self.resumed(resumed, t_ms),
+            Event::Restored(restoration) => self.restored(restoration, t_ms),
             Event::StepSkipped {
                 global_step,
                 loss,
@@ -284,9 +284,9 @@ impl RunState {
         }
     }
 
-    /// A new process goes on where the checkpoint was made. The records after that are left out by whoever reads a
+    /// A new process continues where the checkpoint was made. The records after that are left out by whoever reads a
     /// journal; what the checkpoint's own record would have told is told by this one.
-    fn resumed(&mut self, resumed: &Resumed, t_ms: u64) {
+    fn restored(&mut self, restoration: &Restoration, t_ms: u64) {
         self.outcome = None;
         self.phase = Phase::Starting;
         self.eval_progress = None;
@@ -296,26 +296,28 @@ impl RunState {
                 line.answer = Answer::Refused { reason };
             }
         }
-        self.resumes.push(resumed.global_step);
-        self.marks.push(resumed.global_step, MarkKind::Restarted);
+        self.restores.push(restoration.global_step);
+        self.marks.push(restoration.global_step, MarkKind::Restored);
         self.checkpoints = self.checkpoints.saturating_add(1);
         self.checkpoint = Some(CheckpointSaved {
-            global_step: resumed.global_step,
-            epoch: resumed.epoch,
-            path: resumed.checkpoint.clone(),
-            bytes: resumed.bytes,
+            global_step: restoration.global_step,
+            epoch: restoration.epoch,
+            path: restoration.checkpoint.clone(),
+            bytes: restoration.bytes,
             reason: CheckpointReason::Periodic,
-            best: self.best.is_some_and(|best| best.epoch == resumed.epoch),
+            best: self
+                .best
+                .is_some_and(|best| best.epoch == restoration.epoch),
             pause_ms: F64(0.0),
             write_ms: F64(0.0),
         });
-        let again = match resumed.redone {
+        let again = match restoration.redone {
             0 => String::new(),
             steps => format!(" ({steps} steps are done again)"),
         };
-        let text = format!("resumed from {}{again}", resumed.checkpoint);
+        let text = format!("resumed from {}{again}", restoration.checkpoint);
         self.say(t_ms, Level::Info, text);
-        for note in &resumed.notes {
+        for note in &restoration.notes {
             self.say(t_ms, Level::Warn, note.clone());
         }
     }

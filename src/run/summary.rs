@@ -109,7 +109,7 @@ pub fn event_line(state: &RunState, event: &Event) -> Option<String> {
         Event::RunStarted(info) => {
             // A run that was resumed has its headline above its earlier epochs.
             let mut lines: Vec<String> = Vec::new();
-            lines.extend(headline(state).filter(|_| state.resumes.is_empty()));
+            lines.extend(headline(state).filter(|_| state.restores.is_empty()));
             lines.extend(info.warnings.iter().map(|text| format!("warning: {text}")));
             (!lines.is_empty()).then(|| lines.join("\n"))
         }
@@ -122,7 +122,7 @@ pub fn event_line(state: &RunState, event: &Event) -> Option<String> {
             saved.path,
             saved.bytes as f64 / 1e6
         )),
-        Event::Resumed(resumed) => {
+        Event::Restored(resumed) => {
             let mut lines = vec![format!("resumed from {}", resumed.checkpoint)];
             lines.extend(resumed.notes.iter().map(|note| format!("warning: {note}")));
             Some(lines.join("\n"))

@@ -1,14 +1,14 @@
 //! Answers to questions, read from a run's directory: alike for a live run, over a socket, and in a replay.
 //!
 //! Whoever answers has a thread of its own and remembers what it has read: where in the journal what stands (`index`), a table of
-//! `predictions.csv` (`table`), the pictures, and the evaluations kept of earlier. Each is read when it is first asked for, and
+//! `predictions.csv` (`table`), the images, and the evaluations kept of earlier. Each is read when it is first asked for, and
 //! again when its file has changed; each says how much memory it may take.
 
 mod earlier;
 mod images;
 mod index;
-mod pictures;
 mod series;
+mod split_images;
 mod stamp;
 mod table;
 

@@ -56,7 +56,7 @@ impl Session {
         Self::resume(files, RunState::default())
     }
 
-    /// Starts the hub of a run that goes on from this picture.
+    /// Starts the hub of a run that goes on from this state.
     ///
     /// # Errors
     /// When the system gives no thread.
@@ -123,7 +123,7 @@ impl Session {
         self.marks.clone()
     }
 
-    /// Waits until the trainer has let go of its end; returns the last picture.
+    /// Waits until the trainer has let go of its end; returns the last state.
     pub fn join(self) -> RunState {
         drop(self.door);
         let state = self.hub.join().unwrap_or_default();
@@ -212,7 +212,7 @@ impl Hub {
                     Ok(event) => self.take_aside(event),
                     Err(_) => asides = crossbeam_channel::never(),
                 },
-                // Whoever is behind gets its picture when it has room, though nothing more may happen for long.
+                // Whoever is behind gets its state when it has room, though nothing more may happen for long.
                 default(self.patience()) => {}
             }
             self.refresh();
@@ -327,7 +327,7 @@ impl Hub {
         });
     }
 
-    /// Gives the whole picture to whoever needs it and has room.
+    /// Gives the whole state to whoever needs it and has room.
     fn refresh(&mut self) {
         let state = &self.state;
         self.subscribers.retain_mut(|subscriber| {
@@ -370,7 +370,7 @@ mod tests {
     }
 
     /// What a front end that listens to the end makes of its feed.
-    fn picture(link: &Link) -> (RunState, usize) {
+    fn snapshot(link: &Link) -> (RunState, usize) {
         let (mut state, mut snapshots) = (RunState::default(), 0);
         for feed in &link.feed {
             match feed {
@@ -386,19 +386,19 @@ mod tests {
     }
 
     #[test]
-    fn a_subscriber_that_fell_behind_ends_with_the_same_picture() {
+    fn a_subscriber_that_fell_behind_ends_with_the_same_state() {
         let (session, (events, _requests)) = Session::start(None).unwrap();
         let slow = session.link();
         for i in 0..5 * BACKLOG {
             events.send(log(i)).unwrap();
         }
         let late = session.link();
-        let listener = std::thread::spawn(move || picture(&slow));
+        let listener = std::thread::spawn(move || snapshot(&slow));
         for i in 0..10 {
             events.send(log(i)).unwrap();
         }
         drop(events);
-        let (late, _) = picture(&late);
+        let (late, _) = snapshot(&late);
         let (slow, snapshots) = listener.join().unwrap();
         let whole = session.join();
         assert_eq!(whole.seq as usize, 5 * BACKLOG + 10);

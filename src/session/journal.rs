@@ -18,7 +18,7 @@ const PROBLEMS: usize = 20;
 
 /// What a journal told.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Replay {
+pub struct JournalState {
     /// All readable records, folded.
     pub state: RunState,
     /// Lines that were no records, with their number and what was wrong. A torn last line is no problem: the writer
@@ -30,18 +30,18 @@ pub struct Replay {
 ///
 /// # Errors
 /// The path and why it cannot be read.
-pub(super) fn read(path: &Path) -> io::Result<Replay> {
-    let mut replay = Replay::default();
+pub(super) fn read(path: &Path) -> io::Result<JournalState> {
+    let mut found = JournalState::default();
     let given_up = given_up(path)?;
-    replay.problems = each(path, |record| {
+    found.problems = each(path, |record| {
         if is_live(record.seq, &given_up) {
-            replay.state.apply(record);
+            found.state.apply(record);
         } else if is_test(&record.event) {
             // Steps can be done again; what was seen of the test split cannot be unseen.
-            replay.state.test_looks = replay.state.test_looks.saturating_add(1);
+            found.state.test_looks = found.state.test_looks.saturating_add(1);
         }
     })?;
-    Ok(replay)
+    Ok(found)
 }
 
 pub(super) fn is_test(event: &Event) -> bool {
@@ -57,7 +57,7 @@ pub(super) fn given_up(path: &Path) -> io::Result<Vec<(u64, u64)>> {
         if contains(line, b"\"event\":\"resumed\"")
             && let Ok(Record {
                 seq,
-                event: Event::Resumed(resumed),
+                event: Event::Restored(resumed),
                 ..
             }) = serde_json::from_slice(line)
         {
@@ -138,11 +138,11 @@ fn lines(path: &Path, mut take: impl FnMut(u64, &[u8], bool)) -> io::Result<()> 
     Ok(())
 }
 
-/// A run's last picture as a link, so that the screen shows it like a live one; its story is read again when it is asked for.
+/// A run's last state as a link, so that the screen shows it like a live one; its story is read again when it is asked for.
 ///
 /// # Errors
 /// The path of the journal and why it cannot be read.
-pub fn replay(run: &RunDir) -> io::Result<(Link, Replay)> {
+pub fn replay(run: &RunDir) -> io::Result<(Link, JournalState)> {
     let replay = read(&run.journal())?;
     let (sender, feed) = bounded(1);
     let _ = sender.send(Feed::Snapshot(Box::new(replay.state.clone())));
@@ -160,7 +160,7 @@ pub fn replay(run: &RunDir) -> io::Result<(Link, Replay)> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
     use super::*;
-    use crate::event::{Level, Resumed};
+    use crate::event::{Level, Restoration};
 
     fn line(seq: u64) -> String {
         let event = Event::Log {
@@ -198,9 +198,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("events.jsonl");
         let resumed = |seq, after| {
-            let event = Event::Resumed(Box::new(Resumed {
+            let event = Event::Restored(Box::new(Restoration {
                 after,
-                ..Resumed::default()
+                ..Restoration::default()
             }));
             let record = Record {
                 seq,

@@ -1,4 +1,4 @@
-//! Runs laid beside another one, read from their directories: the picture from the journal, the configuration, and what the
+//! Runs laid beside another one, read from their directories: the state from the journal, the configuration, and what the
 //! test images both measured say about the difference.
 
 use std::cell::OnceCell;
@@ -20,7 +20,7 @@ const RESAMPLES: usize = 1000;
 const DEPTH: usize = 8;
 
 /// Reads the runs that are wanted beside the first one. `runs` is where names are looked for; `state` is the first run's
-/// picture where that is complete, and without it nothing is paired: a live run is measured again.
+/// state where that is complete, and without it nothing is paired: a live run is measured again.
 ///
 /// What cannot be read is told by its name and does not keep the others from being shown.
 pub fn beside(runs: &Path, first: &RunDir, state: Option<&RunState>, wanted: &[String]) -> Beside {
@@ -70,7 +70,7 @@ pub fn beside(runs: &Path, first: &RunDir, state: Option<&RunState>, wanted: &[S
     beside
 }
 
-/// A run by its name, with its picture.
+/// A run by its name, with its state.
 fn load(
     runs: &Path,
     first: &RunDir,
@@ -189,7 +189,7 @@ struct Measured {
 }
 
 impl Measured {
-    /// The rows behind the test result of a picture. A calibration error depends on its bins: both get the first run's.
+    /// The rows behind the test result of a state. A calibration error depends on its bins: both get the first run's.
     fn read(run: &RunDir, state: &RunState, bins: Option<usize>) -> Result<Self, String> {
         let name = &run.name;
         let report = state.test.latest.as_ref();

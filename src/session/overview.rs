@@ -49,7 +49,7 @@ pub struct Overview {
     pub meta: Meta,
     /// What has become of it.
     pub status: Status,
-    /// Its last picture.
+    /// Its last state.
     pub state: RunState,
     /// Bytes of all its files.
     pub bytes: u64,

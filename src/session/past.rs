@@ -10,7 +10,7 @@ use crate::run::RunState;
 /// A run's story up to a checkpoint.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Past {
-    /// The picture at that moment.
+    /// The state at that moment.
     pub state: RunState,
     /// Number of the record that marks it.
     pub after: u64,

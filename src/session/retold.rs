@@ -1,4 +1,4 @@
-//! A run's records for a replay, read when somebody wants to see one: until then a screen needs only the last picture.
+//! A run's records for a replay, read when somebody wants to see one: until then a screen needs only the last state.
 
 use std::io;
 use std::sync::Arc;

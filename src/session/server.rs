@@ -1,7 +1,7 @@
 //! The socket a trainer listens on: any number of screens and askers of the same user.
 //!
 //! Each client has a thread that reads and one that writes, and a queue of its own in the hub: one that is slow gets a
-//! fresh picture instead of what it missed, one that takes nothing is let go. None of them can hold up another, the hub or
+//! fresh state instead of what it missed, one that takes nothing is let go. None of them can hold up another, the hub or
 //! the trainer.
 
 mod conversation;

@@ -73,7 +73,7 @@ actions! {
     SliderForward "slider-forward" "replay: forwards by a fiftieth of the run",
     Slower "slower" "replay: slower",
     Faster "faster" "replay: faster",
-    ReplayEnd "replay-end" "replay: leave it, for the last picture of the run",
+    ReplayEnd "replay-end" "replay: leave it, for the last state of the run",
     Help "help" "show or hide this help",
     Theme "theme" "next theme",
     Repaint "repaint" "draw everything anew",

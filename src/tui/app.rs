@@ -53,7 +53,7 @@ pub enum Wanted {
 pub struct FrameStats {
     /// Frames drawn.
     pub frames: u64,
-    /// Time the last one took, from the picture of the run to bytes, µs.
+    /// Time the last one took, from the state of the run to bytes, µs.
     pub draw_us_last: u64,
     /// Time all of them took, µs.
     pub draw_us_sum: u64,

@@ -48,7 +48,7 @@ pub(super) fn heard(app: &mut App, record: &Record) {
     }
 }
 
-/// A whole picture came; one after the first is of a run that goes on.
+/// A whole state came; one after the first is of a run that goes on.
 pub(super) fn caught_up(app: &mut App) {
     if app.synced {
         app.attention.heard_ms = Some(app.ui.now_ms);

@@ -195,7 +195,7 @@ fn clock(app: &App, pace: &Pace, msgs: &mut Vec<Msg>) -> bool {
     // Whoever was stopped without notice takes the terminal anew, too.
     let suspended = signals.suspend.swap(false, Ordering::Relaxed);
     if signals.resumed.swap(false, Ordering::Relaxed) {
-        msgs.push(Msg::Resumed);
+        msgs.push(Msg::Foreground);
     } else if suspended {
         msgs.push(Msg::Suspended);
     }

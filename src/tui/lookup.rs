@@ -1,4 +1,4 @@
-//! What the run's picture cannot answer and the screen wants to show: asked of the session, and kept until it changes.
+//! What the run's state cannot answer and the screen wants to show: asked of the session, and kept until it changes.
 //!
 //! Nobody calls for an answer: [`questions`] looks at what is on the screen and says what is missing for it.
 
@@ -51,7 +51,7 @@ impl Lookups {
         known.map(|(_, values)| values)
     }
 
-    /// A curve's points as closely as they are known: the stretch that was told, and the picture around it. Of what was told
+    /// A curve's points as closely as they are known: the stretch that was told, and the state around it. Of what was told
     /// those after step `newest` are left out, which a replay has not come to.
     pub(super) fn points<'a>(
         &'a self,

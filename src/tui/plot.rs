@@ -64,7 +64,7 @@ impl Plot<'_> {
         lines
     }
 
-    /// Smallest and largest of both axes. The raw points may leave the picture at the top.
+    /// Smallest and largest of both axes. The raw points may leave the screenshot at the top.
     fn bounds(&self) -> Option<([f64; 2], [f64; 2])> {
         let finite = || {
             self.points

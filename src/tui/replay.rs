@@ -41,7 +41,7 @@ pub enum Story {
 pub struct ReplayView {
     /// What is told.
     pub story: Arc<Replay>,
-    /// The last picture of the run, which is shown again afterwards.
+    /// The last state of the run, which is shown again afterwards.
     pub whole: Box<RunState>,
     /// The moment shown, in milliseconds from the first record.
     pub at_ms: u64,

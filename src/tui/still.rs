@@ -1,4 +1,4 @@
-//! One frame of the screen without a terminal, for pictures.
+//! One frame of the screen without a terminal, for screenshots.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::view::view;
 use crate::link::Link;
 use crate::run::Beside;
 
-/// How long an answer for a picture is waited for.
+/// How long an answer for a screenshot is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Names of all pages, as `--page` takes them.

@@ -82,7 +82,7 @@ pub enum Msg {
     /// The shell wants the terminal for a while.
     Suspended,
     /// The process goes on after it was stopped.
-    Resumed,
+    Foreground,
     /// The terminal is gone.
     HungUp,
 }
@@ -138,7 +138,7 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
         Msg::LeaveWhenDone => app.ui.leaving = true,
         Msg::HungUp => return vec![Effect::Leave(Exit::HungUp)],
         Msg::Terminated => return vec![Effect::Leave(Exit::Terminated)],
-        Msg::Resumed => return vec![Effect::Leave(Exit::Resumed)],
+        Msg::Foreground => return vec![Effect::Leave(Exit::Foreground)],
         Msg::Suspended => return vec![Effect::Leave(Exit::Suspended)],
     }
     let mut effects = attention::news(app);
@@ -188,7 +188,7 @@ fn take_feed(app: &mut App, feed: Feed) {
     keep_in_range(app);
 }
 
-/// The picture that the feed is about; a replay shows another.
+/// The state that the feed is about; a replay shows another.
 fn shown(app: &mut App) -> &mut RunState {
     match &mut app.replay {
         Some(view) => &mut view.whole,

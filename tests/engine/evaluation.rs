@@ -157,7 +157,7 @@ fn evaluating_again_gives_the_numbers_of_the_run_and_is_recorded() {
         (&"eval_finished".into(), &"test".into())
     );
     assert_eq!(last["seq"], (before.len() + 1) as u64);
-    // The picture of the run takes it in, and its clock stands where the run ended.
+    // The state of the run takes it in, and its clock stands where the run ended.
     let view = text(&runs.call(&["view", "one"]).stdout);
     assert!(view.contains("completed after 2 epochs"), "{view}");
 }
@@ -375,7 +375,7 @@ fn a_checkpoint_by_itself_is_evaluated_and_leaves_nothing() {
 }
 
 /// The second image of the test split, an upright bar, as files of some kinds.
-fn pictures(dir: &Path) {
+fn states(dir: &Path) {
     let runs = runs();
     let bytes = fs::read(runs.data.path().join("t10k-images-idx3-ubyte")).unwrap();
     let (rows, columns) = SHAPE;
@@ -395,14 +395,14 @@ fn pictures(dir: &Path) {
         &fs::read(dir.join("own.png")).unwrap()[..60],
     )
     .unwrap();
-    fs::write(dir.join("words.txt"), "no picture").unwrap();
+    fs::write(dir.join("words.txt"), "no state").unwrap();
 }
 
 #[test]
-fn pictures_of_any_kind_are_named_and_each_bad_one_has_its_error() {
+fn images_of_any_kind_are_named_and_each_bad_one_has_its_error() {
     let runs = runs();
     let dir = tempfile::tempdir().unwrap();
-    pictures(dir.path());
+    states(dir.path());
     let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     let good: Vec<String> = ["own.png", "paper.png", "large.jpg"].map(path).to_vec();
     let mut args = vec!["predict", "--run", "one", "--json"];
@@ -450,7 +450,7 @@ fn pictures_of_any_kind_are_named_and_each_bad_one_has_its_error() {
 fn light_and_dark_stay_as_they_are_on_request() {
     let runs = runs();
     let dir = tempfile::tempdir().unwrap();
-    pictures(dir.path());
+    states(dir.path());
     let path = dir.path().join("paper.png");
     let args = [
         "predict",

@@ -95,7 +95,7 @@ pub(crate) fn load(config: &Config) -> Dataset {
     data::load(&config.data, config.train.seed).unwrap()
 }
 
-/// What a training told, in order, and the picture it makes.
+/// What a training told, in order, and the state it makes.
 pub(crate) struct Story {
     pub(crate) events: Vec<Event>,
     pub(crate) state: RunState,

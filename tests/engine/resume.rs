@@ -111,7 +111,7 @@ struct Digest {
     eval: serde_json::Value,
     predictions: blake3::Hash,
     checkpoints: Vec<(u64, blake3::Hash, blake3::Hash)>,
-    picture: RunState,
+    state: RunState,
 }
 
 fn hash(path: &Path) -> blake3::Hash {
@@ -145,12 +145,12 @@ fn digest(run: &Path) -> Digest {
         eval,
         predictions: hash(&run.join("predictions.csv")),
         checkpoints,
-        picture: picture(run),
+        state: state(run),
     }
 }
 
 /// The folded journal without clocks, names, requests and the trace of interruptions.
-fn picture(run: &Path) -> RunState {
+fn state(run: &Path) -> RunState {
     let (_, replay) = epochtop::session::replay(&epochtop::session::RunDir::at(run)).unwrap();
     assert_eq!(replay.problems, [""; 0]);
     let mut state = replay.state;
@@ -163,7 +163,7 @@ fn picture(run: &Path) -> RunState {
     (state.step_time, state.health) = (None, blank.health);
     state.marks = blank.marks;
     state.info.as_mut().unwrap().run.clear();
-    state.resumes.clear();
+    state.restores.clear();
     state.commands.clear();
     state.askers.clear();
     // What is not on the disk yet when a process is killed is never told to be; nor is the same save told twice.
@@ -200,13 +200,13 @@ fn assert_same(one: &Digest, other: &Digest, what: &str) {
         serde_json::Value::Object(fields) => fields,
         _ => unreachable!(),
     };
-    let (ones, others) = (fields(&one.picture), fields(&other.picture));
+    let (ones, others) = (fields(&one.state), fields(&other.state));
     let differ: Vec<&String> = ones
         .keys()
         .filter(|key| ones[*key] != others[*key])
         .collect();
     for key in &differ {
-        assert_eq!(ones[*key], others[*key], "{what}: {key} of the picture");
+        assert_eq!(ones[*key], others[*key], "{what}: {key} of the state");
     }
 }
 

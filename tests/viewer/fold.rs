@@ -346,7 +346,7 @@ fn the_same_weights_measured_again_are_no_change_and_no_later_end() {
 }
 
 #[test]
-fn a_picture_from_before_the_time_of_steps_was_told_is_still_read() {
+fn a_state_from_before_the_time_of_steps_was_told_is_still_read() {
     let time = StepTime {
         global_step: 7,
         steps: 7,

@@ -3,7 +3,7 @@
 
 use epochtop::checkpoint::{BestSoFar, Computed, Entry, FORMAT, Manifest, State, decode, encode};
 use epochtop::event::{
-    Command, DatasetInfo, Event, F32, GpuSample, Pixels, Record, Resumed, Split, StepWindow,
+    Command, DatasetInfo, Event, F32, GpuSample, Pixels, Record, Restoration, Split, StepWindow,
     SystemSample,
 };
 use epochtop::link::{Earlier, Filter, ImagePage, ImageRow, Query, Reply, StepValues, request};
@@ -80,10 +80,10 @@ fn records() -> Vec<Vec<u8>> {
     });
     let events = [
         steps,
-        Event::Resumed(Box::default()),
-        Event::Resumed(Box::new(Resumed {
+        Event::Restored(Box::default()),
+        Event::Restored(Box::new(Restoration {
             after: u64::MAX,
-            ..Resumed::default()
+            ..Restoration::default()
         })),
         Event::Marked { mark: 3 },
         Event::System(Box::new(SystemSample {

@@ -8,12 +8,11 @@
 mod colour;
 mod compare;
 mod driving;
-mod floors;
 mod fold;
 mod fuzz;
 mod headless;
+mod layers;
 mod mouse;
-mod pictures;
 #[path = "../engine/pty.rs"]
 #[allow(dead_code, reason = "most of it is about training")]
 mod pty;
@@ -21,6 +20,7 @@ mod questions;
 mod readme;
 mod replay;
 mod screens;
+mod screenshots;
 mod sockets;
 mod story;
 mod sweep;

@@ -222,11 +222,11 @@ fn what_lies_over_the_screen_takes_the_wheel_and_hides_the_rest() {
 }
 
 #[test]
-fn a_click_on_a_small_picture_selects_its_image() {
+fn a_click_on_a_thumbnail_selects_its_image() {
     let size = (120, 40);
     // The page of all images: 14 columns each, two of air.
     let mut app = on(Page::Gallery, size, &story::finished());
-    // A picture, the words of one, and the gaps between them.
+    // A thumbnail, the words of one, and the gaps between them.
     for (at, image) in [
         ((3, 5), 0),
         ((16, 11), 1),

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use epochtop::event::{
-    EvalReport, Event, F32, F64, GalleryImages, GalleryPredictions, Pixels, Record, Resumed, Split,
-    StepWindow,
+    EvalReport, Event, F32, F64, GalleryImages, GalleryPredictions, Pixels, Record, Restoration,
+    Split, StepWindow,
 };
 use epochtop::link::{Curve, Earlier, Filter, ImagePage, Link, Query, Reply};
 use epochtop::metrics::fit_temperature;
@@ -217,9 +217,9 @@ fn what_was_said_earlier_is_told_oldest_first_and_without_what_was_given_up() {
     let (_dir, run) = run();
     put(&run.path.join("predictions.csv"), table(4));
     put(&run.path.join("eval.json"), r#"{"global_step": 30}"#);
-    let resumed = Event::Resumed(Box::new(Resumed {
+    let resumed = Event::Restored(Box::new(Restoration {
         after: 3,
-        ..Resumed::default()
+        ..Restoration::default()
     }));
     tell(
         &run,
@@ -288,7 +288,7 @@ fn no_more_than_the_last_32_evaluations_are_told() {
 }
 
 #[test]
-fn pictures_come_from_the_data_and_where_that_is_not_from_the_gallery() {
+fn images_come_from_the_data_and_where_that_is_not_from_the_gallery() {
     let (dir, run) = run();
     put(&run.path.join("predictions.csv"), table(3));
     let told = GalleryImages {
@@ -322,7 +322,7 @@ fn pictures_come_from_the_data_and_where_that_is_not_from_the_gallery() {
 
 /// A page of the largest usual kind goes through the wire.
 #[test]
-fn a_page_of_large_pictures_is_short_and_can_be_sent() {
+fn a_page_of_large_images_is_short_and_can_be_sent() {
     let (dir, run) = run();
     put(&run.path.join("predictions.csv"), table(256));
     let meta = Meta {

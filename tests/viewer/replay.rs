@@ -1,11 +1,11 @@
-//! A run told again: the picture at any moment, the slider and its keys, and what a replay must not know yet.
+//! A run told again: the state at any moment, the slider and its keys, and what a replay must not know yet.
 
 use std::fs;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use epochtop::event::{Event, F32, Level, Pixels, Record, Resumed, Split, StepWindow};
+use epochtop::event::{Event, F32, Level, Pixels, Record, Restoration, Split, StepWindow};
 use epochtop::link::{ImagePage, ImageRow, Query, Reply};
 use epochtop::run::{MOST_GAP_MS, Replay, RunState};
 use epochtop::session::{self, RunDir};
@@ -36,7 +36,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn wherever_it_goes_the_picture_is_the_fold_up_to_there(
+    fn wherever_it_goes_the_state_is_the_fold_up_to_there(
         records in fold::records(),
         apart in 1_usize..9,
         bytes in prop_oneof![Just(0_usize), 60_000_usize..400_000, Just(usize::MAX)],
@@ -253,10 +253,10 @@ fn broken_off() -> Vec<Record> {
     let (seq, t_ms) = records.last().map_or((0, 0), |last| (last.seq, last.t_ms));
     let night = 8 * 3_600_000;
     let phase = epochtop::event::Phase::Training;
-    let resumed = Event::Resumed(Box::new(Resumed {
+    let resumed = Event::Restored(Box::new(Restoration {
         after: seq,
         global_step: 781,
-        ..Resumed::default()
+        ..Restoration::default()
     }));
     let events = [
         (night, Event::Phase { phase }),
@@ -401,12 +401,12 @@ fn a_journal_is_read_when_it_is_asked_for_and_what_was_done_again_counts_once() 
         },
     ));
     let after = seq;
-    let resumed = Resumed {
+    let resumed = Restoration {
         after,
         global_step: 781,
-        ..Resumed::default()
+        ..Restoration::default()
     };
-    records.push(log(seq + 2, Event::Resumed(Box::new(resumed))));
+    records.push(log(seq + 2, Event::Restored(Box::new(resumed))));
     journal(&run, &records);
     let (link, last) = session::replay(&run).expect("a journal");
     let replays = link.replays.expect("records to read");
@@ -470,7 +470,7 @@ fn how_long_a_replay_of_50_mb_takes() {
     let began = Instant::now();
     let (link, _) = session::replay(&run).expect("a journal");
     println!(
-        "{count} records, {bytes} bytes, {step} steps: last picture after {:?}",
+        "{count} records, {bytes} bytes, {step} steps: last state after {:?}",
         began.elapsed()
     );
     let replays = link.replays.expect("records to read");

@@ -1,4 +1,4 @@
-//! Every state of a run on screens of every size, as text. A changed picture is looked at and then accepted with
+//! Every state of a run on screens of every size, as text. A changed screenshot is looked at and then accepted with
 //! `cargo insta review`.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};

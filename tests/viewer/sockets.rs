@@ -68,7 +68,7 @@ impl Served {
         connect(&self.path, role, "test").unwrap()
     }
 
-    /// Ends the run; returns its last picture.
+    /// Ends the run; returns its last state.
     fn end(self) -> (RunState, tempfile::TempDir, RunDir) {
         drop((self.events, self.requests));
         let state = self.session.join();
@@ -79,7 +79,7 @@ impl Served {
 }
 
 /// What a front end makes of its feed until `enough`.
-fn picture(link: &Link, enough: impl Fn(&RunState) -> bool) -> RunState {
+fn state(link: &Link, enough: impl Fn(&RunState) -> bool) -> RunState {
     let mut state = RunState::default();
     for feed in &link.feed {
         match feed {
@@ -114,18 +114,18 @@ fn a_late_client_sees_the_whole_run_and_every_client_the_same_end() {
     let served = serve();
     let early = served.connect(Role::Screen);
     served.tell(story::midrun());
-    let whole = picture(&early.link, |state| {
+    let whole = state(&early.link, |state| {
         state.seq >= story::midrun().len() as u64
     });
     let late = served.connect(Role::Screen);
     assert!(early.control && !late.control, "the first one steers");
-    let first = picture(&late.link, |_| true);
+    let first = state(&late.link, |_| true);
     assert_eq!(first, whole, "all of it at once");
     drop((early, late));
     let watcher = served.connect(Role::Watcher);
     let end = std::thread::spawn(move || {
         let watcher = watcher;
-        picture(&watcher.link, |_| false)
+        state(&watcher.link, |_| false)
     });
     served.tell(story::finished().split_off(story::midrun().len().min(5)));
     let (state, _dir, _) = served.end();
@@ -158,7 +158,7 @@ fn requests_go_through_once_with_the_name_of_who_asked() {
         global_step: 0,
     };
     served.events.send(answer).unwrap();
-    let state = picture(&asker.link, |state| {
+    let state = state(&asker.link, |state| {
         state.commands.iter().any(|line| line.by.is_some())
     });
     let line = state.commands.back().unwrap();
@@ -275,7 +275,7 @@ fn garbage_lengths_and_half_open_peers_are_let_go() {
     // It is as good as before.
     served.tell(story::midrun());
     let client = served.connect(Role::Screen);
-    picture(&client.link, |state| state.seq > 5);
+    state(&client.link, |state| state.seq > 5);
     drop(client);
     served.end();
 }
@@ -323,7 +323,7 @@ fn a_thousand_connections_leave_nothing_behind() {
                     let client = wait("a place", || {
                         connect(&served.path, Role::Watcher, "test").ok()
                     });
-                    picture(&client.link, |_| true);
+                    state(&client.link, |_| true);
                 }
             }
         }
@@ -343,7 +343,7 @@ fn a_thousand_connections_leave_nothing_behind() {
     served.end();
 }
 
-/// A client that is stopped: the others and the run go on, and when it reads again it has a picture of now.
+/// A client that is stopped: the others and the run go on, and when it reads again it has a state of now.
 #[test]
 fn a_client_that_takes_nothing_holds_up_nobody_and_catches_up() {
     let served = serve();
@@ -364,7 +364,7 @@ fn a_client_that_takes_nothing_holds_up_nobody_and_catches_up() {
         let level = epochtop::event::Level::Info;
         served.events.send(Event::Log { level, text }).unwrap();
     }
-    picture(&quick.link, |state| state.seq >= count);
+    state(&quick.link, |state| state.seq >= count);
     assert!(
         began.elapsed() < Duration::from_secs(25),
         "the quick one waited for the slow one"
@@ -401,7 +401,7 @@ fn clients_that_ask_and_never_read_lose_their_place_when_they_go() {
     let served = serve();
     served.tell(story::midrun());
     let in_process = served.session.link();
-    picture(&in_process, |state| {
+    state(&in_process, |state| {
         state.seq >= story::midrun().len() as u64
     });
     let hello = FromClient::Hello(ClientHello::new(Role::Watcher, "test".to_owned()));
@@ -450,7 +450,7 @@ fn a_question_has_one_answer_in_process_over_the_socket_and_in_a_replay() {
     std::fs::write(served.run.path.join("predictions.csv"), csv).unwrap();
     let over_socket = served.connect(Role::Watcher);
     let in_process = served.session.link();
-    picture(&in_process, |state| {
+    state(&in_process, |state| {
         state.seq >= story::midrun().len() as u64
     });
     let series = Query::Series {

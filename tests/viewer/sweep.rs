@@ -131,7 +131,7 @@ fn odd_words() -> RunState {
     folded(&records)
 }
 
-/// Everything that is chosen for a picture.
+/// Everything that is chosen for a screenshot.
 #[derive(Debug, Clone, Copy)]
 struct Choice {
     state: usize,
@@ -155,7 +155,7 @@ fn app(run: RunState, ascii: bool) -> App {
     app
 }
 
-/// Draws one picture into the middle of a larger buffer and looks at every cell.
+/// Draws one screenshot into the middle of a larger buffer and looks at every cell.
 fn check(run: &App, theme: &Theme, choice: Choice) {
     let (width, height) = choice.size;
     let mut app = run.clone();
@@ -278,7 +278,7 @@ fn every_two_choices_meet_and_nothing_is_drawn_where_it_should_not_be() {
 #[expect(clippy::print_stdout, reason = "the counts are what it is for")]
 fn everything_with_everything() {
     let (sweep, sizes) = (Sweep::new(), sizes());
-    let mut pictures = 0_u64;
+    let mut screenshots = 0_u64;
     for (state, (name, _)) in STATES.iter().enumerate() {
         for page in 0..Page::ALL.len() {
             for (i, &size) in sizes.iter().enumerate() {
@@ -291,10 +291,10 @@ fn everything_with_everything() {
                         theme: (i + flags) % THEMES.len(),
                         flags,
                     });
-                    pictures += 1;
+                    screenshots += 1;
                 }
             }
         }
-        println!("{name}: {pictures} pictures so far");
+        println!("{name}: {screenshots} screenshots so far");
     }
 }

@@ -1,25 +1,25 @@
-//! Images of the test split: which, with what picture, and what was said of them now and before.
+//! Images of the test split: which, with what pixels, and what was said of them now and before.
 
 use std::io;
 
 use super::super::rundir::RunDir;
 use super::earlier::Kept;
 use super::index::Index;
-use super::pictures::{Pictures, put_from_gallery};
+use super::split_images::{SplitImages, put_from_gallery};
 use super::table::Table;
 use crate::event::{GalleryImages, Split};
 use crate::link::{Filter, ImagePage, ImageRow, Reply};
 
-/// Images told at most, and bytes of their pictures; the first one is always told.
+/// Images told at most, and bytes of their pixels; the first one is always told.
 const IMAGES: usize = 256;
-const PICTURES: usize = 4 << 20;
+const PIXEL_BYTES: usize = 4 << 20;
 
-/// What has been read of the test split. At most 256 MiB of pictures (8 MB for 10,000 of 28×28 pixels), 36 MiB of the table and
+/// What has been read of the test split. At most 256 MiB of pixels (8 MB for 10,000 of 28×28 pixels), 36 MiB of the table and
 /// 32 MiB of earlier evaluations.
 #[derive(Debug, Default)]
 pub(super) struct Gallery {
     table: Option<Table>,
-    pictures: Pictures,
+    pixels: SplitImages,
     kept: Kept,
 }
 
@@ -42,10 +42,10 @@ impl Gallery {
         };
         let (total, mut rows) = table.page(filter, from, (count as usize).min(IMAGES))?;
         let global_step = table.global_step;
-        self.pictures.renew(run);
+        self.pixels.renew(run);
         let mut gallery = None;
         illustrate(&mut rows, |row| {
-            self.pictures.put(row);
+            self.pixels.put(row);
             if row.size == (0, 0) {
                 // Where the images are not, the journal has those of the gallery.
                 put_from_gallery(row, gallery.get_or_insert_with(|| gallery_of(journal)));
@@ -65,18 +65,18 @@ impl Gallery {
 }
 
 fn gallery_of(journal: &Index) -> GalleryImages {
-    let told = journal.pictures().and_then(|place| journal.read(place));
+    let told = journal.gallery().and_then(|place| journal.read(place));
     told.unwrap_or_default()
 }
 
-/// Puts pictures into rows, and leaves out the rows whose pictures would make the reply too long.
+/// Puts pixels into rows, and leaves out the rows whose pixels would make the reply too long.
 fn illustrate(rows: &mut Vec<ImageRow>, mut put: impl FnMut(&mut ImageRow)) {
     let mut bytes = 0_usize;
     let too_many = rows.iter_mut().position(|row| {
         let first = bytes == 0;
         put(row);
         bytes = bytes.saturating_add(row.pixels.0.len());
-        !first && bytes > PICTURES
+        !first && bytes > PIXEL_BYTES
     });
     rows.truncate(too_many.unwrap_or(rows.len()));
 }
@@ -100,7 +100,7 @@ mod tests {
     use crate::event::Pixels;
 
     #[test]
-    fn large_pictures_make_a_short_page_and_the_largest_one_of_one_image() {
+    fn large_images_make_a_short_page_and_the_largest_one_of_one_image() {
         let page = |side: usize, count: usize| {
             let mut rows = vec![ImageRow::default(); count];
             illustrate(&mut rows, |row| row.pixels = Pixels(vec![0; side * side]));

@@ -15,7 +15,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::super::journal::{LONGEST, is_live};
 use super::stamp::Stamp;
-use crate::event::{Resumed, Split};
+use crate::event::{Restoration, Split};
 
 /// Bytes a block has at first, and blocks at most: where there are more, two become one, and have twice the bytes.
 const BLOCK: u64 = 64 << 10;
@@ -36,7 +36,7 @@ pub(super) struct Index {
     given_up: Vec<(u64, u64)>,
     galleries: VecDeque<Place>,
     looks: VecDeque<Look>,
-    pictures: Option<Place>,
+    gallery: Option<Place>,
 }
 
 /// A stretch of the journal, up to the beginning of the next one.
@@ -144,11 +144,11 @@ impl Index {
                 self.widen(parse(line).map(|Row { global_step }| (global_step, global_step)));
             }
             Some("resumed") => {
-                let heads = parse::<Head>(line).zip(parse::<Resumed>(line));
+                let heads = parse::<Head>(line).zip(parse::<Restoration>(line));
                 self.given_up
                     .extend(heads.map(|(head, resumed)| (resumed.after, head.seq)));
             }
-            Some("gallery_images") => self.pictures = parse(line).map(place).or(self.pictures),
+            Some("gallery_images") => self.gallery = parse(line).map(place).or(self.gallery),
             Some("gallery_predictions") => remember(&mut self.galleries, parse(line).map(place)),
             Some("eval_finished") => remember(&mut self.looks, look(line)),
             _ => {}
@@ -229,8 +229,8 @@ impl Index {
     }
 
     /// Where the gallery's images are told.
-    pub(super) fn pictures(&self) -> Option<Place> {
-        self.pictures
+    pub(super) fn gallery(&self) -> Option<Place> {
+        self.gallery
     }
 
     /// The event at a place.

@@ -15,7 +15,7 @@ use super::Shared;
 use crate::event::{Level, Request};
 use crate::link::{Feed, Link, Queries, Query, Reply};
 
-/// Records a client may lag behind before it gets a picture instead.
+/// Records a client may lag behind before it gets a state instead.
 const BACKLOG: usize = 128;
 /// How long a client may take for its hello, for the rest of a message, and to take anything at all.
 const HELLO: Duration = Duration::from_secs(2);

@@ -134,7 +134,7 @@ impl Trainer {
         report.global_step = best.global_step;
         report.checkpoint = self.checkpoint_of(best.global_step);
         self.tell_test(&report, &best.validated.rows, &rows);
-        // The pictures beside the result are predicted by the same weights.
+        // The gallery beside the result are predicted by the same weights.
         self.tell_gallery(Some(&best), temperature.value);
         Flow::Go
     }

@@ -225,7 +225,7 @@ impl Trainer {
                 text: format!("goes on from {}", resume.checkpoint.display()),
             });
         } else {
-            self.control.say(Event::Resumed(Box::new(told)));
+            self.control.say(Event::Restored(Box::new(told)));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A run told again: the picture on the screen becomes that of another moment.
+//! A run told again: the state on the screen becomes that of another moment.
 
 use std::sync::Arc;
 
@@ -69,7 +69,7 @@ pub(super) fn hurry(app: &mut App, faster: bool) {
     }
 }
 
-/// Back to the last picture of the run; whether there was anything to leave.
+/// Back to the last state of the run; whether there was anything to leave.
 pub(super) fn leave(app: &mut App) -> bool {
     let Some(view) = app.replay.take() else {
         return false;
@@ -96,7 +96,7 @@ pub(super) fn tick(app: &mut App, now_ms: u64) {
     change(app, |view| view.tick(now_ms));
 }
 
-/// Changes the replay, and then the picture where the moment is another. What is selected on the pages stays: a picture of an
+/// Changes the replay, and then the state where the moment is another. What is selected on the pages stays: a state of an
 /// early moment has less to select from, and the later ones have it again.
 fn change(app: &mut App, how: impl FnOnce(&mut ReplayView)) {
     if let Some(view) = &mut app.replay {

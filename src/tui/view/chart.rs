@@ -47,7 +47,7 @@ pub(super) struct Chart<'a> {
     pub(super) roles: (Role, Role),
 }
 
-/// A curve over steps: the picture's, and its name where the session can tell it more closely.
+/// A curve over steps: the state's, and its name where the session can tell it more closely.
 #[derive(Clone, Copy)]
 pub(super) struct Steps<'a>(pub(super) &'a Series, pub(super) Option<Curve>);
 

@@ -45,7 +45,7 @@ impl Grid {
         let together = classes.div_ceil(usize::from(room)).max(1);
         let cells = classes.div_ceil(together);
         let cell = (usize::from(room) / cells.max(1)).clamp(1, usize::from(CELL)) as u16;
-        // Two or three columns hold no number and make no picture.
+        // Two or three columns hold no number and show no pattern.
         let cell = if cell < NUMBER {
             1 + u16::from(cell > 1)
         } else {
@@ -142,7 +142,7 @@ fn draw_table(ctx: &Ctx<'_>, report: &EvalReport, grid: &Grid, area: Rect, buf: 
     paint::more(ctx, buf, rows, (first, below));
 }
 
-/// What columns stand for, or what the picture means.
+/// What columns stand for, or what the matrix means.
 fn headings(ctx: &Ctx<'_>, grid: &Grid, area: Rect, buf: &mut Buffer) {
     let dim = ctx.style(Role::Dim);
     put(

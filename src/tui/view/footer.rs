@@ -139,7 +139,7 @@ fn replay(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
         hint(ctx, Action::Pause, word),
         both(Action::SliderBack, Action::SliderForward, "move"),
         both(Action::Slower, Action::Faster, "speed"),
-        hint(ctx, Action::ReplayEnd, "last picture"),
+        hint(ctx, Action::ReplayEnd, "last state"),
         hint(ctx, Action::Help, "help"),
     ]
     .into_iter()

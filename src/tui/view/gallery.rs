@@ -85,12 +85,12 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     thumbnails::grid(ctx, grid, buf);
     thumbnails::strip(ctx, strip, buf);
     let (across, rows) = size(ctx, body);
-    let (picture, words) = split(body, across);
+    let (grid, words) = split(body, across);
     draw_art(
         ctx,
         Rect {
             height: rows,
-            ..picture
+            ..grid
         },
         buf,
         image.pixels,
@@ -110,7 +110,7 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
 struct Parts {
     /// The image and its words.
     body: Rect,
-    /// Small pictures of all, where the pane has the screen alone.
+    /// Small thumbnails of all, where the pane has the screen alone.
     grid: Rect,
     /// Else a mark for each, where there is room.
     strip: Rect,
@@ -133,11 +133,11 @@ fn parts(app: &App, body: Rect) -> Parts {
     }
 }
 
-/// The image whose small picture or mark is at this column and row of the screen, in a pane with this area.
+/// The image whose thumbnail or mark is at this column and row of the screen, in a pane with this area.
 pub(in crate::tui) fn at(app: &App, area: Rect, at: Position) -> Option<usize> {
     let Parts { grid, strip, .. } = parts(app, top(area, 1).1);
     if grid.contains(at) {
-        thumbnails::picture_at(app, grid, (at.x - grid.x, at.y - grid.y))
+        thumbnails::image_at(app, grid, (at.x - grid.x, at.y - grid.y))
     } else if strip.contains(at) {
         thumbnails::mark_at(app, strip.width, at.x - strip.x)
     } else {
@@ -145,7 +145,7 @@ pub(in crate::tui) fn at(app: &App, area: Rect, at: Position) -> Option<usize> {
     }
 }
 
-/// Cells of the picture: as many as leave room for the words, and no more than two to a pixel.
+/// Cells of the grid: as many as leave room for the words, and no more than two to a pixel.
 fn size(ctx: &Ctx<'_>, area: Rect) -> (u16, u16) {
     let gallery = &ctx.app.run.gallery;
     let (width, height) = (

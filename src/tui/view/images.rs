@@ -15,14 +15,14 @@ use crate::tui::page::Pane;
 use crate::tui::text::{columns, count};
 use crate::tui::theme::Role;
 
-/// Columns of a small picture, and of the gap to the next.
+/// Columns of a thumbnail, and of the gap to the next.
 const SMALL: (u16, u16) = (14, 2);
-/// Rows of what was said before, with their heading, beside small pictures.
+/// Rows of what was said before, with their heading, beside thumbnails.
 const EARLIER: usize = 9;
 /// Columns of the words about the selected image.
 const WORDS: u16 = 30;
 
-/// The small pictures on the page: across and down.
+/// The thumbnails on the page: across and down.
 fn grid(app: &App, area: Rect) -> (u16, u16) {
     let rows = small_rows(app);
     let across = (area.width + SMALL.1) / (SMALL.0 + SMALL.1);
@@ -39,12 +39,12 @@ fn small_rows(app: &App) -> u16 {
     art::rows_for(height, width, usize::from(SMALL.0)).clamp(1, 40) as u16
 }
 
-/// The part of the page that holds the small pictures.
+/// The part of the page that holds the thumbnails.
 fn grid_area(area: Rect) -> (Rect, Rect) {
     split(area, area.width.saturating_sub(WORDS + 2))
 }
 
-/// Small pictures in a row.
+/// Small thumbnails in a row.
 pub(in crate::tui) fn across(app: &App) -> usize {
     let area = layout::pane_area(app, Pane::Gallery);
     let (small, _) = grid_area(top(area, 1).1);
@@ -60,7 +60,7 @@ pub(in crate::tui) fn window(app: &App) -> (usize, usize) {
     (app.ui.images.at / page * page, page)
 }
 
-/// The place in the list of the small picture, or its words, at this column and row of the screen.
+/// The place in the list of the thumbnail, or its words, at this column and row of the screen.
 pub(in crate::tui) fn at(app: &App, area: Rect, at: Position) -> Option<usize> {
     let (small, _) = grid_area(top(area, 1).1);
     if app.ui.images.large || !small.contains(at) {
@@ -257,18 +257,18 @@ fn thumbnails(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
 
 /// One image as large as it gets, and everything known of it.
 fn large(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, image: &ImageRow) {
-    let (picture, words) = grid_area(area);
+    let (grid, words) = grid_area(area);
     let (height, width) = (image.size.0 as usize, image.size.1 as usize);
     let fits = |columns: &usize| {
-        art::rows_for(height.max(1), width.max(1), *columns) <= usize::from(picture.height)
+        art::rows_for(height.max(1), width.max(1), *columns) <= usize::from(grid.height)
     };
-    let most = usize::from(picture.width).min(width.saturating_mul(4));
+    let most = usize::from(grid.width).min(width.saturating_mul(4));
     let across = (1..=most).rev().find(fits).unwrap_or(0);
     let rows = art::rows_for(height.max(1), width.max(1), across);
     let place = Rect {
         width: across as u16,
-        height: (rows as u16).min(picture.height),
-        ..picture
+        height: (rows as u16).min(grid.height),
+        ..grid
     };
     draw_pixels(ctx, place, buf, &image.pixels.0, image.size);
     facts(ctx, words, buf, image, false);

@@ -18,7 +18,7 @@ pub(super) fn sign(kind: MarkKind, symbols: &Symbols) -> (&'static str, Role) {
         MarkKind::Tested => ("T", Role::Valid),
         MarkKind::Paused => (symbols.paused, Role::Warn),
         MarkKind::Resumed => (symbols.resumed, Role::Good),
-        MarkKind::Restarted => ("R", Role::Warn),
+        MarkKind::Restored => ("R", Role::Warn),
         MarkKind::LearningRate { .. } => (symbols.rate, Role::Key),
         MarkKind::Epochs { .. } => ("E", Role::Key),
     }
@@ -33,7 +33,7 @@ fn weight(kind: MarkKind) -> u8 {
         MarkKind::Epochs { .. } => 3,
         MarkKind::Resumed => 4,
         MarkKind::Paused => 5,
-        MarkKind::Restarted => 6,
+        MarkKind::Restored => 6,
         MarkKind::LearningRate { .. } => 7,
     }
 }

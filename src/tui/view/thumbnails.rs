@@ -1,4 +1,4 @@
-//! All images of the gallery at once: as a row of marks, and as small pictures.
+//! All images of the gallery at once: as a row of marks, and as thumbnails.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ use crate::tui::app::App;
 use crate::tui::art;
 use crate::tui::theme::Role;
 
-/// Columns of a small picture.
+/// Columns of a thumbnail.
 const THUMBNAIL: u16 = 14;
 
 /// Places of equal size in rows.
@@ -74,8 +74,8 @@ fn mark(ctx: &Ctx<'_>, index: usize) -> (&'static str, Role) {
     }
 }
 
-/// How the small pictures stand in this area, and which images they are of.
-fn pictured(app: &App, area: Rect) -> (Slots, Range<usize>) {
+/// How the thumbnails stand in this area, and which images they are of.
+fn placed(app: &App, area: Rect) -> (Slots, Range<usize>) {
     let gallery = &app.run.gallery;
     let (width, height) = (gallery.width as usize, gallery.height as usize);
     let rows = art::rows_for(height, width, usize::from(THUMBNAIL)).min(100) as u16;
@@ -92,16 +92,16 @@ fn pictured(app: &App, area: Rect) -> (Slots, Range<usize>) {
     (slots, first..last)
 }
 
-/// The image whose small picture is at this column and row of the area.
-pub(super) fn picture_at(app: &App, area: Rect, at: (u16, u16)) -> Option<usize> {
-    let (slots, mut images) = pictured(app, area);
+/// The image whose thumbnail is at this column and row of the area.
+pub(super) fn image_at(app: &App, area: Rect, at: (u16, u16)) -> Option<usize> {
+    let (slots, mut images) = placed(app, area);
     images.nth(slots.at(at)?)
 }
 
-/// As many small pictures as fit, with the current one among them.
+/// As many thumbnails as fit, with the current one among them.
 pub(super) fn grid(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let current = ctx.app.ui.gallery;
-    let (slots, images) = pictured(ctx.app, area);
+    let (slots, images) = placed(ctx.app, area);
     let ((step_x, step_y), across, rows) = (slots.step, slots.across, slots.size.1 - 1);
     for (slot, index) in images.enumerate() {
         let Some(image) = Image::at(ctx, index) else {

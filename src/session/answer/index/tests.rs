@@ -79,9 +79,9 @@ impl Told {
     }
 
     fn resume(&mut self, after: u64) {
-        self.say(Event::Resumed(Box::new(Resumed {
+        self.say(Event::Restored(Box::new(Restoration {
             after,
-            ..Resumed::default()
+            ..Restoration::default()
         })));
     }
 

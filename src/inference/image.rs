@@ -1,8 +1,8 @@
-//! From a picture file of any size to what a network expects.
+//! From a image file of any size to what a network expects.
 //!
 //! The way Fashion-MNIST itself was made (Xiao et al. 2017, section 2) from photographs: grey, the empty border off, the
 //! longer side brought to the network's size, the shorter one filled up, and turned round so that the ground is as dark, or
-//! as light, as that of the training images. A picture that has the network's size is taken as it is.
+//! as light, as that of the training images. A image that has the network's size is taken as it is.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -11,14 +11,14 @@ use image::imageops::{self, FilterType};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, RgbImage, Rgba};
 
-/// No side may be longer, and no picture take more memory: a few bytes of a file can claim gigabytes.
+/// No side may be longer, and no image take more memory: a few bytes of a file can claim gigabytes.
 const LONGEST: u32 = 20_000;
 const MOST_PIXELS: u64 = 64_000_000;
 const MOST_MEMORY: u64 = 512 << 20;
 /// How far a pixel may be from the ground and still be ground, of 255.
 const NEAR_GROUND: u8 = 13;
 
-/// What a network expects of a picture.
+/// What a network expects of a image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expected {
     /// 1 for grey, 3 for colour.
@@ -31,9 +31,9 @@ pub struct Expected {
     pub background: u8,
 }
 
-/// A picture as the network will see it.
+/// A image as the network will see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Picture {
+pub struct InputImage {
     /// Channel after channel, row by row.
     pub pixels: Vec<u8>,
     /// Brightness, row by row, for showing.
@@ -50,14 +50,12 @@ pub struct Picture {
 ///
 /// # Errors
 /// The file and what is wrong with it.
-pub fn read_picture(path: &Path, expected: Expected, invert: bool) -> Result<Picture, String> {
+pub fn read_image(path: &Path, expected: Expected, invert: bool) -> Result<InputImage, String> {
     let wrong = |what: String| format!("{}: {what}", path.display());
     // A pipe or a device could go on for ever.
     let meta = std::fs::metadata(path).map_err(|error| wrong(error.to_string()))?;
     if !meta.is_file() {
-        return Err(wrong(
-            "is no file; expected a PNG or JPEG picture".to_owned(),
-        ));
+        return Err(wrong("is no file; expected a PNG or JPEG image".to_owned()));
     }
     if meta.len() > MOST_MEMORY {
         return Err(wrong(format!(
@@ -73,7 +71,7 @@ pub fn read_picture(path: &Path, expected: Expected, invert: bool) -> Result<Pic
 
 fn decode(bytes: Vec<u8>) -> Result<DynamicImage, String> {
     if bytes.is_empty() {
-        return Err("is empty; expected a PNG or JPEG picture".to_owned());
+        return Err("is empty; expected a PNG or JPEG image".to_owned());
     }
     let whole = is_whole(&bytes);
     let mut reader = ImageReader::new(Cursor::new(bytes));
@@ -90,10 +88,10 @@ fn decode(bytes: Vec<u8>) -> Result<DynamicImage, String> {
         Some(ImageFormat::Jpeg) => return Err("cannot be read: it ends too early".to_owned()),
         Some(other) => {
             return Err(format!(
-                "is a picture of the kind {other:?}; expected PNG or JPEG"
+                "is a image of the kind {other:?}; expected PNG or JPEG"
             ));
         }
-        None => return Err("is no picture this program reads; expected PNG or JPEG".to_owned()),
+        None => return Err("is no image this program reads; expected PNG or JPEG".to_owned()),
     }
     let unreadable = |error: image::ImageError| format!("cannot be read: {error}");
     let mut decoder = reader.into_decoder().map_err(unreadable)?;
@@ -104,7 +102,7 @@ fn decode(bytes: Vec<u8>) -> Result<DynamicImage, String> {
             "has {pixels} pixels, at most {MOST_PIXELS} are read"
         ));
     }
-    // Phones write pictures lying on their side, with a note which way is up.
+    // Phones write images lying on their side, with a note which way is up.
     let upright = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
     image.apply_orientation(upright);
@@ -121,7 +119,7 @@ fn is_whole(bytes: &[u8]) -> bool {
     after.windows(2).any(|pair| pair == [0xff, 0xd9])
 }
 
-fn fit(image: &DynamicImage, expected: Expected, invert: bool) -> Picture {
+fn fit(image: &DynamicImage, expected: Expected, invert: bool) -> InputImage {
     let size = (image.width(), image.height());
     let flat = opaque(image);
     let ground = ground(&flat);
@@ -151,7 +149,7 @@ fn fit(image: &DynamicImage, expected: Expected, invert: bool) -> Picture {
             .flat_map(plane)
             .collect()
     };
-    Picture {
+    InputImage {
         pixels,
         grey,
         size,
@@ -207,7 +205,7 @@ fn is_thing(pixel: Rgb<u8>, ground: Rgb<u8>) -> bool {
     channels.any(|(&c, ground)| c.abs_diff(ground) > NEAR_GROUND)
 }
 
-/// Without rows and columns at the border that hold nothing but ground. A picture of ground alone stays whole.
+/// Without rows and columns at the border that hold nothing but ground. A image of ground alone stays whole.
 fn trimmed(image: &RgbImage, ground: Rgb<u8>) -> RgbImage {
     let mut things = image
         .enumerate_pixels()

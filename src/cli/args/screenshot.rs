@@ -1,4 +1,4 @@
-//! What can be said of pictures of a run: `view --screenshot`.
+//! What can be said of screenshots of a run: `view --screenshot`.
 
 use std::path::PathBuf;
 
@@ -6,17 +6,17 @@ use clap::Args;
 
 use crate::tui;
 
-/// Columns and rows a picture may have at most: the largest screens there are, with room to spare.
+/// Columns and rows a screenshot may have at most: the largest screens there are, with room to spare.
 const MOST: (u16, u16) = (500, 200);
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct PictureArgs {
+pub(in crate::cli) struct ScreenshotArgs {
     #[arg(long, value_name = "NAME", value_parser = page, help = format!("The page that is shown: {}", tui::pages().join(", ")))]
     pub(in crate::cli) page: Option<String>,
     /// Draw the page into an SVG file instead of the terminal, which is not needed then; - is stdout
     #[arg(long, value_name = "FILE.svg")]
     pub(in crate::cli) screenshot: Option<PathBuf>,
-    /// Columns and rows of that picture
+    /// Columns and rows of that screenshot
     #[arg(
         long,
         value_name = "COLUMNSxROWS",
@@ -42,9 +42,10 @@ impl std::str::FromStr for Size {
             {
                 Ok(Self(columns, rows))
             }
-            Some((Some(_), Some(_))) => {
-                Err(format!("a picture has 1x1 to {}x{} cells", MOST.0, MOST.1))
-            }
+            Some((Some(_), Some(_))) => Err(format!(
+                "a screenshot has 1x1 to {}x{} cells",
+                MOST.0, MOST.1
+            )),
             _ => Err("write columns and rows, such as 120x40".to_owned()),
         }
     }

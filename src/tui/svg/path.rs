@@ -129,7 +129,7 @@ impl Path {
 
     fn jump(&mut self, x: i32, y: i32) {
         let (dx, dy) = (x - self.at.0, y - self.at.1);
-        // The first one counts from the corner of the picture, which is where `at` begins.
+        // The first one counts from the corner of the screenshot, which is where `at` begins.
         self.word('m', &[dx, dy]);
         self.at = (x, y);
     }

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Every page of a run as an SVG picture at 120x40, and the overview at 80x24 and 200x60 too.
-#   scripts/pictures.sh RUN DIR [--theme NAME] [--runs DIR]
+# Every page of a run as an SVG screenshot at 120x40, and the overview at 80x24 and 200x60 too.
+#   scripts/screenshots.sh RUN DIR [--theme NAME] [--runs DIR]
 # RUN is a run's name or directory; nothing ("") is the newest. EPOCHTOP names another program than the one built here.
 set -euo pipefail
 
 if [ $# -lt 2 ] || [ -z "$2" ]; then
-    echo "usage: scripts/pictures.sh RUN DIR [options of epochtop view]" >&2
+    echo "usage: scripts/screenshots.sh RUN DIR [options of epochtop view]" >&2
     exit 2
 fi
 run=$1 dir=$2

@@ -17,14 +17,14 @@ fn row(width: u16, texts: &[(u16, &str, Style)]) -> Buffer {
     buffer
 }
 
-fn picture(width: u16, texts: &[(u16, &str, Style)]) -> String {
+fn screenshot(width: u16, texts: &[(u16, &str, Style)]) -> String {
     svg(&row(width, texts), &dark(), "title")
 }
 
-/// What a picture has beyond an empty one of this size, line by line.
+/// What a screenshot has beyond an empty one of this size, line by line.
 fn drawn(width: u16, texts: &[(u16, &str, Style)]) -> Vec<String> {
-    let empty = picture(width, &[]);
-    let lines = picture(width, texts);
+    let empty = screenshot(width, &[]);
+    let lines = screenshot(width, texts);
     let lines = lines.lines().filter(|line| !empty.contains(line));
     lines.map(str::to_owned).collect()
 }
@@ -35,9 +35,12 @@ fn plain() -> Style {
 
 #[test]
 fn what_xml_takes_for_its_own_is_escaped() {
-    let picture = svg(&row(20, &[(0, "a<b>&\"c", plain())]), &dark(), "<&>");
-    assert!(picture.contains(">a&lt;b&gt;&amp;\"c</text>"), "{picture}");
-    assert!(picture.contains("<title>&lt;&amp;&gt;</title>"));
+    let screenshot = svg(&row(20, &[(0, "a<b>&\"c", plain())]), &dark(), "<&>");
+    assert!(
+        screenshot.contains(">a&lt;b&gt;&amp;\"c</text>"),
+        "{screenshot}"
+    );
+    assert!(screenshot.contains("<title>&lt;&amp;&gt;</title>"));
 }
 
 #[test]
@@ -49,10 +52,10 @@ fn control_characters_are_left_out() {
     {
         buffer[(x as u16, 0)].set_symbol(symbol);
     }
-    let picture = svg(&buffer, &dark(), "t\u{1b}]0;x\u{7}\u{0}\nt");
+    let screenshot = svg(&buffer, &dark(), "t\u{1b}]0;x\u{7}\u{0}\nt");
     let odd = |c: char| c.is_control() && c != '\n' || matches!(c, '\u{ffff}' | '\u{202e}');
-    assert!(!picture.contains(odd), "{picture:?}");
-    assert!(picture.contains(">ab</text>"));
+    assert!(!screenshot.contains(odd), "{screenshot:?}");
+    assert!(screenshot.contains(">ab</text>"));
 }
 
 #[test]
@@ -227,7 +230,7 @@ fn assert_well_formed(xml: &str) {
 }
 
 #[test]
-fn any_screen_gives_a_whole_picture_and_the_same_one_again() {
+fn any_screen_gives_a_whole_screenshot_and_the_same_one_again() {
     let all: String = (' '..='\u{25ff}').filter(|c| !c.is_control()).collect();
     let mut buffer = Buffer::empty(Rect::new(3, 2, 120, 100));
     for (y, line) in all.chars().collect::<Vec<_>>().chunks(60).enumerate() {
@@ -245,7 +248,7 @@ fn any_screen_gives_a_whole_picture_and_the_same_one_again() {
         assert_well_formed(&svg(
             &buffer,
             &dark(),
-            "a rather long title for a small picture",
+            "a rather long title for a small screenshot",
         ));
     }
 }

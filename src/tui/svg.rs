@@ -1,4 +1,4 @@
-//! A screen as a picture in SVG, with the colours of its theme, for a README or a report.
+//! A screen as a screenshot in SVG, with the colours of its theme, for a README or a report.
 //!
 //! Letters are text, each run of them held to its columns, so that any monospace font will do. Bars, lines and dots are
 //! figures of the grid ([`glyph`]): in a browser's fonts they would have gaps. The same screen gives the same bytes.
@@ -47,7 +47,7 @@ struct Face {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Look {
     face: Face,
-    /// Where it is not the picture's.
+    /// Where it is not the screenshot's.
     ground: Option<Rgb>,
     underlined: bool,
     crossed_out: bool,
@@ -74,7 +74,7 @@ struct Drawing {
     run: Option<Run>,
 }
 
-/// The screen as a picture, in a window that bears the title.
+/// The screen as a screenshot, in a window that bears the title.
 pub fn svg(buffer: &Buffer, theme: &Theme, title: &str) -> String {
     let (text, ground) = colors(theme);
     let mut drawing = Drawing::default();
@@ -259,7 +259,7 @@ fn assemble(
     for (ink, color, data) in drawing.layers.finish() {
         let color = hex(color);
         let look = match ink {
-            // Neighbours of different colours would show a seam where the picture is scaled.
+            // Neighbours of different colours would show a seam where the screenshot is scaled.
             Ink::Ground | Ink::Block => format!(r#"fill="{color}" shape-rendering="crispEdges""#),
             Ink::Shade(percent) => format!(r#"fill="{color}" fill-opacity=".{percent}""#),
             Ink::Figure => format!(r#"fill="{color}""#),

@@ -1,4 +1,4 @@
-//! Pages of a run as pictures: what they hold, how large they are, and what the program says to wrong wishes.
+//! Pages of a run as screenshots: what they hold, how large they are, and what the program says to wrong wishes.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -13,8 +13,8 @@ use epochtop::tui::{self, ColorDepth, Settings, Theme};
 
 use crate::story;
 
-/// A page of these records as a picture.
-fn picture(records: &[Record], page: &str, size: (u16, u16), theme: &str) -> String {
+/// A page of these records as a screenshot.
+fn screenshot(records: &[Record], page: &str, size: (u16, u16), theme: &str) -> String {
     let mut run = RunState::default();
     records.iter().for_each(|record| run.apply(record));
     let (sender, feed) = bounded(1);
@@ -38,11 +38,11 @@ fn picture(records: &[Record], page: &str, size: (u16, u16), theme: &str) -> Str
 }
 
 #[test]
-fn every_page_is_a_picture_of_modest_size() {
+fn every_page_is_a_screenshot_of_modest_size() {
     let records = story::finished();
     for page in tui::pages() {
         for theme in ["dark", "light", "mono"] {
-            let svg = picture(&records, page, (120, 40), theme);
+            let svg = screenshot(&records, page, (120, 40), theme);
             assert!(svg.len() < 150_000, "{page} {theme}: {} bytes", svg.len());
             assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
             assert!(
@@ -50,7 +50,7 @@ fn every_page_is_a_picture_of_modest_size() {
                 "{page}"
             );
             assert!(!svg.contains("<script") && !svg.contains("url("));
-            assert_eq!(svg, picture(&records, page, (120, 40), theme), "{page}");
+            assert_eq!(svg, screenshot(&records, page, (120, 40), theme), "{page}");
         }
     }
 }
@@ -60,7 +60,7 @@ fn pages_differ() {
     let records = story::midrun();
     let mut all: Vec<String> = tui::pages()
         .iter()
-        .map(|page| picture(&records, page, (120, 40), "dark").replace(page, ""))
+        .map(|page| screenshot(&records, page, (120, 40), "dark").replace(page, ""))
         .collect();
     let count = all.len();
     all.sort();

@@ -1,4 +1,4 @@
-//! The pictures of the test split, where the run found them.
+//! The pixels of the images of the test split, where the run found them.
 
 use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -12,19 +12,19 @@ use crate::event::{GalleryImages, Pixels};
 use crate::idx::{self, Idx};
 use crate::link::ImageRow;
 
-/// Bytes of pictures held at most; those that come after have none. 10,000 of 28×28 pixels take 8 MB.
+/// Bytes of pixels held at most; those that come after have none. 10,000 of 28×28 pixels take 8 MB.
 const HELD: usize = 256 << 20;
 
-/// Pictures, brightness only, one after the other.
+/// Images, brightness only, one after the other.
 #[derive(Debug, Default)]
-pub(super) struct Pictures {
+pub(super) struct SplitImages {
     /// The file they are of, whether or not it could be read.
     file: Option<(PathBuf, Stamp)>,
     size: (u32, u32),
     grey: Vec<u8>,
 }
 
-impl Pictures {
+impl SplitImages {
     /// Reads them, if that was not done and they are there.
     pub(super) fn renew(&mut self, run: &RunDir) {
         let found = run.meta().and_then(|meta| find(&meta.data_dir?));
@@ -38,13 +38,13 @@ impl Pictures {
         self.file = found;
     }
 
-    /// Puts its picture into a row; leaves it alone where there is none.
+    /// Puts its pixels into a row; leaves it alone where there is none.
     pub(super) fn put(&self, row: &mut ImageRow) {
         put(row, self.size, &self.grey);
     }
 }
 
-/// Puts a picture of the gallery into a row.
+/// Puts an image of the gallery into a row.
 pub(super) fn put_from_gallery(row: &mut ImageRow, gallery: &GalleryImages) {
     put(row, (gallery.height, gallery.width), &gallery.pixels.0);
 }

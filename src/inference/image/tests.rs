@@ -17,7 +17,7 @@ fn bytes(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     bytes.into_inner()
 }
 
-fn seen(image: &DynamicImage, format: ImageFormat, invert: bool) -> Picture {
+fn seen(image: &DynamicImage, format: ImageFormat, invert: bool) -> InputImage {
     fit(&decode(bytes(image, format)).unwrap(), GARMENTS, invert)
 }
 
@@ -33,17 +33,17 @@ fn bar() -> DynamicImage {
 #[test]
 fn one_of_the_networks_own_size_is_taken_as_it_is() {
     let own = GrayImage::from_fn(28, 28, |x, y| Luma([(x * 3 + y) as u8]));
-    let picture = seen(&own.clone().into(), ImageFormat::Png, true);
-    assert!(picture.pixels == own.into_raw());
-    assert!(!picture.inverted);
+    let image = seen(&own.clone().into(), ImageFormat::Png, true);
+    assert!(image.pixels == own.into_raw());
+    assert!(!image.inverted);
 }
 
 #[test]
 fn a_dark_thing_on_light_paper_becomes_a_light_one_that_fills_the_height() {
     for format in [ImageFormat::Png, ImageFormat::Jpeg] {
-        let picture = seen(&bar(), format, true);
-        assert_eq!((picture.size, picture.inverted), ((300, 200), true));
-        let row = |y: usize| &picture.pixels[y * 28..(y + 1) * 28];
+        let image = seen(&bar(), format, true);
+        assert_eq!((image.size, image.inverted), ((300, 200), true));
+        let row = |y: usize| &image.pixels[y * 28..(y + 1) * 28];
         for y in [1, 14, 26] {
             let light: Vec<usize> = (0..28).filter(|&x| row(y)[x] > 150).collect();
             assert!((8..=10).contains(&light.len()), "row {y}: {:?}", row(y));
@@ -58,9 +58,9 @@ fn a_dark_thing_on_light_paper_becomes_a_light_one_that_fills_the_height() {
     assert!(!kept.inverted && kept.pixels[14 * 28 + 14] < 60);
 }
 
-/// EXIF orientation 6: the camera was held upright, so the picture is to be turned to the right.
+/// EXIF orientation 6: the camera was held upright, so the image is to be turned to the right.
 #[test]
-fn a_picture_that_lies_on_its_side_is_turned_up() {
+fn an_image_that_lies_on_its_side_is_turned_up() {
     let lying = bytes(&bar().rotate270(), ImageFormat::Jpeg);
     let exif = b"\xff\xe1\x00\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
     let noted = [&lying[..2], exif, &lying[2..]].concat();
@@ -81,13 +81,13 @@ fn what_is_transparent_is_paper() {
             Rgba([0, 0, 0, 0])
         }
     });
-    let picture = seen(&image.into(), ImageFormat::Png, true);
-    assert!(picture.inverted);
-    assert!(picture.pixels[14 * 28 + 14] > 200 && picture.pixels[14 * 28] < 50);
+    let image = seen(&image.into(), ImageFormat::Png, true);
+    assert!(image.inverted);
+    assert!(image.pixels[14 * 28 + 14] > 200 && image.pixels[14 * 28] < 50);
 }
 
 #[test]
-fn paper_alone_and_a_single_pixel_are_pictures_too() {
+fn paper_alone_and_a_single_pixel_are_images_too() {
     let paper = GrayImage::from_pixel(50, 90, Luma([250]));
     assert!(seen(&paper.clone().into(), ImageFormat::Png, true).empty);
     assert!(!seen(&bar(), ImageFormat::Png, true).empty);
@@ -118,8 +118,8 @@ fn a_network_that_sees_colour_gets_channel_after_channel() {
         background: 0,
     };
     let image = RgbImage::from_fn(2, 2, |x, y| Rgb([x as u8, 10 + y as u8, 20]));
-    let picture = fit(&image.into(), expected, true);
-    assert_eq!(picture.pixels, [0, 1, 0, 1, 10, 10, 11, 11, 20, 20, 20, 20]);
+    let image = fit(&image.into(), expected, true);
+    assert_eq!(image.pixels, [0, 1, 0, 1, 10, 10, 11, 11, 20, 20, 20, 20]);
 }
 
 #[test]
@@ -128,10 +128,8 @@ fn a_network_of_light_ground_gets_light_ground() {
         background: 255,
         ..GARMENTS
     };
-    let picture = fit(&bar(), digits, true);
-    assert!(
-        !picture.inverted && picture.pixels[14 * 28] > 200 && picture.pixels[14 * 28 + 14] < 60
-    );
+    let image = fit(&bar(), digits, true);
+    assert!(!image.inverted && image.pixels[14 * 28] > 200 && image.pixels[14 * 28 + 14] < 60);
 }
 
 #[test]
@@ -146,10 +144,7 @@ fn every_bad_file_has_its_own_words() {
     huge[16..24].copy_from_slice(&[0, 0, 0xea, 0x60, 0, 0, 0xea, 0x60]);
     for (bytes, words) in [
         (Vec::new(), "is empty"),
-        (
-            b"no picture at all".to_vec(),
-            "no picture this program reads",
-        ),
+        (b"no image at all".to_vec(), "no image this program reads"),
         (whole[..whole.len() / 2].to_vec(), "cannot be read"),
         (flipped, "cannot be read"),
         (huge, "cannot be read"),
@@ -159,6 +154,6 @@ fn every_bad_file_has_its_own_words() {
         let error = decode(bytes).unwrap_err();
         assert!(error.contains(words), "{error}");
     }
-    let error = read_picture(Path::new("/no/such.png"), GARMENTS, true).unwrap_err();
+    let error = read_image(Path::new("/no/such.png"), GARMENTS, true).unwrap_err();
     assert!(error.contains("/no/such.png"), "{error}");
 }

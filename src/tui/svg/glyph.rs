@@ -14,7 +14,7 @@ pub(super) const CELL: (i32, i32) = (16, 32);
 const LIGHT: (i32, i32) = (7, 15);
 const HEAVY: (i32, i32) = (8, 16);
 
-/// How a path is drawn, in the order in which the picture has them.
+/// How a path is drawn, in the order in which the screenshot has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Ink {
     /// Filled, behind the characters.
@@ -31,7 +31,7 @@ pub(super) enum Ink {
     Dot(u8),
 }
 
-/// The paths of a picture: one for each look.
+/// The paths of a screenshot: one for each look.
 #[derive(Debug, Default)]
 pub(super) struct Layers(BTreeMap<(Ink, Rgb), Path>);
 

@@ -1,4 +1,4 @@
-//! `view --screenshot`: a page of a run as a picture, made without a terminal.
+//! `view --screenshot`: a page of a run as a screenshot, made without a terminal.
 
 use std::io::{self, Write};
 use std::path::Path;

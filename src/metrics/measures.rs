@@ -226,6 +226,44 @@ measures! {
         compute: Compute::Draw(|tally| tally.auc),
         interval: Interval95::Percentile,
     }
+    /// Mean recall of the classes that occur (scikit-learn's `balanced_accuracy_score`).
+    BalancedAccuracy {
+        key: "balanced_accuracy",
+        path: &["balanced_accuracy"],
+        name: "balanced accuracy",
+        short: "bal",
+        compared: true,
+        headline: true,
+        note: "mean recall of the classes that occur",
+        compute: Compute::Draw(balanced_accuracy),
+        interval: Interval95::Percentile,
+    }
+    /// Share of the samples whose label is among the five highest logits.
+    Top5Accuracy {
+        key: "top5_accuracy",
+        path: &["top5_accuracy"],
+        name: "top-5 accuracy",
+        short: "top-5",
+        compared: true,
+        headline: true,
+        // Of five classes or fewer it is always 1.
+        least_classes: 6,
+        compute: Compute::RowMean(|row, label| f64::from(u8::from(rank(row, label) < 5))),
+        interval: Interval95::Percentile,
+    }
+    /// Matthews correlation of labels and predictions, −1 to 1; 0 where it is undefined.
+    Matthews {
+        key: "matthews",
+        path: &["matthews"],
+        name: "Matthews",
+        short: "MCC",
+        format: Format::Ratio,
+        compared: true,
+        headline: true,
+        note: "correlation of labels and predictions, from -1 to 1",
+        compute: Compute::Draw(matthews),
+        interval: Interval95::Percentile,
+    }
     /// Mean negative log-likelihood at temperature 1, in nats.
     Nll {
         key: "nll",
@@ -427,6 +465,39 @@ fn over(parts: impl Iterator<Item = f64>, whole: f64) -> f64 {
     }
 }
 
+fn balanced_accuracy(tally: &Tally) -> f64 {
+    let present = tally.classes.iter().filter(|class| class.support > 0.0);
+    let count = present.clone().count();
+    over(
+        present.map(|class| class.hits / class.support),
+        count as f64,
+    )
+}
+
+/// How many classes rank above the label; of equal logits the later class ranks first, as in scikit-learn's
+/// `top_k_accuracy_score`. A label whose logit is NaN is last.
+fn rank(row: &[f32], label: usize) -> usize {
+    let Some(own) = row.get(label).filter(|own| !own.is_nan()) else {
+        return row.len();
+    };
+    let above = |(class, logit): &(usize, &f32)| *logit > own || (*logit == own && *class > label);
+    row.iter().enumerate().filter(above).count()
+}
+
+/// Gorodkin 2004, "Comparing two K-category assignments by a K-category correlation coefficient".
+fn matthews(tally: &Tally) -> f64 {
+    let sum = |of: fn(&ClassCount) -> f64| tally.classes.iter().map(of).sum::<f64>();
+    let rows = tally.rows;
+    let both = rows * sum(|class| class.hits) - sum(|class| class.predicted * class.support);
+    let predicted = rows * rows - sum(|class| class.predicted * class.predicted);
+    let labels = rows * rows - sum(|class| class.support * class.support);
+    if predicted > 0.0 && labels > 0.0 {
+        both / (predicted * labels).sqrt()
+    } else {
+        0.0
+    }
+}
+
 /// The calibration error that the bins' gaps add up to; NaN without probabilities.
 fn magnitude(gaps: &[f64]) -> f64 {
     if gaps.is_empty() {
@@ -434,3 +505,6 @@ fn magnitude(gaps: &[f64]) -> f64 {
     }
     gaps.iter().map(|gap| gap.abs()).sum()
 }
+
+#[cfg(test)]
+mod tests;

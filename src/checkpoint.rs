@@ -4,7 +4,6 @@
 //! disk, `MANIFEST.json` with lengths and hashes last, and then renamed: what has the final name is whole, and whoever
 //! reads it checks that. `LATEST` and `BEST` beside it name one each, for people; nothing depends on them.
 
-mod disk;
 mod keep;
 mod manifest;
 mod state;

@@ -34,6 +34,7 @@ pub mod idx;
 
 // floor 1: the story and its files
 pub mod checkpoint;
+pub mod files;
 pub mod link;
 pub mod report;
 pub mod run;

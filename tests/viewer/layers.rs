@@ -83,7 +83,7 @@ const FLOORS: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "report",
-        &["metrics", "event"],
+        &["metrics", "event", "files"],
         &[
             "tch",
             "ratatui",
@@ -98,8 +98,19 @@ const FLOORS: &[(&str, &[&str], &[&str])] = &[
         &["tch", "ratatui", "crossterm", "std::fs"],
     ),
     (
+        "files",
+        &["fault"],
+        &[
+            "tch",
+            "ratatui",
+            "crossterm",
+            "crossbeam_channel",
+            "std::time",
+        ],
+    ),
+    (
         "checkpoint",
-        &["event", "config", "fault"],
+        &["event", "config", "files"],
         &["tch", "ratatui", "crossterm", "crossbeam_channel"],
     ),
     (
@@ -145,6 +156,7 @@ const FLOORS: &[(&str, &[&str], &[&str])] = &[
             "metrics",
             "link",
             "run",
+            "files",
             "checkpoint",
             "report",
             "data",
@@ -163,6 +175,7 @@ const FLOORS: &[(&str, &[&str], &[&str])] = &[
             "metrics",
             "link",
             "run",
+            "files",
             "checkpoint",
         ],
         &["tch", "ratatui", "crossterm"],

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::hub::Door;
+use super::door::Door;
 use crate::config::{NotifyConfig, Occasion};
 use crate::event::Level;
 use crate::link::Feed;

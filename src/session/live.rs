@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::client::{Connected, connect};
+use super::meta::RunOutcome;
 use super::overview::{Status, status};
 use super::rundir::{RunDir, resolve};
 use super::sockets;
@@ -68,8 +69,10 @@ pub fn find(
         return Ok(Found::Ended(run));
     };
     let here = rustix::system::uname();
-    let running = meta.outcome == "running" || meta.outcome.is_empty();
-    if running && !meta.host.is_empty() && meta.host != here.nodename().to_string_lossy() {
+    if meta.outcome == RunOutcome::Running
+        && !meta.host.is_empty()
+        && meta.host != here.nodename().to_string_lossy()
+    {
         return Ok(Found::Elsewhere {
             run,
             host: meta.host,

@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-use fs_err::File;
-
 use super::super::rundir::RunDir;
 use super::index::{Index, Look};
 use super::stamp::Stamp;
 use super::table::{ROWS, said};
 use crate::event::{F32, GalleryPredictions};
+use crate::files::open_read;
 use crate::link::Earlier;
 
 /// Evaluations told of an image at most: the last ones.
@@ -145,7 +144,7 @@ impl Story<'_> {
 
 /// The first cells of each row of the test split.
 fn read(path: &Path) -> io::Result<Vec<(u32, f32)>> {
-    let mut from = BufReader::with_capacity(1 << 16, File::open(path)?);
+    let mut from = BufReader::with_capacity(1 << 16, open_read(path)?);
     let (mut all, mut line) = (Vec::new(), Vec::new());
     loop {
         line.clear();

@@ -21,7 +21,7 @@ use super::door::Door;
 use crate::config::{NotifyConfig, Occasion};
 use crate::event::Level;
 use crate::link::Feed;
-use crate::run::{Cause, HealthTrack, News, RunState, Told};
+use crate::run::{Cause, News, RunState, Told};
 
 /// How long a command may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -118,7 +118,7 @@ fn follow(feed: &Receiver<Feed>, mut runner: Runner) -> Vec<String> {
                 heard = Instant::now();
             }
             Ok(Feed::Live(record)) => {
-                if HealthTrack::is_work(&record.event) {
+                if record.event.nature().work {
                     heard = Instant::now();
                 }
                 state.apply(&record);
@@ -298,7 +298,7 @@ impl Runner {
 fn what(cause: Cause) -> String {
     match cause {
         Cause::Alert(rule) => format!("alert {}", rule.name()),
-        cause => cause.occasion().name().to_owned(),
+        Cause::Finish | Cause::Failure => cause.occasion().name().to_owned(),
     }
 }
 

@@ -5,7 +5,7 @@ use super::{Alert, Held, Rule};
 use crate::event::Level;
 use crate::run::progress::CLIP_WINDOW;
 use crate::run::state::RunState;
-use crate::run::summary::{clock, size};
+use crate::run::text::{clock, size};
 
 /// Below this share of the base learning rate a schedule is at its end, and a lower one changes nothing.
 const LOW_RATE: f64 = 0.1;

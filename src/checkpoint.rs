@@ -11,7 +11,7 @@ mod store;
 mod tensors;
 mod verify;
 
-pub use keep::{Kept, superfluous};
+pub use keep::{Candidate, superfluous};
 pub use manifest::{Entry, FORMAT, Manifest};
 pub use state::{BestSoFar, Computed, State};
 pub use store::{Draft, Saved, Store, read_state, step_name, step_of};

@@ -20,12 +20,12 @@ mod system;
 mod text;
 mod timeline;
 
-pub use alerts::{Alert, Cause, News, Told, alert_lines, alerts, low_disk, throttling};
+pub use alerts::{Alert, Announcer, Cause, News, alert_lines, alerts, low_disk, throttling};
 pub use compare::{
     Aim, Beside, Difference, MOST_RUNS, Metric, MetricRow, Other, Paired, Verdict,
     config_differences, metric_rows,
 };
-pub use health::{HealthTrack, Held, Rule};
+pub use health::{ActiveRule, HealthTrack, Rule};
 pub use layers::{LayerMoment, LayerTrack};
 pub use marks::{Mark, MarkKind, Marks};
 pub use parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine, Sample};

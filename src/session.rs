@@ -36,7 +36,7 @@ pub use files::RunFiles;
 pub use hook::{Hook, HookRun};
 pub use hub::{Session, TrainerEnds};
 pub use journal::{JournalState, live_records};
-pub use live::{Found, find, live, who};
+pub use live::{RunTarget, find, live, who};
 pub use located::{Located, locate_checkpoint};
 pub use meta::{Meta, RunOutcome};
 pub use others::beside;

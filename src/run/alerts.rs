@@ -2,19 +2,19 @@
 //!
 //! Rules that follow from records alone are kept up by the fold (in `track`), which writes a line into the log when one
 //! begins and when it is over, so that a replay shows the same. Those that need a clock or the machine are looked at
-//! when [`alerts`] is asked. [`Told`] knows which of them a person has been told of.
+//! when [`alerts`] is asked. [`Announcer`] remembers which of them have been announced.
 
-mod told;
+mod announcer;
 mod track;
 mod trend;
 mod words;
 
 use std::cmp::Reverse;
 
-pub use told::{Cause, News, Told};
+pub use announcer::{Announcer, Cause, News};
 pub use words::alert_lines;
 
-use super::health::{Held, Rule};
+use super::health::{ActiveRule, Rule};
 use super::state::RunState;
 use crate::event::{Level, Phase, ThrottleReason};
 

@@ -57,7 +57,7 @@ impl Rule {
 
 /// A rule that holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Held {
+pub struct ActiveRule {
     /// Which.
     pub rule: Rule,
     /// The step it began at.
@@ -68,7 +68,7 @@ pub struct Held {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct HealthTrack {
-    pub(super) active: Vec<Held>,
+    pub(super) active: Vec<ActiveRule>,
     pub(super) heard_ms: u64,
     pub(super) non_finite: Option<NonFinite>,
     pub(super) spike: Option<Spike>,
@@ -119,7 +119,7 @@ pub(super) struct Better {
 
 impl HealthTrack {
     /// The rules that hold by the records, in the order they began.
-    pub fn active(&self) -> &[Held] {
+    pub fn active(&self) -> &[ActiveRule] {
         &self.active
     }
 

@@ -21,7 +21,7 @@ use super::door::Door;
 use crate::config::{NotifyConfig, Occasion};
 use crate::event::Level;
 use crate::link::Feed;
-use crate::run::{Cause, News, RunState, Told};
+use crate::run::{Announcer, Cause, News, RunState};
 
 /// How long a command may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -107,7 +107,7 @@ impl Hook {
 /// Follows the run to its end, and the last command to its own.
 fn follow(feed: &Receiver<Feed>, mut runner: Runner) -> Vec<String> {
     let mut state = RunState::default();
-    let mut told = Told::default();
+    let mut announcer = Announcer::default();
     // By a clock that nobody sets and that stands still while the machine sleeps.
     let mut heard = Instant::now();
     loop {
@@ -128,7 +128,7 @@ fn follow(feed: &Receiver<Feed>, mut runner: Runner) -> Vec<String> {
         }
         let quiet = heard.elapsed().as_millis() as u64;
         let now_ms = state.health.heard_ms().saturating_add(quiet);
-        for news in told.look(&state, now_ms) {
+        for news in announcer.look(&state, now_ms) {
             runner.take(news);
         }
         runner.look();

@@ -74,7 +74,7 @@ pub fn overviews(runs: &Path) -> Vec<Overview> {
 
 /// What has become of a run.
 pub fn status(run: &RunDir, meta: &Meta) -> Status {
-    if held(run) == Held::Yes {
+    if lock_of(run) == Lock::Taken {
         return Status::Live;
     }
     match meta.outcome {
@@ -85,24 +85,24 @@ pub fn status(run: &RunDir, meta: &Meta) -> Status {
     }
 }
 
-/// Whether a process holds a run's journal.
+/// Whether a process has locked a run's journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Held {
-    Yes,
-    No,
+enum Lock {
+    Taken,
+    Free,
     /// The file system knows no locks, or the journal cannot be opened.
     Unknown,
 }
 
-/// A process that writes a run holds the journal's lock, which no death outlives.
-fn held(run: &RunDir) -> Held {
+/// The state of the journal's lock, which a process that writes a run holds until it ends.
+fn lock_of(run: &RunDir) -> Lock {
     let Ok(file) = open_read(&run.journal()) else {
-        return Held::Unknown;
+        return Lock::Unknown;
     };
     match flock(file.file(), FlockOperation::NonBlockingLockShared) {
-        Ok(()) => Held::No,
-        Err(rustix::io::Errno::WOULDBLOCK) => Held::Yes,
-        Err(_) => Held::Unknown,
+        Ok(()) => Lock::Free,
+        Err(rustix::io::Errno::WOULDBLOCK) => Lock::Taken,
+        Err(_) => Lock::Unknown,
     }
 }
 
@@ -163,7 +163,7 @@ impl Litter {
 /// cannot be known.
 pub fn litter(runs: &Path) -> Vec<Litter> {
     let all = summaries(runs).into_iter();
-    all.filter(|(run, _)| held(run) == Held::No)
+    all.filter(|(run, _)| lock_of(run) == Lock::Free)
         .flat_map(|(run, _)| of_run(&run))
         .collect()
 }

@@ -1,5 +1,5 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
-mod told;
+mod announcer;
 
 use super::*;
 use crate::event::{

@@ -4,7 +4,7 @@ use super::trend::{Rise, rise};
 use super::words::{begins, over};
 use super::{Alert, Rule};
 use crate::event::{EpochSummary, Event, F64, Level};
-use crate::run::health::{Better, Held, NON_FINITE_STEPS, SPIKE_STEPS};
+use crate::run::health::{ActiveRule, Better, NON_FINITE_STEPS, SPIKE_STEPS};
 use crate::run::progress::CLIP_WINDOW;
 use crate::run::state::RunState;
 
@@ -80,7 +80,7 @@ impl RunState {
         let at = self.health.active.iter().position(|held| held.rule == rule);
         match (self.since(rule, at.is_some()), at) {
             (Some(since_step), None) => {
-                let held = Held { rule, since_step };
+                let held = ActiveRule { rule, since_step };
                 self.health.active.push(held);
                 let alert: Alert = self.describe(held);
                 let text = begins(&alert);

@@ -22,9 +22,9 @@ const LONGEST: u64 = 4 << 20;
 /// Stands for an image that an evaluation says nothing of.
 const NOTHING: (u32, f32) = (u32::MAX, f32::NAN);
 
-/// Kept evaluations that have been read: each once, and again when its file has changed.
+/// EarlierEvaluations evaluations that have been read: each once, and again when its file has changed.
 #[derive(Debug, Default)]
-pub(super) struct Kept(Vec<Evaluation>);
+pub(super) struct EarlierEvaluations(Vec<Evaluation>);
 
 #[derive(Debug)]
 struct Evaluation {
@@ -42,7 +42,7 @@ pub(super) struct Story<'a> {
     kept: &'a [Evaluation],
 }
 
-impl Kept {
+impl EarlierEvaluations {
     /// Reads what was told before the evaluation of these steps; all of it where they are not known.
     pub(super) fn before(
         &mut self,

@@ -8,7 +8,7 @@
 use std::ffi::OsStr;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use fs_err::File;
 use rustix::fd::OwnedFd;
@@ -64,12 +64,8 @@ impl Dir {
     ///
     /// # Errors
     /// The path and why it cannot be opened; a symbolic link is refused.
-    pub fn subdir(&self, name: &str) -> io::Result<Self> {
-        self.plain(name)?;
-        self.open_below(OsStr::new(name))
-    }
-
-    fn open_below(&self, name: &OsStr) -> io::Result<Self> {
+    pub fn subdir(&self, name: impl AsRef<OsStr>) -> io::Result<Self> {
+        let name = self.plain(name.as_ref())?;
         let flags = directory_flags() | OFlags::NOFOLLOW;
         let path = self.path.join(name);
         let fd = fs::openat(&self.fd, name, flags, Mode::empty());
@@ -126,7 +122,7 @@ impl Dir {
         if bytes.len() as u64 > limit {
             let text = format!("larger than {limit} bytes");
             let error = io::Error::new(io::ErrorKind::InvalidData, text);
-            return Err(naming(&self.path.join(name), error));
+            return Err(self.wrong(name)(error));
         }
         Ok(bytes)
     }
@@ -136,10 +132,8 @@ impl Dir {
     /// # Errors
     /// As [`Dir::read`]; `InvalidData` if it is no UTF-8.
     pub fn read_text(&self, name: &str, limit: u64) -> io::Result<String> {
-        String::from_utf8(self.read(name, limit)?).map_err(|error| {
-            let error = io::Error::new(io::ErrorKind::InvalidData, error);
-            naming(&self.path.join(name), error)
-        })
+        String::from_utf8(self.read(name, limit)?)
+            .map_err(|error| self.wrong(name)(io::Error::new(io::ErrorKind::InvalidData, error)))
     }
 
     /// Opens a regular file for reading and appending; it is made if it does not exist.
@@ -262,10 +256,10 @@ impl Dir {
     ///
     /// # Errors
     /// The path and why it cannot be removed.
-    pub fn remove(&self, name: &str) -> io::Result<()> {
-        self.plain(name)?;
+    pub fn remove(&self, name: impl AsRef<OsStr>) -> io::Result<()> {
+        let name = self.plain(name.as_ref())?;
         self.before("remove", name)?;
-        self.remove_below(OsStr::new(name))
+        self.remove_below(name)
     }
 
     /// Removes what can be removed of a leftover. This is no place for a test's failure: it happens after one.
@@ -274,17 +268,16 @@ impl Dir {
     }
 
     fn remove_below(&self, name: &OsStr) -> io::Result<()> {
-        let path = self.path.join(name);
         match fs::unlinkat(&self.fd, name, AtFlags::empty()) {
             // A directory; macOS calls it PERM.
             Err(Errno::ISDIR | Errno::PERM) => {}
-            result => return result.map_err(|error| naming(&path, error)),
+            result => return result.map_err(self.wrong(name)),
         }
-        let inner = self.open_below(name)?;
+        let inner = self.subdir(name)?;
         for entry in inner.entries()? {
             inner.remove_below(&entry)?;
         }
-        fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR).map_err(|e| naming(&path, e))
+        fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR).map_err(self.wrong(name))
     }
 
     /// Whether there is anything of this name; a link counts, wherever it leads.
@@ -350,23 +343,28 @@ impl Dir {
     }
 
     /// Refuses a name that leads out of the directory.
-    fn plain(&self, name: &str) -> io::Result<()> {
-        if name.is_empty() || name == "." || name == ".." || name.contains('/') {
-            let error = io::Error::new(io::ErrorKind::InvalidInput, "is no plain file name");
-            return Err(naming(&self.path.join(name), error));
+    fn plain<'a>(&self, name: &'a (impl AsRef<OsStr> + ?Sized)) -> io::Result<&'a OsStr> {
+        let name = name.as_ref();
+        let mut parts = Path::new(name).components();
+        match (parts.next(), parts.next()) {
+            (Some(Component::Normal(only)), None) if only == name => Ok(name),
+            _ => {
+                let error = io::Error::new(io::ErrorKind::InvalidInput, "is no plain file name");
+                Err(self.wrong(name)(error))
+            }
         }
-        Ok(())
     }
 
-    fn before(&self, operation: &str, name: &str) -> io::Result<()> {
+    fn before(&self, operation: &str, name: impl AsRef<OsStr>) -> io::Result<()> {
         if self.faults {
-            fault::before(operation).map_err(|error| naming(&self.path.join(name), error))?;
+            fault::before(operation).map_err(self.wrong(name))?;
         }
         Ok(())
     }
 
-    fn wrong(&self, name: &str) -> impl Fn(Errno) -> io::Error {
-        let path = self.path.join(name);
+    /// Names the path of an error.
+    fn wrong<E: Into<io::Error>>(&self, name: impl AsRef<OsStr>) -> impl Fn(E) -> io::Error {
+        let path = self.path.join(name.as_ref());
         move |error| naming(&path, error)
     }
 }

@@ -123,7 +123,9 @@ fn follow(feed: &Receiver<Feed>, mut runner: Runner) -> Vec<String> {
                 }
                 state.apply(&record);
             }
-            Ok(_) | Err(RecvTimeoutError::Timeout) => {}
+            // Of the connection, not of the run.
+            Ok(Feed::Control(_) | Feed::Unsent { .. } | Feed::Gone { .. })
+            | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
         let quiet = heard.elapsed().as_millis() as u64;

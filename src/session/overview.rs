@@ -149,12 +149,12 @@ impl Litter {
         };
         // Below the run no link is followed on the way.
         let dir = match above.strip_prefix(&self.run.path) {
-            Ok(below) => below.iter().try_fold(self.run.open()?, |dir, part| {
-                dir.subdir(&part.to_string_lossy())
-            }),
+            Ok(below) => below
+                .iter()
+                .try_fold(self.run.open()?, |dir, part| dir.subdir(part)),
             Err(_) => Dir::open(above),
         };
-        dir?.remove(&name.to_string_lossy())
+        dir?.remove(name)
     }
 }
 

@@ -8,6 +8,7 @@
 mod asking;
 mod evaluation;
 mod health;
+mod nature;
 mod number;
 mod system;
 mod timing;
@@ -17,8 +18,9 @@ use serde::{Deserialize, Serialize};
 pub use asking::{Answer, Command, RATES, Request};
 pub use evaluation::{EvalReport, WeightsKind};
 pub use health::{Finding, Health, LayerNorms, Remedy};
+pub use nature::Nature;
 pub use number::{F32, F64, Pixels};
-pub use system::{GPUS, GpuProcess, GpuSample, PROCESSES, SystemSample, share_of};
+pub use system::{GPUS, GpuProcess, GpuSample, PROCESSES, SystemSample, ThrottleReason, share_of};
 pub use timing::StepTime;
 
 /// A part of the data with one purpose.

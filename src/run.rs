@@ -6,6 +6,7 @@
 
 mod alerts;
 mod compare;
+mod health;
 mod layers;
 mod marks;
 mod parts;
@@ -16,15 +17,15 @@ mod series;
 mod state;
 mod summary;
 mod system;
+mod text;
 mod timeline;
 
-pub use alerts::{
-    Alert, Cause, HealthTrack, Held, News, Rule, Told, alert_lines, alerts, low_disk, throttling,
-};
+pub use alerts::{Alert, Announcer, Cause, News, alert_lines, alerts, low_disk, throttling};
 pub use compare::{
     Beside, Difference, MOST_RUNS, Other, Paired, ResultRow, RunResult, Verdict,
     config_differences, result_rows,
 };
+pub use health::{ActiveRule, HealthTrack, Rule};
 pub use layers::{LayerMoment, LayerTrack};
 pub use marks::{Mark, MarkKind, Marks};
 pub use parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine, Sample};
@@ -32,8 +33,7 @@ pub use progress::CLIP_WINDOW;
 pub use replay::{MOST_GAP_MS, Replay};
 pub use series::{Bucket, Ema, Series, between};
 pub use state::RunState;
-pub use summary::{
-    clock, closing_lines, epoch_line, eval_line, event_line, final_lines, headline, size,
-};
+pub use summary::{closing_lines, epoch_line, eval_line, event_line, final_lines, headline};
 pub use system::{GpuHistory, SAMPLES, SystemHistory, Trace, checkpoints_left};
+pub use text::{clock, size};
 pub use timeline::Timeline;

@@ -14,7 +14,7 @@ use crate::event::{Answer, Command, Event, RATES};
 use crate::link::{Feed, request};
 use crate::run::RunState;
 use crate::session::wire::Role;
-use crate::session::{Connected, Found, connect, find, who};
+use crate::session::{Connected, RunTarget, connect, find, who};
 
 pub(super) fn run(args: CtlArgs) -> u8 {
     let CtlArgs {
@@ -36,7 +36,7 @@ pub(super) fn run(args: CtlArgs) -> u8 {
     let who = who("ctl");
     let found = match socket {
         Some(path) => connect(&path, Role::Asker, &who)
-            .map(|connected| Found::Live(Box::new(connected), path)),
+            .map(|connected| RunTarget::Live(Box::new(connected), path)),
         None => find(
             (Path::new(&runs), within),
             run.as_deref(),
@@ -53,10 +53,10 @@ pub(super) fn run(args: CtlArgs) -> u8 {
     }
 }
 
-fn live(found: Found) -> io::Result<Connected> {
+fn live(found: RunTarget) -> io::Result<Connected> {
     match found {
-        Found::Live(connected, _) => Ok(*connected),
-        Found::Ended(run) => Err(io::Error::other(format!(
+        RunTarget::Live(connected, _) => Ok(*connected),
+        RunTarget::Ended(run) => Err(io::Error::other(format!(
             "{}: is not being trained, so there is nobody to ask",
             run.path.display()
         ))),

@@ -9,6 +9,7 @@ use super::args::{CheckpointsArgs, CleanArgs, RunsArgs};
 use super::print::{complain, say, say_json};
 use super::{code, runs_dir, screen_sets};
 use crate::checkpoint::{Depth, Flaw, Store, step_name, verify};
+use crate::files::read_text;
 use crate::metrics::{Interval, Measure};
 use crate::session::{Overview, litter, overviews, resolve, size};
 
@@ -147,9 +148,8 @@ pub(super) fn checkpoints(args: CheckpointsArgs) -> u8 {
         Err(code) => return code,
     };
     let store = Store::new(&run.path);
-    let points_to = |name: &str| {
-        fs::read_to_string(run.path.join("checkpoints").join(name)).unwrap_or_default()
-    };
+    let points_to =
+        |name: &str| read_text(&run.path.join("checkpoints").join(name), 4096).unwrap_or_default();
     let (best, latest) = (points_to("BEST"), points_to("LATEST"));
     let mut rows = vec![
         [

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::progress::share;
 use crate::event::{Answer, Command, EvalReport, F32, F64, Level};
 use crate::metrics::Interval;
 
@@ -113,4 +112,13 @@ pub struct CommandLine {
     /// Milliseconds the run had worked by then.
     #[serde(default)]
     pub worked_ms: u64,
+}
+
+/// A part of a whole; nothing of nothing is 0.
+pub(super) fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 {
+        0.0
+    } else {
+        part as f64 / whole as f64
+    }
 }

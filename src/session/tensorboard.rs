@@ -5,12 +5,12 @@
 //! `tensorflow/core/util/event.proto` and `summary.proto` that scalars need.
 
 use std::io::{self, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
 
-use fs_err::{self as fs, File};
+use fs_err::File;
 use prost::Message;
 
 use crate::event::{EpochSummary, EvalReport, Event, Record, Split, StepWindow};
+use crate::files::Dir;
 
 /// `tensorflow.Event`.
 #[derive(Clone, PartialEq, Message)]
@@ -42,6 +42,9 @@ struct Scalar {
     simple_value: Option<f32>,
 }
 
+/// How the names of event files begin.
+const PREFIX: &str = "events.out.tfevents.";
+
 /// An event file being written.
 #[derive(Debug)]
 pub(super) struct Board {
@@ -56,20 +59,19 @@ impl Board {
     /// # Errors
     /// The path and what the system said.
     pub(super) fn create<'a>(
-        dir: &Path,
+        dir: &Dir,
         host: &str,
         earlier: impl IntoIterator<Item = &'a Record>,
         now_ms: u64,
     ) -> io::Result<Self> {
-        fs::create_dir_all(dir)?;
-        let old = files(dir);
+        let old = files(dir)?;
         let mut seconds = now_ms / 1000;
-        let name = |seconds| dir.join(format!("events.out.tfevents.{seconds:010}.{host}"));
-        while name(seconds).exists() {
+        let name = |seconds| format!("{PREFIX}{seconds:010}.{host}");
+        while dir.exists(&name(seconds)) {
             seconds += 1;
         }
         let mut board = Self {
-            file: File::create(name(seconds))?,
+            file: dir.create_new(&name(seconds))?,
             whole: 0,
         };
         board.write(&Entry {
@@ -80,8 +82,8 @@ impl Board {
         for record in earlier {
             board.record(record)?;
         }
-        for path in old {
-            fs::remove_file(path)?;
+        for name in old {
+            dir.remove(&name)?;
         }
         Ok(board)
     }
@@ -120,13 +122,10 @@ impl Board {
     }
 }
 
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let of_ours = entries.filter(|entry| {
-        let name = entry.file_name();
-        name.to_string_lossy().starts_with("events.out.tfevents.")
-    });
-    of_ours.map(|entry| entry.path()).collect()
+fn files(dir: &Dir) -> io::Result<Vec<String>> {
+    let mut names = dir.names()?;
+    names.retain(|name| name.starts_with(PREFIX));
+    Ok(names)
 }
 
 fn frame(entry: &Entry, out: &mut Vec<u8>) {
@@ -224,9 +223,9 @@ mod tests {
     }
 
     /// The records of a file, their checksums checked.
-    fn read(dir: &Path) -> Vec<Entry> {
-        let [path] = files(dir).try_into().unwrap();
-        let bytes = fs::read(path).unwrap();
+    fn read(dir: &Dir) -> Vec<Entry> {
+        let [name] = files(dir).unwrap().try_into().unwrap();
+        let bytes = dir.read(&name, 1 << 20).unwrap();
         let (mut rest, mut entries) = (bytes.as_slice(), Vec::new());
         while !rest.is_empty() {
             let (head, tail) = rest.split_at(12);
@@ -268,13 +267,14 @@ mod tests {
 
     #[test]
     fn every_step_is_a_point_and_a_new_file_takes_over_what_counts() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut board = Board::create(dir.path(), "host", [], 1000).unwrap();
+        let place = tempfile::tempdir().unwrap();
+        let dir = Dir::open(place.path()).unwrap();
+        let mut board = Board::create(&dir, "host", [], 1000).unwrap();
         board.record(&window()).unwrap();
         board.record(&window()).unwrap();
-        assert_eq!(read(dir.path()).len(), 5);
-        Board::create(dir.path(), "host", [&window()], 1000).unwrap();
-        let entries = read(dir.path());
+        assert_eq!(read(&dir).len(), 5);
+        Board::create(&dir, "host", [&window()], 1000).unwrap();
+        let entries = read(&dir);
         assert_eq!(entries.len(), 3);
         assert_eq!(entries[2].step, 2);
         let last = entries[2].summary.clone().unwrap().value;

@@ -167,7 +167,11 @@ fn a_stop_is_heard_in_every_phase() {
             began.elapsed()
         );
         assert_eq!(saved(&place), steps_done(&place.run()), "{what}");
-        assert_eq!(meta(&place.run()).unwrap().outcome, "stopped", "{what}");
+        assert_eq!(
+            meta(&place.run()).unwrap().outcome,
+            epochtop::session::RunOutcome::Stopped,
+            "{what}"
+        );
     }
 }
 

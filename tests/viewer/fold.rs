@@ -152,7 +152,7 @@ fn look() -> impl Strategy<Value = Event> {
     let gpu = (0_u32..70, ".*", share(), prop::option::of(count()), share()).prop_map(
         |(index, name, utilisation, memory, power_w)| GpuSample {
             index,
-            throttled: vec![name.clone()],
+            throttled: vec![name.clone().into()],
             name,
             utilisation,
             memory_used: memory,

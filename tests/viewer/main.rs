@@ -1,4 +1,4 @@
-//! The viewer without the engine: the order of floors, the laws of the fold, the loop, screens as text.
+//! The viewer without the engine: the order of layers, the laws of the fold, the loop, screens as text.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

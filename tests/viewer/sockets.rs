@@ -13,7 +13,9 @@ use epochtop::event::{Answer, Command, Event, Record, Request};
 use epochtop::link::{Curve, Feed, Filter, Link, Query, Reply, request};
 use epochtop::run::RunState;
 use epochtop::session::wire::{About, ClientHello, FromClient, FromTrainer, MAJOR, Role};
-use epochtop::session::{Connected, Meta, RunDir, RunFiles, Server, Session, connect, replay};
+use epochtop::session::{
+    Connected, Meta, RunDir, RunFiles, RunOutcome, Server, Session, connect, replay,
+};
 
 use crate::story;
 
@@ -33,7 +35,7 @@ fn serve() -> Served {
     let run = RunDir::create(dir.path(), "one", "").unwrap();
     let meta = Meta {
         run: "one".to_owned(),
-        outcome: "running".to_owned(),
+        outcome: RunOutcome::Running,
         ..Meta::default()
     };
     let files = RunFiles::create(&run.path, meta).unwrap();
@@ -585,7 +587,7 @@ fn a_run_on_another_host_is_named_with_what_to_type() {
     let meta = Meta {
         run: "far".to_owned(),
         host: "node17".to_owned(),
-        outcome: "running".to_owned(),
+        outcome: RunOutcome::Running,
         ..Meta::default()
     };
     drop(RunFiles::create(&run.path, meta).unwrap());

@@ -105,7 +105,7 @@ impl Index {
     /// # Errors
     /// The path and why it cannot be read.
     pub(super) fn refresh(&mut self) -> io::Result<()> {
-        let mut file = File::open(&self.path)?;
+        let mut file = crate::files::open_read(&self.path)?;
         let stamp = Stamp::of(&file.metadata()?);
         let same = |(_, known): &(File, Stamp)| known.is_same_file(stamp);
         if !self.file.as_ref().is_some_and(same) || stamp.length < self.read {

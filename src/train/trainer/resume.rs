@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
 use super::super::health::Watch;
@@ -18,6 +17,7 @@ use crate::checkpoint::{
     BestSoFar, Computed, Depth, NamedTensor, Store, decode, step_name, verify,
 };
 use crate::event::{Event, F64, Split, WeightsKind};
+use crate::files;
 use crate::metrics::fit_temperature;
 use crate::model::Weights;
 use crate::report::Predictions;
@@ -231,6 +231,6 @@ impl Trainer {
 }
 
 fn tensors(path: &Path) -> Result<Vec<NamedTensor>, String> {
-    let bytes = fs::read(path).map_err(|error| error.to_string())?;
+    let bytes = files::read(path, u64::MAX).map_err(|error| error.to_string())?;
     decode(&bytes).map_err(|what| format!("{}: {what}", path.display()))
 }

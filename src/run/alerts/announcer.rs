@@ -1,4 +1,4 @@
-//! What somebody has been told of a run, so that each cause is told once: for the terminal's bell and the hook command.
+//! What is announced of a run, each cause once: for the terminal's bell and the hook command.
 
 use std::fmt::Write;
 
@@ -42,9 +42,9 @@ pub struct News {
     pub text: String,
 }
 
-/// What has been told.
+/// Remembers what has been announced of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Told {
+pub struct Announcer {
     /// Whether anything was seen of the run.
     begun: bool,
     ended: bool,
@@ -54,7 +54,7 @@ pub struct Told {
     rules: Vec<(Rule, u64)>,
 }
 
-impl Told {
+impl Announcer {
     /// What is new since the last look, at `now_ms` as in [`alerts`]. At the first look nothing is: who comes sees it.
     pub fn look(&mut self, state: &RunState, now_ms: u64) -> Vec<News> {
         let mut news = Vec::new();

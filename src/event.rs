@@ -14,7 +14,7 @@ mod timing;
 
 use serde::{Deserialize, Serialize};
 
-pub use asking::{Answer, Command, RATES, Request};
+pub use asking::{Answer, Command, Request, check_epochs, check_lr};
 pub use evaluation::EvalReport;
 pub use health::{Finding, Health, LayerNorms, Remedy};
 pub use number::{F32, F64, Pixels};

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::control::{Waited, check_lr};
+use super::super::control::Waited;
 use super::{Flow, Trainer};
-use crate::event::{CheckpointReason, Command, Phase, Request};
+use crate::event::{CheckpointReason, Command, Phase, Request, check_epochs, check_lr};
 
 /// How late a checkpoint written during a pause is told.
 const LISTEN: Duration = Duration::from_millis(50);
@@ -77,8 +77,7 @@ impl Trainer {
         if self.ending {
             return self.control.refuse(request, step, "all epochs are done");
         }
-        if epochs < self.epoch.max(1) {
-            let reason = format!("epoch {} is under way already", self.epoch);
+        if let Err(reason) = check_epochs(epochs, self.epoch) {
             return self.control.refuse(request, step, reason);
         }
         self.close_window();

@@ -49,21 +49,6 @@ pub enum Precision {
     Bf16,
 }
 
-/// An optimizer by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OptimName {
-    /// Adam with decoupled weight decay.
-    Adamw,
-    /// Adam, weight decay added to the gradient.
-    Adam,
-    /// Stochastic gradient descent with momentum.
-    Sgd,
-    /// Momentum with orthogonal steps for matrices (Jordan et al. 2024), AdamW for the rest.
-    #[default]
-    Muon,
-}
-
 /// How the learning rate goes on after the warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

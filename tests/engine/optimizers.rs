@@ -1,7 +1,7 @@
 //! Every optimizer against a trace of PyTorch's, and against those of `tch::nn`.
 
 use epochtop::config::{Config, OptimConfig, OptimName};
-use epochtop::train::{Group, Optimizer, clip_divisor};
+use epochtop::train::{Group, Layout, Optimizer, clip_divisor};
 use tch::nn::OptimizerConfig;
 use tch::{Device, Kind, Tensor, nn};
 
@@ -29,7 +29,7 @@ fn groups(config: &OptimConfig) -> Vec<Group> {
         ranges: vec![(start, 2)],
         lr_factor,
         weight_decay,
-        matrices: Vec::new(),
+        layout: Layout::Elements,
     };
     vec![group(0, 1.0, config.weight_decay), group(2, 0.5, 0.0)]
 }
@@ -97,7 +97,7 @@ fn fifty_steps_of_muon_follow_pytorch() {
         ranges: vec![(0, 6), (6, 8)],
         lr_factor: 1.0,
         weight_decay: config.weight_decay,
-        matrices: vec![(3, 2), (2, 4)],
+        layout: Layout::Matrices(vec![(3, 2), (2, 4)]),
     };
     let mut optimizer = Optimizer::with_groups(&config, vec![group], 14, Device::Cpu);
     let of = |value: fn(f64) -> f64| {
@@ -144,7 +144,7 @@ fn fifty_steps_follow_those_of_tch() {
             ranges: vec![(0, 4)],
             lr_factor: 1.0,
             weight_decay: config.weight_decay,
-            matrices: Vec::new(),
+            layout: Layout::Elements,
         };
         let mut ours = Optimizer::with_groups(&config, vec![whole], 4, Device::Cpu);
         let store = nn::VarStore::new(Device::Cpu);

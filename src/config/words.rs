@@ -13,6 +13,15 @@ pub enum ModelName {
     Cnn,
 }
 
+impl ModelName {
+    /// The word of the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cnn => "cnn",
+        }
+    }
+}
+
 /// What a convolution does at the border of an image.
 ///
 /// Written as the string `"same"` or the integer `0`, as in `PyTorch`'s `padding=`.

@@ -246,7 +246,7 @@ impl Trainer {
         self.control.say(Event::RunStarted(Box::new(RunStarted {
             run: name.clone(),
             dataset: dataset.info.clone(),
-            model: "cnn".to_owned(),
+            model: config.model.name.name().to_owned(),
             parameters: self.network.plan.size() as u64,
             device: device::name(self.device),
             precision: device::precision(self.kind).to_owned(),

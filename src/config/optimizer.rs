@@ -17,6 +17,8 @@ pub enum OptimName {
     /// Momentum with orthogonal steps for matrices (Jordan et al. 2024), AdamW for the rest.
     #[default]
     Muon,
+    /// The sign of an interpolated momentum (Chen et al. 2023), decoupled weight decay.
+    Lion,
 }
 
 /// What distinguishes an optimizer from the others, but for its arithmetic.
@@ -61,6 +63,8 @@ pub enum Betas {
     Unused,
     /// Decay of the running means of the gradient and of its square, whose root, plus `eps`, divides the step.
     Moments,
+    /// Weight of the momentum against the gradient in a step, and decay of the momentum; usual range of the latter.
+    Momentum(f64, f64),
 }
 
 impl OptimName {
@@ -93,6 +97,14 @@ impl OptimName {
                 name: "muon",
                 momentum: true,
                 matrices: true,
+                ..adamw
+            },
+            // Chen et al. 2023, section 5: rates 3 to 10 times smaller than AdamW's, decay larger by the same factor.
+            Self::Lion => OptimTraits {
+                name: "lion",
+                step: StepLength::Rate(0.0001, 0.002),
+                decay: Decay::Decoupled(0.1, 1.0),
+                betas: Betas::Momentum(0.95, 0.995),
                 ..adamw
             },
         }
@@ -146,6 +158,14 @@ impl OptimConfig {
                 let applies = self.beta1 * self.beta1 >= self.beta2.sqrt();
                 say(applies, "beta1", self.beta1, words);
             }
+            Betas::Momentum(low, high) => {
+                let steps = 1.0 / (1.0 - self.beta2);
+                let words = format!(
+                    "{name}'s momentum averages about {steps:.0} steps; {low} to {high} is usual"
+                );
+                let applies = !(low..=high).contains(&self.beta2);
+                say(applies, "beta2", self.beta2, words);
+            }
             Betas::Unused => {}
         }
         let words = "the target is mostly noise; 0.05 to 0.2 is usual".to_owned();
@@ -159,6 +179,7 @@ impl OptimConfig {
         let (traits, default) = (self.name.traits(), Self::default());
         let (reads_betas, reads_eps) = match traits.betas {
             Betas::Unused => (false, false),
+            Betas::Momentum(..) => (true, false),
             Betas::Moments => (true, true),
         };
         let mut advice: Vec<String> = [
@@ -263,5 +284,19 @@ mod tests {
                 matches!(name, Sgd | Muon)
             );
         }
+    }
+
+    #[test]
+    fn lion_wants_smaller_rates_more_decay_and_a_shorter_memory_than_the_default() {
+        let lion = |lr, decay, beta2| {
+            advice(OptimName::Lion, |c| {
+                (c.lr, c.weight_decay, c.beta2) = (lr, decay, beta2);
+            })
+        };
+        let text = lion(0.008, 0.05, 0.999);
+        for part in ["0.0001 to 0.002", "0.1 to 1 is usual", "about 1000 steps"] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+        assert_eq!(lion(0.001, 0.3, 0.99), "");
     }
 }

@@ -6,6 +6,7 @@
 //! [`OptimName::traits`].
 
 mod adam;
+mod lion;
 mod muon;
 mod sgd;
 
@@ -14,6 +15,7 @@ use tch::{Device, Kind, Tensor};
 use crate::config::{OptimConfig, OptimName};
 use crate::model::{Parameter, Plan};
 use adam::Adam;
+use lion::Lion;
 use muon::Muon;
 use sgd::Sgd;
 
@@ -121,6 +123,7 @@ enum State {
     Adam(Adam),
     Sgd(Sgd),
     Muon(Muon),
+    Lion(Lion),
 }
 
 impl State {
@@ -129,6 +132,7 @@ impl State {
             OptimName::Adamw | OptimName::Adam => Self::Adam(Adam::new(config, zeros)),
             OptimName::Sgd => Self::Sgd(Sgd::new(config, zeros)),
             OptimName::Muon => Self::Muon(Muon::new(config, zeros)),
+            OptimName::Lion => Self::Lion(Lion::new(config, zeros)),
         }
     }
 
@@ -138,6 +142,7 @@ impl State {
             Self::Adam(adam) => adam.tensors(),
             Self::Sgd(sgd) => sgd.tensors(),
             Self::Muon(muon) => muon.tensors(),
+            Self::Lion(lion) => lion.tensors(),
         }
     }
 
@@ -147,6 +152,7 @@ impl State {
             Self::Adam(adam) => adam.step(step),
             Self::Sgd(sgd) => sgd.step(step),
             Self::Muon(muon) => muon.step(step),
+            Self::Lion(lion) => lion.step(step),
         }
     }
 }

@@ -22,8 +22,8 @@ pub use alerts::{
     Alert, Cause, HealthTrack, Held, News, Rule, Told, alert_lines, alerts, low_disk, throttling,
 };
 pub use compare::{
-    Aim, Beside, Difference, MOST_RUNS, Metric, MetricRow, Other, Paired, Verdict,
-    config_differences, metric_rows,
+    Beside, Difference, MOST_RUNS, Other, Paired, ResultRow, RunResult, Verdict,
+    config_differences, result_rows,
 };
 pub use layers::{LayerMoment, LayerTrack};
 pub use marks::{Mark, MarkKind, Marks};

@@ -9,7 +9,7 @@ use super::args::{CheckpointsArgs, CleanArgs, RunsArgs};
 use super::print::{complain, say, say_json};
 use super::{code, runs_dir, screen_sets};
 use crate::checkpoint::{Depth, Flaw, Store, step_name, verify};
-use crate::metrics::Interval;
+use crate::metrics::{Interval, Measure};
 use crate::session::{Overview, litter, overviews, resolve, size};
 
 /// The directory of runs, or the exit code.
@@ -77,7 +77,10 @@ fn run_row(overview: &Overview) -> [String; 7] {
         format!("{done}/{}", state.epochs),
         best.map_or_else(none, |best| percent(best.accuracy.0, best.interval)),
         state.test.latest.as_ref().map_or_else(none, |report| {
-            percent(report.accuracy.0, report.intervals.accuracy)
+            percent(
+                report.value(Measure::Accuracy),
+                report.interval(Measure::Accuracy),
+            )
         }),
         age(now_ms().saturating_sub(meta.started_ms)),
         megabytes(*bytes),
@@ -117,8 +120,8 @@ fn run_json(overview: &Overview) -> Value {
             "ci95": ends(best.interval),
         })),
         "test": state.test.latest.as_ref().map(|report| json!({
-            "accuracy": report.accuracy.0,
-            "ci95": ends(report.intervals.accuracy),
+            "accuracy": report.value(Measure::Accuracy),
+            "ci95": ends(report.interval(Measure::Accuracy)),
             "global_step": report.global_step,
         })),
         "started_ms": meta.started_ms,

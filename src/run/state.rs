@@ -15,8 +15,9 @@ use super::timeline::Timeline;
 use crate::event::{
     Answer, CheckpointReason, CheckpointSaved, EpochSummary, EvalReport, Event, F32, F64,
     GalleryImages, GalleryPredictions, Level, Outcome, Phase, Record, Remedy, Restoration,
-    RunStarted, Split, StepTime, StepWindow,
+    RunStarted, Split, StepTime, StepWindow, WeightsKind,
 };
+use crate::metrics::Measure;
 
 /// Steps kept one by one; older ones live on in the curves.
 const RECENT: usize = 512;
@@ -426,7 +427,7 @@ impl RunState {
                 epoch: summary.epoch,
                 global_step: summary.global_step,
                 accuracy: summary.valid_accuracy,
-                interval: measured.and_then(|report| report.intervals.accuracy),
+                interval: measured.and_then(|report| report.interval(Measure::Accuracy)),
                 nll: summary.valid_nll,
             });
         }
@@ -435,7 +436,7 @@ impl RunState {
 
     fn evaluated(&mut self, report: &EvalReport, t_ms: u64) {
         self.eval_progress = None;
-        let of_another = report.weights == "checkpoint";
+        let of_another = report.weights == WeightsKind::Checkpoint;
         if report.split == Split::Test {
             // Each look at the test split leaves a trace.
             self.test_looks = self.test_looks.saturating_add(1);
@@ -443,9 +444,9 @@ impl RunState {
             let weights = if of_another {
                 format!("step {}", report.global_step)
             } else {
-                format!("{} weights", report.weights)
+                format!("{} weights", report.weights.name())
             };
-            let accuracy = report.accuracy.0 * 100.0;
+            let accuracy = report.value(Measure::Accuracy) * 100.0;
             let text = format!("test accuracy {accuracy:.2} % ({weights})");
             self.say(t_ms, Level::Info, text);
         }

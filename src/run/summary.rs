@@ -5,7 +5,7 @@
 
 use super::state::RunState;
 use crate::event::{Answer, EpochSummary, EvalReport, Event, Level, Outcome};
-use crate::metrics::Interval;
+use crate::metrics::{Interval, Measure};
 
 /// Bytes in words: `29 kB`, `7.7 MB`, `2.5 GB`.
 pub fn size(bytes: u64) -> String {
@@ -72,21 +72,30 @@ pub fn epoch_line(row: &EpochSummary, epochs: u32) -> String {
     )
 }
 
-/// A measurement in one line.
+/// An evaluation in one line.
 pub fn eval_line(report: &EvalReport) -> String {
+    let of_line = |measure: &Measure| measure.info().in_line && !measure.info().calibrated;
+    let with = |measure: Measure| {
+        let unit = measure.info().format.units().0;
+        let number = |measure: Measure| measure.in_line(report.value(measure));
+        match measure.partner() {
+            Some(after) => {
+                let name = measure.info().name.to_lowercase();
+                format!("  {name} {} -> {}{unit}", number(measure), number(after))
+            }
+            None => {
+                let ends = ends(report.interval(measure));
+                format!("  {} {}{unit}{ends}", measure.info().name, number(measure))
+            }
+        }
+    };
+    let measures: String = Measure::ALL.into_iter().filter(of_line).map(with).collect();
     format!(
-        "{} ({} weights, step {}): accuracy {:.2} %{}  macro-F1 {:.2} %{}  nll {:.4} -> {:.4}  ece {:.2} -> {:.2} %  T {:.3}{}",
+        "{} ({} weights, step {}):{}  T {:.3}{}",
         report.split.name(),
-        report.weights,
+        report.weights.name(),
         report.global_step,
-        report.accuracy.0 * 100.0,
-        ends(report.intervals.accuracy),
-        report.macro_f1.0 * 100.0,
-        ends(report.intervals.macro_f1),
-        report.nll.0,
-        report.nll_calibrated.0,
-        report.ece.0 * 100.0,
-        report.ece_calibrated.0 * 100.0,
+        measures.strip_prefix(' ').unwrap_or(&measures),
         report.temperature.value,
         if report.temperature.converged {
             ""

@@ -196,12 +196,9 @@ fn epoch(row: &EpochSummary) -> Vec<Scalar> {
 }
 
 fn test(report: &EvalReport) -> Vec<Scalar> {
-    vec![
-        scalar("test/accuracy", report.accuracy.0),
-        scalar("test/macro_f1", report.macro_f1.0),
-        scalar("test/nll", report.nll.0),
-        scalar("test/ece_calibrated", report.ece_calibrated.0),
-    ]
+    let all = report.estimates.measures.iter();
+    all.map(|(measure, found)| scalar(&format!("test/{}", measure.info().key), found.value))
+        .collect()
 }
 
 #[cfg(test)]

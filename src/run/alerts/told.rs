@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::{Rule, alerts};
 use crate::config::Occasion;
 use crate::event::Outcome;
+use crate::metrics::Measure;
 use crate::run::state::RunState;
 
 /// A rule that comes and goes is told again only after so long, ms: ten minutes.
@@ -107,7 +108,11 @@ fn end(state: &RunState, outcome: &Outcome) -> News {
         let _ = write!(text, ", best valid accuracy {share:.2} % (epoch {epoch})");
     }
     if let Some(test) = &state.test.latest {
-        let _ = write!(text, ", test accuracy {:.2} %", test.accuracy.0 * 100.0);
+        let _ = write!(
+            text,
+            ", test accuracy {:.2} %",
+            test.value(Measure::Accuracy) * 100.0
+        );
     }
     News {
         cause: Cause::Finish,

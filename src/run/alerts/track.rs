@@ -6,6 +6,7 @@ use super::trend::{Rise, rise};
 use super::words::{begins, over};
 use super::{Alert, Rule};
 use crate::event::{EpochSummary, Event, F32, F64, Finding, Health, Level, Remedy};
+use crate::metrics::Measure;
 use crate::run::progress::CLIP_WINDOW;
 use crate::run::state::RunState;
 
@@ -306,7 +307,7 @@ impl RunState {
     fn half_interval(&self, row: &EpochSummary) -> f64 {
         let measured = self.valid.latest.as_ref();
         let measured = measured.filter(|report| report.global_step == row.global_step);
-        if let Some(interval) = measured.and_then(|report| report.intervals.accuracy) {
+        if let Some(interval) = measured.and_then(|report| report.interval(Measure::Accuracy)) {
             return ((interval.high - interval.low) / 2.0).max(0.0);
         }
         let n = self.info.as_ref().map_or(0, |info| info.dataset.valid);

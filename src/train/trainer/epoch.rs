@@ -14,6 +14,7 @@ use super::measure::Best;
 use super::{Flow, Trainer};
 use crate::event::{CheckpointReason, EpochSummary, Event, F64, Level, Phase, Remedy, StepWindow};
 use crate::fault;
+use crate::metrics::Measure;
 use crate::model::{Computation, Weights};
 use crate::random::{augment_words, epoch_order, step_seed};
 
@@ -221,12 +222,10 @@ impl Trainer {
             return Flow::Stop;
         };
         let report = &validated.report;
-        let accuracy = report.accuracy.0;
-        let best = self
-            .best
-            .as_ref()
-            .is_none_or(|best| report.accuracy.0 > best.validated.report.accuracy.0)
-            && report.nll.0.is_finite();
+        let accuracy = report.value(Measure::Accuracy);
+        let best = self.best.as_ref().is_none_or(|best| {
+            report.value(Measure::Accuracy) > best.validated.report.value(Measure::Accuracy)
+        }) && report.value(Measure::Nll).is_finite();
         // Before its row is told, or a failure in between would have it told twice.
         self.epoch_done = true;
         let row = self.sums.summary();
@@ -234,9 +233,9 @@ impl Trainer {
         self.control.say(Event::EpochFinished(EpochSummary {
             epoch: self.epoch,
             global_step: self.global_step,
-            valid_nll: report.nll,
-            valid_accuracy: report.accuracy,
-            valid_macro_f1: report.macro_f1,
+            valid_nll: F64(report.value(Measure::Nll)),
+            valid_accuracy: F64(report.value(Measure::Accuracy)),
+            valid_macro_f1: F64(report.value(Measure::MacroF1)),
             lr: F64(self.lr_at(self.global_step.saturating_sub(1))),
             seconds: F64(seconds),
             best,

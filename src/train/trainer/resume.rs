@@ -17,7 +17,7 @@ use super::measure::{Best, Validated};
 use crate::checkpoint::{
     BestSoFar, Computed, Depth, NamedTensor, Store, decode, step_name, verify,
 };
-use crate::event::{Event, F64, Split};
+use crate::event::{Event, F64, Split, WeightsKind};
 use crate::metrics::fit_temperature;
 use crate::model::Weights;
 use crate::report::Predictions;
@@ -127,7 +127,7 @@ impl Trainer {
         let weights = self.weights_of(&checkpoint)?;
         let rows = self.validation_of(&weights);
         let temperature = fit_temperature(&rows.logits, &rows.labels, rows.classes);
-        let mut report = self.report(&rows, temperature, self.begin(), "current");
+        let mut report = self.report(&rows, temperature, self.begin(), WeightsKind::Current);
         (report.epoch, report.global_step) = (best.epoch, step);
         report.checkpoint = Some(format!("checkpoints/{}", step_name(step)));
         self.best = Some(Best {

@@ -9,7 +9,7 @@ use super::paint::{self, Piece, piece};
 use super::readout;
 use super::scale::Scale;
 use crate::link::Curve;
-use crate::metrics::Interval;
+use crate::metrics::{Interval, Measure};
 use crate::run::RunState;
 use crate::tui::page::Pane;
 use crate::tui::text::{percent, points, score, short_percent};
@@ -70,10 +70,10 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
 
 /// The interval of the validation that is the curve's last point; one on request between two epochs is not on the curve.
 pub(super) fn latest_interval(run: &RunState) -> Option<Interval> {
-    let last = run.valid_accuracy.last()?;
-    let known = run.valid.latest.iter().chain(&run.valid.previous);
-    let mut same = known.filter(|report| f64::from(report.accuracy.0 as f32) == last);
-    same.next()?.intervals.accuracy
+    let last = run.history.back()?;
+    let mut known = run.valid.latest.iter().chain(&run.valid.previous);
+    let same = known.find(|report| report.global_step == last.global_step);
+    same?.interval(Measure::Accuracy)
 }
 
 /// The values under the cursor.

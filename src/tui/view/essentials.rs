@@ -10,6 +10,7 @@ use super::header::phase;
 use super::layout::bottom;
 use super::paint::{Piece, piece, put_pieces};
 use super::slider;
+use crate::metrics::Measure;
 use crate::run::clock;
 use crate::tui::text::{margin, maybe, outside, percent, points, score, short_percent};
 use crate::tui::theme::Role;
@@ -104,10 +105,10 @@ fn lines(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     };
     lines.push(vec![
         dim("F1    "),
-        strong(format!("{:>7}", score(report.macro_f1.0))),
+        strong(format!("{:>7}", score(report.value(Measure::MacroF1)))),
         dim(&format!(
             " {}",
-            margin(report.intervals.macro_f1, ctx.symbols)
+            margin(report.interval(Measure::MacroF1), ctx.symbols)
         )),
         dim(" macro, "),
         dim(report.split.name()),

@@ -15,7 +15,7 @@ mod timing;
 
 use serde::{Deserialize, Serialize};
 
-pub use asking::{Answer, Command, RATES, Request};
+pub use asking::{Answer, Command, Request, check_epochs, check_lr};
 pub use evaluation::{EvalReport, WeightsKind};
 pub use health::{Finding, Health, LayerNorms, Remedy};
 pub use nature::Nature;

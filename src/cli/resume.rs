@@ -210,7 +210,8 @@ fn try_fork(word: &str, name: Option<String>, wanted: &Wanted) -> Result<u8, Str
         changes,
         dataset,
     } = take(&found.path, &wanted.sets)?;
-    let name = name.unwrap_or_else(|| default_name(&wanted.runs, "cnn"));
+    let model = loaded.config.model.name;
+    let name = name.unwrap_or_else(|| default_name(&wanted.runs, model.name()));
     let run = RunDir::create(&wanted.runs, &name, &loaded.config.run_toml()).map_err(words)?;
     let told = Restoration {
         checkpoint: found.title(),

@@ -36,7 +36,7 @@ pub(super) fn run(loaded: &Loaded, name: Option<String>, mode: Mode) -> u8 {
         }
     };
     let runs = Path::new(&config.runs.dir);
-    let name = name.unwrap_or_else(|| default_name(runs, "cnn"));
+    let name = name.unwrap_or_else(|| default_name(runs, config.model.name.name()));
     let run = match RunDir::create(runs, &name, &config.run_toml()) {
         Ok(run) => run,
         Err(error) => {

@@ -268,7 +268,13 @@ fn killed_three_times_at_any_step_nothing_is_different() {
         .map(|_| format!("kill@step:{}", 3 + random.below(8)))
         .collect();
     let kills: Vec<&str> = kills.iter().map(String::as_str).collect();
-    the_same_with(&kills, &["checkpoint.every_steps=2", "train.threads=2"]);
+    let more = [
+        "checkpoint.every_steps=2",
+        "train.threads=2",
+        "optim.name=lion",
+        "optim.lr=0.001",
+    ];
+    the_same_with(&kills, &more);
 }
 
 #[test]

@@ -257,8 +257,8 @@ impl Trainer {
         if self.obey(Phase::Training) == Flow::Stop {
             return Flow::Stop;
         }
-        if self.epoch < self.epochs && self.stop_after_epoch.is_some() {
-            self.stop = self.stop_after_epoch.take();
+        if self.epoch < self.epochs && self.asked.stop_after_epoch.is_some() {
+            self.asked.stop = self.asked.stop_after_epoch.take();
             return Flow::Stop;
         }
         if stale { Flow::Finish } else { Flow::Go }

@@ -75,7 +75,7 @@ impl Trainer {
         if !resume.fork {
             // How long the run has taken and how long it has not got better is that run's alone.
             self.stale = (memory.stale.0, memory.stale.1.0);
-            self.rollbacks = memory.rollbacks;
+            self.recovery.rollbacks = memory.rollbacks;
             self.earlier = Duration::from_secs_f64(memory.seconds.clamp(0.0, 1e9));
         }
         self.keep_as_good();

@@ -196,7 +196,7 @@ impl Trainer {
             sums: self.sums.clone(),
             watch: self.watch.clone(),
             stale: (self.stale.0, F64(self.stale.1)),
-            rollbacks: self.rollbacks,
+            rollbacks: self.recovery.rollbacks,
             averaged: self.average.as_ref().map_or(0, Average::updates),
             seconds: self.seconds_of_run(),
             detail: self.detail,

@@ -339,6 +339,14 @@ pub enum Event {
     Steps(StepWindow),
     /// How the time of steps divides: after about a second of training, then every five; on a GPU every ten.
     StepTime(StepTime),
+    /// Values of curves by name, for trainers that measure what no other event has. Names with the same last part, as
+    /// `train/loss` and `val/loss`, are shown together.
+    Scalars {
+        /// The step, counted from 1 over the run.
+        global_step: u64,
+        /// Names and values.
+        values: Vec<(String, F64)>,
+    },
     /// After an epoch's validation.
     EpochFinished(EpochSummary),
     /// After each measurement of a split.

@@ -6,6 +6,7 @@
 
 mod alerts;
 mod compare;
+mod curves;
 mod layers;
 mod marks;
 mod parts;
@@ -25,9 +26,13 @@ pub use compare::{
     Aim, Beside, Difference, MOST_RUNS, Metric, MetricRow, Other, Paired, Verdict,
     config_differences, metric_rows,
 };
+pub use curves::{
+    Better, CURVES, Curve, CurveId, CurveInfo, Curves, MOST_NAMED, Sample, Scaling, Source, Steps,
+    group_of, is_curve_name,
+};
 pub use layers::{LayerMoment, LayerTrack};
 pub use marks::{Mark, MarkKind, Marks};
-pub use parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine, Sample};
+pub use parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine};
 pub use progress::CLIP_WINDOW;
 pub use replay::{MOST_GAP_MS, Replay};
 pub use series::{Bucket, Ema, Series, between};

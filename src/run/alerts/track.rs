@@ -118,6 +118,7 @@ impl HealthTrack {
                 | Event::EvalFinished(_)
                 | Event::CheckpointSaved(_)
                 | Event::System(_)
+                | Event::Scalars { .. }
                 | Event::Unknown
         )
     }

@@ -234,3 +234,61 @@ fn torchscript(
     ));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+    use super::*;
+    use crate::event::{F32, Record, StepWindow};
+
+    #[test]
+    fn named_curves_are_columns_behind_those_of_every_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = RunDir::at(dir.path());
+        let scalars = |global_step, name: &str, value| Event::Scalars {
+            global_step,
+            values: vec![(name.to_owned(), F64(value))],
+        };
+        let window = StepWindow {
+            epoch: 1,
+            global_step: 11,
+            lr: F64(0.1),
+            loss: vec![F32(0.3), F32(f32::NAN)],
+            accuracy: vec![F32(0.5); 2],
+            grad_norm: vec![F32(2.0); 2],
+            clipped: vec![1, 0],
+            ..StepWindow::default()
+        };
+        let events = [
+            scalars(5, "val/loss", 0.75),
+            Event::Steps(window),
+            scalars(10, "a,\"b\"", f64::NAN),
+            scalars(10, "bad\n", 1.0),
+            scalars(12, "val/loss", 0.5),
+        ];
+        let lines = (1..).zip(events).map(|(seq, event)| {
+            let t_ms = 1;
+            serde_json::to_string(&Record { seq, t_ms, event }).unwrap() + "\n"
+        });
+        fs::write(run.journal(), lines.collect::<String>()).unwrap();
+        let rows = csv(&run).unwrap();
+        let known = "global_step,epoch,loss,accuracy,grad_norm,clipped,lr";
+        let [head, a, b, c, d] = rows.lines().collect::<Vec<_>>().try_into().unwrap();
+        assert!(
+            head.starts_with(known) && head.ends_with(",val/loss,\"a,\"\"b\"\"\""),
+            "{head}"
+        );
+        assert!(a.starts_with("5,,") && a.ends_with(",0.75,"), "{a}");
+        assert!(
+            b.starts_with("10,1,0.3,0.5,2,1,0.1,") && b.ends_with(",,NaN"),
+            "{b}"
+        );
+        assert!(
+            c.starts_with("11,1,NaN,0.5,2,0,0.1,") && c.ends_with(",,"),
+            "{c}"
+        );
+        assert!(d.starts_with("12,,") && d.ends_with(",0.5,"), "{d}");
+        let story = story(&run).unwrap();
+        assert_eq!(story["scalars"]["val/loss"], json!([[5, 0.75], [12, 0.5]]));
+    }
+}

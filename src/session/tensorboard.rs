@@ -182,8 +182,11 @@ fn steps(window: &StepWindow) -> Vec<(u64, Vec<Scalar>)> {
     (0..steps.count()).map(row).collect()
 }
 
+/// A tag and where its value comes from.
+type EpochScalar = (&'static str, fn(&EpochSummary) -> F64);
+
 /// What an epoch's row has besides the curves.
-const EPOCH: [(&str, fn(&EpochSummary) -> F64); 5] = [
+const EPOCH: [EpochScalar; 5] = [
     ("epoch/train_loss", |row| row.train_loss),
     ("epoch/train_accuracy", |row| row.train_accuracy),
     ("valid/macro_f1", |row| row.valid_macro_f1),

@@ -161,6 +161,10 @@ pub struct StepWindow {
     pub grad_norm: Vec<F32>,
     /// 1 where the gradient was scaled down, else 0.
     pub clipped: Vec<u8>,
+    /// Steps of which the update was measured, with the L2 norm of the update of all weights over the L2 norm of the weights
+    /// before it; NaN where the step was masked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub update_ratio: Vec<(u64, F32)>,
 }
 
 /// Sums of one epoch, a row of `epochs.csv`.

@@ -130,6 +130,15 @@ curves! {
         tag: "train/lr",
         column: Some("lr"),
     }
+    /// L2 norm of the update of all weights over that of the weights, at some steps: around 1e-3 is usual.
+    UpdateRatio = "update_ratio" {
+        title: "update-to-weight ratio",
+        scaling: Scaling::Log,
+        better: Better::Neither,
+        source: Source::Sampled(|window| &window.update_ratio),
+        tag: "train/update_ratio",
+        column: Some("update_ratio"),
+    }
     /// Mean negative log-likelihood on validation.
     ValidNll = "valid_nll" {
         title: "validation NLL",

@@ -72,6 +72,7 @@ fn window() -> impl Strategy<Value = Event> {
                     accuracy,
                     grad_norm,
                     clipped,
+                    update_ratio: vec![(global_step, F32(lr.0 as f32))],
                 })
             },
         )

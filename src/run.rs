@@ -15,6 +15,7 @@ mod replay;
 mod requests;
 mod series;
 mod state;
+mod steps;
 mod summary;
 mod system;
 mod timeline;
@@ -27,8 +28,8 @@ pub use compare::{
     config_differences, metric_rows,
 };
 pub use curves::{
-    Better, CURVES, Curve, CurveId, CurveInfo, Curves, MOST_NAMED, Sample, Scaling, Source, Steps,
-    group_of, is_curve_name,
+    Better, CURVES, Curve, CurveId, CurveInfo, Curves, MOST_NAMED, Scaling, Source, group_of,
+    is_curve_name,
 };
 pub use layers::{LayerMoment, LayerTrack};
 pub use marks::{Mark, MarkKind, Marks};
@@ -37,6 +38,7 @@ pub use progress::CLIP_WINDOW;
 pub use replay::{MOST_GAP_MS, Replay};
 pub use series::{Bucket, Ema, Series, between};
 pub use state::RunState;
+pub use steps::{Sample, Steps};
 pub use summary::{
     clock, closing_lines, epoch_line, eval_line, event_line, final_lines, headline, size,
 };

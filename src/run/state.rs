@@ -5,11 +5,12 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::alerts::HealthTrack;
-use super::curves::{Curve, Curves, MOST_NAME_BYTES, MOST_NAMED, Sample, Steps};
+use super::curves::{Curve, Curves, MOST_NAME_BYTES, MOST_NAMED};
 use super::layers::LayerTrack;
 use super::marks::{MarkKind, Marks};
 use super::parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine};
 use super::series::Ema;
+use super::steps::{Sample, Steps};
 use super::summary::size;
 use super::system::SystemHistory;
 use super::timeline::Timeline;

@@ -14,7 +14,7 @@ use super::paint::{Piece, piece, put, put_pieces};
 use super::readout;
 use crate::event::EpochSummary;
 use crate::metrics::Interval;
-use crate::run::{CLIP_WINDOW, Curve, RunState};
+use crate::run::{Better, CLIP_WINDOW, Curve, CurveInfo, RunState, Source};
 use crate::tui::page::Pane;
 use crate::tui::text::{count, maybe, number, percent, points, score, short_percent};
 use crate::tui::theme::Role;
@@ -32,11 +32,7 @@ const LOSS: ChartSpec = ChartSpec {
     noisy: true,
     room: Room::Means,
     clip: false,
-    best: |run| {
-        let finite = run.history.iter().filter(|row| row.valid_nll.0.is_finite());
-        let lowest = finite.min_by(|a, b| a.valid_nll.0.total_cmp(&b.valid_nll.0));
-        lowest.map(|row| (row.epoch, row.global_step, row.valid_nll.0))
-    },
+    best: |run| best_epoch(run, Curve::ValidNll),
     list: |ctx, area, buf| {
         epoch_list(ctx, area, buf, "epoch     train  valid NLL", |row| {
             let loss = |value: f64| number(value, 4, 6);
@@ -311,6 +307,23 @@ pub(super) fn latest_interval(run: &RunState) -> Option<Interval> {
     let own =
         known.find(|report| (report.epoch, report.global_step) == (row.epoch, row.global_step));
     own?.intervals.accuracy
+}
+
+/// The epoch with the best value of a curve: its number, its last step and the value.
+fn best_epoch(run: &RunState, curve: Curve) -> Option<(u32, u64, f64)> {
+    let CurveInfo { better, source, .. } = curve.info();
+    let Source::Epoch(value) = source else {
+        return None;
+    };
+    let rows = run.history.iter();
+    let rows = rows.map(|row| (row.epoch, row.global_step, value(row).0));
+    let finite = rows.filter(|(_, _, value)| value.is_finite());
+    match better {
+        Better::Lower => finite.min_by(|a, b| a.2.total_cmp(&b.2)),
+        // Of equal ones the first.
+        Better::Higher => finite.min_by(|a, b| b.2.total_cmp(&a.2)),
+        Better::Neither => None,
+    }
 }
 
 fn margin(ctx: &Ctx<'_>, interval: Option<Interval>) -> Vec<Piece> {

@@ -17,7 +17,7 @@ use super::scale::Scale;
 use crate::run::{Curve, CurveId, RunState, Scaling, group_of};
 use crate::tui::app::App;
 use crate::tui::page::Pane;
-use crate::tui::text::outside;
+use crate::tui::text::{self, outside, percent};
 use crate::tui::theme::Role;
 
 /// Columns from which charts stand side by side, and rows one needs: a title and a few of curves.
@@ -224,7 +224,7 @@ fn legends(ctx: &Ctx<'_>, group: &Group) -> Vec<Vec<Piece>> {
     };
     let others = ctx.app.ui.charts.cursor.into_iter().flat_map(|step| {
         let ids = group.members.iter().take(1);
-        ids.flat_map(move |id| readout::others(ctx, step, id, number))
+        ids.flat_map(move |id| readout::others(ctx, step, id, written(id)))
     });
     let first = group.members.iter().take(1).flat_map(|id| value(ctx, id));
     vec![
@@ -238,11 +238,19 @@ fn legends(ctx: &Ctx<'_>, group: &Group) -> Vec<Vec<Piece>> {
 /// The value of a curve under the cursor, or its last one.
 fn value(ctx: &Ctx<'_>, id: &CurveId) -> Vec<Piece> {
     if let Some(step) = ctx.app.ui.charts.cursor {
-        return readout::value(ctx, readout::reading(ctx, id, step), number);
+        return readout::value(ctx, readout::reading(ctx, id, step), written(id));
     }
     let last = ctx.app.run.curves.of(id).last();
-    let last = last.map_or_else(|| ctx.symbols.dash.to_owned(), number);
+    let last = last.map_or_else(|| ctx.symbols.dash.to_owned(), written(id));
     vec![piece(format!(" {last}"), Role::Strong)]
+}
+
+/// How a curve's values are written.
+fn written(id: &CurveId) -> fn(f64) -> String {
+    match id.scaling() {
+        Scaling::Percent => |share| percent(Some(share), ""),
+        Scaling::Linear | Scaling::Log => number,
+    }
 }
 
 /// A number of unknown size in at most ten columns.
@@ -250,5 +258,5 @@ fn number(value: f64) -> String {
     if value != 0.0 && !(1e-3..1e5).contains(&value.abs()) && value.is_finite() {
         return format!("{value:.2e}");
     }
-    crate::tui::text::number(value, 4, 6)
+    text::number(value, 4, 6)
 }

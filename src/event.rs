@@ -163,6 +163,10 @@ pub struct StepWindow {
     pub grad_norm: Vec<F32>,
     /// 1 where the gradient was scaled down, else 0.
     pub clipped: Vec<u8>,
+    /// Steps of which the update was measured, with the L2 norm of the update of all weights over the L2 norm of the weights
+    /// before it; NaN where the step was masked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub update_ratio: Vec<(u64, F32)>,
 }
 
 /// Sums of one epoch, a row of `epochs.csv`.
@@ -341,6 +345,14 @@ pub enum Event {
     Steps(StepWindow),
     /// How the time of steps divides: after about a second of training, then every five; on a GPU every ten.
     StepTime(StepTime),
+    /// Values of curves by name, for trainers that measure what no other event has. Names with the same last part, as
+    /// `train/loss` and `val/loss`, are shown together.
+    Scalars {
+        /// The step, counted from 1 over the run.
+        global_step: u64,
+        /// Names and values.
+        values: Vec<(String, F64)>,
+    },
     /// After an epoch's validation.
     EpochFinished(EpochSummary),
     /// After each measurement of a split.

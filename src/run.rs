@@ -6,6 +6,7 @@
 
 mod alerts;
 mod compare;
+mod curves;
 mod health;
 mod layers;
 mod marks;
@@ -15,6 +16,7 @@ mod replay;
 mod requests;
 mod series;
 mod state;
+mod steps;
 mod summary;
 mod system;
 mod text;
@@ -25,14 +27,18 @@ pub use compare::{
     Beside, Difference, MOST_RUNS, Other, Paired, ResultRow, RunResult, Verdict,
     config_differences, result_rows,
 };
+pub use curves::{
+    CURVES, Curve, CurveId, CurveInfo, Curves, MOST_NAMED, Scaling, Source, group_of, is_curve_name,
+};
 pub use health::{ActiveRule, HealthTrack, Rule};
 pub use layers::{LayerMoment, LayerTrack};
 pub use marks::{Mark, MarkKind, Marks};
-pub use parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine, Sample};
+pub use parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine};
 pub use progress::CLIP_WINDOW;
 pub use replay::{MOST_GAP_MS, Replay};
 pub use series::{Bucket, Ema, Series, between};
 pub use state::RunState;
+pub use steps::{Sample, Steps};
 pub use summary::{closing_lines, epoch_line, eval_line, event_line, final_lines, headline};
 pub use system::{GpuHistory, SAMPLES, SystemHistory, Trace, checkpoints_left};
 pub use text::{clock, size};

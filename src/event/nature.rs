@@ -19,7 +19,8 @@ impl Event {
             Self::Steps(_)
             | Self::StepTime(_)
             | Self::EvalProgress { .. }
-            | Self::Layers { .. } => (false, true),
+            | Self::Layers { .. }
+            | Self::Scalars { .. } => (false, true),
             Self::System(_) => (false, false),
             // `epochtop eval` appends evaluations too, and another thread writes checkpoints.
             Self::EvalFinished(_)

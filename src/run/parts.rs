@@ -7,21 +7,6 @@ use serde::{Deserialize, Serialize};
 use crate::event::{Answer, Command, EvalReport, F32, F64, Level};
 use crate::metrics::Interval;
 
-/// One step, exactly.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Sample {
-    /// Counted from 1 over the run.
-    pub step: u64,
-    /// Training loss.
-    pub loss: F32,
-    /// Share of the batch classified rightly.
-    pub accuracy: F32,
-    /// Global gradient norm before clipping.
-    pub grad_norm: F32,
-    /// Whether the gradient was scaled down.
-    pub clipped: bool,
-}
-
 /// A step whose gradient was scaled down.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ClipEvent {

@@ -151,6 +151,7 @@ impl RunFiles {
             | Event::EpochStarted { .. }
             | Event::Steps(_)
             | Event::StepTime(_)
+            | Event::Scalars { .. }
             | Event::EvalFinished(_)
             | Event::EvalProgress { .. }
             | Event::GalleryImages(_)

@@ -166,6 +166,8 @@ pub struct Ui {
     pub class_scroll: usize,
     /// First parameter shown.
     pub layer_scroll: usize,
+    /// Rows of charts that the metrics are scrolled by.
+    pub metrics_scroll: usize,
     /// Log lines scrolled back.
     pub log_scroll: usize,
     /// First line of the comparison shown.
@@ -247,6 +249,7 @@ impl App {
                 pair: 0,
                 class_scroll: 0,
                 layer_scroll: 0,
+                metrics_scroll: 0,
                 log_scroll: 0,
                 compare_scroll: 0,
                 popup: None,

@@ -3,13 +3,12 @@
 //! Nobody calls for an answer: [`questions`] looks at what is on the screen and says what is missing for it.
 
 use crate::event::F32;
-use crate::link::{Curve, Filter, ImagePage, ImageRow, Query, Reply, StepValues};
-use crate::run::{Bucket, Series};
+use crate::link::{Filter, ImagePage, ImageRow, Query, Reply, StepValues};
+use crate::run::{Bucket, CurveId, Series};
 
 use super::app::App;
-use super::page::{Page, Pane};
-use super::view::images;
-use super::view::layout;
+use super::page::Page;
+use super::view::{self, images};
 
 /// How long an answer about images is taken for good that does not tell of the latest evaluation: its files are written after
 /// it is told. In ms.
@@ -20,7 +19,7 @@ const POINTS: u32 = 4096;
 /// The stretch of a curve that a chart shows from close by.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Stretch {
-    curve: Curve,
+    curve: CurveId,
     from: u64,
     to: u64,
     values: Vec<(u64, F32)>,
@@ -55,11 +54,14 @@ impl Lookups {
     /// those after step `newest` are left out, which a replay has not come to.
     pub(super) fn points<'a>(
         &'a self,
-        curve: Curve,
+        curve: &CurveId,
         series: &'a Series,
         newest: u64,
     ) -> Box<dyn Iterator<Item = (u64, Bucket)> + 'a> {
-        let told = self.stretches.iter().find(|stretch| stretch.curve == curve);
+        let told = self
+            .stretches
+            .iter()
+            .find(|stretch| stretch.curve == *curve);
         let Some(told) = told.filter(|told| !told.values.is_empty()) else {
             return Box::new(series.filled());
         };
@@ -177,7 +179,8 @@ pub(super) fn questions(app: &mut App) -> Vec<(u64, Query)> {
 
 fn step(app: &App) -> Option<Query> {
     let step = (app.ui.charts.cursor).filter(|step| *step <= app.run.global_step)?;
-    let exact = app.run.recent.iter().any(|sample| sample.step == step);
+    let recent = app.run.recent.iter().any(|sample| sample.step == step);
+    let exact = recent && app.run.curves.named().next().is_none();
     let known = app.lookups.step(step).is_some();
     let waiting = app
         .lookups
@@ -194,23 +197,16 @@ fn stretch(app: &App) -> Option<Query> {
     {
         return None;
     }
-    let run = &app.run;
-    let panes = layout::visible(app);
-    let curves = [
-        (Pane::Loss, Curve::TrainLoss, &run.train_loss),
-        (Pane::Accuracy, Curve::TrainAccuracy, &run.train_accuracy),
-        (Pane::Gradient, Curve::GradNorm, &run.grad_norm),
-    ];
-    let mut coarse = curves.into_iter().filter(|(pane, curve, series)| {
+    let coarse = |curve: &CurveId| {
         let told = app.lookups.stretches.iter().any(|told| {
             told.curve == *curve
                 && told.from <= from
                 && told.to >= to
                 && to - from >= (told.to - told.from) / 4
         });
-        panes.contains(pane) && series.stride() > 1 && !told
-    });
-    let (_, curve, _) = coarse.next()?;
+        app.run.curves.of(curve).stride() > 1 && !told
+    };
+    let curve = view::curves(app).into_iter().find(coarse)?;
     Some(Query::Series {
         curve,
         from,
@@ -269,7 +265,9 @@ fn images_wanted(app: &App) -> Option<Query> {
 mod tests {
     use super::*;
     use crate::event::{F64, Split};
+    use crate::run::Curve;
     use crate::tui::app::Settings;
+    use crate::tui::page::Pane;
     use crate::tui::update::{Effect, Msg, update};
 
     fn app() -> App {
@@ -302,11 +300,10 @@ mod tests {
         assert_eq!(tick(&mut app, 2), [], "one at a time");
         let values = StepValues {
             step: 1234,
-            loss: F32(0.5),
-            lr: F64(1e-3),
+            values: vec![(Curve::TrainLoss.into(), F64(0.5))],
             ..StepValues::default()
         };
-        update(&mut app, Msg::Reply(id, Reply::Step(Some(values))));
+        update(&mut app, Msg::Reply(id, Reply::Step(Some(values.clone()))));
         assert_eq!(app.lookups.step(1234), Some(&values));
         assert_eq!(tick(&mut app, 3), []);
         app.ui.charts.cursor = Some(99);
@@ -354,14 +351,14 @@ mod tests {
         }
         let mut app = app();
         app.lookups.stretches.push(Stretch {
-            curve: Curve::TrainLoss,
+            curve: Curve::TrainLoss.into(),
             from: 1000,
             to: 1003,
             values: (1000..=1003).map(|step| (step, F32(2.0))).collect(),
         });
         let points: Vec<(u64, Bucket)> = app
             .lookups
-            .points(Curve::TrainLoss, &series, u64::MAX)
+            .points(&Curve::TrainLoss.into(), &series, u64::MAX)
             .collect();
         assert!(points.is_sorted_by_key(|(step, _)| *step));
         let close = points.iter().filter(|(_, bucket)| bucket.max == 2.0);

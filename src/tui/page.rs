@@ -11,6 +11,8 @@ pub enum Pane {
     Gradient,
     /// The learning rate over time.
     Rate,
+    /// The curves that have no panel of their own, over time.
+    Metrics,
     /// How strongly each parameter is moved, over time.
     Layers,
     /// The scores of each class.
@@ -37,6 +39,7 @@ impl Pane {
             Self::Accuracy => "Accuracy",
             Self::Gradient => "Gradient norm",
             Self::Rate => "Learning rate",
+            Self::Metrics => "Metrics",
             Self::Layers => "Layers",
             Self::Classes => "Classes",
             Self::Confusion => "Confusion",
@@ -51,7 +54,7 @@ impl Pane {
     /// The page that has room for it.
     pub fn page(self) -> Page {
         match self {
-            Self::Loss | Self::Accuracy | Self::Rate => Page::Curves,
+            Self::Loss | Self::Accuracy | Self::Rate | Self::Metrics => Page::Curves,
             Self::Gradient | Self::Layers => Page::Gradients,
             Self::Classes => Page::Classes,
             Self::Confusion => Page::Confusion,
@@ -67,7 +70,12 @@ impl Pane {
     pub fn is_chart(self) -> bool {
         matches!(
             self,
-            Self::Loss | Self::Accuracy | Self::Gradient | Self::Rate | Self::Layers
+            Self::Loss
+                | Self::Accuracy
+                | Self::Gradient
+                | Self::Rate
+                | Self::Metrics
+                | Self::Layers
         )
     }
 }
@@ -177,7 +185,7 @@ impl Page {
                 Pane::Gallery,
                 Pane::Log,
             ],
-            Self::Curves => &[Pane::Loss, Pane::Accuracy, Pane::Rate],
+            Self::Curves => &[Pane::Loss, Pane::Accuracy, Pane::Rate, Pane::Metrics],
             Self::Gradients => &[Pane::Gradient, Pane::Layers],
             Self::Classes => &[Pane::Classes],
             Self::Confusion => &[Pane::Confusion],

@@ -2,12 +2,13 @@
 //!
 //! [`layout`] says what goes where; each panel is one file and draws only inside the area it is given.
 
-mod accuracy;
 mod alerts;
 mod axis;
 mod calibration;
 mod canvas;
 mod chart;
+mod chart_panel;
+mod chart_specs;
 mod class_table;
 mod classes;
 pub(super) mod compare;
@@ -18,18 +19,16 @@ mod essentials;
 mod evaluated;
 mod footer;
 pub(super) mod gallery;
-mod gradient;
 pub(super) mod header;
 pub(super) mod images;
 mod layers;
 pub(super) mod layout;
 mod log;
-mod loss;
 mod marks;
+pub(super) mod named;
 mod overlay;
 mod paint;
 pub(super) mod popup;
-mod rate;
 mod readout;
 mod reliability;
 mod result;
@@ -49,6 +48,8 @@ use super::page::{Page, Pane};
 use super::symbols::{Symbols, symbols};
 use super::text::{columns, outside};
 use super::theme::{Role, Theme};
+use crate::run::CurveId;
+use chart_specs::CHARTS;
 use layout::Layout;
 
 /// What every panel needs to draw itself.
@@ -134,12 +135,25 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     }
 }
 
+/// The curves on the screen.
+pub(super) fn curves(app: &App) -> Vec<CurveId> {
+    let panes = layout::visible(app);
+    let own = CHARTS.iter().filter(|spec| panes.contains(&spec.pane));
+    let mut curves: Vec<CurveId> = own.map(|spec| spec.line.into()).collect();
+    if panes.contains(&Pane::Metrics) {
+        curves.extend(named::shown(app));
+    }
+    curves
+}
+
 fn draw_pane(ctx: &Ctx<'_>, pane: Pane, area: Rect, buf: &mut Buffer) {
     match pane {
-        Pane::Loss => loss::draw(ctx, area, buf),
-        Pane::Accuracy => accuracy::draw(ctx, area, buf),
-        Pane::Gradient => gradient::draw(ctx, area, buf),
-        Pane::Rate => rate::draw(ctx, area, buf),
+        Pane::Loss | Pane::Accuracy | Pane::Gradient | Pane::Rate => {
+            let spec = CHARTS.iter().find(|spec| spec.pane == pane);
+            spec.into_iter()
+                .for_each(|spec| chart_panel::panel(ctx, spec, area, buf));
+        }
+        Pane::Metrics => named::draw(ctx, area, buf),
         Pane::Layers => layers::draw(ctx, area, buf),
         Pane::Classes => classes::draw(ctx, area, buf),
         Pane::Confusion => confusion::draw(ctx, area, buf),

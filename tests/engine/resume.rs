@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use epochtop::checkpoint::{Depth, Store, verify};
 use epochtop::random::Random;
-use epochtop::run::RunState;
+use epochtop::run::{Curve, RunState};
 
 use crate::fixture::shapes;
 
@@ -159,7 +159,8 @@ fn state(run: &Path) -> RunState {
     (state.step_millis, state.images_per_second) = (blank.step_millis, blank.images_per_second);
     state.system = blank.system;
     // Clocks, and windows of steps, which end where a process did.
-    (state.timeline, state.rate) = (blank.timeline, blank.rate);
+    state.timeline = blank.timeline;
+    state.curves.clear(Curve::LearningRate);
     (state.step_time, state.health) = (None, blank.health);
     state.marks = blank.marks;
     state.info.as_mut().unwrap().run.clear();

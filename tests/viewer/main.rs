@@ -13,6 +13,7 @@ mod fuzz;
 mod headless;
 mod layers;
 mod mouse;
+mod named;
 #[path = "../engine/pty.rs"]
 #[allow(dead_code, reason = "most of it is about training")]
 mod pty;

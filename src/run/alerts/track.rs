@@ -58,6 +58,7 @@ impl RunState {
             | Event::Phase { .. }
             | Event::EpochStarted { .. }
             | Event::StepTime(_)
+            | Event::Scalars { .. }
             | Event::EvalFinished(_)
             | Event::EvalProgress { .. }
             | Event::GalleryImages(_)

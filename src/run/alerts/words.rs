@@ -3,6 +3,7 @@
 use super::track::MANY;
 use super::{ActiveRule, Alert, Rule};
 use crate::event::Level;
+use crate::run::curves::Curve;
 use crate::run::progress::CLIP_WINDOW;
 use crate::run::state::RunState;
 use crate::run::text::{clock, size};
@@ -161,7 +162,8 @@ impl RunState {
             .iter()
             .rev()
             .take(CLIP_WINDOW)
-            .map(|sample| sample.grad_norm.0)
+            .filter_map(|sample| sample.value(Curve::GradNorm))
+            .map(|norm| norm.0)
             .collect();
         norms.sort_by(f32::total_cmp);
         let median = norms.get(norms.len() / 2).copied().unwrap_or_default();

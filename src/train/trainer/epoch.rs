@@ -8,7 +8,7 @@ use tch::Tensor;
 use super::super::average::Average;
 use super::super::clock::Part;
 use super::super::schedule::Schedule;
-use super::super::step::{Hyper, StepStats, timed_step};
+use super::super::step::{Hyper, StepStats, timed_step, weights_before};
 use super::super::window::EpochSums;
 use super::measure::Best;
 use super::{Flow, Trainer};
@@ -107,6 +107,8 @@ impl Trainer {
         fault::before_step(self.global_step + 1);
         let last = self.epoch_step + 1 == self.steps_per_epoch();
         let before = self.begin_detail(last);
+        let number = self.global_step + 1;
+        let start = weights_before(number, &self.weights);
         self.clock.begin(last);
         let indices = self.indices(order, self.epoch_step);
         let (images, labels) = self.batch(&indices);
@@ -114,7 +116,12 @@ impl Trainer {
         let hyper = self.hyper();
         let (network, weights, optimizer) = (&self.network, &mut self.weights, &mut self.optimizer);
         let how = (hyper, &mut self.clock);
-        let (stats, gradient) = timed_step(network, weights, optimizer, (&images, &labels), how);
+        let (mut stats, gradient) =
+            timed_step(network, weights, optimizer, (&images, &labels), how);
+        if let Some(start) = start {
+            stats.measure_update(number, &start, &self.weights);
+            self.clock.lap(Part::Optimizer);
+        }
         if let Some(average) = &mut self.average {
             average.update(&self.weights);
             self.clock.lap(Part::Optimizer);

@@ -66,6 +66,8 @@ fn point(app: &mut App, pane: Pane, area: Rect, at: (u16, u16)) {
         Pane::Gallery => {
             app.ui.gallery = gallery::at(app, area, place).unwrap_or(app.ui.gallery);
         }
+        // A click in one of several charts side by side would name a step of another column.
+        Pane::Metrics => {}
         chart if chart.is_chart() => {
             let plot = layout::plot(app, area);
             if plot.contains(&at.0) {
@@ -85,7 +87,7 @@ fn turn(app: &mut App, at: (u16, u16), by: isize) {
     };
     let plot = layout::plot(app, area);
     // The rows of layers scroll by their numbers, where they scroll at all.
-    let rows = pane == Pane::Layers && app.alone() && at.0 < plot.start;
+    let rows = pane == Pane::Metrics || pane == Pane::Layers && app.alone() && at.0 < plot.start;
     if pane.is_chart() && !rows {
         let step = layout::step_at(app, &plot, at.0);
         let extent = app.extent();

@@ -3,7 +3,7 @@
 use super::super::action::Action;
 use super::super::app::App;
 use super::super::page::{Page, Pane};
-use super::super::view::{compare, confusions, images, layout};
+use super::super::view::{compare, confusions, images, layout, named};
 use super::{notify, replay};
 use crate::link::Filter;
 
@@ -196,6 +196,14 @@ pub(super) fn scroll_pane(app: &mut App, pane: Pane, by: isize) {
         Pane::Log => app.ui.log_scroll = app.ui.log_scroll.saturating_add_signed(-by),
         Pane::Layers if app.alone() => {
             app.ui.layer_scroll = app.ui.layer_scroll.saturating_add_signed(by);
+        }
+        Pane::Metrics => {
+            let last = named::last_scroll(app);
+            let at = app.ui.metrics_scroll.min(last);
+            if at.saturating_add_signed(by).min(last) == at {
+                return neighbour(app, by);
+            }
+            app.ui.metrics_scroll = at.saturating_add_signed(by).min(last);
         }
         Pane::Compare => {
             let last = compare::last_scroll(app);

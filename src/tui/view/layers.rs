@@ -7,7 +7,7 @@ use super::Ctx;
 use super::axis::{TimeAxis, over_plot};
 use super::chart;
 use super::paint::{self, Piece, piece, put, put_pieces};
-use crate::run::LayerMoment;
+use crate::run::{LayerMoment, Scaling};
 use crate::tui::page::Pane;
 use crate::tui::text::{columns, outside};
 use crate::tui::theme::Role;
@@ -15,7 +15,7 @@ use crate::tui::theme::Role;
 /// Draws the pane.
 pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let track = &ctx.app.run.layers;
-    let ratio = !ctx.app.ui.charts.log(Pane::Layers);
+    let ratio = !ctx.app.ui.charts.log(Pane::Layers, Scaling::Linear);
     let note = if ratio {
         "step over weights"
     } else {

@@ -26,7 +26,7 @@ use ratatui::layout::{Position, Rect};
 use super::super::app::App;
 use super::super::page::{Page, Pane};
 use super::axis::TimeAxis;
-use super::{chart, classes, result};
+use super::{chart, classes, named, result};
 
 /// Smallest screen with panes.
 const PANES: (u16, u16) = (60, 16);
@@ -94,7 +94,7 @@ pub(in crate::tui) fn arrange(app: &App, area: Rect) -> Layout {
     };
     let (panes, result) = match app.ui.page {
         _ if app.alone() => (vec![(app.ui.focus, body)], None),
-        Page::Curves => (curves(body), None),
+        Page::Curves => (curves(app, body), None),
         Page::Gradients => (gradients(app, body), None),
         _ => columns(app, body),
     };
@@ -115,8 +115,9 @@ fn left_out(app: &App, panes: &[(Pane, Rect)]) -> Vec<Pane> {
         return Vec::new();
     }
     let shown = |pane: &Pane| panes.iter().any(|(known, _)| known == pane);
+    let none = |pane: &Pane| *pane == Pane::Metrics && named::groups(&app.run).is_empty();
     let all = app.ui.page.panes().iter().copied();
-    all.filter(|pane| !shown(pane)).collect()
+    all.filter(|pane| !shown(pane) && !none(pane)).collect()
 }
 
 fn columns(app: &App, body: Rect) -> (Vec<(Pane, Rect)>, Option<Rect>) {
@@ -135,16 +136,21 @@ fn columns(app: &App, body: Rect) -> (Vec<(Pane, Rect)>, Option<Rect>) {
     (panes, result)
 }
 
-/// Loss and accuracy of equal height, the learning rate below them with the axis and the marks of all three.
-fn curves(body: Rect) -> Vec<(Pane, Rect)> {
+/// Loss and accuracy of equal height, the learning rate below them with the axis and the marks of all three; the other curves
+/// at the bottom, where there are any.
+fn curves(app: &App, body: Rect) -> Vec<(Pane, Rect)> {
+    let rows = named::rows(app, body.width).min(body.height / 3);
+    let (metrics, body) = bottom(body, rows);
     let rate = (body.height / 4).max(5);
     let (rate, rest) = bottom(body, rate);
     let (loss, accuracy) = top(rest, rest.height.div_ceil(2));
-    vec![
+    let mut panes = vec![
         (Pane::Loss, loss),
         (Pane::Accuracy, accuracy),
         (Pane::Rate, rate),
-    ]
+    ];
+    panes.extend((rows > 0).then_some((Pane::Metrics, metrics)));
+    panes
 }
 
 /// The norm above, a row for each parameter below, as far as they take no more than half of a low screen.

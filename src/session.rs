@@ -20,6 +20,7 @@ mod meta;
 mod others;
 mod output;
 mod overview;
+mod predictions;
 mod prefix;
 mod replay;
 mod rundir;

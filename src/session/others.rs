@@ -2,13 +2,14 @@
 //! test images both measured say about the difference.
 
 use std::cell::OnceCell;
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::path::Path;
 
-use fs_err::{self as fs, File};
+use fs_err as fs;
 use toml::de::{DeTable, DeValue};
 
 use super::journal;
+use super::predictions::Rows;
 use super::rundir::{RunDir, resolve};
 use crate::event::EvalReport;
 use crate::metrics::{Comparison, Measure, Outcomes, Reference};
@@ -220,71 +221,15 @@ impl Measured {
     }
 }
 
-/// Logits and labels of a test split.
-#[derive(Debug, PartialEq)]
-struct Rows {
-    /// Row-major (n, classes).
-    logits: Vec<f32>,
-    labels: Vec<u32>,
-    classes: usize,
-}
-
 /// The rows of a measurement: the file kept of its step, else that of the last evaluation.
 fn rows(run: &RunDir, report: &EvalReport) -> io::Result<Rows> {
     let step = run
         .path
         .join(format!("evals/step-{:09}.csv", report.global_step));
     if step.is_file() {
-        return read(&step);
+        return Rows::read(&step);
     }
-    read(&run.path.join("predictions.csv"))
-}
-
-/// `split,index,label,predicted,confidence,logit_0,…`
-fn read(path: &Path) -> io::Result<Rows> {
-    let bad = |number: usize, what: &str| {
-        let text = format!("{}:{number}: {what}", path.display());
-        io::Error::new(io::ErrorKind::InvalidData, text)
-    };
-    let mut lines = BufReader::new(File::open(path)?).lines();
-    let header = lines.next().transpose()?.unwrap_or_default();
-    let classes = header
-        .split(',')
-        .filter(|cell| cell.starts_with("logit_"))
-        .count();
-    if classes == 0 {
-        return Err(bad(1, "no columns of logits"));
-    }
-    let mut rows = Rows {
-        logits: Vec::new(),
-        labels: Vec::new(),
-        classes,
-    };
-    for (line, number) in lines.zip(2..) {
-        let line = line?;
-        let Some(rest) = line.strip_prefix("test,") else {
-            continue;
-        };
-        take(rest, &mut rows).ok_or_else(|| bad(number, "no row of a test image"))?;
-    }
-    if rows.labels.is_empty() {
-        return Err(bad(1, "no rows of the test split"));
-    }
-    Ok(rows)
-}
-
-/// Takes a row in; none where it is not the next one, or not whole.
-fn take(line: &str, rows: &mut Rows) -> Option<()> {
-    let mut cells = line.split(',');
-    let index: usize = cells.next()?.parse().ok()?;
-    let label = cells.next()?.parse().ok()?;
-    let before = rows.logits.len();
-    for cell in cells.skip(2) {
-        rows.logits.push(cell.parse().ok()?);
-    }
-    (index == rows.labels.len() && rows.logits.len() == before + rows.classes).then_some(())?;
-    rows.labels.push(label);
-    Some(())
+    Rows::read(&run.path.join("predictions.csv"))
 }
 
 /// A run's configuration, key by key in the order of its file.
@@ -358,38 +303,5 @@ mod tests {
             ]
         );
         assert!(flattened("a = [").is_err());
-    }
-
-    #[test]
-    fn the_rows_of_the_test_split_are_read_bit_by_bit() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("predictions.csv");
-        let head = "split,index,label,predicted,confidence,logit_0,logit_1\n";
-        let text = "valid,0,1,1,0.9,1,2\ntest,0,1,0,0.6,0.1,-1e-30\ntest,1,0,1,NaN,NaN,-inf\n";
-        fs::write(&path, format!("{head}{text}")).unwrap();
-        let rows = read(&path).unwrap();
-        assert_eq!((rows.labels, rows.classes), (vec![1, 0], 2));
-        assert_eq!(rows.logits[..2], [0.1, -1e-30]);
-        assert!(rows.logits[2].is_nan() && rows.logits[3] == f32::NEG_INFINITY);
-        for (text, why) in [
-            ("", ":1: no columns of logits"),
-            (head, ":1: no rows of the test split"),
-            (
-                &format!("{head}test,1,0,0,0.5,1,2\n"),
-                ":2: no row of a test image",
-            ),
-            (
-                &format!("{head}test,0,0,0,0.5,1\n"),
-                ":2: no row of a test image",
-            ),
-            (
-                &format!("{head}test,0,0,0,0.5,1,x\n"),
-                ":2: no row of a test image",
-            ),
-        ] {
-            fs::write(&path, text).unwrap();
-            let error = read(&path).unwrap_err().to_string();
-            assert!(error.ends_with(why), "{error}");
-        }
     }
 }

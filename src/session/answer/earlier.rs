@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
+use super::super::predictions::Prediction;
 use super::super::rundir::RunDir;
 use super::index::{Index, Look};
 use super::stamp::Stamp;
-use super::table::{ROWS, said};
+use super::table::ROWS;
 use crate::event::{F32, GalleryPredictions};
 use crate::files::open_read;
 use crate::link::Earlier;
@@ -151,7 +152,7 @@ fn read(path: &Path) -> io::Result<Vec<(u32, f32)>> {
         if from.by_ref().take(LONGEST).read_until(b'\n', &mut line)? == 0 {
             return Ok(all);
         }
-        let Some((said, _)) = std::str::from_utf8(&line).ok().and_then(said) else {
+        let Some((said, _)) = std::str::from_utf8(&line).ok().and_then(Prediction::parse) else {
             continue;
         };
         let at = said.index as usize;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use fs_err::File;
 
+use super::super::predictions::{Prediction, logits};
 use super::super::rundir::RunDir;
 use super::stamp::Stamp;
 use crate::event::F32;
@@ -40,18 +41,9 @@ type Stamps = (Stamp, Option<Stamp>);
 struct Row {
     offset: u64,
     length: u32,
-    said: Said,
+    prediction: Prediction,
     /// Between the first and the second probability; infinite where there are none.
     margin: f32,
-}
-
-/// The first cells of a row.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Said {
-    pub(super) index: u32,
-    pub(super) label: u32,
-    pub(super) predicted: u32,
-    pub(super) confidence: f32,
 }
 
 impl Table {
@@ -117,14 +109,14 @@ impl Table {
         file.seek(SeekFrom::Start(row.offset))?;
         let mut line = vec![0; row.length as usize];
         file.read_exact(&mut line)?;
-        let logits = std::str::from_utf8(&line).ok().and_then(said);
-        let logits = logits.and_then(|(_, rest)| logits_of(rest));
-        let Said {
+        let parsed = std::str::from_utf8(&line).ok().and_then(Prediction::parse);
+        let logits = parsed.and_then(|(_, cells)| logits(cells));
+        let Prediction {
             index,
             label,
             predicted,
             confidence,
-        } = row.said;
+        } = row.prediction;
         let top = match logits.map(|logits| probabilities(&logits, self.temperature)) {
             Some(Some(all)) => top(predicted, &all),
             // Without logits there is what the row itself says.
@@ -161,9 +153,9 @@ fn scan(mut from: impl BufRead, temperature: f64) -> io::Result<Vec<Row>> {
 }
 
 fn row(line: &[u8], offset: u64, temperature: f64) -> Option<Row> {
-    let (said, rest) = said(std::str::from_utf8(line).ok()?)?;
-    let logits = logits_of(rest)?;
-    if !logits.is_empty() && said.predicted as usize >= logits.len() {
+    let (prediction, cells) = Prediction::parse(std::str::from_utf8(line).ok()?)?;
+    let logits = logits(cells)?;
+    if !logits.is_empty() && prediction.predicted as usize >= logits.len() {
         return None;
     }
     let probabilities = probabilities(&logits, temperature);
@@ -171,28 +163,8 @@ fn row(line: &[u8], offset: u64, temperature: f64) -> Option<Row> {
         offset,
         length: u32::try_from(line.len()).ok()?,
         margin: probabilities.map_or(f32::INFINITY, |all| margin(&all)),
-        said,
+        prediction,
     })
-}
-
-/// `test,index,label,predicted,confidence`, and what stands behind.
-pub(super) fn said(line: &str) -> Option<(Said, &str)> {
-    let mut cells = line.strip_prefix("test,")?.trim_end().splitn(5, ',');
-    let said = Said {
-        index: cells.next()?.parse().ok()?,
-        label: cells.next()?.parse().ok()?,
-        predicted: cells.next()?.parse().ok()?,
-        confidence: cells.next()?.parse().ok()?,
-    };
-    Some((said, cells.next().unwrap_or_default()))
-}
-
-/// `logit_0,logit_1,…`; none of them may be anything else.
-fn logits_of(cells: &str) -> Option<Vec<f32>> {
-    if cells.is_empty() {
-        return Some(Vec::new());
-    }
-    cells.split(',').map(|cell| cell.parse().ok()).collect()
 }
 
 /// The calibrated probability of each class; none where the logits are no numbers.
@@ -232,13 +204,13 @@ fn top(predicted: u32, probabilities: &[f64]) -> Vec<(u32, F32)> {
 
 /// The places of the rows that match, in the filter's order; those that are alike in it stay in the order of the split.
 fn choose(rows: &[Row], filter: Filter) -> Vec<u32> {
-    let matches = |said: &Said| match filter {
+    let matches = |row: &Prediction| match filter {
         Filter::All | Filter::LeastCertain => true,
-        Filter::Mistakes | Filter::ConfidentMistakes => said.predicted != said.label,
-        Filter::Class(class) => said.label == class,
-        Filter::Confused { truth, said: word } => said.label == truth && said.predicted == word,
+        Filter::Mistakes | Filter::ConfidentMistakes => row.predicted != row.label,
+        Filter::Class(class) => row.label == class,
+        Filter::Confused { truth, said: word } => row.label == truth && row.predicted == word,
     };
-    let all = (0..).zip(rows).filter(|(_, row)| matches(&row.said));
+    let all = (0..).zip(rows).filter(|(_, row)| matches(&row.prediction));
     let mut chosen: Vec<(u32, &Row)> = all.collect();
     match filter {
         Filter::ConfidentMistakes => chosen.sort_by(|a, b| by_confidence(a.1, b.1)),
@@ -251,7 +223,7 @@ fn choose(rows: &[Row], filter: Filter) -> Vec<u32> {
 /// The most confident first, and what is no number last.
 fn by_confidence(a: &Row, b: &Row) -> Ordering {
     let key = |row: &Row| {
-        let confidence = row.said.confidence;
+        let confidence = row.prediction.confidence;
         if confidence.is_nan() {
             f32::NEG_INFINITY
         } else {

@@ -1,0 +1,134 @@
+//! The rows of `predictions.csv`: `split,index,label,predicted,confidence,logit_0,logit_1,…`.
+
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
+
+use fs_err::File;
+
+/// The first cells of a row of the test split.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Prediction {
+    pub(super) index: u32,
+    pub(super) label: u32,
+    pub(super) predicted: u32,
+    pub(super) confidence: f32,
+}
+
+impl Prediction {
+    /// Reads a line; gives the cells of the logits too. None where it is not a row of the test split.
+    pub(super) fn parse(line: &str) -> Option<(Self, &str)> {
+        let mut cells = line.strip_prefix("test,")?.trim_end().splitn(5, ',');
+        let prediction = Self {
+            index: cells.next()?.parse().ok()?,
+            label: cells.next()?.parse().ok()?,
+            predicted: cells.next()?.parse().ok()?,
+            confidence: cells.next()?.parse().ok()?,
+        };
+        Some((prediction, cells.next().unwrap_or_default()))
+    }
+}
+
+/// `logit_0,logit_1,…`; none where a cell is not a number.
+pub(super) fn logits(cells: &str) -> Option<Vec<f32>> {
+    if cells.is_empty() {
+        return Some(Vec::new());
+    }
+    cells.split(',').map(|cell| cell.parse().ok()).collect()
+}
+
+/// Logits and labels of the test split.
+#[derive(Debug, PartialEq)]
+pub(super) struct Rows {
+    /// Row-major (n, classes).
+    pub(super) logits: Vec<f32>,
+    pub(super) labels: Vec<u32>,
+    pub(super) classes: usize,
+}
+
+impl Rows {
+    /// Reads a file whose rows of the test split must be complete and in order.
+    ///
+    /// # Errors
+    /// The path, the line and what is wrong with it.
+    pub(super) fn read(path: &Path) -> io::Result<Self> {
+        let bad = |number: usize, what: &str| {
+            let text = format!("{}:{number}: {what}", path.display());
+            io::Error::new(io::ErrorKind::InvalidData, text)
+        };
+        let mut lines = BufReader::new(File::open(path)?).lines();
+        let header = lines.next().transpose()?.unwrap_or_default();
+        let names = header.split(',').filter(|cell| cell.starts_with("logit_"));
+        let classes = names.count();
+        if classes == 0 {
+            return Err(bad(1, "no columns of logits"));
+        }
+        let mut rows = Self {
+            logits: Vec::new(),
+            labels: Vec::new(),
+            classes,
+        };
+        for (line, number) in lines.zip(2..) {
+            let line = line?;
+            if line.starts_with("test,") {
+                rows.push(&line)
+                    .ok_or_else(|| bad(number, "no row of a test image"))?;
+            }
+        }
+        if rows.labels.is_empty() {
+            return Err(bad(1, "no rows of the test split"));
+        }
+        Ok(rows)
+    }
+
+    /// Adds a row; none where it is not the next one, or not complete.
+    fn push(&mut self, line: &str) -> Option<()> {
+        let (prediction, cells) = Prediction::parse(line)?;
+        let logits = logits(cells)?;
+        let is_next = prediction.index as usize == self.labels.len();
+        (is_next && logits.len() == self.classes).then_some(())?;
+        self.logits.extend(logits);
+        self.labels.push(prediction.label);
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+    use fs_err as fs;
+
+    use super::*;
+
+    #[test]
+    fn the_rows_of_the_test_split_are_read_bit_by_bit() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("predictions.csv");
+        let head = "split,index,label,predicted,confidence,logit_0,logit_1\n";
+        let text = "valid,0,1,1,0.9,1,2\ntest,0,1,0,0.6,0.1,-1e-30\ntest,1,0,1,NaN,NaN,-inf\n";
+        fs::write(&path, format!("{head}{text}")).unwrap();
+        let rows = Rows::read(&path).unwrap();
+        assert_eq!((rows.labels, rows.classes), (vec![1, 0], 2));
+        assert_eq!(rows.logits[..2], [0.1, -1e-30]);
+        assert!(rows.logits[2].is_nan() && rows.logits[3] == f32::NEG_INFINITY);
+        for (text, why) in [
+            ("", ":1: no columns of logits"),
+            (head, ":1: no rows of the test split"),
+            (
+                &format!("{head}test,1,0,0,0.5,1,2\n"),
+                ":2: no row of a test image",
+            ),
+            (
+                &format!("{head}test,0,0,0,0.5,1\n"),
+                ":2: no row of a test image",
+            ),
+            (
+                &format!("{head}test,0,0,0,0.5,1,x\n"),
+                ":2: no row of a test image",
+            ),
+        ] {
+            fs::write(&path, text).unwrap();
+            let error = Rows::read(&path).unwrap_err().to_string();
+            assert!(error.ends_with(why), "{error}");
+        }
+    }
+}

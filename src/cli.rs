@@ -42,7 +42,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use color_eyre::eyre::Report;
 
 use crate::config::{self, Loaded, Sources};
@@ -119,10 +119,39 @@ pub fn main() -> ExitCode {
         Verb::Config(ConfigVerb::Check(args)) => with_config(args, check::report),
         Verb::Themes(args) => themes::run(&args),
         Verb::Doctor(args) => with_config(args, |loaded| doctor::report(&loaded.config)),
+        Verb::Completions { shell } => finished_text(&completions(shell)),
+        Verb::Man => finished_text(&manual()),
     };
     // What was not said was not done; a run that was trained was.
     let told = print::all_told() || code != code::COMPLETED || trained;
     ExitCode::from(if told { code } else { code::FAILED })
+}
+
+fn finished_text(text: &[u8]) -> u8 {
+    say(String::from_utf8_lossy(text).trim_end());
+    code::COMPLETED
+}
+
+/// What a shell needs to complete the command line.
+fn completions(shell: clap_complete::Shell) -> Vec<u8> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "epochtop", &mut text);
+    text
+}
+
+/// The manual in roff: the page of the program, then that of each command.
+fn manual() -> Vec<u8> {
+    let mut text = Vec::new();
+    let mut program = Cli::command();
+    program.build();
+    let commands = program
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set());
+    for command in std::iter::once(&program).chain(commands) {
+        // Writing to memory cannot fail.
+        let _ = clap_mangen::Man::new(command.clone()).render(&mut text);
+    }
+    text
 }
 
 #[cfg(feature = "train")]
@@ -327,4 +356,34 @@ fn finished(result: Result<u8, Report>) -> u8 {
         complain(&format!("Error: {report:#}"));
         code::FAILED
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap_complete::Shell;
+
+    fn commands() -> Vec<String> {
+        let program = Cli::command();
+        let shown = program
+            .get_subcommands()
+            .filter(|command| !command.is_hide_set());
+        shown.map(|command| command.get_name().to_owned()).collect()
+    }
+
+    #[test]
+    fn completions_and_manual_have_every_command() {
+        let manual = String::from_utf8_lossy(&manual()).replace("\\-", "-");
+        for command in commands() {
+            for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+                let text = completions(shell);
+                let text = String::from_utf8_lossy(&text);
+                assert!(text.contains(&command), "{shell}: {command}");
+            }
+            assert!(
+                manual.contains(&format!(".TH epochtop-{command} ")),
+                "{command}"
+            );
+        }
+    }
 }

@@ -7,7 +7,6 @@
 //! The terminal is never asked anything and never trusted: it may vanish at any moment, and then the run goes on.
 
 mod action;
-mod ansi;
 mod app;
 pub mod art;
 mod attention;
@@ -20,7 +19,6 @@ mod keymap;
 mod lookup;
 mod page;
 mod plot;
-pub mod preview;
 mod prompt;
 mod replay;
 mod still;
@@ -42,7 +40,6 @@ use crate::link::Link;
 use crate::run::{Beside, RunState};
 
 pub use action::Action;
-pub use ansi::lines as ansi_lines;
 pub use app::{
     App, Control, FrameStats, Home, Images, Notice, Popup, Prompt, Settings, Ui, Wanted,
 };

@@ -105,16 +105,26 @@ pub(super) enum Verb {
         after_help = "Example: epochtop bench --preset textbook --set train.precision=f32 --seconds 8"
     )]
     Bench(BenchArgs),
-    /// What the screen can look like: the themes with a preview, or every role of one
+    /// The themes of the screen, or every role of one
     #[command(
         after_help = "Example: epochtop themes\n         epochtop themes colour-blind\n\n\
-                      Your own are files NAME.toml in $XDG_CONFIG_HOME/epochtop/themes (~/.config/epochtop/themes). Without a terminal\n\
-                      that has colours: names, one a line. Exit code 2 when one of your own has a mistake."
+                      Your own are files NAME.toml in $XDG_CONFIG_HOME/epochtop/themes (~/.config/epochtop/themes). Exit code 2 when one of your own has a mistake."
     )]
     Themes(ThemesArgs),
     /// What was found, what is missing, what to do
     #[command(after_help = "Example: epochtop doctor")]
     Doctor(ConfigArgs),
+    /// Completions of the command line for a shell, on standard output
+    #[command(
+        after_help = "Example: epochtop completions bash > ~/.local/share/bash-completion/completions/epochtop"
+    )]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// The manual page, on standard output
+    #[command(after_help = "Example: epochtop man > epochtop.1 && man ./epochtop.1")]
+    Man,
 }
 
 #[derive(Debug, Subcommand)]
@@ -222,7 +232,7 @@ pub(super) struct ViewArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ThemesArgs {
-    /// One theme, with every role [default: a preview of all]
+    /// One theme, with every role [default: the names of all]
     pub(super) name: Option<String>,
 }
 

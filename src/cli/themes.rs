@@ -1,19 +1,17 @@
 //! `themes`: what the screen can look like, the user's own themes among it; and where those are read from.
 
 use std::fs;
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::args::ThemesArgs;
 use super::print::{complain, say};
 use super::{code, user_dir};
-use crate::config::{ChartMode, Origin, Problem, Problems};
-use crate::tui::{self, ColorDepth, Dots, Role, Theme, Themes, preview};
+use crate::config::{Origin, Problem, Problems};
+use crate::tui::{Role, Theme, Themes};
 
 /// Bytes of a theme, at most: far more than one with every role and a comment beside it has.
 const LARGEST: u64 = 64 * 1024;
-/// Columns of the previews, and of a terminal that does not say how wide it is.
-const WIDTH: u16 = 80;
 
 /// All themes by name: those compiled in and `themes/*.toml` of the user's directory. And what of that could not be read.
 pub(super) fn found() -> (Themes, Vec<Problem>) {
@@ -91,17 +89,16 @@ fn wrong(path: &Path, message: &str) -> Problem {
 /// All themes, or one.
 pub(super) fn run(args: &ThemesArgs) -> u8 {
     let (themes, unread) = found();
-    let paper = Paper::find();
     let problems = match &args.name {
         None => {
             let (all, mut problems) = themes.all();
             problems.splice(0..0, unread);
-            list(&themes, &all, paper.as_ref());
+            list(&themes, &all);
             problems
         }
         Some(name) => match themes.load(name) {
             Ok(theme) => {
-                one(&themes, &theme, paper.as_ref());
+                one(&theme);
                 Vec::new()
             }
             Err(Problems(mut problems)) => {
@@ -117,57 +114,15 @@ pub(super) fn run(args: &ThemesArgs) -> u8 {
     code::USAGE
 }
 
-/// How previews are printed.
-struct Paper {
-    depth: ColorDepth,
-    ascii: bool,
-    width: u16,
-}
-
-impl Paper {
-    /// None where colours cannot be seen, or are not wanted.
-    fn find() -> Option<Self> {
-        let lookup = |key: &str| std::env::var(key).ok();
-        let depth = ColorDepth::detect(lookup);
-        let dumb = lookup("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
-        if !io::stdout().is_terminal() || depth == ColorDepth::None || dumb {
-            return None;
-        }
-        let size = tui::Tty::open().and_then(|tty| tty.size());
-        let columns = size.map_or(WIDTH, |(columns, _)| columns);
-        let plain = !tui::utf8_locale(lookup);
-        Some(Self {
-            depth,
-            // The preview's curves are drawn once, in braille and in ASCII: a console without braille gets the latter.
-            ascii: Dots::choose(ChartMode::Auto, plain, lookup) != Dots::Braille,
-            width: if columns == 0 { WIDTH } else { columns },
-        })
-    }
-
-    /// Prints cells. A reader that went away wanted no more.
-    fn print(buffer: &ratatui::buffer::Buffer) {
-        let mut out = io::stdout().lock();
-        let lines = tui::ansi_lines(buffer);
-        let _ = writeln!(out, "{}", lines.join("\n"));
-    }
-}
-
 fn source(themes: &Themes, name: &str) -> String {
     let path = themes.path(name).map(|path| path.display().to_string());
     path.unwrap_or_else(|| "built in".to_owned())
 }
 
-fn list(themes: &Themes, all: &[(String, Theme)], paper: Option<&Paper>) {
-    let Some(paper) = paper else {
-        all.iter().for_each(|(name, _)| say(name));
-        return;
-    };
-    for (name, theme) in all {
-        let theme = theme.reduced(paper.depth);
-        let source = source(themes, name);
-        let width = paper.width.min(WIDTH);
-        Paper::print(&preview::card(&theme, &source, paper.ascii, width));
-        say("");
+/// All themes, each with where it is from.
+fn list(themes: &Themes, all: &[(String, Theme)]) {
+    for (name, _) in all {
+        say(&format!("{name:<16}  {}", source(themes, name)));
     }
     if let Some(dir) = directory() {
         say(&format!(
@@ -177,19 +132,8 @@ fn list(themes: &Themes, all: &[(String, Theme)], paper: Option<&Paper>) {
     }
 }
 
-fn one(themes: &Themes, theme: &Theme, paper: Option<&Paper>) {
-    if let Some(paper) = paper {
-        let source = source(themes, theme.name());
-        // What a role is for stands last, and may be cut.
-        Paper::print(&preview::table(
-            theme,
-            &source,
-            paper.depth,
-            paper.ascii,
-            paper.width.min(120),
-        ));
-        return;
-    }
+/// Every role of a theme.
+fn one(theme: &Theme) {
     for role in Role::ALL {
         let line = format!("{:<14}  {}", role.name(), theme.words(*role));
         say(line.trim_end());

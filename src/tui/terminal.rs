@@ -19,7 +19,6 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 pub use painter::Painter;
-pub(super) use pen::Pen;
 pub(super) use session::Session;
 
 /// The terminal behind stdout, through a descriptor of its own: fds 1 and 2 may go elsewhere meanwhile.

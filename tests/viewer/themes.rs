@@ -2,10 +2,8 @@
 //! that a ground which is declared is painted everywhere.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use epochtop::tui::{ColorDepth, Msg, Role, Theme, ansi_lines, preview, themes, update};
-use ratatui::buffer::{Buffer, Cell};
+use epochtop::tui::{ColorDepth, Msg, Role, Theme, themes, update};
 use ratatui::style::{Color, Modifier};
-use unicode_width::UnicodeWidthStr;
 
 use crate::colour::{Eyes, contrast, distance, fixed};
 use crate::screens::{app as screen_of, drawn};
@@ -258,87 +256,6 @@ fn the_key_walks_through_every_theme() {
     }
     assert_eq!(seen, names);
     assert_eq!(app.ui.theme, 0, "and begins again");
-}
-
-fn text(buffer: &Buffer) -> String {
-    let columns = usize::from(buffer.area.width).max(1);
-    let row = |cells: &[Cell]| {
-        let (mut text, mut used) = (String::new(), 0);
-        for (x, cell) in cells.iter().enumerate() {
-            // A wide character has the next cell too.
-            if x >= used {
-                text.push_str(cell.symbol());
-                used = x + cell.symbol().width().max(1);
-            }
-        }
-        text.trim_end().to_owned() + "\n"
-    };
-    buffer.content.chunks(columns).map(row).collect()
-}
-
-#[test]
-fn previews_look_like_the_screen() {
-    let dark = Theme::load("dark").unwrap();
-    for (name, ascii) in [("card_unicode", false), ("card_ascii", true)] {
-        let card = preview::card(&dark, "built in", ascii, 80);
-        insta::assert_snapshot!(format!("theme_{name}"), text(&card));
-    }
-    let blind = Theme::load("colour-blind").unwrap();
-    let table = preview::table(&blind, "built in", ColorDepth::Ansi256, false, 110);
-    insta::assert_snapshot!("theme_table", text(&table));
-}
-
-#[test]
-fn previews_keep_to_their_size_whatever_a_theme_is_called() {
-    let names = [
-        "",
-        "\x1b[31mred\n",
-        "日本語のとても長いテーマの名前です",
-        "\u{202e}left",
-    ];
-    for name in names {
-        let theme = Theme::parse(name, "inherits = 'dark'").unwrap();
-        for width in (0..30).chain([79, 80, 81, 200]) {
-            for ascii in [true, false] {
-                let cards = [
-                    preview::card(&theme, name, ascii, width),
-                    preview::table(&theme, name, ColorDepth::True, ascii, width),
-                ];
-                for card in cards {
-                    assert_eq!(card.area.width, width);
-                    assert!(
-                        text(&card)
-                            .lines()
-                            .all(|line| line.width() <= usize::from(width))
-                    );
-                    assert!(
-                        card.content
-                            .iter()
-                            .all(|cell| !cell.symbol().contains(char::is_control))
-                    );
-                    assert!(!ascii || text(&card).is_ascii());
-                }
-            }
-        }
-    }
-}
-
-#[test]
-fn printed_without_colours_a_preview_has_none() {
-    for (name, theme) in themes() {
-        let plain = preview::card(&theme.reduced(ColorDepth::None), "built in", true, 80);
-        let lines = ansi_lines(&plain);
-        let codes = lines.iter().flat_map(|line| line.split('\x1b').skip(1));
-        for code in codes {
-            let (codes, _) = code[1..].split_once('m').unwrap();
-            assert!(
-                codes
-                    .split(';')
-                    .all(|code| matches!(code, "" | "0" | "1" | "2" | "3" | "4" | "7")),
-                "{name}: {code:?}"
-            );
-        }
-    }
 }
 
 #[test]

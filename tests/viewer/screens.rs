@@ -128,8 +128,8 @@ fn zoomed_panes() {
         let mut app = app(&records, true);
         app.ui.focus = pane;
         press(&mut app, KeyCode::Enter);
-        let word = pane
-            .name()
+        let word = tui::panel(pane)
+            .title
             .split(' ')
             .next()
             .unwrap_or_default()

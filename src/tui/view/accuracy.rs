@@ -3,8 +3,8 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
 use super::chart::{self, Chart, LABELS, Steps};
+use super::ctx::Ctx;
 use super::paint::{self, Piece, piece};
 use super::readout;
 use super::scale::Scale;
@@ -20,12 +20,7 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let run = &ctx.app.run;
     let body = paint::title(ctx, buf, area, Pane::Accuracy, "", legends(ctx));
     if run.train_accuracy.is_empty() && run.valid_accuracy.is_empty() {
-        paint::empty(
-            ctx,
-            buf,
-            body,
-            "the share of images told rightly appears here with the first step",
-        );
+        paint::empty(ctx, buf, body, ctx.panel(Pane::Accuracy).empty);
         return;
     }
     let (body, list) = chart::beside(ctx, body);

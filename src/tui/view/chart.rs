@@ -6,10 +6,9 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
 use super::axis::{self, TimeAxis, over_plot};
 use super::canvas::{Canvas, Layer, is_shown};
-use super::layout::{bottom, split};
+use super::ctx::Ctx;
 use super::marks;
 use super::overlay;
 use super::paint::put;
@@ -18,6 +17,7 @@ use crate::event::EpochSummary;
 use crate::link::Curve;
 use crate::run::{Bucket, Ema, RunState, Series, between};
 use crate::tui::app::App;
+use crate::tui::layout::{bottom, split};
 use crate::tui::page::{Page, Pane};
 use crate::tui::text::columns;
 use crate::tui::theme::Role;
@@ -429,12 +429,9 @@ pub(super) fn epoch_list(
 /// Cuts the rows of the time axis off the chart that carries it: the lowest of its page, or one that has the screen alone.
 /// Where there is room, a row of marks stands above it.
 pub(super) fn own_axis(ctx: &Ctx<'_>, pane: Pane, area: Rect, buf: &mut Buffer) -> Rect {
-    let lowest = match ctx.app.ui.page {
-        Page::Overview => Pane::Gradient,
-        Page::Curves => Pane::Rate,
-        _ => Pane::Layers,
-    };
-    if !ctx.app.alone() && pane != lowest {
+    let panes = ctx.app.ui.page.panes().iter().rev();
+    let lowest = panes.copied().find(|pane| ctx.panel(*pane).time_axis);
+    if !ctx.app.alone() && lowest != Some(pane) {
         return area;
     }
     let (axis_row, rest) = bottom(area, 1);

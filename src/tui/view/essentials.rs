@@ -3,14 +3,14 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
 use super::accuracy::latest_interval;
+use super::ctx::Ctx;
 use super::evaluated::newest;
 use super::header::phase;
-use super::layout::bottom;
 use super::paint::{Piece, piece, put_pieces};
 use super::slider;
 use crate::run::clock;
+use crate::tui::layout::bottom;
 use crate::tui::text::{margin, maybe, outside, percent, points, score, short_percent};
 use crate::tui::theme::Role;
 

@@ -3,13 +3,13 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
+use super::ctx::{Arrows, Ctx};
 use super::log::command_words;
 use super::paint::{Piece, piece, put_pieces, width_of};
 use crate::event::Answer;
 use crate::tui::action::Action;
 use crate::tui::app::{App, Control, Popup};
-use crate::tui::page::{Page, Pane};
+use crate::tui::page::Page;
 use crate::tui::text::{columns, outside};
 use crate::tui::theme::Role;
 
@@ -75,7 +75,7 @@ fn keys(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
         hints.push((Action::Help, "help"));
     }
     hints.push((Action::NextPane, "pane"));
-    let chart = app.ui.focus.is_chart();
+    let chart = ctx.panel(app.ui.focus).time_axis;
     let looked = chart && (app.ui.charts.cursor.is_some() || app.ui.charts.window.is_some());
     if app.ui.zoom || looked || app.ui.page != Page::Overview {
         hints.push((Action::Back, "back"));
@@ -101,19 +101,13 @@ fn keys(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     let replay = replay(ctx);
     lines.splice(at..at, pages(ctx));
     lines.splice(at..at, replay);
-    let (all, some) = (ctx.symbols.keys_move, ctx.symbols.keys_scroll);
-    let moves = match app.ui.focus {
-        Pane::Gallery if app.ui.page == Page::Gallery => Some((all, "images")),
-        Pane::Gallery => Some((all, "images, mistakes")),
-        Pane::Confusion => Some((some, "pairs")),
-        Pane::Classes | Pane::Log | Pane::Compare => Some((some, "scroll")),
-        pane if pane.is_chart() => Some((all, "cursor, panes")),
-        _ => None,
-    };
-    lines
-        .extend(moves.map(|(keys, word)| {
-            vec![piece(keys, Role::Key), piece(format!(" {word}"), Role::Dim)]
-        }));
+    lines.extend(ctx.panel(app.ui.focus).hint.map(|(arrows, word)| {
+        let keys = match arrows {
+            Arrows::All => ctx.symbols.keys_move,
+            Arrows::Vertical => ctx.symbols.keys_scroll,
+        };
+        vec![piece(keys, Role::Key), piece(format!(" {word}"), Role::Dim)]
+    }));
     lines
 }
 

@@ -3,16 +3,16 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
 use super::axis::over_plot;
 use super::chart::{self, Chart, LABELS, Steps};
-use super::layout::bottom;
+use super::ctx::Ctx;
 use super::overlay;
 use super::paint::{self, Piece, piece, put, put_pieces};
 use super::readout;
 use super::scale::Scale;
 use crate::link::Curve;
 use crate::run::CLIP_WINDOW;
+use crate::tui::layout::bottom;
 use crate::tui::page::Pane;
 use crate::tui::text::{count, maybe, number, short_percent};
 use crate::tui::theme::Role;
@@ -22,12 +22,7 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let run = &ctx.app.run;
     let body = paint::title(ctx, buf, area, Pane::Gradient, "", legends(ctx));
     if run.grad_norm.is_empty() {
-        paint::empty(
-            ctx,
-            buf,
-            body,
-            "the norm of the gradient before clipping appears here with the first step",
-        );
+        paint::empty(ctx, buf, body, ctx.panel(Pane::Gradient).empty);
         return;
     }
     let (body, list) = chart::beside(ctx, body);

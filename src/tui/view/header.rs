@@ -5,7 +5,7 @@ use std::ops::Range;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
+use super::ctx::Ctx;
 use super::paint::{Piece, first_fit, gauge, piece, put_pieces, put_right, width_of};
 use crate::event::{Outcome, Phase};
 use crate::run::clock;
@@ -64,14 +64,18 @@ fn elsewhere(ctx: &Ctx<'_>, left_out: &[Pane], room: u16) -> Vec<Piece> {
     let keyed = |names: bool, gap: &str| {
         let mut pieces = vec![piece("+", Role::Dim)];
         for pane in left_out {
-            let key = ctx.app.settings.keymap.first(Action::Open(pane.page()));
+            let key = ctx
+                .app
+                .settings
+                .keymap
+                .first(Action::Open(ctx.panel(*pane).page));
             let gap = if pieces.len() > 1 { gap } else { "" };
             pieces.push(piece(
                 format!("{gap}{}", key.unwrap_or_default()),
                 Role::Key,
             ));
             if names {
-                pieces.push(piece(format!(" {}", pane.name()), Role::Dim));
+                pieces.push(piece(format!(" {}", ctx.panel(*pane).title), Role::Dim));
             }
         }
         pieces
@@ -101,9 +105,9 @@ fn tabs(app: &App, width: u16) -> Vec<Tab> {
             let key = app.settings.keymap.first(Action::Open(page));
             let mut pieces = vec![piece(key.unwrap_or_default(), Role::Key)];
             if here {
-                pieces.push(piece(format!(" {}", page.name()), Role::TitleFocus));
+                pieces.push(piece(format!(" {}", page.title()), Role::TitleFocus));
             } else if names {
-                pieces.push(piece(format!(" {}", page.name()), Role::Dim));
+                pieces.push(piece(format!(" {}", page.title()), Role::Dim));
             }
             let columns = x..x.saturating_add(width_of(&pieces));
             x = columns.end.saturating_add(TAB_GAP);

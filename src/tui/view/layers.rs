@@ -3,14 +3,20 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
 use super::axis::{TimeAxis, over_plot};
 use super::chart;
+use super::ctx::Ctx;
 use super::paint::{self, Piece, piece, put, put_pieces};
 use crate::run::LayerMoment;
+use crate::tui::app::App;
 use crate::tui::page::Pane;
 use crate::tui::text::{columns, outside};
 use crate::tui::theme::Role;
+
+/// Rows for every parameter, as far as there are not very many: with title, heading, marks and axis.
+pub(super) fn rows(app: &App, _: Rect) -> u16 {
+    app.run.layers.names.len().clamp(4, 200) as u16 + 4
+}
 
 /// Draws the pane.
 pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
@@ -26,8 +32,7 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let (body, list) = chart::beside(ctx, body);
     let strips = chart::own_axis(ctx, Pane::Layers, body, buf);
     if track.moments.is_empty() {
-        let words = "how far each parameter is moved appears here with the end of the first epoch";
-        paint::empty(ctx, buf, strips, words);
+        paint::empty(ctx, buf, strips, ctx.panel(Pane::Layers).empty);
         return;
     }
     if let Some(list) = list {
@@ -35,11 +40,7 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         put(buf, list, 0, 0, &heading, ctx.style(Role::Dim));
     }
     let rows = usize::from(strips.height.saturating_sub(1));
-    let first = ctx
-        .app
-        .ui
-        .layer_scroll
-        .min(track.names.len().saturating_sub(rows));
+    let first = ctx.app.ui.panels[Pane::Layers].min(track.names.len().saturating_sub(rows));
     let latest = track.moments.last();
     for (y, (at, name)) in (1..strips.height).zip(track.names.iter().enumerate().skip(first)) {
         strip(ctx, row(strips, y), buf, at, ratio);

@@ -3,8 +3,8 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
 use super::chart::{self, Chart, LABELS, Steps};
+use super::ctx::Ctx;
 use super::paint::{self, Piece, piece};
 use super::readout;
 use super::scale::Scale;
@@ -18,12 +18,7 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let run = &ctx.app.run;
     let body = paint::title(ctx, buf, area, Pane::Loss, "", legends(ctx));
     if run.train_loss.is_empty() && run.valid_nll.is_empty() {
-        paint::empty(
-            ctx,
-            buf,
-            body,
-            "the loss of every step appears here with the first step",
-        );
+        paint::empty(ctx, buf, body, ctx.panel(Pane::Loss).empty);
         return;
     }
     let (body, list) = chart::beside(ctx, body);

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
+use super::ctx::Ctx;
 use super::paint::{Piece, more, piece, put, put_pieces, width_of};
 use crate::tui::action::Action;
 use crate::tui::app::{App, Prompt};
@@ -122,7 +122,7 @@ fn help_lines(app: &App, symbols: &Symbols) -> Vec<Vec<Piece>> {
     };
     // Where each page has a line of its own there is no room for the rest.
     let pages: Vec<(String, String)> = Action::all()
-        .filter_map(|action| Some((keys(action), action.page()?.name().to_lowercase())))
+        .filter_map(|action| Some((keys(action), action.page()?.title().to_lowercase())))
         .collect();
     for row in pages.chunks(PAGES) {
         let (keys, names): (Vec<&str>, Vec<&str>) = row

@@ -3,8 +3,8 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
 use super::chart::{self, Chart, LABELS, Steps};
+use super::ctx::Ctx;
 use super::overlay;
 use super::paint::{self, Piece, piece};
 use super::readout;
@@ -17,8 +17,7 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let run = &ctx.app.run;
     let body = paint::title(ctx, buf, area, Pane::Rate, "", legends(ctx));
     if run.rate.is_empty() {
-        let words = "the learning rate of every step appears here with the first step";
-        paint::empty(ctx, buf, body, words);
+        paint::empty(ctx, buf, body, ctx.panel(Pane::Rate).empty);
         return;
     }
     let (body, list) = chart::beside(ctx, body);

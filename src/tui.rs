@@ -45,7 +45,9 @@ use crate::run::{Beside, RunState};
 
 pub use action::Action;
 pub use ansi::lines as ansi_lines;
-pub use app::{App, Control, FrameStats, Home, Notice, Popup, Prompt, Settings, Ui, Wanted};
+pub use app::{
+    App, Control, FrameStats, Home, Notice, Palette, Popup, Prompt, Settings, Ui, Wanted,
+};
 pub use charts::{Axis, Charts, Extent};
 pub use color::{ColorDepth, utf8_locale};
 pub use dots::Dots;

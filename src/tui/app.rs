@@ -27,6 +27,17 @@ pub enum Popup {
     Quit,
     /// A number is asked for.
     Prompt(Prompt),
+    /// Pages and panels by name.
+    Palette(Palette),
+}
+
+/// What is looked for among the pages and panels.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Palette {
+    /// What was typed.
+    pub typed: String,
+    /// The selected one of those found.
+    pub at: usize,
 }
 
 /// A number that is being typed.

@@ -3,11 +3,12 @@
 mod lookup;
 mod mouse;
 mod navigate;
+mod palette;
 mod replay;
 mod steer;
 
 use super::action::Action;
-use super::app::{App, Control, Popup, Wanted};
+use super::app::{App, Control, Palette, Popup, Wanted};
 use super::attention;
 use super::exit::Exit;
 use super::keymap::Key;
@@ -144,12 +145,14 @@ fn tick(app: &mut App, now_ms: u64) {
 
 /// Letters that somebody copied are no keys: each would be done to the run. A box takes them as if they were typed.
 fn paste(app: &mut App, text: &str) {
-    if matches!(app.ui.popup, Some(Popup::Prompt(_))) {
-        let line = text.trim().lines().next().unwrap_or_default();
-        prompt::insert(app, line);
-        return;
+    let line = text.trim().lines().next().unwrap_or_default();
+    match &mut app.ui.popup {
+        Some(Popup::Prompt(prompt)) => prompt::insert(prompt, line),
+        Some(Popup::Palette(palette)) => palette::insert(palette, line),
+        Some(Popup::Help(_) | Popup::Quit) | None => {
+            app.notify("what was pasted is passed over: here letters are keys".to_owned());
+        }
     }
-    app.notify("what was pasted is passed over: here letters are keys".to_owned());
 }
 
 fn press(app: &mut App, key: Key) -> Vec<Effect> {
@@ -168,21 +171,24 @@ fn press(app: &mut App, key: Key) -> Vec<Effect> {
                 Typed::Ask(command) => ask(app, command),
             };
         }
-        Some(Popup::Help(from)) => match action {
-            Some(Action::Help | Action::Back | Action::Quit | Action::Zoom) => {
-                app.ui.popup = None;
+        Some(Popup::Palette(_)) => {
+            palette::press(app, key, action);
+            return Vec::new();
+        }
+        Some(Popup::Help(from)) => {
+            let down = (from + 1).min(popup::help_most(app));
+            let next = match action {
+                Some(Action::Help | Action::Back | Action::Quit | Action::Zoom) => Some(None),
+                Some(Action::Up) => Some(Some(Popup::Help(from.saturating_sub(1)))),
+                Some(Action::Down) => Some(Some(Popup::Help(down))),
+                // Any other key does what it does without the help.
+                Some(_) | None => None,
+            };
+            if let Some(popup) = next {
+                app.ui.popup = popup;
                 return Vec::new();
             }
-            Some(Action::Up) => {
-                app.ui.popup = Some(Popup::Help(from.saturating_sub(1)));
-                return Vec::new();
-            }
-            Some(Action::Down) => {
-                app.ui.popup = Some(Popup::Help((from + 1).min(popup::help_most(app))));
-                return Vec::new();
-            }
-            _ => {}
-        },
+        }
         None => {}
     }
     action.map_or_else(Vec::new, |action| act(app, action))
@@ -263,6 +269,7 @@ fn act(app: &mut App, action: Action) -> Vec<Effect> {
                 None
             }
         }
+        Action::Palette => app.ui.popup = Some(Popup::Palette(Palette::default())),
         Action::Theme => next_theme(app),
         Action::Repaint => return vec![Effect::Repaint],
         Action::Open(page) => open(app, page),

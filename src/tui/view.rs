@@ -29,6 +29,7 @@ mod loss;
 mod marks;
 mod overlay;
 mod paint;
+pub(super) mod palette;
 pub(super) mod pointer;
 pub(super) mod popup;
 mod rate;
@@ -273,7 +274,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
         app,
         theme,
         symbols: symbols(app.settings.ascii),
-        panel,
+        panels: &PANELS,
     };
     buf.set_style(area, theme.style(Role::Screen));
     // A terminal may be of another size than it said last.
@@ -302,6 +303,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
         Some(Popup::Help(from)) => popup::help(&ctx, *from, area, buf),
         Some(Popup::Quit) => popup::quit(&ctx, area, buf),
         Some(Popup::Prompt(prompt)) => popup::prompt(&ctx, prompt, area, buf),
+        Some(Popup::Palette(palette)) => palette::draw(&ctx, palette, area, buf),
         None => {}
     }
 }

@@ -3,6 +3,7 @@
 use ratatui::layout::Position;
 
 use super::navigate::{open, scroll_pane};
+use super::palette;
 use crate::tui::app::{App, Popup};
 use crate::tui::layout::Place;
 use crate::tui::msg::MouseKind;
@@ -22,7 +23,8 @@ pub(super) fn take(app: &mut App, at: (u16, u16), kind: MouseKind) {
             let line = from.saturating_add_signed(by).min(popup::help_most(app));
             app.ui.popup = Some(Popup::Help(line));
         }
-        Some(_) => {}
+        Some(Popup::Palette(_)) => palette::turn(app, by),
+        Some(Popup::Quit | Popup::Prompt(_)) => {}
         None if by == 0 => click(app, at),
         None => turn(app, at, by),
     }

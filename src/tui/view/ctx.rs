@@ -96,7 +96,7 @@ pub(in crate::tui) struct Ctx<'a> {
     /// With which characters.
     pub(super) symbols: &'static Symbols,
     /// The entries of all panels.
-    pub(super) panel: fn(Pane) -> &'static Panel,
+    pub(super) panels: &'static [Panel; Pane::ALL.len()],
 }
 
 impl Ctx<'_> {
@@ -107,7 +107,7 @@ impl Ctx<'_> {
 
     /// The entry of a panel.
     pub(super) fn panel(&self, pane: Pane) -> &'static Panel {
-        (self.panel)(pane)
+        &self.panels[pane as usize]
     }
 
     /// What curves are drawn with.

@@ -141,15 +141,17 @@ fn replay(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     .collect()
 }
 
-/// The first and the last key of the pages.
+/// The first and the last key of the pages, and the one of the palette, which lists all of them.
 fn pages(ctx: &Ctx<'_>) -> Option<Vec<Piece>> {
-    let key = |action: Option<Action>| ctx.app.settings.keymap.first(action?);
-    let mut pages = Action::all().filter(|action| action.page().is_some());
-    let (first, last) = (key(pages.next())?, key(pages.next_back())?);
-    Some(vec![
-        piece(format!("{first}{}{last}", ctx.symbols.dash), Role::Key),
-        piece(" pages", Role::Dim),
-    ])
+    let keymap = &ctx.app.settings.keymap;
+    let pages = Page::ALL.into_iter();
+    let mut keys = pages.filter_map(|page| keymap.first(Action::Open(page)));
+    let first = keys.next()?;
+    let last = keys.next_back().unwrap_or_else(|| first.clone());
+    let palette = keymap.first(Action::Palette);
+    let palette = palette.map_or_else(String::new, |key| format!(" {key}"));
+    let keys = format!("{first}{}{last}{palette}", ctx.symbols.dash);
+    Some(vec![piece(keys, Role::Key), piece(" pages", Role::Dim)])
 }
 
 fn hint(ctx: &Ctx<'_>, action: Action, word: &str) -> Option<Vec<Piece>> {

@@ -6,6 +6,7 @@
 
 mod alerts;
 mod compare;
+mod history;
 mod layers;
 mod marks;
 mod parts;
@@ -25,6 +26,7 @@ pub use compare::{
     Aim, Beside, Difference, MOST_RUNS, Metric, MetricRow, Other, Paired, Verdict,
     config_differences, metric_rows,
 };
+pub use history::History;
 pub use layers::{LayerMoment, LayerTrack};
 pub use marks::{Mark, MarkKind, Marks};
 pub use parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine, Sample};

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::alerts::HealthTrack;
+use super::history::{lower, push_bounded};
 use super::layers::LayerTrack;
 use super::marks::{MarkKind, Marks};
 use super::parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine, Sample};
@@ -20,11 +21,10 @@ use crate::event::{
 
 /// Steps kept one by one; older ones live on in the curves.
 const RECENT: usize = 512;
-/// Epoch rows, clipping events, log lines and requests kept.
+/// Epoch rows, clipping events and log lines kept.
 const EPOCHS: usize = 512;
 const CLIP_EVENTS: usize = 64;
 const LOG_LINES: usize = 256;
-pub(super) const COMMANDS: usize = 16;
 /// Share of the past the shown training numbers keep, per step.
 const SMOOTHING: f64 = 0.9;
 /// What the shown speed remembers, and what an estimate of the rest of the run goes by, in ms: the first follows what
@@ -477,17 +477,4 @@ impl RunState {
 
 fn at(values: &[F32], index: usize) -> F32 {
     values.get(index).copied().unwrap_or(F32(f32::NAN))
-}
-
-fn lower(lowest: &mut Option<F64>, value: F64) {
-    if value.0.is_finite() && lowest.is_none_or(|low| value.0 < low.0) {
-        *lowest = Some(value);
-    }
-}
-
-pub(super) fn push_bounded<T>(queue: &mut VecDeque<T>, capacity: usize, item: T) {
-    if queue.len() >= capacity {
-        queue.pop_front();
-    }
-    queue.push_back(item);
 }

@@ -22,6 +22,7 @@ mod footer;
 pub(super) mod gallery;
 mod gradient;
 pub(super) mod header;
+mod heat;
 pub(super) mod images;
 mod layers;
 mod log;

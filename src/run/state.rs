@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::alerts::HealthTrack;
-use super::history::{lower, push_bounded};
+use super::history::{History, lower, push_bounded};
 use super::layers::LayerTrack;
 use super::marks::{MarkKind, Marks};
 use super::parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine, Sample};
@@ -18,6 +18,7 @@ use crate::event::{
     GalleryImages, GalleryPredictions, Level, Outcome, Phase, Record, Remedy, Restoration,
     RunStarted, Split, StepTime, StepWindow,
 };
+use crate::metrics::ClassScores;
 
 /// Steps kept one by one; older ones live on in the curves.
 const RECENT: usize = 512;
@@ -25,6 +26,8 @@ const RECENT: usize = 512;
 const EPOCHS: usize = 512;
 const CLIP_EVENTS: usize = 64;
 const LOG_LINES: usize = 256;
+/// Numbers of the classes' F1 kept: the more classes, the fewer epochs.
+const CLASS_F1: usize = 1 << 16;
 /// Share of the past the shown training numbers keep, per step.
 const SMOOTHING: f64 = 0.9;
 /// What the shown speed remembers, and what an estimate of the rest of the run goes by, in ms: the first follows what
@@ -113,6 +116,9 @@ pub struct RunState {
     pub lowest_train_loss: Option<F64>,
     /// Measurements of validation.
     pub valid: EvalHistory,
+    /// The epoch, and F1 of each class on validation at its end; NaN where it is undefined.
+    #[serde(default)]
+    pub class_f1: History<(u32, Vec<F32>)>,
     /// Measurements of test.
     pub test: EvalHistory,
     /// How often the test split was looked at, with whatever weights.
@@ -418,10 +424,15 @@ impl RunState {
             .push(summary.global_step, summary.valid_accuracy.0 as f32);
         lower(&mut self.lowest_valid_nll, summary.valid_nll);
         lower(&mut self.lowest_train_loss, summary.train_loss);
+        // The evaluation that the epoch's row is a part of came just before it.
+        let measured = self.valid.latest.as_ref();
+        let measured = measured.filter(|report| report.global_step == summary.global_step);
+        if let Some(report) = measured {
+            let f1: Vec<F32> = report.classes.iter().map(f1).collect();
+            let epochs = CLASS_F1 / f1.len().max(CLASS_F1 / EPOCHS);
+            self.class_f1.push(epochs, (summary.epoch, f1), |row| row.0);
+        }
         if summary.best {
-            // The measurement that the epoch's row is a part of came just before it.
-            let measured = self.valid.latest.as_ref();
-            let measured = measured.filter(|report| report.global_step == summary.global_step);
             self.best = Some(Best {
                 epoch: summary.epoch,
                 global_step: summary.global_step,
@@ -473,6 +484,16 @@ impl RunState {
         };
         push_bounded(&mut self.log, LOG_LINES, line);
     }
+}
+
+/// F1 to four digits.
+fn f1(scores: &ClassScores) -> F32 {
+    let rounded = ((scores.f1 * 1e4).round() / 1e4) as f32;
+    F32(if scores.f1_undefined {
+        f32::NAN
+    } else {
+        rounded
+    })
 }
 
 fn at(values: &[F32], index: usize) -> F32 {

@@ -24,6 +24,7 @@ panes! {
     Rate "The learning rate over time.",
     Layers "How far each parameter is moved, over time.",
     Classes "The scores of each class.",
+    Trends "F1 of each class over the epochs.",
     Confusion "The confusion matrix and the most frequent mistakes.",
     Calibration "Calibration of the probabilities.",
     Gallery "One image of the gallery with its predictions.",
@@ -120,6 +121,8 @@ pages! {
         [Log] ALONE;
     Compare "compare" "Compare" "runs beside each other: results, differences, configurations"
         [Compare] ALONE;
+    Trends "trends" "Class trends" "F1 of each class over the epochs, as a heat strip"
+        [Trends] ALONE;
 }
 
 impl Page {

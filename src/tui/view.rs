@@ -41,6 +41,7 @@ mod scale;
 mod slider;
 mod system;
 mod thumbnails;
+mod trends;
 
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
@@ -139,6 +140,17 @@ const TABLE: [Panel; Pane::ALL.len()] = [
         rows: classes::rows,
         scroll: Scroll::List,
         last: classes::last,
+        hint: Some((Arrows::Vertical, "scroll")),
+        ..PANEL
+    },
+    Panel {
+        pane: Pane::Trends,
+        title: "Class trends",
+        page: Page::Trends,
+        empty: "F1 of each class over the epochs appears after the first validation, at the end of epoch 1",
+        draw: trends::draw,
+        scroll: Scroll::List,
+        last: |app| confusions::classes(app).saturating_sub(1),
         hint: Some((Arrows::Vertical, "scroll")),
         ..PANEL
     },

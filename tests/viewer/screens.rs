@@ -262,11 +262,22 @@ fn the_cursor_reads_all_charts_out_and_time_can_be_looked_at_closely() {
 }
 
 #[test]
+fn class_trends_in_ascii() {
+    let mut app = app(&story::finished(), true);
+    app.settings.ascii = true;
+    go(&mut app, Page::Trends);
+    let screen = text(&drawn(&mut app, (120, 40), &dark()));
+    assert!(screen.is_ascii());
+    snapshot("page_trends_ascii_120x40", &screen);
+}
+
+#[test]
 fn before_the_first_evaluation_it_is_said_what_will_appear() {
     for (key, words) in [
         (Page::Classes, "per-class F1 appears"),
         (Page::Confusion, "what is taken for what appears"),
         (Page::Calibration, "are worth appears"),
+        (Page::Trends, "over the epochs appears"),
     ] {
         let mut app = app(&story::empty(), true);
         go(&mut app, key);

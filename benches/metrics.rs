@@ -62,7 +62,7 @@ fn whole_report(bencher: Bencher<'_, '_>, (n, k): (usize, usize)) {
 fn bootstrap_1000(bencher: Bencher<'_, '_>, (n, k): (usize, usize)) {
     let rows = predictions(n, k);
     let outcomes = Outcomes::new(&rows.logits, &rows.labels, k, 0.7, 15);
-    bencher.bench_local(|| black_box(outcomes.intervals(1000, 0)));
+    bencher.bench_local(|| black_box(outcomes.estimates(1000, 0)));
 }
 
 /// AUC of all classes.

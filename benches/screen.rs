@@ -55,6 +55,7 @@ fn records() -> Vec<Record> {
                 accuracy: (0..WINDOW).map(|i| F32(value(i).0 / 2.0)).collect(),
                 grad_norm: (0..WINDOW).map(|i| F32(value(i).0 * 2.0)).collect(),
                 clipped: vec![0; WINDOW as usize],
+                ..StepWindow::default()
             }),
         ));
         if step % 8000 == 0 {

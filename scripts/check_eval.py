@@ -18,12 +18,15 @@ from scipy.optimize import brentq
 from scipy.special import log_softmax, logsumexp
 from sklearn.metrics import (
     accuracy_score,
+    balanced_accuracy_score,
     brier_score_loss,
     confusion_matrix,
     f1_score,
     log_loss,
+    matthews_corrcoef,
     precision_recall_fscore_support,
     roc_auc_score,
+    top_k_accuracy_score,
 )
 
 RESAMPLES = 4000
@@ -171,6 +174,12 @@ def main(run):
     options = {"labels": labels, "zero_division": 0}
     same("macro-F1", wanted["macro_f1"]["value"], f1_score(y, said, average="macro", **options), 1e-9)
     same("weighted F1", wanted["weighted_f1"], f1_score(y, said, average="weighted", **options), 1e-9)
+
+    same("balanced accuracy", wanted["balanced_accuracy"]["value"], balanced_accuracy_score(y, said), 1e-9)
+    same("Matthews", wanted["matthews"]["value"], matthews_corrcoef(y, said), 1e-9)
+    if k > 5:
+        top5 = top_k_accuracy_score(y, z, k=5, labels=labels)
+        same("top-5 accuracy", wanted["top5_accuracy"]["value"], top5, 1e-9)
 
     # The temperature, from validation alone.
     valid_y, _, _, valid_z = splits["valid"]

@@ -4,7 +4,6 @@
 //! disk, `MANIFEST.json` with lengths and hashes last, and then renamed: what has the final name is whole, and whoever
 //! reads it checks that. `LATEST` and `BEST` beside it name one each, for people; nothing depends on them.
 
-mod disk;
 mod keep;
 mod manifest;
 mod state;
@@ -12,7 +11,7 @@ mod store;
 mod tensors;
 mod verify;
 
-pub use keep::{Kept, superfluous};
+pub use keep::{Candidate, superfluous};
 pub use manifest::{Entry, FORMAT, Manifest};
 pub use state::{BestSoFar, Computed, State};
 pub use store::{Draft, Saved, Store, read_state, step_name, step_of};

@@ -1,4 +1,4 @@
-//! Arguments in, the right parts put together, an exit code out. The only place that knows every floor.
+//! Arguments in, the right parts put together, an exit code out. The only place that knows every layer.
 
 mod args;
 mod attach;

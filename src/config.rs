@@ -12,6 +12,7 @@ mod change;
 mod keys;
 mod layer;
 mod load;
+mod optimizer;
 mod problem;
 mod sections;
 mod suggest;
@@ -22,6 +23,7 @@ pub use change::Change;
 pub use keys::Keys;
 pub use layer::located;
 pub use load::{Loaded, Sources, load, load_and, presets};
+pub use optimizer::{Betas, Decay, OptimName, OptimTraits, StepLength};
 pub use problem::{Origin, Problem, Problems};
 pub use sections::{
     AugmentConfig, CheckpointConfig, DataConfig, EvalConfig, HealthConfig, ModelConfig,
@@ -29,8 +31,8 @@ pub use sections::{
 };
 pub use validate::validate;
 pub use words::{
-    Art, AsciiMode, ChartMode, Head, ModelName, NonFinite, Occasion, OnSignal, OptimName, Padding,
-    Precision, ScheduleName,
+    Art, AsciiMode, ChartMode, Head, ModelName, NonFinite, Occasion, OnSignal, Padding, Precision,
+    ScheduleName,
 };
 
 use serde::{Deserialize, Serialize};

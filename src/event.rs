@@ -8,17 +8,19 @@
 mod asking;
 mod evaluation;
 mod health;
+mod nature;
 mod number;
 mod system;
 mod timing;
 
 use serde::{Deserialize, Serialize};
 
-pub use asking::{Answer, Command, RATES, Request};
-pub use evaluation::EvalReport;
+pub use asking::{Answer, Command, Request, check_epochs, check_lr};
+pub use evaluation::{EvalReport, WeightsKind};
 pub use health::{Finding, Health, LayerNorms, Remedy};
+pub use nature::Nature;
 pub use number::{F32, F64, Pixels};
-pub use system::{GPUS, GpuProcess, GpuSample, PROCESSES, SystemSample, share_of};
+pub use system::{GPUS, GpuProcess, GpuSample, PROCESSES, SystemSample, ThrottleReason, share_of};
 pub use timing::StepTime;
 
 /// A part of the data with one purpose.
@@ -161,6 +163,10 @@ pub struct StepWindow {
     pub grad_norm: Vec<F32>,
     /// 1 where the gradient was scaled down, else 0.
     pub clipped: Vec<u8>,
+    /// Steps of which the update was measured, with the L2 norm of the update of all weights over the L2 norm of the weights
+    /// before it; NaN where the step was masked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub update_ratio: Vec<(u64, F32)>,
 }
 
 /// Sums of one epoch, a row of `epochs.csv`.
@@ -339,6 +345,14 @@ pub enum Event {
     Steps(StepWindow),
     /// How the time of steps divides: after about a second of training, then every five; on a GPU every ten.
     StepTime(StepTime),
+    /// Values of curves by name, for trainers that measure what no other event has. Names with the same last part, as
+    /// `train/loss` and `val/loss`, are shown together.
+    Scalars {
+        /// The step, counted from 1 over the run.
+        global_step: u64,
+        /// Names and values.
+        values: Vec<(String, F64)>,
+    },
     /// After an epoch's validation.
     EpochFinished(EpochSummary),
     /// After each measurement of a split.

@@ -19,10 +19,10 @@
 //! 4. A front end holds a [`link::Link`] and cannot tell a thread, a socket and a file apart.
 //! 5. The screen is `view(&App, &Theme)`; `App` changes only in `update`.
 //!
-//! The modules below stand in the order of their floors: a module uses only what stands above it in this list.
-//! `tests/viewer/floors.rs` reads the sources and holds the order.
+//! The modules below stand in the order of their layers: a module uses only what stands above it in this list.
+//! `tests/viewer/layers.rs` reads the sources and holds the order.
 
-// floor 0: words and numbers
+// layer 0: data types and numbers
 pub mod config;
 pub mod random;
 
@@ -32,13 +32,14 @@ pub mod event;
 pub mod fault;
 pub mod idx;
 
-// floor 1: the story and its files
+// layer 1: the run and its files
 pub mod checkpoint;
+pub mod files;
 pub mod link;
 pub mod report;
 pub mod run;
 
-// floor 2a: the engine, the only place that knows libtorch
+// layer 2: the engine, the only place that knows libtorch
 #[cfg(feature = "train")]
 pub mod native;
 
@@ -54,11 +55,11 @@ pub mod model;
 #[cfg(feature = "train")]
 pub mod train;
 
-// floor 2b: the session
+// layer 2: the session
 pub mod session;
 
-// floor 2c: the face
+// layer 2: the screen
 pub mod tui;
 
-// floor 3: what puts the parts together
+// layer 3: what puts the parts together
 pub mod cli;

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::{Command, Record, Request};
 use crate::run::{Replay, RunState};
 
-pub use query::{Curve, Earlier, Filter, ImagePage, ImageRow, Queries, Query, Reply, StepValues};
+pub use query::{Earlier, Filter, ImagePage, ImageRow, Queries, Query, Reply, StepValues};
 
 /// Why a request could not be sent that can be sent later.
 pub const BUSY: &str = "the trainer has too many requests waiting: try again in a moment";

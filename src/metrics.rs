@@ -9,16 +9,19 @@ mod bootstrap;
 mod calibration;
 mod confusion;
 mod interval;
+mod measures;
 mod paired;
 mod parallel;
 mod roc;
 
-pub use bootstrap::{Intervals, Outcomes, Replicates};
+pub use bootstrap::{ClassCount, Estimates, Outcomes, Tally};
 pub use calibration::{
     Reliability, ReliabilityBin, Temperature, argmax, brier, confidences, fit_temperature,
     largest_gap_count, log_softmax, nll, overconfidence, reliability, softmax,
 };
 pub use confusion::{ClassScores, ConfusedPair, Confusion, Imbalance};
 pub use interval::Interval;
+pub(crate) use measures::Whole;
+pub use measures::{Better, Estimate, Format, Measure, MeasureInfo};
 pub use paired::{Comparison, Difference, Reference, compare};
 pub use roc::{Auc, auc};

@@ -6,6 +6,8 @@
 
 mod alerts;
 mod compare;
+mod curves;
+mod health;
 mod history;
 mod layers;
 mod marks;
@@ -15,27 +17,31 @@ mod replay;
 mod requests;
 mod series;
 mod state;
+mod steps;
 mod summary;
 mod system;
+mod text;
 mod timeline;
 
-pub use alerts::{
-    Alert, Cause, HealthTrack, Held, News, Rule, Told, alert_lines, alerts, low_disk, throttling,
-};
+pub use alerts::{Alert, Announcer, Cause, News, alert_lines, alerts, low_disk, throttling};
 pub use compare::{
-    Aim, Beside, Difference, MOST_RUNS, Metric, MetricRow, Other, Paired, Verdict,
-    config_differences, metric_rows,
+    Beside, Difference, MOST_RUNS, Other, Paired, ResultRow, RunResult, Verdict,
+    config_differences, result_rows,
 };
+pub use curves::{
+    CURVES, Curve, CurveId, CurveInfo, Curves, MOST_NAMED, Scaling, Source, group_of, is_curve_name,
+};
+pub use health::{ActiveRule, HealthTrack, Rule};
 pub use history::History;
 pub use layers::{LayerMoment, LayerTrack};
 pub use marks::{Mark, MarkKind, Marks};
-pub use parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine, Sample};
+pub use parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine};
 pub use progress::CLIP_WINDOW;
 pub use replay::{MOST_GAP_MS, Replay};
 pub use series::{Bucket, Ema, Series, between};
 pub use state::RunState;
-pub use summary::{
-    clock, closing_lines, epoch_line, eval_line, event_line, final_lines, headline, size,
-};
+pub use steps::{Sample, Steps};
+pub use summary::{closing_lines, epoch_line, eval_line, event_line, final_lines, headline};
 pub use system::{GpuHistory, SAMPLES, SystemHistory, Trace, checkpoints_left};
+pub use text::{clock, size};
 pub use timeline::Timeline;

@@ -13,7 +13,6 @@ mod device;
 mod find;
 mod health;
 mod memory;
-mod muon;
 mod optim;
 mod save;
 mod schedule;
@@ -33,7 +32,7 @@ pub use device::{
     choose as choose_device, cores, cuda_devices, gpu, kind as choose_kind, set_threads,
 };
 pub use find::{Suggestion, Tried, find_lr, suggest as suggest_lr};
-pub use optim::{Group, Optimizer, groups};
+pub use optim::{Group, Layout, Optimizer, groups};
 pub use schedule::Schedule;
 pub use speed::{Speed, losses, speed};
 pub use step::{Hyper, StepStats, clip_divisor, train_step};

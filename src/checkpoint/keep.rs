@@ -1,8 +1,8 @@
 //! Which checkpoints may go.
 
-/// A checkpoint that lies on disk.
+/// A checkpoint on disk that could be removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
+pub struct Candidate {
     /// Steps its weights have seen.
     pub global_step: u64,
     /// Somebody asked for it: it stays.
@@ -10,7 +10,7 @@ pub struct Kept {
 }
 
 /// The steps of the checkpoints that may go: all but the newest `keep`, the best, and those somebody asked for.
-pub fn superfluous(all: &[Kept], keep: usize, best: Option<u64>) -> Vec<u64> {
+pub fn superfluous(all: &[Candidate], keep: usize, best: Option<u64>) -> Vec<u64> {
     let mut loose: Vec<u64> = all
         .iter()
         .filter(|c| !c.pinned && Some(c.global_step) != best)
@@ -33,10 +33,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn kept(steps: &[u64], pinned: &[u64]) -> Vec<Kept> {
+    fn kept(steps: &[u64], pinned: &[u64]) -> Vec<Candidate> {
         steps
             .iter()
-            .map(|&s| Kept {
+            .map(|&s| Candidate {
                 global_step: s,
                 pinned: pinned.contains(&s),
             })

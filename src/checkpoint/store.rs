@@ -3,11 +3,15 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use fs_err as fs;
-
+use super::State;
 use super::manifest::{Entry, FORMAT, Manifest};
 use super::verify::{Depth, Flaw, read_manifest, verify};
-use super::{State, disk};
+use crate::files::{self, Dir, TEMPORARY};
+
+/// The directory of the checkpoints in that of the run.
+const CHECKPOINTS: &str = "checkpoints";
+/// No `state.json` is larger; a file that is, is not read.
+const LONGEST_STATE: u64 = 64 << 20;
 
 /// A checkpoint that is whole on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +42,7 @@ pub struct Draft {
 /// `runs/<name>/checkpoints`.
 #[derive(Debug, Clone)]
 pub struct Store {
-    dir: PathBuf,
+    run: PathBuf,
 }
 
 /// The directory name of a step's checkpoint; equal widths sort by step.
@@ -56,13 +60,22 @@ impl Store {
     /// The checkpoints of a run directory.
     pub fn new(run_dir: &Path) -> Self {
         Self {
-            dir: run_dir.join("checkpoints"),
+            run: run_dir.to_owned(),
         }
+    }
+
+    /// The directory, opened; each operation in it is a place where a test can inject a failure.
+    fn dir(&self) -> io::Result<Dir> {
+        self.run_dir()?.subdir(CHECKPOINTS)
+    }
+
+    fn run_dir(&self) -> io::Result<Dir> {
+        Dir::open(&self.run).map(Dir::with_faults)
     }
 
     /// The directory of a step's checkpoint.
     pub fn path(&self, global_step: u64) -> PathBuf {
-        self.dir.join(step_name(global_step))
+        self.run.join(CHECKPOINTS).join(step_name(global_step))
     }
 
     /// Writes a checkpoint. `ready` is called when all of it is on disk, before it gets its name. One of the same step is
@@ -73,62 +86,44 @@ impl Store {
     pub fn save(&self, draft: &Draft, ready: impl FnOnce()) -> io::Result<Saved> {
         let step = draft.state.global_step;
         let name = step_name(step);
-        if !self.dir.is_dir() {
-            disk::create_dir(&self.dir)?;
-            self.dir.parent().map_or(Ok(()), disk::sync)?;
-        }
-        let temporary = self.dir.join(format!(".tmp-{name}"));
+        let dir = self.run_dir()?.ensure_subdir(CHECKPOINTS)?;
+        let temporary = format!("{TEMPORARY}{name}");
         // A leftover of a save that failed would be in the way.
-        if temporary.exists() {
-            disk::remove(&temporary)?;
+        if dir.exists(&temporary) {
+            dir.remove(&temporary)?;
         }
-        let written = write(&temporary, draft).and_then(|bytes| {
+        let written = write(&dir, &temporary, draft).and_then(|bytes| {
             ready();
-            self.name(&temporary, step)?;
-            disk::sync(&self.dir)?;
+            rename(&dir, &temporary, &name)?;
+            dir.sync()?;
             Ok(bytes)
         });
-        if written.is_err() {
-            let _ = fs::remove_dir_all(&temporary);
-        }
-        let bytes = written?;
-        // What was replaced has the temporary name now; if it cannot go, the next start sweeps it away.
-        let _ = fs::remove_dir_all(&temporary);
+        // It failed, or what was replaced has the temporary name now; if that cannot go, the next start sweeps it away.
+        dir.discard(&temporary);
         Ok(Saved {
-            path: format!("checkpoints/{name}"),
-            bytes,
+            bytes: written?,
+            path: format!("{CHECKPOINTS}/{name}"),
         })
-    }
-
-    fn name(&self, temporary: &Path, step: u64) -> io::Result<()> {
-        let target = self.path(step);
-        match disk::rename_new(temporary, &target) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let spare = self.dir.join(format!(".tmp-spare-{}", step_name(step)));
-                disk::exchange(temporary, &target, &spare)
-            }
-            result => result,
-        }
     }
 
     /// Makes `LATEST` or `BEST` name a step.
     pub fn point(&self, pointer: &str, global_step: u64) -> io::Result<()> {
-        let temporary = self.dir.join(format!(".tmp-{pointer}"));
         let text = format!("{}\n", step_name(global_step));
-        disk::replace(&temporary, &self.dir.join(pointer), text.as_bytes())?;
-        disk::sync(&self.dir)
+        self.dir()?.replace(pointer, text.as_bytes())
     }
 
     /// Removes a checkpoint; one that is gone already is no error. It loses its name first, so that a removal cut short
     /// leaves nothing that looks whole.
     pub fn remove(&self, global_step: u64) -> io::Result<()> {
-        let doomed = self
-            .dir
-            .join(format!(".tmp-removed-{}", step_name(global_step)));
-        match disk::rename(&self.path(global_step), &doomed) {
-            Ok(()) => disk::remove(&doomed),
+        let name = step_name(global_step);
+        let doomed = format!("{TEMPORARY}removed-{name}");
+        let removed = self.dir().and_then(|dir| {
+            dir.rename(&name, &doomed)?;
+            dir.remove(&doomed)
+        });
+        match removed {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
+            removed => removed,
         }
     }
 
@@ -152,30 +147,23 @@ impl Store {
     }
 
     fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
-        entries
-            .map(|entry| entry.file_name().to_string_lossy().into_owned())
-            .collect()
+        self.dir().and_then(|dir| dir.names()).unwrap_or_default()
     }
 
     /// Removes what interrupted saves and removals left; returns the names. A checkpoint whose name was taken for a moment
     /// (see `exchange`) has it back first.
     pub fn sweep(&self) -> Vec<String> {
+        let Ok(dir) = self.dir() else {
+            return Vec::new();
+        };
         for name in self.names() {
-            if let Some(step) = name.strip_prefix(".tmp-spare-").and_then(step_of)
-                && !self.path(step).exists()
-            {
-                let _ = fs::rename(self.dir.join(&name), self.path(step));
+            if let Some(step) = spare_of(&name).filter(|step| !dir.exists(step)) {
+                // If it cannot be renamed it is swept away below, as it would be without this.
+                let _ = dir.rename(&name, step);
             }
         }
         let mut gone = self.names();
-        gone.retain(|name| name.starts_with(".tmp-"));
-        gone.retain(|name| {
-            let path = self.dir.join(name);
-            fs::remove_dir_all(&path)
-                .or_else(|_| fs::remove_file(&path))
-                .is_ok()
-        });
+        gone.retain(|name| name.starts_with(TEMPORARY) && dir.remove(name).is_ok());
         gone
     }
 
@@ -202,31 +190,48 @@ impl Store {
 
     fn set_aside(&self, step: u64, flaw: &str) -> String {
         let name = step_name(step);
-        let aside = (1..100)
-            .map(|n| self.dir.join(format!("bad-{name}-{n}")))
-            .find(|path| !path.exists());
-        let moved = aside.map(|aside| (fs::rename(self.path(step), &aside), aside));
-        match moved {
-            Some((Ok(()), aside)) => format!(
-                "checkpoints/{name} is not whole ({flaw}): set aside as {}",
-                aside.file_name().unwrap_or_default().to_string_lossy()
-            ),
-            _ => format!("checkpoints/{name} is not whole ({flaw}): passed over"),
-        }
+        let aside = self.dir().ok().and_then(|dir| {
+            let mut names = (1..100).map(|n| format!("bad-{name}-{n}"));
+            let aside = names.find(|aside| !dir.exists(aside))?;
+            dir.rename(&name, &aside).ok()?;
+            Some(aside)
+        });
+        let fate = aside.map_or_else(
+            || "passed over".to_owned(),
+            |aside| format!("set aside as {aside}"),
+        );
+        format!("{CHECKPOINTS}/{name} is not whole ({flaw}): {fate}")
     }
 }
 
-/// Writes all files, the manifest last; returns their bytes.
-fn write(dir: &Path, draft: &Draft) -> io::Result<u64> {
-    disk::create_dir(dir)?;
+/// The name of the checkpoint that has this name for a moment while two are exchanged.
+fn spare_of(name: &str) -> Option<&str> {
+    let step = name.strip_prefix(TEMPORARY)?.strip_prefix("spare-")?;
+    step_of(step).map(|_| step)
+}
+
+/// Gives a checkpoint its name; one that has it gets the temporary name.
+fn rename(dir: &Dir, temporary: &str, name: &str) -> io::Result<()> {
+    match dir.rename_new(temporary, name) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            dir.exchange(temporary, name, &format!("{TEMPORARY}spare-{name}"))
+        }
+        result => result,
+    }
+}
+
+/// Makes a directory with all files, the manifest last; returns their bytes.
+fn write(parent: &Dir, name: &str, draft: &Draft) -> io::Result<u64> {
+    let dir = parent.make_subdir(name)?;
     let state = serde_json::to_vec_pretty(&draft.state)?;
     let files = draft.files.iter().map(|(name, bytes)| (*name, bytes));
     let mut entries = Vec::with_capacity(draft.files.len() + 1);
     for (name, bytes) in files.chain([("state.json", &state)]) {
+        dir.write_new(name, bytes)?;
         entries.push(Entry {
             name: name.to_owned(),
             bytes: bytes.len() as u64,
-            blake3: disk::create(&dir.join(name), bytes)?.to_hex().to_string(),
+            blake3: blake3::hash(bytes).to_hex().to_string(),
         });
     }
     let manifest = Manifest {
@@ -244,8 +249,8 @@ fn write(dir: &Path, draft: &Draft) -> io::Result<u64> {
         blake3: String::new(),
     };
     let bytes = manifest.bytes();
-    disk::create(&dir.join("MANIFEST.json"), &manifest.seal()?)?;
-    disk::sync(dir)?;
+    dir.write_new("MANIFEST.json", &manifest.seal()?)?;
+    dir.sync()?;
     Ok(bytes)
 }
 
@@ -259,7 +264,7 @@ pub fn read_state(checkpoint: &Path) -> io::Result<State> {
         format: u32,
     }
     let path = checkpoint.join("state.json");
-    let text = fs::read_to_string(&path)?;
+    let text = files::read_text(&path, LONGEST_STATE)?;
     let wrong = |what: String| {
         let text = format!("{}: {what}", path.display());
         io::Error::new(io::ErrorKind::InvalidData, text)

@@ -1,12 +1,15 @@
 //! Whether a checkpoint is what its manifest says.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
-use fs_err::{self as fs, File};
+use fs_err::File;
 
 use super::manifest::{self, Entry, Manifest};
+use crate::files::Dir;
+
+const MANIFEST: &str = "MANIFEST.json";
 
 /// How closely a checkpoint is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,10 +38,12 @@ impl fmt::Display for Flaw {
     }
 }
 
-/// What an error of the system's says of a file: that it is not there is damage, all else may pass.
+/// What an error says of a file: one that is missing, no regular file or too large is damage; all else may pass.
 fn flaw(name: &str, error: &io::Error) -> Flaw {
     match error.kind() {
         io::ErrorKind::NotFound => Flaw::Damaged(format!("{name}: is not there")),
+        io::ErrorKind::InvalidInput => Flaw::Damaged(format!("{name}: is no file")),
+        io::ErrorKind::InvalidData => Flaw::Damaged(format!("{name}: is too large")),
         _ => Flaw::Unreadable(error.to_string()),
     }
 }
@@ -52,14 +57,15 @@ fn damaged<T>(what: String) -> Result<T, Flaw> {
 /// # Errors
 /// What is wrong, naming the file.
 pub fn verify(checkpoint: &Path, depth: Depth) -> Result<Manifest, Flaw> {
-    let manifest = read_manifest(checkpoint)?;
+    let dir = open(checkpoint)?;
+    let manifest = manifest_in(&dir)?;
     for needed in ["model.safetensors", "optim.safetensors", "state.json"] {
         if !manifest.files.iter().any(|file| file.name == needed) {
             return damaged(format!("MANIFEST.json: names no {needed}"));
         }
     }
     for entry in &manifest.files {
-        check(checkpoint, entry, depth)?;
+        check(&dir, entry, depth)?;
     }
     Ok(manifest)
 }
@@ -86,34 +92,34 @@ pub fn verify_bytes(checkpoint: &Path, name: &str, bytes: &[u8]) -> Result<(), F
 
 /// Reads a checkpoint's manifest.
 pub(super) fn read_manifest(checkpoint: &Path) -> Result<Manifest, Flaw> {
-    let (name, path) = ("MANIFEST.json", checkpoint.join("MANIFEST.json"));
-    let meta = fs::symlink_metadata(&path).map_err(|error| flaw(name, &error))?;
-    if !meta.is_file() || meta.len() > manifest::LONGEST {
-        return damaged(format!("{name}: no file of at most 1 MiB"));
-    }
-    let text = fs::read(&path).map_err(|error| flaw(name, &error))?;
-    Manifest::parse(&text)
+    manifest_in(&open(checkpoint)?)
 }
 
-fn check(checkpoint: &Path, entry: &Entry, depth: Depth) -> Result<(), Flaw> {
+fn open(checkpoint: &Path) -> Result<Dir, Flaw> {
+    Dir::open(checkpoint).map_err(|error| flaw(MANIFEST, &error))
+}
+
+fn manifest_in(dir: &Dir) -> Result<Manifest, Flaw> {
+    let text = dir.read(MANIFEST, manifest::LONGEST);
+    Manifest::parse(&text.map_err(|error| flaw(MANIFEST, &error))?)
+}
+
+fn check(dir: &Dir, entry: &Entry, depth: Depth) -> Result<(), Flaw> {
     let Entry {
         name,
         bytes,
         blake3,
     } = entry;
-    let path = checkpoint.join(name);
-    let meta = fs::symlink_metadata(&path).map_err(|error| flaw(name, &error))?;
-    if !meta.is_file() {
-        return damaged(format!("{name}: is no file"));
-    }
-    if meta.len() != *bytes {
+    let wrong = |error: io::Error| flaw(name, &error);
+    let file = dir.open_read(name).map_err(wrong)?;
+    let length = file.metadata().map_err(wrong)?.len();
+    if length != *bytes {
         return damaged(format!(
-            "{name}: has {} bytes, the manifest says {bytes}",
-            meta.len()
+            "{name}: has {length} bytes, the manifest says {bytes}"
         ));
     }
     if depth == Depth::Bytes {
-        let hash = hash(&path).map_err(|error| flaw(name, &error))?;
+        let hash = hash(file).map_err(wrong)?;
         if hash.to_hex().as_str() != blake3 {
             return damaged(format!(
                 "{name}: its bytes are not those that were written (BLAKE3)"
@@ -123,16 +129,8 @@ fn check(checkpoint: &Path, entry: &Entry, depth: Depth) -> Result<(), Flaw> {
     Ok(())
 }
 
-fn hash(path: &Path) -> std::io::Result<blake3::Hash> {
-    let mut file = File::open(path)?;
+fn hash(file: File) -> io::Result<blake3::Hash> {
     let mut hasher = blake3::Hasher::new();
-    let mut chunk = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut chunk)? {
-            0 => return Ok(hasher.finalize()),
-            n => {
-                hasher.update(chunk.get(..n).unwrap_or_default());
-            }
-        }
-    }
+    hasher.update_reader(file)?;
+    Ok(hasher.finalize())
 }

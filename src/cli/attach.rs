@@ -12,7 +12,7 @@ use super::{code, load, screen, screen_sets, signals};
 use crate::config::Loaded;
 use crate::run::{RunState, final_lines};
 use crate::session::wire::Role;
-use crate::session::{Connected, Found, RunDir, connect, find, headless, who};
+use crate::session::{Connected, RunDir, RunTarget, connect, find, headless, who};
 use crate::tui::{self, Control, Exit, Home};
 
 pub(super) fn run(args: AttachArgs) -> u8 {
@@ -58,7 +58,7 @@ fn attach(
     };
     let found = match socket {
         Some(path) => connect(&path, role, &who("screen"))
-            .map(|connected| Found::Live(Box::new(connected), path)),
+            .map(|connected| RunTarget::Live(Box::new(connected), path)),
         None => find(
             (Path::new(&loaded.config.runs.dir), within),
             run,
@@ -67,8 +67,8 @@ fn attach(
         ),
     };
     match found {
-        Ok(Found::Live(connected, _)) => live(loaded, *connected, read_only, beside),
-        Ok(Found::Ended(run)) => {
+        Ok(RunTarget::Live(connected, _)) => live(loaded, *connected, read_only, beside),
+        Ok(RunTarget::Ended(run)) => {
             say(&format!(
                 "{}: has ended; this is what it looked like",
                 run.path.display()
@@ -87,9 +87,9 @@ fn attach(
 }
 
 /// Why a run that lives cannot be spoken to, and what to do.
-pub(super) fn out_of_reach(found: &Found, verb: &str) -> String {
+pub(super) fn out_of_reach(found: &RunTarget, verb: &str) -> String {
     match found {
-        Found::Elsewhere { run, host } => {
+        RunTarget::Elsewhere { run, host } => {
             let path = absolute(run);
             format!(
                 "{}: is trained on {host}: ssh -t {host} epochtop {verb} {}",
@@ -97,8 +97,8 @@ pub(super) fn out_of_reach(found: &Found, verb: &str) -> String {
                 path.display()
             )
         }
-        Found::Silent { run, reason } => format!("{}: {reason}", run.path.display()),
-        Found::Live(..) | Found::Ended(_) => String::new(),
+        RunTarget::Silent { run, reason } => format!("{}: {reason}", run.path.display()),
+        RunTarget::Live(..) | RunTarget::Ended(_) => String::new(),
     }
 }
 

@@ -10,11 +10,11 @@ use super::args::{CtlArgs, CtlVerb};
 use super::attach::out_of_reach;
 use super::print::{complain, say};
 use super::{code, runs_dir, screen_sets};
-use crate::event::{Answer, Command, Event, RATES};
+use crate::event::{Answer, Command, Event, check_lr};
 use crate::link::{Feed, request};
 use crate::run::RunState;
 use crate::session::wire::Role;
-use crate::session::{Connected, Found, connect, find, who};
+use crate::session::{Connected, RunTarget, connect, find, who};
 
 pub(super) fn run(args: CtlArgs) -> u8 {
     let CtlArgs {
@@ -36,7 +36,7 @@ pub(super) fn run(args: CtlArgs) -> u8 {
     let who = who("ctl");
     let found = match socket {
         Some(path) => connect(&path, Role::Asker, &who)
-            .map(|connected| Found::Live(Box::new(connected), path)),
+            .map(|connected| RunTarget::Live(Box::new(connected), path)),
         None => find(
             (Path::new(&runs), within),
             run.as_deref(),
@@ -53,10 +53,10 @@ pub(super) fn run(args: CtlArgs) -> u8 {
     }
 }
 
-fn live(found: Found) -> io::Result<Connected> {
+fn live(found: RunTarget) -> io::Result<Connected> {
     match found {
-        Found::Live(connected, _) => Ok(*connected),
-        Found::Ended(run) => Err(io::Error::other(format!(
+        RunTarget::Live(connected, _) => Ok(*connected),
+        RunTarget::Ended(run) => Err(io::Error::other(format!(
             "{}: is not being trained, so there is nobody to ask",
             run.path.display()
         ))),
@@ -96,23 +96,16 @@ impl std::str::FromStr for Rate {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (number, times) = match text.strip_prefix(['x', 'X']) {
-            Some(factor) => (factor, true),
-            None => (text, false),
-        };
-        match number.parse::<f64>() {
-            Ok(value) if times && value.is_finite() && value > 0.0 => {
-                Ok(Self(Wanted::Times(value)))
-            }
-            Ok(lr) if !times && RATES.contains(&lr) => {
-                Ok(Self(Wanted::Command(Command::SetLearningRate { lr })))
-            }
-            _ => Err(format!(
-                "a learning rate from {:e} to {}, such as 3e-4, or x0.5 for half of what it is",
-                RATES.start(),
-                RATES.end()
-            )),
-        }
+        let factor = text.strip_prefix(['x', 'X']);
+        let number = factor.unwrap_or(text).parse::<f64>();
+        let number =
+            number.map_err(|_| "expected a number such as 3e-4, or x0.5 for half the rate")?;
+        Ok(Self(match factor {
+            Some(_) => Wanted::Times(number),
+            None => Wanted::Command(Command::SetLearningRate {
+                lr: check_lr(number)?,
+            }),
+        }))
     }
 }
 
@@ -205,11 +198,7 @@ fn command(wanted: &Wanted, state: &RunState) -> Result<Command, String> {
         Wanted::Times(factor) => {
             let base = state.base_lr.map(|lr| lr.0).filter(|lr| *lr > 0.0);
             let base = base.ok_or("the learning rate is not known yet: name one")?;
-            let lr = base * factor;
-            if !RATES.contains(&lr) {
-                let (low, high) = (RATES.start(), RATES.end());
-                return Err(format!("{lr:e} is no learning rate: {low:e} to {high}"));
-            }
+            let lr = check_lr(base * factor)?;
             Ok(Command::SetLearningRate { lr })
         }
     }

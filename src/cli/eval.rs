@@ -10,7 +10,7 @@ use super::print::{complain, say, say_json};
 use super::progress::Progress;
 use super::restore::{Restored, restore};
 use super::{code, screen_sets};
-use crate::event::{EvalReport, Event, F64, Split};
+use crate::event::{EvalReport, Event, F64, Split, WeightsKind};
 use crate::metrics::{compare, fit_temperature};
 use crate::report::{
     Contender, Evaluated, Options, Predictions, SEED, comparison, comparison_json, eval_json,
@@ -181,7 +181,11 @@ fn numbers(found: &Located, restored: &Restored, split: Split) -> Result<Numbers
     report.epoch = state.epoch;
     report.global_step = state.global_step;
     report.checkpoint = Some(found.name());
-    (if found.best { "best" } else { "checkpoint" }).clone_into(&mut report.weights);
+    report.weights = if found.best {
+        WeightsKind::Best
+    } else {
+        WeightsKind::Checkpoint
+    };
     report.seconds = F64(began.elapsed().as_secs_f64());
     Ok((report, dataset.info.classes.clone(), valid, rows))
 }
@@ -267,7 +271,7 @@ fn contrast<'a>(
     // A calibration error depends on its bins: both get those of the first.
     let bins = first.report.reliability.len();
     let outcomes = |one: &Evaluation| one.rows.outcomes(one.report.temperature.value, bins);
-    let resamples = match first.report.intervals.resamples {
+    let resamples = match first.report.estimates.resamples {
         0 => 1000,
         resamples => resamples,
     };

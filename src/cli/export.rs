@@ -1,5 +1,6 @@
 //! `export`: a run for other programs.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -11,7 +12,8 @@ use super::args::{ExportArgs, ExportFormat};
 use super::print::{complain, say};
 use super::restore::restore;
 use super::{code, runs_dir, screen_sets};
-use crate::event::Event;
+use crate::event::{Event, F64};
+use crate::run::{Curve, MOST_NAMED, Source, Steps, is_curve_name};
 use crate::session::{RunDir, live_records, locate_checkpoint, resolve};
 
 /// Writes what was asked for.
@@ -58,35 +60,128 @@ fn write(text: &str, out: Option<&Path>) -> Result<(), String> {
     done.map_err(|error| error.to_string())
 }
 
+/// The values of named curves by step, each with its curve's place among the names.
+type Named = BTreeMap<u64, Vec<(usize, F64)>>;
+
+/// The names of a run's named curves, as many as are shown, and their values.
+fn named(run: &RunDir) -> io::Result<(Vec<String>, Named)> {
+    let (mut names, mut rows) = (Vec::<String>::new(), Named::new());
+    live_records(run, |record| {
+        let Event::Scalars {
+            global_step,
+            values,
+        } = &record.event
+        else {
+            return;
+        };
+        for (name, value) in values.iter().filter(|(name, _)| is_curve_name(name)) {
+            let known = names.iter().position(|known| known == name);
+            let at = known.unwrap_or(names.len());
+            if at == names.len() && at < MOST_NAMED {
+                names.push(name.clone());
+            }
+            if at < names.len() {
+                rows.entry(*global_step).or_default().push((at, *value));
+            }
+        }
+    })?;
+    Ok((names, rows))
+}
+
 /// A row for each step.
 fn csv(run: &RunDir) -> Result<String, String> {
-    let mut text = "global_step,epoch,loss,accuracy,grad_norm,clipped,lr\n".to_owned();
+    let (names, mut rows) = named(run).map_err(|error| error.to_string())?;
+    let (by_step, others): (Vec<Curve>, Vec<Curve>) = Curve::ALL
+        .into_iter()
+        .filter(|curve| curve.info().column.is_some())
+        .partition(|curve| matches!(curve.info().source, Source::Steps(_)));
+    let columns = |curves: &[Curve]| {
+        curves
+            .iter()
+            .filter_map(|curve| curve.info().column)
+            .collect::<Vec<_>>()
+    };
+    let head = [
+        &["global_step", "epoch"][..],
+        &columns(&by_step),
+        &["clipped"],
+        &columns(&others),
+    ]
+    .concat();
+    let mut text = head.join(",");
+    names
+        .iter()
+        .for_each(|name| text.extend([",", &quoted(name)]));
+    text.push('\n');
+    let cells = |text: &mut String, values: &[(usize, F64)]| {
+        for at in 0..names.len() {
+            // What is reported twice for a step is what was reported last.
+            let value = values.iter().rfind(|(known, _)| *known == at);
+            text.push(',');
+            text.extend(value.map(|(_, value)| value.0.to_string()));
+        }
+        text.push('\n');
+    };
+    let empty = ",".repeat(head.len() - 1);
     live_records(run, |record| {
         let Event::Steps(window) = &record.event else {
             return;
         };
-        let first = window.global_step.saturating_sub(window.loss.len() as u64);
-        let rows = window.loss.iter().zip(&window.accuracy);
-        let rows = rows.zip(window.grad_norm.iter().zip(&window.clipped));
-        for (i, ((loss, accuracy), (norm, clipped))) in rows.enumerate() {
-            let _ = writeln!(
-                text,
-                "{},{},{},{},{},{clipped},{}",
-                first + i as u64 + 1,
-                window.epoch,
-                loss.0,
-                accuracy.0,
-                norm.0,
-                window.lr.0
-            );
+        let steps = Steps::of(window);
+        for (at, sample) in steps.samples().enumerate() {
+            // Steps of which only named curves have something.
+            while let Some(row) = rows.first_entry().filter(|row| *row.key() < sample.step) {
+                let (step, values) = row.remove_entry();
+                let _ = write!(text, "{step}{empty}");
+                cells(&mut text, &values);
+            }
+            let _ = write!(text, "{},{}", sample.step, window.epoch);
+            by_step
+                .iter()
+                .for_each(|curve| cell(&mut text, *curve, steps.value(*curve, at)));
+            let _ = write!(text, ",{}", u8::from(sample.clipped));
+            others
+                .iter()
+                .for_each(|curve| cell(&mut text, *curve, steps.value(*curve, at)));
+            cells(&mut text, &rows.remove(&sample.step).unwrap_or_default());
         }
     })
     .map_err(|error| error.to_string())?;
+    for (step, values) in rows {
+        let _ = write!(text, "{step}{empty}");
+        cells(&mut text, &values);
+    }
     Ok(text)
+}
+
+/// A field of a known curve, empty where there is no value; with the digits its values have in the journal.
+fn cell(text: &mut String, curve: Curve, value: Option<f64>) {
+    text.push(',');
+    text.extend(value.map(|value| match curve.info().source {
+        Source::Steps(_) | Source::Sampled(_) => (value as f32).to_string(),
+        Source::Window(_) | Source::Epoch(_) => value.to_string(),
+    }));
+}
+
+/// A field as RFC 4180 has it.
+fn quoted(field: &str) -> String {
+    if field.contains([',', '"']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field.to_owned()
+    }
 }
 
 /// The run with its epochs and measurements.
 fn story(run: &RunDir) -> Result<Value, String> {
+    let (names, rows) = named(run).map_err(|error| error.to_string())?;
+    let mut scalars: BTreeMap<String, Vec<(u64, F64)>> = BTreeMap::new();
+    for (step, values) in rows {
+        for (at, value) in values {
+            let name = names.get(at).cloned().unwrap_or_default();
+            scalars.entry(name).or_default().push((step, value));
+        }
+    }
     let (mut info, mut epochs, mut evals, mut checkpoints, mut outcome) =
         (Value::Null, Vec::new(), Vec::new(), Vec::new(), Value::Null);
     live_records(run, |record| {
@@ -108,6 +203,7 @@ fn story(run: &RunDir) -> Result<Value, String> {
         "epochs": epochs,
         "evaluations": evals,
         "checkpoints": checkpoints,
+        "scalars": scalars,
         "finished": outcome,
     }))
 }
@@ -137,4 +233,62 @@ fn torchscript(
         info.classes.len()
     ));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+    use super::*;
+    use crate::event::{F32, Record, StepWindow};
+
+    #[test]
+    fn named_curves_are_columns_behind_those_of_every_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = RunDir::at(dir.path());
+        let scalars = |global_step, name: &str, value| Event::Scalars {
+            global_step,
+            values: vec![(name.to_owned(), F64(value))],
+        };
+        let window = StepWindow {
+            epoch: 1,
+            global_step: 11,
+            lr: F64(0.1),
+            loss: vec![F32(0.3), F32(f32::NAN)],
+            accuracy: vec![F32(0.5); 2],
+            grad_norm: vec![F32(2.0); 2],
+            clipped: vec![1, 0],
+            ..StepWindow::default()
+        };
+        let events = [
+            scalars(5, "val/loss", 0.75),
+            Event::Steps(window),
+            scalars(10, "a,\"b\"", f64::NAN),
+            scalars(10, "bad\n", 1.0),
+            scalars(12, "val/loss", 0.5),
+        ];
+        let lines = (1..).zip(events).map(|(seq, event)| {
+            let t_ms = 1;
+            serde_json::to_string(&Record { seq, t_ms, event }).unwrap() + "\n"
+        });
+        fs::write(run.journal(), lines.collect::<String>()).unwrap();
+        let rows = csv(&run).unwrap();
+        let known = "global_step,epoch,loss,accuracy,grad_norm,clipped,lr";
+        let [head, a, b, c, d] = rows.lines().collect::<Vec<_>>().try_into().unwrap();
+        assert!(
+            head.starts_with(known) && head.ends_with(",val/loss,\"a,\"\"b\"\"\""),
+            "{head}"
+        );
+        assert!(a.starts_with("5,,") && a.ends_with(",0.75,"), "{a}");
+        assert!(
+            b.starts_with("10,1,0.3,0.5,2,1,0.1,") && b.ends_with(",,NaN"),
+            "{b}"
+        );
+        assert!(
+            c.starts_with("11,1,NaN,0.5,2,0,0.1,") && c.ends_with(",,"),
+            "{c}"
+        );
+        assert!(d.starts_with("12,,") && d.ends_with(",0.5,"), "{d}");
+        let story = story(&run).unwrap();
+        assert_eq!(story["scalars"]["val/loss"], json!([[5, 0.75], [12, 0.5]]));
+    }
 }

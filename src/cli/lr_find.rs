@@ -120,7 +120,7 @@ fn print(tried: &[Tried], config: &Config) {
     for line in plot.lines(width.clamp(40, 120), height.saturating_sub(6).clamp(10, 24)) {
         say(&line);
     }
-    let name = format!("{:?}", config.optim.name).to_lowercase();
+    let name = config.optim.name.traits().name;
     let steps = tried.len();
     match found {
         Some(found) => {

@@ -16,7 +16,8 @@ use crate::event::{Event, Level, Record, Restoration};
 use crate::inference::read_state;
 use crate::run::RunState;
 use crate::session::{
-    Journal, Meta, Moment, RunDir, RunFiles, default_name, locate_checkpoint, past, resolve,
+    Journal, Meta, Moment, RunDir, RunFiles, RunOutcome, default_name, locate_checkpoint, prefix,
+    resolve,
 };
 use crate::train::{self, Resume};
 
@@ -84,28 +85,28 @@ fn try_resume(name: Option<&str>, wanted: &Wanted) -> Result<u8, String> {
         global_step: state.global_step,
         epoch_done: state.epoch_done,
     };
-    let past = past(&run, at, |record| {
+    let before = prefix(&run, at, |record| {
         if is_drawn(record) {
             records.push(record.clone());
         }
     })
     .map_err(words)?;
-    if past.torn {
+    if before.torn {
         let what = "the journal's end before this checkpoint is lost: the charts have a gap";
         notes.push(what.to_owned());
     }
     let told = Restoration {
-        after: past.after,
+        after: before.after,
         checkpoint: format!("checkpoints/{}", step_name(state.global_step)),
         bytes: manifest.bytes(),
         global_step: state.global_step,
         epoch: state.epoch,
-        redone: past.redone,
+        redone: before.redone,
         notes,
     };
     let begun = files(&run, &loaded, journal, &dataset, &records).map(|files| Beginning {
         files,
-        state: past.state,
+        state: before.state,
         resume: Some(going_on(
             checkpoint,
             state,
@@ -144,7 +145,9 @@ fn refuse_complete(run: &RunDir, state: &State, changes: &[Change]) -> Result<()
         "train.min_delta",
         "train.max_minutes",
     ];
-    let complete = run.meta().is_some_and(|meta| meta.outcome == "completed");
+    let complete = run
+        .meta()
+        .is_some_and(|meta| meta.outcome == RunOutcome::Completed);
     if complete
         && !changes
             .iter()
@@ -207,7 +210,8 @@ fn try_fork(word: &str, name: Option<String>, wanted: &Wanted) -> Result<u8, Str
         changes,
         dataset,
     } = take(&found.path, &wanted.sets)?;
-    let name = name.unwrap_or_else(|| default_name(&wanted.runs, "cnn"));
+    let model = loaded.config.model.name;
+    let name = name.unwrap_or_else(|| default_name(&wanted.runs, model.name()));
     let run = RunDir::create(&wanted.runs, &name, &loaded.config.run_toml()).map_err(words)?;
     let told = Restoration {
         checkpoint: found.title(),

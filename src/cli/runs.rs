@@ -9,7 +9,8 @@ use super::args::{CheckpointsArgs, CleanArgs, RunsArgs};
 use super::print::{complain, say, say_json};
 use super::{code, runs_dir, screen_sets};
 use crate::checkpoint::{Depth, Flaw, Store, step_name, verify};
-use crate::metrics::Interval;
+use crate::files::read_text;
+use crate::metrics::{Interval, Measure};
 use crate::session::{Overview, litter, overviews, resolve, size};
 
 /// The directory of runs, or the exit code.
@@ -77,7 +78,10 @@ fn run_row(overview: &Overview) -> [String; 7] {
         format!("{done}/{}", state.epochs),
         best.map_or_else(none, |best| percent(best.accuracy.0, best.interval)),
         state.test.latest.as_ref().map_or_else(none, |report| {
-            percent(report.accuracy.0, report.intervals.accuracy)
+            percent(
+                report.value(Measure::Accuracy),
+                report.interval(Measure::Accuracy),
+            )
         }),
         age(now_ms().saturating_sub(meta.started_ms)),
         megabytes(*bytes),
@@ -117,8 +121,8 @@ fn run_json(overview: &Overview) -> Value {
             "ci95": ends(best.interval),
         })),
         "test": state.test.latest.as_ref().map(|report| json!({
-            "accuracy": report.accuracy.0,
-            "ci95": ends(report.intervals.accuracy),
+            "accuracy": report.value(Measure::Accuracy),
+            "ci95": ends(report.interval(Measure::Accuracy)),
             "global_step": report.global_step,
         })),
         "started_ms": meta.started_ms,
@@ -144,9 +148,8 @@ pub(super) fn checkpoints(args: CheckpointsArgs) -> u8 {
         Err(code) => return code,
     };
     let store = Store::new(&run.path);
-    let points_to = |name: &str| {
-        fs::read_to_string(run.path.join("checkpoints").join(name)).unwrap_or_default()
-    };
+    let points_to =
+        |name: &str| read_text(&run.path.join("checkpoints").join(name), 4096).unwrap_or_default();
     let (best, latest) = (points_to("BEST"), points_to("LATEST"));
     let mut rows = vec![
         [

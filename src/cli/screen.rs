@@ -171,7 +171,12 @@ pub(super) fn replay(
         let shown = tui::run(&tui::Tty::open()?, &link, options)?;
         return Ok(match shown.exit {
             tui::Exit::Terminated => asked.exit_code().unwrap_or(code::FAILED),
-            _ => code::COMPLETED,
+            tui::Exit::Finished
+            | tui::Exit::Left
+            | tui::Exit::Detached
+            | tui::Exit::Suspended
+            | tui::Exit::Foreground
+            | tui::Exit::HungUp => code::COMPLETED,
         });
     }
     headline(&replay.state).iter().for_each(|line| say(line));

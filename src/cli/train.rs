@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use color_eyre::eyre::Report;
-use fs_err::{File, OpenOptions};
+use fs_err::File;
 
 use super::front::{Front, Mode, Running};
 use super::print::{complain, program};
@@ -36,7 +36,7 @@ pub(super) fn run(loaded: &Loaded, name: Option<String>, mode: Mode) -> u8 {
         }
     };
     let runs = Path::new(&config.runs.dir);
-    let name = name.unwrap_or_else(|| default_name(runs, "cnn"));
+    let name = name.unwrap_or_else(|| default_name(runs, config.model.name.name()));
     let run = match RunDir::create(runs, &name, &config.run_toml()) {
         Ok(run) => run,
         Err(error) => {
@@ -115,10 +115,7 @@ fn prepare(
 ) -> Result<Ready, Report> {
     let config = &loaded.config;
     // A run that goes on adds to what is there.
-    let log = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(run.path.join("log.txt"))?;
+    let log = run.open()?.append("log.txt")?;
     let started_ms = beginning.files.started_ms();
     let (mut session, ends) = Session::resume(Some(beginning.files), beginning.state)?;
     watch(&mut session, config, run);
@@ -240,7 +237,6 @@ pub(super) fn meta(config: &Config, dataset: &Dataset, run: &RunDir) -> Meta {
         host: host(),
         socket: socket_of(run).ok(),
         started_ms: jiff::Timestamp::now().as_millisecond().max(0) as u64,
-        outcome: "running".to_owned(),
         // Device, precision, threads and parameters are known once the run has begun.
         ..Meta::default()
     }

@@ -1,6 +1,6 @@
 //! What is allowed and still worth a word: shown by `config check`, in the header of the screen and in the journal.
 
-use super::{Config, Head, OptimName};
+use super::{Config, Head};
 
 impl Config {
     /// Advice on values that are accepted but seldom meant, one sentence each.
@@ -9,7 +9,7 @@ impl Config {
             self.data_advice(),
             self.model_advice(),
             self.length_advice(),
-            self.optim_advice(),
+            self.optim.advice(),
         ]
         .concat()
     }
@@ -88,45 +88,6 @@ impl Config {
         }
         advice
     }
-
-    fn optim_advice(&self) -> Vec<String> {
-        let optim = &self.optim;
-        let mut advice = Vec::new();
-        let adam = optim.name != OptimName::Sgd;
-        if adam && optim.lr > 0.02 {
-            advice.push(format!("optim.lr = {}: large for steps that do not shrink with the gradient; 0.0005 to 0.02 is usual", optim.lr));
-        }
-        if optim.name == OptimName::Adam && optim.weight_decay > 0.0 {
-            advice.push(format!(
-                "optim.weight_decay = {}: adam adds it to the gradient, where it is coupled with the step size and hardly \
-                 decays weights with large gradients; adamw decouples it",
-                optim.weight_decay
-            ));
-        }
-        if optim.name == OptimName::Adamw && optim.weight_decay == 0.0 {
-            advice.push(
-                "optim.weight_decay = 0: adamw without decay is plain adam; 0.01 to 0.1 is usual"
-                    .to_owned(),
-            );
-        }
-        if optim.lr * optim.weight_decay >= 1.0 {
-            advice.push(format!("optim.lr × optim.weight_decay = {}: the decay alone erases the weights in one step", optim.lr * optim.weight_decay));
-        }
-        // The condition of Adam's convergence analysis (Kingma and Ba 2015, theorem 4.1): β1² < √β2.
-        if adam && optim.beta1 * optim.beta1 >= optim.beta2.sqrt() {
-            advice.push(format!(
-                "optim.beta1 = {} is large beside optim.beta2 = {}: steps may grow without bound",
-                optim.beta1, optim.beta2
-            ));
-        }
-        if optim.label_smoothing > 0.3 {
-            advice.push(format!(
-                "optim.label_smoothing = {}: the target is mostly noise; 0.05 to 0.2 is usual",
-                optim.label_smoothing
-            ));
-        }
-        advice
-    }
 }
 
 #[cfg(test)]
@@ -173,8 +134,5 @@ mod tests {
         ] {
             assert!(text.contains(key), "{key} in\n{text}");
         }
-        config.optim.name = OptimName::Adamw;
-        config.optim.weight_decay = 0.0;
-        assert!(config.warnings().join("\n").contains("plain adam"));
     }
 }

@@ -3,9 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::optimizer::OptimName;
 use super::words::{
-    Art, AsciiMode, ChartMode, Head, ModelName, NonFinite, Occasion, OnSignal, OptimName, Padding,
-    Precision, ScheduleName,
+    Art, AsciiMode, ChartMode, Head, ModelName, NonFinite, Occasion, OnSignal, Padding, Precision,
+    ScheduleName,
 };
 
 /// `[data]`: which images.
@@ -162,9 +163,9 @@ pub struct OptimConfig {
     pub weight_decay: f64,
     /// Weight decay and learning rate of biases and norm parameters, relative to the others'.
     pub norm_lr_factor: f64,
-    /// SGD: how much of the last step is kept.
+    /// SGD and Muon: share of the momentum that is kept from step to step.
     pub momentum: f64,
-    /// SGD: look ahead along the momentum.
+    /// SGD and Muon: Nesterov's momentum.
     pub nesterov: bool,
     /// Decay of the mean of gradients.
     pub beta1: f64,

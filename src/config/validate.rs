@@ -1,7 +1,7 @@
 //! Which values make sense: one rule a line, checked on the merged configuration. Types and words are checked before, while
 //! reading; what depends on the data or the machine is left to whoever knows them.
 
-use super::{Config, OptimName, Padding};
+use super::{Config, Padding};
 
 /// Every broken rule as (key, what must hold). Empty for a configuration that can be trained.
 pub fn validate(config: &Config) -> Vec<(&'static str, String)> {
@@ -153,11 +153,6 @@ fn optim(config: &Config, rules: &mut Rules) {
     rules.not_negative("optim.weight_decay", optim.weight_decay);
     rules.not_negative("optim.norm_lr_factor", optim.norm_lr_factor);
     rules.below_one("optim.momentum", optim.momentum);
-    rules.must(
-        "optim.nesterov",
-        !(optim.nesterov && optim.name == OptimName::Sgd && optim.momentum == 0.0),
-        "false with optim.momentum = 0: there is nothing to look ahead along",
-    );
     rules.positive("optim.step_epochs", optim.step_epochs);
     rules.within("optim.step_factor", optim.step_factor, 0.0, 1.0);
     rules.below_one("optim.beta1", optim.beta1);

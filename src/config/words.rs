@@ -13,6 +13,15 @@ pub enum ModelName {
     Cnn,
 }
 
+impl ModelName {
+    /// The word of the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cnn => "cnn",
+        }
+    }
+}
+
 /// What a convolution does at the border of an image.
 ///
 /// Written as the string `"same"` or the integer `0`, as in `PyTorch`'s `padding=`.
@@ -47,21 +56,6 @@ pub enum Precision {
     F32,
     /// Activations and convolutions in bfloat16; weights, sums and statistics in f32.
     Bf16,
-}
-
-/// An optimizer by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OptimName {
-    /// Adam with decoupled weight decay.
-    Adamw,
-    /// Adam, weight decay added to the gradient.
-    Adam,
-    /// Stochastic gradient descent with momentum.
-    Sgd,
-    /// Momentum with orthogonal steps for matrices (Jordan et al. 2024), AdamW for the rest.
-    #[default]
-    Muon,
 }
 
 /// How the learning rate goes on after the warm-up.

@@ -1,12 +1,34 @@
-//! What goes down: what is asked of a trainer, and how far that has come.
-
-use std::ops::RangeInclusive;
+//! Commands to a trainer, their ranges, and how far they have come.
 
 use serde::{Deserialize, Serialize};
 
-/// Base learning rates that a person may mean for a run under way. What lies outside is a slip of the fingers (`3e-44`): in
-/// f32 no step at such a rate would change a weight, or leave one finite.
-pub const RATES: RangeInclusive<f64> = 1e-10..=1e3;
+/// The base learning rate, if a running trainer accepts it. In f32 no step at a rate outside the range would change a weight,
+/// or leave one finite: it is a typing error such as `3e-44`.
+///
+/// # Errors
+/// The range.
+pub fn check_lr(lr: f64) -> Result<f64, String> {
+    let range = 1e-10..=1e3;
+    if range.contains(&lr) {
+        return Ok(lr);
+    }
+    let (low, high) = (range.start(), range.end());
+    Err(format!(
+        "a learning rate must be between {low:e} and {high}"
+    ))
+}
+
+/// The total number of epochs, if a trainer in epoch `current` (from 1; 0 before the first) accepts it.
+///
+/// # Errors
+/// The epoch that is under way.
+pub fn check_epochs(epochs: u32, current: u32) -> Result<u32, String> {
+    let current = current.max(1);
+    if epochs >= current {
+        return Ok(epochs);
+    }
+    Err(format!("epoch {current} is under way already"))
+}
 
 /// What a person may ask of a running trainer.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

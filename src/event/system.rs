@@ -82,14 +82,82 @@ pub struct GpuSample {
     /// The fastest that clock can be, MHz.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_clock_mhz: Option<u32>,
-    /// Why it runs slower than it could, in words; empty when nothing holds it back.
+    /// Why it runs slower than it could; empty when nothing holds it back.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub throttled: Vec<String>,
+    pub throttled: Vec<ThrottleReason>,
     /// Who computes on it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub processes: Vec<GpuProcess>,
     /// The run is trained on it.
     pub ours: bool,
+}
+
+/// Why a GPU runs slower than it could. In the journal it is its words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum ThrottleReason {
+    /// It draws the power it is allowed to.
+    PowerLimit,
+    /// It is too hot; the driver slows it down.
+    Hot,
+    /// It is far too hot; the hardware halves its clocks.
+    Overheated,
+    /// The power supply is at its limit; the hardware halves its clocks.
+    PowerBrake,
+    /// It keeps to the clocks of a group of GPUs.
+    SyncBoost,
+    /// The hardware slows it down and does not say why.
+    Hardware,
+    /// A reason that another version of this program knows.
+    Other(String),
+}
+
+impl ThrottleReason {
+    /// All but those of other versions.
+    pub const KNOWN: [Self; 6] = [
+        Self::PowerLimit,
+        Self::Hot,
+        Self::Overheated,
+        Self::PowerBrake,
+        Self::SyncBoost,
+        Self::Hardware,
+    ];
+
+    /// What screens show and the journal keeps.
+    pub fn words(&self) -> &str {
+        match self {
+            Self::PowerLimit => "power limit",
+            Self::Hot => "too hot",
+            Self::Overheated => "far too hot, clocks halved",
+            Self::PowerBrake => "power supply at its limit, clocks halved",
+            Self::SyncBoost => "held back with the GPUs of its group",
+            Self::Hardware => "slowed by its hardware",
+            Self::Other(words) => words,
+        }
+    }
+
+    /// Whether the GPU is meant to run like that: a busy one is at its power limit all day.
+    pub fn is_intended(&self) -> bool {
+        match self {
+            Self::PowerLimit | Self::SyncBoost => true,
+            Self::Hot | Self::Overheated | Self::PowerBrake | Self::Hardware => false,
+            // Without words there is nothing to look into.
+            Self::Other(words) => words.trim().is_empty(),
+        }
+    }
+}
+
+impl From<String> for ThrottleReason {
+    fn from(words: String) -> Self {
+        let known = Self::KNOWN.into_iter().find(|one| one.words() == words);
+        known.unwrap_or(Self::Other(words))
+    }
+}
+
+impl From<ThrottleReason> for String {
+    fn from(reason: ThrottleReason) -> Self {
+        reason.words().to_owned()
+    }
 }
 
 /// A process on a GPU.
@@ -120,6 +188,12 @@ impl SystemSample {
 }
 
 impl GpuSample {
+    /// The reasons in [`GpuSample::throttled`], one behind the other.
+    pub fn throttle_words(&self) -> String {
+        let words: Vec<&str> = self.throttled.iter().map(ThrottleReason::words).collect();
+        words.join(", ")
+    }
+
     fn bound(&mut self) {
         let numbers = [
             &mut self.utilisation,
@@ -133,7 +207,11 @@ impl GpuSample {
         self.throttled.truncate(REASONS);
         self.processes.truncate(PROCESSES);
         shorten(&mut self.name);
-        self.throttled.iter_mut().for_each(shorten);
+        for reason in &mut self.throttled {
+            if let ThrottleReason::Other(words) = reason {
+                shorten(words);
+            }
+        }
         self.processes
             .iter_mut()
             .for_each(|process| shorten(&mut process.name));
@@ -175,6 +253,17 @@ mod tests {
     }
 
     #[test]
+    fn reasons_are_read_and_written_in_the_words_of_old_journals() {
+        let old = r#"{"index":0,"name":"","throttled":["power limit","too hot","far too hot, clocks halved","power supply at its limit, clocks halved","held back with the GPUs of its group","slowed by its hardware","too loud"],"ours":false}"#;
+        let gpu: GpuSample = serde_json::from_str(old).unwrap();
+        assert_eq!(gpu.throttled[..6], ThrottleReason::KNOWN);
+        let unknown = ThrottleReason::Other("too loud".to_owned());
+        assert_eq!(gpu.throttled[6], unknown);
+        assert!(!unknown.is_intended());
+        assert_eq!(serde_json::to_string(&gpu).unwrap(), old);
+    }
+
+    #[test]
     fn whoever_made_it_it_is_bounded() {
         let process = GpuProcess {
             name: "é".repeat(1000),
@@ -183,7 +272,7 @@ mod tests {
         let gpu = GpuSample {
             name: "x".repeat(1000),
             power_w: Some(f32::NAN),
-            throttled: vec!["too hot".repeat(100); 100],
+            throttled: vec![ThrottleReason::Other("too hot".repeat(100)); 100],
             processes: vec![process; 1000],
             ..GpuSample::default()
         };
@@ -201,7 +290,7 @@ mod tests {
             (PROCESSES, REASONS)
         );
         assert_eq!(gpu.processes[0].name.chars().count(), LETTERS);
-        assert_eq!(gpu.throttled[0].len(), LETTERS);
+        assert_eq!(gpu.throttled[0].words().len(), LETTERS);
     }
 
     #[test]

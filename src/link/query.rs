@@ -4,22 +4,7 @@ use crossbeam_channel::{Receiver, Sender};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{F32, F64, Pixels, Split};
-
-/// A number over the steps of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Curve {
-    /// Training loss, with label smoothing.
-    TrainLoss,
-    /// Share of the batch classified rightly.
-    TrainAccuracy,
-    /// Global L2 norm of the gradient before clipping.
-    GradNorm,
-    /// Mean negative log-likelihood on validation.
-    ValidNll,
-    /// Share of validation images classified rightly.
-    ValidAccuracy,
-}
+use crate::run::CurveId;
 
 /// Which images of the test split, and in what order. Without another word: in the order of the split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -53,7 +38,7 @@ pub enum Query {
     /// The values of a curve at the steps of a stretch, both ends included.
     Series {
         /// Which curve.
-        curve: Curve,
+        curve: CurveId,
         /// First step.
         from: u64,
         /// Last step.
@@ -127,24 +112,26 @@ pub struct ImagePage {
 }
 
 /// The numbers of one step.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct StepValues {
     /// The step, counted from 1 over the run.
     pub step: u64,
-    /// Its epoch, from 1.
+    /// Its epoch, from 1; 0 where only named curves have the step.
     pub epoch: u32,
-    /// Learning rate at the end of the step's window, at most 16 steps on.
-    pub lr: F64,
-    /// Training loss, with label smoothing.
-    pub loss: F32,
-    /// Share of the batch classified rightly.
-    pub accuracy: F32,
-    /// Global L2 norm of the gradient before clipping.
-    pub grad_norm: F32,
     /// Whether the gradient was scaled down.
     pub clipped: bool,
-    /// When its window was told, milliseconds since 1970, UTC.
+    /// When it was reported, milliseconds since 1970, UTC.
     pub t_ms: u64,
+    /// The curves that have a value at this step. The learning rate is that of the end of the step's window.
+    pub values: Vec<(CurveId, F64)>,
+}
+
+impl StepValues {
+    /// The value of a curve.
+    pub fn value(&self, curve: &CurveId) -> Option<f64> {
+        let found = self.values.iter().find(|(known, _)| known == curve);
+        found.map(|(_, value)| value.0)
+    }
 }
 
 /// What is answered.

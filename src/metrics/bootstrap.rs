@@ -2,20 +2,21 @@
 //!
 //! Rows are drawn with replacement, as many as there are, and each number is computed anew; all numbers of a row together,
 //! so that what hangs together moves together. [`Outcomes`] is what a row tells once its logits are read;
-//! [`Outcomes::resample`] draws; [`Replicates`] holds what came out. The same seed and the same number of rows give the
+//! [`Outcomes::resample`] draws; a [`Tally`] is what one draw counts. The same seed and the same number of rows give the
 //! same draws, which is what makes a comparison of two networks a paired one.
 //!
 //! A draw is a weight for each row; how many of them are computed together is told in `lanes`.
 
 mod lanes;
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 use super::calibration::argmax;
 use super::interval::Interval;
+use super::measures::{Compute, Estimate, Measure};
 use super::parallel;
 use super::roc::{Auc, Rankings, has_probabilities, usable};
-use lanes::{Certainty, Counts, LANES, Lanes, add, at, certainty, pairs_won, sum, to_f64, weights};
+use lanes::{Certainty, Counts, LANES, Lanes, add, at, certainty, mean, pairs_won, weights};
 
 /// What each row of a measured split says, as far as resampled numbers depend on it.
 #[derive(Debug, Clone)]
@@ -27,54 +28,76 @@ pub struct Outcomes {
     before: Option<Certainty>,
     after: Option<Certainty>,
     rankings: Option<Rankings>,
+    /// A number of each row, for the measures that are means of such.
+    row_values: Vec<(Measure, Vec<f64>)>,
 }
 
-/// A number as it comes out of each draw; NaN where it is undefined there.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Replicates {
-    /// Share classified rightly.
-    pub accuracy: Vec<f64>,
-    /// Unweighted mean of F1; a class that was not drawn counts 0, as an absent class does.
-    pub macro_f1: Vec<f64>,
-    /// Mean AUC of the classes that were drawn.
-    pub auc: Vec<f64>,
-    /// At temperature 1; for each draw the gap between accuracy and confidence of each bin, with the bin's weight.
-    pub gaps: Vec<Vec<f64>>,
-    /// The same at the fitted temperature.
-    pub gaps_calibrated: Vec<Vec<f64>>,
-    /// At the fitted temperature.
-    pub nll_calibrated: Vec<f64>,
-    /// By class, then by draw.
-    pub f1: Vec<Vec<f64>>,
+/// One class, counted in a draw.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct ClassCount {
+    /// Samples of the class that are predicted as such.
+    pub hits: f64,
+    /// Samples of the class.
+    pub support: f64,
+    /// Samples that are predicted as the class.
+    pub predicted: f64,
 }
 
-/// The calibration error that gaps add up to; NaN without any.
-pub(super) fn ece(gaps: &[f64]) -> f64 {
-    if gaps.is_empty() {
-        return f64::NAN;
+impl ClassCount {
+    /// 2 tp / (2 tp + fp + fn), and 0 where that is undefined.
+    pub fn f1(&self) -> f64 {
+        let whole = self.support + self.predicted;
+        if whole > 0.0 {
+            2.0 * self.hits / whole
+        } else {
+            0.0
+        }
     }
-    gaps.iter().map(|gap| gap.abs()).sum()
 }
 
-/// 95 % intervals of an evaluation. Empty where nothing was drawn, or a number is undefined.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Intervals {
+/// What is counted in one draw of rows; as measured, each row is drawn once.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Tally {
+    /// Rows drawn.
+    pub rows: f64,
+    /// By class.
+    pub classes: Vec<ClassCount>,
+    /// Mean AUC of the classes that were drawn; NaN without probabilities.
+    pub auc: f64,
+    /// At temperature 1: accuracy minus confidence of each bin, with the bin's weight; empty without probabilities.
+    pub gaps: Vec<f64>,
+    /// The same at the fitted temperature.
+    pub gaps_calibrated: Vec<f64>,
+    /// Mean negative log-likelihood at the fitted temperature.
+    pub nll_calibrated: f64,
+    /// Means of the measures that are means over rows.
+    means: Vec<(Measure, f64)>,
+}
+
+impl Tally {
+    /// A measure of this draw; NaN for one that is computed from the whole split only.
+    pub fn value(&self, measure: Measure) -> f64 {
+        match measure.compute() {
+            Compute::Draw(of) => of(self),
+            Compute::RowMean(_) => {
+                let found = self.means.iter().find(|(known, _)| *known == measure);
+                found.map_or(f64::NAN, |(_, mean)| *mean)
+            }
+            Compute::Whole(_) => f64::NAN,
+        }
+    }
+}
+
+/// An evaluation's scalars, with their 95 % intervals.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Estimates {
     /// How often rows were drawn.
     pub resamples: usize,
     /// Where the draws come from.
     pub seed: u64,
-    /// Share classified rightly.
-    pub accuracy: Option<Interval>,
-    /// Unweighted mean of F1.
-    pub macro_f1: Option<Interval>,
-    /// Mean AUC.
-    pub auc: Option<Interval>,
-    /// Calibration error at temperature 1.
-    pub ece: Option<Interval>,
-    /// Calibration error at the fitted temperature.
-    pub ece_calibrated: Option<Interval>,
-    /// F1 by class.
+    /// By measure; those that mean nothing for so few classes are left out.
+    pub measures: BTreeMap<Measure, Estimate>,
+    /// Intervals of F1 by class.
     pub f1: Vec<Option<Interval>>,
 }
 
@@ -91,6 +114,7 @@ impl Outcomes {
             before: certainty(1.0),
             after: certainty(temperature),
             rankings: Rankings::new(&logits, &labels, k),
+            row_values: row_values(&logits, &labels, k),
             labels,
         }
     }
@@ -116,60 +140,44 @@ impl Outcomes {
     }
 
     /// Draws `resamples` times. Nothing without rows.
-    pub fn resample(&self, resamples: usize, seed: u64) -> Replicates {
+    pub fn resample(&self, resamples: usize, seed: u64) -> Vec<Tally> {
         let rows = self.labels.len();
         let resamples = if rows == 0 { 0 } else { resamples };
         let blocks = parallel::map(resamples.div_ceil(LANES), |block| {
             self.block(&weights(rows, block, seed))
         });
-        self.gathered(&blocks, resamples)
+        blocks.into_iter().flatten().take(resamples).collect()
     }
 
-    /// The numbers as measured: the one draw in which each row comes once.
-    pub(super) fn measured(&self) -> Replicates {
+    /// The one draw in which each row comes once: what was measured.
+    pub fn measured(&self) -> Tally {
         let once = vec![[1; LANES]; self.labels.len()];
-        self.gathered(&[self.block(&once)], 1)
+        self.block(&once).into_iter().next().unwrap_or_default()
     }
 
-    fn gathered(&self, blocks: &[Block], resamples: usize) -> Replicates {
-        let mut all = Replicates {
-            f1: vec![Vec::with_capacity(resamples); self.classes],
-            ..Replicates::default()
-        };
-        for block in blocks {
-            all.accuracy.extend(block.accuracy);
-            all.macro_f1.extend(block.macro_f1);
-            all.auc.extend(block.auc);
-            all.gaps
-                .extend((0..LANES).map(|lane| at(&block.gaps, lane)));
-            all.gaps_calibrated
-                .extend((0..LANES).map(|lane| at(&block.gaps_calibrated, lane)));
-            all.nll_calibrated.extend(block.nll_calibrated);
-            for (class, f1) in all.f1.iter_mut().zip(&block.f1) {
-                class.extend(f1);
-            }
-        }
-        all.truncate(resamples);
-        all
-    }
-
-    /// The numbers of 16 draws; a weight for each row and draw.
-    fn block(&self, weights: &[Lanes<i32>]) -> Block {
+    /// What 16 draws count; a weight for each row and draw.
+    fn block(&self, weights: &[Lanes<i32>]) -> Vec<Tally> {
         let counts = self.counts(weights);
-        let n = self.labels.len() as f64;
-        let f1: Vec<Lanes<f64>> = counts.iter().map(Counts::f1).collect();
-        let over = |values: Lanes<f64>, whole: f64| values.map(|value| value / whole);
         let (gaps, _) = certainty(self.before.as_ref(), weights);
         let (gaps_calibrated, nll_calibrated) = certainty(self.after.as_ref(), weights);
-        Block {
-            accuracy: over(sum(counts.iter().map(|count| to_f64(count.hits))), n),
-            macro_f1: over(sum(f1.iter().copied()), self.classes as f64),
-            auc: self.auc_block(weights),
-            gaps,
-            gaps_calibrated,
-            nll_calibrated,
-            f1,
-        }
+        let auc = self.auc_block(weights);
+        let means = self.row_values.iter();
+        let means: Vec<(Measure, Lanes<f64>)> = means
+            .map(|(measure, values)| (*measure, mean(values, weights)))
+            .collect();
+        let tally = |lane: usize| Tally {
+            rows: self.labels.len() as f64,
+            classes: counts.iter().map(|count| count.of(lane)).collect(),
+            auc: auc[lane],
+            gaps: at(&gaps, lane),
+            gaps_calibrated: at(&gaps_calibrated, lane),
+            nll_calibrated: nll_calibrated[lane],
+            means: means
+                .iter()
+                .map(|(measure, lanes)| (*measure, lanes[lane]))
+                .collect(),
+        };
+        (0..LANES).map(tally).collect()
     }
 
     fn counts(&self, weights: &[Lanes<i32>]) -> Vec<Counts> {
@@ -182,7 +190,7 @@ impl Outcomes {
                 }
             }
             if let Some(count) = counts.get_mut(*predicted as usize) {
-                add(&mut count.taken, weight);
+                add(&mut count.predicted, weight);
             }
         }
         counts
@@ -209,70 +217,48 @@ impl Outcomes {
     }
 }
 
-/// What 16 draws give.
-struct Block {
-    accuracy: Lanes<f64>,
-    macro_f1: Lanes<f64>,
-    auc: Lanes<f64>,
-    gaps: Vec<Lanes<f64>>,
-    gaps_calibrated: Vec<Lanes<f64>>,
-    nll_calibrated: Lanes<f64>,
-    f1: Vec<Lanes<f64>>,
-}
-
-impl Replicates {
-    fn truncate(&mut self, resamples: usize) {
-        let Self {
-            accuracy,
-            macro_f1,
-            auc,
-            gaps,
-            gaps_calibrated,
-            nll_calibrated,
-            f1,
-        } = self;
-        let all = [accuracy, macro_f1, auc, nll_calibrated]
-            .into_iter()
-            .chain(f1);
-        all.for_each(|values| values.truncate(resamples));
-        gaps.truncate(resamples);
-        gaps_calibrated.truncate(resamples);
-    }
-}
-
 impl Outcomes {
-    /// Draws, and gives the 95 % intervals.
-    pub fn intervals(&self, resamples: usize, seed: u64) -> Intervals {
+    /// Every measure that is computed from the rows drawn, as measured, with its 95 % interval where it has one.
+    pub fn estimates(&self, resamples: usize, seed: u64) -> Estimates {
         let (measured, drawn) = (self.measured(), self.resample(resamples, seed));
-        let ece = |measured: &[Vec<f64>], drawn: Vec<Vec<f64>>| {
-            let measured = measured.first().filter(|gaps| !gaps.is_empty())?;
-            Interval::of_magnitudes(measured, &noise(measured, drawn))
+        let estimate = |measure: Measure| {
+            let value = match measure.compute() {
+                Compute::Draw(_) | Compute::RowMean(_) => measured.value(measure),
+                Compute::Whole(_) => return None,
+            };
+            let values: Vec<f64> = drawn.iter().map(|draw| draw.value(measure)).collect();
+            let interval = measure.interval_of(&measured, &drawn, &values);
+            Some((measure, Estimate { value, interval }))
         };
-        Intervals {
-            resamples: drawn.accuracy.len(),
+        let f1 = |class: usize| {
+            let counts = drawn.iter().filter_map(|draw| draw.classes.get(class));
+            Interval::percentile(&counts.map(ClassCount::f1).collect::<Vec<f64>>())
+        };
+        Estimates {
+            resamples: drawn.len(),
             seed,
-            accuracy: Interval::percentile(&drawn.accuracy),
-            macro_f1: Interval::percentile(&drawn.macro_f1),
-            auc: Interval::percentile(&drawn.auc),
-            ece: ece(&measured.gaps, drawn.gaps),
-            ece_calibrated: ece(&measured.gaps_calibrated, drawn.gaps_calibrated),
-            f1: drawn
-                .f1
-                .iter()
-                .map(|values| Interval::percentile(values))
+            measures: Measure::of_classes(self.classes)
+                .filter_map(estimate)
                 .collect(),
+            f1: (0..self.classes).map(f1).collect(),
         }
     }
 }
 
-/// What each draw has more than was measured.
-fn noise(measured: &[f64], mut drawn: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
-    for draw in &mut drawn {
-        for (gap, measured) in draw.iter_mut().zip(measured) {
-            *gap -= measured;
+/// A number of each row, for each measure that is a mean of such and means something for so many classes.
+fn row_values(logits: &[f32], labels: &[u32], k: usize) -> Vec<(Measure, Vec<f64>)> {
+    let of = |measure: Measure| match measure.compute() {
+        Compute::RowMean(value) => {
+            let rows = logits.chunks_exact(k.max(1)).zip(labels);
+            Some((
+                measure,
+                rows.map(|(row, label)| value(row, *label as usize))
+                    .collect(),
+            ))
         }
-    }
-    drawn
+        Compute::Draw(_) | Compute::Whole(_) => None,
+    };
+    Measure::of_classes(k).filter_map(of).collect()
 }
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
 //! Two networks on the same rows: is one better, or was it luck?
 
-use serde::{Deserialize, Serialize};
-
-use super::bootstrap::{Outcomes, Replicates, ece};
+use super::bootstrap::{Outcomes, Tally};
 use super::interval::Interval;
+use super::measures::Measure;
 
 /// How much a number differs between two networks: the second minus the first.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Difference {
     /// As measured.
     pub value: f64,
@@ -17,12 +16,13 @@ pub struct Difference {
 impl Difference {
     /// Whether the sign can be told: the interval leaves 0 out.
     pub fn distinguishable(&self) -> bool {
-        !self.ci95.contains(0.0)
+        // An end that is no number leaves nothing out.
+        self.ci95.low > 0.0 || self.ci95.high < 0.0
     }
 }
 
 /// Two networks compared by a paired bootstrap: rows are drawn for both together, so what both find hard cancels out.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
     /// Rows.
     pub n: u64,
@@ -30,24 +30,28 @@ pub struct Comparison {
     pub resamples: usize,
     /// Where the draws come from.
     pub seed: u64,
-    /// Rows both tell rightly.
+    /// Rows that both predict correctly.
     pub both_right: u64,
-    /// Rows the first alone tells rightly.
+    /// Rows that only the first predicts correctly.
     pub only_first: u64,
-    /// Rows the second alone tells rightly.
+    /// Rows that only the second predicts correctly.
     pub only_second: u64,
-    /// Rows neither tells rightly.
+    /// Rows that neither predicts correctly.
     pub both_wrong: u64,
-    /// Share classified rightly.
-    pub accuracy: Option<Difference>,
-    /// Unweighted mean of F1.
-    pub macro_f1: Option<Difference>,
-    /// Mean AUC.
-    pub auc: Option<Difference>,
-    /// At each network's own temperature.
-    pub nll_calibrated: Option<Difference>,
-    /// At each network's own temperature. Noise raises both, so most of it cancels out.
-    pub ece_calibrated: Option<Difference>,
+    /// By measure, in the order they are shown: the second minus the first, each at its own temperature; none where it is
+    /// undefined. A measure that means nothing for so few classes is left out.
+    pub differences: Vec<(Measure, Option<Difference>)>,
+}
+
+impl Comparison {
+    /// The difference in a measure, where it is compared and defined.
+    pub fn difference(&self, measure: Measure) -> Option<Difference> {
+        let found = self
+            .differences
+            .iter()
+            .find(|(known, _)| *known == measure)?;
+        found.1
+    }
 }
 
 /// Compares two networks. None where their rows differ.
@@ -67,8 +71,8 @@ pub fn compare(
 #[derive(Debug, Clone)]
 pub struct Reference<'a> {
     outcomes: &'a Outcomes,
-    measured: Replicates,
-    drawn: Replicates,
+    measured: Tally,
+    drawn: Vec<Tally>,
     resamples: usize,
     seed: u64,
 }
@@ -97,28 +101,28 @@ impl<'a> Reference<'a> {
         let [[both_wrong, only_second], [only_first, both_right]] = table;
         let measured = second.measured();
         let others = second.resample(self.resamples, self.seed);
-        let difference = |pick: fn(&Replicates) -> Vec<f64>| {
-            let value = pick(&measured).first()? - pick(&self.measured).first()?;
-            let draws = pick(&others).into_iter().zip(pick(&self.drawn));
-            let draws: Vec<f64> = draws.map(|(b, a)| b - a).collect();
+        let difference = |measure: Measure| {
+            let value = measured.value(measure) - self.measured.value(measure);
+            let draws = others.iter().zip(&self.drawn);
+            let draws: Vec<f64> = draws
+                .map(|(b, a)| b.value(measure) - a.value(measure))
+                .collect();
             let ci95 = Interval::percentile(&draws)?;
             value.is_finite().then_some(Difference { value, ci95 })
         };
+        let compared =
+            Measure::of_classes(measured.classes.len()).filter(|measure| measure.info().compared);
         Some(Comparison {
             n: both_right + only_first + only_second + both_wrong,
-            resamples: others.accuracy.len(),
+            resamples: others.len(),
             seed: self.seed,
             both_right,
             only_first,
             only_second,
             both_wrong,
-            accuracy: difference(|all| all.accuracy.clone()),
-            macro_f1: difference(|all| all.macro_f1.clone()),
-            auc: difference(|all| all.auc.clone()),
-            nll_calibrated: difference(|all| all.nll_calibrated.clone()),
-            ece_calibrated: difference(|all| {
-                all.gaps_calibrated.iter().map(|gaps| ece(gaps)).collect()
-            }),
+            differences: compared
+                .map(|measure| (measure, difference(measure)))
+                .collect(),
         })
     }
 }

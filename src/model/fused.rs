@@ -211,7 +211,9 @@ impl Fused {
         }
         let features = match self.stages.last().map(|stage| stage.pool) {
             Some(Pool::Mean) => input,
-            _ => input.permute([0, 3, 1, 2]).to_kind(Kind::Float),
+            Some(Pool::None | Pool::Maximum) | None => {
+                input.permute([0, 3, 1, 2]).to_kind(Kind::Float)
+            }
         };
         (features, kept)
     }

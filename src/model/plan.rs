@@ -91,6 +91,23 @@ pub enum Op {
     },
 }
 
+impl Op {
+    /// Indices of its parameters in the plan.
+    pub fn parameters(&self) -> Vec<usize> {
+        match *self {
+            Self::Linear { weight } | Self::Norm { weight, .. } => vec![weight, weight + 1],
+            Self::Conv { weight, .. } => vec![weight],
+            Self::Relu
+            | Self::MaxPool
+            | Self::Save
+            | Self::AddSaved
+            | Self::Gap
+            | Self::Flatten
+            | Self::Dropout(_) => Vec::new(),
+        }
+    }
+}
+
 /// A layer of the plan.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layer {

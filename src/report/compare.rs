@@ -4,9 +4,8 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::words::{percent, ratio};
 use crate::event::EvalReport;
-use crate::metrics::{Comparison, Difference};
+use crate::metrics::{Comparison, Difference, Measure};
 
 /// One of those that are compared.
 #[derive(Debug, Clone, Copy)]
@@ -17,44 +16,17 @@ pub struct Contender<'a> {
     pub report: &'a EvalReport,
 }
 
-/// How a number is shown, and which way it should go.
-struct Form {
-    name: &'static str,
-    scale: f64,
-    unit: &'static str,
-    decimals: usize,
-    higher_is_better: bool,
-}
-
-const POINTS: Form = Form {
-    name: "",
-    scale: 100.0,
-    unit: " points",
-    decimals: 2,
-    higher_is_better: true,
-};
-const PLAIN: Form = Form {
-    name: "",
-    scale: 1.0,
-    unit: "",
-    decimals: 4,
-    higher_is_better: true,
-};
-
 /// A table of differences, each with whether it can be told from none.
 pub fn comparison(first: Contender<'_>, second: Contender<'_>, found: &Comparison) -> String {
     let mut out = String::new();
     for (letter, contender) in [("A", first), ("B", second)] {
-        let (accuracy, nll) = (
-            contender.report.accuracy.0,
-            contender.report.nll_calibrated.0,
-        );
+        let written = |measure: Measure| measure.written(contender.report.value(measure));
         let _ = writeln!(
             out,
             "{letter}  {}   accuracy {}  NLL {}",
             contender.title,
-            percent(accuracy),
-            ratio(nll).trim_end()
+            written(Measure::Accuracy),
+            written(Measure::NllCalibrated)
         );
     }
     let _ = writeln!(
@@ -62,8 +34,8 @@ pub fn comparison(first: Contender<'_>, second: Contender<'_>, found: &Compariso
         "\nB minus A on the same {} images, paired bootstrap, {} resamples",
         found.n, found.resamples
     );
-    for (form, difference) in rows(found) {
-        let _ = writeln!(out, "{}", line(&form, difference));
+    for (measure, difference) in &found.differences {
+        let _ = writeln!(out, "{}", line(*measure, *difference));
     }
     let _ = writeln!(
         out,
@@ -73,43 +45,23 @@ pub fn comparison(first: Contender<'_>, second: Contender<'_>, found: &Compariso
     out
 }
 
-fn rows(found: &Comparison) -> [(Form, Option<Difference>); 5] {
-    let lower = |form: Form| Form {
-        higher_is_better: false,
-        ..form
-    };
-    let named = |name, form: Form| Form { name, ..form };
-    [
-        (named("accuracy", POINTS), found.accuracy),
-        (named("macro-F1", POINTS), found.macro_f1),
-        (named("AUC-ROC", PLAIN), found.auc),
-        (lower(named("NLL, calibrated", PLAIN)), found.nll_calibrated),
-        (
-            lower(named("ECE, calibrated", POINTS)),
-            found.ece_calibrated,
-        ),
-    ]
-}
-
-fn line(form: &Form, difference: Option<Difference>) -> String {
+fn line(measure: Measure, difference: Option<Difference>) -> String {
+    let (title, info) = (measure.title(), measure.info());
     let Some(found) = difference else {
-        return format!("{:<16}{:>9}", form.name, "undefined");
+        return format!("{title:<18}{:>9}", "undefined");
     };
-    let shown = |value: f64| format!("{:+.*}", form.decimals, value * form.scale);
-    let (low, high) = (shown(found.ci95.low), shown(found.ci95.high));
+    let (scale, decimals) = info.format.scale();
+    let shown = |value: f64| format!("{:+.decimals$}", value * scale);
+    let ends = format!("[{}, {}]", shown(found.ci95.low), shown(found.ci95.high));
     let verdict = if !found.distinguishable() {
         "not distinguishable"
-    } else if (found.value > 0.0) == form.higher_is_better {
+    } else if info.better.prefers(found.value, 0.0) {
         "B is better"
     } else {
         "A is better"
     };
-    let value = format!("{}{}", shown(found.value), form.unit);
-    format!(
-        "{:<16}{value:<15} {:<20} {verdict}",
-        form.name,
-        format!("[{low}, {high}]")
-    )
+    let value = format!("{}{}", shown(found.value), info.format.units().1);
+    format!("{title:<18}{value:<15} {ends:<20} {verdict}")
 }
 
 /// The same for programs: second minus first.
@@ -123,20 +75,19 @@ pub fn comparison_json(first: &str, second: &str, found: &Comparison) -> Value {
             })
         })
     };
-    json!({
+    let mut all = json!({
         "first": first,
         "second": second,
         "difference": "second minus first",
         "n": found.n,
-        "accuracy": difference(found.accuracy),
-        "macro_f1": difference(found.macro_f1),
-        "auc_ovr_macro": difference(found.auc),
-        "nll_calibrated": difference(found.nll_calibrated),
-        "ece_calibrated": difference(found.ece_calibrated),
         "both_right": found.both_right,
         "only_first": found.only_first,
         "only_second": found.only_second,
         "both_wrong": found.both_wrong,
         "bootstrap": { "resamples": found.resamples, "seed": found.seed, "method": "paired, rows drawn with replacement" },
-    })
+    });
+    for (measure, found) in &found.differences {
+        all[measure.info().path.join("_")] = json!(difference(*found));
+    }
+    all
 }

@@ -3,10 +3,9 @@
 use std::io;
 use std::path::Path;
 
-use fs_err as fs;
-
 use super::{Predictions, csv, eval_json};
 use crate::event::{EvalReport, Split};
+use crate::files::{Dir, Staged};
 
 /// An evaluation with what it was computed from.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +21,8 @@ pub struct Evaluated<'a> {
 }
 
 /// Writes `evals/step-N.json` and `evals/step-N.csv`; of the test split also `eval.json` and `predictions.csv`, which are
-/// the last evaluation's. Each file is whole or the old one. Returns what was written, below the run directory.
+/// the last evaluation's. Readers see old or new files, never half of one, and those of one evaluation together unless the
+/// machine stops between two renames. Returns what was written, below the run directory.
 ///
 /// # Errors
 /// The path and what the system said.
@@ -35,40 +35,27 @@ pub fn write(run_dir: &Path, evaluated: Evaluated<'_>) -> io::Result<Vec<String>
     } = evaluated;
     let step = format!("step-{:09}", report.global_step);
     let (name, is_last) = match report.split {
-        Split::Test => (format!("evals/{step}"), true),
-        other => (format!("evals/{step}.{}", other.name()), false),
+        Split::Test => (step, true),
+        Split::Train | Split::Valid => (format!("{step}.{}", report.split.name()), false),
     };
     let table = csv(rows, report.temperature.value);
     let mut json = serde_json::to_vec_pretty(&eval_json(report, Some(run), names))?;
     json.push(b'\n');
-    fs::create_dir_all(run_dir.join("evals"))?;
-    let mut files = vec![
-        (format!("{name}.csv"), table.as_bytes()),
-        (format!("{name}.json"), &json),
+    let dir = Dir::open(run_dir)?;
+    let evals = dir.ensure_subdir("evals")?;
+    let (json_name, csv_name) = (format!("{name}.json"), format!("{name}.csv"));
+    let mut staged = vec![
+        evals.stage(&csv_name, table.as_bytes())?,
+        evals.stage(&json_name, &json)?,
     ];
+    let mut files = vec![format!("evals/{json_name}"), format!("evals/{csv_name}")];
     if is_last {
-        files.push(("predictions.csv".to_owned(), table.as_bytes()));
-        files.push(("eval.json".to_owned(), &json));
+        staged.push(dir.stage("predictions.csv", table.as_bytes())?);
+        staged.push(dir.stage("eval.json", &json)?);
+        files.splice(..0, ["eval.json", "predictions.csv"].map(str::to_owned));
     }
-    replace_all(run_dir, &files)?;
-    Ok(files.into_iter().map(|(file, _)| file).rev().collect())
-}
-
-/// Writes all files under temporary names and then renames one after the other: readers see old or new ones, never half, and
-/// those of one evaluation together unless the machine stops between two renames.
-fn replace_all(dir: &Path, files: &[(String, &[u8])]) -> io::Result<()> {
-    let temporary = |file: &str| dir.join(format!("{file}.tmp-{}", std::process::id()));
-    let written = files
-        .iter()
-        .try_for_each(|(file, bytes)| fs::write(temporary(file), bytes))
-        .and_then(|()| {
-            let mut names = files.iter();
-            names.try_for_each(|(file, _)| fs::rename(temporary(file), dir.join(file)))
-        });
-    if written.is_err() {
-        for (file, _) in files {
-            let _ = fs::remove_file(temporary(file));
-        }
-    }
-    written
+    staged.into_iter().try_for_each(Staged::commit)?;
+    evals.sync()?;
+    dir.sync()?;
+    Ok(files)
 }

@@ -3,13 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::event::{EvalReport, F64};
-use crate::metrics::{ClassScores, Interval};
+use crate::metrics::{ClassScores, Estimate, Measure};
 
 /// A report in the shape of `eval.json`: of which run, if it is of one; `names` are those of the classes, by label.
 pub fn eval_json(report: &EvalReport, run: Option<&str>, names: &[String]) -> Value {
-    let intervals = &report.intervals;
     let confusion: Vec<&[u64]> = report.confusion.rows().collect();
-    json!({
+    let mut all = json!({
         "run": run,
         "split": report.split.name(),
         "n": report.n,
@@ -20,21 +19,7 @@ pub fn eval_json(report: &EvalReport, run: Option<&str>, names: &[String]) -> Va
         "global_step": report.global_step,
         "classes": classes(report, names),
         "confusion": confusion,
-        "accuracy": estimate(report.accuracy, intervals.accuracy),
-        "macro_f1": estimate(report.macro_f1, intervals.macro_f1),
-        "weighted_f1": number(report.weighted_f1),
-        "auc_ovr_macro": {
-            "value": report.auc_macro,
-            "ci95": intervals.auc,
-            "classes_used": report.auc.iter().flatten().count(),
-        },
-        "brier": number(report.brier),
-        "nll": { "uncalibrated": number(report.nll), "calibrated": number(report.nll_calibrated) },
-        "ece": {
-            "uncalibrated": estimate(report.ece, intervals.ece),
-            "calibrated": estimate(report.ece_calibrated, intervals.ece_calibrated),
-        },
-        "mce": { "uncalibrated": number(report.mce), "calibrated": number(report.mce_calibrated) },
+        "auc_ovr_macro": { "classes_used": report.auc.iter().flatten().count() },
         "temperature": {
             "value": report.temperature.value,
             "converged": report.temperature.converged,
@@ -47,8 +32,8 @@ pub fn eval_json(report: &EvalReport, run: Option<&str>, names: &[String]) -> Va
         "reliability": report.reliability,
         "reliability_uncalibrated": report.reliability_before,
         "bootstrap": {
-            "resamples": intervals.resamples,
-            "seed": intervals.seed,
+            "resamples": report.estimates.resamples,
+            "seed": report.estimates.seed,
             "method": "rows drawn with replacement, all numbers together; percentiles 2.5 and 97.5; for ECE a test inversion that takes the noise off (Hansen's grid bootstrap)",
         },
         "conventions": {
@@ -59,11 +44,26 @@ pub fn eval_json(report: &EvalReport, run: Option<&str>, names: &[String]) -> Va
             "brier": "sum over classes, range 0 to 2, calibrated",
             "ece": "confidence of the predicted class, equal bins (lower, upper]",
         },
-    })
+    });
+    for (measure, found) in &report.estimates.measures {
+        put(&mut all, *measure, found);
+    }
+    all
 }
 
-fn estimate(value: F64, ci95: Option<Interval>) -> Value {
-    json!({ "value": number(value), "ci95": ci95 })
+/// Puts a measure at its path: a number, or value and `ci95` where it is published with an interval.
+fn put(all: &mut Value, measure: Measure, found: &Estimate) {
+    let place = measure
+        .info()
+        .path
+        .iter()
+        .fold(all, |place, name| &mut place[*name]);
+    if measure.has_interval() {
+        place["value"] = number(F64(found.value));
+        place["ci95"] = json!(found.interval);
+    } else {
+        *place = number(F64(found.value));
+    }
 }
 
 /// A number; null where it is undefined, and a word where it is infinite, for which JSON has no number.
@@ -79,12 +79,12 @@ fn classes(report: &EvalReport, names: &[String]) -> Vec<Value> {
     let rows = report.classes.iter().enumerate();
     rows.map(|(label, scores)| {
         let auc = report.auc.get(label).copied().flatten();
-        let f1 = report.intervals.f1.get(label).copied().flatten();
+        let f1 = report.estimates.f1.get(label).copied().flatten();
         json!({
             "name": names.get(label).map_or("", String::as_str),
             "precision": scores.precision,
             "recall": scores.recall,
-            "f1": estimate(F64(scores.f1), f1),
+            "f1": { "value": scores.f1, "ci95": f1 },
             "support": scores.support,
             "auc": auc,
             "undefined": undefined(scores, auc.is_none()),

@@ -1,8 +1,8 @@
 //! Every number of a measured split.
 
-use crate::event::{EvalReport, F64, Split};
+use crate::event::{EvalReport, F64, Split, WeightsKind};
 use crate::metrics::{
-    Confusion, Outcomes, Reliability, Temperature, argmax, brier, confidences, nll, reliability,
+    Confusion, Outcomes, Reliability, Temperature, Whole, argmax, confidences, reliability,
 };
 
 /// Where the draws of all bootstrap intervals come from. One number for all, so that networks can be compared draw by draw.
@@ -57,31 +57,30 @@ pub fn measure(measured: &Predictions, temperature: Temperature, options: Option
     let before = calibration(measured, 1.0, options.bins);
     let after = calibration(measured, temperature.value, options.bins);
     let outcomes = measured.outcomes(temperature.value, options.bins);
-    let auc = outcomes.auc();
+    let whole = Whole {
+        logits,
+        labels,
+        classes: k,
+        temperature: temperature.value,
+        confusion: &confusion,
+        before: &before,
+        after: &after,
+    };
+    let mut estimates = outcomes.estimates(options.resamples, SEED);
+    estimates.measures.extend(whole.measures());
     EvalReport {
         split: *split,
         epoch: 0,
         global_step: 0,
-        weights: "current".to_owned(),
+        weights: WeightsKind::Current,
         checkpoint: None,
         n: confusion.total(),
         not_finite: not_finite(measured),
-        accuracy: F64(confusion.accuracy()),
-        macro_f1: F64(confusion.macro_f1()),
-        weighted_f1: F64(confusion.weighted_f1()),
+        estimates,
         classes: confusion.scores(),
         confusion,
-        auc_macro: auc.macro_mean(),
-        auc: auc.classes,
-        nll: F64(nll(logits, labels, k, 1.0)),
-        nll_calibrated: F64(nll(logits, labels, k, temperature.value)),
-        brier: F64(brier(logits, labels, k, temperature.value)),
-        ece: F64(before.ece),
-        ece_calibrated: F64(after.ece),
-        mce: F64(before.mce),
-        mce_calibrated: F64(after.mce),
+        auc: outcomes.auc().classes,
         temperature,
-        intervals: outcomes.intervals(options.resamples, SEED),
         reliability: after.bins,
         reliability_before: before.bins,
         seconds: F64(0.0),

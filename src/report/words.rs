@@ -5,7 +5,7 @@ use std::fmt::Write;
 use unicode_width::UnicodeWidthStr;
 
 use crate::event::{EvalReport, Split};
-use crate::metrics::{Interval, ReliabilityBin, largest_gap_count, overconfidence};
+use crate::metrics::{Measure, ReliabilityBin, largest_gap_count, overconfidence};
 
 /// Confused pairs told.
 const PAIRS: usize = 5;
@@ -28,86 +28,79 @@ pub fn table(report: &EvalReport, names: &[String]) -> String {
 }
 
 fn headline(out: &mut String, report: &EvalReport) {
-    let intervals = &report.intervals;
-    let mut line = |label: &str, value: String, more: String| {
-        let _ = writeln!(out, "{label:<13}{value:>9}  {more}").map(|()| trim(out));
+    let mut line = |label: &str, value: String, unit: &str, more: &str| {
+        let text = format!("{label:<17}{value:>9}{unit:<2}  {more}");
+        let _ = writeln!(out, "{}", text.trim_end());
     };
-    let accuracy = percent(report.accuracy.0);
-    line("accuracy", accuracy, interval(intervals.accuracy, percent));
-    let macro_f1 = percent(report.macro_f1.0);
-    line("macro-F1", macro_f1, interval(intervals.macro_f1, percent));
-    line("weighted F1", percent(report.weighted_f1.0), String::new());
-    let used = report.auc.iter().flatten().count();
-    let auc = report
-        .auc_macro
-        .map_or_else(|| "undefined".to_owned(), ratio);
-    let of = format!(
-        "mean of {used} of {} classes, each against the rest",
-        report.auc.len()
-    );
-    line(
-        "AUC-ROC",
-        auc,
-        format!("{:<19}  {of}", interval(intervals.auc, ratio)),
-    );
-    let sure = |bins: &[ReliabilityBin]| {
-        // With logits that are no numbers only a part of the images has a confidence.
-        if report.not_finite > 0 {
-            f64::NAN
-        } else {
-            overconfidence(bins)
+    for (&measure, found) in &report.estimates.measures {
+        let info = measure.info();
+        let pair = measure.partner().filter(|_| !measure.has_interval());
+        if info.calibrated && !measure.has_interval() {
+            continue; // it stands behind its partner
         }
-    };
-    let (before, after) = (sure(&report.reliability_before), sure(&report.reliability));
-    line(
-        "ECE",
-        percent(report.ece.0),
-        format!(
-            "{:<19}  {}",
-            interval(intervals.ece, percent),
-            sureness(before)
-        ),
-    );
-    let after = format!(
-        "{:<19}  {}",
-        interval(intervals.ece_calibrated, percent),
-        sureness(after)
-    );
-    line("  calibrated", percent(report.ece_calibrated.0), after);
-    line(
-        "MCE",
-        percent(report.mce.0),
-        format!(
-            "{:<19}  largest gap of a bin, here of {} and of {} images",
-            format!("→ {}", percent(report.mce_calibrated.0)),
-            largest_gap_count(&report.reliability_before),
-            largest_gap_count(&report.reliability)
-        ),
-    );
-    line(
-        "NLL",
-        ratio(report.nll.0),
-        format!("→ {}", ratio(report.nll_calibrated.0)),
-    );
-    line(
-        "Brier",
-        ratio(report.brier.0),
-        "calibrated, from 0 to 2".to_owned(),
-    );
+        let between = match pair {
+            Some(pair) => format!("→ {}", measure.written(report.value(pair))),
+            None => measure.ends(found.interval),
+        };
+        let label = if info.calibrated {
+            "  calibrated"
+        } else {
+            info.name
+        };
+        let unit = if found.value.is_finite() {
+            info.format.units().0
+        } else {
+            ""
+        };
+        let more = format!("{between:<19}  {}", note(report, measure));
+        line(label, measure.number(found.value), unit, more.trim_end());
+    }
     let fit = &report.temperature;
     let how = if fit.converged {
         format!("fitted on validation in {} steps", fit.iterations)
     } else {
         "has no minimum on validation (did not converge)".to_owned()
     };
-    line("temperature", ratio(fit.value), how);
-    if intervals.resamples > 0 {
+    line("temperature", format!("{:.4}", fit.value), "", &how);
+    if report.estimates.resamples > 0 {
         let _ = writeln!(
             out,
             "[ ] 95 % intervals, {} bootstrap resamples; noise only raises an ECE, so it may lie above its own interval",
-            intervals.resamples
+            report.estimates.resamples
         );
     }
+}
+
+/// What stands behind a measure: what it is a mean of, and what a calibration error says.
+fn note(report: &EvalReport, measure: Measure) -> String {
+    let sure = |bins: &[ReliabilityBin]| {
+        // With logits that are no numbers only a part of the images has a confidence.
+        let gap = if report.not_finite > 0 {
+            f64::NAN
+        } else {
+            overconfidence(bins)
+        };
+        sureness(gap)
+    };
+    if measure == Measure::Auc {
+        let used = report.auc.iter().flatten().count();
+        let all = report.auc.len();
+        return format!("mean of {used} of {all} classes, each against the rest");
+    }
+    if measure == Measure::Ece {
+        return sure(&report.reliability_before);
+    }
+    if measure == Measure::EceCalibrated {
+        return sure(&report.reliability);
+    }
+    if measure == Measure::Mce {
+        return format!(
+            "largest gap of a bin, here of {} and of {} images",
+            largest_gap_count(&report.reliability_before),
+            largest_gap_count(&report.reliability)
+        );
+    }
+    measure.info().note.to_owned()
 }
 
 /// What a reader must know to read the numbers rightly.
@@ -137,8 +130,8 @@ pub fn flattery(report: &EvalReport, names: &[String]) -> Option<String> {
     Some(format!(
         "accuracy flatters: always saying {} gives {}, macro-F1 is {}",
         class_name(names, imbalance.majority),
-        percent(imbalance.share).trim_start(),
-        percent(report.macro_f1.0).trim_start()
+        Measure::Accuracy.written(imbalance.share),
+        Measure::MacroF1.written(report.value(Measure::MacroF1))
     ))
 }
 
@@ -174,7 +167,7 @@ fn classes(out: &mut String, report: &EvalReport, names: &[String]) {
                 score(value)
             }
         };
-        let f1 = report.intervals.f1.get(label).copied().flatten();
+        let f1 = report.estimates.f1.get(label).copied().flatten();
         let f1 = f1.filter(|_| !scores.f1_undefined).map_or_else(
             || "–".to_owned(),
             |ci| format!("{} – {}", score(ci.low), score(ci.high)),
@@ -248,35 +241,6 @@ pub fn class_name(names: &[String], label: usize) -> String {
 
 fn pad(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
-}
-
-fn trim(out: &mut String) {
-    let end = out.trim_end().len();
-    out.truncate(end);
-    out.push('\n');
-}
-
-pub(super) fn interval(interval: Option<Interval>, form: fn(f64) -> String) -> String {
-    interval.map_or_else(String::new, |Interval { low, high }| {
-        let form = |value| form(value).trim().trim_end_matches(" %").to_owned();
-        format!("[{}, {}]", form(low), form(high))
-    })
-}
-
-pub(super) fn percent(share: f64) -> String {
-    if share.is_finite() {
-        format!("{:.2} %", share * 100.0)
-    } else {
-        "undefined".to_owned()
-    }
-}
-
-pub(super) fn ratio(value: f64) -> String {
-    if value.is_nan() {
-        "undefined".to_owned()
-    } else {
-        format!("{value:.4}  ")
-    }
 }
 
 fn score(value: f64) -> String {

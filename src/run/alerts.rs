@@ -2,23 +2,21 @@
 //!
 //! Rules that follow from records alone are kept up by the fold (in `track`), which writes a line into the log when one
 //! begins and when it is over, so that a replay shows the same. Those that need a clock or the machine are looked at
-//! when [`alerts`] is asked. [`Told`] knows which of them a person has been told of.
+//! when [`alerts`] is asked. [`Announcer`] remembers which of them have been announced.
 
-mod told;
+mod announcer;
 mod track;
 mod trend;
 mod words;
 
 use std::cmp::Reverse;
 
-use serde::{Deserialize, Serialize};
-
-pub use told::{Cause, News, Told};
-pub use track::{HealthTrack, Held};
+pub use announcer::{Announcer, Cause, News};
 pub use words::alert_lines;
 
+use super::health::{ActiveRule, Rule};
 use super::state::RunState;
-use crate::event::{Level, Phase};
+use crate::event::{Level, Phase, ThrottleReason};
 
 /// Without a record for so long, a training stands still: windows come every 50 ms or 16 steps, and the longest pause
 /// that is usual between them (a copy for a checkpoint, a first kernel compiled) is a few seconds.
@@ -31,47 +29,6 @@ const FIRST_STEP_MS: u64 = 120_000;
 const CHECKPOINTS: u64 = 5;
 /// And so much at least: the journal, the evaluations and everybody else on the disk want room too.
 const FREE: u64 = 1 << 30;
-
-/// What can be wrong. Of two that are equally serious the earlier comes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Rule {
-    /// Losses or gradients that are no numbers.
-    NonFinite,
-    /// No step comes.
-    Stalled,
-    /// Hardly any room for checkpoints.
-    LowDisk,
-    /// A loss far above those before it.
-    Spike,
-    /// Layers that no gradient reaches.
-    DeadGradient,
-    /// A GPU that slows itself down.
-    Throttling,
-    /// Validation gets worse while training gets better.
-    Overfitting,
-    /// Validation gets no better.
-    Plateau,
-    /// Nearly every step is clipped.
-    AlwaysClipping,
-}
-
-impl Rule {
-    /// Its name in logs and for the hook command.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::NonFinite => "non-finite",
-            Self::Stalled => "stalled",
-            Self::LowDisk => "low-disk",
-            Self::Spike => "spike",
-            Self::DeadGradient => "dead-gradient",
-            Self::Throttling => "throttling",
-            Self::Overfitting => "overfitting",
-            Self::Plateau => "plateau",
-            Self::AlwaysClipping => "always-clipping",
-        }
-    }
-}
 
 /// Something that is wrong now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,15 +111,10 @@ pub fn low_disk(free: u64, checkpoint_bytes: u64) -> Option<Alert> {
     })
 }
 
-/// Whether a GPU slows itself down, with the reasons in the words of `session::system`. A power limit is what a busy GPU runs
-/// at all day, and being held back with others, or idling, is how it was meant to run: neither is an alert.
-pub fn throttling(gpu: usize, reasons: &[String]) -> Option<Alert> {
-    const MEANT: [&str; 3] = ["power limit", "of its group", "idle"];
-    let harmful: Vec<&str> = reasons
-        .iter()
-        .map(|reason| reason.trim())
-        .filter(|reason| !reason.is_empty() && !MEANT.iter().any(|meant| reason.contains(meant)))
-        .collect();
+/// Whether a GPU slows itself down for a reason that somebody should look into.
+pub fn throttling(gpu: usize, reasons: &[ThrottleReason]) -> Option<Alert> {
+    let harmful = reasons.iter().filter(|reason| !reason.is_intended());
+    let harmful: Vec<&str> = harmful.map(ThrottleReason::words).collect();
     (!harmful.is_empty()).then(|| Alert {
         rule: Rule::Throttling,
         severity: Level::Warn,

@@ -2,15 +2,13 @@
 //! difference can be told from none.
 
 use super::state::RunState;
-use crate::event::{EvalReport, Outcome};
-use crate::metrics::Interval;
+use crate::event::Outcome;
+use crate::metrics::{self, Better, Measure};
 
 /// Runs shown at once, the first one included.
 pub const MOST_RUNS: usize = 8;
 /// Sections of the configuration that are a person's and not a run's.
 const NOT_OF_RUNS: [&str; 3] = ["ui.", "keys.", "runs."];
-/// A difference further than this from the one that is shown belongs to other measurements.
-const SAME: f64 = 1e-6;
 
 /// A run shown beside the first one.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -40,15 +38,15 @@ pub struct Beside {
     pub problems: Vec<String>,
 }
 
-/// How much a number of two runs differs on the same images.
+/// How much a measure of two runs differs on the same images.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Paired {
-    /// Which number.
-    pub metric: Metric,
-    /// The other run's minus the first's.
-    pub difference: f64,
-    /// Its 95 % interval, by a paired bootstrap.
-    pub interval: Interval,
+    /// Which measure.
+    pub measure: Measure,
+    /// The evaluations that were compared, of the first and of the other run, by the steps their weights had seen.
+    pub global_steps: [u64; 2],
+    /// The other run's minus the first's, with its 95 % interval by a paired bootstrap.
+    pub difference: metrics::Difference,
 }
 
 /// What a difference says of the other run.
@@ -65,112 +63,96 @@ pub enum Verdict {
 impl Paired {
     /// What it says of the other run.
     pub fn verdict(&self) -> Verdict {
-        // An end that is no number leaves nothing out.
-        let apart = self.interval.low > 0.0 || self.interval.high < 0.0;
-        match self.metric.aim() {
-            Some(aim) if apart && aim.prefers(self.difference, 0.0) => Verdict::Better,
-            Some(_) if apart => Verdict::Worse,
-            _ => Verdict::Unclear,
+        if !self.difference.distinguishable() {
+            return Verdict::Unclear;
+        }
+        if self
+            .measure
+            .info()
+            .better
+            .prefers(self.difference.value, 0.0)
+        {
+            Verdict::Better
+        } else {
+            Verdict::Worse
         }
     }
 }
 
-/// Which way a number should go.
+/// What is compared of runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Aim {
-    /// Up.
-    Higher,
-    /// Down.
-    Lower,
-}
-
-impl Aim {
-    /// Whether `one` is better than `other`. What is no number is better than nothing.
-    pub fn prefers(self, one: f64, other: f64) -> bool {
-        match self {
-            Self::Higher => one > other,
-            Self::Lower => one < other,
-        }
-    }
-}
-
-/// A number that is left of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Metric {
+pub enum RunResult {
     /// Validation accuracy of the best epoch, 0 to 1.
     ValidAccuracy,
     /// The epoch it was reached in, from 1.
     BestEpoch,
     /// Validation NLL of that epoch, in nats.
     ValidNll,
-    /// Test accuracy, 0 to 1.
-    TestAccuracy,
-    /// Unweighted mean of the classes' F1 on test, 0 to 1.
-    MacroF1,
-    /// Mean AUC on test, 0 to 1.
-    Auc,
-    /// Test NLL at the fitted temperature, in nats.
-    TestNll,
-    /// Calibration error on test at the fitted temperature, 0 to 1.
-    Ece,
-    /// The epoch of the weights that were tested, from 1.
+    /// A measure of the last test-set evaluation.
+    Test(Measure),
+    /// The epoch of the weights that were evaluated on test, from 1.
     TestEpoch,
     /// How long it worked, pauses left out, in seconds.
     Seconds,
     /// Epochs done.
     Epochs,
-    /// Trainable numbers.
+    /// Parameter count.
     Parameters,
 }
 
-impl Metric {
+impl RunResult {
     /// All of them, in the order they are shown.
-    pub const ALL: [Self; 12] = [
-        Self::ValidAccuracy,
-        Self::BestEpoch,
-        Self::ValidNll,
-        Self::TestAccuracy,
-        Self::MacroF1,
-        Self::Auc,
-        Self::TestNll,
-        Self::Ece,
-        Self::TestEpoch,
-        Self::Seconds,
-        Self::Epochs,
-        Self::Parameters,
-    ];
+    pub fn all() -> impl Iterator<Item = Self> {
+        let compared = |measure: &Measure| measure.info().compared;
+        let measures = Measure::ALL.into_iter().filter(compared).map(Self::Test);
+        [Self::ValidAccuracy, Self::BestEpoch, Self::ValidNll]
+            .into_iter()
+            .chain(measures)
+            .chain([
+                Self::TestEpoch,
+                Self::Seconds,
+                Self::Epochs,
+                Self::Parameters,
+            ])
+    }
 
-    /// Which way it should go; none where a run is neither better nor worse for it.
-    pub fn aim(self) -> Option<Aim> {
+    /// Which direction is better; none where a run is neither better nor worse for it.
+    pub fn better(self) -> Option<Better> {
         match self {
-            Self::ValidAccuracy | Self::TestAccuracy | Self::MacroF1 | Self::Auc => {
-                Some(Aim::Higher)
-            }
-            Self::ValidNll | Self::TestNll | Self::Ece | Self::Seconds => Some(Aim::Lower),
+            Self::ValidAccuracy => Some(Measure::Accuracy.info().better),
+            Self::ValidNll => Some(Measure::Nll.info().better),
+            Self::Test(measure) => Some(measure.info().better),
+            Self::Seconds => Some(Better::Lower),
             Self::BestEpoch | Self::TestEpoch | Self::Epochs | Self::Parameters => None,
         }
     }
 
-    /// Whether it says how good the network is, so that a difference is worth its own column.
-    pub fn is_quality(self) -> bool {
-        self.aim().is_some() && self != Self::Seconds
+    /// The measure that it is a value of, if it says how good the network is: a difference is worth its own column then.
+    pub fn measure(self) -> Option<Measure> {
+        match self {
+            Self::ValidAccuracy => Some(Measure::Accuracy),
+            Self::ValidNll => Some(Measure::Nll),
+            Self::Test(measure) => Some(measure),
+            Self::BestEpoch | Self::TestEpoch | Self::Seconds | Self::Epochs | Self::Parameters => {
+                None
+            }
+        }
     }
 
-    /// What it is of a run, as far as the run has come.
+    /// Its value of a run, as far as the run has come.
     pub fn of(self, state: &RunState) -> Option<f64> {
         let best = state.best.as_ref();
-        let test = |pick: fn(&EvalReport) -> f64| state.test.latest.as_ref().map(pick);
+        let test = state.test.latest.as_ref();
         let last = state.history.back();
         match self {
             Self::ValidAccuracy => best.map(|best| best.accuracy.0),
             Self::BestEpoch => best.map(|best| f64::from(best.epoch)),
             Self::ValidNll => best.map(|best| best.nll.0),
-            Self::TestAccuracy => test(|report| report.accuracy.0),
-            Self::MacroF1 => test(|report| report.macro_f1.0),
-            Self::Auc => state.test.latest.as_ref()?.auc_macro,
-            Self::TestNll => test(|report| report.nll_calibrated.0),
-            Self::Ece => test(|report| report.ece_calibrated.0),
-            Self::TestEpoch => test(|report| f64::from(report.epoch)),
+            Self::Test(measure) => {
+                let found = test?.estimates.measures.get(&measure);
+                found.map(|estimate| estimate.value)
+            }
+            Self::TestEpoch => test.map(|report| f64::from(report.epoch)),
             Self::Seconds => (state.seq > 0).then(|| state.worked_ms(state.now_ms) as f64 / 1000.0),
             Self::Epochs => last.map(|row| f64::from(row.epoch)),
             Self::Parameters => state.info.as_ref().map(|info| info.parameters as f64),
@@ -178,11 +160,11 @@ impl Metric {
     }
 }
 
-/// A number of all runs.
+/// A result of all runs.
 #[derive(Debug, Clone, PartialEq)]
-pub struct MetricRow {
-    /// Which number.
-    pub metric: Metric,
+pub struct ResultRow {
+    /// Which result.
+    pub result: RunResult,
     /// Of the first run, then of the others.
     pub values: Vec<Option<f64>>,
     /// Whether no other run has a better one. All that share the best are marked; none where all share it, or only one run
@@ -190,7 +172,7 @@ pub struct MetricRow {
     pub best: Vec<bool>,
 }
 
-impl MetricRow {
+impl ResultRow {
     /// What the run at this place has more than the first one; none for the first one itself.
     pub fn difference(&self, at: usize) -> Option<f64> {
         let first = self.values.first().copied().flatten()?;
@@ -200,21 +182,21 @@ impl MetricRow {
 }
 
 /// What came out of the runs, a row for each number that any of them has.
-pub fn metric_rows(first: &RunState, others: &[Other]) -> Vec<MetricRow> {
+pub fn result_rows(first: &RunState, others: &[Other]) -> Vec<ResultRow> {
     let states = || std::iter::once(first).chain(others.iter().map(|other| &other.state));
-    let rows = Metric::ALL.into_iter().map(|metric| {
-        let values: Vec<Option<f64>> = states().map(|state| metric.of(state)).collect();
+    let rows = RunResult::all().map(|result| {
+        let values: Vec<Option<f64>> = states().map(|state| result.of(state)).collect();
         // A run that is not through has spent little time, and one on other images is not in the race.
         let judged = states().enumerate().map(|(at, state)| {
             let rival = at.checked_sub(1).and_then(|at| others.get(at));
             let of_others = rival.is_some_and(|other| other.other_data);
             let through = state.outcome == Some(Outcome::Completed);
-            !of_others && (metric != Metric::Seconds || through)
+            !of_others && (result != RunResult::Seconds || through)
         });
         let judged: Vec<bool> = judged.collect();
-        MetricRow {
-            metric,
-            best: best(metric.aim(), &values, &judged),
+        ResultRow {
+            result,
+            best: best(result.better(), &values, &judged),
             values,
         }
     });
@@ -222,22 +204,22 @@ pub fn metric_rows(first: &RunState, others: &[Other]) -> Vec<MetricRow> {
         .collect()
 }
 
-fn best(aim: Option<Aim>, values: &[Option<f64>], judged: &[bool]) -> Vec<bool> {
+fn best(better: Option<Better>, values: &[Option<f64>], judged: &[bool]) -> Vec<bool> {
     let none = vec![false; values.len()];
-    let Some(aim) = aim else {
+    let Some(better) = better else {
         return none;
     };
     let known =
         |(value, judged): (&Option<f64>, &bool)| value.filter(|value| *judged && value.is_finite());
     let known: Vec<Option<f64>> = values.iter().zip(judged).map(known).collect();
-    let better = |best: f64, value: f64| {
-        if aim.prefers(value, best) {
+    let choose = |best: f64, value: f64| {
+        if better.prefers(value, best) {
             value
         } else {
             best
         }
     };
-    let Some(best) = known.iter().copied().flatten().reduce(better) else {
+    let Some(best) = known.iter().copied().flatten().reduce(choose) else {
         return none;
     };
     let marked: Vec<bool> = known.iter().map(|value| *value == Some(best)).collect();
@@ -249,11 +231,19 @@ fn best(aim: Option<Aim>, values: &[Option<f64>], judged: &[bool]) -> Vec<bool> 
 }
 
 impl Other {
-    /// The paired interval of a number, if it belongs to the difference that is shown: a live run may have been measured
-    /// again since.
-    pub fn paired(&self, metric: Metric, shown: f64) -> Option<&Paired> {
-        let found = self.against.iter().find(|paired| paired.metric == metric)?;
-        ((found.difference - shown).abs() <= SAME).then_some(found)
+    /// The paired difference of a result to the first run, if it is of the evaluations that are shown: a live run may have
+    /// been evaluated again since.
+    pub fn paired(&self, first: &RunState, result: RunResult) -> Option<&Paired> {
+        let RunResult::Test(measure) = result else {
+            return None;
+        };
+        let step = |run: &RunState| run.test.latest.as_ref().map(|report| report.global_step);
+        let shown = [step(first)?, step(&self.state)?];
+        let found = self
+            .against
+            .iter()
+            .find(|paired| paired.measure == measure)?;
+        (found.global_steps == shown).then_some(found)
     }
 }
 
@@ -335,10 +325,10 @@ mod tests {
     }
 
     fn marks(first: f64, others: &[Other]) -> Vec<bool> {
-        let rows = metric_rows(&state(first), others);
+        let rows = result_rows(&state(first), others);
         let row = rows
             .into_iter()
-            .find(|row| row.metric == Metric::ValidAccuracy);
+            .find(|row| row.result == RunResult::ValidAccuracy);
         row.map(|row| row.best).unwrap_or_default()
     }
 
@@ -399,12 +389,16 @@ mod tests {
 
     #[test]
     fn less_is_better_of_a_loss_and_nothing_of_a_number_of_epochs() {
-        let rows = metric_rows(&state(0.9), &[scored(0.8)]);
-        let row = |metric| rows.iter().find(|row| row.metric == metric);
-        let best = |metric| row(metric).map(|row| row.best.clone());
-        assert_eq!(best(Metric::ValidNll), Some(vec![true, false]));
-        assert_eq!(best(Metric::BestEpoch), Some(vec![false, false]));
-        assert_eq!(row(Metric::TestAccuracy), None, "nothing was tested");
+        let rows = result_rows(&state(0.9), &[scored(0.8)]);
+        let row = |result| rows.iter().find(|row| row.result == result);
+        let best = |result| row(result).map(|row| row.best.clone());
+        assert_eq!(best(RunResult::ValidNll), Some(vec![true, false]));
+        assert_eq!(best(RunResult::BestEpoch), Some(vec![false, false]));
+        assert_eq!(
+            row(RunResult::Test(Measure::Accuracy)),
+            None,
+            "nothing was tested"
+        );
     }
 
     #[test]
@@ -418,53 +412,29 @@ mod tests {
         assert_eq!(marks(0.9, &[other]), [false, false]);
     }
 
-    #[test]
-    fn a_verdict_needs_an_interval_without_0_and_knows_which_way_is_up() {
-        let verdict = |metric, difference, low, high| {
-            let interval = Interval { low, high };
-            let paired = Paired {
-                metric,
-                difference,
-                interval,
-            };
-            paired.verdict()
-        };
-        assert_eq!(
-            verdict(Metric::TestAccuracy, 0.01, 0.001, 0.02),
-            Verdict::Better
-        );
-        assert_eq!(
-            verdict(Metric::TestAccuracy, -0.01, -0.02, -0.001),
-            Verdict::Worse
-        );
-        assert_eq!(
-            verdict(Metric::TestNll, -0.01, -0.02, -0.001),
-            Verdict::Better
-        );
-        assert_eq!(verdict(Metric::Ece, 0.01, -0.001, 0.02), Verdict::Unclear);
-        assert_eq!(verdict(Metric::Auc, 0.01, 0.0, 0.02), Verdict::Unclear);
-        assert_eq!(
-            verdict(Metric::Auc, f64::NAN, f64::NAN, f64::NAN),
-            Verdict::Unclear
-        );
+    fn difference(value: f64, low: f64, high: f64) -> metrics::Difference {
+        let ci95 = metrics::Interval { low, high };
+        metrics::Difference { value, ci95 }
     }
 
     #[test]
-    fn an_interval_of_an_earlier_measurement_is_not_shown_beside_a_later_one() {
-        let other = Other {
-            against: vec![Paired {
-                metric: Metric::TestAccuracy,
-                difference: 0.01,
-                interval: Interval {
-                    low: 0.0,
-                    high: 0.02,
-                },
-            }],
-            ..Other::default()
+    fn a_verdict_needs_an_interval_without_0_and_knows_which_direction_is_better() {
+        let verdict = |measure, value, low, high| {
+            let paired = Paired {
+                measure,
+                global_steps: [1, 1],
+                difference: difference(value, low, high),
+            };
+            paired.verdict()
         };
-        assert!(other.paired(Metric::TestAccuracy, 0.01).is_some());
-        assert!(other.paired(Metric::TestAccuracy, 0.02).is_none());
-        assert!(other.paired(Metric::TestAccuracy, f64::NAN).is_none());
-        assert!(other.paired(Metric::Auc, 0.01).is_none());
+        use Measure::{Accuracy, Auc, EceCalibrated, NllCalibrated};
+        assert_eq!(verdict(Accuracy, 0.01, 0.001, 0.02), Verdict::Better);
+        assert_eq!(verdict(Accuracy, -0.01, -0.02, -0.001), Verdict::Worse);
+        assert_eq!(
+            verdict(NllCalibrated, -0.01, -0.02, -0.001),
+            Verdict::Better
+        );
+        assert_eq!(verdict(EceCalibrated, 0.01, -0.001, 0.02), Verdict::Unclear);
+        assert_eq!(verdict(Auc, 0.01, 0.0, 0.02), Verdict::Unclear);
     }
 }

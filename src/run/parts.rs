@@ -4,24 +4,8 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::progress::share;
 use crate::event::{Answer, Command, EvalReport, F32, F64, Level};
 use crate::metrics::Interval;
-
-/// One step, exactly.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Sample {
-    /// Counted from 1 over the run.
-    pub step: u64,
-    /// Training loss.
-    pub loss: F32,
-    /// Share of the batch classified rightly.
-    pub accuracy: F32,
-    /// Global gradient norm before clipping.
-    pub grad_norm: F32,
-    /// Whether the gradient was scaled down.
-    pub clipped: bool,
-}
 
 /// A step whose gradient was scaled down.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -113,4 +97,13 @@ pub struct CommandLine {
     /// Milliseconds the run had worked by then.
     #[serde(default)]
     pub worked_ms: u64,
+}
+
+/// A part of a whole; nothing of nothing is 0.
+pub(super) fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 {
+        0.0
+    } else {
+        part as f64 / whole as f64
+    }
 }

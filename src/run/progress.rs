@@ -1,5 +1,6 @@
 //! How far a run is, how long it has worked and still needs: questions a [`RunState`] can answer.
 
+use super::parts::share;
 use super::state::RunState;
 
 /// Steps the "recent" clip share is taken over.
@@ -67,14 +68,5 @@ impl RunState {
         let report = self.valid.latest.as_ref()?;
         (report.n > 0 && report.seconds.0 > 0.0)
             .then(|| report.seconds.0 * 1000.0 / report.n as f64)
-    }
-}
-
-/// A part of a whole; nothing of nothing is 0.
-pub(super) fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 {
-        0.0
-    } else {
-        part as f64 / whole as f64
     }
 }

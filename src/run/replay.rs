@@ -5,7 +5,7 @@
 //! [`MOST_GAP_MS`], it goes on as if that had been all.
 
 use super::marks::MarkKind;
-use super::series::{Bucket, Series};
+use super::series::Bucket;
 use super::state::RunState;
 use crate::event::{EvalReport, Event, Phase, Record};
 
@@ -161,18 +161,7 @@ impl Replay {
 
 /// About how many bytes a state takes.
 fn weight(state: &RunState) -> usize {
-    let curves = [
-        &state.train_loss,
-        &state.train_accuracy,
-        &state.grad_norm,
-        &state.valid_nll,
-        &state.valid_accuracy,
-        &state.rate,
-    ];
-    let buckets: usize = curves
-        .map(|curve: &Series| curve.buckets().len())
-        .iter()
-        .sum();
+    let buckets: usize = state.curves.all().map(|curve| curve.buckets().len()).sum();
     let reports = [
         &state.valid.latest,
         &state.valid.previous,

@@ -20,18 +20,9 @@ impl RunState {
 
     /// The trainer has answered.
     pub(super) fn acknowledged(&mut self, mut line: CommandLine) {
-        match (line.command, &line.answer) {
-            (Command::SetEpochs { epochs }, Answer::Done { .. }) => {
-                self.epochs = epochs;
-                let kind = MarkKind::Epochs { epochs };
-                self.marks.push(line.global_step, kind);
-            }
-            (Command::SetLearningRate { lr }, Answer::Done { .. }) => {
-                self.base_lr = Some(F64(lr));
-                let kind = MarkKind::LearningRate { lr: F64(lr) };
-                self.marks.push(line.global_step, kind);
-            }
-            _ => {}
+        match &line.answer {
+            Answer::Done { .. } => self.done(line.command, line.global_step),
+            Answer::Accepted | Answer::Refused { .. } => {}
         }
         let asker = self.askers.iter().find(|(id, _)| *id == line.id);
         line.by = asker.map(|(_, by)| by.clone());
@@ -40,5 +31,26 @@ impl RunState {
         } else {
             push_bounded(&mut self.commands, COMMANDS, line);
         }
+    }
+    /// Takes over what the trainer has changed on request.
+    fn done(&mut self, command: Command, global_step: u64) {
+        let kind = match command {
+            Command::SetEpochs { epochs } => {
+                self.epochs = epochs;
+                MarkKind::Epochs { epochs }
+            }
+            Command::SetLearningRate { lr } => {
+                self.base_lr = Some(F64(lr));
+                MarkKind::LearningRate { lr: F64(lr) }
+            }
+            // What these change is told by events of their own.
+            Command::Pause
+            | Command::Resume
+            | Command::Evaluate
+            | Command::Checkpoint
+            | Command::StopAfterEpoch
+            | Command::Stop => return,
+        };
+        self.marks.push(global_step, kind);
     }
 }

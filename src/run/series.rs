@@ -17,22 +17,18 @@ pub struct Bucket {
     #[serde(rename = "x", default, skip_serializing_if = "is_zero")]
     pub non_finite: u32,
     /// Sum of the finite points.
-    #[serde(rename = "s", default)]
+    #[serde(rename = "s", default, skip_serializing_if = "is_zero")]
     pub sum: f64,
     /// Least finite point.
-    #[serde(rename = "a", default)]
+    #[serde(rename = "a", default, skip_serializing_if = "is_zero")]
     pub min: f32,
     /// Greatest finite point.
-    #[serde(rename = "b", default)]
+    #[serde(rename = "b", default, skip_serializing_if = "is_zero")]
     pub max: f32,
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde asks for a reference"
-)]
-fn is_zero(n: &u32) -> bool {
-    *n == 0
+fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Bucket {
@@ -87,19 +83,29 @@ pub struct Series {
 
 impl Default for Series {
     fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Series {
+    /// A curve without points.
+    pub const fn new() -> Self {
         Self {
             stride: 1,
             buckets: Vec::new(),
             last: None,
         }
     }
-}
 
-impl Series {
     /// Adds the point of a step. Steps may come in any order and leave holes.
     pub fn push(&mut self, step: u64, value: f32) {
+        self.push_within(CAPACITY, step, value);
+    }
+
+    /// The same for a curve of so many buckets at most.
+    pub(super) fn push_within(&mut self, buckets: usize, step: u64, value: f32) {
         self.stride = self.stride.max(1);
-        while step / self.stride >= CAPACITY as u64 {
+        while step / self.stride >= buckets as u64 {
             self.halve();
         }
         let index = (step / self.stride) as usize;

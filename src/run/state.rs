@@ -4,21 +4,24 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::alerts::HealthTrack;
+use super::curves::{Curve, Curves, MOST_NAME_BYTES, MOST_NAMED};
+use super::health::HealthTrack;
 use super::history::{History, lower, push_bounded};
 use super::layers::LayerTrack;
 use super::marks::{MarkKind, Marks};
-use super::parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine, Sample};
-use super::series::{Ema, Series};
-use super::summary::size;
+use super::parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine};
+use super::series::Ema;
+use super::steps::{Sample, Steps};
+
 use super::system::SystemHistory;
+use super::text::size;
 use super::timeline::Timeline;
 use crate::event::{
     Answer, CheckpointReason, CheckpointSaved, EpochSummary, EvalReport, Event, F32, F64,
     GalleryImages, GalleryPredictions, Level, Outcome, Phase, Record, Remedy, Restoration,
-    RunStarted, Split, StepTime, StepWindow,
+    RunStarted, Split, StepTime, StepWindow, WeightsKind,
 };
-use crate::metrics::ClassScores;
+use crate::metrics::{ClassScores, Measure};
 
 /// Steps kept one by one; older ones live on in the curves.
 const RECENT: usize = 512;
@@ -74,16 +77,8 @@ pub struct RunState {
     /// How the time of a step divides, as last told.
     #[serde(default)]
     pub step_time: Option<StepTime>,
-    /// Training loss by step.
-    pub train_loss: Series,
-    /// Training accuracy by step.
-    pub train_accuracy: Series,
-    /// Gradient norm by step.
-    pub grad_norm: Series,
-    /// Validation NLL at the steps it was measured.
-    pub valid_nll: Series,
-    /// Validation accuracy at the steps it was measured.
-    pub valid_accuracy: Series,
+    /// All numbers over steps.
+    pub curves: Curves,
     /// The latest steps, oldest first.
     pub recent: VecDeque<Sample>,
     /// Clipping.
@@ -103,9 +98,6 @@ pub struct RunState {
     /// When each step was done.
     #[serde(default)]
     pub timeline: Timeline,
-    /// Learning rate by step.
-    #[serde(default)]
-    pub rate: Series,
     /// The latest epochs, oldest first.
     pub history: VecDeque<EpochSummary>,
     /// The best epoch so far.
@@ -193,6 +185,10 @@ impl RunState {
             } => self.epoch_started(*epoch, *epochs, *steps),
             Event::Steps(window) => self.steps(window),
             Event::StepTime(time) => self.step_time = Some(*time),
+            Event::Scalars {
+                global_step,
+                values,
+            } => self.scalars(*global_step, values, t_ms),
             Event::EpochFinished(summary) => self.epoch_finished(summary),
             Event::EvalFinished(report) => self.evaluated(report, t_ms),
             Event::EvalProgress { split, done, total } => {
@@ -369,23 +365,12 @@ impl RunState {
         self.epoch_step = window.epoch_step;
         self.global_step = window.global_step;
         self.lr = window.lr;
-        self.rate.push(window.global_step, window.lr.0 as f32);
+        self.curves.window(window);
         let worked_ms = self.worked_ms(self.now_ms);
         self.timeline.push(window.global_step, worked_ms);
-        let count = window.loss.len();
-        let first = window
-            .global_step
-            .saturating_sub(count as u64)
-            .saturating_add(1);
-        for i in 0..count {
-            self.step(Sample {
-                step: first.saturating_add(i as u64),
-                loss: at(&window.loss, i),
-                accuracy: at(&window.accuracy, i),
-                grad_norm: at(&window.grad_norm, i),
-                clipped: window.clipped.get(i).is_some_and(|flag| *flag != 0),
-            });
-        }
+        let steps = Steps::of(window);
+        steps.samples().for_each(|sample| self.step(sample));
+        let count = steps.count();
         if count > 0 && window.millis.0 > 0.0 {
             let millis = window.millis.0;
             let keep = |remembered_ms: f64| (-millis / remembered_ms).exp();
@@ -395,20 +380,39 @@ impl RunState {
         }
     }
 
+    /// Takes in values of curves that no table may know.
+    fn scalars(&mut self, step: u64, values: &[(String, F64)], t_ms: u64) {
+        // A trainer may report nothing else.
+        if step > self.global_step {
+            self.global_step = step;
+            self.timeline.push(step, self.worked_ms(self.now_ms));
+        }
+        for (name, value) in values {
+            if !self.curves.push_named(name, step, value.0 as f32) {
+                let text = format!(
+                    "a scalar was left out, and more may be: names have 1 to {MOST_NAME_BYTES} bytes without control \
+                     characters, and a run has at most {MOST_NAMED} of them"
+                );
+                self.say(t_ms, Level::Warn, text);
+            }
+        }
+    }
+
     fn step(&mut self, sample: Sample) {
-        self.loss.push(SMOOTHING, f64::from(sample.loss.0));
-        self.accuracy.push(SMOOTHING, f64::from(sample.accuracy.0));
-        self.train_loss.push(sample.step, sample.loss.0);
-        self.train_accuracy.push(sample.step, sample.accuracy.0);
-        self.grad_norm.push(sample.step, sample.grad_norm.0);
+        let value = |curve| sample.value(curve).map_or(f32::NAN, |value| value.0);
+        self.loss
+            .push(SMOOTHING, f64::from(value(Curve::TrainLoss)));
+        self.accuracy
+            .push(SMOOTHING, f64::from(value(Curve::TrainAccuracy)));
         self.clip.epoch_steps = self.clip.epoch_steps.saturating_add(1);
         if sample.clipped {
             self.clip.epoch_clipped = self.clip.epoch_clipped.saturating_add(1);
             self.clip.total = self.clip.total.saturating_add(1);
-            let factor = self.clip_norm() / (sample.grad_norm.0 + 1e-6);
+            let norm = value(Curve::GradNorm);
+            let factor = self.clip_norm() / (norm + 1e-6);
             let event = ClipEvent {
                 step: sample.step,
-                norm: sample.grad_norm,
+                norm: F32(norm),
                 factor: F32(factor.min(1.0)),
             };
             push_bounded(&mut self.clip.events, CLIP_EVENTS, event);
@@ -418,10 +422,7 @@ impl RunState {
 
     fn epoch_finished(&mut self, summary: &EpochSummary) {
         self.global_step = summary.global_step;
-        self.valid_nll
-            .push(summary.global_step, summary.valid_nll.0 as f32);
-        self.valid_accuracy
-            .push(summary.global_step, summary.valid_accuracy.0 as f32);
+        self.curves.epoch(summary);
         lower(&mut self.lowest_valid_nll, summary.valid_nll);
         lower(&mut self.lowest_train_loss, summary.train_loss);
         // The evaluation that the epoch's row is a part of came just before it.
@@ -437,7 +438,7 @@ impl RunState {
                 epoch: summary.epoch,
                 global_step: summary.global_step,
                 accuracy: summary.valid_accuracy,
-                interval: measured.and_then(|report| report.intervals.accuracy),
+                interval: measured.and_then(|report| report.interval(Measure::Accuracy)),
                 nll: summary.valid_nll,
             });
         }
@@ -446,7 +447,7 @@ impl RunState {
 
     fn evaluated(&mut self, report: &EvalReport, t_ms: u64) {
         self.eval_progress = None;
-        let of_another = report.weights == "checkpoint";
+        let of_another = report.weights == WeightsKind::Checkpoint;
         if report.split == Split::Test {
             // Each look at the test split leaves a trace.
             self.test_looks = self.test_looks.saturating_add(1);
@@ -454,9 +455,9 @@ impl RunState {
             let weights = if of_another {
                 format!("step {}", report.global_step)
             } else {
-                format!("{} weights", report.weights)
+                format!("{} weights", report.weights.name())
             };
-            let accuracy = report.accuracy.0 * 100.0;
+            let accuracy = report.value(Measure::Accuracy) * 100.0;
             let text = format!("test accuracy {accuracy:.2} % ({weights})");
             self.say(t_ms, Level::Info, text);
         }
@@ -494,8 +495,4 @@ fn f1(scores: &ClassScores) -> F32 {
     } else {
         rounded
     })
-}
-
-fn at(values: &[F32], index: usize) -> F32 {
-    values.get(index).copied().unwrap_or(F32(f32::NAN))
 }

@@ -4,28 +4,9 @@
 //! tells and `tests/viewer/headless.rs` holds.
 
 use super::state::RunState;
+use super::text::clock;
 use crate::event::{Answer, EpochSummary, EvalReport, Event, Level, Outcome};
-use crate::metrics::Interval;
-
-/// Bytes in words: `29 kB`, `7.7 MB`, `2.5 GB`.
-pub fn size(bytes: u64) -> String {
-    match bytes {
-        0..1_000_000 => format!("{:.0} kB", bytes as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
-        _ => format!("{:.1} GB", bytes as f64 / 1e9),
-    }
-}
-
-/// Milliseconds as `1:02:03` or `2:03`.
-pub fn clock(ms: u64) -> String {
-    let seconds = ms / 1000;
-    let (h, m, s) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    if h > 0 {
-        format!("{h}:{m:02}:{s:02}")
-    } else {
-        format!("{m}:{s:02}")
-    }
-}
+use crate::metrics::{Interval, Measure};
 
 /// What a run is, in one line, once it has begun.
 pub fn headline(state: &RunState) -> Option<String> {
@@ -72,21 +53,30 @@ pub fn epoch_line(row: &EpochSummary, epochs: u32) -> String {
     )
 }
 
-/// A measurement in one line.
+/// An evaluation in one line.
 pub fn eval_line(report: &EvalReport) -> String {
+    let of_line = |measure: &Measure| measure.info().in_line && !measure.info().calibrated;
+    let with = |measure: Measure| {
+        let unit = measure.info().format.units().0;
+        let number = |measure: Measure| measure.in_line(report.value(measure));
+        match measure.partner() {
+            Some(after) => {
+                let name = measure.info().name.to_lowercase();
+                format!("  {name} {} -> {}{unit}", number(measure), number(after))
+            }
+            None => {
+                let ends = ends(report.interval(measure));
+                format!("  {} {}{unit}{ends}", measure.info().name, number(measure))
+            }
+        }
+    };
+    let measures: String = Measure::ALL.into_iter().filter(of_line).map(with).collect();
     format!(
-        "{} ({} weights, step {}): accuracy {:.2} %{}  macro-F1 {:.2} %{}  nll {:.4} -> {:.4}  ece {:.2} -> {:.2} %  T {:.3}{}",
+        "{} ({} weights, step {}):{}  T {:.3}{}",
         report.split.name(),
-        report.weights,
+        report.weights.name(),
         report.global_step,
-        report.accuracy.0 * 100.0,
-        ends(report.intervals.accuracy),
-        report.macro_f1.0 * 100.0,
-        ends(report.intervals.macro_f1),
-        report.nll.0,
-        report.nll_calibrated.0,
-        report.ece.0 * 100.0,
-        report.ece_calibrated.0 * 100.0,
+        measures.strip_prefix(' ').unwrap_or(&measures),
         report.temperature.value,
         if report.temperature.converged {
             ""

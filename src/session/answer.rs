@@ -65,7 +65,7 @@ impl Desk {
         let read = self.journal.refresh();
         match *query {
             Query::Series {
-                curve,
+                ref curve,
                 from,
                 to,
                 points,

@@ -2,12 +2,12 @@
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
-use fs_err::{File, OpenOptions};
+use fs_err::File;
 use rustix::fs::{FlockOperation, flock};
 
-use super::hub::now_ms;
+use super::clock::now_ms;
 use super::journal::read;
-use super::rundir::RunDir;
+use super::rundir::{JOURNAL, RunDir};
 use crate::event::{Event, Record};
 
 /// A journal that nobody else writes while this is held.
@@ -25,7 +25,7 @@ impl Journal {
     /// `WouldBlock` while the run is trained or evaluated elsewhere; what the system said otherwise.
     pub fn take(run: &RunDir) -> io::Result<Self> {
         let path = run.journal();
-        let file = OpenOptions::new().read(true).append(true).open(&path)?;
+        let file = run.open()?.append_existing(JOURNAL)?;
         lock_patiently(&file).map_err(|error| {
             let live = run.meta().filter(|meta| meta.ended_ms.is_none());
             let holder = live.map_or_else(String::new, |meta| {

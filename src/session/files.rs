@@ -1,66 +1,27 @@
 //! The files of a run, written as records arrive: `events.jsonl`, `epochs.csv`, `run.json`.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use fs_err::{self as fs, File, OpenOptions};
-use serde::{Deserialize, Serialize};
+use fs_err::File;
 
 use super::append::{Journal, lock};
-use super::hub::now_ms;
+use super::clock::now_ms;
+use super::meta::Meta;
+use super::rundir::{JOURNAL, META};
 use super::tensorboard::Board;
 use crate::event::{EpochSummary, Event, Outcome, Record};
+use crate::files::Dir;
 
+const EPOCHS: &str = "epochs.csv";
 /// The header of `epochs.csv`.
 const EPOCHS_HEADER: &str = "epoch,global_step,train_loss,train_accuracy,valid_nll,valid_accuracy,valid_macro_f1,lr,\
 grad_norm_mean,grad_norm_max,clipped_fraction,images_per_second,seconds";
 
-/// What `run.json` says.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Meta {
-    /// Name of the run.
-    pub run: String,
-    /// Version of this program.
-    pub epochtop: String,
-    /// Version of libtorch.
-    pub libtorch: String,
-    /// Everything random follows from it.
-    pub seed: u64,
-    /// Where it is computed; known once the run has begun.
-    pub device: String,
-    /// Numbers the training step computes with.
-    pub precision: String,
-    /// Threads libtorch computes with.
-    pub threads: u32,
-    /// BLAKE3 of the data.
-    pub data_fingerprint: String,
-    /// Trainable numbers.
-    pub parameters: u64,
-    /// Process that trains.
-    pub pid: u32,
-    /// Host it runs on.
-    pub host: String,
-    /// Where the process listens for `attach` and `ctl`, while it runs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub socket: Option<PathBuf>,
-    /// Where the images lie.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub data_dir: Option<PathBuf>,
-    /// Milliseconds since 1970, UTC.
-    pub started_ms: u64,
-    /// Milliseconds since 1970, UTC; none while the run is going on.
-    pub ended_ms: Option<u64>,
-    /// `running`, `completed`, `stopped` or `failed`.
-    pub outcome: String,
-    /// Why it failed, if it did.
-    pub error: Option<String>,
-}
-
 /// The open files of a run.
 #[derive(Debug)]
 pub struct RunFiles {
-    dir: PathBuf,
+    dir: Dir,
     journal: File,
     epochs: File,
     board: Board,
@@ -77,13 +38,11 @@ impl RunFiles {
     /// # Errors
     /// The path and what the system said.
     pub fn create(dir: &Path, meta: Meta) -> io::Result<Self> {
-        let journal = open_journal(dir)?;
+        let dir = Dir::open(dir)?;
+        let journal = dir.append(JOURNAL)?;
         // Whoever comes later sees that the run is being written.
         lock(&journal)?;
-        let path = dir.join("epochs.csv");
-        fs::write(&path, format!("{EPOCHS_HEADER}\n"))?;
-        let epochs = OpenOptions::new().append(true).open(path)?;
-        Self::begin(dir, journal, epochs, meta, &[], false)
+        Self::begin(dir, journal, meta, &[], false)
     }
 
     /// Takes up the files of a run that goes on after a checkpoint: of what the journal tells only `records` count. What
@@ -93,34 +52,32 @@ impl RunFiles {
     /// The path and what the system said.
     pub fn resume(dir: &Path, held: Journal, meta: Meta, records: &[Record]) -> io::Result<Self> {
         let (journal, torn) = held.into_file()?;
+        Self::begin(Dir::open(dir)?, journal, meta, records, torn)
+    }
+
+    fn begin(
+        dir: Dir,
+        journal: File,
+        meta: Meta,
+        records: &[Record],
+        torn: bool,
+    ) -> io::Result<Self> {
         let mut csv = format!("{EPOCHS_HEADER}\n");
         for record in records {
             if let Event::EpochFinished(row) = &record.event {
                 csv += &(csv_row(row) + "\n");
             }
         }
-        let path = dir.join("epochs.csv");
-        replace(&path, csv.as_bytes())?;
-        let epochs = OpenOptions::new().append(true).open(path)?;
-        Self::begin(dir, journal, epochs, meta, records, torn)
-    }
-
-    fn begin(
-        dir: &Path,
-        journal: File,
-        epochs: File,
-        meta: Meta,
-        records: &[Record],
-        torn: bool,
-    ) -> io::Result<Self> {
-        let board = Board::create(&dir.join("tb"), &meta.host, records, now_ms())?;
+        dir.replace(EPOCHS, csv.as_bytes())?;
+        let epochs = dir.append(EPOCHS)?;
+        let board = Board::create(&dir.ensure_subdir("tb")?, &meta.host, records, now_ms())?;
         // A run that goes on is what it was until it has really begun again.
         let new = records.is_empty();
         let files = Self {
             journal,
             epochs,
             board,
-            dir: dir.to_owned(),
+            dir,
             meta,
             torn,
             failed: false,
@@ -133,7 +90,7 @@ impl RunFiles {
 
     /// The run's directory.
     pub(super) fn dir(&self) -> &Path {
-        &self.dir
+        self.dir.path()
     }
 
     /// When the run began, milliseconds since 1970, UTC.
@@ -183,13 +140,33 @@ impl RunFiles {
             Event::RunFinished { outcome, .. } => {
                 self.meta.socket = None;
                 self.meta.ended_ms = Some(record.t_ms);
-                outcome.name().clone_into(&mut self.meta.outcome);
+                self.meta.outcome = outcome.into();
                 if let Outcome::Failed { message } = outcome {
                     self.meta.error = Some(message.clone());
                 }
                 self.write_meta()
             }
-            _ => Ok(()),
+            // Nothing of these is kept outside the journal and TensorBoard's files.
+            Event::Phase { .. }
+            | Event::EpochStarted { .. }
+            | Event::Steps(_)
+            | Event::StepTime(_)
+            | Event::Scalars { .. }
+            | Event::EvalFinished(_)
+            | Event::EvalProgress { .. }
+            | Event::GalleryImages(_)
+            | Event::GalleryPredictions(_)
+            | Event::Marked { .. }
+            | Event::Restored(_)
+            | Event::CheckpointSaved(_)
+            | Event::StepSkipped { .. }
+            | Event::Health(_)
+            | Event::Layers { .. }
+            | Event::System(_)
+            | Event::Log { .. }
+            | Event::Asked { .. }
+            | Event::Acknowledged { .. }
+            | Event::Unknown => Ok(()),
         };
         let board = self.board.record(record);
         journal.and(others).and(board)
@@ -209,10 +186,8 @@ impl RunFiles {
     }
 
     fn write_meta(&self) -> io::Result<()> {
-        replace(
-            &self.dir.join("run.json"),
-            &serde_json::to_vec_pretty(&self.meta)?,
-        )
+        let json = serde_json::to_vec_pretty(&self.meta)?;
+        self.dir.replace(META, &json)
     }
 }
 
@@ -224,14 +199,6 @@ fn append_whole(file: &mut File, line: &str) -> io::Result<()> {
         file.set_len(whole)?;
     }
     written
-}
-
-fn open_journal(dir: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create(true)
-        .open(dir.join("events.jsonl"))
 }
 
 fn csv_row(row: &EpochSummary) -> String {
@@ -251,14 +218,4 @@ fn csv_row(row: &EpochSummary) -> String {
         row.images_per_second.0,
         row.seconds.0
     )
-}
-
-/// Writes a file under a temporary name and renames it: readers see the old or the new one, never half.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    let mut file = File::create(&temporary)?;
-    file.write_all(bytes)?;
-    // Without this a power cut could leave the name with nothing behind it.
-    file.sync_all()?;
-    fs::rename(&temporary, path)
 }

@@ -17,11 +17,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::hub::Door;
+use super::door::Door;
 use crate::config::{NotifyConfig, Occasion};
 use crate::event::Level;
 use crate::link::Feed;
-use crate::run::{Cause, HealthTrack, News, RunState, Told};
+use crate::run::{Announcer, Cause, News, RunState};
 
 /// How long a command may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -107,7 +107,7 @@ impl Hook {
 /// Follows the run to its end, and the last command to its own.
 fn follow(feed: &Receiver<Feed>, mut runner: Runner) -> Vec<String> {
     let mut state = RunState::default();
-    let mut told = Told::default();
+    let mut announcer = Announcer::default();
     // By a clock that nobody sets and that stands still while the machine sleeps.
     let mut heard = Instant::now();
     loop {
@@ -118,17 +118,19 @@ fn follow(feed: &Receiver<Feed>, mut runner: Runner) -> Vec<String> {
                 heard = Instant::now();
             }
             Ok(Feed::Live(record)) => {
-                if HealthTrack::is_work(&record.event) {
+                if record.event.nature().work {
                     heard = Instant::now();
                 }
                 state.apply(&record);
             }
-            Ok(_) | Err(RecvTimeoutError::Timeout) => {}
+            // Of the connection, not of the run.
+            Ok(Feed::Control(_) | Feed::Unsent { .. } | Feed::Gone { .. })
+            | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
         let quiet = heard.elapsed().as_millis() as u64;
         let now_ms = state.health.heard_ms().saturating_add(quiet);
-        for news in told.look(&state, now_ms) {
+        for news in announcer.look(&state, now_ms) {
             runner.take(news);
         }
         runner.look();
@@ -298,7 +300,7 @@ impl Runner {
 fn what(cause: Cause) -> String {
     match cause {
         Cause::Alert(rule) => format!("alert {}", rule.name()),
-        cause => cause.occasion().name().to_owned(),
+        Cause::Finish | Cause::Failure => cause.occasion().name().to_owned(),
     }
 }
 

@@ -2,16 +2,16 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::PathBuf;
 use std::thread::{Builder, JoinHandle};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select, unbounded};
 
-use super::answer;
+use super::clock::now_ms;
+use super::door::Door;
 use super::files::RunFiles;
 use super::system::{Watch, Watching};
-use crate::event::{Event, Level, Record, Request, SystemSample};
+use crate::event::{Event, Level, Record, Request};
 use crate::link::{Feed, Link};
 use crate::run::RunState;
 
@@ -32,15 +32,6 @@ pub struct Session {
     marks: Receiver<u64>,
     hub: JoinHandle<RunState>,
     watching: Option<Watching>,
-}
-
-/// Where front ends come in. It can be copied, and outlives the session without holding it up.
-#[derive(Debug, Clone)]
-pub struct Door {
-    requests: Sender<Request>,
-    subscribe: Sender<Sender<Feed>>,
-    asides: Sender<Event>,
-    dir: Option<PathBuf>,
 }
 
 /// The trainer's ends of a session: where its events go, and where requests come from. The events' channel is
@@ -129,46 +120,6 @@ impl Session {
         let state = self.hub.join().unwrap_or_default();
         drop(self.watching);
         state
-    }
-}
-
-impl Door {
-    /// A new front end's link, which may lag behind by so many records.
-    pub fn link(&self, backlog: usize) -> Link {
-        let (sender, feed) = bounded(backlog.max(2));
-        // A hub that has ended drops the sender, and the link says so.
-        let _ = self.subscribe.send(sender);
-        Link {
-            requests: Some(self.requests.clone()),
-            control: None,
-            queries: self.dir.as_deref().and_then(answer::start),
-            replays: None,
-            feed,
-        }
-    }
-
-    /// Passes on a request of somebody outside this process, and has it written down who asked.
-    ///
-    /// # Errors
-    /// A sentence for who asked, when the trainer cannot take it.
-    pub fn ask(&self, request: Request, by: String) -> Result<(), &'static str> {
-        let Request { id, command } = request;
-        let _ = self.asides.send(Event::Asked { id, command, by });
-        let link = Link {
-            requests: Some(self.requests.clone()),
-            ..Link::only(crossbeam_channel::never())
-        };
-        link.send(request)
-    }
-
-    /// Has a line written into the run's log.
-    pub fn note(&self, level: Level, text: String) {
-        let _ = self.asides.send(Event::Log { level, text });
-    }
-
-    /// Tells how the machine is doing. False once nobody listens any more.
-    pub(super) fn tell_system(&self, sample: SystemSample) -> bool {
-        self.asides.send(Event::System(Box::new(sample))).is_ok()
     }
 }
 
@@ -348,13 +299,6 @@ impl Hub {
             }
         });
     }
-}
-
-/// Milliseconds since 1970, UTC.
-pub(super) fn now_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis() as u64)
 }
 
 #[cfg(test)]

@@ -1,14 +1,11 @@
-//! Reading `events.jsonl`: the story of a run that ended, or of one still going on.
+//! Reading `events.jsonl`, the journal of a run that has ended or is still going on.
 
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
-use crossbeam_channel::bounded;
-use fs_err::File;
-
 use super::rundir::RunDir;
 use crate::event::{Event, Record, Split};
-use crate::link::{Feed, Link};
+use crate::files::open_read;
 use crate::run::RunState;
 
 /// A line longer than this is no record of ours.
@@ -16,13 +13,13 @@ pub(super) const LONGEST: u64 = 64 << 20;
 /// More bad lines than this are not told one by one.
 const PROBLEMS: usize = 20;
 
-/// What a journal told.
+/// What a journal holds.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct JournalState {
     /// All readable records, folded.
     pub state: RunState,
-    /// Lines that were no records, with their number and what was wrong. A torn last line is no problem: the writer
-    /// was stopped, or has not finished it yet.
+    /// Lines that are no records, with their number and the reason. A torn last line is no problem: the writer was stopped, or
+    /// has not finished it yet.
     pub problems: Vec<String>,
 }
 
@@ -111,21 +108,9 @@ pub(super) fn each(path: &Path, mut take: impl FnMut(&Record)) -> io::Result<Vec
     Ok(problems)
 }
 
-/// Opens a journal. A pipe of that name would be waited for, for ever.
-///
-/// # Errors
-/// The path and why it cannot be read.
-pub(super) fn open(path: &Path) -> io::Result<File> {
-    if fs_err::metadata(path)?.is_file() {
-        return File::open(path);
-    }
-    let text = format!("{}: is no regular file", path.display());
-    Err(io::Error::new(io::ErrorKind::InvalidInput, text))
-}
-
 /// Calls `take` with the number of each line, the line, and whether it is whole.
 fn lines(path: &Path, mut take: impl FnMut(u64, &[u8], bool)) -> io::Result<()> {
-    let mut reader = BufReader::new(open(path)?);
+    let mut reader = BufReader::new(open_read(path)?);
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
@@ -136,24 +121,6 @@ fn lines(path: &Path, mut take: impl FnMut(u64, &[u8], bool)) -> io::Result<()> 
         take(number, &line, line.ends_with(b"\n"));
     }
     Ok(())
-}
-
-/// A run's last state as a link, so that the screen shows it like a live one; its story is read again when it is asked for.
-///
-/// # Errors
-/// The path of the journal and why it cannot be read.
-pub fn replay(run: &RunDir) -> io::Result<(Link, JournalState)> {
-    let replay = read(&run.journal())?;
-    let (sender, feed) = bounded(1);
-    let _ = sender.send(Feed::Snapshot(Box::new(replay.state.clone())));
-    Ok((
-        Link {
-            queries: super::answer::start(&run.path),
-            replays: super::retold::start(run),
-            ..Link::only(feed)
-        },
-        replay,
-    ))
 }
 
 #[cfg(test)]

@@ -1,17 +1,18 @@
-//! A run by whatever name a person has for it, wherever it is: live under this user, ended, or on another host.
+//! Finds a run by name or path, wherever it is: live under this user, ended, or on another host.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::client::{Connected, connect};
+use super::meta::RunOutcome;
 use super::overview::{Status, status};
 use super::rundir::{RunDir, resolve};
 use super::sockets;
 use super::wire::{About, Role};
 
-/// A run that was looked for.
+/// A run that a command is about, by how it can be reached.
 #[derive(Debug)]
-pub enum Found {
+pub enum RunTarget {
     /// It is trained now.
     Live(Box<Connected>, PathBuf),
     /// It has ended.
@@ -42,7 +43,7 @@ pub fn find(
     wanted: Option<&str>,
     role: Role,
     who: &str,
-) -> io::Result<Found> {
+) -> io::Result<RunTarget> {
     let place = runs.canonicalize();
     let inside = |about: &About| {
         let place = place.as_ref();
@@ -54,7 +55,7 @@ pub fn find(
         .find(|(_, about)| is_it(about, runs, wanted) && (!within || inside(about)))
     {
         let connected = connect(&path, role, who)?;
-        return Ok(Found::Live(Box::new(connected), path));
+        return Ok(RunTarget::Live(Box::new(connected), path));
     }
     let run = resolve(runs, wanted).map_err(|error| {
         let live = "no run of yours is being trained on this machine";
@@ -65,27 +66,29 @@ pub fn find(
         io::Error::new(error.kind(), what)
     })?;
     let Some(meta) = run.meta() else {
-        return Ok(Found::Ended(run));
+        return Ok(RunTarget::Ended(run));
     };
     let here = rustix::system::uname();
-    let running = meta.outcome == "running" || meta.outcome.is_empty();
-    if running && !meta.host.is_empty() && meta.host != here.nodename().to_string_lossy() {
-        return Ok(Found::Elsewhere {
+    if meta.outcome == RunOutcome::Running
+        && !meta.host.is_empty()
+        && meta.host != here.nodename().to_string_lossy()
+    {
+        return Ok(RunTarget::Elsewhere {
             run,
             host: meta.host,
         });
     }
     if status(&run, &meta) != Status::Live {
-        return Ok(Found::Ended(run));
+        return Ok(RunTarget::Ended(run));
     }
     // It may listen in a place that is not this environment's.
     let Some(socket) = meta.socket else {
         let reason = format!("process {} has no socket", meta.pid);
-        return Ok(Found::Silent { run, reason });
+        return Ok(RunTarget::Silent { run, reason });
     };
     Ok(match connect(&socket, role, who) {
-        Ok(connected) => Found::Live(Box::new(connected), socket),
-        Err(error) => Found::Silent {
+        Ok(connected) => RunTarget::Live(Box::new(connected), socket),
+        Err(error) => RunTarget::Silent {
             run,
             reason: format!("process {}: {error}", meta.pid),
         },

@@ -3,12 +3,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use fs_err as fs;
-
 use super::rundir::{RunDir, resolve};
+use crate::files::read_text;
 
 /// The file that makes a directory a checkpoint.
 const WEIGHTS: &str = "model.safetensors";
+
+/// No `BEST` or `LATEST` is longer.
+const LONGEST_POINTER: u64 = 4096;
 
 /// A checkpoint that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +95,7 @@ fn best_or_latest(checkpoints: &Path) -> Option<PathBuf> {
 
 /// The checkpoint a pointer names.
 fn pointed(pointer: &Path) -> io::Result<PathBuf> {
-    let name = fs::read_to_string(pointer)?;
+    let name = read_text(pointer, LONGEST_POINTER)?;
     let name = name.trim();
     let plain = !name.is_empty() && !name.contains(['/', '\\']) && !name.starts_with('.');
     let path = pointer.with_file_name(if plain { name } else { "?" });
@@ -117,7 +119,7 @@ fn of_path(path: PathBuf) -> Located {
     let best = above
         .map(|dir| dir.join("BEST"))
         .filter(|pointer| pointer.is_file())
-        .and_then(|pointer| fs::read_to_string(pointer).ok())
+        .and_then(|pointer| read_text(&pointer, LONGEST_POINTER).ok())
         .is_some_and(|name| {
             path.file_name()
                 .is_some_and(|own| own.to_string_lossy() == name.trim())
@@ -133,6 +135,7 @@ fn missing(message: String) -> io::Error {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
     use super::*;
+    use fs_err as fs;
 
     fn run_with(steps: &[&str], pointers: &[(&str, &str)]) -> tempfile::TempDir {
         let runs = tempfile::tempdir().unwrap();

@@ -11,8 +11,8 @@ use toml::de::{DeTable, DeValue};
 use super::journal;
 use super::rundir::{RunDir, resolve};
 use crate::event::EvalReport;
-use crate::metrics::{Comparison, Outcomes, Reference};
-use crate::run::{Beside, MOST_RUNS, Metric, Other, Paired, RunState};
+use crate::metrics::{Comparison, Measure, Outcomes, Reference};
+use crate::run::{Beside, MOST_RUNS, Other, Paired, RunState};
 
 /// Bootstrap resamples where the first run was measured without.
 const RESAMPLES: usize = 1000;
@@ -120,7 +120,7 @@ impl First<'_> {
             .iter()
             .find(|(one, right)| !one.agrees(*right, found.n))
         {
-            None => Ok(paired(&found)),
+            None => Ok(paired(&found, [first.global_step, second.global_step])),
             Some((one, _)) => {
                 let name = &one.name;
                 let why =
@@ -159,21 +159,17 @@ fn other_images(first: &RunDir, run: &RunDir) -> Option<String> {
     })
 }
 
-fn paired(found: &Comparison) -> Vec<Paired> {
-    let all = [
-        (Metric::TestAccuracy, found.accuracy),
-        (Metric::MacroF1, found.macro_f1),
-        (Metric::Auc, found.auc),
-        (Metric::TestNll, found.nll_calibrated),
-        (Metric::Ece, found.ece_calibrated),
-    ];
-    let known = all.into_iter().filter_map(|(metric, difference)| {
-        difference.map(|found| Paired {
-            metric,
-            difference: found.value,
-            interval: found.ci95,
-        })
-    });
+fn paired(found: &Comparison, global_steps: [u64; 2]) -> Vec<Paired> {
+    let known = found
+        .differences
+        .iter()
+        .filter_map(|(measure, difference)| {
+            Some(Paired {
+                measure: *measure,
+                global_steps,
+                difference: (*difference)?,
+            })
+        });
     known.collect()
 }
 
@@ -181,7 +177,9 @@ fn paired(found: &Comparison) -> Vec<Paired> {
 struct Measured {
     name: String,
     outcomes: Outcomes,
-    /// The share the report tells.
+    /// Steps the evaluated weights had seen.
+    global_step: u64,
+    /// The accuracy of the report.
     accuracy: f64,
     bins: usize,
     resamples: usize,
@@ -205,13 +203,14 @@ impl Measured {
         Ok(Self {
             name: name.clone(),
             outcomes: Outcomes::new(&logits, &labels, classes, temperature, bins),
-            accuracy: report.accuracy.0,
+            global_step: report.global_step,
+            accuracy: report.value(Measure::Accuracy),
             bins,
-            resamples: match report.intervals.resamples {
+            resamples: match report.estimates.resamples {
                 0 => RESAMPLES,
                 resamples => resamples,
             },
-            seed: report.intervals.seed,
+            seed: report.estimates.seed,
         })
     }
 

@@ -7,9 +7,10 @@ use fs_err as fs;
 use rustix::fs::{FlockOperation, flock};
 
 use super::append::Journal;
-use super::files::Meta;
 use super::journal;
+use super::meta::{Meta, RunOutcome};
 use super::rundir::{RunDir, summaries};
+use crate::files::{Dir, TEMPORARY, open_read};
 use crate::run::RunState;
 
 /// What has become of a run.
@@ -73,35 +74,35 @@ pub fn overviews(runs: &Path) -> Vec<Overview> {
 
 /// What has become of a run.
 pub fn status(run: &RunDir, meta: &Meta) -> Status {
-    if held(run) == Held::Yes {
+    if lock_of(run) == Lock::Taken {
         return Status::Live;
     }
-    match meta.outcome.as_str() {
-        "completed" => Status::Finished,
-        "stopped" => Status::Stopped,
-        "failed" => Status::Failed,
-        _ => Status::Crashed,
+    match meta.outcome {
+        RunOutcome::Completed => Status::Finished,
+        RunOutcome::Stopped => Status::Stopped,
+        RunOutcome::Failed => Status::Failed,
+        RunOutcome::Running | RunOutcome::Other(_) => Status::Crashed,
     }
 }
 
-/// Whether a process holds a run's journal.
+/// Whether a process has locked a run's journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Held {
-    Yes,
-    No,
+enum Lock {
+    Taken,
+    Free,
     /// The file system knows no locks, or the journal cannot be opened.
     Unknown,
 }
 
-/// A process that writes a run holds the journal's lock, which no death outlives.
-fn held(run: &RunDir) -> Held {
-    let Ok(file) = journal::open(&run.journal()) else {
-        return Held::Unknown;
+/// The state of the journal's lock, which a process that writes a run holds until it ends.
+fn lock_of(run: &RunDir) -> Lock {
+    let Ok(file) = open_read(&run.journal()) else {
+        return Lock::Unknown;
     };
     match flock(file.file(), FlockOperation::NonBlockingLockShared) {
-        Ok(()) => Held::No,
-        Err(rustix::io::Errno::WOULDBLOCK) => Held::Yes,
-        Err(_) => Held::Unknown,
+        Ok(()) => Lock::Free,
+        Err(rustix::io::Errno::WOULDBLOCK) => Lock::Taken,
+        Err(_) => Lock::Unknown,
     }
 }
 
@@ -143,11 +144,17 @@ impl Litter {
                 self.path.display()
             )));
         }
-        if fs::symlink_metadata(&self.path)?.is_dir() {
-            fs::remove_dir_all(&self.path)
-        } else {
-            fs::remove_file(&self.path)
-        }
+        let (Some(above), Some(name)) = (self.path.parent(), self.path.file_name()) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        // Below the run no link is followed on the way.
+        let dir = match above.strip_prefix(&self.run.path) {
+            Ok(below) => below
+                .iter()
+                .try_fold(self.run.open()?, |dir, part| dir.subdir(part)),
+            Err(_) => Dir::open(above),
+        };
+        dir?.remove(name)
     }
 }
 
@@ -156,25 +163,26 @@ impl Litter {
 /// cannot be known.
 pub fn litter(runs: &Path) -> Vec<Litter> {
     let all = summaries(runs).into_iter();
-    all.filter(|(run, _)| held(run) == Held::No)
+    all.filter(|(run, _)| lock_of(run) == Lock::Free)
         .flat_map(|(run, _)| of_run(&run))
         .collect()
 }
 
 fn of_run(run: &RunDir) -> Vec<Litter> {
-    let checkpoints = run.path.join("checkpoints");
-    let names = match names(&checkpoints) {
-        Ok(names) => names,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        // What cannot be looked at is not removed.
-        Err(_) => return Vec::new(),
+    let names = |place: &str| match run.open().and_then(|dir| dir.subdir(place)?.names()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        names => names,
+    };
+    // What cannot be looked at is not removed.
+    let (Ok(checkpoints), Ok(evals)) = (names("checkpoints"), names("evals")) else {
+        return Vec::new();
     };
     let litter = |path, why| Litter {
         path,
         why,
         run: run.clone(),
     };
-    let has_any = names
+    let has_any = checkpoints
         .iter()
         .any(|name| name.starts_with("step-") || name.starts_with("bad-step-"));
     let state = journal::read(&run.journal()).map(|replay| replay.state);
@@ -185,27 +193,28 @@ fn of_run(run: &RunDir) -> Vec<Litter> {
         )];
     }
     let why = |name: &str| match name {
-        _ if name.starts_with(".tmp-") => Some("left by an interrupted save"),
+        _ if name.starts_with(TEMPORARY) => Some("left by an interrupted save"),
         _ if name.starts_with("bad-step-") => Some("a damaged checkpoint that was set aside"),
         _ => None,
     };
-    let of_checkpoints = names
-        .iter()
-        .filter_map(|name| why(name).map(|why| litter(checkpoints.join(name), why)));
-    let half = self::names(&run.path).unwrap_or_default().into_iter();
-    let half = half.filter(|name| name.contains(".tmp"));
-    of_checkpoints
-        .chain(half.map(|name| litter(run.path.join(name), "a file that was never finished")))
-        .collect()
+    let path = |place: &str, name: &String| run.path.join(place).join(name);
+    let of_checkpoints = checkpoints.iter().filter_map(|name| {
+        let why = why(name)?;
+        Some(litter(path("checkpoints", name), why))
+    });
+    let own = run.open().and_then(|dir| dir.names()).unwrap_or_default();
+    let unfinished = own.iter().map(|name| ("", name));
+    let unfinished = unfinished.chain(evals.iter().map(|name| ("evals", name)));
+    let unfinished = unfinished
+        .filter(|(_, name)| is_unfinished(name))
+        .map(|(place, name)| litter(path(place, name), "a file that was never finished"));
+    of_checkpoints.chain(unfinished).collect()
 }
 
-fn names(dir: &Path) -> io::Result<Vec<String>> {
-    let mut names: Vec<String> = fs::read_dir(dir)?
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
-    names.sort();
-    Ok(names)
+/// Whether a name is a temporary one. Earlier versions wrote `run.tmp`, `config.tmp` and `eval.json.tmp-1234`.
+fn is_unfinished(name: &str) -> bool {
+    let is_tmp = Path::new(name).extension().is_some_and(|end| end == "tmp");
+    name.starts_with(TEMPORARY) || is_tmp || name.contains(".tmp-")
 }
 
 #[cfg(test)]
@@ -219,7 +228,7 @@ mod tests {
         let runs = tempfile::tempdir().unwrap();
         let run = RunDir::create(runs.path(), "one", "").unwrap();
         let meta = Meta {
-            outcome: "running".to_owned(),
+            outcome: RunOutcome::Running,
             ..Meta::default()
         };
         let files = RunFiles::create(&run.path, meta.clone()).unwrap();
@@ -253,6 +262,14 @@ mod tests {
         ] {
             fs::create_dir_all(checkpoints.join(name)).unwrap();
         }
+        let evals = run.path.join("evals");
+        fs::create_dir(&evals).unwrap();
+        let new = crate::files::Dir::open(&evals).unwrap();
+        // A killed process removes nothing.
+        std::mem::forget(new.stage("step-000000007.csv", b"").unwrap());
+        for old in ["run.tmp", "eval.json.tmp-77", "notes.tmpl"] {
+            fs::write(run.path.join(old), "").unwrap();
+        }
         let names: Vec<String> = litter(runs.path())
             .iter()
             .map(|found| {
@@ -264,6 +281,19 @@ mod tests {
                     .into_owned()
             })
             .collect();
-        assert_eq!(names, [".tmp-step-000000008", "bad-step-000000006-1"]);
+        let [save, bad, before @ .., new] = names.as_slice() else {
+            panic!("{names:?}");
+        };
+        assert_eq!(
+            (save.as_str(), bad.as_str()),
+            (".tmp-step-000000008", "bad-step-000000006-1")
+        );
+        assert_eq!(before, ["eval.json.tmp-77", "run.tmp"]);
+        assert!(new.starts_with(".tmp-step-000000007.csv-"), "{new}");
+        for found in litter(runs.path()) {
+            found.remove().unwrap();
+        }
+        assert!(litter(runs.path()).is_empty());
+        assert!(checkpoints.join("step-000000007").exists());
     }
 }

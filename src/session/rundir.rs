@@ -1,11 +1,20 @@
 //! Run directories: made whole, found by name, listed.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
-use super::files::Meta;
+use super::meta::Meta;
+use crate::files::Dir;
+
+/// The journal's name in a run directory.
+pub(super) const JOURNAL: &str = "events.jsonl";
+/// The name of the file that [`Meta`] is kept in.
+pub(super) const META: &str = "run.json";
+const CONFIG: &str = "config.toml";
+/// No `run.json` is larger; a file that is, is not read.
+const LONGEST_META: u64 = 1 << 20;
 
 /// A run directory of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,27 +62,25 @@ impl RunDir {
             )));
         }
         fs::create_dir_all(runs)?;
-        match fs::create_dir(&path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                return Err(io::Error::new(
-                    error.kind(),
-                    format!(
-                        "{}: a run of this name exists; choose another --name (nothing was changed)",
-                        path.display()
-                    ),
-                ));
-            }
-            Err(error) => return Err(error),
-        }
-        let file = path.join("config.toml");
-        if let Err(error) = fs::write(&file, config) {
-            let _ = fs::remove_dir_all(&path);
-            return Err(error);
-        }
+        let above = Dir::open(runs)?;
+        let dir = above
+            .make_subdir(name)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => {
+                    let what =
+                        "a run of this name exists; choose another --name (nothing was changed)";
+                    io::Error::new(error.kind(), format!("{}: {what}", path.display()))
+                }
+                _ => error,
+            })?;
         // The names too must be on the disk, or a power cut would take the run with all its checkpoints.
-        for dir in [&path, runs] {
-            let _ = fs::File::open(dir).and_then(|dir| dir.sync_all());
+        let written = dir.write_new(CONFIG, config.as_bytes());
+        let written = written
+            .and_then(|()| dir.sync())
+            .and_then(|()| above.sync());
+        if let Err(error) = written {
+            above.discard(name);
+            return Err(error);
         }
         Ok(Self {
             name: name.to_owned(),
@@ -83,11 +90,15 @@ impl RunDir {
 
     /// Writes its `config.toml` anew: the old one or the new one is there at any moment.
     pub fn write_config(&self, config: &str) -> io::Result<()> {
-        let temporary = self.path.join("config.tmp");
-        let mut file = fs::File::create(&temporary)?;
-        file.write_all(config.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&temporary, self.path.join("config.toml"))
+        self.open()?.replace(CONFIG, config.as_bytes())
+    }
+
+    /// Opens the directory: all its files are read and written by way of this handle.
+    ///
+    /// # Errors
+    /// The path and why it cannot be opened.
+    pub fn open(&self) -> io::Result<Dir> {
+        Dir::open(&self.path)
     }
 
     /// Takes everything back, for a run that could not begin.
@@ -108,13 +119,13 @@ impl RunDir {
 
     /// What its `run.json` says, if it can be read.
     pub fn meta(&self) -> Option<Meta> {
-        let text = fs::read_to_string(self.path.join("run.json")).ok()?;
-        serde_json::from_str(&text).ok()
+        let json = self.open().and_then(|dir| dir.read(META, LONGEST_META));
+        serde_json::from_slice(&json.ok()?).ok()
     }
 
     /// Its journal.
     pub fn journal(&self) -> PathBuf {
-        self.path.join("events.jsonl")
+        self.path.join(JOURNAL)
     }
 }
 
@@ -129,7 +140,7 @@ pub fn resolve(runs: &Path, wanted: Option<&str>) -> io::Result<RunDir> {
             let candidates = [runs.join(word), PathBuf::from(word)];
             let found = candidates
                 .into_iter()
-                .find(|path| path.join("events.jsonl").is_file());
+                .find(|path| path.join(JOURNAL).is_file());
             found.map(|path| RunDir::at(&path)).ok_or_else(|| {
                 let known: Vec<String> = summaries(runs)
                     .into_iter()
@@ -142,7 +153,7 @@ pub fn resolve(runs: &Path, wanted: Option<&str>) -> io::Result<RunDir> {
                 };
                 if let Some(dir) = [runs.join(word), PathBuf::from(word)]
                     .into_iter()
-                    .find(|path| path.join("run.json").is_file())
+                    .find(|path| path.join(META).is_file())
                 {
                     return missing(format!(
                         "{}: its events.jsonl is missing, or is no regular file: there is nothing to show",

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use fs_err as fs;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::hub::Door;
+use super::door::Door;
 use super::sockets;
 use super::wire::{About, invalid};
 use conversation::Client;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use fs_err as fs;
 
-use super::hub::Door;
+use super::door::Door;
 use crate::event::SystemSample;
 use gpu::Gpus;
 use proc::Ticks;

@@ -5,12 +5,13 @@
 //! `tensorflow/core/util/event.proto` and `summary.proto` that scalars need.
 
 use std::io::{self, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
 
-use fs_err::{self as fs, File};
+use fs_err::File;
 use prost::Message;
 
-use crate::event::{EpochSummary, EvalReport, Event, Record, Split, StepWindow};
+use crate::event::{EpochSummary, EvalReport, Event, F64, Record, Split, StepWindow};
+use crate::files::Dir;
+use crate::run::{CURVES, Curve, Source, Steps, is_curve_name};
 
 /// `tensorflow.Event`.
 #[derive(Clone, PartialEq, Message)]
@@ -42,6 +43,9 @@ struct Scalar {
     simple_value: Option<f32>,
 }
 
+/// How the names of event files begin.
+const PREFIX: &str = "events.out.tfevents.";
+
 /// An event file being written.
 #[derive(Debug)]
 pub(super) struct Board {
@@ -56,20 +60,19 @@ impl Board {
     /// # Errors
     /// The path and what the system said.
     pub(super) fn create<'a>(
-        dir: &Path,
+        dir: &Dir,
         host: &str,
         earlier: impl IntoIterator<Item = &'a Record>,
         now_ms: u64,
     ) -> io::Result<Self> {
-        fs::create_dir_all(dir)?;
-        let old = files(dir);
+        let old = files(dir)?;
         let mut seconds = now_ms / 1000;
-        let name = |seconds| dir.join(format!("events.out.tfevents.{seconds:010}.{host}"));
-        while name(seconds).exists() {
+        let name = |seconds| format!("{PREFIX}{seconds:010}.{host}");
+        while dir.exists(&name(seconds)) {
             seconds += 1;
         }
         let mut board = Self {
-            file: File::create(name(seconds))?,
+            file: dir.create_new(&name(seconds))?,
             whole: 0,
         };
         board.write(&Entry {
@@ -80,8 +83,8 @@ impl Board {
         for record in earlier {
             board.record(record)?;
         }
-        for path in old {
-            fs::remove_file(path)?;
+        for name in old {
+            dir.remove(&name)?;
         }
         Ok(board)
     }
@@ -120,13 +123,10 @@ impl Board {
     }
 }
 
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let of_ours = entries.filter(|entry| {
-        let name = entry.file_name();
-        name.to_string_lossy().starts_with("events.out.tfevents.")
-    });
-    of_ours.map(|entry| entry.path()).collect()
+fn files(dir: &Dir) -> io::Result<Vec<String>> {
+    let mut names = dir.names()?;
+    names.retain(|name| name.starts_with(PREFIX));
+    Ok(names)
 }
 
 fn frame(entry: &Entry, out: &mut Vec<u8>) {
@@ -150,6 +150,10 @@ fn scalars(event: &Event) -> Vec<(u64, Vec<Scalar>)> {
     match event {
         Event::Steps(window) => steps(window),
         Event::EpochFinished(row) => vec![(row.global_step, epoch(row))],
+        Event::Scalars {
+            global_step,
+            values,
+        } => vec![(*global_step, named(values))],
         Event::EvalFinished(report) if report.split == Split::Test => {
             vec![(report.global_step, test(report))]
         }
@@ -165,50 +169,56 @@ fn scalar(tag: &str, value: f64) -> Scalar {
 }
 
 fn steps(window: &StepWindow) -> Vec<(u64, Vec<Scalar>)> {
-    let count = window.loss.len();
-    let first = window.global_step.saturating_sub(count as u64);
-    let rows = window.loss.iter().zip(&window.accuracy);
-    let rows = rows.zip(&window.grad_norm).enumerate();
-    rows.map(|(i, ((loss, accuracy), norm))| {
-        let mut row = vec![
-            scalar("train/loss", loss.0.into()),
-            scalar("train/accuracy", accuracy.0.into()),
-            scalar("train/grad_norm", norm.0.into()),
-        ];
-        if i + 1 == count {
-            row.push(scalar("train/lr", window.lr.0));
-        }
-        (first + i as u64 + 1, row)
-    })
-    .collect()
+    let steps = Steps::of(window);
+    let row = |at: usize| {
+        let last = at + 1 == steps.count();
+        let told = |curve: &Curve| last || !matches!(curve.info().source, Source::Window(_));
+        let curves = Curve::ALL.into_iter().filter(told);
+        let scalars =
+            curves.filter_map(|curve| Some(scalar(curve.info().tag, steps.value(curve, at)?)));
+        (steps.sample(at).step, scalars.collect())
+    };
+    (0..steps.count()).map(row).collect()
 }
 
+/// A tag and where its value comes from.
+type EpochScalar = (&'static str, fn(&EpochSummary) -> F64);
+
+/// What an epoch's row has besides the curves.
+const EPOCH: [EpochScalar; 5] = [
+    ("epoch/train_loss", |row| row.train_loss),
+    ("epoch/train_accuracy", |row| row.train_accuracy),
+    ("valid/macro_f1", |row| row.valid_macro_f1),
+    ("epoch/clipped_fraction", |row| row.clipped_fraction),
+    ("epoch/images_per_second", |row| row.images_per_second),
+];
+
 fn epoch(row: &EpochSummary) -> Vec<Scalar> {
-    vec![
-        scalar("epoch/train_loss", row.train_loss.0),
-        scalar("epoch/train_accuracy", row.train_accuracy.0),
-        scalar("valid/nll", row.valid_nll.0),
-        scalar("valid/accuracy", row.valid_accuracy.0),
-        scalar("valid/macro_f1", row.valid_macro_f1.0),
-        scalar("epoch/clipped_fraction", row.clipped_fraction.0),
-        scalar("epoch/images_per_second", row.images_per_second.0),
-    ]
+    let curves = CURVES.iter().filter_map(|info| match info.source {
+        Source::Epoch(value) => Some((info.tag, value)),
+        Source::Steps(_) | Source::Window(_) | Source::Sampled(_) => None,
+    });
+    let all = EPOCH.into_iter().chain(curves);
+    all.map(|(tag, value)| scalar(tag, value(row).0)).collect()
+}
+
+/// A named curve's tag is its name.
+fn named(values: &[(String, F64)]) -> Vec<Scalar> {
+    let usable = values.iter().filter(|(name, _)| is_curve_name(name));
+    usable.map(|(name, value)| scalar(name, value.0)).collect()
 }
 
 fn test(report: &EvalReport) -> Vec<Scalar> {
-    vec![
-        scalar("test/accuracy", report.accuracy.0),
-        scalar("test/macro_f1", report.macro_f1.0),
-        scalar("test/nll", report.nll.0),
-        scalar("test/ece_calibrated", report.ece_calibrated.0),
-    ]
+    let all = report.estimates.measures.iter();
+    all.map(|(measure, found)| scalar(&format!("test/{}", measure.info().key), found.value))
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
     use super::*;
-    use crate::event::{F32, F64};
+    use crate::event::F32;
 
     fn window() -> Record {
         let event = Event::Steps(StepWindow {
@@ -227,9 +237,9 @@ mod tests {
     }
 
     /// The records of a file, their checksums checked.
-    fn read(dir: &Path) -> Vec<Entry> {
-        let [path] = files(dir).try_into().unwrap();
-        let bytes = fs::read(path).unwrap();
+    fn read(dir: &Dir) -> Vec<Entry> {
+        let [name] = files(dir).unwrap().try_into().unwrap();
+        let bytes = dir.read(&name, 1 << 20).unwrap();
         let (mut rest, mut entries) = (bytes.as_slice(), Vec::new());
         while !rest.is_empty() {
             let (head, tail) = rest.split_at(12);
@@ -271,13 +281,14 @@ mod tests {
 
     #[test]
     fn every_step_is_a_point_and_a_new_file_takes_over_what_counts() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut board = Board::create(dir.path(), "host", [], 1000).unwrap();
+        let place = tempfile::tempdir().unwrap();
+        let dir = Dir::open(place.path()).unwrap();
+        let mut board = Board::create(&dir, "host", [], 1000).unwrap();
         board.record(&window()).unwrap();
         board.record(&window()).unwrap();
-        assert_eq!(read(dir.path()).len(), 5);
-        Board::create(dir.path(), "host", [&window()], 1000).unwrap();
-        let entries = read(dir.path());
+        assert_eq!(read(&dir).len(), 5);
+        Board::create(&dir, "host", [&window()], 1000).unwrap();
+        let entries = read(&dir);
         assert_eq!(entries.len(), 3);
         assert_eq!(entries[2].step, 2);
         let last = entries[2].summary.clone().unwrap().value;
@@ -293,5 +304,39 @@ mod tests {
         );
         assert!(last[0].simple_value.unwrap().is_nan());
         assert_eq!(last[3].simple_value, Some(0.5));
+    }
+
+    #[test]
+    fn published_tags_stay_and_a_named_curve_has_its_name() {
+        let tags = |event: &Event| -> Vec<String> {
+            let all = scalars(event).into_iter().flat_map(|(_, row)| row);
+            all.map(|scalar| scalar.tag).collect()
+        };
+        let mut epoch = tags(&Event::EpochFinished(EpochSummary::default()));
+        epoch.sort();
+        assert_eq!(
+            epoch,
+            [
+                "epoch/clipped_fraction",
+                "epoch/images_per_second",
+                "epoch/train_accuracy",
+                "epoch/train_loss",
+                "valid/accuracy",
+                "valid/macro_f1",
+                "valid/nll"
+            ]
+        );
+        let values = vec![
+            ("val/loss".to_owned(), F64(0.5)),
+            ("bad\n".to_owned(), F64(1.0)),
+        ];
+        let global_step = 7;
+        assert_eq!(
+            tags(&Event::Scalars {
+                global_step,
+                values
+            }),
+            ["val/loss"]
+        );
     }
 }

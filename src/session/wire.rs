@@ -13,7 +13,7 @@ use crate::event::Request;
 use crate::link::{Feed, Query, Reply};
 
 /// Versions of the protocol: the same major one is needed on both sides.
-pub const MAJOR: u32 = 2;
+pub const MAJOR: u32 = 3;
 /// What a side may know more than the other.
 pub const MINOR: u32 = 0;
 /// First words of both hellos.
@@ -353,7 +353,7 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(
-            error.contains("client (epochtop 9.9) speaks version 3"),
+            error.contains("client (epochtop 9.9) speaks version 4"),
             "{error}"
         );
         let mut bytes = Vec::new();

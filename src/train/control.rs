@@ -111,12 +111,3 @@ pub(super) enum Waited {
     /// Every sender is gone; while the process listens to signals there is one.
     ForNobody,
 }
-
-/// Whether a new base learning rate can be used.
-pub(super) fn check_lr(lr: f64) -> Result<(), &'static str> {
-    if lr.is_finite() && lr > 0.0 {
-        Ok(())
-    } else {
-        Err("a learning rate must be greater than 0")
-    }
-}

@@ -1,26 +1,44 @@
-//! The optimizers, over the flat buffer: what they remember can be read, saved and compared, which that of tch's cannot.
+//! The optimizers, over the flat parameter buffer, with a state that can be read, saved and compared, unlike that of tch's.
 //!
-//! The arithmetic is that of `torch.optim`'s fused kernels, one pass over memory on CPU and GPU. The gradient is clipped
-//! and a bad step masked in the same pass: the kernels divide by a scale and do nothing where they are told so.
+//! Each lies in a file of its own: a struct with its state, the names of its tensors and the step of one group. Clipping and
+//! the mask of steps that are not finite are part of that step: the gradient is divided by a scale, and where the step is
+//! not ok nothing changes, without the device being waited for. What the configuration needs to know is in
+//! [`OptimName::traits`].
+
+mod adam;
+mod lion;
+mod muon;
+mod sgd;
 
 use tch::{Device, Kind, Tensor};
 
-use super::muon::Muon;
 use crate::config::{OptimConfig, OptimName};
 use crate::model::{Parameter, Plan};
-use crate::native::{AdamStep, SgdStep, fused_adam, fused_sgd};
+use adam::Adam;
+use lion::Lion;
+use muon::Muon;
+use sgd::Sgd;
 
-/// Parameters that are treated alike: stretches of the flat buffer.
+/// Parameters with the same learning rate and decay: ranges of the flat buffer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group {
-    /// Start and length of each stretch.
+    /// Start and length of each range.
     pub ranges: Vec<(i64, i64)>,
     /// Learning rate relative to the schedule's.
     pub lr_factor: f64,
     /// Weight decay.
     pub weight_decay: f64,
-    /// Rows and columns of each stretch, where they are matrices whose steps Muon makes orthogonal; empty elsewhere.
-    pub matrices: Vec<(i64, i64)>,
+    /// What the ranges hold.
+    pub layout: Layout,
+}
+
+/// What the ranges of a group hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Layout {
+    /// Parameters that are updated element by element.
+    Elements,
+    /// Matrices, one a range, with these numbers of rows and columns.
+    Matrices(Vec<(i64, i64)>),
 }
 
 impl Group {
@@ -30,55 +48,53 @@ impl Group {
     }
 }
 
-/// The usual groups: weights that decay; biases and norm parameters, which do not. With Muon, the matrices between the first
-/// and the last layer are a group of their own: those two are rather lists of vectors, and take AdamW's steps.
+/// The groups of a plan: weights, which decay; biases and norm parameters, which do not. Where the optimizer updates whole
+/// matrices, those between the first and the last layer are a group of their own: these two are rather lists of vectors.
 pub fn groups(config: &OptimConfig, plan: &Plan) -> Vec<Group> {
     let decay = |p: &Parameter| p.decay;
     let first = plan.parameters.iter().position(decay);
     let last = plan.parameters.iter().rposition(decay);
-    let is_matrix = |i: usize, p: &Parameter| {
-        config.name == OptimName::Muon && p.decay && Some(i) != first && Some(i) != last
+    let has_matrices = config.name.traits().matrices;
+    let (mut matrices, mut shapes) = (Vec::new(), Vec::new());
+    let (mut weights, mut others) = (Vec::new(), Vec::new());
+    let mut start = 0;
+    for (i, parameter) in plan.parameters.iter().enumerate() {
+        let range = (start, parameter.size());
+        start += parameter.size();
+        if !parameter.decay {
+            extend(&mut others, range);
+        } else if has_matrices && Some(i) != first && Some(i) != last {
+            matrices.push(range);
+            shapes.push(rows_and_columns(parameter));
+        } else {
+            extend(&mut weights, range);
+        }
+    }
+    let group = |ranges, layout| Group {
+        ranges,
+        lr_factor: 1.0,
+        weight_decay: config.weight_decay,
+        layout,
     };
-    let group = |wanted: &dyn Fn(usize, &Parameter) -> bool, decays: bool| Group {
-        ranges: ranges(plan, wanted),
-        lr_factor: if decays { 1.0 } else { config.norm_lr_factor },
-        weight_decay: if decays { config.weight_decay } else { 0.0 },
-        matrices: Vec::new(),
-    };
-    let mut matrices = group(&is_matrix, true);
-    let parameters = plan.parameters.iter().enumerate();
-    let mut own = parameters.filter(|(i, p)| is_matrix(*i, p));
-    matrices.matrices = own.by_ref().map(|(_, p)| rows_and_columns(p)).collect();
     let mut all = vec![
-        matrices,
-        group(&|i, p| p.decay && !is_matrix(i, p), true),
-        group(&|_, p| !p.decay, false),
+        group(matrices, Layout::Matrices(shapes)),
+        group(weights, Layout::Elements),
+        Group {
+            lr_factor: config.norm_lr_factor,
+            weight_decay: 0.0,
+            ..group(others, Layout::Elements)
+        },
     ];
     all.retain(|group| !group.ranges.is_empty());
-    // Where each number is moved by itself, neighbours can be moved in one go.
-    for group in all.iter_mut().filter(|group| group.matrices.is_empty()) {
-        group.ranges.dedup_by(|next, before| {
-            let touches = before.0 + before.1 == next.0;
-            if touches {
-                before.1 += next.1;
-            }
-            touches
-        });
-    }
     all
 }
 
-/// The stretches of these parameters, one for each.
-fn ranges(plan: &Plan, wanted: &dyn Fn(usize, &Parameter) -> bool) -> Vec<(i64, i64)> {
-    let mut ranges = Vec::new();
-    let mut start = 0;
-    for (i, parameter) in plan.parameters.iter().enumerate() {
-        if wanted(i, parameter) {
-            ranges.push((start, parameter.size()));
-        }
-        start += parameter.size();
+/// Adds a range, joined to the last one where they touch.
+fn extend(ranges: &mut Vec<(i64, i64)>, range: (i64, i64)) {
+    match ranges.last_mut() {
+        Some(last) if last.0 + last.1 == range.0 => last.1 += range.1,
+        _ => ranges.push(range),
     }
-    ranges
 }
 
 /// A weight as a matrix: a row for each output.
@@ -87,27 +103,79 @@ fn rows_and_columns(parameter: &Parameter) -> (i64, i64) {
     (rows, parameter.size() / rows)
 }
 
-/// An optimizer and what it remembers.
+/// An optimizer with its state.
 #[derive(Debug)]
 pub struct Optimizer {
-    config: OptimConfig,
     groups: Vec<Group>,
-    memory: Memory,
-    /// Numbers that Muon's iteration computes with.
+    state: State,
+    /// Dtype of matrix products inside a step.
     kind: Kind,
-    /// A step has begun and has not been settled: what it moves may be half moved.
+    /// A step has begun and has not been settled: parameters and state may be half updated.
     moving: bool,
     /// Steps that counted, an f32 scalar on the device: only the device knows which were masked.
     steps: Tensor,
 }
 
-/// What an optimizer remembers of every parameter, flat.
+/// The optimizers, each with its hyperparameters and state.
 #[derive(Debug)]
-enum Memory {
-    /// Running means of the gradient and of its square; Muon's matrices use the first only.
-    Adam { mean: Tensor, square: Tensor },
-    /// What the momentum carries on.
-    Sgd { velocity: Tensor },
+enum State {
+    /// `adamw` and `adam`.
+    Adam(Adam),
+    Sgd(Sgd),
+    Muon(Muon),
+    Lion(Lion),
+}
+
+impl State {
+    fn new(config: &OptimConfig, zeros: &dyn Fn() -> Tensor) -> Self {
+        match config.name {
+            OptimName::Adamw | OptimName::Adam => Self::Adam(Adam::new(config, zeros)),
+            OptimName::Sgd => Self::Sgd(Sgd::new(config, zeros)),
+            OptimName::Muon => Self::Muon(Muon::new(config, zeros)),
+            OptimName::Lion => Self::Lion(Lion::new(config, zeros)),
+        }
+    }
+
+    /// Its flat tensors by the names of `torch.optim`, which checkpoints use.
+    fn tensors(&self) -> Vec<(&'static str, &Tensor)> {
+        match self {
+            Self::Adam(adam) => adam.tensors(),
+            Self::Sgd(sgd) => sgd.tensors(),
+            Self::Muon(muon) => muon.tensors(),
+            Self::Lion(lion) => lion.tensors(),
+        }
+    }
+
+    /// Updates the parameters of one group and what belongs to them.
+    fn step(&self, step: &Step<'_>) {
+        match self {
+            Self::Adam(adam) => adam.step(step),
+            Self::Sgd(sgd) => sgd.step(step),
+            Self::Muon(muon) => muon.step(step),
+            Self::Lion(lion) => lion.step(step),
+        }
+    }
+}
+
+/// One step of one group.
+struct Step<'a> {
+    group: &'a Group,
+    /// Views of the group's ranges.
+    parameters: Vec<Tensor>,
+    /// Views of the same ranges of the gradient, which the step may overwrite.
+    gradients: Vec<Tensor>,
+    /// Learning rate of this group.
+    lr: f64,
+    /// Number of this step, from 1, an f32 scalar.
+    number: &'a Tensor,
+    /// What the gradient is divided by, an f32 scalar.
+    scale: &'a Tensor,
+    /// Whether the step counts, a boolean scalar; where it is false nothing may change.
+    ok: &'a Tensor,
+    /// 1 where the step does not count, an f32 scalar: the form that libtorch's fused kernels take.
+    skip: &'a Tensor,
+    /// Dtype of matrix products.
+    kind: Kind,
 }
 
 impl Optimizer {
@@ -125,14 +193,7 @@ impl Optimizer {
     ) -> Self {
         let zeros = || Tensor::zeros([size], (Kind::Float, device));
         Self {
-            memory: match config.name {
-                OptimName::Adamw | OptimName::Adam | OptimName::Muon => Memory::Adam {
-                    mean: zeros(),
-                    square: zeros(),
-                },
-                OptimName::Sgd => Memory::Sgd { velocity: zeros() },
-            },
-            config: config.clone(),
+            state: State::new(config, &zeros),
             groups,
             kind: Kind::Float,
             moving: false,
@@ -140,13 +201,13 @@ impl Optimizer {
         }
     }
 
-    /// Muon's iteration may compute with numbers of this kind.
+    /// Matrix products inside a step may use this dtype.
     #[must_use]
     pub fn computing_in(self, kind: Kind) -> Self {
         Self { kind, ..self }
     }
 
-    /// The last step is counted: weights, memory and counters belong together again.
+    /// The last step is counted: weights, state and counters belong together again.
     pub fn settle(&mut self) {
         self.moving = false;
     }
@@ -156,12 +217,9 @@ impl Optimizer {
         self.moving
     }
 
-    /// What it remembers, by the names of `torch.optim`: flat tensors, and `step`, a scalar.
+    /// The state by the names of `torch.optim`: flat tensors, and `step`, a scalar.
     pub fn state(&self) -> Vec<(&'static str, &Tensor)> {
-        let mut state = match &self.memory {
-            Memory::Adam { mean, square } => vec![("exp_avg", mean), ("exp_avg_sq", square)],
-            Memory::Sgd { velocity } => vec![("momentum_buffer", velocity)],
-        };
+        let mut state = self.state.tensors();
         state.push(("step", &self.steps));
         state
     }
@@ -180,7 +238,7 @@ impl Optimizer {
         state.map(|(name, tensor)| (name, tensor.copy())).collect()
     }
 
-    /// Takes the state up again by name, all of it or nothing.
+    /// Restores the state by name, all of it or nothing.
     ///
     /// # Errors
     /// What is missing or of another size.
@@ -204,7 +262,7 @@ impl Optimizer {
         Ok(())
     }
 
-    /// Takes a snapshot up again. It must be of an optimizer of the same kind and size.
+    /// Restores a snapshot. It must be of an optimizer of the same kind and size.
     pub fn restore(&mut self, snapshot: &[Tensor]) {
         let _guard = tch::no_grad_guard();
         for ((_, tensor), from) in self.state().into_iter().zip(snapshot) {
@@ -213,7 +271,7 @@ impl Optimizer {
     }
 
     /// One step of `theta` along the gradient divided by `scale`, on the device and without waiting for it. Where `ok` (a
-    /// boolean scalar) is false nothing changes, neither weights nor memory. The gradient is used up.
+    /// boolean scalar) is false nothing changes, neither weights nor state. The gradient is used up.
     pub fn step(
         &mut self,
         theta: &Tensor,
@@ -222,63 +280,22 @@ impl Optimizer {
         (scale, ok): (&Tensor, &Tensor),
     ) {
         self.moving = true;
+        let _guard = tch::no_grad_guard();
         let theta = theta.detach();
-        let next = &self.steps + 1.0;
+        let number = &self.steps + 1.0;
         let skip = ok.logical_not().to_kind(Kind::Float);
         for group in &self.groups {
-            let lr = lr * group.lr_factor;
-            let (parameters, gradients) = (group.views(&theta), group.views(gradient));
-            match &self.memory {
-                Memory::Adam { mean, .. } if !group.matrices.is_empty() => {
-                    let muon = Muon {
-                        lr,
-                        momentum: self.config.momentum,
-                        nesterov: self.config.nesterov,
-                        weight_decay: group.weight_decay,
-                        kind: self.kind,
-                    };
-                    let _guard = tch::no_grad_guard();
-                    let means = group.views(mean);
-                    let all = parameters.iter().zip(&means).zip(&gradients);
-                    for ((own, gradient), &shape) in all.zip(&group.matrices) {
-                        muon.step(own, gradient, shape, (scale, ok));
-                    }
-                }
-                Memory::Adam { mean, square } => {
-                    let numbers = AdamStep {
-                        decoupled: self.config.name != OptimName::Adam,
-                        lr,
-                        beta1: self.config.beta1,
-                        beta2: self.config.beta2,
-                        weight_decay: group.weight_decay,
-                        eps: self.config.eps,
-                    };
-                    let moments = (&*group.views(mean), &*group.views(square));
-                    fused_adam(
-                        numbers,
-                        &parameters,
-                        &gradients,
-                        moments,
-                        &next,
-                        (scale, &skip),
-                    );
-                }
-                Memory::Sgd { velocity } => {
-                    let numbers = SgdStep {
-                        lr,
-                        momentum: self.config.momentum,
-                        weight_decay: group.weight_decay,
-                        nesterov: self.config.nesterov,
-                    };
-                    fused_sgd(
-                        numbers,
-                        &parameters,
-                        &gradients,
-                        &group.views(velocity),
-                        (scale, &skip),
-                    );
-                }
-            }
+            self.state.step(&Step {
+                group,
+                parameters: group.views(&theta),
+                gradients: group.views(gradient),
+                lr: lr * group.lr_factor,
+                number: &number,
+                scale,
+                ok,
+                skip: &skip,
+                kind: self.kind,
+            });
         }
         self.steps += ok.to_kind(Kind::Float);
     }

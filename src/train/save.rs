@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use tch::Tensor;
 
-use crate::checkpoint::{Draft, Kept, NamedTensor, Saved, State, Store, encode, superfluous};
+use crate::checkpoint::{Candidate, Draft, NamedTensor, Saved, State, Store, encode, superfluous};
 use crate::event::{CheckpointReason, Request};
 use crate::model::{Plan, Weights, to_vec};
 
@@ -255,11 +255,11 @@ impl Writer {
 
     /// Removes what the keep policy says; returns what went wrong.
     fn let_go(&self) -> Vec<io::Error> {
-        let all: Vec<Kept> = self
+        let all: Vec<Candidate> = self
             .store
             .steps()
             .into_iter()
-            .map(|global_step| Kept {
+            .map(|global_step| Candidate {
                 global_step,
                 pinned: self
                     .store

@@ -17,6 +17,31 @@ pub struct StepStats {
     pub grad_norm: Tensor,
     /// Images in the batch.
     pub images: i64,
+    /// Whether the step counted, a boolean: nothing changed where it did not.
+    pub ok: Tensor,
+    /// The step's number, and its update-to-weight ratio, if that was measured.
+    pub update_ratio: Option<(u64, Tensor)>,
+}
+
+/// Steps from one whose update-to-weight ratio is measured to the next. Measuring takes a copy of the weights and three passes
+/// over them, a hundredth of a step on a CPU and several launches on a GPU; as often as a window at most, it costs nothing that
+/// can be seen. The steps are fixed by their numbers, so a resumed run measures the same ones.
+const MEASURED: u64 = 16;
+
+/// The weights before a step, counted from 1 over the run, whose update is to be measured.
+pub(super) fn weights_before(step: u64, weights: &Weights) -> Option<Tensor> {
+    step.is_multiple_of(MEASURED)
+        .then(|| weights.flat.detach().copy())
+}
+
+impl StepStats {
+    /// Measures the update, on the device and without waiting for it: its L2 norm over that of the weights before the step.
+    pub fn measure_update(&mut self, step: u64, before: &Tensor, after: &Weights) {
+        let _guard = tch::no_grad_guard();
+        let ratio = (after.flat.detach() - before).norm() / before.norm();
+        let masked = ratio.full_like(f64::NAN);
+        self.update_ratio = Some((step, ratio.where_self(&self.ok, &masked)));
+    }
 }
 
 /// The numbers of one step.
@@ -87,6 +112,8 @@ pub(super) fn timed_step(
         correct,
         grad_norm,
         images: batch.1.size().first().copied().unwrap_or(0),
+        ok,
+        update_ratio: None,
     };
     clock.lap(Part::Optimizer);
     (stats, flat)

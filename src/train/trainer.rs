@@ -27,11 +27,12 @@ use crate::event::{
     CheckpointReason, Event, F64, GalleryImages, Outcome, Phase, Pixels, Request, RunStarted,
 };
 use crate::model::{Network, Plan, Weights};
-use health::Good;
+use health::Recovery;
 use measure::{Best, Validated};
+use obey::Asked;
 
-/// How the run goes on after a boundary.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How the run goes on after a boundary; the greater of two decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Flow {
     Go,
     /// No more epochs: the run comes to its end.
@@ -39,22 +40,7 @@ enum Flow {
     Stop,
 }
 
-impl Flow {
-    /// The stronger of the two.
-    fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Stop, _) | (_, Self::Stop) => Self::Stop,
-            (Self::Finish, _) | (_, Self::Finish) => Self::Finish,
-            _ => Self::Go,
-        }
-    }
-}
-
 /// Everything of a running training.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a fact of its own, and all combinations occur"
-)]
 pub(super) struct Trainer {
     job: Job,
     network: Network,
@@ -71,10 +57,8 @@ pub(super) struct Trainer {
     clock: Clock,
     watch: Watch,
     average: Option<Average>,
-    /// The last state that was good, to go back to, and one that may turn out to be.
-    good: Option<Good>,
-    candidate: Option<Good>,
-    rollbacks: u32,
+    recovery: Recovery,
+    asked: Asked,
     /// The next step tells how strongly each parameter is moved.
     detail: bool,
     began: Instant,
@@ -104,16 +88,10 @@ pub(super) struct Trainer {
     best: Option<Best>,
     /// The latest validation.
     validated: Option<Validated>,
-    stop_after_epoch: Option<Request>,
-    stop: Option<Request>,
     /// Why the run ends as failed, once that is decided.
     failed: Option<String>,
-    /// A pause is on.
-    held: bool,
     /// All epochs are done.
     ending: bool,
-    /// Requests to evaluate that wait for the next step boundary.
-    evaluations: Vec<Request>,
     /// Time spent paused; its growth is taken off what is measured meanwhile.
     paused: Duration,
 }
@@ -154,9 +132,8 @@ impl Trainer {
             clock: Clock::new(device),
             watch: Watch::new(&config.health),
             average: Average::new(config.train.ema, &weights),
-            good: None,
-            candidate: None,
-            rollbacks: 0,
+            recovery: Recovery::default(),
+            asked: Asked::default(),
             detail: false,
             began: Instant::now(),
             earlier: Duration::ZERO,
@@ -176,12 +153,8 @@ impl Trainer {
             temperature: None,
             best: None,
             validated: None,
-            stop_after_epoch: None,
-            stop: None,
             failed: None,
-            held: false,
             ending: false,
-            evaluations: Vec::new(),
             paused: Duration::ZERO,
             network: Network::new(plan),
             weights,
@@ -225,7 +198,7 @@ impl Trainer {
             }
             let flow = match self.train_epoch() {
                 Flow::Stop => Flow::Stop,
-                flow => self.finish_epoch().and(flow),
+                flow => self.finish_epoch().max(flow),
             };
             match flow {
                 Flow::Stop => return self.stopped(),
@@ -246,7 +219,7 @@ impl Trainer {
         self.control.say(Event::RunStarted(Box::new(RunStarted {
             run: name.clone(),
             dataset: dataset.info.clone(),
-            model: "cnn".to_owned(),
+            model: config.model.name.name().to_owned(),
             parameters: self.network.plan.size() as u64,
             device: device::name(self.device),
             precision: device::precision(self.kind).to_owned(),

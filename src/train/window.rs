@@ -57,15 +57,14 @@ impl Window {
                 .collect();
             Tensor::stack(&scalars, 0)
         };
-        let table = Tensor::cat(
-            &[
-                column(|s| &s.loss),
-                column(|s| &s.correct),
-                column(|s| &s.grad_norm),
-            ],
-            0,
-        );
-        let numbers = to_vec(&table);
+        let mut columns = vec![
+            column(|s| &s.loss),
+            column(|s| &s.correct),
+            column(|s| &s.grad_norm),
+        ];
+        let measured = self.steps.iter().filter_map(|s| s.update_ratio.as_ref());
+        columns.extend(measured.clone().map(|(_, ratio)| ratio.unsqueeze(0)));
+        let numbers = to_vec(&Tensor::cat(&columns, 0));
         let count = self.steps.len();
         let part = |i: usize| numbers.iter().skip(i * count).take(count).copied();
         let accuracy = part(1)
@@ -78,6 +77,10 @@ impl Window {
             accuracy,
             grad_norm: part(2).map(F32).collect(),
             clipped,
+            update_ratio: measured
+                .map(|(step, _)| *step)
+                .zip(numbers.iter().skip(3 * count).copied().map(F32))
+                .collect(),
             images: self.steps.iter().map(|step| step.images as u64).sum(),
             millis: F64(self.opened.elapsed().as_secs_f64() * 1000.0),
             ..StepWindow::default()
@@ -204,6 +207,8 @@ mod tests {
                 correct: scalar(2.0),
                 grad_norm: scalar(0.5 * i as f64),
                 images: 4,
+                ok: Tensor::from(true),
+                update_ratio: (i == 1).then(|| (17, scalar(1e-3))),
             });
         }
         let closed = window.close().unwrap_or_default();
@@ -211,5 +216,6 @@ mod tests {
         assert_eq!(closed.accuracy, [F32(0.5); 3]);
         assert_eq!(closed.clipped, [0, 0, 1]);
         assert_eq!(closed.images, 12);
+        assert_eq!(closed.update_ratio, [(17, F32(1e-3))]);
     }
 }

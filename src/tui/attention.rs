@@ -6,7 +6,7 @@
 use super::app::App;
 use super::text::{clean, fit};
 use crate::event::Record;
-use crate::run::{Alert, HealthTrack, Told, alerts};
+use crate::run::{Alert, Announcer, alerts};
 
 /// A clock that jumps by more was not looked at in between, ms: the screen was put aside, or the machine slept.
 const ASLEEP_MS: u64 = 5_000;
@@ -18,7 +18,7 @@ const WIDTH: usize = 300;
 pub(super) struct Attention {
     /// When the trainer was heard last, by this screen's clock; `None` before the first record.
     heard_ms: Option<u64>,
-    told: Told,
+    told: Announcer,
 }
 
 impl App {
@@ -42,7 +42,7 @@ fn clock_ms(app: &App) -> u64 {
 
 /// A record came; before it is folded in.
 pub(super) fn heard(app: &mut App, record: &Record) {
-    if HealthTrack::is_work(&record.event) {
+    if record.event.nature().work {
         app.attention.heard_ms = Some(app.ui.now_ms);
     }
 }

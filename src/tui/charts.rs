@@ -1,6 +1,6 @@
 //! How charts look at time: their axis, the stretch they show, the cursor on it.
 
-use crate::run::{Other, RunState};
+use crate::run::{Other, RunState, Scaling};
 
 use super::page::Pane;
 
@@ -76,17 +76,20 @@ impl Charts {
         self.smoothing = (self.smoothing + 1) % SMOOTHINGS.len();
     }
 
-    /// Whether a pane's values stand in equal ratios; the gradient's do unless told otherwise.
-    /// Layers have two numbers instead.
-    pub fn log(&self, pane: Pane) -> bool {
-        matches!(pane, Pane::Gradient) != self.flipped.contains(&pane)
+    /// Whether values that usually stand so stand in equal ratios in a pane. Layers have two numbers instead.
+    pub fn log(&self, pane: Pane, usual: Scaling) -> bool {
+        match usual {
+            Scaling::Linear => self.flipped.contains(&pane),
+            Scaling::Log => !self.flipped.contains(&pane),
+            Scaling::Percent => false,
+        }
     }
 
     /// Equal ratios or equal steps for a pane that can have either; whether it can.
     pub(super) fn flip(&mut self, pane: Pane) -> bool {
         if !matches!(
             pane,
-            Pane::Loss | Pane::Gradient | Pane::Rate | Pane::Layers
+            Pane::Loss | Pane::Gradient | Pane::Rate | Pane::Metrics | Pane::Layers
         ) {
             return false;
         }

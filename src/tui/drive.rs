@@ -13,7 +13,6 @@ use super::msg::{Effect, Msg};
 use super::theme::Theme;
 use super::update::update;
 use super::view::view;
-use crate::event::Event;
 use crate::fault;
 use crate::link::{Feed, Link};
 
@@ -153,18 +152,10 @@ pub fn drive<B: Backend>(
     }
 }
 
-/// What somebody waits for: it is shown before the next frame would be due. Steps, the progress of an evaluation and looks
-/// at the machine, which never end, are not.
+/// What somebody waits for: it is shown before the next frame would be due.
 fn is_urgent(msg: &Msg) -> bool {
     match msg {
-        Msg::Feed(Feed::Live(record)) => !matches!(
-            record.event,
-            Event::Steps(_)
-                | Event::EvalProgress { .. }
-                | Event::Layers { .. }
-                | Event::System(_)
-                | Event::StepTime(_)
-        ),
+        Msg::Feed(Feed::Live(record)) => record.event.nature().urgent,
         Msg::Tick(_) | Msg::Drawn { .. } => false,
         _ => true,
     }
@@ -285,7 +276,7 @@ mod tests {
     use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
     use super::*;
-    use crate::event::{Record, StepWindow};
+    use crate::event::{Event, Record, StepWindow};
     use crate::run::Replay;
     use crate::tui::app::Settings;
 

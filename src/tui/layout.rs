@@ -49,6 +49,8 @@ pub(super) struct Facts<'a> {
     pub(super) replay: bool,
     /// The rows of the result at a width; `None` while the run goes on.
     pub(super) result: Option<&'a dyn Fn(u16) -> u16>,
+    /// Whether a panel has anything to show, or will have.
+    pub(super) exists: &'a dyn Fn(Pane) -> bool,
     /// The rows a panel would fill in some room.
     pub(super) rows: &'a dyn Fn(Pane, Rect) -> u16,
 }
@@ -110,8 +112,9 @@ impl Layout {
             Arrangement::Overview => overview(facts, body),
         };
         let shown = |pane: &Pane| panes.iter().any(|(known, _)| known == pane);
+        let wanting = |pane: &Pane| !shown(pane) && (facts.exists)(*pane);
         let all = facts.page.panes().iter().copied();
-        let left_out = all.filter(|pane| !facts.alone && !shown(pane)).collect();
+        let left_out = all.filter(|pane| !facts.alone && wanting(pane)).collect();
         Self::Full(Screen {
             area,
             header,
@@ -168,17 +171,29 @@ impl Layout {
 /// Panels one below the other; those of fixed height first, the others share the rest.
 fn stack(facts: &Facts<'_>, heights: &[Height], body: Rect) -> Vec<(Pane, Rect)> {
     let stacked = facts.page.panes().iter().copied().zip(heights);
-    let fixed = |(pane, height): (Pane, &Height)| match *height {
-        Height::Share => None,
-        Height::Part { of, least } => Some((body.height / of.max(1)).max(least)),
-        Height::Content => Some((facts.rows)(pane, body).min(body.height - body.height / 3)),
+    let asked = |(pane, height): (Pane, &Height)| {
+        let rows = || (facts.rows)(pane, body);
+        match *height {
+            Height::Share | Height::Part { .. } => None,
+            Height::Content => Some(rows().min(body.height - body.height / 3)),
+            Height::Third => Some(rows().min(body.height / 3)),
+        }
     };
-    let wanted: Vec<Option<u16>> = stacked.clone().map(fixed).collect();
+    let asked: Vec<Option<u16>> = stacked.clone().map(asked).collect();
+    let left = body.height.saturating_sub(asked.iter().flatten().sum());
+    let fixed = |(height, asked): (&Height, Option<u16>)| match *height {
+        Height::Part { of, least } => Some((left / of.max(1)).max(least)),
+        Height::Share | Height::Content | Height::Third => asked,
+    };
+    let wanted: Vec<Option<u16>> = heights.iter().zip(asked).map(fixed).collect();
     let taken: u16 = wanted.iter().flatten().sum();
     let mut sharers = wanted.iter().filter(|rows| rows.is_none()).count() as u16;
     let (mut spare, mut rest) = (body.height.saturating_sub(taken), body);
     let mut panes = Vec::new();
     for ((pane, _), rows) in stacked.zip(wanted) {
+        if rows == Some(0) {
+            continue;
+        }
         let rows = rows.unwrap_or_else(|| {
             let part = spare.div_ceil(sharers.max(1));
             (spare, sharers) = (spare - part, sharers.saturating_sub(1));

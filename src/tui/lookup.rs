@@ -1,13 +1,13 @@
 //! What the run's state does not hold and the screen shows: what the session was asked, and what it answered.
 
 use crate::event::F32;
-use crate::link::{Curve, Filter, ImagePage, ImageRow, Query, Reply, StepValues};
-use crate::run::{Bucket, Series};
+use crate::link::{Filter, ImagePage, ImageRow, Query, Reply, StepValues};
+use crate::run::{Bucket, CurveId, Series};
 
 /// The stretch of a curve that a chart shows from close by.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Stretch {
-    curve: Curve,
+    curve: CurveId,
     from: u64,
     to: u64,
     values: Vec<(u64, F32)>,
@@ -42,11 +42,14 @@ impl Lookups {
     /// those after step `newest` are left out, which a replay has not come to.
     pub(super) fn points<'a>(
         &'a self,
-        curve: Curve,
+        curve: &CurveId,
         series: &'a Series,
         newest: u64,
     ) -> Box<dyn Iterator<Item = (u64, Bucket)> + 'a> {
-        let told = self.stretches.iter().find(|stretch| stretch.curve == curve);
+        let told = self
+            .stretches
+            .iter()
+            .find(|stretch| stretch.curve == *curve);
         let Some(told) = told.filter(|told| !told.values.is_empty()) else {
             return Box::new(series.filled());
         };
@@ -84,9 +87,9 @@ impl Lookups {
     }
 
     /// Whether a stretch of a curve is known about as closely as can be.
-    pub(super) fn knows_stretch(&self, curve: Curve, (from, to): (u64, u64)) -> bool {
+    pub(super) fn knows_stretch(&self, curve: &CurveId, (from, to): (u64, u64)) -> bool {
         self.stretches.iter().any(|known| {
-            known.curve == curve
+            known.curve == *curve
                 && known.from <= from
                 && known.to >= to
                 && to - from >= (known.to - known.from) / 4
@@ -175,6 +178,7 @@ impl Lookups {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::Curve;
 
     #[test]
     fn what_is_told_closely_takes_the_place_of_what_was_known_roughly() {
@@ -184,13 +188,13 @@ mod tests {
         }
         let mut lookups = Lookups::default();
         lookups.stretches.push(Stretch {
-            curve: Curve::TrainLoss,
+            curve: Curve::TrainLoss.into(),
             from: 1000,
             to: 1003,
             values: (1000..=1003).map(|step| (step, F32(2.0))).collect(),
         });
         let points: Vec<(u64, Bucket)> = lookups
-            .points(Curve::TrainLoss, &series, u64::MAX)
+            .points(&Curve::TrainLoss.into(), &series, u64::MAX)
             .collect();
         assert!(points.is_sorted_by_key(|(step, _)| *step));
         let close = points.iter().filter(|(_, bucket)| bucket.max == 2.0);

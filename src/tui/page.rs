@@ -22,6 +22,7 @@ panes! {
     Accuracy "The accuracy over time.",
     Gradient "The gradient norm and its clipping.",
     Rate "The learning rate over time.",
+    Metrics "The curves that have no panel of their own, over time.",
     Layers "How far each parameter is moved, over time.",
     Classes "The scores of each class.",
     Trends "F1 of each class over the epochs.",
@@ -48,10 +49,12 @@ pub(super) enum Arrangement {
 pub(super) enum Height {
     /// An equal share of what the others leave.
     Share,
-    /// One part in so many of the page, and no fewer rows than this.
+    /// One part in so many of what the panels of their own height leave, and no fewer rows than this.
     Part { of: u16, least: u16 },
     /// As many as the panel asks for, at most two thirds of the page.
     Content,
+    /// The same, at most a third of the page; a panel that asks for none is not there.
+    Third,
 }
 
 /// A page of one panel.
@@ -103,8 +106,13 @@ pages! {
     Overview "overview" "Overview" "a bit of everything"
         [Loss Accuracy Gradient Classes Gallery Log] Arrangement::Overview;
     Curves "curves" "Curves" "loss, accuracy and learning rate over time"
-        [Loss Accuracy Rate]
-        Arrangement::Stack(&[Height::Share, Height::Share, Height::Part { of: 4, least: 5 }]);
+        [Loss Accuracy Rate Metrics]
+        Arrangement::Stack(&[
+            Height::Share,
+            Height::Share,
+            Height::Part { of: 4, least: 5 },
+            Height::Third,
+        ]);
     Gradients "gradients" "Gradients" "gradient norm, clipping, and what each layer gets of it"
         [Gradient Layers] Arrangement::Stack(&[Height::Share, Height::Content]);
     Classes "classes" "Classes" "precision, recall, F1 with its interval and AUC of each class"

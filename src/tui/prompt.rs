@@ -2,7 +2,7 @@
 
 use super::app::{App, Popup, Prompt, Wanted};
 use super::keymap::Key;
-use crate::event::{Command, RATES};
+use crate::event::{Command, check_epochs, check_lr};
 
 /// Characters of a number, and more than any has.
 const TYPED: usize = 16;
@@ -27,7 +27,7 @@ impl Wanted {
     /// What may be typed.
     pub(super) fn rule(self) -> &'static str {
         match self {
-            Self::LearningRate => "1e-10 to 1000, or x and a factor: 3e-4, x0.5",
+            Self::LearningRate => "a number, or x and a factor: 3e-4, x0.5",
             Self::Epochs => "a whole number, no less than the epoch under way",
         }
     }
@@ -40,25 +40,21 @@ impl Wanted {
         }
     }
 
-    fn command(self, app: &App, typed: &str) -> Result<Command, &'static str> {
+    fn command(self, app: &App, typed: &str) -> Result<Command, String> {
+        let expected = || format!("expected {}", self.rule());
         match self {
             Self::LearningRate => {
                 let factor = typed.strip_prefix(['x', '*']);
-                let number: f64 = factor.unwrap_or(typed).parse().map_err(|_| self.rule())?;
+                let number: f64 = factor.unwrap_or(typed).parse().map_err(|_| expected())?;
                 let lr = match factor {
                     Some(_) => app.wanted_lr().ok_or("the rate is not known yet")? * number,
                     None => number,
                 };
-                RATES
-                    .contains(&lr)
-                    .then_some(Command::SetLearningRate { lr })
-                    .ok_or(self.rule())
+                check_lr(lr).map(|lr| Command::SetLearningRate { lr })
             }
             Self::Epochs => {
-                let epochs: u32 = typed.parse().map_err(|_| self.rule())?;
-                let fits = epochs >= app.run.epoch.max(1);
-                fits.then_some(Command::SetEpochs { epochs })
-                    .ok_or(self.rule())
+                let epochs = typed.parse().map_err(|_| expected())?;
+                check_epochs(epochs, app.run.epoch).map(|epochs| Command::SetEpochs { epochs })
             }
         }
     }
@@ -84,7 +80,7 @@ pub(super) fn press(app: &mut App, key: Key, leave: bool) -> Typed {
         }
         match prompt.wanted.command(app, &prompt.typed) {
             Ok(command) => return Typed::Ask(command),
-            Err(problem) => prompt.problem = Some(problem.to_owned()),
+            Err(problem) => prompt.problem = Some(problem),
         }
     } else if key.is_erase() {
         prompt.typed.pop();
@@ -129,8 +125,17 @@ mod tests {
         let lr = |typed: &str| Wanted::LearningRate.command(&app, typed);
         assert_eq!(lr("3e-4"), Ok(Command::SetLearningRate { lr: 3e-4 }));
         assert_eq!(lr("x0.5"), Ok(Command::SetLearningRate { lr: 5e-4 }));
-        for typed in ["", "x", "0", "-1", "1e999", "e", "3e-44", "x1e9"] {
-            assert!(lr(typed).is_err(), "{typed}");
+        for typed in ["", "x", "e"] {
+            assert!(
+                lr(typed).is_err_and(|e| e.starts_with("expected a number")),
+                "{typed}"
+            );
+        }
+        for typed in ["0", "-1", "1e999", "3e-44", "x1e9", "nan"] {
+            assert!(
+                lr(typed).is_err_and(|e| e.contains("between 1e-10 and 1000")),
+                "{typed}"
+            );
         }
         let epochs = |typed: &str| Wanted::Epochs.command(&app, typed);
         assert_eq!(epochs("12"), Ok(Command::SetEpochs { epochs: 12 }));

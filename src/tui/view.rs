@@ -3,12 +3,13 @@
 //! Each panel is one file, which draws only inside the area it is given, and one entry in [`PANELS`]. Nothing in this folder
 //! imports this file.
 
-mod accuracy;
 mod alerts;
 mod axis;
 mod calibration;
 mod canvas;
 mod chart;
+mod chart_panel;
+mod chart_specs;
 mod class_table;
 mod classes;
 mod compare;
@@ -20,20 +21,18 @@ mod essentials;
 mod evaluated;
 mod footer;
 pub(super) mod gallery;
-mod gradient;
 pub(super) mod header;
 mod heat;
 pub(super) mod images;
 mod layers;
 mod log;
-mod loss;
 mod marks;
+mod named;
 mod overlay;
 mod paint;
 pub(super) mod palette;
 pub(super) mod pointer;
 pub(super) mod popup;
-mod rate;
 mod readout;
 mod reliability;
 mod result;
@@ -52,7 +51,6 @@ use super::layout::{Facts, Layout};
 use super::page::{Page, Pane};
 use super::symbols::symbols;
 use super::theme::{Role, Theme};
-use crate::link::Curve;
 use ctx::{Arrows, Ctx, Need, Panel, Scroll, Step};
 
 /// What most panels have in common.
@@ -61,10 +59,12 @@ const PANEL: Panel = Panel {
     title: "",
     page: Page::Overview,
     time_axis: false,
+    shares_axis: false,
     empty: "",
     draw: |_, _, _| {},
+    exists: |_| true,
     rows: |_, _| 0,
-    needs: &[],
+    needs: Need::Nothing,
     scroll: Scroll::No,
     last: |_| 0,
     walk: None,
@@ -78,6 +78,7 @@ const PANEL: Panel = Panel {
 const CHART: Panel = Panel {
     page: Page::Curves,
     time_axis: true,
+    shares_axis: true,
     click: pointer::put_cursor,
     walk: Some(pointer::move_cursor),
     hint: Some((Arrows::All, "cursor, panes")),
@@ -92,16 +93,16 @@ const TABLE: [Panel; Pane::ALL.len()] = [
         pane: Pane::Loss,
         title: "Loss",
         empty: "the loss of every step appears here with the first step",
-        draw: loss::draw,
-        needs: &[Need::Curve(Curve::TrainLoss)],
+        draw: |ctx, area, buf| chart_panel::panel(ctx, &chart_specs::LOSS, area, buf),
+        needs: Need::Curves(|_| vec![chart_specs::LOSS.line.into()]),
         ..CHART
     },
     Panel {
         pane: Pane::Accuracy,
         title: "Accuracy",
         empty: "the share of images told rightly appears here with the first step",
-        draw: accuracy::draw,
-        needs: &[Need::Curve(Curve::TrainAccuracy)],
+        draw: |ctx, area, buf| chart_panel::panel(ctx, &chart_specs::ACCURACY, area, buf),
+        needs: Need::Curves(|_| vec![chart_specs::ACCURACY.line.into()]),
         ..CHART
     },
     Panel {
@@ -109,15 +110,31 @@ const TABLE: [Panel; Pane::ALL.len()] = [
         title: "Gradient norm",
         page: Page::Gradients,
         empty: "the norm of the gradient before clipping appears here with the first step",
-        draw: gradient::draw,
-        needs: &[Need::Curve(Curve::GradNorm)],
+        draw: |ctx, area, buf| chart_panel::panel(ctx, &chart_specs::GRADIENT, area, buf),
+        needs: Need::Curves(|_| vec![chart_specs::GRADIENT.line.into()]),
         ..CHART
     },
     Panel {
         pane: Pane::Rate,
         title: "Learning rate",
         empty: "the learning rate of every step appears here with the first step",
-        draw: rate::draw,
+        draw: |ctx, area, buf| chart_panel::panel(ctx, &chart_specs::RATE, area, buf),
+        needs: Need::Curves(|_| vec![chart_specs::RATE.line.into()]),
+        ..CHART
+    },
+    Panel {
+        pane: Pane::Metrics,
+        title: "Metrics",
+        empty: "curves that the trainer logs by name appear here with their first value",
+        draw: named::draw,
+        exists: |app| !named::groups(&app.run).is_empty(),
+        rows: |app, room| named::rows(app, room.width),
+        needs: Need::Curves(named::shown),
+        scroll: Scroll::Own(named::scroll),
+        last: |_| usize::MAX,
+        // A click in one of several charts side by side would name a step of another column.
+        click: PANEL.click,
+        shares_axis: false,
         ..CHART
     },
     Panel {
@@ -181,7 +198,10 @@ const TABLE: [Panel; Pane::ALL.len()] = [
         empty: gallery::EMPTY,
         draw: gallery::draw,
         rows: gallery::rows,
-        scroll: Scroll::Own(gallery::next_mistake),
+        scroll: Scroll::Own(|app, by| {
+            gallery::next_mistake(app, by);
+            Step::Done
+        }),
         last: |app| app.run.gallery.labels.len().saturating_sub(1),
         walk: Some(gallery::walk),
         click: gallery::click,
@@ -194,7 +214,7 @@ const TABLE: [Panel; Pane::ALL.len()] = [
         page: Page::Gallery,
         empty: gallery::EMPTY,
         draw: images::draw,
-        needs: &[Need::Images],
+        needs: Need::Images,
         scroll: Scroll::Own(images::scroll),
         last: |app| images::total(app).saturating_sub(1),
         walk: Some(images::walk),
@@ -223,6 +243,7 @@ const TABLE: [Panel; Pane::ALL.len()] = [
         scroll: Scroll::Own(|app, by| {
             let last = log::last(app);
             app.ui.panels.shift(Pane::Log, -by, last);
+            Step::Done
         }),
         last: log::last,
         hint: Some((Arrows::Vertical, "scroll")),
@@ -238,6 +259,7 @@ const TABLE: [Panel; Pane::ALL.len()] = [
         scroll: Scroll::Own(|app, by| {
             let last = compare::last_scroll(app);
             app.ui.panels.shift(Pane::Compare, by, last);
+            Step::Done
         }),
         // All of the page would have to be laid out.
         last: |_| usize::MAX,
@@ -270,6 +292,7 @@ pub(super) fn arrange(app: &App, area: Rect) -> Layout {
         alerts: !app.alerts().is_empty(),
         replay: app.replay.is_some(),
         result: app.over().then_some(&result),
+        exists: &|pane| (panel(pane).exists)(app),
         rows: &|pane, room| (panel(pane).rows)(app, room),
     };
     Layout::of(&facts, area)

@@ -3,6 +3,7 @@
 use epochtop::checkpoint::decode;
 use epochtop::config::Config;
 use epochtop::event::DatasetInfo;
+use epochtop::metrics::Measure;
 use epochtop::model::{Network, Plan, Weights};
 use tch::{Device, Kind, Tensor};
 
@@ -33,7 +34,12 @@ fn a_saved_network_gives_the_same_logits() {
         .zip(&dataset.test.labels)
         .filter(|(p, l)| **p == i64::from(**l))
         .count();
-    let told = story.state.test.latest.expect("the end tests").accuracy.0;
+    let told = story
+        .state
+        .test
+        .latest
+        .expect("the end tests")
+        .value(Measure::Accuracy);
     assert!(
         (right as f64 / predicted.len() as f64 - told).abs() < 1e-12,
         "{right} right, but the run said {told}"

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use epochtop::config::{Config, NonFinite, ScheduleName};
 use epochtop::event::{Command, Event, Finding, Health, LayerNorms, Outcome, Phase, Remedy};
+use epochtop::metrics::Measure;
+use epochtop::run::{Bucket, Curve};
 
 use crate::fixture::{Story, load, shapes, small_config, train, train_on};
 
@@ -131,9 +133,9 @@ fn the_policy_rollback_goes_back_to_weights_that_were_good() {
     assert!(to < at && lr == 5e29, "back from {at} to {to}, {lr}");
     let last = story.state.valid.latest.expect("it was validated");
     assert!(
-        last.accuracy.0 > 0.9,
+        last.value(Measure::Accuracy) > 0.9,
         "it goes on learning: {}",
-        last.accuracy.0
+        last.value(Measure::Accuracy)
     );
 }
 
@@ -214,8 +216,24 @@ fn the_last_step_of_an_epoch_tells_how_each_parameter_moved() {
         })
         .flatten()
         .collect();
+    let ratios = &story.state.curves[Curve::UpdateRatio];
+    assert_eq!(ratios.filled().count(), 4, "every sixteenth step");
     for (step, layers) in told {
         assert_eq!(layers[0].name, "blocks.0.conv.weight");
+        // The parts' moves make up that of the whole network.
+        let norm = |pick: fn(&LayerNorms) -> f32| {
+            layers
+                .iter()
+                .map(|layer| f64::from(pick(layer)).powi(2))
+                .sum::<f64>()
+                .sqrt()
+        };
+        let whole = norm(|layer| layer.update_norm.0) / norm(|layer| layer.weight_norm.0);
+        let ratio = ratios.bucket_at(step).and_then(Bucket::mean).unwrap();
+        assert!(
+            (ratio - whole).abs() < 1e-4 * whole,
+            "step {step}: {ratio}, parts {whole}"
+        );
         // The parts' norms make up the whole's, which is the one before clipping.
         let whole = layers
             .iter()

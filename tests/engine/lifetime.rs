@@ -11,7 +11,7 @@ use epochtop::event::{Event, Phase, Record};
 use epochtop::link::Feed;
 use epochtop::run::RunState;
 use epochtop::session::wire::Role;
-use epochtop::session::{RunDir, connect, replay};
+use epochtop::session::{RunDir, RunOutcome, connect, replay};
 
 use crate::fixture::shapes;
 use crate::pty::{PATIENCE, Terminal, arguments, kill_trainer, meta, step};
@@ -243,7 +243,7 @@ fn end(run: &Path) -> blake3::Hash {
 
 pub(crate) fn completed(run: &Path) -> Option<()> {
     meta(run)
-        .filter(|meta| meta.outcome == "completed")
+        .filter(|meta| meta.outcome == RunOutcome::Completed)
         .map(drop)
 }
 

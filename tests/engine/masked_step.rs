@@ -52,13 +52,16 @@ fn a_nan_leaves_weights_optimizer_and_statistics_bit_identical() {
     let memory = optimizer.snapshot();
     let bad = images.copy();
     let _ = bad.narrow(0, 0, 1).fill_(f64::NAN);
-    let (stats, _) = train_step(
+    let (mut stats, _) = train_step(
         &network,
         &mut weights,
         &mut optimizer,
         (&bad, &labels),
         HYPER,
     );
+    stats.measure_update(16, &before.flat, &weights);
+    let (step, ratio) = stats.update_ratio.as_ref().unwrap();
+    assert!(*step == 16 && ratio.double_value(&[]).is_nan());
     assert!(!stats.loss.double_value(&[]).is_finite());
     assert!(weights.flat.equal(&before.flat) && weights.stats.equal(&before.stats));
     assert!(

@@ -1,6 +1,6 @@
-"""Writes optimizers.tsv: 50 steps of each of PyTorch's optimizers, clipped, with two parameter groups.
+"""Writes optimizers.tsv: 50 steps of each of PyTorch's optimizers and of optax's Lion, clipped, with two parameter groups.
 
-    python3 tests/engine/optimizers.py > tests/engine/optimizers.tsv      (PyTorch 2.11)
+    python3 tests/engine/optimizers.py > tests/engine/optimizers.tsv      (PyTorch 2.11, optax 0.2.8 with jax 0.10.2)
 
 Columns: optimizer, step, the weights after it, then what the optimizer remembers of them.
 """
@@ -64,6 +64,27 @@ def muon_trace():
         print("muon", t + 1, *(f"{v:.9g}" for r in row for v in r.flatten().tolist()), sep="\t")
 
 
+def lion_trace():
+    """As `trace`. PyTorch has no Lion; optax (Google DeepMind) has, and computes in f32 too."""
+    import numpy as np
+    import optax
+
+    goal, pull = (np.array(v, np.float32) for v in ([1.0, -0.5, 3.0, 0.25], [1.0, 2.0, 0.5, 4.0]))
+    x = np.array([0.5, -1.25, 2.0, 0.03125], np.float32)
+    groups = ((slice(0, 2), 1.0, 0.05), (slice(2, 4), 0.5, 0.0))
+    lion = lambda lr, decay: optax.lion(lr, b1=0.9, b2=0.99, weight_decay=decay)
+    states = [lion(0.0, decay).init(x[part]) for part, _, decay in groups]
+    for t in range(50):
+        gradient = (x - goal) * pull * 2 + np.cos(x) * np.float32(t % 3)
+        gradient *= np.minimum(1, np.float32(1.5) / (np.linalg.norm(gradient) + np.float32(1e-6)))
+        for i, (part, factor, decay) in enumerate(groups):
+            step = lion(1e-2 * (t + 1) / 50 * factor, decay)
+            updates, states[i] = step.update(gradient[part], states[i], x[part])
+            x[part] = optax.apply_updates(x[part], updates)
+        print("lion", t + 1, *(f"{v:.9g}" for v in [*x, *states[0][0].mu, *states[1][0].mu]), sep="\t")
+
+
 for name in ("adamw", "adam", "sgd", "nesterov", "plain"):
     trace(name)
 muon_trace()
+lion_trace()

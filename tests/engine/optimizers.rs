@@ -1,7 +1,7 @@
-//! Every optimizer against a trace of PyTorch's, and against those of `tch::nn`.
+//! Every optimizer against a trace of PyTorch's (Lion: optax's), and against those of `tch::nn`.
 
 use epochtop::config::{Config, OptimConfig, OptimName};
-use epochtop::train::{Group, Optimizer, clip_divisor};
+use epochtop::train::{Group, Layout, Optimizer, clip_divisor};
 use tch::nn::OptimizerConfig;
 use tch::{Device, Kind, Tensor, nn};
 
@@ -18,6 +18,9 @@ fn config(name: &str) -> OptimConfig {
         "adam" => OptimName::Adam,
         _ => OptimName::Sgd,
     };
+    if name == "lion" {
+        (config.name, config.beta2) = (OptimName::Lion, 0.99);
+    }
     config.momentum = if name == "plain" { 0.0 } else { 0.9 };
     config.nesterov = name == "nesterov";
     config
@@ -29,7 +32,7 @@ fn groups(config: &OptimConfig) -> Vec<Group> {
         ranges: vec![(start, 2)],
         lr_factor,
         weight_decay,
-        matrices: Vec::new(),
+        layout: Layout::Elements,
     };
     vec![group(0, 1.0, config.weight_decay), group(2, 0.5, 0.0)]
 }
@@ -53,8 +56,8 @@ fn trace(name: &str) -> Vec<Vec<f32>> {
 }
 
 #[test]
-fn fifty_steps_of_each_follow_pytorch() {
-    for name in ["adamw", "adam", "sgd", "nesterov", "plain"] {
+fn fifty_steps_of_each_follow_the_reference() {
+    for name in ["adamw", "adam", "sgd", "nesterov", "plain", "lion"] {
         let config = config(name);
         let mut optimizer = Optimizer::with_groups(&config, groups(&config), 4, Device::Cpu);
         let theta = Tensor::from_slice(&START);
@@ -81,7 +84,7 @@ fn fifty_steps_of_each_follow_pytorch() {
                 let step = t + 1;
                 assert!(
                     (a - b).abs() <= 1e-6 * b.abs().max(1.0),
-                    "{name}, step {step}: {got:?}, PyTorch has {expected:?}"
+                    "{name}, step {step}: {got:?}, the reference has {expected:?}"
                 );
             }
         }
@@ -97,7 +100,7 @@ fn fifty_steps_of_muon_follow_pytorch() {
         ranges: vec![(0, 6), (6, 8)],
         lr_factor: 1.0,
         weight_decay: config.weight_decay,
-        matrices: vec![(3, 2), (2, 4)],
+        layout: Layout::Matrices(vec![(3, 2), (2, 4)]),
     };
     let mut optimizer = Optimizer::with_groups(&config, vec![group], 14, Device::Cpu);
     let of = |value: fn(f64) -> f64| {
@@ -144,7 +147,7 @@ fn fifty_steps_follow_those_of_tch() {
             ranges: vec![(0, 4)],
             lr_factor: 1.0,
             weight_decay: config.weight_decay,
-            matrices: Vec::new(),
+            layout: Layout::Elements,
         };
         let mut ours = Optimizer::with_groups(&config, vec![whole], 4, Device::Cpu);
         let store = nn::VarStore::new(Device::Cpu);
@@ -182,8 +185,26 @@ fn fifty_steps_follow_those_of_tch() {
 }
 
 #[test]
+fn a_masked_step_changes_nothing() {
+    for name in ["adamw", "adam", "sgd", "lion"] {
+        let config = config(name);
+        let mut optimizer = Optimizer::with_groups(&config, groups(&config), 4, Device::Cpu);
+        let theta = Tensor::from_slice(&START);
+        let one = Tensor::from(1.0_f32);
+        let mut step = |gradient: &Tensor, ok: bool| {
+            optimizer.step(&theta, gradient, LR, (&one, &Tensor::from(ok)));
+            let state: Vec<_> = optimizer.snapshot().iter().map(numbers).collect();
+            (numbers(&theta), state)
+        };
+        let before = step(&gradient(&theta, 0), true);
+        let bad = Tensor::full([4], f64::NAN, (Kind::Float, Device::Cpu));
+        assert_eq!(step(&bad, false), before, "{name}");
+    }
+}
+
+#[test]
 fn a_snapshot_brings_back_weights_to_come() {
-    for name in ["adamw", "nesterov"] {
+    for name in ["adamw", "nesterov", "lion"] {
         let config = config(name);
         let mut optimizer = Optimizer::with_groups(&config, groups(&config), 4, Device::Cpu);
         let theta = Tensor::from_slice(&START);
@@ -192,14 +213,18 @@ fn a_snapshot_brings_back_weights_to_come() {
                 let one = Tensor::from(1.0_f32);
                 optimizer.step(theta, &gradient(theta, t), LR, (&one, &Tensor::from(true)));
             }
-            optimizer.snapshot()
+            optimizer.named_snapshot()
         };
-        let memory = steps(&theta, 0);
+        let saved = steps(&theta, 0);
         let middle = theta.copy();
         steps(&theta, 5);
         let end = numbers(&theta);
         let mut again = Optimizer::with_groups(&config, groups(&config), 4, Device::Cpu);
-        again.restore(&memory);
+        let stored = saved.into_iter().map(|(what, tensor)| {
+            let (size, values) = (tensor.size(), numbers(&tensor));
+            (what.to_owned(), size, values)
+        });
+        again.take_up(&stored.collect::<Vec<_>>()).unwrap();
         for t in 5..10 {
             let one = Tensor::from(1.0_f32);
             again.step(

@@ -170,7 +170,10 @@ fn a_connection_is_cut_and_the_run_is_found_again() {
     third.wait_for("Leave the run?");
     third.press("s");
     assert_eq!(third.exit_code(), 0);
-    assert_eq!(meta(&run).unwrap().outcome, "stopped");
+    assert_eq!(
+        meta(&run).unwrap().outcome,
+        epochtop::session::RunOutcome::Stopped
+    );
     for (i, record) in records(&run).iter().enumerate() {
         assert_eq!(record.seq, i as u64 + 1, "a hole in the journal");
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use epochtop::session::{Meta, RunDir};
+use epochtop::session::{Meta, RunDir, RunOutcome};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
 /// Long enough for a busy machine; a test that passes waits far less.
@@ -182,7 +182,7 @@ pub(crate) fn meta(run: &Path) -> Option<Meta> {
 
 /// Ends a trainer that may still be there.
 pub(crate) fn kill_trainer(run: &Path) {
-    let running = meta(run).filter(|meta| meta.outcome == "running");
+    let running = meta(run).filter(|meta| meta.outcome == RunOutcome::Running);
     let pid = running.and_then(|meta| rustix::process::Pid::from_raw(meta.pid as i32));
     if let Some(pid) = pid {
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);

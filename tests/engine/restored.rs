@@ -124,7 +124,10 @@ fn after_detaching_a_signal_a_panic_and_the_end_of_the_run() {
     one.wait_for("Leave the run?");
     one.press("s");
     as_found(&one, "the end of the run");
-    assert_eq!(meta(&place.run()).unwrap().outcome, "stopped");
+    assert_eq!(
+        meta(&place.run()).unwrap().outcome,
+        epochtop::session::RunOutcome::Stopped
+    );
 }
 
 #[test]

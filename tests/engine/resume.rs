@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use epochtop::checkpoint::{Depth, Store, verify};
 use epochtop::random::Random;
-use epochtop::run::RunState;
+use epochtop::run::{Curve, RunState};
 
 use crate::fixture::shapes;
 
@@ -159,7 +159,8 @@ fn state(run: &Path) -> RunState {
     (state.step_millis, state.images_per_second) = (blank.step_millis, blank.images_per_second);
     state.system = blank.system;
     // Clocks, and windows of steps, which end where a process did.
-    (state.timeline, state.rate) = (blank.timeline, blank.rate);
+    state.timeline = blank.timeline;
+    state.curves.clear(Curve::LearningRate);
     (state.step_time, state.health) = (None, blank.health);
     state.marks = blank.marks;
     state.info.as_mut().unwrap().run.clear();
@@ -268,7 +269,13 @@ fn killed_three_times_at_any_step_nothing_is_different() {
         .map(|_| format!("kill@step:{}", 3 + random.below(8)))
         .collect();
     let kills: Vec<&str> = kills.iter().map(String::as_str).collect();
-    the_same_with(&kills, &["checkpoint.every_steps=2", "train.threads=2"]);
+    let more = [
+        "checkpoint.every_steps=2",
+        "train.threads=2",
+        "optim.name=lion",
+        "optim.lr=0.001",
+    ];
+    the_same_with(&kills, &more);
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use epochtop::config::{Config, Precision};
-use epochtop::event::{Command, Event, Outcome, Phase, Split, StepTime};
+use epochtop::event::{Command, Event, Outcome, Phase, Split, StepTime, WeightsKind};
+use epochtop::metrics::Measure;
 
 use crate::fixture::{Story, load, shapes, small_config, train, train_on};
 
@@ -29,16 +30,16 @@ fn two_thousand_garments_teach_it_to_70_percent() {
     );
     let test = story.state.test.latest.expect("the end tests");
     assert_eq!(
-        (test.n, test.weights.as_str(), test.epoch),
-        (10_000, "best", best.epoch)
+        (test.n, test.weights, test.epoch),
+        (10_000, WeightsKind::Best, best.epoch)
     );
     assert!(
-        (test.accuracy.0 - best.accuracy.0).abs() < 0.05,
+        (test.value(Measure::Accuracy) - best.accuracy.0).abs() < 0.05,
         "test {} and validation differ",
-        test.accuracy.0
+        test.value(Measure::Accuracy)
     );
     assert!(
-        test.nll_calibrated.0 <= test.nll.0,
+        test.value(Measure::NllCalibrated) <= test.value(Measure::Nll),
         "the temperature made the likelihood worse"
     );
 }
@@ -63,7 +64,11 @@ fn three_classes_20_by_24_and_imbalanced_are_learnt_and_shown() {
             .collect::<Vec<_>>(),
         [140, 40, 20]
     );
-    assert!(report.macro_f1.0 > 0.9, "macro-F1 {}", report.macro_f1.0);
+    assert!(
+        report.value(Measure::MacroF1) > 0.9,
+        "macro-F1 {}",
+        report.value(Measure::MacroF1)
+    );
     let predictions = story
         .state
         .predictions
@@ -247,7 +252,7 @@ fn a_run_that_never_gave_a_finite_validation_has_failed() {
         "the steps that were done are told"
     );
     let report = story.state.valid.latest.as_ref().expect("it was validated");
-    assert!(report.ece.0.is_nan() && report.nll.0.is_nan());
+    assert!(report.value(Measure::Ece).is_nan() && report.value(Measure::Nll).is_nan());
     let predictions = story.state.predictions.as_ref().expect("they were made");
     assert!(
         predictions.top.iter().all(Vec::is_empty),

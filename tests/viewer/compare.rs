@@ -6,9 +6,9 @@ use std::sync::LazyLock;
 
 use crossterm::event::KeyCode;
 use epochtop::event::{Record, Split};
-use epochtop::metrics::{Interval, compare};
+use epochtop::metrics::{Difference, Interval, Measure, compare};
 use epochtop::report::{Evaluated, Predictions, SEED, write};
-use epochtop::run::{Beside, Metric, Other, Paired, RunState, Verdict};
+use epochtop::run::{Beside, Other, Paired, RunResult, RunState, Verdict};
 use epochtop::session::{Meta, RunDir, beside};
 use epochtop::tui::{App, Pane, Role, Theme};
 
@@ -101,31 +101,36 @@ fn paired_numbers_are_those_of_the_rows_both_measured() {
         panic!("one other");
     };
     assert_eq!((other.unpaired.as_deref(), other.other_data), (None, false));
-    let of = |metric| other.against.iter().find(|paired| paired.metric == metric);
+    let of = |measure| {
+        other
+            .against
+            .iter()
+            .find(|paired| paired.measure == measure)
+    };
     // 19 of 20 against 14 of 20.
-    let accuracy = of(Metric::TestAccuracy).unwrap();
-    assert!((accuracy.difference + 0.25).abs() < 1e-12);
+    let accuracy = of(Measure::Accuracy).unwrap();
+    assert!((accuracy.difference.value + 0.25).abs() < 1e-12);
     assert_eq!(accuracy.verdict(), Verdict::Worse);
     // The same as `eval` tells, which has the tests of its own against scikit-learn.
     let temperature = |rows: &Predictions| story::tested("x", rows).1.temperature.value;
     let outcomes = |rows: &Predictions| rows.outcomes(temperature(rows), 15);
     let told = compare(&outcomes(&one), &outcomes(&two), 200, SEED).unwrap();
-    for (metric, expected) in [
-        (Metric::TestAccuracy, told.accuracy),
-        (Metric::MacroF1, told.macro_f1),
-        (Metric::Auc, told.auc),
-        (Metric::TestNll, told.nll_calibrated),
-        (Metric::Ece, told.ece_calibrated),
-    ] {
-        let (found, expected) = (of(metric).unwrap(), expected.unwrap());
-        assert_eq!(
-            (found.difference, found.interval),
-            (expected.value, expected.ci95)
-        );
+    let states = [&story::tested("x", &one).0, &story::tested("x", &two).0].map(|all| folded(all));
+    assert_eq!(other.against.len(), told.differences.len());
+    for (measure, expected) in told.differences {
+        assert_eq!(of(measure).unwrap().difference, expected.unwrap());
         // What is paired is what the two reports say apart from each other.
-        let states = [&story::tested("x", &one).0, &story::tested("x", &two).0];
-        let [a, b] = states.map(|records| metric.of(&folded(records)).unwrap());
-        assert!(other.paired(metric, b - a).is_some(), "{metric:?}");
+        let result = RunResult::Test(measure);
+        let [a, b] = states.each_ref().map(|state| result.of(state).unwrap());
+        assert!(
+            (b - a - expected.unwrap().value).abs() < 1e-12,
+            "{measure:?}"
+        );
+        assert!(other.paired(&states[0], result).is_some());
+        // Evaluated again since, the two no longer belong together.
+        let mut again = states[0].clone();
+        again.test.latest.as_mut().unwrap().global_step += 1;
+        assert!(other.paired(&again, result).is_none());
     }
 }
 
@@ -140,7 +145,7 @@ fn where_every_image_tells_the_same_the_interval_is_a_point() {
     let accuracy = |at: usize| {
         let all = &found.others[at].against;
         *all.iter()
-            .find(|paired| paired.metric == Metric::TestAccuracy)
+            .find(|paired| paired.measure == Measure::Accuracy)
             .unwrap()
     };
     let point = |value: f64| Interval {
@@ -148,11 +153,11 @@ fn where_every_image_tells_the_same_the_interval_is_a_point() {
         high: value,
     };
     assert_eq!(
-        (accuracy(0).difference, accuracy(0).interval),
+        (accuracy(0).difference.value, accuracy(0).difference.ci95),
         (-1.0, point(-1.0))
     );
     assert_eq!(
-        (accuracy(1).difference, accuracy(1).interval),
+        (accuracy(1).difference.value, accuracy(1).difference.ci95),
         (0.0, point(0.0))
     );
     assert_eq!(accuracy(1).verdict(), Verdict::Unclear);
@@ -274,12 +279,12 @@ fn nothing_is_paired_with_a_live_run() {
     );
 }
 
-const LABELS: [(Metric, f64); 5] = [
-    (Metric::TestAccuracy, 0.0062),
-    (Metric::MacroF1, 0.0061),
-    (Metric::Auc, 0.0009),
-    (Metric::TestNll, 0.011),
-    (Metric::Ece, 0.0041),
+const HALF_WIDTHS: [(Measure, f64); 5] = [
+    (Measure::Accuracy, 0.0062),
+    (Measure::MacroF1, 0.0061),
+    (Measure::Auc, 0.0009),
+    (Measure::NllCalibrated, 0.011),
+    (Measure::EceCalibrated, 0.0041),
 ];
 
 /// Other runs, told once for all tests: each takes a second.
@@ -297,16 +302,18 @@ fn epochs(seed: u64) -> u32 {
 /// Another run beside `first`, with intervals about as wide as ten thousand images give.
 fn rival(first: &RunState, name: &str, seed: u64) -> Other {
     let state = RIVALS[seed as usize - 1].clone();
-    let paired = LABELS.iter().filter_map(|(metric, half)| {
-        let difference = metric.of(&state)? - metric.of(first)?;
-        let interval = Interval {
-            low: difference - half,
-            high: difference + half,
+    let step = |run: &RunState| run.test.latest.as_ref().map(|report| report.global_step);
+    let paired = HALF_WIDTHS.iter().filter_map(|(measure, half)| {
+        let result = RunResult::Test(*measure);
+        let value = result.of(&state)? - result.of(first)?;
+        let ci95 = Interval {
+            low: value - half,
+            high: value + half,
         };
         Some(Paired {
-            metric: *metric,
-            difference,
-            interval,
+            measure: *measure,
+            global_steps: [step(first)?, step(&state)?],
+            difference: Difference { value, ci95 },
         })
     });
     Other {

@@ -5,7 +5,7 @@ use epochtop::event::{
     GalleryImages, GalleryPredictions, GpuSample, Health, LayerNorms, Level, Outcome, Phase,
     Pixels, Record, Remedy, RunStarted, Split, StepTime, StepWindow, SystemSample,
 };
-use epochtop::run::RunState;
+use epochtop::run::{Curve, CurveId, MOST_NAMED, RunState};
 use proptest::prelude::*;
 
 use crate::story;
@@ -72,6 +72,7 @@ fn window() -> impl Strategy<Value = Event> {
                     accuracy,
                     grad_norm,
                     clipped,
+                    update_ratio: vec![(global_step, F32(lr.0 as f32))],
                 })
             },
         )
@@ -90,6 +91,17 @@ fn summary() -> impl Strategy<Value = Event> {
             })
         },
     )
+}
+
+/// Scalars, also of names that cannot be used.
+fn scalars() -> impl Strategy<Value = Event> {
+    let name = prop_oneof![4 => "(train/|val/)?(loss|f1)", 1 => ".{0,200}"];
+    (count(), prop::collection::vec((name, double()), 0..4)).prop_map(|(global_step, values)| {
+        Event::Scalars {
+            global_step,
+            values,
+        }
+    })
 }
 
 fn acknowledged() -> impl Strategy<Value = Event> {
@@ -152,7 +164,7 @@ fn look() -> impl Strategy<Value = Event> {
     let gpu = (0_u32..70, ".*", share(), prop::option::of(count()), share()).prop_map(
         |(index, name, utilisation, memory, power_w)| GpuSample {
             index,
-            throttled: vec![name.clone()],
+            throttled: vec![name.clone().into()],
             name,
             utilisation,
             memory_used: memory,
@@ -190,6 +202,7 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         6 => window(),
         2 => summary(),
+        2 => scalars(),
         1 => acknowledged(),
         1 => gallery(),
         1 => phase.prop_map(|phase| Event::Phase { phase }),
@@ -308,6 +321,65 @@ fn a_week_costs_the_memory_of_a_minute() {
     let week = size_at(2_000_000, &mut state);
     assert!(week < minute * 2, "{minute} bytes grew to {week}");
     assert!(week < 1 << 20, "a snapshot of {week} bytes");
+}
+
+#[test]
+fn a_curve_that_no_table_knows_is_a_curve_like_any_other() {
+    let line = r#"{"seq":1,"t_ms":5,"event":"scalars","global_step":40,"values":[["val/loss",0.5],["lr","nan"]]}"#;
+    let record: Record = serde_json::from_str(line).unwrap();
+    assert_eq!(serde_json::to_string(&record).unwrap(), line);
+    let mut state = RunState::default();
+    state.apply(&record);
+    let many = (0..1000).map(|i| (format!("x/{i}"), F64(1.0))).collect();
+    state.apply(&Record {
+        seq: 2,
+        t_ms: 6,
+        event: Event::Scalars {
+            global_step: 50,
+            values: many,
+        },
+    });
+    assert_eq!(
+        (state.global_step, state.log.len()),
+        (50, 1),
+        "{:?}",
+        state.log
+    );
+    assert_eq!(state.curves.named().count(), MOST_NAMED);
+    let curve = state.curves.of(&CurveId::Named("val/loss".to_owned()));
+    let points: Vec<_> = curve
+        .filled()
+        .map(|(step, bucket)| (step, bucket.mean()))
+        .collect();
+    assert_eq!(points, [(40, Some(0.5))]);
+    assert!(state.curves[Curve::TrainLoss].is_empty());
+}
+
+/// What a journal of the version before folds to.
+#[test]
+fn an_old_window_folds_to_the_same_curves() {
+    let line = r#"{"seq":1,"t_ms":5,"event":"steps","epoch":1,"epoch_step":2,"global_step":2,"lr":0.001,"images":8,"millis":9.0,
+        "loss":[2.5,1.5],"accuracy":[0.25,0.5],"grad_norm":[3.0,"nan"],"clipped":[1,0]}"#;
+    let mut state = RunState::default();
+    state.apply(&serde_json::from_str(line).unwrap());
+    let points = |curve| {
+        let points = state.curves[curve].filled();
+        points
+            .map(|(step, bucket)| (step, bucket.mean()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(points(Curve::TrainLoss), [(1, Some(2.5)), (2, Some(1.5))]);
+    assert_eq!(
+        points(Curve::TrainAccuracy),
+        [(1, Some(0.25)), (2, Some(0.5))]
+    );
+    assert_eq!(points(Curve::GradNorm), [(1, Some(3.0)), (2, None)]);
+    assert_eq!(
+        points(Curve::LearningRate),
+        [(2, Some(f64::from(0.001_f32)))]
+    );
+    assert!(points(Curve::ValidNll).is_empty());
+    assert_eq!(state.recent[1].value(Curve::TrainLoss), Some(F32(1.5)));
 }
 
 #[test]

@@ -3,11 +3,12 @@
 
 use epochtop::checkpoint::{BestSoFar, Computed, Entry, FORMAT, Manifest, State, decode, encode};
 use epochtop::event::{
-    Command, DatasetInfo, Event, F32, GpuSample, Pixels, Record, Restoration, Split, StepWindow,
-    SystemSample,
+    Command, DatasetInfo, Event, F32, F64, GpuSample, Pixels, Record, Restoration, Split,
+    StepWindow, SystemSample,
 };
 use epochtop::link::{Earlier, Filter, ImagePage, ImageRow, Query, Reply, StepValues, request};
 use epochtop::random::Random;
+use epochtop::run::{Curve, CurveId};
 use epochtop::session::wire::{ClientHello, FromClient, FromTrainer, Role};
 
 /// Reads something; says whether it was taken for good.
@@ -86,6 +87,13 @@ fn records() -> Vec<Vec<u8>> {
             ..Restoration::default()
         })),
         Event::Marked { mark: 3 },
+        Event::Scalars {
+            global_step: 16,
+            values: vec![
+                ("val/loss".to_owned(), F64(0.5)),
+                ("f1".to_owned(), F64(f64::NAN)),
+            ],
+        },
         Event::System(Box::new(SystemSample {
             cpu: Some(0.5),
             gpus: vec![GpuSample::default()],
@@ -120,6 +128,16 @@ fn messages() -> Vec<Vec<u8>> {
         };
         FromClient::Query(7, query)
     };
+    let series = |curve| {
+        let (from, to, points) = (1, 430, 100);
+        let query = Query::Series {
+            curve,
+            from,
+            to,
+            points,
+        };
+        FromClient::Query(9, query)
+    };
     let all = [
         FromClient::Hello(ClientHello::new(Role::Screen, "alice@node17".to_owned())),
         FromClient::Request(request(Command::SetLearningRate { lr: 1e-3 })),
@@ -127,6 +145,8 @@ fn messages() -> Vec<Vec<u8>> {
         images(Filter::Class(u32::MAX)),
         images(Filter::Confused { truth: 1, said: 2 }),
         FromClient::Query(8, Query::Step { step: 430 }),
+        series(Curve::TrainLoss.into()),
+        series(CurveId::Named("val/loss".to_owned())),
         FromClient::Control,
     ];
     let framed = |message: &FromClient| {
@@ -157,7 +177,13 @@ fn replies() -> Vec<Vec<u8>> {
     let reason = "no evaluation of the test split yet".to_owned();
     let all = [
         Reply::Images(page),
-        Reply::Step(Some(StepValues::default())),
+        Reply::Step(Some(StepValues {
+            values: vec![
+                (Curve::GradNorm.into(), F64(f64::INFINITY)),
+                (CurveId::Named("val/loss".to_owned()), F64(0.5)),
+            ],
+            ..StepValues::default()
+        })),
         Reply::Step(None),
         Reply::Series(vec![(1, F32(f32::INFINITY))]),
         Reply::Unknown { reason },

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::process::Command;
 
 use crossbeam_channel::unbounded;
-use epochtop::event::{CheckpointReason, EpochSummary, Event, F64, Outcome, Record, Split};
+use epochtop::event::{
+    CheckpointReason, EpochSummary, Event, F64, Outcome, Record, Split, WeightsKind,
+};
 use epochtop::link::{Feed, Link};
 use epochtop::run::epoch_line;
 use epochtop::session::headless;
@@ -30,7 +32,7 @@ fn told() -> Vec<Record> {
     story.start("20260202-0240-cnn");
     (1..=12).for_each(|epoch| story.epoch(epoch));
     story.save(12, CheckpointReason::Requested, true);
-    story.evaluate(Split::Test, 11, "best");
+    story.evaluate(Split::Test, 11, WeightsKind::Best);
     story.end(Outcome::Completed);
     story.records()
 }

@@ -1,150 +1,121 @@
-//! The order of floors (DESIGN.md, section 3), read from the sources: a module uses only what stands below it.
+//! The order of the layers (DESIGN.md, section 2), read from the sources: a module uses only what stands below it, and files
+//! do not import each other in circles.
 
+mod imports;
+
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// Module, the modules of ours it may use, and the crates it must never name.
-const FLOORS: &[(&str, &[&str], &[&str])] = &[
-    (
-        "metrics",
-        &["random"],
-        &[
-            "tch",
-            "ratatui",
-            "crossterm",
-            "crossbeam_channel",
-            "std::fs",
-            "std::time",
-        ],
-    ),
-    (
-        "random",
-        &[],
-        &[
-            "tch",
-            "ratatui",
-            "crossterm",
-            "crossbeam_channel",
-            "std::fs",
-            "std::time",
-        ],
-    ),
-    (
-        "fault",
-        &[],
-        &[
-            "tch",
-            "ratatui",
-            "crossterm",
-            "crossbeam_channel",
-            "std::fs",
-        ],
-    ),
-    (
-        "idx",
-        &[],
-        &[
-            "tch",
-            "ratatui",
-            "crossterm",
-            "crossbeam_channel",
-            "std::fs",
-            "std::time",
-        ],
-    ),
-    (
-        "config",
-        &[],
-        &["tch", "ratatui", "crossterm", "crossbeam_channel"],
-    ),
-    (
-        "event",
-        &["metrics", "config"],
-        &[
-            "tch",
-            "ratatui",
-            "crossterm",
-            "crossbeam_channel",
-            "std::fs",
-            "std::time",
-        ],
-    ),
-    (
-        "run",
-        &["metrics", "config", "event"],
-        &[
-            "tch",
-            "ratatui",
-            "crossterm",
-            "crossbeam_channel",
-            "std::fs",
-            "std::time",
-        ],
-    ),
-    (
-        "report",
-        &["metrics", "event"],
-        &[
-            "tch",
-            "ratatui",
-            "crossterm",
-            "crossbeam_channel",
-            "std::time",
-        ],
-    ),
-    (
-        "link",
-        &["event", "run"],
-        &["tch", "ratatui", "crossterm", "std::fs"],
-    ),
-    (
-        "checkpoint",
-        &["event", "config", "fault"],
-        &["tch", "ratatui", "crossterm", "crossbeam_channel"],
-    ),
-    (
-        "native",
-        &[],
-        &["ratatui", "crossterm", "crossbeam_channel", "io::stdout"],
-    ),
-    (
-        "kernels",
-        &["native"],
-        &[
-            "tch",
-            "ratatui",
-            "crossterm",
-            "crossbeam_channel",
-            "std::fs",
-            "std::time",
-        ],
-    ),
-    (
-        "data",
-        &[
+/// A top-level module.
+struct Layer {
+    module: &'static str,
+    /// Modules of ours that it may import.
+    uses: &'static [&'static str],
+    /// Crates, modules and macros of others that it must not name.
+    forbidden: &'static [&'static [&'static str]],
+}
+
+const TENSORS: &[&str] = &["tch"];
+const SCREEN: &[&str] = &["ratatui", "crossterm"];
+const CHANNELS: &[&str] = &["crossbeam_channel"];
+const FILES: &[&str] = &["std::fs", "fs_err"];
+const CLOCKS: &[&str] = &["std::time"];
+const STDOUT: &[&str] = &["io::stdout", "println"];
+
+const LAYERS: &[Layer] = &[
+    Layer {
+        module: "random",
+        uses: &[],
+        forbidden: &[TENSORS, SCREEN, CHANNELS, FILES, CLOCKS],
+    },
+    Layer {
+        module: "metrics",
+        uses: &["random"],
+        forbidden: &[TENSORS, SCREEN, CHANNELS, FILES, CLOCKS],
+    },
+    Layer {
+        module: "fault",
+        uses: &[],
+        forbidden: &[TENSORS, SCREEN, CHANNELS, FILES],
+    },
+    Layer {
+        module: "idx",
+        uses: &[],
+        forbidden: &[TENSORS, SCREEN, CHANNELS, FILES, CLOCKS],
+    },
+    Layer {
+        module: "config",
+        uses: &[],
+        forbidden: &[TENSORS, SCREEN, CHANNELS],
+    },
+    Layer {
+        module: "event",
+        uses: &["metrics", "config"],
+        forbidden: &[TENSORS, SCREEN, CHANNELS, FILES, CLOCKS],
+    },
+    Layer {
+        module: "run",
+        uses: &["metrics", "config", "event"],
+        forbidden: &[TENSORS, SCREEN, CHANNELS, FILES, CLOCKS],
+    },
+    Layer {
+        module: "link",
+        uses: &["event", "run"],
+        forbidden: &[TENSORS, SCREEN, FILES],
+    },
+    Layer {
+        module: "files",
+        uses: &["fault"],
+        forbidden: &[TENSORS, SCREEN, CHANNELS, CLOCKS],
+    },
+    Layer {
+        module: "report",
+        uses: &["metrics", "event", "files"],
+        forbidden: &[TENSORS, SCREEN, CHANNELS, FILES, CLOCKS],
+    },
+    Layer {
+        module: "checkpoint",
+        uses: &["config", "event", "files"],
+        forbidden: &[TENSORS, SCREEN, CHANNELS],
+    },
+    Layer {
+        module: "native",
+        uses: &[],
+        forbidden: &[SCREEN, CHANNELS, STDOUT],
+    },
+    Layer {
+        module: "kernels",
+        uses: &["native"],
+        forbidden: &[TENSORS, SCREEN, CHANNELS, FILES, CLOCKS],
+    },
+    Layer {
+        module: "data",
+        uses: &[
             "idx", "config", "event", "random", "metrics", "native", "kernels",
         ],
-        &["ratatui", "crossterm", "crossbeam_channel"],
-    ),
-    (
-        "model",
-        &["config", "event", "random", "metrics", "native", "kernels"],
-        &["ratatui", "crossterm", "crossbeam_channel"],
-    ),
-    (
-        "inference",
-        &["config", "event", "checkpoint", "report", "data", "model"],
-        &["ratatui", "crossterm", "crossbeam_channel", "io::stdout"],
-    ),
-    (
-        "train",
-        &[
+        forbidden: &[SCREEN, CHANNELS],
+    },
+    Layer {
+        module: "model",
+        uses: &["config", "event", "random", "metrics", "native", "kernels"],
+        forbidden: &[SCREEN, CHANNELS],
+    },
+    Layer {
+        module: "inference",
+        uses: &["config", "event", "checkpoint", "report", "data", "model"],
+        forbidden: &[SCREEN, CHANNELS, STDOUT],
+    },
+    Layer {
+        module: "train",
+        uses: &[
             "config",
             "event",
             "random",
             "metrics",
             "link",
             "run",
+            "files",
             "checkpoint",
             "report",
             "data",
@@ -152,49 +123,45 @@ const FLOORS: &[(&str, &[&str], &[&str])] = &[
             "native",
             "fault",
         ],
-        &["ratatui", "crossterm", "io::stdout", "println"],
-    ),
-    (
-        "session",
-        &[
+        forbidden: &[SCREEN, STDOUT],
+    },
+    Layer {
+        module: "session",
+        uses: &[
             "idx",
             "config",
             "event",
             "metrics",
             "link",
             "run",
+            "files",
             "checkpoint",
         ],
-        &["tch", "ratatui", "crossterm"],
-    ),
-    (
-        "tui",
-        &[
+        forbidden: &[TENSORS, SCREEN],
+    },
+    Layer {
+        module: "tui",
+        uses: &[
             "config", "event", "metrics", "link", "run", "report", "fault",
         ],
-        &["tch", "std::fs::write"],
-    ),
+        forbidden: &[TENSORS, &["std::fs::write"]],
+    },
 ];
 
-/// Files of a module: `src/name.rs` and all below `src/name/`.
-fn sources(module: &str) -> Vec<PathBuf> {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = vec![src.join(format!("{module}.rs"))];
-    let mut folders = vec![src.join(module)];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|e| e == "rs") {
-                files.push(path);
-            }
-        }
-    }
-    files
+/// Files that may still import each other in circles of more than three. It only gets shorter.
+const KNOWN_CIRCLES: &[&str] = &["tui/"];
+/// More files than this in one circle cannot be understood one by one.
+const MOST: usize = 3;
+
+fn src() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// The code of a file: without comments, and without its unit tests, which may use what they like.
+fn module_of(file: &str) -> &str {
+    file.split(['/', '.']).next().unwrap_or(file)
+}
+
+/// The code of a file by line, without comments, and without its unit tests, which may use what they like.
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let lines = text
         .lines()
@@ -204,71 +171,89 @@ fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
         .map(|(i, line)| (i + 1, line.split("//").next().unwrap_or(line)))
 }
 
-/// The modules of ours that a line names: `crate::x`, and each of `crate::{x::…, y::…}`.
-fn named(line: &str) -> Vec<String> {
-    let word = |text: &str| {
-        text.chars()
-            .take_while(|c| c.is_alphanumeric() || *c == '_')
-            .collect::<String>()
-    };
-    let after = line.split("crate::").skip(1);
-    after
-        .flat_map(|rest| match rest.strip_prefix('{') {
-            Some(list) => list
-                .split('}')
-                .next()
-                .unwrap_or(list)
-                .split(',')
-                .map(|item| word(item.trim()))
-                .collect(),
-            None => vec![word(rest)],
-        })
-        .filter(|word| !word.is_empty())
-        .collect()
+#[test]
+fn a_module_imports_only_the_layers_below_it() {
+    let mut wrong = Vec::new();
+    for (file, targets) in &imports::graph(&src()) {
+        let module = module_of(file);
+        let Some(layer) = LAYERS.iter().find(|layer| layer.module == module) else {
+            continue;
+        };
+        let used = targets.iter().filter(|target| {
+            let used = module_of(target);
+            used != module && !layer.uses.contains(&used)
+        });
+        wrong.extend(used.map(|target| format!("{file} must not import {target}")));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
-fn a_module_uses_only_the_floors_below_it() {
+fn a_layer_does_not_name_what_is_for_others() {
     let mut wrong = Vec::new();
-    for (module, allowed, forbidden) in FLOORS {
-        for path in sources(module) {
-            let text =
-                fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-            for (number, line) in code(&text) {
-                let place = format!("{}:{number}: {}", path.display(), line.trim());
-                let ours = named(line);
-                wrong.extend(
-                    ours.iter()
-                        .filter(|used| *used != module && !allowed.contains(&used.as_str()))
-                        .map(|used| format!("{place}\n    {module} must not use {used}")),
-                );
-                let uses = |krate: &&&str| {
-                    line.contains(&format!("{krate}::")) || line.contains(&format!("{krate}!"))
-                };
-                wrong.extend(
-                    forbidden
-                        .iter()
-                        .filter(uses)
-                        .map(|krate| format!("{place}\n    {module} must not see {krate}")),
-                );
-            }
+    for path in imports::sources(&src()) {
+        let file = path.strip_prefix(src()).unwrap().to_string_lossy();
+        let layer = LAYERS.iter().find(|layer| layer.module == module_of(&file));
+        let forbidden = layer.map_or(&[][..], |layer| layer.forbidden).concat();
+        let text = fs::read_to_string(&path).unwrap();
+        for (number, line) in code(&text) {
+            let named = forbidden.iter().filter(|name| {
+                line.contains(&format!("{name}::"))
+                    || line.contains(&format!("{name}!"))
+                    || line.contains(&format!("use {name};"))
+            });
+            wrong.extend(named.map(|name| format!("src/{file}:{number} must not name {name}")));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
-fn every_module_has_its_floor() {
-    let text =
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
+fn no_files_import_each_other_in_a_large_circle_and_no_modules_in_any() {
+    let graph = imports::graph(&src());
+    let known = |circle: &BTreeSet<String>| {
+        let in_known = |file: &String| KNOWN_CIRCLES.iter().any(|place| file.starts_with(place));
+        circle.iter().all(in_known)
+    };
+    let circles = imports::circles(&graph);
+    let large = circles
+        .iter()
+        .filter(|circle| circle.len() > MOST && !known(circle));
+    let large: Vec<String> = large
+        .map(|circle| imports::describe(circle, &graph))
+        .collect();
+    assert!(large.is_empty(), "{}", large.join("\n"));
+    let modules = imports::of_modules(&graph);
+    if let Some(circle) = imports::circles(&modules).first() {
+        // The files by which they do.
+        let across = graph.iter().flat_map(|(file, targets)| {
+            let targets = targets.iter().filter(|target| {
+                let (from, to) = (module_of(file), module_of(target));
+                from != to && circle.contains(from) && circle.contains(to)
+            });
+            targets.map(move |target| format!("    {file} imports {target}"))
+        });
+        let across: Vec<String> = across.collect();
+        panic!(
+            "{}\n{}",
+            imports::describe(circle, &modules),
+            across.join("\n")
+        );
+    }
+}
+
+#[test]
+fn every_module_has_its_layer() {
+    let text = fs::read_to_string(src().join("lib.rs")).unwrap();
     for line in text.lines() {
+        let line = line.strip_prefix("pub ").unwrap_or(line);
         if let Some(module) = line
-            .strip_prefix("pub mod ")
+            .strip_prefix("mod ")
             .and_then(|rest| rest.strip_suffix(';'))
         {
             assert!(
-                module == "cli" || FLOORS.iter().any(|(known, _, _)| *known == module),
-                "{module} has no floor"
+                module == "cli" || LAYERS.iter().any(|layer| layer.module == module),
+                "{module} has no layer"
             );
         }
     }

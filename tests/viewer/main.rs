@@ -1,4 +1,4 @@
-//! The viewer without the engine: the order of floors, the laws of the fold, the loop, screens as text.
+//! The viewer without the engine: the order of layers, the laws of the fold, the loop, screens as text.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,6 +13,7 @@ mod fuzz;
 mod headless;
 mod layers;
 mod mouse;
+mod named;
 #[path = "../engine/pty.rs"]
 #[allow(dead_code, reason = "most of it is about training")]
 mod pty;

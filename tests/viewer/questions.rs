@@ -8,9 +8,10 @@ use epochtop::event::{
     EvalReport, Event, F32, F64, GalleryImages, GalleryPredictions, Pixels, Record, Restoration,
     Split, StepWindow,
 };
-use epochtop::link::{Curve, Earlier, Filter, ImagePage, Link, Query, Reply};
+use epochtop::link::{Earlier, Filter, ImagePage, Link, Query, Reply};
 use epochtop::metrics::fit_temperature;
 use epochtop::report::{Options, Predictions, measure};
+use epochtop::run::Curve;
 use epochtop::session::{Meta, RunDir, replay};
 
 fn run() -> (tempfile::TempDir, RunDir) {
@@ -387,7 +388,7 @@ fn how_long_questions_take() {
         println!("{what}: {took:.1} ms");
     };
     let series = |from, to| Query::Series {
-        curve: Curve::TrainLoss,
+        curve: Curve::TrainLoss.into(),
         from,
         to,
         points: 2000,

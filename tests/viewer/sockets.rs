@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use epochtop::event::{Answer, Command, Event, Record, Request};
-use epochtop::link::{Curve, Feed, Filter, Link, Query, Reply, request};
-use epochtop::run::RunState;
+use epochtop::link::{Feed, Filter, Link, Query, Reply, request};
+use epochtop::run::{Curve, RunState};
 use epochtop::session::wire::{About, ClientHello, FromClient, FromTrainer, MAJOR, Role};
-use epochtop::session::{Connected, Meta, RunDir, RunFiles, Server, Session, connect, replay};
+use epochtop::session::{
+    Connected, Meta, RunDir, RunFiles, RunOutcome, Server, Session, connect, replay,
+};
 
 use crate::story;
 
@@ -33,7 +35,7 @@ fn serve() -> Served {
     let run = RunDir::create(dir.path(), "one", "").unwrap();
     let meta = Meta {
         run: "one".to_owned(),
-        outcome: "running".to_owned(),
+        outcome: RunOutcome::Running,
         ..Meta::default()
     };
     let files = RunFiles::create(&run.path, meta).unwrap();
@@ -408,7 +410,7 @@ fn clients_that_ask_and_never_read_lose_their_place_when_they_go() {
     let query = FromClient::Query(
         1,
         Query::Series {
-            curve: Curve::TrainLoss,
+            curve: Curve::TrainLoss.into(),
             from: 0,
             to: u64::MAX,
             points: 10_000,
@@ -454,7 +456,7 @@ fn a_question_has_one_answer_in_process_over_the_socket_and_in_a_replay() {
         state.seq >= story::midrun().len() as u64
     });
     let series = Query::Series {
-        curve: Curve::TrainLoss,
+        curve: Curve::TrainLoss.into(),
         from: 10,
         to: 400,
         points: 50,
@@ -585,7 +587,7 @@ fn a_run_on_another_host_is_named_with_what_to_type() {
     let meta = Meta {
         run: "far".to_owned(),
         host: "node17".to_owned(),
-        outcome: "running".to_owned(),
+        outcome: RunOutcome::Running,
         ..Meta::default()
     };
     drop(RunFiles::create(&run.path, meta).unwrap());

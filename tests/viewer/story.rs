@@ -3,9 +3,9 @@
 use epochtop::event::{
     Answer, CheckpointReason, CheckpointSaved, Command, DatasetInfo, EpochSummary, EvalReport,
     Event, F32, F64, GalleryImages, GalleryPredictions, LayerNorms, Level, Outcome, Phase, Pixels,
-    Record, RunStarted, Split, StepWindow,
+    Record, RunStarted, Split, StepWindow, WeightsKind,
 };
-use epochtop::metrics::{Confusion, fit_temperature};
+use epochtop::metrics::{Confusion, Measure, fit_temperature};
 use epochtop::report::{Options, Predictions, measure};
 
 /// When the run began, ms since 1970.
@@ -274,7 +274,12 @@ impl Story {
     }
 
     /// Measures a split; says how it went.
-    pub(crate) fn evaluate(&mut self, split: Split, epoch: u32, weights: &str) -> EvalReport {
+    pub(crate) fn evaluate(
+        &mut self,
+        split: Split,
+        epoch: u32,
+        weights: WeightsKind,
+    ) -> EvalReport {
         let n = if split == Split::Test { 10_000 } else { 5_000 };
         self.phase(if split == Split::Test {
             Phase::Testing
@@ -301,7 +306,7 @@ impl Story {
         let mut report = measure(&rows, temperature, options);
         report.epoch = epoch;
         report.global_step = self.step;
-        weights.clone_into(&mut report.weights);
+        report.weights = weights;
         report.seconds = F64(0.6);
         self.say(Event::EvalFinished(Box::new(report.clone())));
         report
@@ -310,18 +315,18 @@ impl Story {
     /// A whole epoch with its validation, predictions and checkpoint.
     pub(crate) fn epoch(&mut self, epoch: u32) {
         self.steps(epoch, STEPS - self.step % STEPS);
-        let report = self.evaluate(Split::Valid, epoch, "current");
-        let best = report.accuracy.0 > self.best;
-        self.best = self.best.max(report.accuracy.0);
+        let report = self.evaluate(Split::Valid, epoch, WeightsKind::Current);
+        let best = report.value(Measure::Accuracy) > self.best;
+        self.best = self.best.max(report.value(Measure::Accuracy));
         let s = self.step as f64;
         self.say(Event::EpochFinished(EpochSummary {
             epoch,
             global_step: self.step,
             train_loss: F64(0.57 + 0.45 * (-s / 700.0).exp()),
             train_accuracy: F64(0.95 - 0.16 * (-s / 800.0).exp()),
-            valid_nll: report.nll,
-            valid_accuracy: report.accuracy,
-            valid_macro_f1: report.macro_f1,
+            valid_nll: F64(report.value(Measure::Nll)),
+            valid_accuracy: F64(report.value(Measure::Accuracy)),
+            valid_macro_f1: F64(report.value(Measure::MacroF1)),
             lr: F64(self.lr()),
             grad_norm_mean: F64(0.7),
             grad_norm_max: F64(4.2),
@@ -547,7 +552,7 @@ pub(crate) fn finished() -> Vec<Record> {
     let mut story = Story::new(12);
     story.start("20260202-0240-cnn");
     (1..=12).for_each(|epoch| story.epoch(epoch));
-    story.evaluate(Split::Test, 11, "best");
+    story.evaluate(Split::Test, 11, WeightsKind::Best);
     story.predict(11);
     story.end(Outcome::Completed);
     story.records()
@@ -631,7 +636,7 @@ pub(crate) fn rival(name: &str, seed: u64, epochs: u32) -> Vec<Record> {
     story.noise = Noise(seed);
     story.start(name);
     (1..=epochs).for_each(|epoch| story.epoch(epoch));
-    story.evaluate(Split::Test, epochs, "best");
+    story.evaluate(Split::Test, epochs, WeightsKind::Best);
     story.end(Outcome::Completed);
     story.records()
 }
@@ -647,7 +652,7 @@ pub(crate) fn tested(name: &str, rows: &Predictions) -> (Vec<Record>, EvalReport
         resamples: 200,
     };
     let mut report = measure(rows, temperature, options);
-    "best".clone_into(&mut report.weights);
+    report.weights = WeightsKind::Best;
     story.say(Event::EvalFinished(Box::new(report.clone())));
     story.end(Outcome::Completed);
     (story.records(), report)

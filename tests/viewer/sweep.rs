@@ -79,6 +79,7 @@ pub(crate) fn million() -> RunState {
                 grad_norm: loss.clone(),
                 clipped: vec![u8::from(step % 7 == 0); 16],
                 loss,
+                ..epochtop::event::StepWindow::default()
             }),
         });
     }

@@ -1,7 +1,7 @@
 //! The System page in every state of a machine, and what it says of it.
 
 use crossterm::event::KeyCode;
-use epochtop::event::{Event, GpuProcess, GpuSample, Record, SystemSample};
+use epochtop::event::{Event, GpuProcess, GpuSample, Record, SystemSample, ThrottleReason};
 use epochtop::tui::{App, Msg, Role, update};
 
 use crate::screens::{app, dark, drawn, press, snapshot, text};
@@ -79,7 +79,7 @@ fn throttled(i: u64) -> SystemSample {
     let mut gpu = gpu(0, i);
     gpu.temperature_c = Some(88.0);
     gpu.clock_mhz = Some(1410);
-    gpu.throttled = vec!["power limit".to_owned(), "too hot".to_owned()];
+    gpu.throttled = vec![ThrottleReason::PowerLimit, ThrottleReason::Hot];
     SystemSample {
         gpus: vec![gpu],
         ..machine(i)
@@ -88,7 +88,7 @@ fn throttled(i: u64) -> SystemSample {
 
 fn eight(i: u64) -> SystemSample {
     let mut gpus: Vec<GpuSample> = (0..8).map(|index| gpu(index, i)).collect();
-    gpus[5].throttled = vec!["power supply at its limit, clocks halved".to_owned()];
+    gpus[5].throttled = vec![ThrottleReason::PowerBrake];
     gpus[5].clock_mhz = Some(990);
     SystemSample { gpus, ..machine(i) }
 }
@@ -194,7 +194,7 @@ fn no_machine_and_no_size_is_too_much() {
     let odd = |i: u64| {
         let mut gpu = gpu(0, i);
         gpu.name = "\u{1b}[31mNVIDIA\u{202e} 長い名前\r\n".to_owned();
-        gpu.throttled = vec!["\u{7}too\u{0}hot".to_owned(); 3];
+        gpu.throttled = vec![ThrottleReason::Other("\u{7}too\u{0}hot".to_owned()); 3];
         gpu.processes[0].name = "\u{1b}]0;gotcha\u{7}".to_owned();
         (gpu.power_w, gpu.power_limit_w) = (Some(1e30), Some(0.0));
         (gpu.memory_total, gpu.temperature_c) = (Some(0), Some(-5.0));

@@ -2,7 +2,6 @@
 //! numbers are known, and counted. Takes minutes, so it is run by `make bench` and not with every test.
 
 use super::super::*;
-use super::ece;
 use crate::random::Random;
 
 /// Test sets drawn.
@@ -56,44 +55,28 @@ fn normal(random: &mut Random) -> f64 {
     radius * angle.cos()
 }
 
-/// Names and values of what has an interval.
-fn numbers(split: &Split, temperature: f64) -> [(&'static str, f64); 6] {
+/// Names and values of what has an interval: the measures, and last the F1 of a class.
+fn numbers(split: &Split, temperature: f64) -> Vec<(String, f64)> {
     let outcomes = Outcomes::new(&split.logits, &split.labels, CLASSES, temperature, 15);
     let all = outcomes.measured();
-    let first = |values: &[f64]| values.first().copied().unwrap_or(f64::NAN);
-    [
-        ("accuracy", first(&all.accuracy)),
-        ("macro-F1", first(&all.macro_f1)),
-        ("AUC", first(&all.auc)),
-        (
-            "F1 of a class",
-            all.f1.first().map_or(f64::NAN, |f1| first(f1)),
-        ),
-        (
-            "ECE, T = 1",
-            all.gaps.first().map_or(f64::NAN, |gaps| ece(gaps)),
-        ),
-        (
-            "ECE, calibrated",
-            all.gaps_calibrated
-                .first()
-                .map_or(f64::NAN, |gaps| ece(gaps)),
-        ),
-    ]
+    let f1 = all.classes.first().map_or(f64::NAN, ClassCount::f1);
+    let measures = with_interval().map(|measure| (measure.title(), all.value(measure)));
+    measures.chain([("F1 of a class".to_owned(), f1)]).collect()
 }
 
-fn intervals(outcomes: &Outcomes, seed: u64) -> [Option<Interval>; 6] {
-    let all = outcomes.intervals(RESAMPLES, seed);
-    let f1 = all.f1.first().copied().flatten();
-    [
-        all.accuracy,
-        all.macro_f1,
-        all.auc,
-        f1,
-        all.ece,
-        all.ece_calibrated,
-    ]
+fn with_interval() -> impl Iterator<Item = Measure> {
+    Measure::of_classes(CLASSES).filter(|measure| measure.has_interval())
 }
+
+fn intervals(outcomes: &Outcomes, seed: u64) -> Vec<Option<Interval>> {
+    let all = outcomes.estimates(RESAMPLES, seed);
+    let f1 = all.f1.first().copied().flatten();
+    let measures = with_interval().map(|measure| all.measures.get(&measure)?.interval);
+    measures.chain([f1]).collect()
+}
+
+/// The calibration errors, for which percentiles would not do.
+const ERRORS: [Measure; 2] = [Measure::Ece, Measure::EceCalibrated];
 
 #[test]
 #[ignore = "takes minutes: run by `make bench`"]
@@ -108,23 +91,21 @@ fn intervals_hold_the_truth_95_times_in_a_hundred() {
         // A little off, as a fitted temperature is.
         let temperature = 1.05 / signal;
         let truth = numbers(&network.draw(TRUTH, u64::MAX), temperature);
-        let mut inside = [0_usize; 6];
+        let mut inside = vec![0_usize; truth.len()];
         let mut percentile = [0_usize; 2];
         for set in 0..SETS as u64 {
             let split = network.draw(rows, set);
             let outcomes = Outcomes::new(&split.logits, &split.labels, CLASSES, temperature, 15);
             let found = intervals(&outcomes, set);
-            for ((count, interval), (_, value)) in inside.iter_mut().zip(found).zip(truth) {
-                *count += usize::from(interval.is_some_and(|interval| interval.contains(value)));
+            for ((count, interval), (_, value)) in inside.iter_mut().zip(found).zip(&truth) {
+                *count += usize::from(interval.is_some_and(|interval| interval.contains(*value)));
             }
             // What the plain percentile interval would have done for the calibration errors.
             let drawn = outcomes.resample(RESAMPLES, set);
-            let errors = [
-                (&drawn.gaps, truth[4].1),
-                (&drawn.gaps_calibrated, truth[5].1),
-            ];
-            for (count, (gaps, value)) in percentile.iter_mut().zip(errors) {
-                let values: Vec<f64> = gaps.iter().map(|gaps| ece(gaps)).collect();
+            for (count, measure) in percentile.iter_mut().zip(ERRORS) {
+                let values: Vec<f64> = drawn.iter().map(|draw| draw.value(measure)).collect();
+                let value = truth.iter().find(|(name, _)| *name == measure.title());
+                let value = value.map_or(f64::NAN, |(_, value)| *value);
                 let interval = Interval::percentile(&values);
                 *count += usize::from(interval.is_some_and(|interval| interval.contains(value)));
             }
@@ -139,24 +120,24 @@ fn intervals_hold_the_truth_95_times_in_a_hundred() {
             "\n{rows} rows, {kind}, accuracy {:.1} %",
             truth[0].1 * 100.0
         );
-        for ((name, value), count) in truth.iter().zip(inside) {
+        for ((name, value), count) in truth.iter().zip(&inside) {
             println!(
                 "  {name:<16} truth {value:.4}   covered {:5.1} %",
-                share(count)
+                share(*count)
             );
         }
-        for (name, count) in ["ECE, T = 1", "ECE, calibrated"].iter().zip(percentile) {
+        for (name, count) in ERRORS.map(Measure::title).iter().zip(percentile) {
             println!(
                 "  {name:<16} percentile interval, for comparison: {:5.1} %",
                 share(count)
             );
         }
-        held &= inside[..3]
-            .iter()
-            .all(|count| (share(*count) - 95.0).abs() <= 1.5);
+        for (measure, count) in with_interval().zip(&inside) {
+            held &= ERRORS.contains(&measure) || (share(*count) - 95.0).abs() <= 1.5;
+        }
     }
     assert!(
         held,
-        "an interval of accuracy, macro-F1 or AUC covers less or more than 95 ± 1.5 %"
+        "the interval of a measure covers less or more than 95 ± 1.5 %"
     );
 }

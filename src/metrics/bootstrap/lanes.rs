@@ -3,6 +3,7 @@
 
 use super::super::calibration::{ReliabilityBin, argmax, bin_of, log_softmax};
 use super::super::roc::Ranking;
+use super::ClassCount;
 use crate::random::Random;
 
 /// Draws that are computed together.
@@ -32,20 +33,17 @@ pub(super) fn weights(rows: usize, block: usize, seed: u64) -> Vec<Lanes<i32>> {
 pub(super) struct Counts {
     pub(super) hits: Lanes<i32>,
     pub(super) support: Lanes<i32>,
-    pub(super) taken: Lanes<i32>,
+    pub(super) predicted: Lanes<i32>,
 }
 
 impl Counts {
-    /// 2 tp / (2 tp + fp + fn), and 0 where that is undefined.
-    pub(super) fn f1(&self) -> Lanes<f64> {
-        std::array::from_fn(|lane| {
-            let whole = f64::from(self.support[lane]) + f64::from(self.taken[lane]);
-            if whole > 0.0 {
-                2.0 * f64::from(self.hits[lane]) / whole
-            } else {
-                0.0
-            }
-        })
+    /// Of one draw.
+    pub(super) fn of(&self, lane: usize) -> ClassCount {
+        ClassCount {
+            hits: f64::from(self.hits[lane]),
+            support: f64::from(self.support[lane]),
+            predicted: f64::from(self.predicted[lane]),
+        }
     }
 }
 
@@ -167,12 +165,17 @@ pub(super) fn add(sum: &mut Lanes<i32>, weight: &Lanes<i32>) {
     }
 }
 
-pub(super) fn sum(all: impl Iterator<Item = Lanes<f64>>) -> Lanes<f64> {
-    all.fold([0.0; LANES], |sum, lanes| {
-        std::array::from_fn(|lane| sum[lane] + lanes[lane])
-    })
+/// The mean of a number of each row, in each draw.
+pub(super) fn mean(values: &[f64], weights: &[Lanes<i32>]) -> Lanes<f64> {
+    let mut sums = [0.0; LANES];
+    for (value, weight) in values.iter().zip(weights) {
+        let weight = to_f64(*weight);
+        (0..LANES).for_each(|lane| sums[lane] += weight[lane] * value);
+    }
+    let rows = values.len().max(1) as f64;
+    sums.map(|sum| sum / rows)
 }
 
-pub(super) fn to_f64(lanes: Lanes<i32>) -> Lanes<f64> {
+fn to_f64(lanes: Lanes<i32>) -> Lanes<f64> {
     lanes.map(f64::from)
 }

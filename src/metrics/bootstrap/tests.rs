@@ -3,8 +3,13 @@
 use proptest::prelude::*;
 
 use super::super::*;
-use super::{LANES, ece, weights};
+use super::{LANES, weights};
 use crate::random::Random;
+use Measure::{Accuracy, Ece, EceCalibrated, MacroF1, NllCalibrated};
+
+fn interval(found: &Estimates, measure: Measure) -> Option<Interval> {
+    found.measures.get(&measure)?.interval
+}
 
 /// Rows of a network that is right more often than not.
 fn split(rows: usize, k: usize, seed: u64) -> (Vec<f32>, Vec<u32>) {
@@ -38,7 +43,7 @@ fn a_draw_is_the_same_numbers_on_the_rows_drawn() {
         let (logits, labels) = split(rows, k, 5);
         let outcomes = Outcomes::new(&logits, &labels, k, t, 15);
         let found = outcomes.resample(LANES + 3, 9);
-        assert_eq!(found.accuracy.len(), LANES + 3);
+        assert_eq!(found.len(), LANES + 3);
         for draw in 0..LANES + 3 {
             let all = weights(rows, draw / LANES, 9);
             let counts: Vec<i32> = all.iter().map(|lanes| lanes[draw % LANES]).collect();
@@ -50,16 +55,19 @@ fn a_draw_is_the_same_numbers_on_the_rows_drawn() {
             let confusion = Confusion::from_predictions(k, &labels, &predicted);
             let close =
                 |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "draw {draw}: {a} is not {b}");
-            close(found.accuracy[draw], confusion.accuracy());
-            close(found.macro_f1[draw], confusion.macro_f1());
-            close(found.f1[1][draw], confusion.scores()[1].f1);
+            close(found[draw].value(Accuracy), confusion.accuracy());
+            close(found[draw].value(MacroF1), confusion.macro_f1());
+            close(found[draw].classes[1].f1(), confusion.scores()[1].f1);
             close(
-                found.auc[draw],
+                found[draw].auc,
                 auc(&logits, &labels, k).macro_mean().unwrap(),
             );
-            close(found.nll_calibrated[draw], nll(&logits, &labels, k, t));
             close(
-                ece(&found.gaps_calibrated[draw]),
+                found[draw].value(NllCalibrated),
+                nll(&logits, &labels, k, t),
+            );
+            close(
+                found[draw].value(EceCalibrated),
                 reliability(&conf, &right, 15).ece,
             );
         }
@@ -78,7 +86,7 @@ fn the_interval_of_the_accuracy_is_wilsons() {
         .flat_map(|i| if i < 9279 { [1.0, 0.0] } else { [0.0, 1.0] })
         .collect();
     let outcomes = Outcomes::new(&logits, &labels, 2, 1.0, 15);
-    let found = outcomes.intervals(4000, 1).accuracy.unwrap();
+    let found = interval(&outcomes.estimates(4000, 1), Accuracy).unwrap();
     // 4,000 draws place an end of the interval to about 0.05 of its half width, 0.00025.
     assert!((found.low - 0.922_664_5).abs() < 7e-4, "{found:?}");
     assert!((found.high - 0.932_806_9).abs() < 7e-4, "{found:?}");
@@ -91,50 +99,47 @@ fn the_same_seed_gives_the_same_draws_and_another_others() {
     assert_eq!(outcomes.resample(50, 3), outcomes.resample(50, 3));
     assert_ne!(outcomes.resample(50, 3), outcomes.resample(50, 4));
     // The first draws of many are those of few.
-    assert_eq!(
-        outcomes.resample(50, 3).auc[..20],
-        outcomes.resample(20, 3).auc
-    );
+    assert_eq!(outcomes.resample(50, 3)[..20], outcomes.resample(20, 3)[..]);
 }
 
 #[test]
 fn what_cannot_be_measured_has_no_interval() {
-    let none = Outcomes::new(&[], &[], 3, 1.0, 15).intervals(100, 1);
-    assert_eq!((none.resamples, none.accuracy, none.auc), (0, None, None));
+    let estimates = |logits: &[f32], labels: &[u32], k, resamples| {
+        Outcomes::new(logits, labels, k, 1.0, 15).estimates(resamples, 1)
+    };
+    let none = estimates(&[], &[], 3, 100);
+    let all = |found: &Estimates, measures: &[Measure]| -> Vec<Option<Interval>> {
+        measures
+            .iter()
+            .map(|measure| interval(found, *measure))
+            .collect()
+    };
+    assert_eq!(none.resamples, 0);
+    assert_eq!(all(&none, &[Accuracy, Measure::Auc]), [None, None]);
     assert_eq!(none.f1, [None; 3]);
-    let nan = Outcomes::new(&[f32::NAN, 0.0, 0.0, 1.0], &[0, 1], 2, 1.0, 15);
-    let nan = nan.intervals(64, 1);
-    assert!(nan.accuracy.is_some() && nan.macro_f1.is_some());
-    assert_eq!((nan.auc, nan.ece, nan.ece_calibrated), (None, None, None));
-    let one = Outcomes::new(&[0.5; 10], &[0; 10], 1, 1.0, 15);
-    let one = one.intervals(64, 1);
+    let nan = estimates(&[f32::NAN, 0.0, 0.0, 1.0], &[0, 1], 2, 64);
+    assert!(interval(&nan, Accuracy).is_some() && interval(&nan, MacroF1).is_some());
+    assert_eq!(all(&nan, &[Measure::Auc, Ece, EceCalibrated]), [None; 3]);
+    let one = estimates(&[0.5; 10], &[0; 10], 1, 64);
+    let point = |value: f64| {
+        Some(Interval {
+            low: value,
+            high: value,
+        })
+    };
     assert_eq!(
-        one.accuracy.unwrap(),
-        Interval {
-            low: 1.0,
-            high: 1.0
-        }
+        all(&one, &[Accuracy, Measure::Auc, Ece]),
+        [point(1.0), None, point(0.0)]
     );
-    assert_eq!(
-        (one.auc, one.ece),
-        (
-            None,
-            Some(Interval {
-                low: 0.0,
-                high: 0.0
-            })
-        )
-    );
-    let off = Outcomes::new(&[0.5; 10], &[0; 10], 1, 1.0, 15).intervals(0, 1);
-    assert_eq!((off.accuracy, off.ece), (None, None));
+    let off = estimates(&[0.5; 10], &[0; 10], 1, 0);
+    assert_eq!(all(&off, &[Accuracy, Ece]), [None, None]);
 }
 
 #[test]
 fn a_probability_of_0_for_the_true_class_is_an_infinite_loss_where_it_is_drawn() {
     let logits = [f32::NEG_INFINITY, 0.0, 1.0, 0.0];
-    let found = Outcomes::new(&logits, &[0, 0], 2, 1.0, 15)
-        .resample(64, 1)
-        .nll_calibrated;
+    let found = Outcomes::new(&logits, &[0, 0], 2, 1.0, 15).resample(64, 1);
+    let found: Vec<f64> = found.iter().map(|draw| draw.nll_calibrated).collect();
     assert!(found.contains(&f64::INFINITY));
     assert!(found.iter().any(|nll| nll.is_finite()));
     assert!(!found.iter().any(|nll| nll.is_nan()));
@@ -145,7 +150,7 @@ fn a_network_is_not_distinguishable_from_itself_and_is_from_a_better_one() {
     let (logits, labels) = split(2000, 4, 1);
     let one = Outcomes::new(&logits, &labels, 4, 1.0, 15);
     let same = compare(&one, &one.clone(), 500, 1).unwrap();
-    let accuracy = same.accuracy.unwrap();
+    let accuracy = same.difference(Accuracy).unwrap();
     assert_eq!(
         (accuracy.value, accuracy.ci95),
         (
@@ -165,7 +170,11 @@ fn a_network_is_not_distinguishable_from_itself_and_is_from_a_better_one() {
     }
     let better = Outcomes::new(&better, &labels, 4, 1.0, 15);
     let found = compare(&one, &better, 500, 1).unwrap();
-    assert!(found.accuracy.unwrap().distinguishable() && found.accuracy.unwrap().value > 0.0);
+    assert!(
+        found
+            .difference(Accuracy)
+            .is_some_and(|by| by.distinguishable() && by.value > 0.0)
+    );
     assert_eq!((found.only_first, found.only_second > 0), (0, true));
     assert_eq!(found.n, 2000);
     let (other, relabelled) = split(2000, 4, 2);
@@ -187,8 +196,12 @@ fn pairing_is_narrower_than_two_intervals() {
     other.iter_mut().step_by(37).for_each(|z| *z += 0.4);
     let one = Outcomes::new(&logits, &labels, 4, 1.0, 15);
     let two = Outcomes::new(&other, &labels, 4, 1.0, 15);
-    let paired = compare(&one, &two, 500, 1).unwrap().accuracy.unwrap().ci95;
-    let alone = one.intervals(500, 1).accuracy.unwrap();
+    let paired = compare(&one, &two, 500, 1)
+        .unwrap()
+        .difference(Accuracy)
+        .unwrap()
+        .ci95;
+    let alone = interval(&one.estimates(500, 1), Accuracy).unwrap();
     assert!(
         paired.half_width() < 0.6 * alone.half_width(),
         "{paired:?} {alone:?}"
@@ -200,9 +213,12 @@ proptest! {
     fn f1_and_accuracy_lie_between_0_and_1(rows in 1_usize..60, k in 1_usize..6, seed: u64) {
         let (logits, labels) = split(rows, k, seed);
         let drawn = Outcomes::new(&logits, &labels, k, 1.0, 15).resample(20, seed);
-        let shares = drawn.accuracy.iter().chain(&drawn.macro_f1).chain(drawn.f1.iter().flatten());
-        for share in shares.chain(drawn.auc.iter().filter(|auc| !auc.is_nan())) {
-            prop_assert!((0.0..=1.0).contains(share), "{}", share);
+        for draw in drawn {
+            let f1 = draw.classes.iter().map(ClassCount::f1);
+            let auc = Some(draw.auc).filter(|auc| !auc.is_nan());
+            for share in f1.chain([draw.value(Accuracy), draw.value(MacroF1)]).chain(auc) {
+                prop_assert!((0.0..=1.0).contains(&share), "{}", share);
+            }
         }
     }
 
@@ -217,14 +233,10 @@ proptest! {
             Outcomes::new(&logits, &labels, 3, 0.8, 15).measured(),
             Outcomes::new(&shuffled, &relabelled, 3, 0.8, 15).measured(),
         );
-        prop_assert_eq!(&a.f1, &b.f1);
-        for (a, b) in [
-            (a.accuracy, b.accuracy),
-            (a.auc, b.auc),
-            (vec![ece(&a.gaps[0])], vec![ece(&b.gaps[0])]),
-            (a.nll_calibrated, b.nll_calibrated),
-        ] {
-            prop_assert!((a[0] - b[0]).abs() < 1e-12 || (a[0].is_nan() && b[0].is_nan()));
+        prop_assert_eq!(&a.classes, &b.classes);
+        for measure in Measure::ALL {
+            let (a, b) = (a.value(measure), b.value(measure));
+            prop_assert!((a - b).abs() < 1e-12 || (a.is_nan() && b.is_nan()), "{measure:?}");
         }
     }
 }

@@ -19,7 +19,9 @@ impl Fused {
     ) {
         let mut upstream = match self.stages.last().map(|stage| stage.pool) {
             Some(Pool::Mean) => features.contiguous(),
-            _ => features.permute([0, 2, 3, 1]).contiguous().to_kind(T::KIND),
+            Some(Pool::None | Pool::Maximum) | None => {
+                features.permute([0, 2, 3, 1]).contiguous().to_kind(T::KIND)
+            }
         };
         let mut skip_gradient: Option<Tensor> = None;
         for (i, (stage, kept)) in self.stages.iter().zip(kept).enumerate().rev() {

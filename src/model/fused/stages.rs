@@ -93,13 +93,7 @@ fn stage(plan: &Plan, at: usize) -> Option<(Stage, usize)> {
 /// The parameters of the layers from `from` on.
 pub(super) fn parameters_of(plan: &Plan, from: usize) -> Vec<usize> {
     let layers = plan.layers.iter().skip(from);
-    layers
-        .flat_map(|layer| match layer.op {
-            Op::Linear { weight } | Op::Norm { weight, .. } => vec![weight, weight + 1],
-            Op::Conv { weight, .. } => vec![weight],
-            _ => Vec::new(),
-        })
-        .collect()
+    layers.flat_map(|layer| layer.op.parameters()).collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
-mod told;
+mod announcer;
 
 use super::*;
 use crate::event::{
@@ -443,15 +443,11 @@ fn a_disk_with_room_for_fewer_than_five_checkpoints_is_low() {
 
 #[test]
 fn a_gpu_that_slows_down_is_told_with_the_reason_but_not_what_it_was_set_to() {
-    let reasons = |all: &[&str]| {
-        all.iter()
-            .map(|&reason| reason.to_owned())
-            .collect::<Vec<_>>()
-    };
     assert_eq!(throttling(0, &[]), None);
-    let meant = ["power limit", "held back with the GPUs of its group", ""];
-    assert_eq!(throttling(0, &reasons(&meant)), None);
-    let hot = throttling(1, &reasons(&["power limit", "far too hot, clocks halved"])).unwrap();
+    let blank = ThrottleReason::Other(String::new());
+    let intended = [ThrottleReason::PowerLimit, ThrottleReason::SyncBoost, blank];
+    assert_eq!(throttling(0, &intended), None);
+    let hot = throttling(1, &[ThrottleReason::PowerLimit, ThrottleReason::Overheated]).unwrap();
     assert!(
         hot.text
             .starts_with("GPU 1 slows down (far too hot, clocks halved):"),

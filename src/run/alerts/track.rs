@@ -1,22 +1,16 @@
-//! What the rules that follow from records go by, and the lines the fold writes when one begins and when it is over.
-
-use serde::{Deserialize, Serialize};
+//! The rules that follow from records alone, and the lines the fold writes when one begins and when it is over.
 
 use super::trend::{Rise, rise};
 use super::words::{begins, over};
 use super::{Alert, Rule};
-use crate::event::{EpochSummary, Event, F32, F64, Finding, Health, Level, Remedy};
+use crate::event::{EpochSummary, Event, F64, Level};
+use crate::metrics::Measure;
+use crate::run::health::{ActiveRule, Better, NON_FINITE_STEPS, SPIKE_STEPS};
 use crate::run::progress::CLIP_WINDOW;
 use crate::run::state::RunState;
 
-/// Steps after which a step that was not finite is no news any more: about two epochs of Fashion-MNIST at a batch of 256,
-/// and as many as [`RunState::recent`] keeps.
-const NON_FINITE_STEPS: u64 = 500;
 /// So many of them within that are more than the odd overflow of bf16; the default of `health.in_a_row`.
 pub(super) const MANY: u64 = 5;
-/// Steps after which a spike is over: four times the about 50 steps the trainer's running mean remembers, which has then
-/// either come back or taken the new level in.
-const SPIKE_STEPS: u64 = 200;
 /// Share of the last [`CLIP_WINDOW`] steps from which every step is as good as clipped, and the one below which that is
 /// over; two, so that a share at the edge is not told again and again.
 const CLIPPED: f64 = 0.9;
@@ -32,157 +26,10 @@ const PLATEAU_SHARE: f64 = 0.2;
 const NLL_DELTA: f64 = 0.01;
 /// Two-sided 95 % of a normal distribution.
 const Z95: f64 = 1.96;
-/// Names kept of layers without a gradient, and characters of a name.
-const NAMES: usize = 4;
-const NAME: usize = 60;
-
-/// A rule that holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Held {
-    /// Which.
-    pub rule: Rule,
-    /// The step it began at.
-    pub since_step: u64,
-}
-
-/// What the health rules go by; a few numbers, however long a run is.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct HealthTrack {
-    active: Vec<Held>,
-    heard_ms: u64,
-    pub(super) non_finite: Option<NonFinite>,
-    pub(super) spike: Option<Spike>,
-    pub(super) dead: Option<Dead>,
-    pub(super) better: Option<Better>,
-}
-
-/// Steps that were not finite, none of them long after the one before.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub(super) struct NonFinite {
-    pub(super) first: u64,
-    pub(super) last: u64,
-    pub(super) count: u64,
-    /// The first layer whose output was not finite, if it is known.
-    pub(super) layer: Option<String>,
-    /// Whether the trainer has done something about it.
-    pub(super) acted: bool,
-}
-
-/// Spikes of the loss, none of them long after the one before.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub(super) struct Spike {
-    pub(super) first: u64,
-    pub(super) last: u64,
-    pub(super) count: u64,
-    pub(super) loss: F32,
-    pub(super) mean: F64,
-}
-
-/// Layers without a gradient, when they were looked at last.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub(super) struct Dead {
-    pub(super) first: u64,
-    pub(super) last: u64,
-    pub(super) names: Vec<String>,
-    pub(super) count: u64,
-}
-
-/// The last time validation was clearly better than before.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(super) struct Better {
-    pub(super) epoch: u32,
-    pub(super) step: u64,
-    /// The highest accuracy and the lowest NLL by then.
-    pub(super) accuracy: F64,
-    pub(super) nll: F64,
-}
-
-impl HealthTrack {
-    /// The rules that hold by the records, in the order they began.
-    pub fn active(&self) -> &[Held] {
-        &self.active
-    }
-
-    /// When the trainer itself was heard last, ms since 1970.
-    pub fn heard_ms(&self) -> u64 {
-        self.heard_ms
-    }
-
-    /// Whether an event shows that the trainer works: what others say goes on while it hangs.
-    pub fn is_work(event: &Event) -> bool {
-        !matches!(
-            event,
-            Event::Log { .. }
-                | Event::Asked { .. }
-                | Event::EvalFinished(_)
-                | Event::CheckpointSaved(_)
-                | Event::System(_)
-                | Event::Unknown
-        )
-    }
-
-    fn not_finite(&mut self, step: u64) -> &mut NonFinite {
-        let known = self.non_finite.take();
-        let known = known.filter(|known| step.saturating_sub(known.last) <= NON_FINITE_STEPS);
-        let spell = self.non_finite.insert(known.unwrap_or(NonFinite {
-            first: step,
-            ..NonFinite::default()
-        }));
-        spell.last = spell.last.max(step);
-        spell
-    }
-
-    fn spiked(&mut self, step: u64, loss: F32, mean: F64) {
-        let known = self.spike.take();
-        let known = known.filter(|known| step.saturating_sub(known.last) <= SPIKE_STEPS);
-        let (first, count) = known.map_or((step, 0), |known| (known.first, known.count));
-        self.spike = Some(Spike {
-            first,
-            last: step,
-            count: count.saturating_add(1),
-            loss,
-            mean,
-        });
-    }
-
-    fn found(&mut self, health: &Health) {
-        let step = health.global_step;
-        match &health.finding {
-            Finding::NonFinite {
-                in_a_row, layer, ..
-            } => {
-                let spell = self.not_finite(step);
-                spell.count = spell.count.max(*in_a_row);
-                let first = step.saturating_sub(in_a_row.saturating_sub(1));
-                spell.first = spell.first.min(first);
-                spell.acted |= health.remedy != Remedy::Told;
-                if let Some(layer) = layer {
-                    spell.layer = Some(short(layer));
-                }
-            }
-            Finding::Spike { loss, mean } => self.spiked(step, *loss, *mean),
-            Finding::DeadGradient { layers } => {
-                let first = self.dead.take().map_or(step, |dead| dead.first);
-                self.dead = Some(Dead {
-                    first,
-                    last: step,
-                    names: layers.iter().take(NAMES).map(|name| short(name)).collect(),
-                    count: layers.len() as u64,
-                });
-            }
-        }
-    }
-}
-
-fn short(name: &str) -> String {
-    name.chars().take(NAME).collect()
-}
-
 impl RunState {
     /// Takes a record into the rules, after all else of it was folded in, and writes down which begin and which are over.
     pub(in crate::run) fn look_after(&mut self, event: &Event, t_ms: u64) {
-        if HealthTrack::is_work(event) {
+        if event.nature().work {
             self.health.heard_ms = self.now_ms;
         }
         let rules: &[Rule] = match event {
@@ -206,7 +53,25 @@ impl RunState {
                 self.note_better(row);
                 &[Rule::Overfitting, Rule::Plateau]
             }
-            _ => return,
+            // No rule goes by these.
+            Event::RunStarted(_)
+            | Event::Phase { .. }
+            | Event::EpochStarted { .. }
+            | Event::StepTime(_)
+            | Event::Scalars { .. }
+            | Event::EvalFinished(_)
+            | Event::EvalProgress { .. }
+            | Event::GalleryImages(_)
+            | Event::GalleryPredictions(_)
+            | Event::Marked { .. }
+            | Event::Restored(_)
+            | Event::CheckpointSaved(_)
+            | Event::System(_)
+            | Event::Log { .. }
+            | Event::Asked { .. }
+            | Event::Acknowledged { .. }
+            | Event::RunFinished { .. }
+            | Event::Unknown => return,
         };
         for rule in rules {
             self.settle(*rule, t_ms);
@@ -217,7 +82,7 @@ impl RunState {
         let at = self.health.active.iter().position(|held| held.rule == rule);
         match (self.since(rule, at.is_some()), at) {
             (Some(since_step), None) => {
-                let held = Held { rule, since_step };
+                let held = ActiveRule { rule, since_step };
                 self.health.active.push(held);
                 let alert: Alert = self.describe(held);
                 let text = begins(&alert);
@@ -227,7 +92,7 @@ impl RunState {
                 let held = self.health.active.remove(at);
                 self.say(t_ms, Level::Info, over(held));
             }
-            _ => {}
+            (Some(_), Some(_)) | (None, None) => {}
         }
     }
 
@@ -306,7 +171,7 @@ impl RunState {
     fn half_interval(&self, row: &EpochSummary) -> f64 {
         let measured = self.valid.latest.as_ref();
         let measured = measured.filter(|report| report.global_step == row.global_step);
-        if let Some(interval) = measured.and_then(|report| report.intervals.accuracy) {
+        if let Some(interval) = measured.and_then(|report| report.interval(Measure::Accuracy)) {
             return ((interval.high - interval.low) / 2.0).max(0.0);
         }
         let n = self.info.as_ref().map_or(0, |info| info.dataset.valid);

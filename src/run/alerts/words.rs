@@ -1,11 +1,12 @@
 //! Alerts in words: the reason with its numbers, then what to try.
 
 use super::track::MANY;
-use super::{Alert, Held, Rule};
+use super::{ActiveRule, Alert, Rule};
 use crate::event::Level;
+use crate::run::curves::Curve;
 use crate::run::progress::CLIP_WINDOW;
 use crate::run::state::RunState;
-use crate::run::summary::{clock, size};
+use crate::run::text::{clock, size};
 
 /// Below this share of the base learning rate a schedule is at its end, and a lower one changes nothing.
 const LOW_RATE: f64 = 0.1;
@@ -20,7 +21,7 @@ pub(super) fn begins(alert: &Alert) -> String {
 }
 
 /// The line when it is over.
-pub(super) fn over(held: Held) -> String {
+pub(super) fn over(held: ActiveRule) -> String {
     format!(
         "alert {} is over (since step {})",
         held.rule.name(),
@@ -29,7 +30,7 @@ pub(super) fn over(held: Held) -> String {
 }
 
 /// What the plain log says of rules that have begun or are over since `before`, a line each.
-pub fn alert_lines(before: &[Held], state: &RunState) -> Vec<String> {
+pub fn alert_lines(before: &[ActiveRule], state: &RunState) -> Vec<String> {
     let now = state.health.active();
     let ended = before
         .iter()
@@ -52,8 +53,8 @@ pub fn alert_lines(before: &[Held], state: &RunState) -> Vec<String> {
 
 impl RunState {
     /// A rule that holds, as an alert.
-    pub(super) fn describe(&self, held: Held) -> Alert {
-        let Held { rule, since_step } = held;
+    pub(super) fn describe(&self, held: ActiveRule) -> Alert {
+        let ActiveRule { rule, since_step } = held;
         let (severity, text) = match rule {
             Rule::NonFinite => self.non_finite_words(),
             Rule::Spike => (Level::Warn, self.spike_words()),
@@ -161,7 +162,8 @@ impl RunState {
             .iter()
             .rev()
             .take(CLIP_WINDOW)
-            .map(|sample| sample.grad_norm.0)
+            .filter_map(|sample| sample.value(Curve::GradNorm))
+            .map(|norm| norm.0)
             .collect();
         norms.sort_by(f32::total_cmp);
         let median = norms.get(norms.len() / 2).copied().unwrap_or_default();

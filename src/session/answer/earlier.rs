@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-use fs_err::File;
-
 use super::super::rundir::RunDir;
 use super::index::{Index, Look};
 use super::stamp::Stamp;
 use super::table::{ROWS, said};
 use crate::event::{F32, GalleryPredictions};
+use crate::files::open_read;
 use crate::link::Earlier;
 
 /// Evaluations told of an image at most: the last ones.
@@ -23,9 +22,9 @@ const LONGEST: u64 = 4 << 20;
 /// Stands for an image that an evaluation says nothing of.
 const NOTHING: (u32, f32) = (u32::MAX, f32::NAN);
 
-/// Kept evaluations that have been read: each once, and again when its file has changed.
+/// EarlierEvaluations evaluations that have been read: each once, and again when its file has changed.
 #[derive(Debug, Default)]
-pub(super) struct Kept(Vec<Evaluation>);
+pub(super) struct EarlierEvaluations(Vec<Evaluation>);
 
 #[derive(Debug)]
 struct Evaluation {
@@ -43,7 +42,7 @@ pub(super) struct Story<'a> {
     kept: &'a [Evaluation],
 }
 
-impl Kept {
+impl EarlierEvaluations {
     /// Reads what was told before the evaluation of these steps; all of it where they are not known.
     pub(super) fn before(
         &mut self,
@@ -145,7 +144,7 @@ impl Story<'_> {
 
 /// The first cells of each row of the test split.
 fn read(path: &Path) -> io::Result<Vec<(u32, f32)>> {
-    let mut from = BufReader::with_capacity(1 << 16, File::open(path)?);
+    let mut from = BufReader::with_capacity(1 << 16, open_read(path)?);
     let (mut all, mut line) = (Vec::new(), Vec::new());
     loop {
         line.clear();

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::super::rundir::RunDir;
-use super::earlier::Kept;
+use super::earlier::EarlierEvaluations;
 use super::index::Index;
 use super::split_images::{SplitImages, put_from_gallery};
 use super::table::Table;
@@ -20,7 +20,7 @@ const PIXEL_BYTES: usize = 4 << 20;
 pub(super) struct Gallery {
     table: Option<Table>,
     pixels: SplitImages,
-    kept: Kept,
+    kept: EarlierEvaluations,
 }
 
 impl Gallery {

@@ -11,11 +11,12 @@ use std::path::PathBuf;
 
 use fs_err::File;
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 
 use super::super::journal::{LONGEST, is_live};
 use super::stamp::Stamp;
-use crate::event::{Restoration, Split};
+use crate::event::{Restoration, Split, StepWindow};
+use crate::run::Steps;
 
 /// Bytes a block has at first, and blocks at most: where there are more, two become one, and have twice the bytes.
 const BLOCK: u64 = 64 << 10;
@@ -70,15 +71,6 @@ pub(super) struct Head {
     pub(super) t_ms: u64,
 }
 
-/// How many values a list has; they themselves are passed over.
-#[derive(Debug, Deserialize)]
-struct Span {
-    global_step: u64,
-    loss: Vec<IgnoredAny>,
-    accuracy: Vec<IgnoredAny>,
-    grad_norm: Vec<IgnoredAny>,
-}
-
 #[derive(Debug, Deserialize)]
 struct Row {
     global_step: u64,
@@ -105,7 +97,7 @@ impl Index {
     /// # Errors
     /// The path and why it cannot be read.
     pub(super) fn refresh(&mut self) -> io::Result<()> {
-        let mut file = File::open(&self.path)?;
+        let mut file = crate::files::open_read(&self.path)?;
         let stamp = Stamp::of(&file.metadata()?);
         let same = |(_, known): &(File, Stamp)| known.is_same_file(stamp);
         if !self.file.as_ref().is_some_and(same) || stamp.length < self.read {
@@ -140,7 +132,7 @@ impl Index {
         };
         match kind(line).as_deref() {
             Some("steps") => self.widen(span(line)),
-            Some("epoch_finished") => {
+            Some("epoch_finished" | "scalars") => {
                 self.widen(parse(line).map(|Row { global_step }| (global_step, global_step)));
             }
             Some("resumed") => {
@@ -252,11 +244,9 @@ fn remember<T>(all: &mut VecDeque<T>, new: Option<T>) {
 
 /// First and last step of a window.
 fn span(line: &[u8]) -> Option<(u64, u64)> {
-    let span: Span = parse(line)?;
-    let lists = [&span.loss, &span.accuracy, &span.grad_norm];
-    let count = lists.into_iter().map(Vec::len).max().unwrap_or(0) as u64;
-    let last = span.global_step;
-    (count > 0).then_some((last.saturating_sub(count - 1), last))
+    let window: StepWindow = parse(line)?;
+    let steps = Steps::of(&window);
+    (steps.count() > 0).then(|| (steps.first(), window.global_step))
 }
 
 fn look(line: &[u8]) -> Option<Look> {

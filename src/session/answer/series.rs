@@ -2,14 +2,24 @@
 
 use std::io;
 
+use serde::Deserialize;
+
 use super::index::{Head, Index};
-use crate::event::{EpochSummary, F32, StepWindow};
-use crate::link::{Curve, StepValues};
+use crate::event::{EpochSummary, F32, F64, StepWindow};
+use crate::link::StepValues;
+use crate::run::{Curve, CurveId, Source, Steps};
 
 /// Values told at most.
 const POINTS: usize = 16_384;
 /// Values held while they are gathered (16 MiB); where there are more, what there is is thinned to half of it.
 const HELD: usize = 1 << 20;
+
+/// [`Event::Scalars`](crate::event::Event::Scalars) as it stands in the journal.
+#[derive(Debug, Deserialize)]
+struct Scalars {
+    global_step: u64,
+    values: Vec<(String, F64)>,
+}
 
 /// The values of a curve at the steps of a stretch, both ends included.
 ///
@@ -17,7 +27,7 @@ const HELD: usize = 1 << 20;
 /// The path and why it cannot be read.
 pub(super) fn between(
     index: &Index,
-    curve: Curve,
+    curve: &CurveId,
     (from, to): (u64, u64),
     points: u32,
 ) -> io::Result<Vec<(u64, F32)>> {
@@ -34,31 +44,41 @@ pub(super) fn between(
         if last < from || to < first {
             continue;
         }
-        let steps = |list: fn(&StepWindow) -> &[F32], push: &mut dyn FnMut(u64, F32)| {
-            index.each(block, "steps", |_, window: StepWindow| {
-                each(&window, list(&window), &mut *push);
-            })
-        };
-        let epochs = |value: fn(&EpochSummary) -> f64, push: &mut dyn FnMut(u64, F32)| {
-            index.each(block, "epoch_finished", |_, row: EpochSummary| {
-                push(row.global_step, F32(value(&row) as f32));
-            })
-        };
         match curve {
-            Curve::TrainLoss => steps(|window| &window.loss, &mut push),
-            Curve::TrainAccuracy => steps(|window| &window.accuracy, &mut push),
-            Curve::GradNorm => steps(|window| &window.grad_norm, &mut push),
-            Curve::ValidNll => epochs(|row| row.valid_nll.0, &mut push),
-            Curve::ValidAccuracy => epochs(|row| row.valid_accuracy.0, &mut push),
+            CurveId::Known(curve) => known(index, block, *curve, &mut push),
+            CurveId::Named(name) => index.each(block, "scalars", |_, scalars: Scalars| {
+                for (_, value) in scalars.values.iter().filter(|(known, _)| known == name) {
+                    push(scalars.global_step, F32(value.0 as f32));
+                }
+            }),
         }?;
     }
     Ok(thin(values, (points as usize).clamp(2, POINTS)))
 }
 
-fn each(window: &StepWindow, values: &[F32], push: &mut dyn FnMut(u64, F32)) {
-    let first = window.global_step.saturating_sub(values.len() as u64);
-    for (i, value) in values.iter().enumerate() {
-        push(first.saturating_add(i as u64 + 1), *value);
+/// The values of a known curve that a block has.
+fn known(
+    index: &Index,
+    block: usize,
+    curve: Curve,
+    push: &mut dyn FnMut(u64, F32),
+) -> io::Result<()> {
+    match curve.info().source {
+        Source::Steps(values) => index.each(block, "steps", |_, window: StepWindow| {
+            let first = Steps::of(&window).first();
+            let values = (first..).zip(values(&window));
+            values.for_each(|(step, value)| push(step, *value));
+        }),
+        Source::Window(value) => index.each(block, "steps", |_, window: StepWindow| {
+            push(window.global_step, F32(value(&window).0 as f32));
+        }),
+        Source::Sampled(values) => index.each(block, "steps", |_, window: StepWindow| {
+            let values = values(&window).iter();
+            values.for_each(|(step, value)| push(*step, *value));
+        }),
+        Source::Epoch(value) => index.each(block, "epoch_finished", |_, row: EpochSummary| {
+            push(row.global_step, F32(value(&row).0 as f32));
+        }),
     }
 }
 
@@ -102,43 +122,72 @@ pub(super) fn nearest(index: &Index, wanted: u64) -> io::Result<Option<StepValue
         .map(|(block, span)| (far(span), block))
         .collect();
     blocks.sort_unstable();
-    let mut best: Option<(u64, StepValues)> = None;
+    let mut best = Nearest {
+        wanted,
+        found: None,
+    };
     for (distance, block) in blocks {
         // No step of this block or of those behind it is nearer.
-        if best.is_some_and(|(known, _)| known < distance) {
+        if best
+            .found
+            .as_ref()
+            .is_some_and(|(known, _)| *known < distance)
+        {
             break;
         }
         index.each(block, "steps", |head: Head, window: StepWindow| {
-            let found = in_window(&head, &window, wanted);
-            let found = found.map(|values| (values.step.abs_diff(wanted), values));
-            let order = |(distance, values): (u64, StepValues)| (distance, values.step);
-            if let Some(found) = found
-                && best.is_none_or(|best| order(found) < order(best))
-            {
-                best = Some(found);
-            }
+            best.take(in_window(&head, &window, wanted));
+        })?;
+        index.each(block, "scalars", |head: Head, scalars: Scalars| {
+            let named = |(name, value)| (CurveId::Named(name), value);
+            best.take(Some(StepValues {
+                step: scalars.global_step,
+                t_ms: head.t_ms,
+                values: scalars.values.into_iter().map(named).collect(),
+                ..StepValues::default()
+            }));
         })?;
     }
-    Ok(best.map(|(_, values)| values))
+    Ok(best.found.map(|(_, values)| values))
+}
+
+/// The nearest step so far, with its distance.
+struct Nearest {
+    wanted: u64,
+    found: Option<(u64, StepValues)>,
+}
+
+impl Nearest {
+    /// Takes a step for the nearest where it is; what two records report of the same step belongs together.
+    fn take(&mut self, values: Option<StepValues>) {
+        let Some(values) = values else { return };
+        let distance = values.step.abs_diff(self.wanted);
+        match &mut self.found {
+            Some((known, found)) if (*known, found.step) < (distance, values.step) => {}
+            Some((_, found)) if found.step == values.step => {
+                let epoch = found.epoch.max(values.epoch);
+                let clipped = found.clipped | values.clipped;
+                found.values.extend(values.values);
+                (found.epoch, found.clipped) = (epoch, clipped);
+            }
+            _ => self.found = Some((distance, values)),
+        }
+    }
 }
 
 /// The step of a window that is nearest.
 fn in_window(head: &Head, window: &StepWindow, wanted: u64) -> Option<StepValues> {
-    let count = window.loss.len() as u64;
-    let last = window.global_step;
-    let first = last.checked_sub(count.checked_sub(1)?)?;
-    let step = wanted.clamp(first, last);
-    let at = (step - first) as usize;
-    let missing = F32(f32::NAN);
+    let steps = Steps::of(window);
+    let last = steps.count().checked_sub(1)?;
+    let at = wanted.saturating_sub(steps.first()).min(last as u64);
+    let sample = steps.sample(at as usize);
+    let value = |curve: Curve| Some((curve.into(), F64(steps.value(curve, at as usize)?)));
     Some(StepValues {
-        step,
+        step: sample.step,
         epoch: window.epoch,
-        lr: window.lr,
-        loss: window.loss.get(at).copied().unwrap_or(missing),
-        accuracy: window.accuracy.get(at).copied().unwrap_or(missing),
-        grad_norm: window.grad_norm.get(at).copied().unwrap_or(missing),
-        clipped: window.clipped.get(at).is_some_and(|clipped| *clipped != 0),
+        clipped: sample.clipped,
         t_ms: head.t_ms,
+        values: Curve::ALL.into_iter().filter_map(value).collect(),
     })
 }
 

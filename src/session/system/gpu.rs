@@ -7,7 +7,7 @@ use nvml_wrapper::enums::device::UsedGpuMemory;
 use nvml_wrapper::struct_wrappers::device::ProcessInfo;
 use nvml_wrapper::{Device, Nvml};
 
-use crate::event::{GPUS, GpuProcess, GpuSample, PROCESSES};
+use crate::event::{GPUS, GpuProcess, GpuSample, PROCESSES, ThrottleReason};
 
 /// The driver's library, if there is one.
 pub(super) struct Gpus {
@@ -102,33 +102,30 @@ fn program(command: &str) -> String {
     first.rsplit('/').next().unwrap_or(first).to_owned()
 }
 
-/// What holds the clocks down, in words. Clocks that were set by hand and a GPU that idles are no throttling.
-fn reasons(bits: ThrottleReasons) -> Vec<String> {
-    const WORDS: [(ThrottleReasons, &str); 6] = [
-        (ThrottleReasons::SW_POWER_CAP, "power limit"),
-        (ThrottleReasons::SW_THERMAL_SLOWDOWN, "too hot"),
+/// What holds the clocks down. Clocks that were set by hand and a GPU that idles are no throttling.
+fn reasons(bits: ThrottleReasons) -> Vec<ThrottleReason> {
+    let known = [
+        (ThrottleReasons::SW_POWER_CAP, ThrottleReason::PowerLimit),
+        (ThrottleReasons::SW_THERMAL_SLOWDOWN, ThrottleReason::Hot),
         (
             ThrottleReasons::HW_THERMAL_SLOWDOWN,
-            "far too hot, clocks halved",
+            ThrottleReason::Overheated,
         ),
         (
             ThrottleReasons::HW_POWER_BRAKE_SLOWDOWN,
-            "power supply at its limit, clocks halved",
+            ThrottleReason::PowerBrake,
         ),
-        (
-            ThrottleReasons::SYNC_BOOST,
-            "held back with the GPUs of its group",
-        ),
-        (ThrottleReasons::HW_SLOWDOWN, "slowed by its hardware"),
+        (ThrottleReasons::SYNC_BOOST, ThrottleReason::SyncBoost),
+        (ThrottleReasons::HW_SLOWDOWN, ThrottleReason::Hardware),
     ];
-    let told = WORDS.iter().filter(|(bit, _)| bits.contains(*bit));
-    let mut words: Vec<String> = told.map(|(_, word)| (*word).to_owned()).collect();
-    // That the hardware does it is told beside why, where that is known.
+    // That the hardware does it is left out where it says why.
     let why = ThrottleReasons::HW_THERMAL_SLOWDOWN | ThrottleReasons::HW_POWER_BRAKE_SLOWDOWN;
-    if bits.contains(ThrottleReasons::HW_SLOWDOWN) && bits.intersects(why) {
-        words.pop();
-    }
-    words
+    known
+        .into_iter()
+        .filter(|(bit, _)| bits.contains(*bit))
+        .map(|(_, reason)| reason)
+        .filter(|reason| *reason != ThrottleReason::Hardware || !bits.intersects(why))
+        .collect()
 }
 
 /// Whether CUDA's GPU of this number is the driver's GPU of that index. `CUDA_VISIBLE_DEVICES` lists indices, or the
@@ -156,15 +153,18 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn what_holds_the_clocks_down_is_told_in_words() {
+    fn what_holds_the_clocks_down_has_reasons() {
         let idle = ThrottleReasons::GPU_IDLE | ThrottleReasons::APPLICATIONS_CLOCKS_SETTING;
-        assert_eq!(reasons(idle), [""; 0]);
+        assert_eq!(reasons(idle), []);
         let hot = ThrottleReasons::SW_POWER_CAP | ThrottleReasons::SW_THERMAL_SLOWDOWN;
-        assert_eq!(reasons(hot), ["power limit", "too hot"]);
+        assert_eq!(
+            reasons(hot),
+            [ThrottleReason::PowerLimit, ThrottleReason::Hot]
+        );
         let hardware = ThrottleReasons::HW_SLOWDOWN;
-        assert_eq!(reasons(hardware), ["slowed by its hardware"]);
+        assert_eq!(reasons(hardware), [ThrottleReason::Hardware]);
         let halved = hardware | ThrottleReasons::HW_THERMAL_SLOWDOWN;
-        assert_eq!(reasons(halved), ["far too hot, clocks halved"]);
+        assert_eq!(reasons(halved), [ThrottleReason::Overheated]);
     }
 
     #[test]

@@ -19,6 +19,7 @@ impl Trainer {
         // The epoch that was to be the last has just been saved, as a rule.
         self.finish_saves();
         let epoch_over = self
+            .asked
             .stop
             .is_some_and(|stop| stop.command == Command::StopAfterEpoch);
         let saved = if epoch_over && self.saved.contains(&step) {
@@ -26,7 +27,7 @@ impl Trainer {
         } else {
             self.save_now(CheckpointReason::Final)
         };
-        if let Some(request) = self.stop.take() {
+        if let Some(request) = self.asked.stop.take() {
             match &saved {
                 Ok(path) => self.control.done(request, step, path.clone()),
                 Err(error) => self.control.refuse(request, step, error.clone()),
@@ -60,7 +61,7 @@ impl Trainer {
                 format!("trained to the end, but the last checkpoint was not written: {error}")
             })?;
         }
-        if let Some(request) = self.stop_after_epoch.take() {
+        if let Some(request) = self.asked.stop_after_epoch.take() {
             let note = "it was the last epoch";
             self.control.done(request, self.global_step, note);
         }
@@ -117,9 +118,10 @@ impl Trainer {
     fn refuse_the_rest(&mut self, reason: &str) {
         let step = self.global_step;
         let waiting = self
+            .asked
             .evaluations
             .drain(..)
-            .chain(self.stop_after_epoch.take());
+            .chain(self.asked.stop_after_epoch.take());
         let mut late: Vec<Request> = waiting.collect();
         while let Some(request) = self.control.next(step) {
             late.push(request);

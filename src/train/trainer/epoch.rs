@@ -8,12 +8,13 @@ use tch::Tensor;
 use super::super::average::Average;
 use super::super::clock::Part;
 use super::super::schedule::Schedule;
-use super::super::step::{Hyper, StepStats, timed_step};
+use super::super::step::{Hyper, StepStats, timed_step, weights_before};
 use super::super::window::EpochSums;
 use super::measure::Best;
 use super::{Flow, Trainer};
 use crate::event::{CheckpointReason, EpochSummary, Event, F64, Level, Phase, Remedy, StepWindow};
 use crate::fault;
+use crate::metrics::Measure;
 use crate::model::{Computation, Weights};
 use crate::random::{augment_words, epoch_order, step_seed};
 
@@ -106,6 +107,8 @@ impl Trainer {
         fault::before_step(self.global_step + 1);
         let last = self.epoch_step + 1 == self.steps_per_epoch();
         let before = self.begin_detail(last);
+        let number = self.global_step + 1;
+        let start = weights_before(number, &self.weights);
         self.clock.begin(last);
         let indices = self.indices(order, self.epoch_step);
         let (images, labels) = self.batch(&indices);
@@ -113,7 +116,12 @@ impl Trainer {
         let hyper = self.hyper();
         let (network, weights, optimizer) = (&self.network, &mut self.weights, &mut self.optimizer);
         let how = (hyper, &mut self.clock);
-        let (stats, gradient) = timed_step(network, weights, optimizer, (&images, &labels), how);
+        let (mut stats, gradient) =
+            timed_step(network, weights, optimizer, (&images, &labels), how);
+        if let Some(start) = start {
+            stats.measure_update(number, &start, &self.weights);
+            self.clock.lap(Part::Optimizer);
+        }
         if let Some(average) = &mut self.average {
             average.update(&self.weights);
             self.clock.lap(Part::Optimizer);
@@ -221,12 +229,10 @@ impl Trainer {
             return Flow::Stop;
         };
         let report = &validated.report;
-        let accuracy = report.accuracy.0;
-        let best = self
-            .best
-            .as_ref()
-            .is_none_or(|best| report.accuracy.0 > best.validated.report.accuracy.0)
-            && report.nll.0.is_finite();
+        let accuracy = report.value(Measure::Accuracy);
+        let best = self.best.as_ref().is_none_or(|best| {
+            report.value(Measure::Accuracy) > best.validated.report.value(Measure::Accuracy)
+        }) && report.value(Measure::Nll).is_finite();
         // Before its row is told, or a failure in between would have it told twice.
         self.epoch_done = true;
         let row = self.sums.summary();
@@ -234,9 +240,9 @@ impl Trainer {
         self.control.say(Event::EpochFinished(EpochSummary {
             epoch: self.epoch,
             global_step: self.global_step,
-            valid_nll: report.nll,
-            valid_accuracy: report.accuracy,
-            valid_macro_f1: report.macro_f1,
+            valid_nll: F64(report.value(Measure::Nll)),
+            valid_accuracy: F64(report.value(Measure::Accuracy)),
+            valid_macro_f1: F64(report.value(Measure::MacroF1)),
             lr: F64(self.lr_at(self.global_step.saturating_sub(1))),
             seconds: F64(seconds),
             best,
@@ -258,8 +264,8 @@ impl Trainer {
         if self.obey(Phase::Training) == Flow::Stop {
             return Flow::Stop;
         }
-        if self.epoch < self.epochs && self.stop_after_epoch.is_some() {
-            self.stop = self.stop_after_epoch.take();
+        if self.epoch < self.epochs && self.asked.stop_after_epoch.is_some() {
+            self.asked.stop = self.asked.stop_after_epoch.take();
             return Flow::Stop;
         }
         if stale { Flow::Finish } else { Flow::Go }

@@ -13,9 +13,20 @@ const KEEP_EVERY: u64 = 100;
 /// Going back more often than this heals nothing.
 const ROLLBACKS: u32 = 5;
 
-/// A state to go back to.
+/// The states that a rollback can restore.
+#[derive(Debug, Default)]
+pub(super) struct Recovery {
+    /// The last state whose steps were all finite.
+    good: Option<Good>,
+    /// A later one that has yet to prove so.
+    candidate: Option<Good>,
+    /// Rollbacks of the run so far.
+    pub(super) rollbacks: u32,
+}
+
+/// A state that can be restored.
 #[derive(Debug)]
-pub(super) struct Good {
+struct Good {
     global_step: u64,
     weights: Weights,
     optimizer: Vec<Tensor>,
@@ -76,11 +87,16 @@ impl Trainer {
     }
 
     fn roll_back(&mut self, step: u64, finding: Finding) -> Flow {
-        let Some(good) = self.good.take().filter(|_| self.rollbacks < ROLLBACKS) else {
+        let Some(good) = self
+            .recovery
+            .good
+            .take()
+            .filter(|_| self.recovery.rollbacks < ROLLBACKS)
+        else {
             return self.pause(step, finding);
         };
-        self.rollbacks += 1;
-        self.candidate = None;
+        self.recovery.rollbacks += 1;
+        self.recovery.candidate = None;
         self.lr *= 0.5;
         let _guard = tch::no_grad_guard();
         self.weights.flat.detach().copy_(&good.weights.flat);
@@ -97,7 +113,7 @@ impl Trainer {
             lr: F64(self.lr),
         };
         self.tell_health(step, finding, remedy);
-        self.good = Some(good);
+        self.recovery.good = Some(good);
         Flow::Go
     }
 
@@ -107,15 +123,16 @@ impl Trainer {
         if self.job.config.health.non_finite != NonFinite::Rollback {
             return;
         }
-        if let Some(proved) = self.candidate.take() {
-            self.good = Some(proved);
+        if let Some(proved) = self.recovery.candidate.take() {
+            self.recovery.good = Some(proved);
         }
         let due = self
+            .recovery
             .good
             .as_ref()
             .is_none_or(|good| self.global_step >= good.global_step + KEEP_EVERY);
         if due {
-            self.candidate = Some(Good {
+            self.recovery.candidate = Some(Good {
                 global_step: self.global_step,
                 weights: self.weights.snapshot(),
                 optimizer: self.optimizer.snapshot(),
@@ -128,7 +145,7 @@ impl Trainer {
     /// This moment is a good one to go back to: it was saved.
     pub(super) fn keep_as_good(&mut self) {
         if self.job.config.health.non_finite == NonFinite::Rollback {
-            self.good = Some(Good {
+            self.recovery.good = Some(Good {
                 global_step: self.global_step,
                 weights: self.weights.snapshot(),
                 optimizer: self.optimizer.snapshot(),

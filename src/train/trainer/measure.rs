@@ -13,9 +13,9 @@ use crossbeam_channel::{RecvTimeoutError, bounded};
 use super::{Flow, Trainer};
 use crate::checkpoint::step_name;
 use crate::data::Images;
-use crate::event::{EvalReport, Event, F32, F64, GalleryPredictions, Phase, Split};
+use crate::event::{EvalReport, Event, F32, F64, GalleryPredictions, Phase, Split, WeightsKind};
 use crate::fault;
-use crate::metrics::{Temperature, argmax, fit_temperature, softmax};
+use crate::metrics::{Measure, Temperature, argmax, fit_temperature, softmax};
 use crate::model::{Weights, to_vec};
 use crate::report::{self, Evaluated, Options, Predictions};
 
@@ -72,7 +72,7 @@ impl Trainer {
         let rows = self.logits(Split::Valid, &self.evaluated().snapshot())?;
         let temperature = fit_temperature(&rows.logits, &rows.labels, rows.classes);
         let rows = Arc::new(rows);
-        let report = self.report_heard(&rows, temperature, begun, "current")?;
+        let report = self.report_heard(&rows, temperature, begun, WeightsKind::Current)?;
         // During a pause in here these weights may have been validated on request; told once is enough.
         if let Some(known) = self.known_validation() {
             self.say_phase(before);
@@ -108,8 +108,16 @@ impl Trainer {
         let begun = self.begin();
         let rows = self.logits(Split::Test, &self.evaluated().snapshot())?;
         let rows = Arc::new(rows);
-        let report = self.report_heard(&rows, validated.report.temperature, begun, "current")?;
-        let note = format!("test accuracy {:.2} %", report.accuracy.0 * 100.0);
+        let report = self.report_heard(
+            &rows,
+            validated.report.temperature,
+            begun,
+            WeightsKind::Current,
+        )?;
+        let note = format!(
+            "test accuracy {:.2} %",
+            report.value(Measure::Accuracy) * 100.0
+        );
         self.tell_test(&report, &validated.rows, &rows);
         Some(note)
     }
@@ -127,7 +135,8 @@ impl Trainer {
         };
         let temperature = best.validated.report.temperature;
         let rows = Arc::new(rows);
-        let Some(mut report) = self.report_heard(&rows, temperature, begun, "best") else {
+        let Some(mut report) = self.report_heard(&rows, temperature, begun, WeightsKind::Best)
+        else {
             return Flow::Stop;
         };
         report.epoch = best.epoch;
@@ -162,7 +171,7 @@ impl Trainer {
         rows: &Arc<Predictions>,
         temperature: Temperature,
         begun: Begun,
-        weights: &str,
+        weights: WeightsKind,
     ) -> Option<EvalReport> {
         let (options, computed) = (self.measuring(), Arc::clone(rows));
         let (tell, told) = bounded(1);
@@ -195,7 +204,7 @@ impl Trainer {
         rows: &Predictions,
         temperature: Temperature,
         begun: Begun,
-        weights: &str,
+        weights: WeightsKind,
     ) -> EvalReport {
         let report = report::measure(rows, temperature, self.measuring());
         self.completed(report, begun, weights)
@@ -210,11 +219,11 @@ impl Trainer {
     }
 
     /// With what is known about the weights.
-    fn completed(&self, mut report: EvalReport, begun: Begun, weights: &str) -> EvalReport {
+    fn completed(&self, mut report: EvalReport, begun: Begun, weights: WeightsKind) -> EvalReport {
         report.epoch = self.epoch;
         report.global_step = self.global_step;
         report.checkpoint = self.checkpoint_of(self.global_step);
-        weights.clone_into(&mut report.weights);
+        report.weights = weights;
         report.seconds = F64(self.seconds_since(begun));
         report
     }

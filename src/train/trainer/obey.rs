@@ -2,12 +2,23 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::control::{Waited, check_lr};
+use super::super::control::Waited;
 use super::{Flow, Trainer};
-use crate::event::{CheckpointReason, Command, Phase, Request};
+use crate::event::{CheckpointReason, Command, Phase, Request, check_epochs, check_lr};
 
 /// How late a checkpoint written during a pause is told.
 const LISTEN: Duration = Duration::from_millis(50);
+
+/// Requests that are carried out later than they were read.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    pub(super) stop: Option<Request>,
+    pub(super) stop_after_epoch: Option<Request>,
+    /// Evaluations that wait for the next step boundary.
+    pub(super) evaluations: Vec<Request>,
+    /// The run is paused.
+    held: bool,
+}
 
 impl Trainer {
     /// Carries out what was asked since the last boundary. `within` is what the trainer is doing: an evaluation asked
@@ -19,7 +30,7 @@ impl Trainer {
                 return Flow::Stop;
             }
         }
-        if within == Phase::Training && !self.evaluations.is_empty() {
+        if within == Phase::Training && !self.asked.evaluations.is_empty() {
             return self.evaluate_on_request();
         }
         Flow::Go
@@ -28,33 +39,35 @@ impl Trainer {
     fn carry_out(&mut self, request: Request) -> Flow {
         let step = self.global_step;
         match request.command {
-            Command::Pause if self.held => self.control.done(request, step, "was paused already"),
+            Command::Pause if self.asked.held => {
+                self.control.done(request, step, "was paused already");
+            }
             Command::Pause => {
                 self.control.done(request, step, format!("at step {step}"));
                 return self.hold();
             }
-            Command::Resume if self.held => {
-                self.held = false;
+            Command::Resume if self.asked.held => {
+                self.asked.held = false;
                 self.control.done(request, step, format!("at step {step}"));
             }
             Command::Resume => self.control.done(request, step, "was not paused"),
             Command::Evaluate => {
                 self.detail = true;
-                self.evaluations.push(request);
+                self.asked.evaluations.push(request);
             }
             Command::Checkpoint => self.checkpoint_on_request(request),
             Command::SetLearningRate { lr } => self.set_lr(request, lr),
             Command::SetEpochs { epochs } => self.set_epochs(request, epochs),
             Command::StopAfterEpoch => {
-                if self.stop_after_epoch.is_some() {
+                if self.asked.stop_after_epoch.is_some() {
                     let reason = "asked for already: the run ends after this epoch";
                     self.control.refuse(request, step, reason);
                 } else {
-                    self.stop_after_epoch = Some(request);
+                    self.asked.stop_after_epoch = Some(request);
                 }
             }
             Command::Stop => {
-                self.stop = Some(request);
+                self.asked.stop = Some(request);
                 return Flow::Stop;
             }
         }
@@ -77,8 +90,7 @@ impl Trainer {
         if self.ending {
             return self.control.refuse(request, step, "all epochs are done");
         }
-        if epochs < self.epoch.max(1) {
-            let reason = format!("epoch {} is under way already", self.epoch);
+        if let Err(reason) = check_epochs(epochs, self.epoch) {
             return self.control.refuse(request, step, reason);
         }
         self.close_window();
@@ -96,10 +108,10 @@ impl Trainer {
     pub(super) fn hold(&mut self) -> Flow {
         self.close_window();
         let (before, began) = (self.phase, Instant::now());
-        self.held = true;
+        self.asked.held = true;
         self.say_phase(Phase::Paused);
         let mut flow = Flow::Go;
-        while self.held && flow == Flow::Go {
+        while self.asked.held && flow == Flow::Go {
             // A checkpoint that was asked for is told when it is written, pause or not.
             self.hear_saver();
             let next = match self.control.wait(self.global_step, LISTEN) {
@@ -109,14 +121,14 @@ impl Trainer {
                 Waited::ForNobody => break,
             };
             flow = self.carry_out(next);
-            if flow == Flow::Go && !self.evaluations.is_empty() {
+            if flow == Flow::Go && !self.asked.evaluations.is_empty() {
                 flow = self.evaluate_on_request();
             }
-            if self.held {
+            if self.asked.held {
                 self.say_phase(Phase::Paused);
             }
         }
-        self.held = false;
+        self.asked.held = false;
         self.paused += began.elapsed();
         self.say_phase(before);
         self.window.restart_clock();
@@ -127,7 +139,7 @@ impl Trainer {
     fn evaluate_on_request(&mut self) -> Flow {
         self.close_window();
         let before = self.phase;
-        let requests = std::mem::take(&mut self.evaluations);
+        let requests = std::mem::take(&mut self.asked.evaluations);
         let outcome = self.evaluate_now();
         self.window.restart_clock();
         self.clock.skip();

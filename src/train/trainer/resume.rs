@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
 use super::super::health::Watch;
@@ -17,7 +16,8 @@ use super::measure::{Best, Validated};
 use crate::checkpoint::{
     BestSoFar, Computed, Depth, NamedTensor, Store, decode, step_name, verify,
 };
-use crate::event::{Event, F64, Split};
+use crate::event::{Event, F64, Split, WeightsKind};
+use crate::files;
 use crate::metrics::fit_temperature;
 use crate::model::Weights;
 use crate::report::Predictions;
@@ -75,7 +75,7 @@ impl Trainer {
         if !resume.fork {
             // How long the run has taken and how long it has not got better is that run's alone.
             self.stale = (memory.stale.0, memory.stale.1.0);
-            self.rollbacks = memory.rollbacks;
+            self.recovery.rollbacks = memory.rollbacks;
             self.earlier = Duration::from_secs_f64(memory.seconds.clamp(0.0, 1e9));
         }
         self.keep_as_good();
@@ -127,7 +127,7 @@ impl Trainer {
         let weights = self.weights_of(&checkpoint)?;
         let rows = self.validation_of(&weights);
         let temperature = fit_temperature(&rows.logits, &rows.labels, rows.classes);
-        let mut report = self.report(&rows, temperature, self.begin(), "current");
+        let mut report = self.report(&rows, temperature, self.begin(), WeightsKind::Current);
         (report.epoch, report.global_step) = (best.epoch, step);
         report.checkpoint = Some(format!("checkpoints/{}", step_name(step)));
         self.best = Some(Best {
@@ -231,6 +231,6 @@ impl Trainer {
 }
 
 fn tensors(path: &Path) -> Result<Vec<NamedTensor>, String> {
-    let bytes = fs::read(path).map_err(|error| error.to_string())?;
+    let bytes = files::read(path, u64::MAX).map_err(|error| error.to_string())?;
     decode(&bytes).map_err(|what| format!("{}: {what}", path.display()))
 }

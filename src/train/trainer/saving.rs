@@ -8,6 +8,7 @@ use super::resume::Memory;
 use super::{Flow, Trainer};
 use crate::checkpoint::{BestSoFar, FORMAT, State};
 use crate::event::{CheckpointReason, CheckpointSaved, Event, F64, Phase, Request};
+use crate::metrics::Measure;
 
 impl Trainer {
     /// Copies this moment and lets it be written beside the training. Where the disk is still busy with earlier ones, one
@@ -161,7 +162,7 @@ impl Trainer {
         let known = self.validated.as_ref();
         known
             .filter(|known| known.global_step == self.global_step)
-            .map(|known| known.report.accuracy.0)
+            .map(|known| known.report.value(Measure::Accuracy))
     }
 
     fn state(&self) -> State {
@@ -176,7 +177,7 @@ impl Trainer {
             lr: self.lr,
             epochs: self.epochs,
             best: self.best.as_ref().map(|best| BestSoFar {
-                accuracy: best.validated.report.accuracy.0,
+                accuracy: best.validated.report.value(Measure::Accuracy),
                 epoch: best.epoch,
                 global_step: best.global_step,
             }),
@@ -195,7 +196,7 @@ impl Trainer {
             sums: self.sums.clone(),
             watch: self.watch.clone(),
             stale: (self.stale.0, F64(self.stale.1)),
-            rollbacks: self.rollbacks,
+            rollbacks: self.recovery.rollbacks,
             averaged: self.average.as_ref().map_or(0, Average::updates),
             seconds: self.seconds_of_run(),
             detail: self.detail,

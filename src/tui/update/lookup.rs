@@ -1,7 +1,7 @@
 //! What is asked of the session: nobody calls for an answer, but what is on the screen says what is missing for it.
 
-use crate::link::{Curve, Query};
-use crate::run::{RunState, Series};
+use crate::link::Query;
+use crate::run::CurveId;
 use crate::tui::app::App;
 use crate::tui::page::Pane;
 use crate::tui::view::ctx::Need;
@@ -19,18 +19,14 @@ pub(super) fn questions(app: &mut App) -> Vec<(u64, Query)> {
         return Vec::new();
     }
     let visible = app.layout.visible().into_iter();
-    let needs: Vec<Need> = visible
-        .flat_map(|pane| panel(pane).needs)
-        .copied()
-        .collect();
-    let mut curves = needs.iter().filter_map(|need| match need {
-        Need::Curve(curve) => stretch(app, *curve),
-        Need::Images => None,
+    let needs: Vec<Need> = visible.map(|pane| panel(pane).needs).collect();
+    let curves = needs.iter().flat_map(|need| match need {
+        Need::Curves(curves) => curves(app),
+        Need::Images | Need::Nothing => Vec::new(),
     });
-    let images = needs
-        .contains(&Need::Images)
-        .then(|| test_images(app))
-        .flatten();
+    let mut curves = curves.filter_map(|curve| stretch(app, curve));
+    let images = needs.iter().any(|need| matches!(need, Need::Images));
+    let images = images.then(|| test_images(app)).flatten();
     let wanted = [step(app), curves.next(), images];
     let ask = |query: Query| (app.lookups.ask(&query), query);
     wanted.into_iter().flatten().map(ask).collect()
@@ -38,7 +34,8 @@ pub(super) fn questions(app: &mut App) -> Vec<(u64, Query)> {
 
 fn step(app: &App) -> Option<Query> {
     let step = (app.ui.charts.cursor).filter(|step| *step <= app.run.global_step)?;
-    let exact = app.run.recent.iter().any(|sample| sample.step == step);
+    let recent = app.run.recent.iter().any(|sample| sample.step == step);
+    let exact = recent && app.run.curves.named().next().is_none();
     let known = app.lookups.step(step).is_some();
     let waiting = app
         .lookups
@@ -47,30 +44,19 @@ fn step(app: &App) -> Option<Query> {
 }
 
 /// A curve whose buckets are wider than the columns they are drawn in.
-fn stretch(app: &App, curve: Curve) -> Option<Query> {
+fn stretch(app: &App, curve: CurveId) -> Option<Query> {
     let (from, to) = app.ui.charts.window?;
     let waiting = app
         .lookups
         .asks(|query| matches!(query, Query::Series { .. }));
-    let known = app.lookups.knows_stretch(curve, (from, to));
-    let coarse = series(&app.run, curve).stride() > 1;
+    let known = app.lookups.knows_stretch(&curve, (from, to));
+    let coarse = app.run.curves.of(&curve).stride() > 1;
     (!waiting && !known && coarse).then_some(Query::Series {
         curve,
         from,
         to,
         points: POINTS,
     })
-}
-
-/// The state's own points of a curve.
-fn series(run: &RunState, curve: Curve) -> &Series {
-    match curve {
-        Curve::TrainLoss => &run.train_loss,
-        Curve::TrainAccuracy => &run.train_accuracy,
-        Curve::GradNorm => &run.grad_norm,
-        Curve::ValidNll => &run.valid_nll,
-        Curve::ValidAccuracy => &run.valid_accuracy,
-    }
 }
 
 fn test_images(app: &App) -> Option<Query> {
@@ -121,8 +107,9 @@ fn test_images(app: &App) -> Option<Query> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{F32, F64, Split};
+    use crate::event::{F64, Split};
     use crate::link::{Filter, ImagePage, ImageRow, Reply, StepValues};
+    use crate::run::Curve;
     use crate::tui::app::Settings;
     use crate::tui::msg::{Effect, Msg};
     use crate::tui::page::Page;
@@ -158,11 +145,10 @@ mod tests {
         assert_eq!(tick(&mut app, 2), [], "one at a time");
         let values = StepValues {
             step: 1234,
-            loss: F32(0.5),
-            lr: F64(1e-3),
+            values: vec![(Curve::TrainLoss.into(), F64(0.5))],
             ..StepValues::default()
         };
-        update(&mut app, Msg::Reply(id, Reply::Step(Some(values))));
+        update(&mut app, Msg::Reply(id, Reply::Step(Some(values.clone()))));
         assert_eq!(app.lookups.step(1234), Some(&values));
         assert_eq!(tick(&mut app, 3), []);
         app.ui.charts.cursor = Some(99);

@@ -58,7 +58,8 @@ fn turn(app: &mut App, at: (u16, u16), by: isize) {
     // Where a chart has a list that scrolls, it does so beside the plot.
     let list = match panel.scroll {
         Scroll::No => false,
-        Scroll::List | Scroll::Own(_) => app.alone() && at.0 < plot.start,
+        Scroll::List => app.alone() && at.0 < plot.start,
+        Scroll::Own(_) => true,
     };
     if panel.time_axis && !list {
         let step = pointer::step_at(app, &plot, at.0);

@@ -143,7 +143,11 @@ pub(super) fn scroll_pane(app: &mut App, pane: Pane, by: isize) {
             let last = (panel.last)(app);
             app.ui.panels.shift(pane, by, last);
         }
-        Scroll::Own(scroll) => scroll(app, by),
+        Scroll::Own(scroll) => match scroll(app, by) {
+            Step::Pass => neighbour(app, by),
+            Step::Done => {}
+            Step::Open(page) => open(app, page),
+        },
         Scroll::List | Scroll::No => neighbour(app, by),
     }
     keep_in_range(app);

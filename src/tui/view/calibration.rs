@@ -8,7 +8,7 @@ use super::evaluated::open;
 use super::paint::{Piece, more, piece, put_pieces};
 use super::reliability;
 use crate::event::{EvalReport, Split};
-use crate::metrics::{Interval, largest_gap_count, overconfidence};
+use crate::metrics::{Interval, Measure, largest_gap_count, overconfidence};
 use crate::report::sureness;
 use crate::tui::layout::{GUTTER, split};
 use crate::tui::page::Pane;
@@ -40,13 +40,13 @@ fn headline(ctx: &Ctx<'_>, report: &EvalReport) -> Vec<Vec<Piece>> {
     let percent = |value: f64| number(value * 100.0, 2, 6).trim().to_owned() + "%";
     let ece = [
         piece("ECE ", Role::Dim),
-        piece(percent(report.ece.0), Role::Text),
+        piece(percent(report.value(Measure::Ece)), Role::Text),
         piece(format!(" {} ", ctx.symbols.arrow), Role::Faint),
-        piece(percent(report.ece_calibrated.0), Role::Strong),
+        piece(percent(report.value(Measure::EceCalibrated)), Role::Strong),
     ];
-    let ends = ends(report.intervals.ece_calibrated);
+    let ends = ends(report.interval(Measure::EceCalibrated));
     let ends = [piece(format!(" [{ends}]"), Role::Dim)];
-    let interval = if report.intervals.ece_calibrated.is_some() {
+    let interval = if report.interval(Measure::EceCalibrated).is_some() {
         &ends[..]
     } else {
         &[]
@@ -103,13 +103,23 @@ fn numbers(ctx: &Ctx<'_>, report: &EvalReport) -> Vec<Vec<Piece>> {
     };
     let plain = |value: f64| shown(value, number(value, 4, 6));
     let percent = |value: f64| shown(value, number(value * 100.0, 2, 6) + "%");
-    let (ece, calibrated) = (report.ece.0, report.ece_calibrated.0);
-    let (mce, mended) = (report.mce.0, report.mce_calibrated.0);
+    let (ece, calibrated) = (
+        report.value(Measure::Ece),
+        report.value(Measure::EceCalibrated),
+    );
+    let (mce, mended) = (
+        report.value(Measure::Mce),
+        report.value(Measure::MceCalibrated),
+    );
     let mut lines = vec![
         dim("", "T = 1", "calibrated"),
         strong("ECE", percent(ece), percent(calibrated)),
     ];
-    let intervals = [report.intervals.ece, report.intervals.ece_calibrated].map(ends);
+    let intervals = [
+        report.interval(Measure::Ece),
+        report.interval(Measure::EceCalibrated),
+    ]
+    .map(ends);
     if !intervals[0].is_empty() {
         lines.push(dim(" 95%", &intervals[0], &intervals[1]));
     }
@@ -121,9 +131,16 @@ fn numbers(ctx: &Ctx<'_>, report: &EvalReport) -> Vec<Vec<Piece>> {
         });
         lines.push(dim(" of", &before, &after));
     }
-    let (nll, after) = (report.nll.0, report.nll_calibrated.0);
+    let (nll, after) = (
+        report.value(Measure::Nll),
+        report.value(Measure::NllCalibrated),
+    );
     lines.push(strong("NLL", plain(nll), plain(after)));
-    lines.push(strong("Brier", String::new(), plain(report.brier.0)));
+    lines.push(strong(
+        "Brier",
+        String::new(),
+        plain(report.value(Measure::Brier)),
+    ));
     lines
 }
 

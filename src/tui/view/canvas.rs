@@ -18,6 +18,8 @@ pub(super) enum Layer {
     Band,
     /// A run beside the one that is shown, counted from 0.
     Beside(u8),
+    /// A further curve of the same chart, counted from 0.
+    Member(u8),
     Line,
     Points,
 }

@@ -13,9 +13,7 @@ use super::marks;
 use super::overlay;
 use super::paint::put;
 use super::scale::Scale;
-use crate::event::EpochSummary;
-use crate::link::Curve;
-use crate::run::{Bucket, Ema, RunState, Series, between};
+use crate::run::{Bucket, CurveId, Ema, between};
 use crate::tui::app::App;
 use crate::tui::layout::{bottom, split};
 use crate::tui::page::{Page, Pane};
@@ -29,62 +27,57 @@ pub(super) const LABELS: u16 = 6;
 
 /// What a chart shows.
 pub(super) struct Chart<'a> {
-    /// A value for each step.
-    pub(super) steps: Steps<'a>,
-    /// Values measured now and then, drawn as joined markers.
-    pub(super) points: Option<&'a Series>,
+    /// The curve drawn as a line.
+    pub(super) line: &'a CurveId,
+    /// Further curves of the same scale, drawn as lines; their ends and that of the first are numbered.
+    pub(super) members: &'a [CurveId],
+    /// A curve measured now and then, drawn as joined markers.
+    pub(super) points: Option<&'a CurveId>,
     /// Step and value of the best of them.
     pub(super) best: Option<(u64, f64)>,
     /// A value to draw a line at, with its name.
     pub(super) threshold: Option<(f64, String)>,
     /// From what to what.
     pub(super) scale: Scale,
-    /// Which curve of a run beside this one is laid over it.
-    pub(super) beside: fn(&RunState) -> &Series,
     /// Whether the curve is smoothed and stands before the spread of the steps.
     pub(super) noisy: bool,
     /// Looks of curve and spread.
     pub(super) roles: (Role, Role),
 }
 
-/// A curve over steps: the state's, and its name where the session can tell it more closely.
-#[derive(Clone, Copy)]
-pub(super) struct Steps<'a>(pub(super) &'a Series, pub(super) Option<Curve>);
-
 /// Finite values of a curve as a chart of this width sees them, for choosing a scale.
-pub(super) fn means(steps: Steps<'_>, ctx: &Ctx<'_>, width: u16) -> Vec<f64> {
-    let buckets = buckets(steps, ctx, usize::from(width) * ctx.dots().across());
+pub(super) fn means(curve: &CurveId, ctx: &Ctx<'_>, width: u16) -> Vec<f64> {
+    let buckets = buckets(curve, ctx, usize::from(width) * ctx.dots().across());
     buckets.iter().filter_map(Bucket::mean).collect()
 }
 
 /// The lowest and the highest value of each column.
-pub(super) fn extremes(steps: Steps<'_>, ctx: &Ctx<'_>, width: u16) -> Vec<f64> {
-    let buckets = buckets(steps, ctx, usize::from(width));
+pub(super) fn extremes(curve: &CurveId, ctx: &Ctx<'_>, width: u16) -> Vec<f64> {
+    let buckets = buckets(curve, ctx, usize::from(width));
     let known = buckets.iter().filter(|bucket| bucket.count > 0);
     let ends = known.flat_map(|bucket| [f64::from(bucket.min), f64::from(bucket.max)]);
     ends.collect()
 }
 
 /// One bucket for each of so many columns of what is shown.
-pub(super) fn buckets(steps: Steps<'_>, ctx: &Ctx<'_>, columns: usize) -> Vec<Bucket> {
+pub(super) fn buckets(curve: &CurveId, ctx: &Ctx<'_>, columns: usize) -> Vec<Bucket> {
     let axis = TimeAxis::of(ctx.app);
     let bounds = axis.bounds(columns);
-    let Steps(series, curve) = steps;
+    let series = ctx.app.run.curves.of(curve);
     let newest = ctx.app.run.global_step;
-    let mut buckets = match curve.filter(|_| !axis.is_whole()) {
-        Some(curve) => {
-            let points = ctx.app.lookups.points(curve, series, newest);
-            between(points, &bounds)
-        }
-        None => between(series.filled(), &bounds),
+    let mut buckets = if axis.is_whole() {
+        between(series.filled(), &bounds)
+    } else {
+        between(ctx.app.lookups.points(curve, series, newest), &bounds)
     };
     buckets.resize(columns, Bucket::default());
     buckets
 }
 
 /// Finite measured values of what is shown.
-pub(super) fn values(series: &Series, ctx: &Ctx<'_>) -> Vec<f64> {
+pub(super) fn values(curve: &CurveId, ctx: &Ctx<'_>) -> Vec<f64> {
     let (from, to) = TimeAxis::of(ctx.app).steps();
+    let series = ctx.app.run.curves.of(curve);
     let shown = series
         .filled()
         .filter(|(step, _)| (from..=to).contains(step));
@@ -93,19 +86,13 @@ pub(super) fn values(series: &Series, ctx: &Ctx<'_>) -> Vec<f64> {
 
 /// What a chart of training and validation must show beside its bulk: what is going on now where now is, else the measured
 /// points of the stretch; and the runs beside this one.
-pub(super) fn keep(
-    ctx: &Ctx<'_>,
-    points: &Series,
-    own: &[f64],
-    newest: [f64; 2],
-    curve: fn(&RunState) -> &Series,
-) -> Vec<f64> {
+pub(super) fn keep(ctx: &Ctx<'_>, points: &CurveId, own: &[f64], newest: [f64; 2]) -> Vec<f64> {
     let mut keep = if TimeAxis::of(ctx.app).is_whole() {
         newest.to_vec()
     } else {
         values(points, ctx)
     };
-    keep.extend(overlay::values(ctx, own, EVERY_VALUE, curve));
+    keep.extend(overlay::values(ctx, own, EVERY_VALUE, &[points]));
     keep
 }
 
@@ -124,12 +111,13 @@ impl Chart<'_> {
         self.axis(ctx, buf, gutter, &canvas);
         guides(ctx, buf, plot);
         self.threshold(ctx, buf, plot, &canvas);
-        let buckets = buckets(self.steps, ctx, canvas.width());
+        let buckets = buckets(self.line, ctx, canvas.width());
         if self.noisy {
             self.band(&mut canvas, &buckets);
         }
         let others = self.overlay(ctx, &mut canvas);
-        self.line(ctx, &mut canvas, &buckets);
+        let mut ends = self.draw_members(ctx, &mut canvas);
+        ends.extend(self.draw_line(ctx, &mut canvas, &buckets, (Layer::Line, 1)));
         let markers = self
             .points
             .map(|points| self.join(ctx, &mut canvas, points))
@@ -138,10 +126,15 @@ impl Chart<'_> {
         canvas.draw(ctx, buf, plot, |layer| match layer {
             Layer::Band | Layer::Empty => self.roles.1,
             Layer::Beside(at) => Role::of_other(usize::from(at)),
+            Layer::Member(at) => member_role(usize::from(at) + 1),
             Layer::Line => self.roles.0,
             Layer::Points => Role::Valid,
         });
         others.draw(ctx, buf, plot);
+        for (number, (x, y)) in ends.into_iter().filter(|_| !self.members.is_empty()) {
+            let style = ctx.style(member_role(number - 1));
+            put(buf, plot, x, y, &number.to_string(), style);
+        }
         for (x, place) in markers {
             let (column, row) = canvas.cell((x, canvas.dot_row(place)));
             if is_shown(place) {
@@ -237,9 +230,36 @@ impl Chart<'_> {
         }
     }
 
-    fn line(&self, ctx: &Ctx<'_>, canvas: &mut Canvas, buckets: &[Bucket]) {
-        let curve = self.curve(ctx, buckets, Layer::Line);
-        draw_curve(canvas, &curve, Layer::Line);
+    /// Draws the members; gives their numbers with the cells they end in.
+    fn draw_members(&self, ctx: &Ctx<'_>, canvas: &mut Canvas) -> Vec<(usize, (u16, u16))> {
+        let members = (0_u8..).zip(self.members);
+        let ends = members.filter_map(|(at, id)| {
+            let buckets = buckets(id, ctx, canvas.width());
+            let look = (Layer::Member(at), usize::from(at) + 2);
+            self.draw_line(ctx, canvas, &buckets, look)
+        });
+        ends.collect()
+    }
+
+    /// Draws a curve; gives its number with the cell it ends in.
+    fn draw_line(
+        &self,
+        ctx: &Ctx<'_>,
+        canvas: &mut Canvas,
+        buckets: &[Bucket],
+        (layer, number): (Layer, usize),
+    ) -> Option<(usize, (u16, u16))> {
+        let curve = self.curve(ctx, buckets, layer);
+        draw_curve(canvas, &curve, layer);
+        let (x, place) = curve.last()?;
+        Some((number, canvas.cell((*x, canvas.dot_row(*place)))))
+    }
+
+    /// The curves of other runs that are laid over it: what was measured, or where nothing is, the lines.
+    pub(super) fn beside(&self) -> impl Iterator<Item = &CurveId> {
+        let lines = self.points.is_none().then_some([self.line]);
+        let lines = lines.into_iter().flatten();
+        self.points.into_iter().chain(lines).chain(self.members)
     }
 
     /// The smoothed mean, column by column, as places of the scale. It looks back only, so what is drawn does not change as
@@ -268,8 +288,8 @@ impl Chart<'_> {
     }
 
     /// Joins measured points; gives the columns and places of their markers.
-    fn join(&self, ctx: &Ctx<'_>, canvas: &mut Canvas, points: &Series) -> Vec<(usize, f64)> {
-        let buckets = buckets(Steps(points, None), ctx, canvas.width());
+    fn join(&self, ctx: &Ctx<'_>, canvas: &mut Canvas, points: &CurveId) -> Vec<(usize, f64)> {
+        let buckets = buckets(points, ctx, canvas.width());
         let measured = buckets.iter().enumerate();
         let curve: Vec<(usize, f64)> = measured
             .filter_map(|(x, bucket)| Some((x, self.scale.place(bucket.mean()?))))
@@ -316,6 +336,12 @@ impl Chart<'_> {
             }
         }
     }
+}
+
+/// The look of a curve among those of a chart, counted from 0.
+pub(super) fn member_role(at: usize) -> Role {
+    const CYCLE: [Role; 4] = [Role::Train, Role::Valid, Role::Gradient, Role::Key];
+    CYCLE.get(at % CYCLE.len()).copied().unwrap_or(Role::Train)
 }
 
 /// Joins places of a scale, as far as they lie on it.
@@ -399,38 +425,11 @@ pub(super) fn plot_width(app: &App, width: u16) -> u16 {
     width.saturating_sub(list + LABELS)
 }
 
-/// The latest epochs, newest first, below a heading.
-pub(super) fn epoch_list(
-    ctx: &Ctx<'_>,
-    area: Rect,
-    buf: &mut Buffer,
-    heading: &str,
-    row: impl Fn(&EpochSummary) -> String,
-) {
-    put(buf, area, 0, 0, heading, ctx.style(Role::Dim));
-    let best = ctx.app.run.best.map(|best| best.epoch);
-    for (summary, y) in ctx.app.run.history.iter().rev().zip(1..area.height) {
-        let role = if best == Some(summary.epoch) {
-            Role::Strong
-        } else {
-            Role::Text
-        };
-        put(
-            buf,
-            area,
-            0,
-            y,
-            &format!("{:>5}{}", summary.epoch, row(summary)),
-            ctx.style(role),
-        );
-    }
-}
-
 /// Cuts the rows of the time axis off the chart that carries it: the lowest of its page, or one that has the screen alone.
 /// Where there is room, a row of marks stands above it.
 pub(super) fn own_axis(ctx: &Ctx<'_>, pane: Pane, area: Rect, buf: &mut Buffer) -> Rect {
     let panes = ctx.app.ui.page.panes().iter().rev();
-    let lowest = panes.copied().find(|pane| ctx.panel(*pane).time_axis);
+    let lowest = panes.copied().find(|pane| ctx.panel(*pane).shares_axis);
     if !ctx.app.alone() && lowest != Some(pane) {
         return area;
     }

@@ -182,7 +182,7 @@ fn f1(ctx: &Ctx<'_>, row: &Row<'_>) -> Vec<Piece> {
 }
 
 fn interval(ctx: &Ctx<'_>, row: &Row<'_>) -> Vec<Piece> {
-    let found = row.report.intervals.f1.get(row.label).copied().flatten();
+    let found = row.report.estimates.f1.get(row.label).copied().flatten();
     let found = found.filter(|_| !row.scores.f1_undefined);
     let dash = ctx.symbols.dash;
     let text = found.map_or_else(

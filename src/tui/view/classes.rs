@@ -9,6 +9,7 @@ use super::ctx::Ctx;
 use super::evaluated::{headlines, newest, open};
 use super::paint::{self, piece, put, put_pieces};
 use crate::event::EvalReport;
+use crate::metrics::Measure;
 use crate::report::flattery;
 use crate::tui::app::App;
 use crate::tui::layout::top;
@@ -83,10 +84,10 @@ fn calibration(ctx: &Ctx<'_>, report: &EvalReport, line: Rect, buf: &mut Buffer)
     let shown = |value: f64, decimals| number(value, decimals, decimals + 3).trim().to_owned();
     let long = format!(
         " NLL {}{arrow}{}  ECE {}{arrow}{}%  T {}",
-        shown(report.nll.0, 3),
-        shown(report.nll_calibrated.0, 3),
-        shown(report.ece.0 * 100.0, 2),
-        shown(report.ece_calibrated.0 * 100.0, 2),
+        shown(report.value(Measure::Nll), 3),
+        shown(report.value(Measure::NllCalibrated), 3),
+        shown(report.value(Measure::Ece) * 100.0, 2),
+        shown(report.value(Measure::EceCalibrated) * 100.0, 2),
         shown(report.temperature.value, 3)
     );
     put(buf, line, 0, 0, &long, ctx.style(Role::Dim));

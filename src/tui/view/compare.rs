@@ -11,7 +11,7 @@ use super::compare_tables::{Block, configuration, differences, numbers};
 use super::ctx::Ctx;
 use super::paint::{self, Piece, piece, put_pieces, width_of};
 use crate::event::Phase;
-use crate::run::{Metric, MetricRow, RunState, metric_rows};
+use crate::run::{ResultRow, RunResult, RunState, result_rows};
 use crate::tui::app::App;
 use crate::tui::layout::{GUTTER, top};
 use crate::tui::page::Pane;
@@ -31,7 +31,7 @@ pub(super) struct Sheet<'a> {
     pub(super) app: &'a App,
     pub(super) symbols: &'static Symbols,
     /// What came out of each run.
-    pub(super) rows: Vec<MetricRow>,
+    pub(super) rows: Vec<ResultRow>,
     /// Columns there are.
     pub(super) width: u16,
 }
@@ -41,7 +41,7 @@ impl<'a> Sheet<'a> {
         Self {
             app,
             symbols: symbols(app.settings.ascii),
-            rows: metric_rows(&app.run, &app.others),
+            rows: result_rows(&app.run, &app.others),
             width,
         }
     }
@@ -65,9 +65,9 @@ impl<'a> Sheet<'a> {
 }
 
 /// The interval of the difference a row shows for a run.
-pub(super) fn pair<'a>(app: &'a App, row: &MetricRow, at: usize) -> Option<&'a crate::run::Paired> {
+pub(super) fn pair<'a>(app: &'a App, row: &ResultRow, at: usize) -> Option<&'a crate::run::Paired> {
     let other = app.others.get(at.checked_sub(1)?)?;
-    other.paired(row.metric, row.difference(at)?)
+    other.paired(&app.run, row.result)
 }
 
 /// The letter of a run, counted from 0; what tells it from the others without any colour.
@@ -308,7 +308,7 @@ fn standing(app: &App, symbols: &Symbols, at: usize, state: &RunState) -> String
         None if at == 0 && app.replay.is_some() && !app.lost() => "replay",
         None => "no end told",
     };
-    let done = Metric::Epochs.of(state).unwrap_or(0.0);
+    let done = RunResult::Epochs.of(state).unwrap_or(0.0);
     let on = state.info.as_ref().map_or_else(String::new, |info| {
         let device = outside(&info.device, 8, symbols);
         let precision = outside(&info.precision, 6, symbols);

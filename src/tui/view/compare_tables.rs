@@ -4,12 +4,13 @@ use std::ops::Range;
 
 use super::compare::{Sheet, letter, look, pair, sign};
 use super::paint::{Piece, piece, width_of};
-use crate::run::{Metric, MetricRow, Paired, Verdict, clock, config_differences};
+use crate::metrics::Measure;
+use crate::run::{Paired, ResultRow, RunResult, Verdict, clock, config_differences};
 use crate::tui::text::{columns, count, number, outside, short_count};
 use crate::tui::theme::Role;
 
 /// Columns of what a number is called.
-const LABEL: u16 = 16;
+const LABEL: u16 = 17;
 /// Columns of a number: with air, and without.
 const VALUE: [u16; 2] = [9, 7];
 /// Columns of a difference, of its interval, and of what it says in short and at length, each with a blank before it.
@@ -82,58 +83,47 @@ fn groups(widths: &[u16], room: u16) -> Vec<Range<usize>> {
     groups
 }
 
-fn label(metric: Metric) -> &'static str {
-    match metric {
-        Metric::ValidAccuracy => "valid accuracy",
-        Metric::BestEpoch => "  at epoch",
-        Metric::ValidNll => "  its NLL",
-        Metric::TestAccuracy => "test accuracy",
-        Metric::MacroF1 => "  macro-F1",
-        Metric::Auc => "  AUC-ROC",
-        Metric::TestNll => "  NLL calibrated",
-        Metric::Ece => "  ECE calibrated",
-        Metric::TestEpoch => "  of epoch",
-        Metric::Seconds => "time",
-        Metric::Epochs => "epochs",
-        Metric::Parameters => "parameters",
+fn label(result: RunResult) -> String {
+    match result {
+        RunResult::ValidAccuracy => "valid accuracy".to_owned(),
+        RunResult::BestEpoch => "  at epoch".to_owned(),
+        RunResult::ValidNll => "  its NLL".to_owned(),
+        RunResult::Test(Measure::Accuracy) => "test accuracy".to_owned(),
+        RunResult::Test(measure) => format!("  {}", measure.title().replace(',', "")),
+        RunResult::TestEpoch => "  of epoch".to_owned(),
+        RunResult::Seconds => "time".to_owned(),
+        RunResult::Epochs => "epochs".to_owned(),
+        RunResult::Parameters => "parameters".to_owned(),
     }
 }
 
-/// A number as it is shown, in at most so many columns.
-fn shown(metric: Metric, value: f64, width: u16) -> String {
+/// A value as it is shown, in at most so many columns.
+fn shown(result: RunResult, value: f64, width: u16) -> String {
     let width = usize::from(width);
     if !value.is_finite() {
         return number(value, 0, 0);
     }
-    match metric {
-        Metric::ValidAccuracy | Metric::TestAccuracy | Metric::Ece => {
-            format!(
-                "{}%",
-                number(value * 100.0, 2, width.saturating_sub(1)).trim()
-            )
-        }
-        Metric::MacroF1 | Metric::Auc | Metric::ValidNll | Metric::TestNll => {
-            number(value, 4, width).trim().to_owned()
-        }
-        Metric::Seconds => clock((value * 1000.0) as u64),
-        Metric::BestEpoch | Metric::TestEpoch | Metric::Epochs | Metric::Parameters => {
-            let whole = count(value as u64);
-            if whole.len() > width {
-                short_count(value as u64)
-            } else {
-                whole
-            }
-        }
+    if let Some(measure) = result.measure() {
+        let (scale, decimals) = measure.info().format.scale();
+        let unit = measure.info().format.units().0.trim();
+        let room = width.saturating_sub(unit.len());
+        return format!("{}{unit}", number(value * scale, decimals, room).trim());
+    }
+    if result == RunResult::Seconds {
+        return clock((value * 1000.0) as u64);
+    }
+    let whole = count(value as u64);
+    if whole.len() > width {
+        short_count(value as u64)
+    } else {
+        whole
     }
 }
 
 /// A difference as it is shown: with its sign, shares in points.
-fn signed(metric: Metric, value: f64) -> String {
-    let (value, decimals) = match metric {
-        Metric::ValidAccuracy | Metric::TestAccuracy | Metric::Ece => (value * 100.0, 2),
-        _ => (value, 4),
-    };
-    let text = number(value, decimals, 7).trim().to_owned();
+fn signed(measure: Measure, value: f64) -> String {
+    let (scale, decimals) = measure.info().format.scale();
+    let text = number(value * scale, decimals, 7).trim().to_owned();
     if value >= 0.0 && text.parse::<f64>().is_ok_and(|shown| shown != 0.0) {
         format!("+{text}")
     } else {
@@ -142,12 +132,9 @@ fn signed(metric: Metric, value: f64) -> String {
 }
 
 fn told(found: &Paired) -> String {
-    let (low, high) = (found.interval.low, found.interval.high);
-    format!(
-        "[{}, {}]",
-        signed(found.metric, low),
-        signed(found.metric, high)
-    )
+    let ends = found.difference.ci95;
+    let shown = |value| signed(found.measure, value);
+    format!("[{}, {}]", shown(ends.low), shown(ends.high))
 }
 
 fn verdict(found: &Paired, long: bool) -> Piece {
@@ -160,16 +147,15 @@ fn verdict(found: &Paired, long: bool) -> Piece {
 }
 
 /// The difference, and where it was paired its interval and what that says; nothing of numbers that say nothing of quality.
-fn difference(sheet: &Sheet<'_>, row: &MetricRow, at: usize, word: u16) -> Vec<Piece> {
+fn difference(sheet: &Sheet<'_>, row: &ResultRow, at: usize, word: u16) -> Vec<Piece> {
     // Of two networks on different images there is none.
     let rival = at.checked_sub(1).and_then(|at| sheet.app.others.get(at));
     let alike = rival.is_some_and(|other| !other.other_data);
-    let value = row.difference(at);
-    let value = value.filter(|_| alike && row.metric.is_quality());
-    let Some(value) = value else {
+    let value = row.difference(at).filter(|_| alike);
+    let Some((value, measure)) = value.zip(row.result.measure()) else {
         return Vec::new();
     };
-    let by = padded(&signed(row.metric, value), DIFFERENCE, true);
+    let by = padded(&signed(measure, value), DIFFERENCE, true);
     let Some(found) = pair(sheet.app, row, at) else {
         return vec![piece(by, Role::Dim)];
     };
@@ -223,7 +209,7 @@ pub(super) fn numbers(sheet: &Sheet<'_>) -> (Block, bool) {
         let title = piece(padded("results", LABEL, false), Role::Title);
         block.head(std::iter::once(title).chain(heading).collect());
         for row in &sheet.rows {
-            let mut line = vec![piece(padded(label(row.metric), LABEL, false), Role::Dim)];
+            let mut line = vec![piece(padded(&label(row.result), LABEL, false), Role::Dim)];
             for at in group.clone() {
                 line.extend(cell(sheet, row, at, value));
                 let width = widths.get(at).copied().unwrap_or(0);
@@ -240,12 +226,12 @@ pub(super) fn numbers(sheet: &Sheet<'_>) -> (Block, bool) {
 }
 
 /// A number of a run, marked where none is better.
-fn cell(sheet: &Sheet<'_>, row: &MetricRow, at: usize, width: u16) -> [Piece; 2] {
+fn cell(sheet: &Sheet<'_>, row: &ResultRow, at: usize, width: u16) -> [Piece; 2] {
     let best = row.best.get(at).copied().unwrap_or(false);
     let value = row.values.get(at).copied().flatten();
     let (text, role) = match value {
-        Some(value) if best => (shown(row.metric, value, width), Role::Strong),
-        Some(value) => (shown(row.metric, value, width), Role::Text),
+        Some(value) if best => (shown(row.result, value, width), Role::Strong),
+        Some(value) => (shown(row.result, value, width), Role::Text),
         None => (sheet.symbols.dash.to_owned(), Role::Dim),
     };
     let mark = if best { sheet.symbols.winner } else { " " };
@@ -260,14 +246,15 @@ pub(super) fn differences(sheet: &Sheet<'_>) -> Block {
     let paired = sheet.is_paired();
     let rows = sheet.rows.iter().filter(|row| {
         let any = |at| pair(sheet.app, row, at).is_some();
-        row.metric.is_quality() && (!paired || (1..sheet.runs()).any(any))
+        row.result.measure().is_some() && (!paired || (1..sheet.runs()).any(any))
     });
     let long = LABEL + 2 + DIFFERENCE + INTERVAL + WORD[0] <= sheet.width / 2;
     let word = if long { WORD[0] } else { WORD[1] };
     let mut block = Block::default();
     block.head(vec![piece("difference to A", Role::Title)]);
     for row in rows {
-        let mut name = label(row.metric).trim();
+        let label = label(row.result);
+        let mut name = label.trim();
         for at in 1..sheet.runs() {
             let found = difference(sheet, row, at, word);
             if found.is_empty() {

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 
-use crate::link::Curve;
+use crate::run::CurveId;
 use crate::tui::app::App;
 use crate::tui::dots::Dots;
 use crate::tui::page::{Page, Pane};
@@ -23,14 +23,18 @@ pub struct Panel {
     /// Whether it has the common time axis: then the cursor, the wheel and the keys of charts act on it, and it scrolls only
     /// where it has the screen alone.
     pub(in crate::tui) time_axis: bool,
+    /// Whether its columns are those of the other charts, so that the lowest of them carries the axis of all.
+    pub(in crate::tui) shares_axis: bool,
     /// What will appear where there is nothing to show yet.
     pub(in crate::tui) empty: &'static str,
     /// Draws it, title and all.
     pub(in crate::tui) draw: fn(&Ctx<'_>, Rect, &mut Buffer),
+    /// Whether it has anything to show, or will have.
+    pub(in crate::tui) exists: fn(&App) -> bool,
     /// The rows it would fill in some room; 0 where it takes what it gets.
     pub(in crate::tui) rows: fn(&App, Rect) -> u16,
     /// What it shows that the state of the run does not hold.
-    pub(in crate::tui) needs: &'static [Need],
+    pub(in crate::tui) needs: Need,
     /// What up, down and the wheel do.
     pub(in crate::tui) scroll: Scroll,
     /// The last position it can have; it is kept after each message, so this is cheap.
@@ -54,8 +58,8 @@ pub(in crate::tui) enum Scroll {
     No,
     /// They move its position.
     List,
-    /// Something of its own.
-    Own(fn(&mut App, isize)),
+    /// Something of its own; what it passes on leads to the panel above or below.
+    Own(fn(&mut App, isize) -> Step),
 }
 
 /// What a panel made of a key.
@@ -70,12 +74,14 @@ pub(in crate::tui) enum Step {
 }
 
 /// Something the session is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(in crate::tui) enum Need {
-    /// A stretch of a curve, closely.
-    Curve(Curve),
+    /// The stretch of these curves that is shown, closely.
+    Curves(fn(&App) -> Vec<CurveId>),
     /// Test images.
     Images,
+    /// Nothing.
+    Nothing,
 }
 
 /// The arrow keys a hint is about.

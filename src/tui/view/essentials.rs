@@ -3,13 +3,14 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::accuracy::latest_interval;
+use super::chart_specs::latest_interval;
 use super::ctx::Ctx;
 use super::evaluated::newest;
 use super::header::phase;
 use super::paint::{Piece, piece, put_pieces};
 use super::slider;
-use crate::run::clock;
+use crate::metrics::Measure;
+use crate::run::{Curve, clock};
 use crate::tui::layout::bottom;
 use crate::tui::text::{margin, maybe, outside, percent, points, score, short_percent};
 use crate::tui::theme::Role;
@@ -71,18 +72,18 @@ fn lines(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
             dim("loss  "),
             strong(maybe(run.loss.value(), 4, 7, dash)),
             dim("  valid "),
-            strong(maybe(run.valid_nll.last(), 4, 7, dash)),
+            strong(maybe(run.curves[Curve::ValidNll].last(), 4, 7, dash)),
         ],
         vec![
             dim("acc   "),
             strong(percent(run.accuracy.value(), dash)),
             dim("  valid "),
-            strong(percent(run.valid_accuracy.last(), dash)),
+            strong(percent(run.curves[Curve::ValidAccuracy].last(), dash)),
             dim(&format!(" {}", points(latest_interval(run), ctx.symbols))),
         ],
         vec![
             dim("norm  "),
-            strong(maybe(run.grad_norm.last(), 3, 7, dash)),
+            strong(maybe(run.curves[Curve::GradNorm].last(), 3, 7, dash)),
             dim("  clipped"),
             strong(short_percent(run.recent_clip_share())),
         ],
@@ -104,10 +105,10 @@ fn lines(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     };
     lines.push(vec![
         dim("F1    "),
-        strong(format!("{:>7}", score(report.macro_f1.0))),
+        strong(format!("{:>7}", score(report.value(Measure::MacroF1)))),
         dim(&format!(
             " {}",
-            margin(report.intervals.macro_f1, ctx.symbols)
+            margin(report.interval(Measure::MacroF1), ctx.symbols)
         )),
         dim(" macro, "),
         dim(report.split.name()),

@@ -5,10 +5,12 @@ use ratatui::layout::Rect;
 
 use super::ctx::Ctx;
 use super::paint::{self, Piece, piece};
-use crate::event::{EvalReport, Split};
+use crate::event::{EvalReport, Split, WeightsKind};
+use crate::metrics::{Format, Measure, MeasureInfo};
 use crate::run::RunState;
 use crate::tui::page::Pane;
-use crate::tui::text::{count, margin, percent, points, score};
+use crate::tui::symbols::Symbols;
+use crate::tui::text::{count, margin, number, percent, points, score};
 use crate::tui::theme::Role;
 
 /// The newest measurement and the one of the same split before it.
@@ -18,7 +20,9 @@ pub(super) fn newest(run: &RunState) -> Option<(&EvalReport, Option<&EvalReport>
         (None, None) => return None,
         (Some(_), None) => valid,
         // The measurement of the best weights is the last of a run, though their step is an earlier one.
-        (Some(v), Some(t)) if t.weights != "best" && t.global_step < v.global_step => valid,
+        (Some(v), Some(t)) if t.weights != WeightsKind::Best && t.global_step < v.global_step => {
+            valid
+        }
         _ => test,
     };
     history
@@ -52,64 +56,60 @@ fn origin(ctx: &Ctx<'_>, report: &EvalReport, width: u16) -> String {
     if width < 56 {
         return report.split.name().to_owned();
     }
-    if report.split == Split::Test && report.weights == "best" && width >= 60 {
+    if report.split == Split::Test && report.weights == WeightsKind::Best && width >= 60 {
         return format!("test {dot} best weights {dot} epoch {}", report.epoch);
     }
-    if report.split == Split::Test && report.weights != "best" {
+    if report.split == Split::Test && report.weights != WeightsKind::Best {
         return format!("test {dot} step {}", count(report.global_step));
     }
     format!("{} {dot} epoch {}", report.split.name(), report.epoch)
 }
 
-/// The headline numbers with their intervals, as much as there is room for.
-pub(super) fn headlines(ctx: &Ctx<'_>, report: &EvalReport) -> Vec<Vec<Piece>> {
-    let intervals = &report.intervals;
-    let dim = |text: &str| piece(text, Role::Dim);
-    let with = |margin: String| {
-        let gap = if margin.is_empty() { "" } else { " " };
-        piece(format!("{gap}{margin}"), Role::Dim)
+/// A measure with its margin, as a summary on the screen has it.
+pub(super) fn summary(report: &EvalReport, measure: Measure, symbols: &Symbols) -> [Piece; 2] {
+    let (value, interval) = (report.value(measure), report.interval(measure));
+    let (text, margin) = match measure.info().format {
+        Format::Percent => (
+            percent(Some(value), symbols.dash),
+            points(interval, symbols),
+        ),
+        Format::Score => (score(value), margin(interval, symbols)),
+        Format::Ratio => {
+            let half = interval.map(|interval| interval.half_width());
+            let margin = half.map(|half| format!("{}{half:.4}", symbols.plus_minus));
+            (number(value, 4, 6), margin.unwrap_or_default())
+        }
     };
-    let f1 = [
-        piece(score(report.macro_f1.0), Role::Strong),
-        with(margin(intervals.macro_f1, ctx.symbols)),
-    ];
-    let accuracy = [
-        piece(
-            percent(Some(report.accuracy.0), ctx.symbols.dash)
-                .trim()
-                .to_owned(),
-            Role::Strong,
-        ),
-        with(points(intervals.accuracy, ctx.symbols)),
-    ];
-    let auc = [
-        report.auc_macro.map_or_else(
-            || dim(ctx.symbols.dash),
-            |auc| piece(format!("{auc:.4}"), Role::Strong),
-        ),
-        with(intervals.auc.map_or_else(String::new, |auc| {
-            format!("{}{:.4}", ctx.symbols.plus_minus, auc.half_width())
-        })),
-    ];
-    vec![
-        [
-            &[dim("macro-F1 ")][..],
-            &f1,
-            &[dim("  accuracy ")],
-            &accuracy,
-            &[dim("  AUC ")],
-            &auc,
-        ]
-        .concat(),
-        [
-            &[dim("macro-F1 ")][..],
-            &f1,
-            &[dim("  accuracy ")],
-            &accuracy,
-        ]
-        .concat(),
-        [&[dim("F1 ")][..], &f1, &[dim("  acc ")], &accuracy].concat(),
-        [&[dim("F1 ")][..], &f1].concat(),
-        vec![dim("F1 "), f1[0].clone()],
+    let text = if value.is_nan() {
+        symbols.dash
+    } else {
+        text.trim()
+    };
+    let gap = if margin.is_empty() { "" } else { " " };
+    [
+        piece(text.to_owned(), Role::Strong),
+        piece(format!("{gap}{margin}"), Role::Dim),
     ]
+}
+
+/// The headline measures with their intervals, as many as there is room for: macro-F1 first, as these pages are about classes.
+pub(super) fn headlines(ctx: &Ctx<'_>, report: &EvalReport) -> Vec<Vec<Piece>> {
+    let known = report.estimates.measures.keys().copied();
+    let mut measures: Vec<Measure> = known.filter(|measure| measure.info().headline).collect();
+    measures.sort_by_key(|measure| *measure != Measure::MacroF1);
+    let line = |count: usize, name: fn(&MeasureInfo) -> &'static str| -> Vec<Piece> {
+        let all = measures.iter().take(count).enumerate();
+        all.flat_map(|(at, measure)| {
+            let gap = if at == 0 { "" } else { "  " };
+            let name = piece(format!("{gap}{} ", name(measure.info())), Role::Dim);
+            [&[name][..], &summary(report, *measure, ctx.symbols)].concat()
+        })
+        .collect()
+    };
+    let long = (2..=measures.len())
+        .rev()
+        .map(|count| line(count, |info| info.name));
+    let short = [2, 1].map(|count| line(count, |info| info.short));
+    let least: Vec<Piece> = short[1].iter().take(2).cloned().collect();
+    long.chain(short).chain([least]).collect()
 }

@@ -85,13 +85,14 @@ pub(super) fn walk(app: &mut App, by: isize) {
 }
 
 /// A row of thumbnails up or down; where one image is large, to the next.
-pub(super) fn scroll(app: &mut App, by: isize) {
+pub(super) fn scroll(app: &mut App, by: isize) -> Step {
     let row = if app.ui.panels.images.large {
         1
     } else {
         across(app).max(1) as isize
     };
     walk(app, by * row);
+    Step::Done
 }
 
 /// The selected image large, or among the others again.

@@ -8,7 +8,7 @@ use super::chart;
 use super::ctx::Ctx;
 use super::heat::Scale;
 use super::paint::{self, Piece, piece, put, put_pieces};
-use crate::run::LayerMoment;
+use crate::run::{LayerMoment, Scaling};
 use crate::tui::app::App;
 use crate::tui::page::Pane;
 use crate::tui::text::{columns, outside};
@@ -22,7 +22,7 @@ pub(super) fn rows(app: &App, _: Rect) -> u16 {
 /// Draws the pane.
 pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let track = &ctx.app.run.layers;
-    let ratio = !ctx.app.ui.charts.log(Pane::Layers);
+    let ratio = !ctx.app.ui.charts.log(Pane::Layers, Scaling::Linear);
     let note = if ratio {
         "step over weights"
     } else {

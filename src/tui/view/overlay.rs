@@ -10,21 +10,19 @@ use super::compare::letter;
 use super::ctx::Ctx;
 use super::paint::put;
 use super::scale::near;
-use crate::run::{Bucket, RunState, Series, between};
+use crate::run::{CurveId, RunState, between};
 use crate::tui::theme::Role;
 
 /// Finite values of the runs beside this one in what is shown, as far as the chart makes room for them beside its own.
-pub(super) fn values(
-    ctx: &Ctx<'_>,
-    own: &[f64],
-    width: u16,
-    curve: fn(&RunState) -> &Series,
-) -> Vec<f64> {
+pub(super) fn values(ctx: &Ctx<'_>, own: &[f64], width: u16, curves: &[&CurveId]) -> Vec<f64> {
     let axis = TimeAxis::of(ctx.app);
     let of = |state: &RunState| {
         let bounds = axis.bounds_of(state, usize::from(width));
-        let buckets = between(curve(state).filled(), &bounds);
-        buckets.iter().filter_map(Bucket::mean).collect::<Vec<_>>()
+        let buckets = |curve: &&CurveId| between(state.curves.of(curve).filled(), &bounds);
+        let buckets = curves.iter().flat_map(buckets);
+        buckets
+            .filter_map(|bucket| bucket.mean())
+            .collect::<Vec<_>>()
     };
     let others = ctx.app.others.iter().map(|other| &other.state);
     let all: Vec<f64> = others.flat_map(of).filter(|v| v.is_finite()).collect();
@@ -60,8 +58,9 @@ impl Chart<'_> {
     pub(super) fn overlay(&self, ctx: &Ctx<'_>, canvas: &mut Canvas) -> Others {
         let axis = TimeAxis::of(ctx.app);
         let mut found = Others::default();
-        for (at, other) in (0..).zip(&ctx.app.others) {
-            let series = (self.beside)(&other.state);
+        let others = (0..).zip(&ctx.app.others);
+        for ((at, other), id) in others.flat_map(|other| self.beside().map(move |id| (other, id))) {
+            let series = other.state.curves.of(id);
             let bounds = axis.bounds_of(&other.state, canvas.width());
             let buckets = between(series.filled(), &bounds);
             let curve = self.curve(ctx, &buckets, Layer::Beside(at));

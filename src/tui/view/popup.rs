@@ -203,7 +203,7 @@ pub(super) fn prompt(ctx: &Ctx<'_>, prompt: &Prompt, area: Rect, buf: &mut Buffe
     let now = wanted.now(ctx.app);
     let now = now.as_deref().unwrap_or(ctx.symbols.dash);
     let words = match &prompt.problem {
-        Some(problem) => piece(format!("expected {problem}"), Role::Bad),
+        Some(problem) => piece(problem.clone(), Role::Bad),
         None => piece(wanted.rule(), Role::Dim),
     };
     let lines = [

@@ -4,8 +4,7 @@ use super::axis::TimeAxis;
 use super::compare;
 use super::ctx::Ctx;
 use super::paint::{Piece, piece};
-use crate::link::Curve;
-use crate::run::{Bucket, RunState, Sample, Series, clock};
+use crate::run::{Bucket, CurveId, RunState, Sample, Series, Source, clock};
 use crate::tui::text::count;
 use crate::tui::theme::Role;
 
@@ -18,45 +17,56 @@ pub(super) struct Reading {
     pub(super) exact: bool,
 }
 
-/// The value of a curve over steps at a step.
-pub(super) fn at(ctx: &Ctx<'_>, curve: Curve, step: u64) -> Option<Reading> {
+/// The value of a curve at a step: exactly where that is known, else the mean of its bucket.
+pub(super) fn at(ctx: &Ctx<'_>, curve: &CurveId, step: u64) -> Option<Reading> {
     let run = &ctx.app.run;
-    let exact = |value: f32| Reading {
-        value: f64::from(value),
-        exact: true,
-    };
-    if let Some(sample) = recent(run, step) {
-        return match curve {
-            Curve::TrainLoss => Some(exact(sample.loss.0)),
-            Curve::TrainAccuracy => Some(exact(sample.accuracy.0)),
-            Curve::GradNorm => Some(exact(sample.grad_norm.0)),
-            Curve::ValidNll | Curve::ValidAccuracy => None,
-        };
+    if let Some(value) = exact(ctx, curve, step) {
+        return Some(Reading { value, exact: true });
     }
-    // A replay that has gone back does not know yet what was told of a later step.
-    let told = ctx.app.lookups.step(step);
-    if let Some(values) = told.filter(|told| told.step == step && step <= run.global_step) {
-        return match curve {
-            Curve::TrainLoss => Some(exact(values.loss.0)),
-            Curve::TrainAccuracy => Some(exact(values.accuracy.0)),
-            Curve::GradNorm => Some(exact(values.grad_norm.0)),
-            Curve::ValidNll | Curve::ValidAccuracy => None,
-        };
-    }
-    let series = match curve {
-        Curve::TrainLoss => &run.train_loss,
-        Curve::TrainAccuracy => &run.train_accuracy,
-        Curve::GradNorm => &run.grad_norm,
-        Curve::ValidNll => &run.valid_nll,
-        Curve::ValidAccuracy => &run.valid_accuracy,
-    };
+    let series = run.curves.of(curve);
     let bucket = series.bucket_at(step)?;
     if bucket.non_finite > 0 && bucket.count == 0 {
-        return Some(exact(f32::NAN));
+        let value = f64::NAN;
+        return Some(Reading { value, exact: true });
     }
     Some(Reading {
         value: bucket.mean()?,
         exact: bucket.count == 1 && series.stride() == 1,
+    })
+}
+
+/// The very value of a curve at a step: of the latest steps, or as the session told it.
+fn exact(ctx: &Ctx<'_>, curve: &CurveId, step: u64) -> Option<f64> {
+    let run = &ctx.app.run;
+    let known = match curve {
+        CurveId::Known(curve) => recent(run, step).and_then(|sample| sample.value(*curve)),
+        CurveId::Named(_) => None,
+    };
+    let told = || {
+        // A replay that has gone back does not know yet what was told of a later step.
+        let told = ctx.app.lookups.step(step);
+        told.filter(|told| told.step == step && step <= run.global_step)?
+            .value(curve)
+    };
+    known.map(|value| value.0.into()).or_else(told)
+}
+
+/// The value under the cursor: that of the step, or of a curve without one for each step, the last one by then.
+pub(super) fn reading(ctx: &Ctx<'_>, curve: &CurveId, step: u64) -> Option<Reading> {
+    let by_step = match curve {
+        CurveId::Known(curve) => matches!(curve.info().source, Source::Steps(_)),
+        CurveId::Named(_) => false,
+    };
+    if by_step {
+        return at(ctx, curve, step);
+    }
+    if let Some(value) = exact(ctx, curve, step) {
+        return Some(Reading { value, exact: true });
+    }
+    let (_, bucket) = before(ctx.app.run.curves.of(curve), step)?;
+    Some(Reading {
+        value: bucket.mean()?,
+        exact: bucket.count == 1,
     })
 }
 
@@ -108,13 +118,13 @@ pub(super) fn value(
 pub(super) fn others(
     ctx: &Ctx<'_>,
     step: u64,
-    curve: fn(&RunState) -> &Series,
+    curve: &CurveId,
     written: impl Fn(f64) -> String,
 ) -> Vec<Piece> {
     let axis = TimeAxis::of(ctx.app);
     let read = |state: &RunState| {
         let there = axis.step_of(state, step)?;
-        let (_, bucket) = before(curve(state), there)?;
+        let (_, bucket) = before(state.curves.of(curve), there)?;
         let sign = if bucket.count > 1 {
             ctx.symbols.about
         } else {

@@ -4,13 +4,15 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::ctx::Ctx;
-use super::paint::{Piece, piece, put, put_pieces, rule_line};
+use super::evaluated::summary;
+use super::paint::{Piece, piece, put, put_pieces, rule_line, width_of};
 use crate::event::{EvalReport, Outcome};
+use crate::metrics::Measure;
 use crate::report::flattery;
 use crate::run::{clock, size};
 use crate::tui::app::App;
 use crate::tui::symbols::{Symbols, symbols};
-use crate::tui::text::{count, margin, outside, points, score, wrap};
+use crate::tui::text::{columns, count, outside, points, wrap};
 use crate::tui::theme::Role;
 
 /// Rows the panel wants at this width.
@@ -96,7 +98,11 @@ fn lines(app: &App, width: u16) -> Vec<Vec<Piece>> {
         )
     };
     if let Some(report) = &app.run.test.latest {
-        lines.push([vec![label("test", "test")], scores(report, symbols, wide)].concat());
+        lines.extend(scores(
+            report,
+            symbols,
+            (label("test", "test"), wide, width as u16),
+        ));
         let names = app
             .run
             .info
@@ -141,38 +147,64 @@ fn lines(app: &App, width: u16) -> Vec<Vec<Piece>> {
     lines
 }
 
-fn scores(report: &EvalReport, symbols: &Symbols, wide: bool) -> Vec<Piece> {
-    let intervals = &report.intervals;
-    let dim = |text: String| piece(text, Role::Dim);
-    let mut pieces = vec![
-        piece(format!("{:.2}%", report.accuracy.0 * 100.0), Role::Strong),
-        dim(format!(" {}", points(intervals.accuracy, symbols))
-            .trim_end()
-            .to_owned()),
-        dim(if wide { "  macro-F1 " } else { "  F1 " }.to_owned()),
-        piece(score(report.macro_f1.0), Role::Strong),
-        dim(format!(" {}", margin(intervals.macro_f1, symbols))
-            .trim_end()
-            .to_owned()),
-    ];
-    if wide && let Some(auc) = report.auc_macro {
-        pieces.extend([
-            dim("  AUC ".to_owned()),
-            piece(format!("{auc:.4}"), Role::Text),
-        ]);
+/// The headline measures, as many to a line as fit; in one line on a narrow screen.
+fn scores(
+    report: &EvalReport,
+    symbols: &Symbols,
+    (label, wide, room): (Piece, bool, u16),
+) -> Vec<Vec<Piece>> {
+    let blank = piece(" ".repeat(usize::from(columns(&label.0))), Role::Dim);
+    let mut lines = vec![vec![label]];
+    let headlines = report
+        .estimates
+        .measures
+        .keys()
+        .filter(|measure| measure.info().headline);
+    for (at, &measure) in headlines.enumerate() {
+        let info = measure.info();
+        let name = if wide { info.name } else { info.short };
+        // The label of the first line says what it is of.
+        let name = if at == 0 {
+            String::new()
+        } else {
+            format!("{name} ")
+        };
+        let shown = [
+            &[piece(name, Role::Dim)][..],
+            &summary(report, measure, symbols),
+        ]
+        .concat();
+        let Some(line) = lines.last_mut() else { break };
+        if line.len() > 1 && width_of(line) + 2 + width_of(&shown) > room {
+            if !wide {
+                break;
+            }
+            lines.push([vec![blank.clone()], shown].concat());
+            continue;
+        }
+        if line.len() > 1 {
+            line.push(piece("  ", Role::Dim));
+        }
+        line.extend(shown);
     }
-    pieces
+    lines
 }
 
 fn calibration(report: &EvalReport, symbols: &Symbols, wide: bool) -> Vec<Piece> {
     let arrow = symbols.arrow;
-    let (nll, after) = (report.nll.0, report.nll_calibrated.0);
-    let (ece, mended) = (report.ece.0 * 100.0, report.ece_calibrated.0 * 100.0);
+    let (nll, after) = (
+        report.value(Measure::Nll),
+        report.value(Measure::NllCalibrated),
+    );
+    let (ece, mended) = (
+        report.value(Measure::Ece) * 100.0,
+        report.value(Measure::EceCalibrated) * 100.0,
+    );
     let mut pieces = vec![piece(
         format!("ECE {ece:.2}{arrow}{mended:.2}%"),
         Role::Text,
     )];
-    if wide && let Some(ends) = report.intervals.ece_calibrated {
+    if wide && let Some(ends) = report.interval(Measure::EceCalibrated) {
         let (low, high) = (ends.low * 100.0, ends.high * 100.0);
         pieces.push(piece(format!(" [{low:.2}, {high:.2}]"), Role::Dim));
     }

@@ -6,7 +6,8 @@ use super::super::super::rundir::RunDir;
 use super::super::series::{between, nearest};
 use super::*;
 use crate::event::{EpochSummary, Event, F32, F64, GalleryPredictions, Level, Record, StepWindow};
-use crate::link::Curve;
+use crate::link::StepValues;
+use crate::run::{Curve, CurveId};
 
 /// A journal under the test's hands.
 struct Told {
@@ -105,8 +106,12 @@ impl Told {
     }
 }
 
+fn loss(values: &StepValues) -> f64 {
+    values.value(&Curve::TrainLoss.into()).unwrap()
+}
+
 fn losses(index: &Index, from: u64, to: u64) -> Vec<(u64, F32)> {
-    between(index, Curve::TrainLoss, (from, to), u32::MAX).unwrap()
+    between(index, &Curve::TrainLoss.into(), (from, to), u32::MAX).unwrap()
 }
 
 #[test]
@@ -132,7 +137,7 @@ fn a_stretch_is_what_the_whole_journal_tells_of_it() {
             inside.copied().collect::<Vec<_>>()
         );
     }
-    let rows = between(&index, Curve::ValidNll, (0, u64::MAX), 100).unwrap();
+    let rows = between(&index, &Curve::ValidNll.into(), (0, u64::MAX), 100).unwrap();
     assert_eq!(rows, [(6_000, F32(6_000.0)), (12_000, F32(12_000.0))]);
 }
 
@@ -144,7 +149,7 @@ fn what_a_resume_gave_up_is_not_told_also_when_it_comes_later() {
     told.steps(4_000, 9_000, 0.25);
     let mut index = told.index();
     assert_eq!(losses(&index, 8_999, 9_000).len(), 2);
-    assert_eq!(nearest(&index, 8_000).unwrap().unwrap().loss, F32(8_000.25));
+    assert_eq!(loss(&nearest(&index, 8_000).unwrap().unwrap()), 8_000.25);
     told.resume(after);
     index.refresh().unwrap();
     assert_eq!(
@@ -164,8 +169,41 @@ fn what_a_resume_gave_up_is_not_told_also_when_it_comes_later() {
         let found = nearest(&index, wanted).unwrap().unwrap();
         assert_eq!(found.step, step);
         let mark = if step > 4_000 { 0.5 } else { 0.0 };
-        assert_eq!(found.loss, F32(step as f32 + mark));
+        assert_eq!(loss(&found), step as f64 + mark);
     }
+}
+
+#[test]
+fn a_named_curve_is_told_like_any_other() {
+    let mut told = Told::new();
+    let name = || CurveId::Named("val/loss".to_owned());
+    let say = |told: &mut Told, global_step: u64, value: f64| {
+        let other = ("val/f1".to_owned(), F64(0.0));
+        let values = vec![("val/loss".to_owned(), F64(value)), other];
+        told.say(Event::Scalars {
+            global_step,
+            values,
+        });
+    };
+    told.steps(0, 4_000, 0.0);
+    say(&mut told, 3_000, 0.5);
+    let after = told.seq;
+    told.steps(4_000, 8_000, 0.0);
+    say(&mut told, 8_000, 9.0);
+    told.resume(after);
+    say(&mut told, 50_000, f64::NAN);
+    let index = told.index();
+    let values = between(&index, &name(), (0, u64::MAX), 100).unwrap();
+    assert_eq!(values[0], (3_000, F32(0.5)));
+    assert!(values.len() == 2 && values[1].0 == 50_000 && values[1].1.0.is_nan());
+    let missing = CurveId::Named("loss".to_owned());
+    assert_eq!(between(&index, &missing, (0, u64::MAX), 100).unwrap(), []);
+    // Together with the window that has the step, and alone.
+    let found = nearest(&index, 3_000).unwrap().unwrap();
+    assert_eq!((loss(&found), found.value(&name())), (3_000.0, Some(0.5)));
+    let found = nearest(&index, 49_000).unwrap().unwrap();
+    assert_eq!((found.step, found.epoch), (50_000, 0));
+    assert!(found.value(&name()).is_some_and(f64::is_nan));
 }
 
 #[test]
@@ -174,14 +212,19 @@ fn a_step_is_told_with_all_its_numbers() {
     assert_eq!(nearest(&told.index(), 3).unwrap(), None);
     told.steps(0, 100, 0.0);
     let found = nearest(&told.index(), 42).unwrap().unwrap();
-    assert_eq!((found.step, found.epoch, found.lr), (42, 1, F64(0.5)));
-    assert_eq!((found.loss, found.accuracy), (F32(42.0), F32(0.0)));
     assert_eq!(
-        (found.grad_norm, found.clipped, found.t_ms),
-        (F32(1.0), true, 1003)
+        (found.step, found.epoch, found.clipped, found.t_ms),
+        (42, 1, true, 1003)
     );
+    let value = |curve: Curve| found.value(&curve.into());
+    assert_eq!(value(Curve::LearningRate), Some(0.5));
+    assert_eq!(value(Curve::TrainLoss), Some(42.0));
+    assert_eq!(value(Curve::TrainAccuracy), Some(0.0));
+    assert_eq!(value(Curve::GradNorm), Some(1.0));
+    assert_eq!(value(Curve::ValidNll), None);
     let hole = nearest(&told.index(), 40).unwrap().unwrap();
-    assert!(hole.grad_norm.0.is_nan() && !hole.clipped);
+    let norm = hole.value(&Curve::GradNorm.into());
+    assert!(norm.is_some_and(f64::is_nan) && !hole.clipped);
     // A hole in the journal: both ends are as near.
     told.steps(110, 120, 0.0);
     for (wanted, step) in [(105, 100), (106, 111), (104, 100)] {
@@ -218,7 +261,7 @@ fn a_journal_that_was_replaced_is_read_anew() {
     std::fs::copy(new.run.journal(), &other).unwrap();
     std::fs::rename(&other, told.run.journal()).unwrap();
     index.refresh().unwrap();
-    assert_eq!(nearest(&index, 3_000).unwrap().unwrap().loss, F32(32.5));
+    assert_eq!(loss(&nearest(&index, 3_000).unwrap().unwrap()), 32.5);
     std::fs::remove_file(told.run.journal()).unwrap();
     assert!(index.refresh().is_err());
 }

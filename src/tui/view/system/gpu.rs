@@ -174,7 +174,7 @@ pub(super) fn throttling(ctx: &Ctx<'_>, gpu: &GpuSample, room: u16) -> Vec<Piece
         return Vec::new();
     }
     let mark = ctx.symbols.warning;
-    let cut = |width: u16| outside(&gpu.throttled.join(", "), usize::from(width), ctx.symbols);
+    let cut = |width: u16| outside(&gpu.throttle_words(), usize::from(width), ctx.symbols);
     let all = format!(" {mark} throttled: {} ", cut(u16::MAX));
     // Half a word tells more than that there is one.
     let part = if room < 16 {

@@ -5,9 +5,9 @@ use super::*;
 #[test]
 fn each_cause_is_told_once_and_one_that_comes_and_goes_after_ten_minutes() {
     let mut run = Run::new();
-    let mut told = Told::default();
+    let mut announcer = Announcer::default();
     let mut look = |run: &Run, now_ms| -> Vec<Cause> {
-        let news = told.look(&run.state, now_ms);
+        let news = announcer.look(&run.state, now_ms);
         news.into_iter().map(|news| news.cause).collect()
     };
     let now = run.t_ms;
@@ -44,15 +44,15 @@ fn each_cause_is_told_once_and_one_that_comes_and_goes_after_ten_minutes() {
 fn who_comes_late_is_told_nothing_of_what_was() {
     let mut run = Run::new();
     run.say(skipped(1));
-    let mut told = Told::default();
-    assert_eq!(told.look(&run.state, run.t_ms), []);
+    let mut announcer = Announcer::default();
+    assert_eq!(announcer.look(&run.state, run.t_ms), []);
     run.say(Event::RunFinished {
         outcome: Outcome::Completed,
         global_step: 1,
     });
-    let news = told.look(&run.state, run.t_ms);
+    let news = announcer.look(&run.state, run.t_ms);
     assert_eq!(news[0].text, "completed after 0 epochs");
-    let mut late = Told::default();
+    let mut late = Announcer::default();
     assert_eq!(late.look(&run.state, run.t_ms), []);
     assert_eq!(late.look(&run.state, run.t_ms), []);
 }

@@ -1,15 +1,15 @@
-//! What a journal tells of the time before a checkpoint, for a run that goes on from there.
+//! The part of a journal up to a checkpoint, for a run that is restored from there.
 
 use std::io;
 
-use super::journal::{each, given_up, is_live};
+use super::journal::{each, given_up, is_live, is_test};
 use super::rundir::RunDir;
 use crate::event::{Event, Record};
 use crate::run::RunState;
 
-/// A run's story up to a checkpoint.
+/// The part of a journal up to a checkpoint.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Past {
+pub struct Prefix {
     /// The state at that moment.
     pub state: RunState,
     /// Number of the record that marks it.
@@ -33,8 +33,8 @@ pub struct Moment {
     pub epoch_done: bool,
 }
 
-/// Where the story of a checkpoint ends: at its mark, or at the last record that tells of its steps.
-fn end(run: &RunDir, at: Moment) -> io::Result<Past> {
+/// Where the part of a checkpoint ends: at its mark, or at the last record that is not of a later step.
+fn end(run: &RunDir, at: Moment) -> io::Result<Prefix> {
     let path = run.journal();
     let given_up = given_up(&path)?;
     let (mut marked, mut before, mut reached, mut last) = (None, 0, 0, 0);
@@ -44,11 +44,10 @@ fn end(run: &RunDir, at: Moment) -> io::Result<Past> {
         if !is_live(record.seq, &given_up) {
             return;
         }
+        if matches!(record.event, Event::Marked { mark } if mark == at.mark) {
+            marked = Some(record.seq);
+        }
         let step = match &record.event {
-            Event::Marked { mark } if *mark == at.mark => {
-                marked = Some(record.seq);
-                None
-            }
             Event::Steps(window) => Some(window.global_step),
             Event::EpochFinished(row) => {
                 // An epoch's row that the checkpoint does not know of will be told again.
@@ -63,36 +62,36 @@ fn end(run: &RunDir, at: Moment) -> io::Result<Past> {
             before = record.seq;
         }
     })?;
-    Ok(Past {
+    Ok(Prefix {
         after: marked.unwrap_or(before),
         redone: reached.saturating_sub(at.global_step),
         last,
         torn: marked.is_none(),
-        ..Past::default()
+        ..Prefix::default()
     })
 }
 
-/// The story up to the checkpoint with this mark; `take` is given each of its records.
+/// The part up to the checkpoint with this mark; `take` is given each of its records that count.
 ///
 /// # Errors
 /// The path and why it cannot be read.
-pub fn past(run: &RunDir, at: Moment, mut take: impl FnMut(&Record)) -> io::Result<Past> {
-    let mut past = end(run, at)?;
+pub fn prefix(run: &RunDir, at: Moment, mut take: impl FnMut(&Record)) -> io::Result<Prefix> {
+    let mut prefix = end(run, at)?;
     let mut given_up = given_up(&run.journal())?;
-    given_up.push((past.after, u64::MAX));
+    given_up.push((prefix.after, u64::MAX));
     let mut state = RunState::default();
     each(&run.journal(), |record| {
         if is_live(record.seq, &given_up) {
             state.apply(record);
             take(record);
-        } else if super::journal::is_test(&record.event) {
+        } else if is_test(&record.event) {
             state.test_looks = state.test_looks.saturating_add(1);
         }
     })?;
     // The next record's number follows on the last one's, whether that counts or not.
-    state.seq = past.last;
-    past.state = state;
-    Ok(past)
+    state.seq = prefix.last;
+    prefix.state = state;
+    Ok(prefix)
 }
 
 #[cfg(test)]
@@ -143,18 +142,21 @@ mod tests {
         let mark = |mark| Event::Marked { mark };
         let (_runs, run) = run(vec![steps(3), mark(1), steps(6), mark(2), steps(9)]);
         let mut told = 0;
-        let past = past(&run, at(1, 3, false), |_| told += 1).unwrap();
-        assert_eq!((past.after, past.redone, past.last, told), (2, 6, 5, 2));
-        assert_eq!((past.state.global_step, past.state.seq), (3, 5));
-        assert!(!past.torn);
+        let prefix = prefix(&run, at(1, 3, false), |_| told += 1).unwrap();
+        assert_eq!(
+            (prefix.after, prefix.redone, prefix.last, told),
+            (2, 6, 5, 2)
+        );
+        assert_eq!((prefix.state.global_step, prefix.state.seq), (3, 5));
+        assert!(!prefix.torn);
     }
 
     #[test]
     fn without_its_mark_it_ends_before_the_first_record_that_goes_beyond() {
         let (_runs, run) = run(vec![steps(3), row(3), steps(6)]);
-        let known = past(&run, at(7, 3, true), |_| {}).unwrap();
+        let known = prefix(&run, at(7, 3, true), |_| {}).unwrap();
         assert_eq!((known.after, known.torn), (2, true));
-        let unknown = past(&run, at(7, 3, false), |_| {}).unwrap();
+        let unknown = prefix(&run, at(7, 3, false), |_| {}).unwrap();
         assert_eq!(unknown.after, 1, "the row is told again");
     }
 }

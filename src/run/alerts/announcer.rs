@@ -1,10 +1,11 @@
-//! What somebody has been told of a run, so that each cause is told once: for the terminal's bell and the hook command.
+//! What is announced of a run, each cause once: for the terminal's bell and the hook command.
 
 use std::fmt::Write;
 
 use super::{Rule, alerts};
 use crate::config::Occasion;
 use crate::event::Outcome;
+use crate::metrics::Measure;
 use crate::run::state::RunState;
 
 /// A rule that comes and goes is told again only after so long, ms: ten minutes.
@@ -41,9 +42,9 @@ pub struct News {
     pub text: String,
 }
 
-/// What has been told.
+/// Remembers what has been announced of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Told {
+pub struct Announcer {
     /// Whether anything was seen of the run.
     begun: bool,
     ended: bool,
@@ -53,7 +54,7 @@ pub struct Told {
     rules: Vec<(Rule, u64)>,
 }
 
-impl Told {
+impl Announcer {
     /// What is new since the last look, at `now_ms` as in [`alerts`]. At the first look nothing is: who comes sees it.
     pub fn look(&mut self, state: &RunState, now_ms: u64) -> Vec<News> {
         let mut news = Vec::new();
@@ -107,7 +108,11 @@ fn end(state: &RunState, outcome: &Outcome) -> News {
         let _ = write!(text, ", best valid accuracy {share:.2} % (epoch {epoch})");
     }
     if let Some(test) = &state.test.latest {
-        let _ = write!(text, ", test accuracy {:.2} %", test.accuracy.0 * 100.0);
+        let _ = write!(
+            text,
+            ", test accuracy {:.2} %",
+            test.value(Measure::Accuracy) * 100.0
+        );
     }
     News {
         cause: Cause::Finish,

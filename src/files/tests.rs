@@ -1,0 +1,122 @@
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+
+use std::os::unix::fs::symlink;
+
+use super::*;
+use crate::fault::{Fault, Harm, with};
+
+fn directory() -> (tempfile::TempDir, Dir) {
+    let place = tempfile::tempdir().unwrap();
+    let dir = Dir::open(place.path()).unwrap();
+    (place, dir)
+}
+
+#[test]
+fn a_replaced_file_is_the_new_one_and_nothing_is_left_beside_it() {
+    let (_place, dir) = directory();
+    dir.replace("run.json", b"old, and longer").unwrap();
+    dir.replace("run.json", b"new").unwrap();
+    assert_eq!(dir.read_text("run.json", 3).unwrap(), "new");
+    assert_eq!(dir.names().unwrap(), ["run.json"]);
+    let error = dir.read("run.json", 2).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
+}
+
+#[test]
+fn whatever_fails_while_replacing_leaves_the_old_file_or_the_new_one() {
+    for nth in 1.. {
+        let (_place, dir) = directory();
+        dir.replace("BEST", b"old").unwrap();
+        let dir = dir.with_faults();
+        let fault = Fault {
+            harm: Harm::Fails(Errno::NOSPC.raw_os_error()),
+            op: "any".to_owned(),
+            nth,
+            on: true,
+        };
+        let (replaced, operations) = with(Some(fault), || dir.replace("BEST", b"new"));
+        if nth > operations {
+            assert_eq!(operations, 5, "create, write, fsync, rename, fsync");
+            break;
+        }
+        let error = replaced.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(dir.names().unwrap(), ["BEST"], "operation {nth}");
+        let expected = if nth == 5 { "new" } else { "old" };
+        assert_eq!(dir.read_text("BEST", 9).unwrap(), expected);
+    }
+}
+
+#[test]
+fn a_staged_file_has_no_name_that_could_be_foreseen_and_goes_unless_it_is_committed() {
+    let (_place, dir) = directory();
+    let (one, other) = (dir.stage("a", b"1").unwrap(), dir.stage("a", b"2").unwrap());
+    assert!(one.temporary != other.temporary && one.temporary.starts_with(".tmp-a-"));
+    assert_eq!(dir.names().unwrap().len(), 2);
+    one.commit().unwrap();
+    drop(other);
+    assert_eq!(dir.names().unwrap(), ["a"]);
+    assert_eq!(dir.read("a", 1).unwrap(), b"1");
+}
+
+#[test]
+fn no_link_below_the_directory_is_followed_and_no_pipe_is_waited_for() {
+    let (place, dir) = directory();
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("file"), "theirs").unwrap();
+    symlink(outside.path().join("file"), place.path().join("link")).unwrap();
+    symlink(outside.path(), place.path().join("elsewhere")).unwrap();
+    let pipe = place.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    dir.make_subdir("directory").unwrap();
+    for name in ["link", "pipe", "directory"] {
+        for opened in [dir.open_read(name), dir.append(name)] {
+            let error = opened.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{name}: {error}");
+            assert!(error.to_string().contains("is no regular file"), "{error}");
+        }
+    }
+    assert!(dir.subdir("elsewhere").is_err());
+    assert!(dir.ensure_subdir("elsewhere").is_err());
+    // A file takes the place of the link, and a removal takes the link alone.
+    dir.replace("link", b"ours").unwrap();
+    dir.remove("elsewhere").unwrap();
+    let theirs = std::fs::read_to_string(outside.path().join("file")).unwrap();
+    assert_eq!(theirs, "theirs");
+    assert_eq!(dir.read("link", 4).unwrap(), b"ours");
+}
+
+#[test]
+fn a_name_that_leads_elsewhere_is_refused() {
+    let (_place, dir) = directory();
+    for name in ["", ".", "..", "a/b", "/etc/passwd"] {
+        assert!(dir.open_read(name).is_err(), "{name:?}");
+        assert!(dir.replace(name, b"").is_err(), "{name:?}");
+        assert!(dir.subdir(name).is_err(), "{name:?}");
+        assert!(dir.remove(name).is_err(), "{name:?}");
+    }
+}
+
+#[test]
+fn a_directory_is_removed_with_all_that_is_in_it() {
+    let (_place, dir) = directory();
+    let inner = dir.ensure_subdir("a").unwrap().ensure_subdir("b").unwrap();
+    inner.write_new("c", b"").unwrap();
+    symlink("/", inner.path().join("root")).unwrap();
+    dir.remove("a").unwrap();
+    assert_eq!(dir.names().unwrap(), [""; 0]);
+    assert_eq!(dir.remove("a").unwrap_err().kind(), io::ErrorKind::NotFound);
+}
+
+#[test]
+fn what_is_appended_follows_what_is_there() {
+    let (_place, dir) = directory();
+    let missing = dir.append_existing("log").unwrap_err();
+    assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+    dir.append("log").unwrap().write_all(b"a").unwrap();
+    dir.append_existing("log").unwrap().write_all(b"b").unwrap();
+    assert_eq!(dir.read("log", 2).unwrap(), b"ab");
+    let taken = dir.create_new("log").unwrap_err();
+    assert_eq!(taken.kind(), io::ErrorKind::AlreadyExists);
+}

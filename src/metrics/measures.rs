@@ -1,0 +1,510 @@
+//! The scalars of an evaluation, each declared once: its names, how it is written, which direction is better, how it is
+//! computed, and whether it has an interval. Report, `eval.json`, comparison, TensorBoard, headless lines and screens all
+//! iterate over [`Measure::ALL`]; to add a measure, add an entry here.
+
+use super::bootstrap::{ClassCount, Tally};
+use super::calibration::{Reliability, brier, nll};
+use super::confusion::Confusion;
+use super::interval::Interval;
+
+/// A measured scalar with its 95 % interval. Two estimates that are both NaN are equal.
+#[derive(Debug, Clone, Copy)]
+pub struct Estimate {
+    /// The value; NaN where it is undefined.
+    pub value: f64,
+    /// Its 95 % interval, where there is one.
+    pub interval: Option<Interval>,
+}
+
+impl PartialEq for Estimate {
+    fn eq(&self, other: &Self) -> bool {
+        let same = self.value == other.value || (self.value.is_nan() && other.value.is_nan());
+        same && self.interval == other.interval
+    }
+}
+
+/// Which direction is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Better {
+    /// Higher values.
+    Higher,
+    /// Lower values.
+    Lower,
+}
+
+impl Better {
+    /// Whether `one` is better than `other`; false where either is NaN.
+    pub fn prefers(self, one: f64, other: f64) -> bool {
+        match self {
+            Self::Higher => one > other,
+            Self::Lower => one < other,
+        }
+    }
+}
+
+/// How a value is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// A share, 0 to 1, in percent with two decimals; its differences are in points.
+    Percent,
+    /// The same; where it stands beside the scores of classes, as they are written: `.946`.
+    Score,
+    /// As it is, with four decimals.
+    Ratio,
+}
+
+impl Format {
+    /// The factor between the value and what is written, and the decimals.
+    pub fn scale(self) -> (f64, usize) {
+        match self {
+            Self::Percent | Self::Score => (100.0, 2),
+            Self::Ratio => (1.0, 4),
+        }
+    }
+
+    /// The unit of a value and of a difference, each with a blank before it.
+    pub fn units(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Percent | Self::Score => (" %", " points"),
+            Self::Ratio => ("", ""),
+        }
+    }
+}
+
+/// What a measure of the whole split is computed from.
+pub(crate) struct Whole<'a> {
+    pub(crate) logits: &'a [f32],
+    pub(crate) labels: &'a [u32],
+    pub(crate) classes: usize,
+    pub(crate) temperature: f64,
+    pub(crate) confusion: &'a Confusion,
+    /// At temperature 1.
+    pub(crate) before: &'a Reliability,
+    /// At the fitted temperature.
+    pub(crate) after: &'a Reliability,
+}
+
+/// How a measure is computed.
+pub(super) enum Compute {
+    /// From the counts of a draw of rows; as measured, each row is drawn once. Such a measure can be resampled and compared.
+    Draw(fn(&Tally) -> f64),
+    /// The mean of a number of each row, of its logits and its label. It can be resampled and compared too.
+    RowMean(fn(&[f32], usize) -> f64),
+    /// Once, from the whole split.
+    Whole(fn(&Whole<'_>) -> f64),
+}
+
+/// How the 95 % interval is found.
+#[derive(Clone, Copy)]
+pub(super) enum Interval95 {
+    /// There is none.
+    None,
+    /// Percentiles of the draws (Efron 1979).
+    Percentile,
+    /// A sum of magnitudes, of these terms of a draw, by Hansen's grid bootstrap.
+    Magnitudes(fn(&Tally) -> &[f64]),
+}
+
+/// What is declared of a measure.
+pub struct MeasureInfo {
+    /// Its key in the journal and in TensorBoard.
+    pub key: &'static str,
+    /// Its path in `eval.json`.
+    pub path: &'static [&'static str],
+    /// Its name; measures of one name differ in the temperature.
+    pub name: &'static str,
+    /// Its name where there is little room.
+    pub short: &'static str,
+    /// Whether it is taken at the fitted temperature where another measure of this name is taken at temperature 1.
+    pub calibrated: bool,
+    /// How it is written.
+    pub format: Format,
+    /// Which direction is better.
+    pub better: Better,
+    /// Whether two runs are compared by it, with a paired interval.
+    pub compared: bool,
+    /// Whether summaries on the screen show it.
+    pub headline: bool,
+    /// Whether the stable line of `--headless` has it.
+    pub in_line: bool,
+    /// Fewest classes for which it means anything.
+    pub least_classes: usize,
+    /// What stands behind it in the report.
+    pub note: &'static str,
+    compute: Compute,
+    interval: Interval95,
+}
+
+/// What most measures are.
+const USUAL: MeasureInfo = MeasureInfo {
+    key: "",
+    path: &[],
+    name: "",
+    short: "",
+    calibrated: false,
+    format: Format::Percent,
+    better: Better::Higher,
+    compared: false,
+    headline: false,
+    in_line: false,
+    least_classes: 0,
+    note: "",
+    compute: Compute::Draw(|_| f64::NAN),
+    interval: Interval95::None,
+};
+
+/// Declares the measures: the enum, in the order they are shown, and what is known of each.
+macro_rules! measures {
+    ($($(#[$doc:meta])* $measure:ident { $($field:ident: $value:expr,)* })*) => {
+        /// A scalar of an evaluation.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Measure {
+            $($(#[$doc])* $measure,)*
+        }
+
+        impl Measure {
+            /// All of them, in the order they are shown.
+            pub const ALL: [Self; [$(stringify!($measure),)*].len()] = [$(Self::$measure,)*];
+
+            /// What is declared of it.
+            pub fn info(self) -> &'static MeasureInfo {
+                match self {
+                    $(Self::$measure => {
+                        const INFO: MeasureInfo = MeasureInfo { $($field: $value,)* ..USUAL };
+                        &INFO
+                    })*
+                }
+            }
+        }
+    };
+}
+
+measures! {
+    /// Share of the samples whose prediction is their label.
+    Accuracy {
+        key: "accuracy",
+        path: &["accuracy"],
+        name: "accuracy",
+        short: "acc",
+        compared: true,
+        headline: true,
+        in_line: true,
+        compute: Compute::Draw(|tally| over(tally.classes.iter().map(|class| class.hits), tally.rows)),
+        interval: Interval95::Percentile,
+    }
+    /// Unweighted mean of the classes' F1; an absent class counts 0.
+    MacroF1 {
+        key: "macro_f1",
+        path: &["macro_f1"],
+        name: "macro-F1",
+        short: "F1",
+        format: Format::Score,
+        compared: true,
+        headline: true,
+        in_line: true,
+        compute: Compute::Draw(|tally| over(tally.classes.iter().map(ClassCount::f1), tally.classes.len() as f64)),
+        interval: Interval95::Percentile,
+    }
+    /// Mean of the classes' F1, weighted by support.
+    WeightedF1 {
+        key: "weighted_f1",
+        path: &["weighted_f1"],
+        name: "weighted F1",
+        short: "wF1",
+        format: Format::Score,
+        compute: Compute::Whole(|whole| whole.confusion.weighted_f1()),
+    }
+    /// Mean area under the ROC curve of each class against the rest, over the classes for which it is defined.
+    Auc {
+        key: "auc_macro",
+        path: &["auc_ovr_macro"],
+        name: "AUC",
+        short: "AUC",
+        format: Format::Ratio,
+        compared: true,
+        headline: true,
+        compute: Compute::Draw(|tally| tally.auc),
+        interval: Interval95::Percentile,
+    }
+    /// Mean recall of the classes that occur (scikit-learn's `balanced_accuracy_score`).
+    BalancedAccuracy {
+        key: "balanced_accuracy",
+        path: &["balanced_accuracy"],
+        name: "balanced accuracy",
+        short: "bal",
+        compared: true,
+        headline: true,
+        note: "mean recall of the classes that occur",
+        compute: Compute::Draw(balanced_accuracy),
+        interval: Interval95::Percentile,
+    }
+    /// Share of the samples whose label is among the five highest logits.
+    Top5Accuracy {
+        key: "top5_accuracy",
+        path: &["top5_accuracy"],
+        name: "top-5 accuracy",
+        short: "top-5",
+        compared: true,
+        headline: true,
+        // Of five classes or fewer it is always 1.
+        least_classes: 6,
+        compute: Compute::RowMean(|row, label| f64::from(u8::from(rank(row, label) < 5))),
+        interval: Interval95::Percentile,
+    }
+    /// Matthews correlation of labels and predictions, −1 to 1; 0 where it is undefined.
+    Matthews {
+        key: "matthews",
+        path: &["matthews"],
+        name: "Matthews",
+        short: "MCC",
+        format: Format::Ratio,
+        compared: true,
+        headline: true,
+        note: "correlation of labels and predictions, from -1 to 1",
+        compute: Compute::Draw(matthews),
+        interval: Interval95::Percentile,
+    }
+    /// Mean negative log-likelihood at temperature 1, in nats.
+    Nll {
+        key: "nll",
+        path: &["nll", "uncalibrated"],
+        name: "NLL",
+        short: "NLL",
+        format: Format::Ratio,
+        better: Better::Lower,
+        in_line: true,
+        compute: Compute::Whole(|whole| nll(whole.logits, whole.labels, whole.classes, 1.0)),
+    }
+    /// Mean negative log-likelihood at the fitted temperature, in nats.
+    NllCalibrated {
+        key: "nll_calibrated",
+        path: &["nll", "calibrated"],
+        name: "NLL",
+        short: "NLL",
+        calibrated: true,
+        format: Format::Ratio,
+        better: Better::Lower,
+        compared: true,
+        in_line: true,
+        compute: Compute::Draw(|tally| tally.nll_calibrated),
+    }
+    /// Expected calibration error at temperature 1.
+    Ece {
+        key: "ece",
+        path: &["ece", "uncalibrated"],
+        name: "ECE",
+        short: "ECE",
+        better: Better::Lower,
+        in_line: true,
+        compute: Compute::Draw(|tally| magnitude(&tally.gaps)),
+        interval: Interval95::Magnitudes(|tally| &tally.gaps),
+    }
+    /// Expected calibration error at the fitted temperature.
+    EceCalibrated {
+        key: "ece_calibrated",
+        path: &["ece", "calibrated"],
+        name: "ECE",
+        short: "ECE",
+        calibrated: true,
+        better: Better::Lower,
+        compared: true,
+        in_line: true,
+        compute: Compute::Draw(|tally| magnitude(&tally.gaps_calibrated)),
+        interval: Interval95::Magnitudes(|tally| &tally.gaps_calibrated),
+    }
+    /// Largest gap between confidence and accuracy of a bin, at temperature 1.
+    Mce {
+        key: "mce",
+        path: &["mce", "uncalibrated"],
+        name: "MCE",
+        short: "MCE",
+        better: Better::Lower,
+        compute: Compute::Whole(|whole| whole.before.mce),
+    }
+    /// Largest gap between confidence and accuracy of a bin, at the fitted temperature.
+    MceCalibrated {
+        key: "mce_calibrated",
+        path: &["mce", "calibrated"],
+        name: "MCE",
+        short: "MCE",
+        calibrated: true,
+        better: Better::Lower,
+        compute: Compute::Whole(|whole| whole.after.mce),
+    }
+    /// Brier score at the fitted temperature, Σ over the classes, 0 to 2.
+    Brier {
+        key: "brier",
+        path: &["brier"],
+        name: "Brier",
+        short: "Brier",
+        format: Format::Ratio,
+        better: Better::Lower,
+        note: "calibrated, from 0 to 2",
+        compute: Compute::Whole(|whole| brier(whole.logits, whole.labels, whole.classes, whole.temperature)),
+    }
+}
+
+impl Whole<'_> {
+    /// The measures that are computed from the whole split; they have no interval.
+    pub(crate) fn measures(&self) -> impl Iterator<Item = (Measure, Estimate)> {
+        Measure::of_classes(self.classes).filter_map(|measure| match measure.compute() {
+            Compute::Whole(of) => Some((
+                measure,
+                Estimate {
+                    value: of(self),
+                    interval: None,
+                },
+            )),
+            Compute::Draw(_) | Compute::RowMean(_) => None,
+        })
+    }
+}
+
+impl Measure {
+    /// Those that mean something for so many classes.
+    pub fn of_classes(classes: usize) -> impl Iterator<Item = Self> {
+        let all = Self::ALL.into_iter();
+        all.filter(move |measure| measure.info().least_classes <= classes)
+    }
+
+    /// The measure of this key.
+    pub fn from_key(key: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|measure| measure.info().key == key)
+    }
+
+    /// Its name with the temperature it is taken at, where there are two.
+    pub fn title(self) -> String {
+        let info = self.info();
+        let temperature = if info.calibrated { ", calibrated" } else { "" };
+        format!("{}{temperature}", info.name)
+    }
+
+    /// The measure of the same name at the fitted temperature, for one at temperature 1 that has such a partner.
+    pub fn partner(self) -> Option<Self> {
+        let info = self.info();
+        let mut all = Self::ALL.into_iter();
+        all.find(|other| {
+            !info.calibrated && other.info().calibrated && other.info().name == info.name
+        })
+    }
+
+    /// Whether it is published with an interval.
+    pub fn has_interval(self) -> bool {
+        match self.info().interval {
+            Interval95::None => false,
+            Interval95::Percentile | Interval95::Magnitudes(_) => true,
+        }
+    }
+
+    /// A value in its format, without the unit; `NaN` where it is undefined, for lines that programs read.
+    pub fn in_line(self, value: f64) -> String {
+        let (scale, decimals) = self.info().format.scale();
+        format!("{:.decimals$}", value * scale)
+    }
+
+    /// A value in its format, without the unit; "undefined" where it is NaN.
+    pub fn number(self, value: f64) -> String {
+        if value.is_nan() {
+            return "undefined".to_owned();
+        }
+        self.in_line(value)
+    }
+
+    /// A value in its format with its unit.
+    pub fn written(self, value: f64) -> String {
+        let (unit, _) = self.info().format.units();
+        let unit = if value.is_finite() { unit } else { "" };
+        format!("{}{unit}", self.number(value))
+    }
+
+    /// The ends of an interval in its format, without the unit: `[0.91, 0.94]`; nothing without an interval.
+    pub fn ends(self, interval: Option<Interval>) -> String {
+        interval.map_or_else(String::new, |Interval { low, high }| {
+            format!("[{}, {}]", self.number(low), self.number(high))
+        })
+    }
+
+    pub(super) fn compute(self) -> &'static Compute {
+        &self.info().compute
+    }
+
+    /// Its interval, from the measured tally and the values of the draws.
+    pub(super) fn interval_of(
+        self,
+        measured: &Tally,
+        draws: &[Tally],
+        values: &[f64],
+    ) -> Option<Interval> {
+        match self.info().interval {
+            Interval95::None => None,
+            Interval95::Percentile => Interval::percentile(values),
+            Interval95::Magnitudes(terms) => {
+                let own = Some(terms(measured)).filter(|terms| !terms.is_empty())?;
+                // What each draw has more than was measured is its noise.
+                let noise = draws.iter().map(|draw| {
+                    terms(draw)
+                        .iter()
+                        .zip(own)
+                        .map(|(drawn, own)| drawn - own)
+                        .collect()
+                });
+                Interval::of_magnitudes(own, &noise.collect::<Vec<Vec<f64>>>())
+            }
+        }
+    }
+}
+
+/// A sum over a whole; 0 where there is nothing.
+fn over(parts: impl Iterator<Item = f64>, whole: f64) -> f64 {
+    if whole > 0.0 {
+        parts.sum::<f64>() / whole
+    } else {
+        0.0
+    }
+}
+
+fn balanced_accuracy(tally: &Tally) -> f64 {
+    let present = tally.classes.iter().filter(|class| class.support > 0.0);
+    let count = present.clone().count();
+    over(
+        present.map(|class| class.hits / class.support),
+        count as f64,
+    )
+}
+
+/// How many classes rank above the label; of equal logits the later class ranks first, as in scikit-learn's
+/// `top_k_accuracy_score`. A label whose logit is NaN is last.
+fn rank(row: &[f32], label: usize) -> usize {
+    let Some(own) = row.get(label).filter(|own| !own.is_nan()) else {
+        return row.len();
+    };
+    let above = |(class, logit): &(usize, &f32)| *logit > own || (*logit == own && *class > label);
+    row.iter().enumerate().filter(above).count()
+}
+
+/// Gorodkin 2004, "Comparing two K-category assignments by a K-category correlation coefficient".
+fn matthews(tally: &Tally) -> f64 {
+    let sum = |of: fn(&ClassCount) -> f64| tally.classes.iter().map(of).sum::<f64>();
+    let rows = tally.rows;
+    let both = rows * sum(|class| class.hits) - sum(|class| class.predicted * class.support);
+    let predicted = rows * rows - sum(|class| class.predicted * class.predicted);
+    let labels = rows * rows - sum(|class| class.support * class.support);
+    if predicted > 0.0 && labels > 0.0 {
+        both / (predicted * labels).sqrt()
+    } else {
+        0.0
+    }
+}
+
+/// The calibration error that the bins' gaps add up to; NaN without probabilities.
+fn magnitude(gaps: &[f64]) -> f64 {
+    if gaps.is_empty() {
+        return f64::NAN;
+    }
+    gaps.iter().map(|gap| gap.abs()).sum()
+}
+
+#[cfg(test)]
+mod tests;

@@ -143,6 +143,7 @@ fn main() {
     for page in Page::ALL {
         app.ui.page = page;
         app.ui.focus = page.panes()[0];
+        update(&mut app, Msg::Resize(area.width, area.height));
         let mut times: Vec<f64> = (0..FRAMES)
             .map(|_| {
                 let began = Instant::now();

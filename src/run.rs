@@ -8,6 +8,7 @@ mod alerts;
 mod compare;
 mod curves;
 mod health;
+mod history;
 mod layers;
 mod marks;
 mod parts;
@@ -31,6 +32,7 @@ pub use curves::{
     CURVES, Curve, CurveId, CurveInfo, Curves, MOST_NAMED, Scaling, Source, group_of, is_curve_name,
 };
 pub use health::{ActiveRule, HealthTrack, Rule};
+pub use history::History;
 pub use layers::{LayerMoment, LayerTrack};
 pub use marks::{Mark, MarkKind, Marks};
 pub use parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine};

@@ -14,10 +14,14 @@ mod charts;
 mod color;
 mod dots;
 mod drive;
+mod exit;
 mod input;
 mod keymap;
+mod layout;
 mod lookup;
+mod msg;
 mod page;
+mod panels;
 mod plot;
 mod prompt;
 mod replay;
@@ -32,8 +36,6 @@ mod update;
 mod view;
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use crate::config::{Art, NotifyConfig};
 use crate::link::Link;
@@ -41,23 +43,27 @@ use crate::run::{Beside, RunState};
 
 pub use action::Action;
 pub use app::{
-    App, Control, FrameStats, Home, Images, Notice, Popup, Prompt, Settings, Ui, Wanted,
+    App, Control, FrameStats, Home, Notice, Palette, Popup, Prompt, Settings, Ui, Wanted,
 };
 pub use charts::{Axis, Charts, Extent};
 pub use color::{ColorDepth, utf8_locale};
 pub use dots::Dots;
 pub use drive::{Pace, drive};
+pub use exit::{Exit, Signals};
 pub use keymap::{Key, Keymap};
 pub use lookup::Lookups;
+pub use msg::{Effect, MouseKind, Msg};
 pub use page::{Page, Pane};
+pub use panels::{Images, Panels};
 pub use plot::Plot;
 pub use replay::{ReplayView, Story, Wish};
 pub use still::{draw_once, pages};
 pub use svg::svg;
 pub use terminal::{Painter, Tty};
 pub use theme::{Role, Theme, Themes, themes};
-pub use update::{Effect, MouseKind, Msg, update};
-pub use view::{draw, view};
+pub use update::update;
+pub use view::ctx::Panel;
+pub use view::{PANELS, draw, panel, view};
 
 /// How the screen looks and behaves.
 pub struct Options {
@@ -89,38 +95,6 @@ pub struct Options {
     pub page: Option<String>,
     /// How somebody who looks elsewhere is told.
     pub notify: NotifyConfig,
-}
-
-/// What signals ask of the screen; handlers set these, and the screen looks.
-#[derive(Debug, Clone, Default)]
-pub struct Signals {
-    /// Leave as soon as the run has finished.
-    pub leave: Arc<AtomicBool>,
-    /// Leave at once.
-    pub terminate: Arc<AtomicBool>,
-    /// Give the terminal to the shell for a while.
-    pub suspend: Arc<AtomicBool>,
-    /// Back from having been stopped: the terminal may be another's by now.
-    pub resumed: Arc<AtomicBool>,
-}
-
-/// Why the screen is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    /// The run has finished, as was asked for.
-    Finished,
-    /// The user left, after the run had ended or from a replay.
-    Left,
-    /// The user left a run that goes on.
-    Detached,
-    /// The shell wants the terminal for a while.
-    Suspended,
-    /// The process goes on after it was stopped without notice.
-    Foreground,
-    /// A signal ended the screen.
-    Terminated,
-    /// The terminal is gone: go on without a screen.
-    HungUp,
 }
 
 /// A screen that is gone.

@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::history::History;
 use crate::event::{F32, LayerNorms};
 
 /// Parameters kept; a network with more shows its first.
 const LAYERS: usize = 128;
-/// Moments kept; when there are more, every second goes.
+/// Moments kept.
 const MOMENTS: usize = 256;
 
 /// One moment: what each parameter's gradient and step were like.
@@ -27,10 +28,9 @@ pub struct LayerTrack {
     pub names: Vec<String>,
     /// Parameters that are not kept.
     pub left_out: u64,
-    /// Oldest first.
-    pub moments: Vec<LayerMoment>,
-    every: u64,
-    waiting: u64,
+    /// What they were like.
+    #[serde(flatten)]
+    pub history: History<LayerMoment>,
 }
 
 impl LayerTrack {
@@ -43,31 +43,15 @@ impl LayerTrack {
             };
         }
         self.left_out = layers.len().saturating_sub(LAYERS) as u64;
-        // What a resumed run does again counts once; and the newest moment is always there.
-        let before = self.moments.partition_point(|known| known.step < step);
-        self.moments.truncate(before);
-        if self.waiting > 0 {
-            self.moments.pop();
-        }
-        self.waiting = (self.waiting + 1) % self.every.max(1);
         let kept = layers.iter().take(LAYERS);
-        self.moments.push(LayerMoment {
+        let moment = LayerMoment {
             step,
             grad_norm: kept.clone().map(|layer| layer.grad_norm).collect(),
             ratio: kept
                 .map(|layer| F32(layer.update_norm.0 / layer.weight_norm.0))
                 .collect(),
-        });
-        if self.moments.len() > MOMENTS {
-            let last = self.moments.len() - 1;
-            let mut at = 0;
-            self.moments.retain(|_| {
-                at += 1;
-                at % 2 == 0 || at == last + 1
-            });
-            self.every = self.every.max(1).saturating_mul(2);
-            self.waiting = 0;
-        }
+        };
+        self.history.push(MOMENTS, moment, |moment| moment.step);
     }
 }
 
@@ -89,13 +73,20 @@ mod tests {
         let mut track = LayerTrack::default();
         for step in 1..=10_000 {
             track.push(step, &[layer("a"), layer("b")]);
-            assert!(track.moments.len() <= MOMENTS);
-            assert_eq!(track.moments.last().map(|moment| moment.step), Some(step));
+            assert!(track.history.moments.len() <= MOMENTS);
+            assert_eq!(
+                track.history.moments.last().map(|moment| moment.step),
+                Some(step)
+            );
         }
-        assert!(track.moments.is_sorted_by_key(|moment| moment.step));
-        let early = track.moments.iter().filter(|moment| moment.step <= 5_000);
+        assert!(track.history.moments.is_sorted_by_key(|moment| moment.step));
+        let early = track
+            .history
+            .moments
+            .iter()
+            .filter(|moment| moment.step <= 5_000);
         assert!(early.count() > MOMENTS / 8);
-        assert_eq!(track.moments[0].ratio, [F32(0.001), F32(0.001)]);
+        assert_eq!(track.history.moments[0].ratio, [F32(0.001), F32(0.001)]);
     }
 
     #[test]
@@ -104,7 +95,7 @@ mod tests {
         track.push(1, &[layer("a")]);
         let many: Vec<LayerNorms> = (0..1000).map(|i| layer(&i.to_string())).collect();
         track.push(2, &many);
-        assert_eq!(track.moments.len(), 1);
+        assert_eq!(track.history.moments.len(), 1);
         assert_eq!((track.names.len(), track.left_out), (LAYERS, 872));
     }
 }

@@ -173,7 +173,7 @@ fn weight(state: &RunState) -> usize {
         classes.saturating_mul(classes.saturating_add(16)) * size_of::<u64>()
     };
     let reports: usize = reports.into_iter().flatten().map(cells).sum();
-    let layers = state.layers.moments.len() * state.layers.names.len() * size_of::<u64>();
+    let layers = state.layers.history.moments.len() * state.layers.names.len() * size_of::<u64>();
     let gpus = state.system.gpus.len() * GPU_BYTES;
     let pixels = state.gallery.pixels.0.len();
     REST_BYTES + buckets * size_of::<Bucket>() + reports + layers + gpus + pixels

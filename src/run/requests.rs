@@ -1,9 +1,13 @@
 //! What was asked of the run, by whom, and how far it has come.
 
+use super::history::push_bounded;
 use super::marks::MarkKind;
 use super::parts::CommandLine;
-use super::state::{COMMANDS, RunState, push_bounded};
+use super::state::RunState;
 use crate::event::{Answer, Command, F64};
+
+/// Requests kept.
+const COMMANDS: usize = 16;
 
 impl RunState {
     /// Somebody asked. That may be told after the trainer has answered already.

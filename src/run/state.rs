@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::curves::{Curve, Curves, MOST_NAME_BYTES, MOST_NAMED};
 use super::health::HealthTrack;
+use super::history::{History, lower, push_bounded};
 use super::layers::LayerTrack;
 use super::marks::{MarkKind, Marks};
 use super::parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine};
@@ -20,15 +21,16 @@ use crate::event::{
     GalleryImages, GalleryPredictions, Level, Outcome, Phase, Record, Remedy, Restoration,
     RunStarted, Split, StepTime, StepWindow, WeightsKind,
 };
-use crate::metrics::Measure;
+use crate::metrics::{ClassScores, Measure};
 
 /// Steps kept one by one; older ones live on in the curves.
 const RECENT: usize = 512;
-/// Epoch rows, clipping events, log lines and requests kept.
+/// Epoch rows, clipping events and log lines kept.
 const EPOCHS: usize = 512;
 const CLIP_EVENTS: usize = 64;
 const LOG_LINES: usize = 256;
-pub(super) const COMMANDS: usize = 16;
+/// Numbers of the classes' F1 kept: the more classes, the fewer epochs.
+const CLASS_F1: usize = 1 << 16;
 /// Share of the past the shown training numbers keep, per step.
 const SMOOTHING: f64 = 0.9;
 /// What the shown speed remembers, and what an estimate of the rest of the run goes by, in ms: the first follows what
@@ -106,6 +108,9 @@ pub struct RunState {
     pub lowest_train_loss: Option<F64>,
     /// Measurements of validation.
     pub valid: EvalHistory,
+    /// The epoch, and F1 of each class on validation at its end; NaN where it is undefined.
+    #[serde(default)]
+    pub class_f1: History<(u32, Vec<F32>)>,
     /// Measurements of test.
     pub test: EvalHistory,
     /// How often the test split was looked at, with whatever weights.
@@ -420,10 +425,15 @@ impl RunState {
         self.curves.epoch(summary);
         lower(&mut self.lowest_valid_nll, summary.valid_nll);
         lower(&mut self.lowest_train_loss, summary.train_loss);
+        // The evaluation that the epoch's row is a part of came just before it.
+        let measured = self.valid.latest.as_ref();
+        let measured = measured.filter(|report| report.global_step == summary.global_step);
+        if let Some(report) = measured {
+            let f1: Vec<F32> = report.classes.iter().map(f1).collect();
+            let epochs = CLASS_F1 / f1.len().max(CLASS_F1 / EPOCHS);
+            self.class_f1.push(epochs, (summary.epoch, f1), |row| row.0);
+        }
         if summary.best {
-            // The measurement that the epoch's row is a part of came just before it.
-            let measured = self.valid.latest.as_ref();
-            let measured = measured.filter(|report| report.global_step == summary.global_step);
             self.best = Some(Best {
                 epoch: summary.epoch,
                 global_step: summary.global_step,
@@ -477,15 +487,12 @@ impl RunState {
     }
 }
 
-fn lower(lowest: &mut Option<F64>, value: F64) {
-    if value.0.is_finite() && lowest.is_none_or(|low| value.0 < low.0) {
-        *lowest = Some(value);
-    }
-}
-
-pub(super) fn push_bounded<T>(queue: &mut VecDeque<T>, capacity: usize, item: T) {
-    if queue.len() >= capacity {
-        queue.pop_front();
-    }
-    queue.push_back(item);
+/// F1 to four digits.
+fn f1(scores: &ClassScores) -> F32 {
+    let rounded = ((scores.f1 * 1e4).round() / 1e4) as f32;
+    F32(if scores.f1_undefined {
+        f32::NAN
+    } else {
+        rounded
+    })
 }

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::state::{RunState, push_bounded};
+use super::history::push_bounded;
+use super::state::RunState;
 use crate::event::{GPUS, GpuSample, SystemSample, share_of};
 
 /// Looks whose numbers are kept; at five seconds a look they are twenty minutes.

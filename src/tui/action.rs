@@ -59,6 +59,7 @@ actions! {
     Down "down" "scroll down, or the pane below; gallery: a row down",
     Zoom "zoom" "the focused pane alone; confusion: its images",
     Back "back" "one step back: cursor, time, zoom, page, replay",
+    Palette "palette" "go to any page or panel, by its name",
     Axis "axis" "charts: along epochs, steps or time",
     LogScale "log-scale" "charts: equal ratios or equal steps upwards",
     Smooth "smooth" "charts: smoothing, from none to calm",

@@ -2,7 +2,6 @@
 
 use crate::config::{Art, NotifyConfig};
 use crate::event::{Answer, Command, Outcome, Phase, Request};
-use crate::link::Filter;
 use crate::run::{Beside, Other, RunState};
 
 use super::attention::Attention;
@@ -10,8 +9,10 @@ use super::charts::{Charts, Extent};
 use super::color::ColorDepth;
 use super::dots::Dots;
 use super::keymap::Keymap;
+use super::layout::Layout;
 use super::lookup::Lookups;
 use super::page::{Page, Pane};
+use super::panels::Panels;
 use super::replay::{ReplayView, Story};
 
 /// Requests remembered until the run has told their end.
@@ -26,6 +27,17 @@ pub enum Popup {
     Quit,
     /// A number is asked for.
     Prompt(Prompt),
+    /// Pages and panels by name.
+    Palette(Palette),
+}
+
+/// What is looked for among the pages and panels.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Palette {
+    /// What was typed.
+    pub typed: String,
+    /// The selected one of those found.
+    pub at: usize,
 }
 
 /// A number that is being typed.
@@ -132,17 +144,6 @@ pub struct Settings {
     pub notify: NotifyConfig,
 }
 
-/// What the gallery page shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Images {
-    /// Which images.
-    pub filter: Filter,
-    /// The selected one's place among them.
-    pub at: usize,
-    /// Whether it has the page alone.
-    pub large: bool,
-}
-
 /// What the user looks at.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ui {
@@ -156,22 +157,8 @@ pub struct Ui {
     pub zoom: bool,
     /// How charts look at time.
     pub charts: Charts,
-    /// The gallery's image.
-    pub gallery: usize,
-    /// What the gallery page shows.
-    pub images: Images,
-    /// The pair of classes selected on the confusion page, counted from the most frequent.
-    pub pair: usize,
-    /// First class shown.
-    pub class_scroll: usize,
-    /// First parameter shown.
-    pub layer_scroll: usize,
-    /// Rows of charts that the metrics are scrolled by.
-    pub metrics_scroll: usize,
-    /// Log lines scrolled back.
-    pub log_scroll: usize,
-    /// First line of the comparison shown.
-    pub compare_scroll: usize,
+    /// What is looked at in each panel.
+    pub panels: Panels,
     /// What lies over the screen.
     pub popup: Option<Popup>,
     /// A word from the screen itself.
@@ -217,6 +204,8 @@ pub struct App {
     pub resyncs: u64,
     /// What frames have cost so far.
     pub frames: FrameStats,
+    /// Where everything is on the screen, as of the last message.
+    pub(super) layout: Layout,
     /// What was asked of the session for the screen, and what is known.
     pub lookups: Lookups,
     /// Whether a first snapshot has come.
@@ -244,14 +233,7 @@ impl App {
                 focus: Pane::Gallery,
                 zoom: false,
                 charts: Charts::default(),
-                gallery: 0,
-                images: Images::default(),
-                pair: 0,
-                class_scroll: 0,
-                layer_scroll: 0,
-                metrics_scroll: 0,
-                log_scroll: 0,
-                compare_scroll: 0,
+                panels: Panels::default(),
                 popup: None,
                 notice: None,
                 now_ms: 0,
@@ -264,6 +246,7 @@ impl App {
             connected: true,
             resyncs: 0,
             frames: FrameStats::default(),
+            layout: Layout::default(),
             lookups: Lookups::default(),
             synced: false,
             attention: Attention::default(),
@@ -380,6 +363,14 @@ impl App {
             Some(Outcome::Failed { message }) => Some(message),
             _ => None,
         }
+    }
+
+    /// Says something to the user for a while.
+    pub(super) fn notify(&mut self, text: String) {
+        self.ui.notice = Some(Notice {
+            text,
+            at_ms: self.ui.now_ms,
+        });
     }
 
     pub(super) fn remember(&mut self, request: Request) {

@@ -5,7 +5,6 @@
 
 use super::app::App;
 use super::text::{clean, fit};
-use super::update::Effect;
 use crate::event::Record;
 use crate::run::{Alert, Announcer, alerts};
 
@@ -64,8 +63,8 @@ pub(super) fn ticked(app: &mut App, now_ms: u64) {
     }
 }
 
-/// What is new and wanted. Nothing is in a replay: it is the past.
-pub(super) fn news(app: &mut App) -> Vec<Effect> {
+/// What is new and wanted, as texts without control characters. Nothing is in a replay: it is the past.
+pub(super) fn news(app: &mut App) -> Vec<String> {
     // What there is before anything was heard is not news either.
     if !app.live || app.run.seq == 0 {
         return Vec::new();
@@ -81,7 +80,7 @@ pub(super) fn news(app: &mut App) -> Vec<Effect> {
         .filter(|news| notify.on.contains(&news.cause.occasion()))
         .map(|news| {
             let text = clean(&format!("epochtop {run}: {}", news.text));
-            Effect::Notify(fit(&text, WIDTH, "..."))
+            fit(&text, WIDTH, "...")
         })
         .collect()
 }

@@ -8,10 +8,11 @@ use ratatui::Terminal;
 use ratatui::backend::Backend;
 
 use super::app::App;
+use super::exit::{Exit, Signals};
+use super::msg::{Effect, Msg};
 use super::theme::Theme;
-use super::update::{Effect, Msg, update};
+use super::update::update;
 use super::view::view;
-use super::{Exit, Signals};
 use crate::fault;
 use crate::link::{Feed, Link};
 

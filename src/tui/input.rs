@@ -15,8 +15,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use crossterm::event::{self, Event, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::msg::{MouseKind, Msg};
 use super::terminal::drawable;
-use super::update::{MouseKind, Msg};
 
 /// How long a wait for input lasts at most; also how late the end of the screen is noticed.
 const WAIT: Timespec = Timespec {

@@ -95,11 +95,9 @@ pub(super) fn press(app: &mut App, key: Key, leave: bool) -> Typed {
 }
 
 /// Puts text into the box, as far as it can be part of a number.
-pub(super) fn insert(app: &mut App, text: &str) {
-    if let Some(Popup::Prompt(prompt)) = &mut app.ui.popup {
-        let parts = text.chars().filter(|c| is_part(*c));
-        parts.for_each(|c| add(prompt, c));
-    }
+pub(super) fn insert(prompt: &mut Prompt, text: &str) {
+    let parts = text.chars().filter(|c| is_part(*c));
+    parts.for_each(|c| add(prompt, c));
 }
 
 fn is_part(c: char) -> bool {

@@ -8,10 +8,10 @@ use ratatui::buffer::Buffer;
 
 use super::action::Action;
 use super::app::{App, Settings};
-use super::lookup;
+use super::msg::{Effect, Msg};
 use super::page::Page;
 use super::theme::Theme;
-use super::update::{Effect, Msg, act, update};
+use super::update::{perform, update};
 use super::view::view;
 use crate::link::Link;
 use crate::run::Beside;
@@ -33,28 +33,30 @@ pub(super) fn open(app: &mut App, page: &str) -> Result<Vec<Effect>, String> {
         let pages = pages().join(", ");
         format!("there is no page `{page}`, there are {pages}")
     })?;
-    Ok(act(app, Action::Open(found)))
+    Ok(perform(app, Action::Open(found)))
 }
 
 /// Asks what is missing for the page, and waits for it.
-fn look_up(app: &mut App, link: &Link) {
+fn look_up(app: &mut App, link: &Link, mut effects: Vec<Effect>) {
     let Some(queries) = &link.queries else {
         return;
     };
     loop {
-        let asked = lookup::questions(app);
-        if asked.is_empty() {
-            return;
-        }
-        let count = asked.len();
-        for question in asked {
-            if queries.ask.send(question).is_err() {
-                return;
+        let mut asked = 0;
+        for effect in effects.drain(..) {
+            if let Effect::Query(id, query) = effect {
+                if queries.ask.send((id, query)).is_err() {
+                    return;
+                }
+                asked += 1;
             }
         }
-        for _ in 0..count {
+        if asked == 0 {
+            return;
+        }
+        for _ in 0..asked {
             match queries.replies.recv_timeout(PATIENCE) {
-                Ok((id, reply)) => lookup::take(app, id, reply),
+                Ok((id, reply)) => effects.extend(update(app, Msg::Reply(id, reply))),
                 Err(_) => return,
             }
         }
@@ -81,8 +83,8 @@ pub fn draw_once(
     }
     update(&mut app, Msg::FeedClosed);
     app.beside(others);
-    open(&mut app, page)?;
-    look_up(&mut app, link);
+    let asked = open(&mut app, page)?;
+    look_up(&mut app, link, asked);
     let mut terminal =
         Terminal::new(TestBackend::new(columns, rows)).map_err(|error| error.to_string())?;
     let drawn = terminal.draw(|frame| view(&app, theme, frame));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 use rustix::process::{getpgrp, getpid, getsid, kill_current_process_group, kill_process};
 
-use super::Signals;
+use super::exit::Signals;
 
 /// How long the group's stop may take to arrive.
 const ARRIVE: Duration = Duration::from_millis(50);

@@ -1,121 +1,53 @@
 //! The one place where an [`App`] changes. It does nothing itself: what is to be done comes back as [`Effect`]s.
 
+mod lookup;
 mod mouse;
 mod navigate;
+mod palette;
 mod replay;
 mod steer;
 
-use std::sync::Arc;
-
-use crossterm::event::KeyEvent;
-
-use super::Exit;
 use super::action::Action;
-use super::app::{App, Control, Notice, Popup, Wanted};
+use super::app::{App, Control, Palette, Popup, Wanted};
 use super::attention;
+use super::exit::Exit;
 use super::keymap::Key;
-use super::lookup;
+use super::msg::{Effect, Msg};
 use super::prompt::{self, Typed};
 use super::replay::Wish;
 use super::view::popup;
 use crate::event::{Command, Request};
-use crate::link::{Feed, Query, Reply};
-use crate::run::{Replay, RunState};
+use crate::link::Feed;
+use crate::run::RunState;
 use navigate::{
-    back, enter, focus, keep_in_range, look, mistakes, next_filter, next_theme, open, scroll, walk,
+    arrange, back, enter, focus, keep_in_range, log_scale, next_axis, next_filter, next_mistake,
+    next_theme, open, pan, scroll, smooth, walk, zoom,
 };
 use steer::{ask, scale_rate};
-
-pub use mouse::MouseKind;
 
 /// Milliseconds a notice stays.
 const NOTICE_MS: u64 = 5_000;
 
-/// What happened.
-#[derive(Debug, Clone)]
-pub enum Msg {
-    /// Something came up the link.
-    Feed(Feed),
-    /// Nothing more can come up the link.
-    FeedClosed,
-    /// An answer to a question of this number.
-    Reply(u64, Reply),
-    /// Nobody answers questions.
-    Unanswered,
-    /// The run's story for a replay, or why there is none.
-    Retold(Result<Arc<Replay>, String>),
-    /// A key was pressed.
-    Key(KeyEvent),
-    /// Text was pasted.
-    Paste(String),
-    /// The mouse did something at a place of the screen, both from 0.
-    Mouse {
-        /// Where from left to right.
-        column: u16,
-        /// Where from top to bottom.
-        row: u16,
-        /// What.
-        kind: MouseKind,
-    },
-    /// The terminal has this many columns and rows.
-    Resize(u16, u16),
-    /// The clock, ms since 1970.
-    Tick(u64),
-    /// A frame was drawn.
-    Drawn {
-        /// Time it took, µs.
-        micros: u64,
-        /// Bytes sent so far, of all frames.
-        bytes: u64,
-    },
-    /// A request could not be sent.
-    Unsent {
-        /// Its number.
-        id: u64,
-        /// Why.
-        reason: String,
-    },
-    /// Leave as soon as the run has finished.
-    LeaveWhenDone,
-    /// Leave at once.
-    Terminated,
-    /// The shell wants the terminal for a while.
-    Suspended,
-    /// The process goes on after it was stopped.
-    Foreground,
-    /// The terminal is gone.
-    HungUp,
-}
-
-/// What is to be done.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
-    /// Send this down the link.
-    Send(Request),
-    /// Ask to steer.
-    Steer,
-    /// Ask the session, under this number.
-    Query(u64, Query),
-    /// Have the run's story read, to tell it again.
-    Retell,
-    /// Draw everything anew.
-    Repaint,
-    /// Tell somebody who looks elsewhere; a text without control characters.
-    Notify(String),
-    /// The screen is done.
-    Leave(Exit),
-}
-
-/// Takes in what happened; asks for what is missing on the screen now.
+/// Takes in what happened; lays the screen out anew and asks for what is missing on it.
 pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
     let mut effects = take(app, msg);
-    let questions = lookup::questions(app);
-    effects.extend(
-        questions
-            .into_iter()
-            .map(|(id, query)| Effect::Query(id, query)),
-    );
+    effects.extend(settle(app));
     effects
+}
+
+/// Does what a key is bound to, whatever lies over the screen.
+pub(super) fn perform(app: &mut App, action: Action) -> Vec<Effect> {
+    let mut effects = act(app, action);
+    effects.extend(settle(app));
+    effects
+}
+
+fn settle(app: &mut App) -> Vec<Effect> {
+    arrange(app);
+    let questions = lookup::questions(app).into_iter();
+    questions
+        .map(|(id, query)| Effect::Query(id, query))
+        .collect()
 }
 
 fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
@@ -123,10 +55,10 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
         Msg::Feed(feed) => take_feed(app, feed),
         Msg::FeedClosed => app.connected = false,
         Msg::Reply(id, reply) => {
-            lookup::take(app, id, reply);
+            app.lookups.take(id, reply, app.ui.now_ms);
             keep_in_range(app);
         }
-        Msg::Unanswered => lookup::close(app),
+        Msg::Unanswered => app.lookups.close(),
         Msg::Retold(told) => replay::take(app, told),
         Msg::Key(event) => return press(app, Key::of(event)),
         Msg::Paste(text) => paste(app, &text),
@@ -141,7 +73,8 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
         Msg::Foreground => return vec![Effect::Leave(Exit::Foreground)],
         Msg::Suspended => return vec![Effect::Leave(Exit::Suspended)],
     }
-    let mut effects = attention::news(app);
+    let news = attention::news(app).into_iter();
+    let mut effects: Vec<Effect> = news.map(Effect::Notify).collect();
     // A replay that is left is over, wherever it is.
     if app.ui.leaving && (app.over() || app.replay.is_some()) {
         effects.push(Effect::Leave(Exit::Finished));
@@ -156,7 +89,7 @@ fn unsent(app: &mut App, id: u64, reason: String) {
         app.ui.leaving = false;
     }
     app.ui.requested.retain(|request| request.id != id);
-    notify(app, reason);
+    app.notify(reason);
 }
 
 fn take_feed(app: &mut App, feed: Feed) {
@@ -173,7 +106,7 @@ fn take_feed(app: &mut App, feed: Feed) {
         }
         Feed::Control(true) => {
             app.control = Control::Steers;
-            notify(app, "this screen steers the run now".to_owned());
+            app.notify("this screen steers the run now".to_owned());
         }
         Feed::Control(false) => app.control = Control::MayAsk,
         Feed::Unsent { id, reason } => unsent(app, id, reason),
@@ -210,24 +143,16 @@ fn tick(app: &mut App, now_ms: u64) {
     }
 }
 
-fn notify(app: &mut App, text: String) {
-    app.ui.notice = Some(Notice {
-        text,
-        at_ms: app.ui.now_ms,
-    });
-}
-
 /// Letters that somebody copied are no keys: each would be done to the run. A box takes them as if they were typed.
 fn paste(app: &mut App, text: &str) {
-    if matches!(app.ui.popup, Some(Popup::Prompt(_))) {
-        let line = text.trim().lines().next().unwrap_or_default();
-        prompt::insert(app, line);
-        return;
+    let line = text.trim().lines().next().unwrap_or_default();
+    match &mut app.ui.popup {
+        Some(Popup::Prompt(prompt)) => prompt::insert(prompt, line),
+        Some(Popup::Palette(palette)) => palette::insert(palette, line),
+        Some(Popup::Help(_) | Popup::Quit) | None => {
+            app.notify("what was pasted is passed over: here letters are keys".to_owned());
+        }
     }
-    notify(
-        app,
-        "what was pasted is passed over: here letters are keys".to_owned(),
-    );
 }
 
 fn press(app: &mut App, key: Key) -> Vec<Effect> {
@@ -246,21 +171,24 @@ fn press(app: &mut App, key: Key) -> Vec<Effect> {
                 Typed::Ask(command) => ask(app, command),
             };
         }
-        Some(Popup::Help(from)) => match action {
-            Some(Action::Help | Action::Back | Action::Quit | Action::Zoom) => {
-                app.ui.popup = None;
+        Some(Popup::Palette(_)) => {
+            palette::press(app, key, action);
+            return Vec::new();
+        }
+        Some(Popup::Help(from)) => {
+            let down = (from + 1).min(popup::help_most(app));
+            let next = match action {
+                Some(Action::Help | Action::Back | Action::Quit | Action::Zoom) => Some(None),
+                Some(Action::Up) => Some(Some(Popup::Help(from.saturating_sub(1)))),
+                Some(Action::Down) => Some(Some(Popup::Help(down))),
+                // Any other key does what it does without the help.
+                Some(_) | None => None,
+            };
+            if let Some(popup) = next {
+                app.ui.popup = popup;
                 return Vec::new();
             }
-            Some(Action::Up) => {
-                app.ui.popup = Some(Popup::Help(from.saturating_sub(1)));
-                return Vec::new();
-            }
-            Some(Action::Down) => {
-                app.ui.popup = Some(Popup::Help((from + 1).min(popup::help_most(app))));
-                return Vec::new();
-            }
-            _ => {}
-        },
+        }
         None => {}
     }
     action.map_or_else(Vec::new, |action| act(app, action))
@@ -289,7 +217,7 @@ fn answer_quit(app: &mut App, key: Key, action: Option<Action>) -> Vec<Effect> {
 }
 
 /// Does what a key is bound to.
-pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
+fn act(app: &mut App, action: Action) -> Vec<Effect> {
     match action {
         Action::Pause if !app.live => return replay::wish(app, Wish::Play),
         Action::SliderBack => return replay::wish(app, Wish::Move(-1)),
@@ -324,16 +252,16 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Down => scroll(app, 1),
         Action::Zoom => enter(app),
         Action::Back => back(app),
-        Action::Axis
-        | Action::LogScale
-        | Action::Smooth
-        | Action::Closer
-        | Action::Farther
-        | Action::Earlier
-        | Action::Later
-        | Action::Fit => look(app, action),
+        Action::Axis => next_axis(app),
+        Action::LogScale => log_scale(app),
+        Action::Smooth => smooth(app),
+        Action::Closer => zoom(app, true),
+        Action::Farther => zoom(app, false),
+        Action::Earlier => pan(app, false),
+        Action::Later => pan(app, true),
+        Action::Fit => app.ui.charts.fit(),
         Action::Filter => next_filter(app),
-        Action::NextMistake => mistakes(app),
+        Action::NextMistake => next_mistake(app),
         Action::Help => {
             app.ui.popup = if app.ui.popup.is_none() {
                 Some(Popup::Help(0))
@@ -341,6 +269,7 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
                 None
             }
         }
+        Action::Palette => app.ui.popup = Some(Popup::Palette(Palette::default())),
         Action::Theme => next_theme(app),
         Action::Repaint => return vec![Effect::Repaint],
         Action::Open(page) => open(app, page),
@@ -368,10 +297,7 @@ fn leaving(app: &App) -> Exit {
 /// A process that trains is not stopped with its screen.
 fn suspend(app: &mut App) -> Vec<Effect> {
     if app.settings.home.same_process && !app.over() {
-        notify(
-            app,
-            "this process trains: it is not put aside; d leaves the screen".to_owned(),
-        );
+        app.notify("this process trains: it is not put aside; d leaves the screen".to_owned());
         return Vec::new();
     }
     vec![Effect::Leave(Exit::Suspended)]
@@ -384,7 +310,7 @@ fn control(app: &mut App) -> Vec<Effect> {
         Control::Watches => "opened with --read-only: this screen only watches",
         Control::MayAsk => return vec![Effect::Steer],
     };
-    notify(app, words.to_owned());
+    app.notify(words.to_owned());
     Vec::new()
 }
 

@@ -509,7 +509,7 @@ fn names_and_settings_from_outside_stay_in_their_columns() {
             .step_by(3)
             .flat_map(|w| (0..=26).map(move |h| (w, h)))
         {
-            app.ui.compare_scroll = usize::from(width) % 40;
+            app.ui.panels[Pane::Compare] = usize::from(width) % 40;
             let screen = text(&drawn(&mut app, (width, height), &theme));
             assert!(!screen.contains(|c: char| c.is_control() && c != '\n'));
             assert!(!ascii || screen.is_ascii());

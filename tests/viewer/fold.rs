@@ -461,3 +461,43 @@ fn what_a_newer_trainer_tells_is_passed_over_and_said_once() {
         "{lines:?}"
     );
 }
+
+#[test]
+fn the_f1_of_each_class_is_kept_epoch_by_epoch_and_bounded() {
+    let mut run = RunState::default();
+    let records = story::finished();
+    records.iter().for_each(|record| run.apply(record));
+    let epochs: Vec<u32> = run.class_f1.moments.iter().map(|row| row.0).collect();
+    assert_eq!(epochs, (1..=12).collect::<Vec<u32>>());
+    let report = run.valid.latest.as_ref().unwrap();
+    let (_, latest) = run.class_f1.moments.last().unwrap();
+    for (kept, scores) in latest.iter().zip(&report.classes) {
+        assert!((f64::from(kept.0) - scores.f1).abs() < 1e-4);
+    }
+    let names = (0..200).map(|i| format!("class {i}")).collect();
+    let records = story::with_classes("many", names);
+    let mut run = RunState::default();
+    records.iter().for_each(|record| run.apply(record));
+    let Some(Event::EpochFinished(summary)) = (records.iter().rev())
+        .map(|record| record.event.clone())
+        .find(|event| matches!(event, Event::EpochFinished(_)))
+    else {
+        panic!("an epoch")
+    };
+    for epoch in 3..500 {
+        let summary = EpochSummary {
+            epoch,
+            ..summary.clone()
+        };
+        let record = Record {
+            seq: run.seq + 1,
+            t_ms: run.now_ms,
+            event: Event::EpochFinished(summary),
+        };
+        run.apply(&record);
+        let numbers = run.class_f1.moments.iter().map(|row| row.1.len());
+        assert!(numbers.sum::<usize>() <= 1 << 16);
+    }
+    assert_eq!(run.class_f1.moments.last().map(|row| row.0), Some(499));
+    assert!(run.class_f1.moments.len() > 100);
+}

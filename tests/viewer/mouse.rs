@@ -8,7 +8,7 @@ use std::time::Instant;
 use crossterm::event::KeyCode;
 use epochtop::event::Record;
 use epochtop::session::RunDir;
-use epochtop::tui::{Action, App, MouseKind, Msg, Page, Pane, Popup, Role, update};
+use epochtop::tui::{Action, App, MouseKind, Msg, Page, Pane, Popup, Role, panel, update};
 use ratatui::buffer::{Buffer, Cell};
 use vt100::MouseProtocolMode;
 
@@ -65,11 +65,14 @@ fn a_click_on_the_name_of_a_page_opens_it() {
     for (size, names) in [((120, 40), true), ((60, 30), false)] {
         for page in Page::ALL {
             let mut app = on(Page::Log, size, &story::midrun());
+            let keys = &app.settings.keymap;
+            let Some(key) = keys.keys(Action::Open(page)).next() else {
+                continue;
+            };
+            let key = key.to_string();
             let screen = drawn(&mut app, size, &dark());
             let row: String = text(&screen).lines().nth(2).unwrap().to_owned();
-            let keys = &app.settings.keymap;
-            let key = keys.keys(Action::Open(page)).next().unwrap().to_string();
-            let shown = if names { page.name() } else { key.as_str() };
+            let shown = if names { page.title() } else { key.as_str() };
             let x = row
                 .find(shown)
                 .unwrap_or_else(|| panic!("{shown} in {row}")) as u16;
@@ -91,7 +94,7 @@ fn a_click_focuses_the_pane_under_it_unless_one_has_the_screen() {
     let mut app = on(Page::Overview, (120, 40), &story::midrun());
     let screen = drawn(&mut app, (120, 40), &dark());
     for pane in Page::Overview.panes() {
-        let (x, y) = find(&screen, &format!(" {} ", pane.name()));
+        let (x, y) = find(&screen, &format!(" {} ", panel(*pane).title));
         click(&mut app, (x, y));
         assert_eq!(app.ui.focus, *pane, "its title");
         assert_eq!(app.ui.charts.cursor, None, "a title only takes the focus");
@@ -117,7 +120,7 @@ fn a_click_on_a_chart_puts_the_cursor_into_its_column() {
             for x in [6, 7, 20, 33, 60] {
                 let pane = app.ui.focus;
                 let screen = drawn(&mut app, size, &dark());
-                let (_, y) = find(&screen, &format!(" {} ", pane.name()));
+                let (_, y) = find(&screen, &format!(" {} ", panel(pane).title));
                 click(&mut app, (x, y + 2));
                 let screen = drawn(&mut app, size, &dark());
                 assert_eq!(cursors(&screen), [x], "{page:?}\n{}", text(&screen));
@@ -126,7 +129,7 @@ fn a_click_on_a_chart_puts_the_cursor_into_its_column() {
         // The labels at the left are no time.
         let cursor = app.ui.charts.cursor;
         let screen = drawn(&mut app, size, &dark());
-        let (_, y) = find(&screen, &format!(" {} ", app.ui.focus.name()));
+        let (_, y) = find(&screen, &format!(" {} ", panel(app.ui.focus).title));
         click(&mut app, (2, y + 2));
         assert_eq!(app.ui.charts.cursor, cursor);
     }
@@ -178,26 +181,29 @@ fn the_wheel_zooms_charts_around_the_pointer_and_scrolls_what_scrolls() {
     let screen = drawn(&mut app, size, &dark());
     let log = find(&screen, " Log ");
     mouse(&mut app, (log.0, log.1 + 1), MouseKind::WheelUp);
-    assert_eq!((app.ui.log_scroll, app.ui.focus), (1, Pane::Loss));
+    assert_eq!((app.ui.panels[Pane::Log], app.ui.focus), (1, Pane::Loss));
     mouse(&mut app, (log.0, log.1 + 1), MouseKind::WheelDown);
-    assert_eq!(app.ui.log_scroll, 0);
+    assert_eq!(app.ui.panels[Pane::Log], 0);
     let classes = find(&screen, " Classes ");
     mouse(&mut app, (classes.0, classes.1 + 3), MouseKind::WheelDown);
-    assert_eq!(app.ui.class_scroll, 1);
+    assert_eq!(app.ui.panels[Pane::Classes], 1);
     let mut app = on(Page::Gallery, size, &story::finished());
     mouse(&mut app, (3, 6), MouseKind::WheelDown);
-    let row = app.ui.images.at;
+    let row = app.ui.panels[Pane::Images];
     assert!(row > 1);
     press(&mut app, KeyCode::Up);
-    assert_eq!(app.ui.images.at, 0, "a row, as with the keys");
+    assert_eq!(app.ui.panels[Pane::Images], 0, "a row, as with the keys");
     // Layers scroll by their numbers where they have the screen, and zoom over their time.
     let mut app = on(Page::Gradients, (120, 30), &story::finished());
     app.ui.focus = Pane::Layers;
-    app.ui.zoom = true;
+    press(&mut app, KeyCode::Enter);
     mouse(&mut app, (2, 8), MouseKind::WheelDown);
-    assert_eq!((app.ui.layer_scroll, app.ui.charts.window), (1, None));
+    assert_eq!(
+        (app.ui.panels[Pane::Layers], app.ui.charts.window),
+        (1, None)
+    );
     mouse(&mut app, (40, 8), MouseKind::WheelUp);
-    assert!(app.ui.layer_scroll == 1 && app.ui.charts.window.is_some());
+    assert!(app.ui.panels[Pane::Layers] == 1 && app.ui.charts.window.is_some());
 }
 
 #[test]
@@ -235,17 +241,21 @@ fn a_click_on_a_thumbnail_selects_its_image() {
         ((3, 5), 0),
     ] {
         click(&mut app, at);
-        assert_eq!(app.ui.images.at, image, "{at:?}");
+        assert_eq!(app.ui.panels[Pane::Images], image, "{at:?}");
         drawn(&mut app, size, &dark());
     }
     // The second row begins with as many as there are in the first.
     press(&mut app, KeyCode::Down);
-    let across = app.ui.images.at;
+    let across = app.ui.panels[Pane::Images];
     click(&mut app, (35, 15));
-    assert_eq!(app.ui.images.at, across + 2);
+    assert_eq!(app.ui.panels[Pane::Images], across + 2);
     press(&mut app, KeyCode::Enter);
     click(&mut app, (3, 5));
-    assert_eq!(app.ui.images.at, across + 2, "one image has the page");
+    assert_eq!(
+        app.ui.panels[Pane::Images],
+        across + 2,
+        "one image has the page"
+    );
     // The pane of the overview alone: by their words, which stand below them.
     let mut app = on(Page::Overview, size, &story::finished());
     app.ui.focus = Pane::Gallery;
@@ -254,7 +264,7 @@ fn a_click_on_a_thumbnail_selects_its_image() {
         let screen = drawn(&mut app, size, &dark());
         let (x, y) = find(&screen, &format!("  {} ", image + 1));
         click(&mut app, (x + 2, y - 3));
-        assert_eq!(app.ui.gallery, image, "\n{}", text(&screen));
+        assert_eq!(app.ui.panels[Pane::Gallery], image, "\n{}", text(&screen));
     }
     // And its row of marks.
     let mut app = on(Page::Overview, size, &story::finished());
@@ -265,10 +275,10 @@ fn a_click_on_a_thumbnail_selects_its_image() {
     for image in [5, 0, 31] {
         click(&mut app, (x + image, y));
         assert_eq!(
-            (app.ui.gallery, app.ui.focus),
+            (app.ui.panels[Pane::Gallery], app.ui.focus),
             (usize::from(image), Pane::Gallery)
         );
-        app.ui.gallery = 0;
+        app.ui.panels[Pane::Gallery] = 0;
     }
 }
 

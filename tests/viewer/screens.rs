@@ -76,9 +76,96 @@ pub(crate) fn press(app: &mut App, code: KeyCode) {
 }
 
 pub(crate) fn snapshot(name: &str, text: &str) {
+    let text = without_pages(text);
     insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
         insta::assert_snapshot!(format!("screens__{name}"), text);
     });
+}
+
+/// The screen without what names the pages, so that another page changes no screen but its own: the row of tabs, which there
+/// is from 28 rows on, and the hint of their keys.
+fn without_pages(screen: &str) -> String {
+    let tabs = screen.lines().count() >= 28;
+    let lines = screen.lines().enumerate().map(|(y, line)| {
+        if tabs && y == 2 {
+            "(pages)".to_owned()
+        } else {
+            ["1–0 : pages", "1-0 : pages"]
+                .iter()
+                .fold(line.to_owned(), |line, hint| line.replace(hint, "(pages)"))
+        }
+    });
+    lines.collect::<Vec<String>>().join("\n")
+}
+
+/// The rows that name the pages, which all other screens are shown without.
+#[test]
+fn pages_in_the_header_and_the_footer() {
+    let mut rows = Vec::new();
+    for (ascii, size) in [(false, (60, 28)), (false, (120, 40)), (true, (200, 60))] {
+        for page in Page::ALL {
+            let mut app = app(&story::midrun(), true);
+            app.settings.ascii = ascii;
+            go(&mut app, page);
+            let screen = text(&drawn(&mut app, size, &dark()));
+            rows.push(screen.lines().nth(2).unwrap_or_default().to_owned());
+            let footer = screen.lines().last().unwrap_or_default();
+            assert!(!ascii || footer.contains("1-0 : pages"), "{footer}");
+        }
+    }
+    insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!("screens__pages", rows.join("\n"));
+    });
+}
+
+#[test]
+fn the_palette_finds_pages_and_panels_by_name() {
+    for size in [(80, 24), (120, 40)] {
+        let mut app = app(&story::midrun(), true);
+        drawn(&mut app, size, &dark());
+        press(&mut app, KeyCode::Char(':'));
+        let all = text(&drawn(&mut app, size, &dark()));
+        for page in Page::ALL.into_iter().filter(|page| (*page as usize) < 10) {
+            assert!(
+                all.contains(page.doc().get(..30).unwrap_or(page.doc())),
+                "{all}"
+            );
+        }
+        for c in "RA".chars() {
+            press(&mut app, KeyCode::Char(c));
+        }
+        let found = text(&drawn(&mut app, size, &dark()));
+        assert!(found.contains("Learning rate"), "{found}");
+        assert!(!found.contains("runs beside each other"), "{found}");
+        "te".chars().for_each(|c| press(&mut app, KeyCode::Char(c)));
+        press(&mut app, KeyCode::Enter);
+        assert_eq!((app.ui.page, app.ui.focus), (Page::Curves, Pane::Rate));
+        // Nothing is called so; esc closes it, and changes nothing.
+        press(&mut app, KeyCode::Char(':'));
+        for c in "qqq".chars() {
+            press(&mut app, KeyCode::Char(c));
+        }
+        assert!(text(&drawn(&mut app, size, &dark())).contains("no page or panel"));
+        press(&mut app, KeyCode::Esc);
+        assert_eq!((app.ui.popup.clone(), app.ui.page), (None, Page::Curves));
+        // The arrows walk over all of it, as far as there is any.
+        press(&mut app, KeyCode::Char(':'));
+        for _ in 0..50 {
+            press(&mut app, KeyCode::Down);
+        }
+        let end = text(&drawn(&mut app, size, &dark()));
+        assert!(end.contains("▸    Layers"), "{end}");
+        press(&mut app, KeyCode::Enter);
+        assert_eq!((app.ui.page, app.ui.focus), (Page::Gradients, Pane::Layers));
+    }
+    for ascii in [false, true] {
+        let mut app = app(&story::midrun(), true);
+        app.settings.ascii = ascii;
+        press(&mut app, KeyCode::Char(':'));
+        press(&mut app, KeyCode::Char('c'));
+        let screen = text(&drawn(&mut app, (80, 24), &dark()));
+        assert_eq!(screen.is_ascii(), ascii);
+    }
 }
 
 #[test]
@@ -92,13 +179,23 @@ fn every_state_at_three_sizes() {
     }
 }
 
-/// The key of a page.
+/// The key of a page that has one.
 fn page_key(page: Page) -> KeyCode {
-    let at = Page::ALL.iter().position(|known| *known == page);
     let keymap = tui::Keymap::default();
     let key = keymap.keys(tui::Action::Open(page)).next();
-    let name = key.expect("every page has a key").to_string();
-    KeyCode::Char(name.chars().next().unwrap_or_else(|| panic!("{at:?}")))
+    let name = key.expect("the page has a key").to_string();
+    KeyCode::Char(name.chars().next().expect("a character"))
+}
+
+/// Opens a page through the palette.
+fn go(app: &mut App, page: Page) {
+    let name = page.title().chars();
+    [':']
+        .into_iter()
+        .chain(name)
+        .for_each(|c| press(app, KeyCode::Char(c)));
+    press(app, KeyCode::Enter);
+    assert_eq!(app.ui.page, page);
 }
 
 #[test]
@@ -108,8 +205,7 @@ fn every_page_at_three_sizes() {
         for size in SIZES {
             let mut app = app(&records, true);
             update(&mut app, Msg::Resize(size.0, size.1));
-            press(&mut app, page_key(page));
-            assert_eq!(app.ui.page, page);
+            go(&mut app, page);
             let screen = text(&drawn(&mut app, size, &dark()));
             snapshot(
                 &format!("page_{}_{}x{}", page.key(), size.0, size.1),
@@ -128,8 +224,8 @@ fn zoomed_panes() {
         let mut app = app(&records, true);
         app.ui.focus = pane;
         press(&mut app, KeyCode::Enter);
-        let word = pane
-            .name()
+        let word = tui::panel(pane)
+            .title
             .split(' ')
             .next()
             .unwrap_or_default()
@@ -166,14 +262,25 @@ fn the_cursor_reads_all_charts_out_and_time_can_be_looked_at_closely() {
 }
 
 #[test]
+fn class_trends_in_ascii() {
+    let mut app = app(&story::finished(), true);
+    app.settings.ascii = true;
+    go(&mut app, Page::Trends);
+    let screen = text(&drawn(&mut app, (120, 40), &dark()));
+    assert!(screen.is_ascii());
+    snapshot("page_trends_ascii_120x40", &screen);
+}
+
+#[test]
 fn before_the_first_evaluation_it_is_said_what_will_appear() {
     for (key, words) in [
         (Page::Classes, "per-class F1 appears"),
         (Page::Confusion, "what is taken for what appears"),
         (Page::Calibration, "are worth appears"),
+        (Page::Trends, "over the epochs appears"),
     ] {
         let mut app = app(&story::empty(), true);
-        press(&mut app, page_key(key));
+        go(&mut app, key);
         let screen = text(&drawn(&mut app, (80, 24), &dark()));
         assert!(screen.contains(words), "{words} in\n{screen}");
     }
@@ -386,8 +493,12 @@ fn no_size_and_no_state_is_too_much() {
         let mut app = app(records, true);
         for height in 0..=25 {
             for width in 0..=60 {
-                app.ui.popup = [None, Some(tui::Popup::Help(0)), Some(tui::Popup::Quit)]
-                    [usize::from(width + height) % 3]
+                app.ui.popup = [
+                    None,
+                    Some(tui::Popup::Help(0)),
+                    Some(tui::Popup::Quit),
+                    Some(tui::Popup::Palette(tui::Palette::default())),
+                ][usize::from(width + height) % 4]
                     .clone();
                 app.ui.zoom = (width + height) % 2 == 0;
                 app.settings.ascii = width % 5 == 0;

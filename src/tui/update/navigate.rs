@@ -1,21 +1,30 @@
-//! What the user looks at: pages, panes, the stretch of time, images.
+//! What the user looks at: pages, panels, the stretch of time.
 
-use super::super::action::Action;
-use super::super::app::App;
-use super::super::page::{Page, Pane};
-use super::super::view::{compare, confusions, images, layout, named};
-use super::{notify, replay};
-use crate::link::Filter;
+use ratatui::layout::Rect;
 
-/// Opens a page; the focus stays where the page has that pane.
+use super::replay;
+use crate::tui::app::App;
+use crate::tui::page::{Page, Pane};
+use crate::tui::view::ctx::{Scroll, Step};
+use crate::tui::view::{self, gallery, images, panel};
+
+/// Lays the screen out for what is shown now.
+pub(super) fn arrange(app: &mut App) {
+    let (width, height) = app.ui.size;
+    app.layout = view::arrange(app, Rect::new(0, 0, width, height));
+}
+
+/// Opens a page; the focus stays where the page has that panel, or goes to the one that stands there for the page before.
 pub(super) fn open(app: &mut App, page: Page) {
-    app.ui.page = page;
+    let before = std::mem::replace(&mut app.ui.page, page);
     app.ui.zoom = false;
-    if let Some(first) = page.panes().first()
-        && !page.panes().contains(&app.ui.focus)
-    {
-        app.ui.focus = *first;
+    let panes = page.panes();
+    if !panes.contains(&app.ui.focus) {
+        let stands_for = |pane: &&Pane| panel(**pane).page == before;
+        let next = panes.iter().find(stands_for).or(panes.first());
+        app.ui.focus = next.copied().unwrap_or(app.ui.focus);
     }
+    arrange(app);
     let there = there(app);
     if let Some(first) = there.first()
         && !there.contains(&app.ui.focus)
@@ -51,7 +60,7 @@ fn there(app: &App) -> Vec<Pane> {
     if app.ui.zoom {
         app.ui.page.panes().to_vec()
     } else {
-        layout::visible(app)
+        app.layout.visible()
     }
 }
 
@@ -66,79 +75,36 @@ fn neighbour(app: &mut App, by: isize) {
     }
 }
 
-/// Walks over the images of the gallery page, from end to end.
-fn step_images(app: &mut App, by: isize) {
-    let last = images::total(app).saturating_sub(1);
-    let at = app.ui.images.at.saturating_add_signed(by);
-    app.ui.images.at = at.min(last);
-}
-
-/// Shows images by another filter, from the first on.
-fn filter(app: &mut App, filter: Filter) {
-    app.ui.images.filter = filter;
-    app.ui.images.at = 0;
-}
-
-/// The next filter; that of a class takes the class of the selected image.
+/// Opens the page of all test images; there, the next filter.
 pub(super) fn next_filter(app: &mut App) {
-    if app.ui.page != Page::Gallery {
+    if app.ui.page == Page::Gallery {
+        images::next_filter(app);
+    } else {
         open(app, Page::Gallery);
-        return;
-    }
-    let label = images::label(app).unwrap_or(0);
-    let next = match app.ui.images.filter {
-        Filter::All => Filter::Mistakes,
-        Filter::Mistakes => Filter::ConfidentMistakes,
-        Filter::ConfidentMistakes => Filter::LeastCertain,
-        Filter::LeastCertain => Filter::Class(label),
-        Filter::Class(_) | Filter::Confused { .. } => Filter::All,
-    };
-    filter(app, next);
-}
-
-/// The next mistake: of those that the gallery page shows, the first where it shows others too.
-pub(super) fn mistakes(app: &mut App) {
-    if app.ui.page != Page::Gallery {
-        next_mistake(app, 1);
-        return;
-    }
-    match app.ui.images.filter {
-        Filter::Mistakes | Filter::ConfidentMistakes | Filter::Confused { .. } => {
-            let last = images::total(app).saturating_sub(1);
-            app.ui.images.at = app.ui.images.at.saturating_add(1).min(last);
-        }
-        Filter::All | Filter::LeastCertain | Filter::Class(_) => filter(app, Filter::Mistakes),
     }
 }
 
-/// The images of the selected pair.
-fn open_pair(app: &mut App) {
-    let Some(pair) = confusions::selected(app) else {
-        return;
-    };
-    let (truth, said) = (pair.label as u32, pair.predicted as u32);
-    open(app, Page::Gallery);
-    filter(app, Filter::Confused { truth, said });
+/// The next mistake among the images that are shown.
+pub(super) fn next_mistake(app: &mut App) {
+    if app.ui.page == Page::Gallery {
+        images::next_mistake(app);
+    } else {
+        gallery::next_mistake(app, 1);
+    }
 }
 
-/// The focused pane alone, or with the others again; the images of a pair; an image large.
+/// What the focused panel does with it; else that panel alone, or with the others again.
 pub(super) fn enter(app: &mut App) {
-    match app.ui.page {
-        Page::Confusion => return open_pair(app),
-        Page::Gallery => {
-            app.ui.images.large = !app.ui.images.large;
-            return;
-        }
-        _ => {}
-    }
-    if app.ui.page.panes().len() > 1 {
-        app.ui.zoom = !app.ui.zoom;
+    match (panel(app.ui.focus).enter)(app) {
+        Step::Pass if app.ui.page.panes().len() > 1 => app.ui.zoom = !app.ui.zoom,
+        Step::Pass | Step::Done => {}
+        Step::Open(page) => open(app, page),
     }
 }
 
-/// One step back: the cursor, the stretch of time, the zoomed pane, the page, the replay.
+/// One step back: the cursor, the stretch of time, the zoomed panel, a step of the panel's own, the page, the replay.
 pub(super) fn back(app: &mut App) {
-    let chart = app.ui.focus.is_chart();
+    let chart = panel(app.ui.focus).time_axis;
     if chart && app.ui.charts.cursor.take().is_some() {
         return;
     }
@@ -147,32 +113,21 @@ pub(super) fn back(app: &mut App) {
     }
     if app.ui.zoom {
         app.ui.zoom = false;
-    } else if app.ui.page == Page::Gallery && app.ui.images.large {
-        app.ui.images.large = false;
-    } else if let (Page::Gallery, Filter::Confused { .. }) = (app.ui.page, app.ui.images.filter) {
-        // Back to the table it was entered from.
-        filter(app, Filter::All);
-        open(app, Page::Confusion);
-    } else if app.ui.page == Page::Overview && replay::leave(app) {
-        keep_in_range(app);
-    } else {
-        open(app, Page::Overview);
+        return;
+    }
+    match (panel(app.ui.focus).back)(app) {
+        Step::Done => {}
+        Step::Open(page) => open(app, page),
+        Step::Pass if app.ui.page == Page::Overview && replay::leave(app) => keep_in_range(app),
+        Step::Pass => open(app, Page::Overview),
     }
 }
 
-/// Sideways: the cursor on charts, from image to image in the gallery, from pane to pane elsewhere.
+/// Sideways: what the focused panel does with it; else from panel to panel.
 pub(super) fn walk(app: &mut App, by: isize) {
-    let count = app.run.gallery.labels.len();
-    if app.ui.page == Page::Gallery {
-        step_images(app, by);
-    } else if app.ui.focus.is_chart() {
-        let columns = layout::plot_columns(app);
-        let extent = app.extent();
-        app.ui.charts.move_cursor(extent, by as i64, columns);
-    } else if app.ui.focus != Pane::Gallery {
-        focus(app, by);
-    } else if count > 0 {
-        app.ui.gallery = (app.ui.gallery as isize + by).rem_euclid(count as isize) as usize;
+    match panel(app.ui.focus).walk {
+        Some(walk) => walk(app, by),
+        None => focus(app, by),
     }
 }
 
@@ -180,124 +135,67 @@ pub(super) fn scroll(app: &mut App, by: isize) {
     scroll_pane(app, app.ui.focus, by);
 }
 
-/// Scrolls a pane, wherever the focus is.
+/// Scrolls a panel, wherever the focus is. One that cannot be scrolled passes the key to its neighbour.
 pub(super) fn scroll_pane(app: &mut App, pane: Pane, by: isize) {
-    match pane {
-        Pane::Gallery if app.ui.page == Page::Gallery => {
-            let across = images::across(app).max(1) as isize;
-            let row = if app.ui.images.large { 1 } else { across };
-            step_images(app, by * row);
+    let panel = panel(pane);
+    match panel.scroll {
+        Scroll::List if !panel.time_axis || app.alone() => {
+            let last = (panel.last)(app);
+            app.ui.panels.shift(pane, by, last);
         }
-        Pane::Gallery => next_mistake(app, by),
-        Pane::Confusion => app.ui.pair = app.ui.pair.saturating_add_signed(by),
-        Pane::Classes => {
-            app.ui.class_scroll = app.ui.class_scroll.saturating_add_signed(by);
-        }
-        Pane::Log => app.ui.log_scroll = app.ui.log_scroll.saturating_add_signed(-by),
-        Pane::Layers if app.alone() => {
-            app.ui.layer_scroll = app.ui.layer_scroll.saturating_add_signed(by);
-        }
-        Pane::Metrics => {
-            let last = named::last_scroll(app);
-            let at = app.ui.metrics_scroll.min(last);
-            if at.saturating_add_signed(by).min(last) == at {
-                return neighbour(app, by);
-            }
-            app.ui.metrics_scroll = at.saturating_add_signed(by).min(last);
-        }
-        Pane::Compare => {
-            let last = compare::last_scroll(app);
-            let at = app.ui.compare_scroll.min(last).saturating_add_signed(by);
-            app.ui.compare_scroll = at.min(last);
-        }
-        // A chart has nothing to scroll, so the key goes to its neighbour.
-        _ => neighbour(app, by),
+        Scroll::Own(scroll) => match scroll(app, by) {
+            Step::Pass => neighbour(app, by),
+            Step::Done => {}
+            Step::Open(page) => open(app, page),
+        },
+        Scroll::List | Scroll::No => neighbour(app, by),
     }
     keep_in_range(app);
 }
 
-/// How charts look at time.
-pub(super) fn look(app: &mut App, action: Action) {
+/// Charts along the next of epochs, steps and time.
+pub(super) fn next_axis(app: &mut App) {
+    app.ui.charts.axis = app.ui.charts.axis.next();
+    app.notify(format!("charts along the {}", app.ui.charts.axis.name()));
+}
+
+/// Charts with more smoothing, or with none again.
+pub(super) fn smooth(app: &mut App) {
+    app.ui.charts.smooth_more();
+    app.notify(match app.ui.charts.smoothing() {
+        0.0 => "charts: no smoothing".to_owned(),
+        keep => format!("charts: {keep} of the past kept per step"),
+    });
+}
+
+/// The focused chart in equal ratios, or in equal steps again.
+pub(super) fn log_scale(app: &mut App) {
+    if !app.ui.charts.flip(app.ui.focus) {
+        let words = "this pane has one scale; focus the loss, the rate or the gradient norm";
+        app.notify(words.to_owned());
+    }
+}
+
+/// Charts with half, or twice, as much of the time.
+pub(super) fn zoom(app: &mut App, closer: bool) {
     let extent = app.extent();
-    let charts = &mut app.ui.charts;
-    match action {
-        Action::Axis => {
-            charts.axis = charts.axis.next();
-            let words = format!("charts along the {}", charts.axis.name());
-            notify(app, words);
-        }
-        Action::Smooth => {
-            charts.smooth_more();
-            let words = match charts.smoothing() {
-                0.0 => "charts: no smoothing".to_owned(),
-                keep => format!("charts: {keep} of the past kept per step"),
-            };
-            notify(app, words);
-        }
-        Action::LogScale => {
-            if !charts.flip(app.ui.focus) {
-                let words =
-                    "this pane has one scale; focus the loss, the rate or the gradient norm";
-                notify(app, words.to_owned());
-            }
-        }
-        Action::Closer => charts.zoom(extent, true),
-        Action::Farther => charts.zoom(extent, false),
-        Action::Earlier => charts.pan(extent, false),
-        Action::Later => charts.pan(extent, true),
-        _ => charts.fit(),
-    }
+    app.ui.charts.zoom(extent, closer);
 }
 
-/// Walks to the next image that was told wrong, round the end.
-pub(super) fn next_mistake(app: &mut App, by: isize) {
-    let labels = &app.run.gallery.labels;
-    let Some(predictions) = &app.run.predictions else {
-        return;
-    };
-    let wrong = |at: usize| {
-        let said = predictions
-            .top
-            .get(at)
-            .and_then(|top| top.first())
-            .map(|(label, _)| *label);
-        said.is_some() && said != labels.get(at).copied()
-    };
-    let count = labels.len() as isize;
-    let here = app.ui.gallery as isize;
-    let found = (1..count)
-        .map(|i| (here + by * i).rem_euclid(count) as usize)
-        .find(|at| wrong(*at));
-    match found {
-        Some(at) => app.ui.gallery = at,
-        None => notify(
-            app,
-            "no other image of the gallery is told wrong".to_owned(),
-        ),
-    }
+/// Charts with what was before, or came after.
+pub(super) fn pan(app: &mut App, later: bool) {
+    let extent = app.extent();
+    app.ui.charts.pan(extent, later);
 }
 
+/// Keeps every panel's position among what there is.
 pub(super) fn keep_in_range(app: &mut App) {
-    let classes = app
-        .run
-        .info
-        .as_ref()
-        .map_or(0, |info| info.dataset.classes.len());
-    // Classes, or pairs of them, whichever the page scrolls; what is drawn ends where they do.
-    let pairs = classes.saturating_mul(classes.saturating_sub(1));
-    let most = if app.alone() { pairs } else { classes };
-    app.ui.class_scroll = app.ui.class_scroll.min(most.saturating_sub(1));
-    app.ui.layer_scroll = (app.ui.layer_scroll).min(app.run.layers.names.len().saturating_sub(1));
-    app.ui.log_scroll = app
-        .ui
-        .log_scroll
-        .min((app.run.log.len() + app.run.commands.len()).saturating_sub(1));
-    app.ui.pair = app.ui.pair.min(pairs.saturating_sub(1));
-    app.ui.images.at = (app.ui.images.at).min(images::total(app).saturating_sub(1));
-    app.ui.gallery = app
-        .ui
-        .gallery
-        .min(app.run.gallery.labels.len().saturating_sub(1));
+    for pane in Pane::ALL {
+        let at = app.ui.panels[pane];
+        if at > 0 {
+            app.ui.panels[pane] = at.min((panel(pane).last)(app));
+        }
+    }
 }
 
 pub(super) fn next_theme(app: &mut App) {
@@ -307,6 +205,6 @@ pub(super) fn next_theme(app: &mut App) {
     }
     app.ui.theme = (app.ui.theme + 1) % count;
     if let Some(name) = app.settings.themes.get(app.ui.theme) {
-        notify(app, format!("theme: {name}"));
+        app.notify(format!("theme: {name}"));
     }
 }

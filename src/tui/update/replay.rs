@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::super::app::App;
-use super::super::replay::{ReplayView, Story, Wish};
-use super::{Effect, notify};
 use crate::run::Replay;
+use crate::tui::app::App;
+use crate::tui::msg::Effect;
+use crate::tui::replay::{ReplayView, Story, Wish};
 
 /// What the keys of a replay say where there is none to be had.
 const LIVE: &str = "a replay's keys: `epochtop view RUN` tells a run again";
@@ -13,7 +13,7 @@ const LIVE: &str = "a replay's keys: `epochtop view RUN` tells a run again";
 /// Does what is wanted of the replay, or begins one. The records are read when they are first wanted.
 pub(super) fn wish(app: &mut App, wish: Wish) -> Vec<Effect> {
     if app.live {
-        notify(app, LIVE.to_owned());
+        app.notify(LIVE.to_owned());
         return Vec::new();
     }
     if app.replay.is_some() {
@@ -22,11 +22,11 @@ pub(super) fn wish(app: &mut App, wish: Wish) -> Vec<Effect> {
     }
     match &app.story {
         Story::Read(story) => begin(app, Arc::clone(story), wish),
-        Story::Missing(reason) => notify(app, format!("no replay: {reason}")),
+        Story::Missing(reason) => app.notify(format!("no replay: {reason}")),
         Story::Reading(_) => app.story = Story::Reading(wish),
         Story::Unread => {
             app.story = Story::Reading(wish);
-            notify(app, "reading the run's records for a replay".to_owned());
+            app.notify("reading the run's records for a replay".to_owned());
             return vec![Effect::Retell];
         }
     }
@@ -46,7 +46,7 @@ pub(super) fn take(app: &mut App, told: Result<Arc<Replay>, String>) {
         }
         told => {
             let reason = told.err().unwrap_or_else(|| "no record counts".to_owned());
-            notify(app, format!("no replay: {reason}"));
+            app.notify(format!("no replay: {reason}"));
             app.story = Story::Missing(reason);
         }
     }
@@ -63,9 +63,9 @@ pub(super) fn hurry(app: &mut App, faster: bool) {
     if app.replay.is_some() {
         change(app, |view| view.hurry(faster));
     } else if app.live {
-        notify(app, LIVE.to_owned());
+        app.notify(LIVE.to_owned());
     } else {
-        notify(app, "the speed of a replay, which has not begun".to_owned());
+        app.notify("the speed of a replay, which has not begun".to_owned());
     }
 }
 
@@ -88,7 +88,7 @@ pub(super) fn end(app: &mut App) {
     } else {
         "nothing is replayed"
     };
-    notify(app, words.to_owned());
+    app.notify(words.to_owned());
 }
 
 /// Time passes.

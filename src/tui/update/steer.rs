@@ -1,16 +1,16 @@
 //! What is asked of the run.
 
-use super::super::action::Action;
-use super::super::app::{App, Control, Wanted};
-use super::super::prompt;
-use super::{Effect, notify};
 use crate::event::Command;
 use crate::link;
+use crate::tui::action::Action;
+use crate::tui::app::{App, Control, Wanted};
+use crate::tui::msg::Effect;
+use crate::tui::prompt;
 
 /// Asks the trainer, if there is one that can still answer.
 pub(super) fn ask(app: &mut App, command: Command) -> Vec<Effect> {
     if let Some(words) = refusal(app) {
-        notify(app, words);
+        app.notify(words);
         return Vec::new();
     }
     let request = link::request(command);
@@ -42,7 +42,7 @@ pub(super) fn scale_rate(app: &mut App, factor: f64) -> Vec<Effect> {
     if let Some(lr) = app.wanted_lr() {
         ask(app, Command::SetLearningRate { lr: lr * factor })
     } else {
-        notify(app, "the learning rate is not known yet".to_owned());
+        app.notify("the learning rate is not known yet".to_owned());
         Vec::new()
     }
 }
@@ -50,7 +50,7 @@ pub(super) fn scale_rate(app: &mut App, factor: f64) -> Vec<Effect> {
 /// Opens the box for a number, where there is a run to ask.
 pub(super) fn prompt(app: &mut App, wanted: Wanted) {
     match refusal(app) {
-        Some(words) => notify(app, words),
+        Some(words) => app.notify(words),
         None => prompt::open(app, wanted),
     }
 }

@@ -7,7 +7,6 @@ use super::*;
 use crate::event::{Answer, Event, Outcome, Phase, Record};
 use crate::tui::app::Settings;
 use crate::tui::page::{Page, Pane};
-use crate::tui::view::layout;
 
 fn app() -> App {
     let mut app = App::new(Settings::default(), true);
@@ -272,7 +271,7 @@ fn a_request_nobody_takes_is_no_longer_under_way() {
 fn the_focus_walks_over_what_is_on_the_screen() {
     let mut app = app();
     app.ui.focus = Pane::Loss;
-    let there = layout::visible(&app);
+    let there = app.layout.visible();
     for pane in &there {
         assert_eq!(app.ui.focus, *pane);
         key(&mut app, KeyCode::Tab);

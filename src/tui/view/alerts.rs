@@ -4,11 +4,11 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
-use super::layout::{bottom, top};
+use super::ctx::Ctx;
 use super::paint::{Piece, piece, put, put_pieces, put_right, rule_line};
 use crate::event::Level;
 use crate::run::Alert;
+use crate::tui::layout::{bottom, top};
 use crate::tui::text::{columns, count, outside, wrap};
 use crate::tui::theme::Role;
 

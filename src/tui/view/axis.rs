@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
+use super::ctx::Ctx;
 use super::paint::put;
 use crate::run::{RunState, clock};
 use crate::tui::app::App;

@@ -3,14 +3,14 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
+use super::ctx::Ctx;
 use super::evaluated::open;
-use super::layout::{GUTTER, split};
 use super::paint::{Piece, more, piece, put_pieces};
 use super::reliability;
 use crate::event::{EvalReport, Split};
 use crate::metrics::{Interval, Measure, largest_gap_count, overconfidence};
 use crate::report::sureness;
+use crate::tui::layout::{GUTTER, split};
 use crate::tui::page::Pane;
 use crate::tui::text::{number, wrap};
 use crate::tui::theme::Role;
@@ -20,8 +20,7 @@ const WORDS: u16 = 28;
 
 /// Draws the pane.
 pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
-    let empty = "what the probabilities are worth appears after the first validation, at the end of epoch 1";
-    let opened = open(ctx, (area, buf), Pane::Calibration, empty, headline);
+    let opened = open(ctx, (area, buf), Pane::Calibration, headline);
     let Some((report, _, body)) = opened else {
         return;
     };

@@ -6,7 +6,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
+use super::ctx::Ctx;
 use super::paint::put;
 use crate::tui::dots::Dots;
 use crate::tui::theme::Role;

@@ -6,16 +6,16 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
 use super::axis::{self, TimeAxis, over_plot};
 use super::canvas::{Canvas, Layer, is_shown};
-use super::layout::{bottom, split};
+use super::ctx::Ctx;
 use super::marks;
 use super::overlay;
 use super::paint::put;
 use super::scale::Scale;
 use crate::run::{Bucket, CurveId, Ema, between};
 use crate::tui::app::App;
+use crate::tui::layout::{bottom, split};
 use crate::tui::page::{Page, Pane};
 use crate::tui::text::columns;
 use crate::tui::theme::Role;
@@ -428,12 +428,9 @@ pub(super) fn plot_width(app: &App, width: u16) -> u16 {
 /// Cuts the rows of the time axis off the chart that carries it: the lowest of its page, or one that has the screen alone.
 /// Where there is room, a row of marks stands above it.
 pub(super) fn own_axis(ctx: &Ctx<'_>, pane: Pane, area: Rect, buf: &mut Buffer) -> Rect {
-    let lowest = match ctx.app.ui.page {
-        Page::Overview => Pane::Gradient,
-        Page::Curves => Pane::Rate,
-        _ => Pane::Layers,
-    };
-    if !ctx.app.alone() && pane != lowest {
+    let panes = ctx.app.ui.page.panes().iter().rev();
+    let lowest = panes.copied().find(|pane| ctx.panel(*pane).shares_axis);
+    if !ctx.app.alone() && lowest != Some(pane) {
         return area;
     }
     let (axis_row, rest) = bottom(area, 1);

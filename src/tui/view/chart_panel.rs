@@ -3,15 +3,15 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
 use super::axis::over_plot;
 use super::chart::{self, Chart, LABELS};
-use super::layout::bottom;
+use super::ctx::Ctx;
 use super::overlay;
 use super::paint::{self, Piece, piece, put};
 use super::readout::{self, Reading};
 use super::scale::Scale;
 use crate::run::{Curve, CurveId, RunState, Scaling};
+use crate::tui::layout::bottom;
 use crate::tui::page::Pane;
 use crate::tui::symbols::Symbols;
 use crate::tui::theme::Role;
@@ -23,8 +23,6 @@ pub(super) struct ChartSpec {
     pub(super) line: Curve,
     /// The curve drawn as joined markers.
     pub(super) points: Option<Curve>,
-    /// What is written where nothing is known yet.
-    pub(super) empty: &'static str,
     /// Looks of the line and of the spread behind it.
     pub(super) roles: (Role, Role),
     /// Whether the line is smoothed and stands before its spread.
@@ -131,7 +129,7 @@ pub(super) fn panel(ctx: &Ctx<'_>, spec: &ChartSpec, area: Rect, buf: &mut Buffe
     let body = paint::title(ctx, buf, area, spec.pane, "", title(ctx, spec));
     let mut curves = [Some(spec.line), spec.points].into_iter().flatten();
     if curves.all(|curve| run.curves[curve].is_empty()) {
-        paint::empty(ctx, buf, body, spec.empty);
+        paint::empty(ctx, buf, body, ctx.panel(spec.pane).empty);
         return;
     }
     let (body, list) = chart::beside(ctx, body);

@@ -3,12 +3,12 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
 use super::axis::TimeAxis;
 use super::chart_panel::Part::{
     BestEpoch, BestMeasured, BestNow, Line, Measured, Now, Own, Points, Text,
 };
 use super::chart_panel::{ChartSpec, Part, Room, Written};
+use super::ctx::Ctx;
 use super::marks;
 use super::paint::{Piece, piece, put, put_pieces};
 use super::readout;
@@ -24,11 +24,10 @@ use crate::tui::theme::Role;
 pub(super) static CHARTS: [ChartSpec; 4] = [LOSS, ACCURACY, GRADIENT, RATE];
 
 /// Training step by step (with label smoothing), validation epoch by epoch (plain NLL).
-const LOSS: ChartSpec = ChartSpec {
+pub(super) const LOSS: ChartSpec = ChartSpec {
     pane: Pane::Loss,
     line: Curve::TrainLoss,
     points: Some(Curve::ValidNll),
-    empty: "the loss of every step appears here with the first step",
     roles: (Role::Train, Role::TrainBand),
     noisy: true,
     room: Room::Means,
@@ -104,11 +103,10 @@ const LOSS: ChartSpec = ChartSpec {
 };
 
 /// Training step by step (with the weights before the step), validation epoch by epoch.
-const ACCURACY: ChartSpec = ChartSpec {
+pub(super) const ACCURACY: ChartSpec = ChartSpec {
     pane: Pane::Accuracy,
     line: Curve::TrainAccuracy,
     points: Some(Curve::ValidAccuracy),
-    empty: "the share of images told rightly appears here with the first step",
     roles: (Role::Train, Role::TrainBand),
     noisy: true,
     room: Room::Means,
@@ -181,11 +179,10 @@ const ACCURACY: ChartSpec = ChartSpec {
 };
 
 /// The gradient norm before clipping, the threshold, and where it acted.
-const GRADIENT: ChartSpec = ChartSpec {
+pub(super) const GRADIENT: ChartSpec = ChartSpec {
     pane: Pane::Gradient,
     line: Curve::GradNorm,
     points: None,
-    empty: "the norm of the gradient before clipping appears here with the first step",
     roles: (Role::Gradient, Role::GradientBand),
     noisy: true,
     room: Room::Spread,
@@ -255,11 +252,10 @@ const GRADIENT: ChartSpec = ChartSpec {
 };
 
 /// The learning rate as it was used.
-const RATE: ChartSpec = ChartSpec {
+pub(super) const RATE: ChartSpec = ChartSpec {
     pane: Pane::Rate,
     line: Curve::LearningRate,
     points: None,
-    empty: "the learning rate of every step appears here with the first step",
     roles: (Role::Key, Role::Key),
     noisy: false,
     room: Room::FromZero,

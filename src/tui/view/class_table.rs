@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
+use super::ctx::Ctx;
 use super::paint::{Piece, bar, piece, put, put_pieces};
 use crate::event::EvalReport;
 use crate::metrics::ClassScores;

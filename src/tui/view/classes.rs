@@ -3,24 +3,23 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
 use super::class_table::{Columns, Row};
 use super::confusions;
+use super::ctx::Ctx;
 use super::evaluated::{headlines, newest, open};
-use super::layout::top;
 use super::paint::{self, piece, put, put_pieces};
 use crate::event::EvalReport;
 use crate::metrics::Measure;
 use crate::report::flattery;
-use crate::run::RunState;
+use crate::tui::app::App;
+use crate::tui::layout::top;
 use crate::tui::page::Pane;
 use crate::tui::text::{count, number, outside};
 use crate::tui::theme::Role;
 
 /// Draws the pane.
 pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
-    let words = "per-class F1 appears after the first validation, at the end of epoch 1";
-    let opened = open(ctx, (area, buf), Pane::Classes, words, headlines);
+    let opened = open(ctx, (area, buf), Pane::Classes, headlines);
     let Some((report, before, body)) = opened else {
         return;
     };
@@ -40,10 +39,10 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         columns.headings(ctx, line, buf);
         body = rest;
     }
-    rows(ctx, &columns, (report, before), body, buf);
+    table(ctx, &columns, (report, before), body, buf);
 }
 
-fn rows(
+fn table(
     ctx: &Ctx<'_>,
     columns: &Columns,
     (report, before): (&EvalReport, Option<&EvalReport>),
@@ -52,7 +51,7 @@ fn rows(
 ) {
     let room = usize::from(area.height);
     let last = report.classes.len().saturating_sub(room);
-    let scroll = ctx.app.ui.class_scroll.min(last);
+    let scroll = ctx.app.ui.panels[Pane::Classes].min(last);
     let worst = worst(report);
     let shown = report.classes.iter().enumerate().skip(scroll).take(room);
     for ((label, scores), y) in shown.zip(0..) {
@@ -106,10 +105,22 @@ fn worst(report: &EvalReport) -> Option<usize> {
         .filter(|_| report.classes.len() > 1)
 }
 
-/// Rows the pane needs besides a row a class.
-pub(super) fn remarks(run: &RunState) -> u16 {
-    let flattered = newest(run).and_then(|(report, _)| report.confusion.flattered());
-    u16::from(flattered.is_some())
+/// The title, a row for each class, and the one that says where accuracy flatters.
+pub(super) fn rows(app: &App, _: Rect) -> u16 {
+    let info = app.run.info.as_ref();
+    let classes = info.map_or(10, |info| info.dataset.classes.len());
+    let flattered = newest(&app.run).and_then(|(report, _)| report.confusion.flattered());
+    1 + classes.clamp(1, 1000) as u16 + u16::from(flattered.is_some())
+}
+
+/// The last position: of the classes, or where the pairs below them scroll too, of those.
+pub(super) fn last(app: &App) -> usize {
+    let last = if app.alone() {
+        confusions::possible(app)
+    } else {
+        confusions::classes(app)
+    };
+    last.saturating_sub(1)
 }
 
 /// A line where accuracy flatters; gives the area below it.

@@ -7,13 +7,13 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
 use super::compare_tables::{Block, configuration, differences, numbers};
-use super::layout::{self, GUTTER, Layout, top};
+use super::ctx::Ctx;
 use super::paint::{self, Piece, piece, put_pieces, width_of};
 use crate::event::Phase;
 use crate::run::{ResultRow, RunResult, RunState, result_rows};
 use crate::tui::app::App;
+use crate::tui::layout::{GUTTER, top};
 use crate::tui::page::Pane;
 use crate::tui::symbols::{Symbols, symbols};
 use crate::tui::text::{columns, count, outside, wrap};
@@ -91,9 +91,7 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let app = ctx.app;
     if app.others.is_empty() && app.missing.is_empty() {
         let body = paint::title(ctx, buf, area, Pane::Compare, "", Vec::new());
-        let words = "other runs appear here beside this one: `epochtop view A B` lays runs over each other, \
-                     `epochtop attach --beside RUN` and `epochtop train --beside RUN` put one behind a live run";
-        paint::empty(ctx, buf, body, words);
+        paint::empty(ctx, buf, body, ctx.panel(Pane::Compare).empty);
         return;
     }
     let sheet = Sheet::of(app, area.width);
@@ -111,22 +109,8 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
 }
 
 /// The furthest the page can be scrolled on the screen as it is.
-pub(in crate::tui) fn last_scroll(app: &App) -> usize {
-    let (width, height) = app.ui.size;
-    let screen = Rect {
-        x: 0,
-        y: 0,
-        width,
-        height,
-    };
-    let Layout::Full(screen) = layout::arrange(app, screen) else {
-        return 0;
-    };
-    let area = screen
-        .panes
-        .iter()
-        .find(|(pane, _)| *pane == Pane::Compare)
-        .map_or(Rect::ZERO, |(_, area)| top(*area, 1).1);
+pub(super) fn last_scroll(app: &App) -> usize {
+    let area = top(app.layout.pane_area(Pane::Compare), 1).1;
     let Parts { legend, page } = parts(&Sheet::of(app, area.width), area);
     hidden(page.lines.len(), top(area, legend.len() as u16).1.height)
 }
@@ -177,7 +161,7 @@ impl Page {
 /// The part of the page that fits, with the letters of its table on top and a sign of what is not shown at the end.
 fn scrolled(ctx: &Ctx<'_>, page: &Page, area: Rect, buf: &mut Buffer) {
     let last = hidden(page.lines.len(), area.height);
-    let first = ctx.app.ui.compare_scroll.min(last);
+    let first = ctx.app.ui.panels[Pane::Compare].min(last);
     let room = area.height.saturating_sub(u16::from(last > 0));
     let heading = page.headings.get(first).copied().flatten();
     let heading = heading.and_then(|at| page.lines.get(at));

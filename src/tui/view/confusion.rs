@@ -6,12 +6,12 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
 use super::confusions;
+use super::ctx::Ctx;
 use super::evaluated::{headlines, open};
-use super::layout::{split, top};
 use super::paint::{self, put};
 use crate::event::EvalReport;
+use crate::tui::layout::{split, top};
 use crate::tui::page::{Page, Pane};
 use crate::tui::text::{columns, outside};
 use crate::tui::theme::Role;
@@ -66,8 +66,7 @@ impl Grid {
 
 /// Draws the pane.
 pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
-    let words = "what is taken for what appears after the first validation, at the end of epoch 1";
-    let opened = open(ctx, (area, buf), Pane::Confusion, words, headlines);
+    let opened = open(ctx, (area, buf), Pane::Confusion, headlines);
     let Some((report, _, body)) = opened else {
         return;
     };
@@ -111,7 +110,7 @@ fn draw_table(ctx: &Ctx<'_>, report: &EvalReport, grid: &Grid, area: Rect, buf: 
     headings(ctx, grid, head, buf);
     let room = usize::from(rows.height);
     let last = grid.cells.saturating_sub(room);
-    let first = (ctx.app.ui.class_scroll / grid.classes).min(last);
+    let first = (ctx.app.ui.panels[Pane::Classes] / grid.classes).min(last);
     let shares = Shares::of(report);
     // The pair that enter opens, wherever its list has no room.
     let selected = confusions::selected(ctx.app)

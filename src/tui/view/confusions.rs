@@ -3,24 +3,48 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
+use super::ctx::{Ctx, Step};
 use super::evaluated::newest;
+use super::images;
 use super::paint::{self, piece, put, put_pieces};
 use crate::event::EvalReport;
+use crate::link::Filter;
 use crate::metrics::ConfusedPair;
 use crate::tui::app::App;
-use crate::tui::page::Page;
+use crate::tui::page::{Page, Pane};
 use crate::tui::text::{columns, count};
 use crate::tui::theme::Role;
 
 /// Columns of a name, at most.
 const NAME: u16 = 20;
 
+/// Number of classes.
+pub(super) fn classes(app: &App) -> usize {
+    let info = app.run.info.as_ref();
+    info.map_or(0, |info| info.dataset.classes.len())
+}
+
+/// Number of pairs of classes that can be confused.
+pub(super) fn possible(app: &App) -> usize {
+    let classes = classes(app);
+    classes.saturating_mul(classes.saturating_sub(1))
+}
+
+/// Opens the images of the selected pair.
+pub(super) fn show_images(app: &mut App) -> Step {
+    let Some(pair) = selected(app) else {
+        return Step::Done;
+    };
+    let (truth, said) = (pair.label as u32, pair.predicted as u32);
+    images::show(app, Filter::Confused { truth, said });
+    Step::Open(Page::Gallery)
+}
+
 /// The selected pair of the evaluation that is shown.
-pub(in crate::tui) fn selected(app: &App) -> Option<ConfusedPair> {
+pub(super) fn selected(app: &App) -> Option<ConfusedPair> {
     let (report, _) = newest(&app.run)?;
     let mut pairs = report.confusion.worst_pairs(usize::MAX);
-    let at = app.ui.pair.min(pairs.len().checked_sub(1)?);
+    let at = app.ui.panels[Pane::Confusion].min(pairs.len().checked_sub(1)?);
     Some(pairs.swap_remove(at))
 }
 
@@ -30,11 +54,11 @@ pub(super) fn draw(ctx: &Ctx<'_>, report: &EvalReport, area: Rect, buf: &mut Buf
     let mut pairs = report.confusion.worst_pairs(usize::MAX);
     // A pair can be selected on the page of confusions; beside the classes the list scrolls with them.
     let selecting = ctx.app.ui.page == Page::Confusion;
-    let selected = ctx.app.ui.pair.min(pairs.len().saturating_sub(1));
+    let selected = ctx.app.ui.panels[Pane::Confusion].min(pairs.len().saturating_sub(1));
     let first = if selecting {
         selected.saturating_sub(room / 2)
     } else {
-        ctx.app.ui.class_scroll
+        ctx.app.ui.panels[Pane::Classes]
     };
     let first = first.min(pairs.len().saturating_sub(room));
     let below = pairs.len().saturating_sub(first + room);

@@ -3,15 +3,15 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
 use super::chart_specs::latest_interval;
+use super::ctx::Ctx;
 use super::evaluated::newest;
 use super::header::phase;
-use super::layout::bottom;
 use super::paint::{Piece, piece, put_pieces};
 use super::slider;
 use crate::metrics::Measure;
 use crate::run::{Curve, clock};
+use crate::tui::layout::bottom;
 use crate::tui::text::{margin, maybe, outside, percent, points, score, short_percent};
 use crate::tui::theme::Role;
 

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
+use super::ctx::Ctx;
 use super::paint::{self, Piece, piece};
 use crate::event::{EvalReport, Split, WeightsKind};
 use crate::metrics::{Format, Measure, MeasureInfo};
@@ -31,18 +31,17 @@ pub(super) fn newest(run: &RunState) -> Option<(&EvalReport, Option<&EvalReport>
         .map(|latest| (latest, history.previous.as_ref()))
 }
 
-/// Draws the title of a page about the newest measurement; gives it, the one before, and the area below. Before there is one,
-/// `words` say what will appear.
+/// Draws the title of a panel about the newest evaluation; gives it, the one before, and the area below. Before there is one,
+/// the panel says what will appear.
 pub(super) fn open<'a>(
     ctx: &Ctx<'a>,
     (area, buf): (Rect, &mut Buffer),
     pane: Pane,
-    words: &str,
     numbers: fn(&Ctx<'_>, &EvalReport) -> Vec<Vec<Piece>>,
 ) -> Option<(&'a EvalReport, Option<&'a EvalReport>, Rect)> {
     let Some((report, before)) = newest(&ctx.app.run) else {
         let body = paint::title(ctx, buf, area, pane, "", Vec::new());
-        paint::empty(ctx, buf, body, words);
+        paint::empty(ctx, buf, body, ctx.panel(pane).empty);
         return None;
     };
     let note = origin(ctx, report, area.width);

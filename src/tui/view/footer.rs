@@ -3,13 +3,13 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
+use super::ctx::{Arrows, Ctx};
 use super::log::command_words;
 use super::paint::{Piece, piece, put_pieces, width_of};
 use crate::event::Answer;
 use crate::tui::action::Action;
 use crate::tui::app::{App, Control, Popup};
-use crate::tui::page::{Page, Pane};
+use crate::tui::page::Page;
 use crate::tui::text::{columns, outside};
 use crate::tui::theme::Role;
 
@@ -75,7 +75,7 @@ fn keys(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
         hints.push((Action::Help, "help"));
     }
     hints.push((Action::NextPane, "pane"));
-    let chart = app.ui.focus.is_chart();
+    let chart = ctx.panel(app.ui.focus).time_axis;
     let looked = chart && (app.ui.charts.cursor.is_some() || app.ui.charts.window.is_some());
     if app.ui.zoom || looked || app.ui.page != Page::Overview {
         hints.push((Action::Back, "back"));
@@ -101,19 +101,13 @@ fn keys(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     let replay = replay(ctx);
     lines.splice(at..at, pages(ctx));
     lines.splice(at..at, replay);
-    let (all, some) = (ctx.symbols.keys_move, ctx.symbols.keys_scroll);
-    let moves = match app.ui.focus {
-        Pane::Gallery if app.ui.page == Page::Gallery => Some((all, "images")),
-        Pane::Gallery => Some((all, "images, mistakes")),
-        Pane::Confusion => Some((some, "pairs")),
-        Pane::Classes | Pane::Log | Pane::Compare => Some((some, "scroll")),
-        pane if pane.is_chart() => Some((all, "cursor, panes")),
-        _ => None,
-    };
-    lines
-        .extend(moves.map(|(keys, word)| {
-            vec![piece(keys, Role::Key), piece(format!(" {word}"), Role::Dim)]
-        }));
+    lines.extend(ctx.panel(app.ui.focus).hint.map(|(arrows, word)| {
+        let keys = match arrows {
+            Arrows::All => ctx.symbols.keys_move,
+            Arrows::Vertical => ctx.symbols.keys_scroll,
+        };
+        vec![piece(keys, Role::Key), piece(format!(" {word}"), Role::Dim)]
+    }));
     lines
 }
 
@@ -147,15 +141,17 @@ fn replay(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     .collect()
 }
 
-/// The first and the last key of the pages.
+/// The first and the last key of the pages, and the one of the palette, which lists all of them.
 fn pages(ctx: &Ctx<'_>) -> Option<Vec<Piece>> {
-    let key = |action: Option<Action>| ctx.app.settings.keymap.first(action?);
-    let mut pages = Action::all().filter(|action| action.page().is_some());
-    let (first, last) = (key(pages.next())?, key(pages.next_back())?);
-    Some(vec![
-        piece(format!("{first}{}{last}", ctx.symbols.dash), Role::Key),
-        piece(" pages", Role::Dim),
-    ])
+    let keymap = &ctx.app.settings.keymap;
+    let pages = Page::ALL.into_iter();
+    let mut keys = pages.filter_map(|page| keymap.first(Action::Open(page)));
+    let first = keys.next()?;
+    let last = keys.next_back().unwrap_or_else(|| first.clone());
+    let palette = keymap.first(Action::Palette);
+    let palette = palette.map_or_else(String::new, |key| format!(" {key}"));
+    let keys = format!("{first}{}{last}{palette}", ctx.symbols.dash);
+    Some(vec![piece(keys, Role::Key), piece(" pages", Role::Dim)])
 }
 
 fn hint(ctx: &Ctx<'_>, action: Action, word: &str) -> Option<Vec<Piece>> {

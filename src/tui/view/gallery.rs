@@ -4,20 +4,23 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::{Color, Style};
 
-use super::Ctx;
-use super::layout::{bottom, split, top};
+use super::ctx::Ctx;
 use super::paint::{self, Piece, bar, piece, put, put_pieces};
 use super::thumbnails;
 use crate::config::Art;
 use crate::tui::app::App;
 use crate::tui::art;
 use crate::tui::color::ColorDepth;
+use crate::tui::layout::{bottom, split, top};
 use crate::tui::page::Pane;
 use crate::tui::text::columns;
 use crate::tui::theme::Role;
 
 /// Columns of the words beside the image, at least and at most.
 const WORDS: (u16, u16) = (15, 30);
+/// What will appear where there is no image yet.
+pub(super) const EMPTY: &str =
+    "test images appear here once the data is read, predictions after the first validation";
 /// Predictions shown.
 const TOP: usize = 3;
 
@@ -57,14 +60,9 @@ impl<'a> Image<'a> {
 pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let gallery = &ctx.app.run.gallery;
     let count = gallery.labels.len();
-    let Some(image) = Image::at(ctx, ctx.app.ui.gallery) else {
+    let Some(image) = Image::at(ctx, ctx.app.ui.panels[Pane::Gallery]) else {
         let body = paint::title(ctx, buf, area, Pane::Gallery, "", Vec::new());
-        paint::empty(
-            ctx,
-            buf,
-            body,
-            "test images appear here once the data is read, predictions after the first validation",
-        );
+        paint::empty(ctx, buf, body, EMPTY);
         return;
     };
     let right = (0..count)
@@ -133,16 +131,63 @@ fn parts(app: &App, body: Rect) -> Parts {
     }
 }
 
-/// The image whose thumbnail or mark is at this column and row of the screen, in a pane with this area.
-pub(in crate::tui) fn at(app: &App, area: Rect, at: Position) -> Option<usize> {
+/// Selects the image whose thumbnail or mark is at this column and row of the screen, in a panel with this area.
+pub(super) fn click(app: &mut App, area: Rect, at: Position) {
     let Parts { grid, strip, .. } = parts(app, top(area, 1).1);
-    if grid.contains(at) {
+    let image = if grid.contains(at) {
         thumbnails::image_at(app, grid, (at.x - grid.x, at.y - grid.y))
     } else if strip.contains(at) {
         thumbnails::mark_at(app, strip.width, at.x - strip.x)
     } else {
         None
+    };
+    if let Some(image) = image {
+        app.ui.panels[Pane::Gallery] = image;
     }
+}
+
+/// Walks over the images, round the end.
+pub(super) fn walk(app: &mut App, by: isize) {
+    let count = app.run.gallery.labels.len() as isize;
+    if count > 0 {
+        let at = &mut app.ui.panels[Pane::Gallery];
+        *at = (*at as isize + by).rem_euclid(count) as usize;
+    }
+}
+
+/// Walks to the next misclassified image, round the end.
+pub(in crate::tui) fn next_mistake(app: &mut App, by: isize) {
+    let labels = &app.run.gallery.labels;
+    let Some(predictions) = &app.run.predictions else {
+        return;
+    };
+    let wrong = |at: usize| {
+        let top = predictions.top.get(at).and_then(|top| top.first());
+        top.is_some_and(|(label, _)| labels.get(at) != Some(label))
+    };
+    let count = labels.len() as isize;
+    let here = app.ui.panels[Pane::Gallery] as isize;
+    let found = (1..count)
+        .map(|i| (here + by * i).rem_euclid(count) as usize)
+        .find(|at| wrong(*at));
+    match found {
+        Some(at) => app.ui.panels[Pane::Gallery] = at,
+        None => app.notify("no other image of the gallery is told wrong".to_owned()),
+    }
+}
+
+/// Rows of the panel: title, image at one column a pixel (two where that fits), the row of marks, one of air.
+pub(super) fn rows(app: &App, room: Rect) -> u16 {
+    let gallery = &app.run.gallery;
+    let (width, height) = if gallery.width == 0 {
+        (28, 28)
+    } else {
+        (gallery.width, gallery.height)
+    };
+    let natural = |scale: u32| (height.saturating_mul(scale) / 2).clamp(1, 400) as u16;
+    let wide = |scale: u32| width.saturating_mul(scale).min(400) as u16 + 22;
+    let twice = natural(2) <= room.height.saturating_sub(3) && wide(2) <= room.width;
+    natural(if twice { 2 } else { 1 }) + 3
 }
 
 /// Cells of the grid: as many as leave room for the words, and no more than two to a pixel.
@@ -225,7 +270,10 @@ fn draw_words(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, image: &Image<'_>) {
     let area = Rect { width, ..area };
     let count = ctx.app.run.gallery.labels.len();
     let mut lines: Vec<Vec<Piece>> = vec![vec![
-        piece(format!("{:>2}", ctx.app.ui.gallery + 1), Role::Strong),
+        piece(
+            format!("{:>2}", ctx.app.ui.panels[Pane::Gallery] + 1),
+            Role::Strong,
+        ),
         piece(format!(" of {count}"), Role::Dim),
     ]];
     let airy = area.height >= 12;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
+use super::ctx::Ctx;
 use super::paint::{Piece, first_fit, gauge, piece, put_pieces, put_right, width_of};
 use crate::event::{Outcome, Phase};
 use crate::run::clock;
@@ -64,14 +64,17 @@ fn elsewhere(ctx: &Ctx<'_>, left_out: &[Pane], room: u16) -> Vec<Piece> {
     let keyed = |names: bool, gap: &str| {
         let mut pieces = vec![piece("+", Role::Dim)];
         for pane in left_out {
-            let key = ctx.app.settings.keymap.first(Action::Open(pane.page()));
+            let keymap = &ctx.app.settings.keymap;
+            let key = keymap
+                .first(Action::Open(ctx.panel(*pane).page))
+                .or_else(|| keymap.first(Action::Palette));
             let gap = if pieces.len() > 1 { gap } else { "" };
             pieces.push(piece(
                 format!("{gap}{}", key.unwrap_or_default()),
                 Role::Key,
             ));
             if names {
-                pieces.push(piece(format!(" {}", pane.name()), Role::Dim));
+                pieces.push(piece(format!(" {}", ctx.panel(*pane).title), Role::Dim));
             }
         }
         pieces
@@ -91,27 +94,29 @@ struct Tab {
     pieces: Vec<Piece>,
 }
 
-/// The pages with their keys; where the names do not fit, the other pages are their keys alone; where those do not either,
-/// there is nothing.
+/// The pages that have a key, and the one that is shown; where the names do not fit, the other pages are their keys alone;
+/// where those do not either, there is nothing.
 fn tabs(app: &App, width: u16) -> Vec<Tab> {
     let bar = |names: bool| {
         let mut x = 0_u16;
-        let tabs = Page::ALL.into_iter().map(|page| {
+        let tabs = Page::ALL.into_iter().filter_map(|page| {
             let here = page == app.ui.page;
-            let key = app.settings.keymap.first(Action::Open(page));
-            let mut pieces = vec![piece(key.unwrap_or_default(), Role::Key)];
+            let keymap = &app.settings.keymap;
+            let other = || here.then(|| keymap.first(Action::Palette).unwrap_or_default());
+            let key = keymap.first(Action::Open(page)).or_else(other)?;
+            let mut pieces = vec![piece(key, Role::Key)];
             if here {
-                pieces.push(piece(format!(" {}", page.name()), Role::TitleFocus));
+                pieces.push(piece(format!(" {}", page.title()), Role::TitleFocus));
             } else if names {
-                pieces.push(piece(format!(" {}", page.name()), Role::Dim));
+                pieces.push(piece(format!(" {}", page.title()), Role::Dim));
             }
             let columns = x..x.saturating_add(width_of(&pieces));
             x = columns.end.saturating_add(TAB_GAP);
-            Tab {
+            Some(Tab {
                 page,
                 columns,
                 pieces,
-            }
+            })
         });
         tabs.collect::<Vec<Tab>>()
     };

@@ -3,15 +3,15 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use super::Ctx;
+use super::ctx::{Ctx, Step};
 use super::gallery::draw_pixels;
-use super::layout::{self, split, top};
 use super::paint::{self, Piece, bar, piece, put, put_pieces, width_of};
 use super::thumbnails::Slots;
 use crate::link::{Filter, ImagePage, ImageRow};
 use crate::tui::app::App;
 use crate::tui::art;
-use crate::tui::page::Pane;
+use crate::tui::layout::{split, top};
+use crate::tui::page::{Page, Pane};
 use crate::tui::text::{columns, count};
 use crate::tui::theme::Role;
 
@@ -45,26 +45,26 @@ fn grid_area(area: Rect) -> (Rect, Rect) {
 }
 
 /// Small thumbnails in a row.
-pub(in crate::tui) fn across(app: &App) -> usize {
-    let area = layout::pane_area(app, Pane::Gallery);
+fn across(app: &App) -> usize {
+    let area = app.layout.pane_area(Pane::Images);
     let (small, _) = grid_area(top(area, 1).1);
     usize::from(grid(app, small).0)
 }
 
 /// The images that are on the screen: place of the first, and how many.
 pub(in crate::tui) fn window(app: &App) -> (usize, usize) {
-    let area = layout::pane_area(app, Pane::Gallery);
+    let area = app.layout.pane_area(Pane::Images);
     let (small, _) = grid_area(top(area, 1).1);
     let (across, down) = grid(app, small);
     let page = (usize::from(across) * usize::from(down)).clamp(1, 256);
-    (app.ui.images.at / page * page, page)
+    (app.ui.panels[Pane::Images] / page * page, page)
 }
 
-/// The place in the list of the thumbnail, or its words, at this column and row of the screen.
-pub(in crate::tui) fn at(app: &App, area: Rect, at: Position) -> Option<usize> {
+/// Selects the image whose thumbnail, or the words of it, are at this column and row of the screen.
+pub(super) fn click(app: &mut App, area: Rect, at: Position) {
     let (small, _) = grid_area(top(area, 1).1);
-    if app.ui.images.large || !small.contains(at) {
-        return None;
+    if app.ui.panels.images.large || !small.contains(at) {
+        return;
     }
     let (first, page) = window(app);
     let slot = Slots {
@@ -72,20 +72,93 @@ pub(in crate::tui) fn at(app: &App, area: Rect, at: Position) -> Option<usize> {
         size: (SMALL.0, small_rows(app) + 1),
         across: grid(app, small).0,
     };
-    let slot = slot.at((at.x - small.x, at.y - small.y))?;
-    (slot < page && first + slot < total(app)).then_some(first + slot)
+    let slot = slot.at((at.x - small.x, at.y - small.y));
+    if let Some(slot) = slot.filter(|slot| *slot < page && first + slot < total(app)) {
+        app.ui.panels[Pane::Images] = first + slot;
+    }
+}
+
+/// Walks over the images, from end to end.
+pub(super) fn walk(app: &mut App, by: isize) {
+    let last = total(app).saturating_sub(1);
+    app.ui.panels.shift(Pane::Images, by, last);
+}
+
+/// A row of thumbnails up or down; where one image is large, to the next.
+pub(super) fn scroll(app: &mut App, by: isize) -> Step {
+    let row = if app.ui.panels.images.large {
+        1
+    } else {
+        across(app).max(1) as isize
+    };
+    walk(app, by * row);
+    Step::Done
+}
+
+/// The selected image large, or among the others again.
+pub(super) fn enter(app: &mut App) -> Step {
+    let large = &mut app.ui.panels.images.large;
+    *large = !*large;
+    Step::Done
+}
+
+/// From the large image to the others; from the images of a pair to the matrix they were opened from.
+pub(super) fn back(app: &mut App) -> Step {
+    let images = &mut app.ui.panels.images;
+    if std::mem::take(&mut images.large) {
+        return Step::Done;
+    }
+    match images.filter {
+        Filter::Confused { .. } => {
+            show(app, Filter::All);
+            Step::Open(Page::Confusion)
+        }
+        Filter::All
+        | Filter::Mistakes
+        | Filter::ConfidentMistakes
+        | Filter::Class(_)
+        | Filter::LeastCertain => Step::Pass,
+    }
+}
+
+/// Shows images by another filter, from the first on.
+pub(in crate::tui) fn show(app: &mut App, filter: Filter) {
+    app.ui.panels.images.filter = filter;
+    app.ui.panels[Pane::Images] = 0;
+}
+
+/// The next filter; that of a class takes the class of the selected image.
+pub(in crate::tui) fn next_filter(app: &mut App) {
+    let label = row(app, app.ui.panels[Pane::Images]).map_or(0, |image| image.label);
+    let next = match app.ui.panels.images.filter {
+        Filter::All => Filter::Mistakes,
+        Filter::Mistakes => Filter::ConfidentMistakes,
+        Filter::ConfidentMistakes => Filter::LeastCertain,
+        Filter::LeastCertain => Filter::Class(label),
+        Filter::Class(_) | Filter::Confused { .. } => Filter::All,
+    };
+    show(app, next);
+}
+
+/// The next mistake of those shown; where others are shown too, the first mistake.
+pub(in crate::tui) fn next_mistake(app: &mut App) {
+    match app.ui.panels.images.filter {
+        Filter::Mistakes | Filter::ConfidentMistakes | Filter::Confused { .. } => walk(app, 1),
+        Filter::All | Filter::LeastCertain | Filter::Class(_) => show(app, Filter::Mistakes),
+    }
 }
 
 /// What is known of the images that match the filter.
 fn known(app: &App) -> Option<&ImagePage> {
     let (filter, page) = app.lookups.page()?;
-    (filter == app.ui.images.filter && app.knows_the_test()).then_some(page)
+    (filter == app.ui.panels.images.filter && app.knows_the_test()).then_some(page)
 }
 
 /// Whether the gallery's images stand in for those of the whole split: before the first look at it, and in a replay before the
 /// last one, of which the answers are.
 fn stands_in(app: &App) -> bool {
-    (app.lookups.page().is_none() || !app.knows_the_test()) && app.ui.images.filter == Filter::All
+    (app.lookups.page().is_none() || !app.knows_the_test())
+        && app.ui.panels.images.filter == Filter::All
 }
 
 /// The image at a place of the list, as far as it is known; before the first look at the test split, one of the gallery's.
@@ -117,13 +190,8 @@ fn row(app: &App, at: usize) -> Option<ImageRow> {
     })
 }
 
-/// True class of the selected image.
-pub(in crate::tui) fn label(app: &App) -> Option<u32> {
-    row(app, app.ui.images.at).map(|image| image.label)
-}
-
 /// How many images match, as far as it is known.
-pub(in crate::tui) fn total(app: &App) -> usize {
+pub(super) fn total(app: &App) -> usize {
     match known(app) {
         Some(page) => page.total as usize,
         None if stands_in(app) => app.run.gallery.labels.len(),
@@ -134,8 +202,8 @@ pub(in crate::tui) fn total(app: &App) -> usize {
 /// Draws the page.
 pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let app = ctx.app;
-    let note = filter_words(ctx, app.ui.images.filter);
-    let body = paint::title(ctx, buf, area, Pane::Gallery, &note, legends(ctx));
+    let note = filter_words(ctx, app.ui.panels.images.filter);
+    let body = paint::title(ctx, buf, area, Pane::Images, &note, legends(ctx));
     let total = total(app);
     if total == 0 {
         let words = match (known(app), app.lookups.no_images()) {
@@ -146,18 +214,16 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
                  until the replay comes there, f leads back to the gallery's images"
             }
             (None, None) if !stands_in(app) => "reading",
-            (None, None) => {
-                "test images appear here once the data is read, predictions after the first validation"
-            }
+            (None, None) => ctx.panel(Pane::Images).empty,
         };
         paint::empty(ctx, buf, body, words);
         return;
     }
-    let Some(image) = row(app, app.ui.images.at) else {
+    let Some(image) = row(app, app.ui.panels[Pane::Images]) else {
         paint::empty(ctx, buf, body, "reading");
         return;
     };
-    if app.ui.images.large {
+    if app.ui.panels.images.large {
         large(ctx, body, buf, &image);
         return;
     }
@@ -174,7 +240,7 @@ fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
         return Vec::new();
     }
     let place = [
-        piece(count(app.ui.images.at as u64 + 1), Role::Strong),
+        piece(count(app.ui.panels[Pane::Images] as u64 + 1), Role::Strong),
         piece(format!(" of {}", count(total as u64)), Role::Dim),
     ];
     let of = match known(app).map(|page| page.global_step) {
@@ -245,7 +311,7 @@ fn thumbnails(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         let text = format!("{sign} {name}");
         let pad = usize::from(SMALL.0.saturating_sub(columns(&text)));
         let style = ctx.style(role);
-        let style = if at == ctx.app.ui.images.at {
+        let style = if at == ctx.app.ui.panels[Pane::Images] {
             style.patch(ctx.style(Role::Selected))
         } else {
             style

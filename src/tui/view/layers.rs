@@ -3,14 +3,21 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
 use super::axis::{TimeAxis, over_plot};
 use super::chart;
+use super::ctx::Ctx;
+use super::heat::Scale;
 use super::paint::{self, Piece, piece, put, put_pieces};
 use crate::run::{LayerMoment, Scaling};
+use crate::tui::app::App;
 use crate::tui::page::Pane;
 use crate::tui::text::{columns, outside};
 use crate::tui::theme::Role;
+
+/// Rows for every parameter, as far as there are not very many: with title, heading, marks and axis.
+pub(super) fn rows(app: &App, _: Rect) -> u16 {
+    app.run.layers.names.len().clamp(4, 200) as u16 + 4
+}
 
 /// Draws the pane.
 pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
@@ -25,9 +32,8 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     // The list first, as beside all charts: times stand under each other.
     let (body, list) = chart::beside(ctx, body);
     let strips = chart::own_axis(ctx, Pane::Layers, body, buf);
-    if track.moments.is_empty() {
-        let words = "how far each parameter is moved appears here with the end of the first epoch";
-        paint::empty(ctx, buf, strips, words);
+    if track.history.moments.is_empty() {
+        paint::empty(ctx, buf, strips, ctx.panel(Pane::Layers).empty);
         return;
     }
     if let Some(list) = list {
@@ -35,12 +41,8 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         put(buf, list, 0, 0, &heading, ctx.style(Role::Dim));
     }
     let rows = usize::from(strips.height.saturating_sub(1));
-    let first = ctx
-        .app
-        .ui
-        .layer_scroll
-        .min(track.names.len().saturating_sub(rows));
-    let latest = track.moments.last();
+    let first = ctx.app.ui.panels[Pane::Layers].min(track.names.len().saturating_sub(rows));
+    let latest = track.history.moments.last();
     for (y, (at, name)) in (1..strips.height).zip(track.names.iter().enumerate().skip(first)) {
         strip(ctx, row(strips, y), buf, at, ratio);
         let number = format!("{:>5}", at + 1);
@@ -100,7 +102,7 @@ fn strip(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, at: usize, ratio: bool) {
     let plot = over_plot(area, chart::LABELS);
     let axis = TimeAxis::of(ctx.app);
     let bounds = axis.bounds(usize::from(plot.width));
-    let moments = &ctx.app.run.layers.moments;
+    let moments = &ctx.app.run.layers.history.moments;
     let newest = ctx.app.run.global_step;
     for (x, pair) in bounds.windows(2).enumerate() {
         let [from, until] = pair else { continue };
@@ -116,7 +118,7 @@ fn strip(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, at: usize, ratio: bool) {
             &moment.grad_norm
         };
         let value = values.get(at).map_or(f32::NAN, |value| value.0);
-        let (sign, role) = shade(ctx, value, ratio);
+        let (sign, role) = scale(ratio).shade(ctx, value);
         put(buf, plot, x as u16, 0, sign, ctx.style(role));
     }
     let cursor = ctx.app.ui.charts.cursor;
@@ -133,40 +135,20 @@ fn strip(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, at: usize, ratio: bool) {
     }
 }
 
-/// Lower ends of the shades, a decade each: absolute, so that a colour means the same all the time.
-fn decades(ratio: bool) -> [f32; 4] {
-    if ratio {
-        [1e-5, 1e-4, 1e-3, 1e-2]
-    } else {
-        [1e-4, 1e-3, 1e-2, 1e-1]
-    }
-}
-
-fn shade(ctx: &Ctx<'_>, value: f32, ratio: bool) -> (&'static str, Role) {
-    if !value.is_finite() {
-        return (ctx.symbols.bad_point, Role::Error);
-    }
-    let level = decades(ratio).iter().filter(|low| value >= **low).count();
-    // Shades are told by their ink, on the ground of the screen.
-    let shade = level
-        .checked_sub(1)
-        .and_then(|level| ctx.symbols.shades.get(level));
-    match shade {
-        Some(shade) => (shade, Role::Gradient),
-        None => (ctx.symbols.right_small, Role::Faint),
+/// A decade to each shade.
+fn scale(ratio: bool) -> Scale {
+    Scale {
+        from: if ratio {
+            [1e-5, 1e-4, 1e-3, 1e-2]
+        } else {
+            [1e-4, 1e-3, 1e-2, 1e-1]
+        },
+        role: Role::Gradient,
     }
 }
 
 fn legends(ctx: &Ctx<'_>, ratio: bool) -> Vec<Vec<Piece>> {
-    let mut scale = Vec::new();
-    for low in decades(ratio) {
-        let (sign, role) = shade(ctx, low, ratio);
-        scale.push(piece(format!(" {sign}"), role));
-        scale.push(piece(format!(" {low:e}"), Role::Dim));
-    }
-    let (less, role) = shade(ctx, 0.0, ratio);
-    scale.push(piece(format!(" {less}"), role));
-    scale.push(piece(" less", Role::Dim));
+    let scale = scale(ratio).legend(ctx, |low| format!("{low:e}"));
     let skipped = ctx.app.run.skipped;
     let bad = piece(format!("   {skipped} steps not finite"), Role::Dim);
     let with = [&scale[..], &[bad]].concat();

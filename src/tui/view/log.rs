@@ -3,16 +3,23 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use super::alerts;
+use super::ctx::Ctx;
 use super::paint::{self, piece, put};
-use super::{Ctx, alerts};
 use crate::event::{Answer, Level};
 use crate::run::{CommandLine, RunState, clock};
+use crate::tui::app::App;
 use crate::tui::page::Pane;
 use crate::tui::text::{outside, wrap};
 use crate::tui::theme::Role;
 
 /// A line: how long the run had worked, how it looks, what.
 type Line = (u64, Role, String);
+
+/// How many lines it can be scrolled back.
+pub(super) fn last(app: &App) -> usize {
+    (app.run.log.len() + app.run.commands.len()).saturating_sub(1)
+}
 
 /// Draws the pane, newest line last.
 pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
@@ -38,18 +45,13 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     };
     let lines = lines(run);
     if lines.is_empty() {
-        paint::empty(
-            ctx,
-            buf,
-            body,
-            "checkpoints, requests and warnings appear here",
-        );
+        paint::empty(ctx, buf, body, ctx.panel(Pane::Log).empty);
         return;
     }
     let room = usize::from(body.height);
     let end = lines
         .len()
-        .saturating_sub(ctx.app.ui.log_scroll)
+        .saturating_sub(ctx.app.ui.panels[Pane::Log])
         .max(room.min(lines.len()));
     let rows: Vec<Row> = lines
         .iter()

@@ -3,8 +3,8 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
 use super::axis::{TimeAxis, over_plot};
+use super::ctx::Ctx;
 use super::paint::put;
 use crate::run::MarkKind;
 use crate::tui::symbols::Symbols;

@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
 use super::axis;
 use super::chart::{self, Chart, LABELS, member_role};
 use super::chart_specs::CHARTS;
-use super::layout::{bottom, pane_area, top};
+use super::ctx::{Ctx, Step};
 use super::overlay;
 use super::paint::{self, Piece, piece, put_pieces};
 use super::readout;
 use super::scale::Scale;
 use crate::run::{Curve, CurveId, RunState, Scaling, group_of};
 use crate::tui::app::App;
+use crate::tui::layout::{bottom, top};
 use crate::tui::page::Pane;
 use crate::tui::text::{self, outside, percent};
 use crate::tui::theme::Role;
@@ -99,19 +99,26 @@ pub(super) fn rows(app: &App, width: u16) -> u16 {
 }
 
 fn grid(app: &App, groups: &[Group]) -> Grid {
-    Grid::of(groups.len(), top(pane_area(app, Pane::Metrics), 1).1)
+    Grid::of(groups.len(), top(app.layout.pane_area(Pane::Metrics), 1).1)
 }
 
-/// How far the panel scrolls.
-pub(in crate::tui) fn last_scroll(app: &App) -> usize {
+/// Scrolls by rows of charts; at its ends the key is passed on.
+pub(super) fn scroll(app: &mut App, by: isize) -> Step {
     let grid = grid(app, &groups(&app.run));
-    grid.rows - grid.fit.min(grid.rows)
+    let before = app.ui.panels[Pane::Metrics];
+    let last = grid.rows - grid.fit.min(grid.rows);
+    app.ui.panels.shift(Pane::Metrics, by, last);
+    if app.ui.panels[Pane::Metrics] == before.min(last) {
+        Step::Pass
+    } else {
+        Step::Done
+    }
 }
 
 /// The curves on the screen.
 pub(super) fn shown(app: &App) -> Vec<CurveId> {
     let groups = groups(&app.run);
-    let (first, count) = grid(app, &groups).shown(app.ui.metrics_scroll);
+    let (first, count) = grid(app, &groups).shown(app.ui.panels[Pane::Metrics]);
     let shown = groups.into_iter().skip(first).take(count);
     shown.flat_map(|group| group.members).collect()
 }
@@ -121,12 +128,11 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let groups = groups(&ctx.app.run);
     let body = paint::title(ctx, buf, area, Pane::Metrics, "", Vec::new());
     if groups.is_empty() {
-        let words = "curves that the trainer logs by name appear here with their first value";
-        paint::empty(ctx, buf, body, words);
+        paint::empty(ctx, buf, body, ctx.panel(Pane::Metrics).empty);
         return;
     }
     let grid = Grid::of(groups.len(), body);
-    let (first, count) = grid.shown(ctx.app.ui.metrics_scroll);
+    let (first, count) = grid.shown(ctx.app.ui.panels[Pane::Metrics]);
     let width = body.width / grid.across as u16;
     for (at, group) in groups.iter().skip(first).take(count).enumerate() {
         let (x, y) = ((at % grid.across) as u16, (at / grid.across) as u16);

@@ -3,11 +3,11 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
 use super::axis::TimeAxis;
 use super::canvas::{Canvas, Layer, is_shown};
 use super::chart::{Chart, beyond, draw_curve};
 use super::compare::letter;
+use super::ctx::Ctx;
 use super::paint::put;
 use super::scale::near;
 use crate::run::{CurveId, RunState, between};

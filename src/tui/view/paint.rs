@@ -4,7 +4,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use super::Ctx;
+use super::ctx::Ctx;
+use crate::tui::layout::top;
 use crate::tui::page::Pane;
 use crate::tui::text::{columns, count};
 use crate::tui::theme::Role;
@@ -131,7 +132,7 @@ pub(super) fn title(
         area,
         x,
         0,
-        &format!(" {} ", pane.name()),
+        &format!(" {} ", ctx.panel(pane).title),
         ctx.style(name),
     );
     if !note.is_empty() {
@@ -152,7 +153,7 @@ pub(super) fn title(
             &pieces,
         );
     }
-    super::layout::top(area, 1).1
+    top(area, 1).1
 }
 
 /// Says over the end of the last row how much is not shown, and whether any of it lies below.

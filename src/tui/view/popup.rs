@@ -1,9 +1,9 @@
-//! Boxes over the screen: the help, the question what is to become of the run, a number to type.
+//! Boxes over the screen: the help, the question whether to leave, a number to type.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
+use super::ctx::Ctx;
 use super::paint::{Piece, more, piece, put, put_pieces, width_of};
 use crate::tui::action::Action;
 use crate::tui::app::{App, Prompt};
@@ -122,7 +122,8 @@ fn help_lines(app: &App, symbols: &Symbols) -> Vec<Vec<Piece>> {
     };
     // Where each page has a line of its own there is no room for the rest.
     let pages: Vec<(String, String)> = Action::all()
-        .filter_map(|action| Some((keys(action), action.page()?.name().to_lowercase())))
+        .filter_map(|action| Some((keys(action), action.page()?.title().to_lowercase())))
+        .filter(|(keys, _)| !keys.is_empty())
         .collect();
     for row in pages.chunks(PAGES) {
         let (keys, names): (Vec<&str>, Vec<&str>) = row
@@ -253,7 +254,13 @@ pub(super) fn quit(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
 }
 
 /// A box in the middle, as large as its lines need; gives what is inside.
-fn boxed(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, title: &str, lines: &[Vec<Piece>]) -> Rect {
+pub(super) fn boxed(
+    ctx: &Ctx<'_>,
+    area: Rect,
+    buf: &mut Buffer,
+    title: &str,
+    lines: &[Vec<Piece>],
+) -> Rect {
     let widest = lines.iter().map(|line| width_of(line)).max().unwrap_or(0);
     let (width, height) = (
         (widest + 4).min(area.width),

@@ -1,8 +1,8 @@
 //! The values under the cursor of the charts.
 
-use super::Ctx;
 use super::axis::TimeAxis;
 use super::compare;
+use super::ctx::Ctx;
 use super::paint::{Piece, piece};
 use crate::run::{Bucket, CurveId, RunState, Sample, Series, Source, clock};
 use crate::tui::text::count;

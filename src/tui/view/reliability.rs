@@ -4,11 +4,11 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
-use super::layout::{bottom, top};
+use super::ctx::Ctx;
 use super::paint::{self, Piece, piece, put, put_pieces};
 use crate::event::EvalReport;
 use crate::metrics::ReliabilityBin;
+use crate::tui::layout::{bottom, top};
 use crate::tui::text::short_count;
 use crate::tui::theme::Role;
 

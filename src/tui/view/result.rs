@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
+use super::ctx::Ctx;
 use super::evaluated::summary;
 use super::paint::{Piece, piece, put, put_pieces, rule_line, width_of};
 use crate::event::{EvalReport, Outcome};

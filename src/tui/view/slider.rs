@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
+use super::ctx::Ctx;
 use super::marks::sign;
 use super::paint::{Piece, first_fit, piece, put, put_pieces, put_right, width_of};
 use crate::run::{Replay, clock};

@@ -15,15 +15,15 @@ mod table;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
-use super::layout::{bottom, top};
+use super::ctx::Ctx;
 use super::paint::{self, Piece, first_fit, piece, put_pieces, rule_line};
 use crate::event::{StepTime, SystemSample, share_of};
 use crate::run::{Trace, checkpoints_left, clock};
+use crate::tui::layout::{bottom, top};
 use crate::tui::page::Pane;
 use crate::tui::text::{count, maybe, number, short_percent};
 use crate::tui::theme::Role;
-use meter::{LABEL, Meter};
+use meter::{LABEL, Meter, gib};
 
 /// The most rows the past of one number takes, and how many numbers have one that grows.
 const TALLEST: u16 = 12;
@@ -44,7 +44,7 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let (foot, body) = bottom(body, lines.len() as u16 + u16::from(ruled));
     let history = &ctx.app.run.system;
     let Some(sample) = &history.latest else {
-        paint::empty(ctx, buf, body, EMPTY);
+        paint::empty(ctx, buf, body, ctx.panel(Pane::System).empty);
         feet(ctx, &lines, ruled, foot, buf);
         return;
     };
@@ -56,9 +56,6 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     };
     feet(ctx, &lines, ruled, foot, buf);
 }
-
-const EMPTY: &str = "CPU, memory, disk and GPUs appear here once they have been looked at, every system.every_seconds of the \
-                     run (5; 0 is never). Runs of older versions have nothing of it.";
 
 /// How old the numbers are.
 fn age(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
@@ -184,16 +181,6 @@ fn disk<'a>(ctx: &Ctx<'a>, sample: &SystemSample) -> Meter<'a> {
     words.push(format!("{mark}{plain}"));
     let taken = free.map(|free| 1.0 - free);
     Meter::choice("disk", taken, words).warn(warn)
-}
-
-/// Bytes in GiB, five columns.
-fn gib(bytes: Option<u64>, dash: &str) -> String {
-    maybe(
-        bytes.map(|bytes| bytes as f64 / (1_u64 << 30) as f64),
-        1,
-        5,
-        dash,
-    )
 }
 
 fn labelled(label: &str) -> Piece {

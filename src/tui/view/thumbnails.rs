@@ -5,11 +5,12 @@ use std::ops::Range;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Ctx;
+use super::ctx::Ctx;
 use super::gallery::{Image, draw_art};
 use super::paint::put;
 use crate::tui::app::App;
 use crate::tui::art;
+use crate::tui::page::Pane;
 use crate::tui::theme::Role;
 
 /// Columns of a thumbnail.
@@ -42,7 +43,8 @@ fn marked(app: &App, width: u16) -> Range<usize> {
     }
     let count = app.run.gallery.labels.len();
     let room = usize::from(width).max(1);
-    let first = (app.ui.gallery.saturating_sub(room / 2)).min(count.saturating_sub(room));
+    let first =
+        (app.ui.panels[Pane::Gallery].saturating_sub(room / 2)).min(count.saturating_sub(room));
     first..count.min(first + room)
 }
 
@@ -53,7 +55,7 @@ pub(super) fn mark_at(app: &App, width: u16, x: u16) -> Option<usize> {
 
 /// A mark for each image: right, wrong, not yet said; the current one is reversed. Scrolls so that it is seen.
 pub(super) fn strip(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
-    let current = ctx.app.ui.gallery;
+    let current = ctx.app.ui.panels[Pane::Gallery];
     for (x, index) in marked(ctx.app, area.width).enumerate() {
         let (mark, role) = mark(ctx, index);
         let style = ctx.style(role);
@@ -87,7 +89,7 @@ fn placed(app: &App, area: Rect) -> (Slots, Range<usize>) {
         across,
     };
     let page = usize::from(across) * usize::from(down);
-    let first = app.ui.gallery / page.max(1) * page;
+    let first = app.ui.panels[Pane::Gallery] / page.max(1) * page;
     let last = gallery.labels.len().min(first + page);
     (slots, first..last)
 }
@@ -100,7 +102,7 @@ pub(super) fn image_at(app: &App, area: Rect, at: (u16, u16)) -> Option<usize> {
 
 /// As many thumbnails as fit, with the current one among them.
 pub(super) fn grid(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
-    let current = ctx.app.ui.gallery;
+    let current = ctx.app.ui.panels[Pane::Gallery];
     let (slots, images) = placed(ctx.app, area);
     let ((step_x, step_y), across, rows) = (slots.step, slots.across, slots.size.1 - 1);
     for (slot, index) in images.enumerate() {

@@ -3,14 +3,13 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::super::Ctx;
-use super::super::layout::{GUTTER, top};
+use super::super::ctx::Ctx;
 use super::super::paint::{Piece, first_fit, piece, put_pieces, put_right, rule_line, width_of};
-use super::gib;
-use super::meter::{LABEL, Meter, draw_all};
+use super::meter::{LABEL, Meter, draw_all, gib};
 use super::table::table;
 use crate::event::{GpuSample, share_of};
 use crate::run::Trace;
+use crate::tui::layout::{GUTTER, top};
 use crate::tui::text::{count, maybe, outside};
 use crate::tui::theme::Role;
 

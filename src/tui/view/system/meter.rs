@@ -3,11 +3,11 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::super::Ctx;
-use super::super::layout::top;
+use super::super::ctx::Ctx;
 use super::super::paint::{bar, first_fit, piece, put, put_pieces, width_of};
 use crate::run::Trace;
-use crate::tui::text::short_percent;
+use crate::tui::layout::top;
+use crate::tui::text::{maybe, short_percent};
 use crate::tui::theme::Role;
 
 /// Columns of the label, and of the share with its blanks.
@@ -15,6 +15,16 @@ pub(super) const LABEL: u16 = 12;
 const SHARE: u16 = 7;
 /// A past in fewer columns tells nothing.
 const PAST: u16 = 6;
+
+/// Bytes in GiB, five columns.
+pub(super) fn gib(bytes: Option<u64>, dash: &str) -> String {
+    maybe(
+        bytes.map(|bytes| bytes as f64 / (1_u64 << 30) as f64),
+        1,
+        5,
+        dash,
+    )
+}
 
 /// A number of the machine.
 pub(super) struct Meter<'a> {

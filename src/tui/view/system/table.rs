@@ -3,12 +3,12 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::super::Ctx;
-use super::super::layout::top;
+use super::super::ctx::Ctx;
 use super::super::paint::{Piece, bar, piece, put_pieces, put_right};
-use super::gib;
 use super::gpu::{HOT, throttling};
+use super::meter::gib;
 use crate::event::GpuSample;
+use crate::tui::layout::top;
 use crate::tui::text::{count, maybe, short_percent};
 use crate::tui::theme::Role;
 

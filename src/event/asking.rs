@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 /// # Errors
 /// The range.
 pub fn check_lr(lr: f64) -> Result<f64, String> {
-    let range = 1e-10..=1e3;
+    let range = 1e-10..=1e30;
     if range.contains(&lr) {
         return Ok(lr);
     }
     let (low, high) = (range.start(), range.end());
     Err(format!(
-        "a learning rate must be between {low:e} and {high}"
+        "a learning rate must be between {low:e} and {high:e}"
     ))
 }
 

@@ -106,6 +106,10 @@ pub(super) enum Interval95 {
 }
 
 /// What is declared of a measure.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent properties, each a column of the table"
+)]
 pub struct MeasureInfo {
     /// Its key in the journal and in TensorBoard.
     pub key: &'static str,

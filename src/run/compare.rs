@@ -291,6 +291,7 @@ mod tests {
     use super::*;
     use crate::event::F64;
     use crate::run::Best;
+    use Measure::{Accuracy, Auc, EceCalibrated, NllCalibrated};
 
     fn config(text: &[(&str, &str)]) -> Vec<(String, String)> {
         let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
@@ -427,7 +428,6 @@ mod tests {
             };
             paired.verdict()
         };
-        use Measure::{Accuracy, Auc, EceCalibrated, NllCalibrated};
         assert_eq!(verdict(Accuracy, 0.01, 0.001, 0.02), Verdict::Better);
         assert_eq!(verdict(Accuracy, -0.01, -0.02, -0.001), Verdict::Worse);
         assert_eq!(

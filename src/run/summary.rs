@@ -59,16 +59,12 @@ pub fn eval_line(report: &EvalReport) -> String {
     let with = |measure: Measure| {
         let unit = measure.info().format.units().0;
         let number = |measure: Measure| measure.in_line(report.value(measure));
-        match measure.partner() {
-            Some(after) => {
-                let name = measure.info().name.to_lowercase();
-                format!("  {name} {} -> {}{unit}", number(measure), number(after))
-            }
-            None => {
-                let ends = ends(report.interval(measure));
-                format!("  {} {}{unit}{ends}", measure.info().name, number(measure))
-            }
+        if let Some(after) = measure.partner() {
+            let name = measure.info().name.to_lowercase();
+            return format!("  {name} {} -> {}{unit}", number(measure), number(after));
         }
+        let ends = ends(report.interval(measure));
+        format!("  {} {}{unit}{ends}", measure.info().name, number(measure))
     };
     let measures: String = Measure::ALL.into_iter().filter(of_line).map(with).collect();
     format!(

@@ -138,13 +138,7 @@ fn evaluating_again_gives_the_numbers_of_the_run_and_is_recorded() {
         "{stdout}{}",
         text(&output.stderr)
     );
-    for words in [
-        "accuracy",
-        "AUC-ROC",
-        "95 % intervals",
-        "upright",
-        "written: ",
-    ] {
+    for words in ["accuracy", "AUC", "95 % intervals", "upright", "written: "] {
         assert!(stdout.contains(words), "{words} in\n{stdout}");
     }
     assert_eq!(json(&eval), by_trainer);

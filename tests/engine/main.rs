@@ -15,6 +15,7 @@ mod fused;
 mod health;
 mod lifetime;
 mod masked_step;
+mod old_runs;
 mod optimizers;
 mod over_ssh;
 mod program;

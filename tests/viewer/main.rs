@@ -14,6 +14,7 @@ mod headless;
 mod layers;
 mod mouse;
 mod named;
+mod old_runs;
 #[path = "../engine/pty.rs"]
 #[allow(dead_code, reason = "most of it is about training")]
 mod pty;

@@ -98,7 +98,7 @@ pub(super) fn enter(app: &mut App) {
     match (panel(app.ui.focus).enter)(app) {
         Step::Pass if app.ui.page.panes().len() > 1 => app.ui.zoom = !app.ui.zoom,
         Step::Pass | Step::Done => {}
-        Step::Open(page) => open(app, page),
+        Step::Open(target) => open(app, target),
     }
 }
 
@@ -117,7 +117,7 @@ pub(super) fn back(app: &mut App) {
     }
     match (panel(app.ui.focus).back)(app) {
         Step::Done => {}
-        Step::Open(page) => open(app, page),
+        Step::Open(target) => open(app, target),
         Step::Pass if app.ui.page == Page::Overview && replay::leave(app) => keep_in_range(app),
         Step::Pass => open(app, Page::Overview),
     }
@@ -146,7 +146,7 @@ pub(super) fn scroll_pane(app: &mut App, pane: Pane, by: isize) {
         Scroll::Own(scroll) => match scroll(app, by) {
             Step::Pass => neighbour(app, by),
             Step::Done => {}
-            Step::Open(page) => open(app, page),
+            Step::Open(target) => open(app, target),
         },
         Scroll::List | Scroll::No => neighbour(app, by),
     }

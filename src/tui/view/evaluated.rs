@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use super::ctx::Ctx;
 use super::paint::{self, Piece, piece};
 use crate::event::{EvalReport, Split, WeightsKind};
-use crate::metrics::{Format, Measure, MeasureInfo};
+use crate::metrics::{Format, Interval, Measure, MeasureInfo};
 use crate::run::RunState;
 use crate::tui::page::Pane;
 use crate::tui::symbols::Symbols;
@@ -75,7 +75,7 @@ pub(super) fn summary(report: &EvalReport, measure: Measure, symbols: &Symbols) 
         ),
         Format::Score => (score(value), margin(interval, symbols)),
         Format::Ratio => {
-            let half = interval.map(|interval| interval.half_width());
+            let half = interval.map(Interval::half_width);
             let margin = half.map(|half| format!("{}{half:.4}", symbols.plus_minus));
             (number(value, 4, 6), margin.unwrap_or_default())
         }

@@ -279,10 +279,13 @@ fn nothing_is_paired_with_a_live_run() {
     );
 }
 
-const HALF_WIDTHS: [(Measure, f64); 5] = [
+const HALF_WIDTHS: [(Measure, f64); 8] = [
     (Measure::Accuracy, 0.0062),
     (Measure::MacroF1, 0.0061),
     (Measure::Auc, 0.0009),
+    (Measure::BalancedAccuracy, 0.0062),
+    (Measure::Top5Accuracy, 0.0048),
+    (Measure::Matthews, 0.0069),
     (Measure::NllCalibrated, 0.011),
     (Measure::EceCalibrated, 0.0041),
 ];

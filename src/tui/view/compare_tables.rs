@@ -10,7 +10,7 @@ use crate::tui::text::{columns, count, number, outside, short_count};
 use crate::tui::theme::Role;
 
 /// Columns of what a number is called.
-const LABEL: u16 = 17;
+const LABEL: u16 = 19;
 /// Columns of a number: with air, and without.
 const VALUE: [u16; 2] = [9, 7];
 /// Columns of a difference, of its interval, and of what it says in short and at length, each with a blank before it.

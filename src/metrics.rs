@@ -8,6 +8,7 @@
 mod bootstrap;
 mod calibration;
 mod confusion;
+mod estimate;
 mod interval;
 mod measures;
 mod paired;
@@ -20,8 +21,9 @@ pub use calibration::{
     largest_gap_count, log_softmax, nll, overconfidence, reliability, softmax,
 };
 pub use confusion::{ClassScores, ConfusedPair, Confusion, Imbalance};
+pub use estimate::{Better, Estimate, Format};
 pub use interval::Interval;
 pub(crate) use measures::Whole;
-pub use measures::{Better, Estimate, Format, Measure, MeasureInfo};
+pub use measures::{Measure, MeasureInfo};
 pub use paired::{Comparison, Difference, Reference, compare};
 pub use roc::{Auc, auc};

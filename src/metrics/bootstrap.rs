@@ -12,8 +12,9 @@ mod lanes;
 use std::collections::BTreeMap;
 
 use super::calibration::argmax;
+use super::estimate::Estimate;
 use super::interval::Interval;
-use super::measures::{Compute, Estimate, Measure};
+use super::measures::{Compute, Measure};
 use super::parallel;
 use super::roc::{Auc, Rankings, has_probabilities, usable};
 use lanes::{Certainty, Counts, LANES, Lanes, add, at, certainty, mean, pairs_won, weights};

@@ -1,4 +1,4 @@
-//! What the screen costs: a frame of each page with a million steps behind it, the fold, and what a run's screenshot weighs.
+//! What the screen costs: a frame of each page with a million steps behind it, the fold, and what a run's state weighs.
 //!
 //! Prints a table; `make bench-frames` runs it. Times are of this machine; the share of the budget beside them is what counts.
 
@@ -127,7 +127,7 @@ fn main() {
     let copies: Vec<RunState> = (0..64).map(|_| run.clone()).collect();
     let weight = resident().saturating_sub(before) / copies.len() as u64;
     println!(
-        "memory: {:.0} KiB a screenshot of a run of {STEPS} steps, as JSON {:.0} KiB",
+        "memory: {:.0} KiB the state of a run of {STEPS} steps, as JSON {:.0} KiB",
         weight as f64 / 1024.0,
         serde_json::to_vec(&run).map_or(0, |bytes| bytes.len()) as f64 / 1024.0
     );

@@ -295,10 +295,7 @@ impl Curves {
         let first = Steps::of(window).first();
         for (info, series) in CURVES.iter().zip(&mut self.known) {
             match info.source {
-                Source::Steps(values) => {
-                    let values = (0..).zip(values(window));
-                    values.for_each(|(at, value)| series.push(first.saturating_add(at), value.0));
-                }
+                Source::Steps(values) => series.extend(first, values(window)),
                 Source::Window(value) => series.push(window.global_step, value(window).0 as f32),
                 Source::Sampled(values) => {
                     let values = values(window).iter();

@@ -1,7 +1,7 @@
 //! What Linux reports of a machine in `/proc`, read from its text. A text of another form gives nothing.
 //!
-//! Not the crate `procfs`: it reads a file as a whole and fails where a field is missing that is not needed here (containers
-//! leave some out of `/proc/meminfo`), knows no memory limits of control groups, and would save about thirty lines.
+//! Not the crate `procfs` (0.18): of `/proc/meminfo` it gives nothing where a field is missing that is not needed here, such
+//! as `SwapCached`, it does not read the memory limits of control groups, and it would save about thirty lines.
 
 /// Processor time since the machine was started, in ticks of all processors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

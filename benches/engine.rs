@@ -1,4 +1,5 @@
-//! How fast the parts of a training step are: a batch, a gradient, an update. `make bench` runs them.
+//! Benchmarks of the parts of a training step: loading a batch, computing the gradient, the optimizer update. Run with
+//! `make bench`.
 
 use divan::Bencher;
 use epochtop::config::{Config, OptimName};
@@ -28,25 +29,25 @@ fn info() -> DatasetInfo {
 fn plan(residual: bool) -> Plan {
     let mut config = Config::default();
     (config.model.residual, config.model.channels) = (residual, vec![32, 64, 128]);
-    // The images are 28×28 and the blocks three, so it fits.
+    // Three blocks fit 28×28 images, so `Plan::of` cannot fail here.
     Plan::of(&config.model, &info()).unwrap_or_default()
 }
 
-/// Forward and backward of a batch of 256: our fused stages and libtorch layer by layer.
+/// Forward and backward pass of a batch of 256, with the fused stages and with plain libtorch layers.
 #[divan::bench(args = ["textbook fused f32", "textbook fused bf16", "textbook plain f32", "textbook plain bf16",
     "default fused f32", "default fused bf16", "default plain f32", "default plain bf16"], max_time = 4.0)]
-fn gradient(bencher: Bencher<'_, '_>, what: &str) {
-    let plan = plan(what.starts_with("default"));
+fn gradient(bencher: Bencher<'_, '_>, variant: &str) {
+    let plan = plan(variant.starts_with("default"));
     let weights = Weights::new(&plan, 1, Device::Cpu);
-    let network = if what.contains("fused") {
+    let network = if variant.contains("fused") {
         Network::new(plan)
     } else {
         Network::plain(plan)
     };
     let images = Tensor::randn([BATCH, 1, 28, 28], (Kind::Float, Device::Cpu));
     let labels = Tensor::randint(10, [BATCH], (Kind::Int64, Device::Cpu));
-    let how = Computation {
-        kind: if what.ends_with("bf16") {
+    let computation = Computation {
+        kind: if variant.ends_with("bf16") {
             Kind::BFloat16
         } else {
             Kind::Float
@@ -55,10 +56,12 @@ fn gradient(bencher: Bencher<'_, '_>, what: &str) {
     };
     bencher
         .counter(divan::counter::ItemsCount::new(BATCH as usize))
-        .bench_local(|| network.gradient(&weights, &weights.stats, (&images, &labels), how));
+        .bench_local(|| {
+            network.gradient(&weights, &weights.stats, (&images, &labels), computation)
+        });
 }
 
-/// One update of the default network's parameters.
+/// One optimizer update of the parameters of the default network.
 #[divan::bench(args = [OptimName::Adamw, OptimName::Adam, OptimName::Sgd])]
 fn update(bencher: Bencher<'_, '_>, name: OptimName) {
     let plan = plan(true);
@@ -71,12 +74,12 @@ fn update(bencher: Bencher<'_, '_>, name: OptimName) {
     bencher.bench_local(|| optimizer.step(&weights.flat, &gradient, 1e-9, (&one, &ok)));
 }
 
-/// A batch of 256: taken by index, varied, normalised.
-#[divan::bench(args = ["as they are", "flip", "everything"])]
-fn batch(bencher: Bencher<'_, '_>, what: &str) {
+/// A batch of 256: gathered by index, augmented and normalised.
+#[divan::bench(args = ["none", "flip", "all"])]
+fn batch(bencher: Bencher<'_, '_>, augmentation: &str) {
     let mut config = Config::default().data.augment;
-    (config.flip, config.shift, config.erase) = (what != "as they are", 0, 0.0);
-    if what == "everything" {
+    (config.flip, config.shift, config.erase) = (augmentation != "none", 0, 0.0);
+    if augmentation == "all" {
         (config.shift, config.rotate, config.scale, config.erase) = (2, 10.0, 0.1, 0.5);
     }
     let images = Images {

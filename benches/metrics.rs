@@ -1,6 +1,6 @@
-//! How long the numbers of an evaluation take, and how that grows with rows and classes.
+//! Benchmarks of the evaluation metrics for different numbers of rows and classes.
 //!
-//! `make bench`, or `cargo bench --no-default-features --bench metrics`: no libtorch is needed.
+//! Run with `make bench` or `cargo bench --no-default-features --bench metrics`; libtorch is not needed.
 
 use divan::{Bencher, black_box};
 use epochtop::event::Split;
@@ -12,14 +12,14 @@ fn main() {
     divan::main();
 }
 
-/// Rows of a network that is right about nine times in ten.
+/// Synthetic predictions for `n` rows and `k` classes with an accuracy of about 90 %.
 fn predictions(n: usize, k: usize) -> Predictions {
     let mut random = Random::new(&[n as u64, k as u64]);
     let mut logits = Vec::with_capacity(n * k);
     let labels: Vec<u32> = (0..n).map(|_| random.below(k) as u32).collect();
     for label in &labels {
         for class in 0..k as u32 {
-            // The sum of four uniform numbers is near enough to normal.
+            // The sum of four uniform values is close enough to a normal distribution.
             let noise: usize = (0..4).map(|_| random.below(1 << 20)).sum();
             let signal = if class == *label { 3.5 } else { 0.0 };
             logits.push(noise as f32 / (1 << 19) as f32 + signal);
@@ -33,7 +33,7 @@ fn predictions(n: usize, k: usize) -> Predictions {
     }
 }
 
-/// Rows, classes.
+/// Numbers of rows and classes.
 const SIZES: [(usize, usize); 6] = [
     (1_000, 10),
     (10_000, 10),
@@ -43,9 +43,10 @@ const SIZES: [(usize, usize); 6] = [
     (10_000, 1_000),
 ];
 
-/// Everything: temperature on half as many rows, all scores, AUC, calibration, 1,000 resamples.
+/// A complete evaluation report: temperature fitted on half as many rows, all scores, AUC, calibration and 1,000
+/// bootstrap resamples.
 #[divan::bench(args = SIZES, sample_count = 5, sample_size = 1)]
-fn whole_report(bencher: Bencher<'_, '_>, (n, k): (usize, usize)) {
+fn full_report(bencher: Bencher<'_, '_>, (n, k): (usize, usize)) {
     let (valid, test) = (predictions(n / 2, k), predictions(n, k));
     let options = Options {
         bins: 15,
@@ -57,7 +58,7 @@ fn whole_report(bencher: Bencher<'_, '_>, (n, k): (usize, usize)) {
     });
 }
 
-/// The intervals alone.
+/// Only the bootstrap intervals.
 #[divan::bench(args = SIZES, sample_count = 5, sample_size = 1)]
 fn bootstrap_1000(bencher: Bencher<'_, '_>, (n, k): (usize, usize)) {
     let rows = predictions(n, k);
@@ -65,14 +66,14 @@ fn bootstrap_1000(bencher: Bencher<'_, '_>, (n, k): (usize, usize)) {
     bencher.bench_local(|| black_box(outcomes.estimates(1000, 0)));
 }
 
-/// AUC of all classes.
+/// Only the AUC of all classes.
 #[divan::bench(args = SIZES, sample_count = 5, sample_size = 1)]
-fn auc_of_all(bencher: Bencher<'_, '_>, (n, k): (usize, usize)) {
+fn auc_all_classes(bencher: Bencher<'_, '_>, (n, k): (usize, usize)) {
     let rows = predictions(n, k);
     bencher.bench_local(|| black_box(auc(&rows.logits, &rows.labels, k)));
 }
 
-/// The temperature.
+/// Only fitting the temperature.
 #[divan::bench(args = SIZES, sample_count = 5, sample_size = 1)]
 fn temperature(bencher: Bencher<'_, '_>, (n, k): (usize, usize)) {
     let rows = predictions(n, k);

@@ -1,6 +1,7 @@
-//! What the screen costs: a frame of each page with a million steps behind it, the fold, and what a run's state weighs.
+//! Benchmark of the viewer: time per frame of each page after a million steps, records per second of the fold, and
+//! memory of a run state.
 //!
-//! Prints a table; `make bench-frames` runs it. Times are of this machine; the share of the budget beside them is what counts.
+//! Prints a table; run with `make bench-frames`. Times depend on the machine; compare them with the frame budget.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
@@ -79,7 +80,7 @@ fn records() -> Vec<Record> {
     records
 }
 
-/// Bytes of memory this process holds.
+/// Resident memory of this process, in bytes.
 fn resident() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = statm.split(' ').nth(1).and_then(|n| n.parse::<u64>().ok());
@@ -93,17 +94,17 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
 
 fn main() {
     let records = records();
-    let began = Instant::now();
+    let start = Instant::now();
     let mut run = RunState::default();
     records.iter().for_each(|record| run.apply(record));
-    let seconds = began.elapsed().as_secs_f64();
+    let seconds = start.elapsed().as_secs_f64();
     println!(
-        "fold: {} records of {WINDOW} steps in {seconds:.3} s: {:.2} million records/s, {:.0} million steps/s (wanted: 1 million records/s)",
+        "fold: {} records of {WINDOW} steps in {seconds:.3} s: {:.2} million records/s, {:.0} million steps/s (target: 1 million records/s)",
         records.len(),
         records.len() as f64 / seconds / 1e6,
         STEPS as f64 / seconds / 1e6,
     );
-    // Records of a run that is mostly waiting: progress, phases, answers.
+    // Small records: progress events only.
     let small: Vec<Record> = (0..1_000_000_u64)
         .map(|i| {
             let event = Event::EvalProgress {
@@ -114,10 +115,10 @@ fn main() {
             record(records.len() as u64 + 2 + i, event)
         })
         .collect();
-    let began = Instant::now();
+    let start = Instant::now();
     let mut other = run.clone();
     small.iter().for_each(|record| other.apply(record));
-    let seconds = began.elapsed().as_secs_f64();
+    let seconds = start.elapsed().as_secs_f64();
     println!(
         "fold: small records: {:.1} million records/s",
         small.len() as f64 / seconds / 1e6
@@ -125,10 +126,10 @@ fn main() {
     drop(small);
     let before = resident();
     let copies: Vec<RunState> = (0..64).map(|_| run.clone()).collect();
-    let weight = resident().saturating_sub(before) / copies.len() as u64;
+    let size = resident().saturating_sub(before) / copies.len() as u64;
     println!(
-        "memory: {:.0} KiB the state of a run of {STEPS} steps, as JSON {:.0} KiB",
-        weight as f64 / 1024.0,
+        "memory: run state of {STEPS} steps {:.0} KiB, as JSON {:.0} KiB",
+        size as f64 / 1024.0,
         serde_json::to_vec(&run).map_or(0, |bytes| bytes.len()) as f64 / 1024.0
     );
     drop(copies);
@@ -146,11 +147,11 @@ fn main() {
         update(&mut app, Msg::Resize(area.width, area.height));
         let mut times: Vec<f64> = (0..FRAMES)
             .map(|_| {
-                let began = Instant::now();
+                let start = Instant::now();
                 let mut buffer = Buffer::empty(area);
                 tui::draw(&app, &theme, area, &mut buffer);
                 std::hint::black_box(&buffer);
-                began.elapsed().as_secs_f64() * 1e3
+                start.elapsed().as_secs_f64() * 1e3
             })
             .collect();
         times.sort_by(f64::total_cmp);

@@ -1,10 +1,10 @@
-"""A run's network in PyTorch: model.safetensors loads as it is.
+"""Loads the network of a run in PyTorch, directly from model.safetensors.
 
     pip install torch safetensors numpy
     python3 examples/load_in_pytorch.py runs/NAME DIRECTORY_OF_FASHION_MNIST
 
-The module below is all that is needed (for `head = "gap"` and `padding = "same"`, the default). The rest computes the test
-split's logits again and compares them with those in the run's predictions.csv.
+The class Classifier is all you need (for `head = "gap"` and `padding = "same"`, the default). The rest recomputes the
+logits of the test split and compares them with those in predictions.csv of the run.
 """
 
 import csv
@@ -40,7 +40,7 @@ class Block(nn.Module):
 
 
 class Classifier(nn.Module):
-    """Takes images (N, C, H, W) in -1 to 1, gives logits (N, classes)."""
+    """Input: images (N, C, H, W) in [-1, 1]. Output: logits (N, classes)."""
 
     def __init__(self, tensors):
         super().__init__()
@@ -58,7 +58,7 @@ class Classifier(nn.Module):
 
 
 def idx(directory, name):
-    """The bytes of an IDX file behind its header, and its sizes."""
+    """The data of an IDX file (plain or .gz) as a uint8 array in its shape."""
     path = next(p for p in (directory / name, directory / f"{name}.gz") if p.exists())
     data = (gzip.open if path.suffix == ".gz" else open)(path, "rb").read()
     sizes = numpy.frombuffer(data, ">u4", data[3], 4).tolist()
@@ -74,12 +74,12 @@ def main(run, directory):
         logits = torch.cat([network(part) for part in images.split(1000)])
     with open(run / "predictions.csv") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
-    told = torch.tensor([[float(v) for k, v in row.items() if k.startswith("logit_")] for row in rows])
-    top = told.topk(2).values
+    recorded = torch.tensor([[float(v) for k, v in row.items() if k.startswith("logit_")] for row in rows])
+    top = recorded.topk(2).values
     close = (top[:, 0] - top[:, 1]) <= 2e-4
-    differ = logits.argmax(1) != told.argmax(1)
-    off = (logits - told).abs().max().item()
-    print(f"{best.name}: {len(rows)} test images, logits agree to {off:.1e}; {int(differ.sum())} predictions differ, "
+    differ = logits.argmax(1) != recorded.argmax(1)
+    off = (logits - recorded).abs().max().item()
+    print(f"{best.name}: {len(rows)} test images, maximum logit difference {off:.1e}; {int(differ.sum())} predictions differ, "
           f"{int((differ & ~close).sum())} of them where the two highest logits are more than 2e-4 apart")
     return 0 if off <= 1e-4 and not (differ & ~close).any() else 1
 

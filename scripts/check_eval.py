@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Computes every number of a run's eval.json again, from its predictions.csv, with scikit-learn and scipy.
+"""Recomputes every number in a run's eval.json from its predictions.csv, with scikit-learn and scipy.
 
     python3 scripts/check_eval.py runs/NAME        needs numpy, scipy and scikit-learn
 
-Prints a line for each number and ends with 1 if one is further off than it may be: 1e-9 for what is counted, 1e-7 for NLL,
-Brier, ECE, MCE and AUC, 1e-6 for the temperature, and for the ends of intervals what two bootstraps of these sizes differ by
-chance (five standard errors).
+Prints a line for each number. The exit status is 1 if a difference exceeds its tolerance: 1e-9 for metrics that are computed
+from counts, 1e-7 for NLL, Brier, ECE, MCE and AUC, 1e-6 for the temperature, and five standard errors for the limits of
+intervals, because two bootstraps differ by chance.
 """
 
 import csv
@@ -30,13 +30,13 @@ from sklearn.metrics import (
 )
 
 RESAMPLES = 4000
-# Standard error of a 2.5th percentile, in standard deviations of what it is a percentile of: sqrt(.025 * .975 / B) / 0.0584
-# for a normal distribution.
+# The standard error of the 2.5th percentile of B normal draws is END / sqrt(B) standard deviations of the distribution;
+# 0.0584 is the normal density at that percentile.
 END = np.sqrt(0.025 * 0.975) / 0.0584
 
 
 class Report:
-    """Compares numbers and remembers whether all agreed."""
+    """Compares numbers, prints each result and counts the differences."""
 
     def __init__(self):
         self.wrong = 0
@@ -48,11 +48,11 @@ class Report:
             off = float(np.max(np.abs(np.asarray(found, float) - np.asarray(wanted, float))))
             good = off <= tolerance
         self.wrong += not good
-        print(f"{'ok ' if good else 'BAD'} {what:<34} off by {off:.1e}, may be {tolerance:.1e}")
+        print(f"{'ok ' if good else 'BAD'} {what:<34} difference {off:.1e}, tolerance {tolerance:.1e}")
 
 
 def read(path):
-    """Rows by split: labels, predictions, confidences, logits as f64 of the f32 they were."""
+    """Reads (labels, predictions, confidences, logits) by split. The logits are rounded to f32, then converted to f64."""
     splits = {}
     with open(path, newline="") as file:
         for row in csv.reader(file):
@@ -67,19 +67,19 @@ def read(path):
 
 
 def log_odds(z):
-    """z_k minus the logarithm of the sum of exponentials of all others."""
+    """The log odds of each class: z_k minus the logsumexp of all other logits."""
     return np.stack([z[:, k] - logsumexp(np.delete(z, k, 1), axis=1) for k in range(z.shape[1])], 1)
 
 
 def gaps(confidence, right, bins):
-    """Accuracy minus confidence of each bin (lower, upper], as a share of all rows."""
+    """The bin (lower, upper] of each row, and per bin the sum of accuracy minus confidence, divided by all rows."""
     edges = np.arange(bins + 1) / bins
     place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
     return place, np.bincount(place, right - confidence, bins) / len(right)
 
 
 def temperature(z, y):
-    """The zero of the slope of the NLL by 1/T, by Brent's method."""
+    """The temperature T that minimises the NLL: the zero of its derivative with respect to 1/T, by Brent's method."""
 
     def slope(beta):
         p = np.exp(log_softmax(beta * z, 1))
@@ -89,7 +89,7 @@ def temperature(z, y):
 
 
 def weighted_auc(order, positive, weights):
-    """Areas for many weightings of the rows. `order`: rows by score, no two alike."""
+    """The AUC for each of many weightings of the rows. `order`: the rows sorted by score, without ties."""
     won, below = np.zeros(len(weights)), np.zeros(len(weights))
     w = weights[:, order]
     own = w * positive[order]
@@ -100,7 +100,8 @@ def weighted_auc(order, positive, weights):
 
 
 def grid_interval(terms, noise):
-    """Hansen's grid bootstrap for a sum of magnitudes: multiples of the terms for which noise leads to what was measured."""
+    """Hansen's grid bootstrap for a sum of magnitudes. The limits are the multiples of the terms whose sum, with noise
+    added, has the measured sum as its 97.5th and 2.5th percentile."""
     measured = np.abs(terms).sum()
 
     def multiple(share):
@@ -118,19 +119,20 @@ def grid_interval(terms, noise):
 
 
 def bootstrap(y, predicted, k, scores, bins):
-    """Resampled accuracy, F1 by class, mean AUC, and for each of `bins` (place, gap of a row, count) the gaps of bins."""
+    """Resampled accuracy, F1 by class and mean AUC, and for each of `bins` (bin of each row, gap of each row, number of
+    bins) the resampled gap of each bin."""
     rng = np.random.default_rng(1)
     n = len(y)
     orders = [np.argsort(scores[:, c], kind="stable") for c in range(k)]
     out = {"accuracy": [], "f1": [], "auc": [], "gaps": [[] for _ in bins]}
-    one_true, one_said = np.eye(k)[y], np.eye(k)[predicted]
+    one_true, one_predicted = np.eye(k)[y], np.eye(k)[predicted]
     for start in range(0, RESAMPLES, 100):
         weights = rng.multinomial(n, np.full(n, 1 / n), 100).astype(float)
         right = weights @ (y == predicted)
-        hits, support, taken = weights @ (one_true * one_said), weights @ one_true, weights @ one_said
-        whole = support + taken
+        hits, support = weights @ (one_true * one_predicted), weights @ one_true
+        total = support + weights @ one_predicted
         out["accuracy"].append(right / n)
-        out["f1"].append(np.where(whole > 0, 2 * hits / np.maximum(whole, 1), 0))
+        out["f1"].append(np.where(total > 0, 2 * hits / np.maximum(total, 1), 0))
         aucs = [weighted_auc(orders[c], (y == c).astype(float), weights) for c in range(k)]
         out["auc"].append(np.nanmean(aucs, 0))
         for (place, gap, count), drawn in zip(bins, out["gaps"]):
@@ -160,35 +162,35 @@ def main(run):
     report = Report()
     same = report.same
 
-    # What is counted.
-    said = z.argmax(1)
-    same("predicted class, rows that differ", (said != predicted).sum(), 0, 0)
+    # Metrics from counts.
+    argmax = z.argmax(1)
+    same("predicted class, rows that differ", (argmax != predicted).sum(), 0, 0)
     same("n", wanted["n"], len(y), 0)
-    same("confusion", wanted["confusion"], confusion_matrix(y, said, labels=labels), 0)
-    same("accuracy", wanted["accuracy"]["value"], accuracy_score(y, said), 1e-9)
-    scores = precision_recall_fscore_support(y, said, labels=labels, zero_division=0)
+    same("confusion", wanted["confusion"], confusion_matrix(y, argmax, labels=labels), 0)
+    same("accuracy", wanted["accuracy"]["value"], accuracy_score(y, argmax), 1e-9)
+    scores = precision_recall_fscore_support(y, argmax, labels=labels, zero_division=0)
     for name, column in zip(("precision", "recall"), scores):
         same(name, [c[name] for c in wanted["classes"]], column, 1e-9)
     same("F1", [c["f1"]["value"] for c in wanted["classes"]], scores[2], 1e-9)
     same("support", [c["support"] for c in wanted["classes"]], scores[3], 0)
     options = {"labels": labels, "zero_division": 0}
-    same("macro-F1", wanted["macro_f1"]["value"], f1_score(y, said, average="macro", **options), 1e-9)
-    same("weighted F1", wanted["weighted_f1"], f1_score(y, said, average="weighted", **options), 1e-9)
+    same("macro-F1", wanted["macro_f1"]["value"], f1_score(y, argmax, average="macro", **options), 1e-9)
+    same("weighted F1", wanted["weighted_f1"], f1_score(y, argmax, average="weighted", **options), 1e-9)
 
-    same("balanced accuracy", wanted["balanced_accuracy"]["value"], balanced_accuracy_score(y, said), 1e-9)
-    same("Matthews", wanted["matthews"]["value"], matthews_corrcoef(y, said), 1e-9)
+    same("balanced accuracy", wanted["balanced_accuracy"]["value"], balanced_accuracy_score(y, argmax), 1e-9)
+    same("Matthews", wanted["matthews"]["value"], matthews_corrcoef(y, argmax), 1e-9)
     if k > 5:
         top5 = top_k_accuracy_score(y, z, k=5, labels=labels)
         same("top-5 accuracy", wanted["top5_accuracy"]["value"], top5, 1e-9)
 
-    # The temperature, from validation alone.
+    # The temperature, fitted on the validation split.
     valid_y, _, _, valid_z = splits["valid"]
     t = wanted["temperature"]["value"]
     if wanted["temperature"]["converged"]:
-        # Far from 1 the NLL is flat around its minimum, and 1e-6 is meant as a share of it.
+        # For large temperatures the NLL is flat around its minimum, so the tolerance is relative.
         same("temperature", t, temperature(valid_z, valid_y), 1e-6 * max(1, t))
 
-    # What needs probabilities.
+    # Metrics from probabilities.
     p, calibrated = np.exp(log_softmax(z, 1)), np.exp(log_softmax(z / t, 1))
     same("confidence, by row", confidence, calibrated.max(1), 1e-9)
     same("NLL", wanted["nll"]["uncalibrated"], log_loss(y, p, labels=labels), 1e-7)
@@ -197,7 +199,7 @@ def main(run):
     same("Brier", wanted["brier"], ((calibrated - onehot) ** 2).sum(1).mean(), 1e-7)
     if k > 2:
         same("Brier, by scikit-learn", wanted["brier"], brier_score_loss(y, calibrated, labels=labels, scale_by_half=False), 1e-7)
-    right = (said == y).astype(float)
+    right = (argmax == y).astype(float)
     bins = []
     for name, probabilities in (("uncalibrated", p), ("calibrated", calibrated)):
         diagram = wanted["reliability" if name == "calibrated" else "reliability_uncalibrated"]
@@ -216,10 +218,10 @@ def main(run):
     same("AUC, mean", wanted["auc_ovr_macro"]["value"], np.mean(known) if known else None, 1e-7)
     same("AUC, classes used", wanted["auc_ovr_macro"]["classes_used"], len(known), 0)
 
-    # Intervals, from draws of our own.
+    # Intervals, from an independent bootstrap.
     resamples = wanted["bootstrap"]["resamples"]
     if resamples:
-        accuracy, f1, auc, drawn = bootstrap(y, said, k, odds, [b[:3] for b in bins])
+        accuracy, f1, auc, drawn = bootstrap(y, argmax, k, odds, [b[:3] for b in bins])
         check_interval(report, "accuracy", wanted["accuracy"]["ci95"], accuracy, resamples)
         check_interval(report, "macro-F1", wanted["macro_f1"]["ci95"], f1.mean(1), resamples)
         check_interval(report, "AUC", wanted["auc_ovr_macro"]["ci95"], auc, resamples)
@@ -230,7 +232,7 @@ def main(run):
             spread = np.std(np.abs(own).sum(1))
             chance = 5 * END * np.sqrt(1 / resamples + 1 / RESAMPLES) * spread
             same(f"ECE, {name}, interval", wanted["ece"][name]["ci95"], ends, chance)
-    print(f"\n{run}: " + (f"{report.wrong} numbers differ" if report.wrong else "every number agrees"))
+    print(f"\n{run}: " + (f"{report.wrong} numbers differ" if report.wrong else "all numbers agree"))
     return int(report.wrong > 0)
 
 

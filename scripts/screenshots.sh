@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Every page of a run as an SVG screenshot at 120x40, and the overview at 80x24 and 200x60 too.
+# Saves every page of a run as an SVG screenshot at 120x40, and the overview also at 80x24 and 200x60.
 #   scripts/screenshots.sh RUN DIR [--theme NAME] [--runs DIR]
-# RUN is a run's name or directory; nothing ("") is the newest. EPOCHTOP names another program than the one built here.
+# RUN is the name or directory of a run; "" selects the newest. EPOCHTOP selects another binary than the one built here.
 set -euo pipefail
 
 if [ $# -lt 2 ] || [ -z "$2" ]; then
@@ -14,15 +14,15 @@ shift 2
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 epochtop=${EPOCHTOP-}
 if [ -z "$epochtop" ]; then
-    # The viewer is enough and is built without libtorch; a whole program that is there already serves as well.
+    # The viewer is sufficient and builds without libtorch; an existing full build is used if there is one.
     epochtop=${CARGO_TARGET_DIR:-$root/target}/release/epochtop
     [ -x "$epochtop" ] || cargo build --release --no-default-features --manifest-path "$root/Cargo.toml"
 fi
 
-# Asked for a page that there is not, it tells those that there are.
-pages=$("$epochtop" view --page '?' 2>&1 | sed -n 's/.*there are //p' | tr -d ',') || true
+# The error for an unknown page lists the available pages.
+pages=$("$epochtop" view --page '?' 2>&1 | sed -n 's/.*available pages: //p' | tr -d ',') || true
 if [ -z "$pages" ]; then
-    echo "$epochtop does not say which pages there are: is it older than this script?" >&2
+    echo "$epochtop does not list its pages; it may be older than this script." >&2
     exit 1
 fi
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Brings a fresh clone to the point where `cargo build` works and training has data. Safe to run again: does only what
-# is missing. With --check it reports and changes nothing.
+# Prepares a fresh clone, so that `cargo build` works and the training data is available. It can be run repeatedly and
+# only does what is missing. With --check it only reports.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -14,11 +14,11 @@ esac
 
 if [ "$(uname -sm)" != "Linux x86_64" ]; then
     echo "The trainer is supported on Linux x86-64 only; this is $(uname -sm)." >&2
-    echo "The viewer builds here, without libtorch: cargo build --no-default-features" >&2
+    echo "The viewer can be built here without libtorch: cargo build --no-default-features" >&2
     exit 1
 fi
 
-# All that is missing is told at once, so that one round of installing is enough.
+# Collect everything that is missing and report it at once.
 missing=()
 need() { missing+=("$1"$'\n'"    $2"); }
 
@@ -34,7 +34,7 @@ else
     install="install with your package manager:" cxx=g++ pip=python3-pip
 fi
 
-PATH="$PATH:$HOME/.cargo/bin" # where rustup puts Cargo, known to new shells only
+PATH="$PATH:$HOME/.cargo/bin" # rustup installs Cargo there; only new shells have it in PATH
 want=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 if ! have=$(cargo --version 2>/dev/null); then
     need "cargo, Rust $want or newer" "curl --proto '=https' -sSf https://sh.rustup.rs | sh"
@@ -42,7 +42,7 @@ elif have=${have#cargo } && have=${have%% *} && [ "$(printf '%s\n' "$want" "$hav
     need "Rust $want or newer; this is $have" "rustup update stable"
 fi
 
-# A compiler can be there without its library: only compiling tells.
+# The compiler may be installed without its standard library, so compile a test program.
 probe=$(mktemp -d)
 trap 'rm -rf "$probe"' EXIT
 printf '#include <optional>\nint main() { std::optional<int> zero(0); return *zero; }\n' >"$probe/probe.cpp"
@@ -53,15 +53,15 @@ if ! compiles "${CXX:-c++}"; then
         if compiles "$candidate"; then other=$candidate && break; fi
     done
     if [ -n "$other" ]; then
-        need "a C++17 compiler under the name ${CXX:-c++}; $other works" "export CXX=$other"
+        need "a C++17 compiler named ${CXX:-c++} ($other works)" "export CXX=$other"
     else
         need "a C++17 compiler (tried ${CXX:-c++}, g++, clang++)" "$install $cxx"
     fi
 elif ! command -v cc >/dev/null; then
-    need "cc, with which Rust links" "$install $cxx"
+    need "cc, which Rust uses as linker" "$install $cxx"
 fi
 
-# pip is wanted only where libtorch is still to be fetched.
+# pip is only needed to download libtorch.
 if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null; then
     need "python3, 3.8 or newer" "$install ${pip%-pip} $pip"
 elif [ -z "${LIBTORCH-}" ] && [ ! -e .deps/libtorch/lib/libtorch_cpu.so ] &&

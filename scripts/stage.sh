@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs one stage of `make test`: says which, and how long it took.
+# Runs one stage of `make test` and prints its name and duration.
 #   scripts/stage.sh NAME COMMAND...
 set -u
 name=$1

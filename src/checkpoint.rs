@@ -1,8 +1,9 @@
-//! Checkpoints as files: bytes, names, proof of wholeness, and which to keep. No tensor is known here.
+//! Checkpoints as files: format, names, verification and retention. This module is independent of libtorch.
 //!
-//! A checkpoint is a directory `checkpoints/step-000001234/`. It is made under a temporary name, each file flushed to
-//! disk, `MANIFEST.json` with lengths and hashes last, and then renamed: what has the final name is whole, and whoever
-//! reads it checks that. `LATEST` and `BEST` beside it name one each, for people; nothing depends on them.
+//! A checkpoint is a directory `checkpoints/step-000001234/`. It is written under a temporary name; each file is
+//! flushed to disk, `MANIFEST.json` with lengths and hashes last, and then the directory is renamed. So a directory
+//! with the final name is complete, and readers verify that. The files `LATEST` and `BEST` in `checkpoints` each
+//! contain the name of one checkpoint for users; the program does not depend on them.
 
 mod keep;
 mod manifest;
@@ -11,12 +12,12 @@ mod store;
 mod tensors;
 mod verify;
 
-pub use keep::{Candidate, superfluous};
+pub use keep::{Candidate, removable};
 pub use manifest::{Entry, FORMAT, Manifest};
-pub use state::{BestSoFar, Computed, State};
-pub use store::{Draft, Saved, Store, read_state, step_name, step_of};
+pub use state::{BestSoFar, ComputeSetup, State};
+pub use store::{PendingCheckpoint, SavedCheckpoint, Store, read_state, step_name, step_of};
 pub use tensors::{NamedTensor, decode, encode};
-pub use verify::{Depth, Flaw, verify, verify_bytes};
+pub use verify::{Depth, VerifyError, verify, verify_bytes};
 
 #[cfg(test)]
 mod tests;

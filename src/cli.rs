@@ -1,4 +1,5 @@
-//! Arguments in, the right parts put together, an exit code out. The only place that knows every layer.
+//! The command-line program: parses arguments, connects the parts and returns an exit code. Only this module uses all
+//! layers.
 
 mod args;
 mod attach;
@@ -34,11 +35,12 @@ mod runs;
 mod screen;
 mod screenshot;
 mod signals;
+mod start;
 mod themes;
 #[cfg(feature = "train")]
 mod train;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -46,12 +48,13 @@ use clap::{CommandFactory, Parser};
 use color_eyre::eyre::Report;
 
 use crate::config::{self, Loaded, Sources};
-#[cfg(feature = "train")]
-use args::{BesideArgs, ShowArgs};
 use args::{
-    Cli, ConfigArgs, ConfigVerb, DataVerb, EvalArgs, PredictArgs, TrainArgs, Verb, ViewArgs,
+    Cli, ConfigArgs, ConfigVerb, DataVerb, EvalArgs, ExportArgs, LrFindArgs, PredictArgs,
+    TrainArgs, Verb, ViewArgs,
 };
-use print::{complain, say};
+#[cfg(feature = "train")]
+use args::{ReferenceArgs, ShowArgs};
+use print::{print_error, print_line};
 
 /// Exit codes, documented in `--help`.
 pub mod code {
@@ -65,14 +68,14 @@ pub mod code {
     pub const STOPPED: u8 = 3;
 }
 
-/// Panics are reported on stderr. The reporter's own hook would panic where stderr is a dead terminal, and a panic
-/// inside the hook would end the process and the run with it.
+/// Reports panics on stderr. The hook of color-eyre panics if stderr is a closed terminal, and a panic inside the hook
+/// would abort the process and the run with it.
 fn report_panics() {
     let builder = color_eyre::config::HookBuilder::default()
         .display_location_section(false)
         .display_env_section(false);
     let (panics, errors) = builder.into_hooks();
-    // Installed twice, as tests might, it stays as it was.
+    // Tests may install it twice; the second call fails without effect.
     let _ = errors.install();
     std::panic::set_hook(Box::new(move |info| {
         let _ = writeln!(io::stderr(), "{}", panics.panic_report(info));
@@ -93,53 +96,64 @@ pub fn main() -> ExitCode {
             });
         }
     };
-    let trained = matches!(cli.verb, Verb::Train(_));
-    let code = match cli.verb {
+    let Some(verb) = cli.verb else {
+        return ExitCode::from(start());
+    };
+    let trained = matches!(verb, Verb::Train(_));
+    let code = match verb {
         Verb::Train(args) => train_verb(args),
         Verb::Attach(args) => attach::run(args),
         Verb::Ctl(args) => ctl::run(args),
-        Verb::View(args) => finished(view(args)),
+        Verb::View(args) => exit_code_of(view(args)),
         Verb::Eval(args) => eval_verb(args),
         Verb::Predict(args) => predict_verb(args),
-        #[cfg(feature = "train")]
-        Verb::LrFind(args) => lr_find::run(args),
+        Verb::LrFind(args) => lr_find_verb(args),
         #[cfg(feature = "train")]
         Verb::Bench(args) => bench::run(args),
         Verb::Runs(args) => runs::runs(args),
         Verb::Checkpoints(args) => runs::checkpoints(args),
         Verb::Clean(args) => runs::clean(args),
-        #[cfg(feature = "train")]
-        Verb::Export(args) => export::run(args),
+        Verb::Export(args) => export_verb(args),
         Verb::Summary(args) => with_config(args, summary_verb),
         Verb::Data(verb) => data_verb(verb),
         Verb::Config(ConfigVerb::Print(args)) => with_config(args, |loaded| {
-            say(&loaded.config.to_toml());
+            print_line(&loaded.config.to_toml());
             code::COMPLETED
         }),
         Verb::Config(ConfigVerb::Check(args)) => with_config(args, check::report),
         Verb::Themes(args) => themes::run(&args),
         Verb::Doctor(args) => with_config(args, |loaded| doctor::report(&loaded.config)),
-        Verb::Completions { shell } => finished_text(&completions(shell)),
-        Verb::Man => finished_text(&manual()),
+        Verb::Completions { shell } => print_bytes(&completions(shell)),
+        Verb::Man => print_bytes(&manual()),
     };
-    // What was not said was not done; a run that was trained was.
-    let told = print::all_told() || code != code::COMPLETED || trained;
-    ExitCode::from(if told { code } else { code::FAILED })
+    // Lost output is a failure, except after training: its result is in the run directory.
+    let succeeded = print::output_complete() || code != code::COMPLETED || trained;
+    ExitCode::from(if succeeded { code } else { code::FAILED })
 }
 
-fn finished_text(text: &[u8]) -> u8 {
-    say(String::from_utf8_lossy(text).trim_end());
+/// No command: the start on a terminal, else the help as an error, so that a script notices.
+fn start() -> u8 {
+    if io::stdout().is_terminal() {
+        start::run()
+    } else {
+        print_error(&Cli::command().render_help().to_string());
+        code::USAGE
+    }
+}
+
+fn print_bytes(text: &[u8]) -> u8 {
+    print_line(String::from_utf8_lossy(text).trim_end());
     code::COMPLETED
 }
 
-/// What a shell needs to complete the command line.
+/// The completion script for a shell.
 fn completions(shell: clap_complete::Shell) -> Vec<u8> {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "epochtop", &mut text);
     text
 }
 
-/// The manual in roff: the page of the program, then that of each command.
+/// The manual in roff format: the page of the program, then one page per subcommand.
 fn manual() -> Vec<u8> {
     let mut text = Vec::new();
     let mut program = Cli::command();
@@ -165,13 +179,15 @@ fn train_verb(args: TrainArgs) -> u8 {
         headless,
         detach,
         in_process,
-        beside: BesideArgs { beside },
+        reference: ReferenceArgs { reference },
         trainer,
         theme,
     } = args;
     config.sets.extend(screen_sets(runs, theme));
-    if (headless || detach) && !beside.is_empty() {
-        complain("warning: --beside needs a screen; `epochtop attach --beside RUN` has one");
+    if (headless || detach) && !reference.is_empty() {
+        print_error(
+            "warning: --reference is ignored without a screen; use `epochtop attach --reference RUN`",
+        );
     }
     let mode = match (trainer, headless, detach, in_process) {
         (true, ..) => Some(front::Mode::Served),
@@ -179,17 +195,19 @@ fn train_verb(args: TrainArgs) -> u8 {
         (_, _, true, _) => None,
         (.., in_process) => match screen::available() {
             Err(why) => {
-                complain(&format!("{why}: a line per epoch instead of the screen"));
+                print_error(&format!(
+                    "{why}: printing a line per epoch instead of the screen"
+                ));
                 Some(front::Mode::Lines)
             }
             Ok(()) => in_process.then(|| front::Mode::Screen {
-                beside: beside.clone(),
+                reference: reference.clone(),
             }),
         },
     };
     let Some(mode) = mode else {
-        // Mistakes are told before a process is started for them.
-        return with_config(config, |loaded| launch::run(loaded, detach, &beside));
+        // Configuration errors are reported before the trainer process is started.
+        return with_config(config, |loaded| launch::run(loaded, detach, &reference));
     };
     if resume.is_none() && fork.is_none() {
         return with_config(config, |loaded| train::run(loaded, name, mode));
@@ -197,18 +215,18 @@ fn train_verb(args: TrainArgs) -> u8 {
     let runs = match runs_dir(&config.sets) {
         Ok(runs) => PathBuf::from(runs),
         Err(problems) => {
-            complain(&problems);
+            print_error(&problems);
             return code::USAGE;
         }
     };
-    let wanted = resume::Wanted {
+    let request = resume::ResumeRequest {
         runs,
         sets: config.sets,
         mode,
     };
     match (resume, fork) {
-        (_, Some(checkpoint)) => resume::fork(&checkpoint, name, &wanted),
-        (run, None) => resume::resume(run.flatten().as_deref(), &wanted),
+        (_, Some(checkpoint)) => resume::fork(&checkpoint, name, &request),
+        (run, None) => resume::resume(run.flatten().as_deref(), &request),
     }
 }
 
@@ -220,6 +238,16 @@ fn eval_verb(args: EvalArgs) -> u8 {
 #[cfg(feature = "train")]
 fn predict_verb(args: PredictArgs) -> u8 {
     predict::run(args)
+}
+
+#[cfg(feature = "train")]
+fn lr_find_verb(args: LrFindArgs) -> u8 {
+    lr_find::run(args)
+}
+
+#[cfg(feature = "train")]
+fn export_verb(args: ExportArgs) -> u8 {
+    export::run(args)
 }
 
 #[cfg(feature = "train")]
@@ -242,36 +270,47 @@ fn data_verb(verb: DataVerb) -> u8 {
 }
 
 #[cfg(not(feature = "train"))]
-fn no_engine() -> u8 {
-    complain(
-        "this epochtop is the viewer, built without libtorch: it cannot train or read data sets; build it with default features for that",
+fn no_trainer() -> u8 {
+    print_error(
+        "error: this epochtop was built without libtorch and can only view runs; \
+         to train or read data sets, build with default features",
     );
     code::USAGE
 }
 
 #[cfg(not(feature = "train"))]
 fn train_verb(_: TrainArgs) -> u8 {
-    no_engine()
+    no_trainer()
 }
 
 #[cfg(not(feature = "train"))]
 fn eval_verb(_: EvalArgs) -> u8 {
-    no_engine()
+    no_trainer()
 }
 
 #[cfg(not(feature = "train"))]
 fn predict_verb(_: PredictArgs) -> u8 {
-    no_engine()
+    no_trainer()
+}
+
+#[cfg(not(feature = "train"))]
+fn lr_find_verb(_: LrFindArgs) -> u8 {
+    no_trainer()
+}
+
+#[cfg(not(feature = "train"))]
+fn export_verb(_: ExportArgs) -> u8 {
+    no_trainer()
 }
 
 #[cfg(not(feature = "train"))]
 fn summary_verb(_: &Loaded) -> u8 {
-    no_engine()
+    no_trainer()
 }
 
 #[cfg(not(feature = "train"))]
 fn data_verb(_: DataVerb) -> u8 {
-    no_engine()
+    no_trainer()
 }
 
 fn view(args: ViewArgs) -> Result<u8, Report> {
@@ -289,7 +328,7 @@ fn view(args: ViewArgs) -> Result<u8, Report> {
     }
 }
 
-/// Options of their own that are keys of the configuration too.
+/// The `--set` settings for the flags `--runs` and `--theme`.
 fn screen_sets(runs: Option<PathBuf>, theme: Option<String>) -> Vec<String> {
     let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
     let runs = runs.map(|dir| format!("runs.dir={}", quoted(&dir.to_string_lossy())));
@@ -304,7 +343,7 @@ fn with_config(args: ConfigArgs, body: impl FnOnce(&Loaded) -> u8) -> u8 {
     }
 }
 
-/// The directory of runs, for who needs no more of the configuration.
+/// The directory of runs (`runs.dir`), for subcommands that need nothing else from the configuration.
 fn runs_dir(sets: &[String]) -> Result<String, String> {
     let sources = Sources {
         user_file: user_file(),
@@ -329,12 +368,12 @@ fn load(args: ConfigArgs) -> Result<Loaded, u8> {
         ..Sources::default()
     };
     config::load_and(&sources, screen::problems).map_err(|problems| {
-        complain(&problems.to_string());
+        print_error(&problems.to_string());
         code::USAGE
     })
 }
 
-/// `$XDG_CONFIG_HOME/epochtop/config.toml`, for what is a person's and not a run's: `ui`, `keys`, `runs.dir`.
+/// `$XDG_CONFIG_HOME/epochtop/config.toml`, for settings of a user, not of a run: `ui`, `keys`, `runs.dir`.
 fn user_file() -> Option<PathBuf> {
     Some(user_dir()?.join("config.toml"))
 }
@@ -351,9 +390,9 @@ fn user_dir() -> Option<PathBuf> {
     Some(base.join("epochtop"))
 }
 
-fn finished(result: Result<u8, Report>) -> u8 {
+fn exit_code_of(result: Result<u8, Report>) -> u8 {
     result.unwrap_or_else(|report| {
-        complain(&format!("Error: {report:#}"));
+        print_error(&format!("error: {report:#}"));
         code::FAILED
     })
 }
@@ -372,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn completions_and_manual_have_every_command() {
+    fn completions_and_manual_contain_every_command() {
         let manual = String::from_utf8_lossy(&manual()).replace("\\-", "-");
         for command in commands() {
             for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {

@@ -1,11 +1,11 @@
-//! The configuration: what a run is, how it is looked at, and where it is kept.
+//! The configuration of a training run, the user interface and the run directory.
 //!
-//! [`Config`] is plain data, one struct a section, and every key has a default. `config.toml` at the root of the repository
-//! documents the keys, is compiled in, and is proved equal to [`Config::default`] by a test; it is also the only place where
-//! the default key bindings are written down.
+//! [`Config`] is plain data with one struct per section; every key has a default. `config.toml` at the root of the
+//! repository documents the keys and is compiled in. A test ensures that it equals [`Config::default`]. It is also the
+//! only definition of the default key bindings.
 //!
-//! [`load()`] lays the sources over each other and finds all problems at once, each with the place it came from; reading
-//! files is left to that one module. Whether an action or a key of `[keys]` exists is left to the screen, which knows them.
+//! [`load()`] merges the sources and reports all problems at once, each with its origin. Only that module reads files.
+//! This module does not check the action names and key names in `[keys]`: the user interface defines and checks them.
 
 mod advice;
 mod change;
@@ -40,43 +40,44 @@ use serde::{Deserialize, Serialize};
 /// The documented default configuration, as compiled in.
 pub const DEFAULT_TOML: &str = include_str!("../config.toml");
 
-/// Everything that can be set, with a default for each key.
+/// The complete configuration. Every key has a default.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Which images, and how they are varied.
+    /// The dataset and its augmentation.
     pub data: DataConfig,
     /// The network.
     pub model: ModelConfig,
-    /// How long, on what, from which seed.
+    /// Length, batch size, device and seed of the training.
     pub train: TrainConfig,
     /// The optimizer, its schedule and the loss.
     pub optim: OptimConfig,
-    /// How the network is measured.
+    /// How the network is evaluated.
     pub eval: EvalConfig,
-    /// When the state is saved.
+    /// When checkpoints are saved.
     pub checkpoint: CheckpointConfig,
-    /// What is watched, and what is done about it.
+    /// Health checks of the training, and the reaction to a failed check.
     pub health: HealthConfig,
-    /// How the machine is looked at.
+    /// How the machine is monitored.
     pub system: SystemConfig,
-    /// Where runs are kept.
+    /// Where runs are stored.
     pub runs: RunsConfig,
-    /// How the screen looks.
+    /// Appearance of the user interface.
     pub ui: UiConfig,
-    /// Who is told when a run ends or is not well.
+    /// Notifications when a run ends or needs attention.
     pub notify: NotifyConfig,
-    /// Which keys do what.
+    /// Key bindings.
     pub keys: Keys,
 }
 
 impl Config {
-    /// The whole configuration as TOML that loads to the same value.
+    /// The complete configuration as TOML. Loading it gives the same value.
     pub fn to_toml(&self) -> String {
-        written(toml::to_string(self))
+        serialized(toml::to_string(self))
     }
 
-    /// What makes a run: everything but `ui`, `notify`, `keys` and `runs`. Training it again repeats the run, for whoever looks on.
+    /// The sections that define a run, as TOML: all but `ui`, `notify`, `keys` and `runs`, which only concern the user.
+    /// Training with them again reproduces the run.
     pub fn run_toml(&self) -> String {
         let Self {
             data,
@@ -92,7 +93,7 @@ impl Config {
             notify: _,
             keys: _,
         } = self;
-        written(toml::to_string(&RunSections {
+        serialized(toml::to_string(&RunSections {
             data,
             model,
             train,
@@ -105,7 +106,8 @@ impl Config {
     }
 }
 
-/// The sections of [`Config`] that make a run. A new section must be sorted in or out where this is filled.
+/// The sections of [`Config`] that define a run. Where this struct is filled, [`Config`] is destructured completely, so
+/// that a new section must be included or excluded explicitly.
 #[derive(Serialize)]
 struct RunSections<'a> {
     data: &'a DataConfig,
@@ -118,8 +120,9 @@ struct RunSections<'a> {
     system: &'a SystemConfig,
 }
 
-/// Every type of the sections has a form in TOML, so this cannot fail; if it ever did, the text would say so.
-fn written(text: Result<String, toml::ser::Error>) -> String {
+/// The serialized text. Every type in the sections has a TOML form, so an error is not expected; if there is one, the
+/// text is a comment that contains it.
+fn serialized(text: Result<String, toml::ser::Error>) -> String {
     text.unwrap_or_else(|error| {
         format!("# this configuration cannot be written as TOML: {error}\n")
     })
@@ -132,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_documented_default_is_the_default() {
+    fn config_toml_equals_the_defaults() {
         assert_eq!(
             toml::from_str::<Config>(DEFAULT_TOML).unwrap(),
             Config::default()
@@ -141,12 +144,15 @@ mod tests {
 
     #[test]
     fn every_key_is_documented() {
-        let written: toml::Table = toml::from_str(DEFAULT_TOML).unwrap();
-        assert_eq!(written, toml::Table::try_from(Config::default()).unwrap());
+        let documented: toml::Table = toml::from_str(DEFAULT_TOML).unwrap();
+        assert_eq!(
+            documented,
+            toml::Table::try_from(Config::default()).unwrap()
+        );
     }
 
     #[test]
-    fn a_written_configuration_reads_back() {
+    fn to_toml_round_trips() {
         let mut config = Config::default();
         config.model.padding = Padding::Valid;
         config.model.head = Head::Flatten;
@@ -156,11 +162,11 @@ mod tests {
     }
 
     #[test]
-    fn a_run_keeps_what_it_needs_and_no_more() {
+    fn run_toml_excludes_the_sections_of_the_user() {
         let mut config = Config::default();
         config.train.epochs = 3;
         config.ui.theme = "light".to_owned();
-        config.notify.command = "a token may stand in it".to_owned();
+        config.notify.command = "may contain a token".to_owned();
         let text = config.run_toml();
         for section in ["[ui]", "[notify]", "[keys]", "[runs]"] {
             assert!(!text.contains(section), "{section} in\n{text}");

@@ -1,7 +1,7 @@
-//! Images and labels: found, checked, split, and drawn as batches.
+//! Images and labels: locating, checking and splitting the files, and making batches.
 //!
-//! [`load()`] turns a [`DataConfig`] into a [`Dataset`] of plain bytes; [`Resident`] puts them on the device once, as
-//! `u8`, and draws normalised, augmented batches by index. Sizes, channels and class names come from the files.
+//! [`load()`] turns a [`DataConfig`] into a [`Dataset`] of bytes. [`Resident`] copies them to the device once, as `u8`,
+//! and returns normalised, augmented batches by index. Image size, channels and class names come from the files.
 
 mod augment;
 mod idx;
@@ -14,13 +14,13 @@ use std::path::PathBuf;
 
 pub use crate::idx::Idx;
 pub use augment::Augment;
-pub use locate::{FILES, Found, known_md5, locate, md5_unpacked, search_path};
+pub use locate::{DatasetFiles, FILES, known_md5, locate, md5_unpacked, search_path};
 pub use resident::Resident;
 
 use crate::config::DataConfig;
 use crate::event::DatasetInfo;
 
-/// What went wrong with data, ready to be shown: what, where, what was expected, what to do.
+/// An error with the data, as a message for the user: what is wrong, where, what was expected and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataError(pub String);
 
@@ -32,17 +32,17 @@ impl fmt::Display for DataError {
 
 impl std::error::Error for DataError {}
 
-/// Images of one split: `pixels` holds `labels.len()` images of channels × height × width bytes.
+/// Images of one split: `pixels` has `labels.len()` images of channels × height × width bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Images {
-    /// Brightness 0–255, image after image, channel after channel, row by row.
+    /// Brightness 0–255 in the order (image, channel, row, column).
     pub pixels: Vec<u8>,
-    /// A class for each image.
+    /// The class index of each image.
     pub labels: Vec<u8>,
 }
 
 impl Images {
-    /// Bytes `pixels` holds for image `index` of `size` bytes.
+    /// The bytes of image `index`, where each image has `size` bytes; empty if there is no such image.
     pub fn image(&self, index: usize, size: usize) -> &[u8] {
         index
             .checked_mul(size)
@@ -50,7 +50,7 @@ impl Images {
             .unwrap_or_default()
     }
 
-    /// The images at `indices`; indices that are not there are passed over.
+    /// The images at `indices`; indices out of range are skipped.
     #[must_use]
     pub fn select(&self, indices: &[usize], size: usize) -> Self {
         let mut out = Self::default();
@@ -63,7 +63,7 @@ impl Images {
         out
     }
 
-    /// Images of each of `classes` classes.
+    /// Number of images in each of `classes` classes.
     pub fn class_counts(&self, classes: usize) -> Vec<u64> {
         let mut counts = vec![0; classes];
         for &label in &self.labels {
@@ -75,42 +75,42 @@ impl Images {
     }
 }
 
-/// A data set as the trainer takes it.
+/// A dataset, split for training.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dataset {
-    /// Sizes, class names and counts.
+    /// Image size, class names and number of images.
     pub info: DatasetInfo,
-    /// Teaches.
+    /// Training split.
     pub train: Images,
-    /// Chooses; cut from the training file.
+    /// Validation split, taken from the training file.
     pub valid: Images,
-    /// Reports.
+    /// Test split.
     pub test: Images,
-    /// Where the files lie.
-    pub found: PathBuf,
-    /// BLAKE3 over the four files' decoded bytes, hex: the same data has the same fingerprint, packed or not.
+    /// The directory of the files.
+    pub dir: PathBuf,
+    /// BLAKE3 hash of the four files' uncompressed contents, in hex. It does not depend on compression.
     pub fingerprint: String,
-    /// Class counts of the whole training file, before the split.
+    /// Class counts of the training file, before the validation split is taken out.
     pub counts_before: Vec<u64>,
-    /// What is odd about it, a sentence each.
+    /// Warnings about the data, one sentence each.
     pub warnings: Vec<String>,
 }
 
 impl Dataset {
-    /// Bytes of one image.
+    /// Size of one image in bytes.
     pub fn image_size(&self) -> usize {
         self.info.channels as usize * self.info.height as usize * self.info.width as usize
     }
 }
 
-/// Finds, reads, checks and splits a data set. `seed` decides which images validate.
+/// Locates, reads, checks and splits a dataset. `seed` decides which images are used for validation.
 pub fn load(config: &DataConfig, seed: u64) -> Result<Dataset, DataError> {
     let found = locate(config)?;
     let (train_images, train_labels) = idx::read_pair(&found.train_images, &found.train_labels)?;
     let (test_images, test_labels) = idx::read_pair(&found.test_images, &found.test_labels)?;
     if train_images.dims.get(1..) != test_images.dims.get(1..) {
         return Err(DataError(format!(
-            "{}: images of {:?} pixels, but {} has {:?}: train and test must be alike",
+            "{}: image shape {:?} differs from {}, {:?}: training and test images must have the same shape",
             found.test_images.display(),
             test_images.dims.get(1..).unwrap_or_default(),
             found.train_images.display(),
@@ -120,11 +120,11 @@ pub fn load(config: &DataConfig, seed: u64) -> Result<Dataset, DataError> {
     let classes = locate::class_names(&config.name, &found, &train_labels.data, &test_labels.data)?;
     let (channels, height, width) = train_images.image_shape();
     let fingerprint = fingerprint([&train_images, &train_labels, &test_images, &test_labels]);
-    let warnings: Vec<String> = locate::oddity(&config.name, &fingerprint)
+    let warnings: Vec<String> = locate::fingerprint_warning(&config.name, &fingerprint)
         .into_iter()
         .collect();
     let size = channels as usize * height as usize * width as usize;
-    let whole = Images {
+    let full = Images {
         pixels: train_images.data,
         labels: train_labels.data,
     };
@@ -132,27 +132,27 @@ pub fn load(config: &DataConfig, seed: u64) -> Result<Dataset, DataError> {
         pixels: test_images.data,
         labels: test_labels.data,
     };
-    let counts_before = whole.class_counts(classes.len());
+    let counts_before = full.class_counts(classes.len());
     let (mut train_indices, valid_indices) =
-        split::stratified(&whole.labels, classes.len(), config.valid, seed);
+        split::stratified(&full.labels, classes.len(), config.valid, seed);
     if train_indices.is_empty() || valid_indices.len() != config.valid {
         return Err(DataError(format!(
-            "data.valid = {}: {} has {} images, of which at most {} can be set aside with one of each class left to \
-             learn from; a tenth, {}, is usual",
+            "data.valid = {}: {} has {} images, of which at most {} can be used for validation, as each class needs at \
+             least one training image; a tenth ({}) is usual",
             config.valid,
             found.train_images.display(),
-            whole.labels.len(),
+            full.labels.len(),
             valid_indices
                 .len()
-                .min(whole.labels.len().saturating_sub(classes.len())),
-            (whole.labels.len() / 10).max(1)
+                .min(full.labels.len().saturating_sub(classes.len())),
+            (full.labels.len() / 10).max(1)
         )));
     }
     if config.train_limit > 0 {
         train_indices.truncate(config.train_limit);
     }
-    let train = whole.select(&train_indices, size);
-    let valid = whole.select(&valid_indices, size);
+    let train = full.select(&train_indices, size);
+    let valid = full.select(&valid_indices, size);
     let info = DatasetInfo {
         name: config.name.clone(),
         classes,
@@ -169,21 +169,21 @@ pub fn load(config: &DataConfig, seed: u64) -> Result<Dataset, DataError> {
         train,
         valid,
         test,
-        found: found.dir,
+        dir: found.dir,
         fingerprint,
         counts_before,
         warnings,
     })
 }
 
-/// The median brightness along the borders of all images.
+/// The median brightness of the border pixels of all images.
 fn background(images: &Images, height: u32, width: u32) -> u8 {
     let (height, width) = (height as usize, width as usize);
     let mut counts = [0_u64; 256];
     for plane in images.pixels.chunks_exact((height * width).max(1)) {
         for (y, row) in plane.chunks_exact(width.max(1)).enumerate() {
-            let whole = y == 0 || y + 1 == height;
-            let step = if whole {
+            let is_border_row = y == 0 || y + 1 == height;
+            let step = if is_border_row {
                 1
             } else {
                 width.saturating_sub(1).max(1)

@@ -1,9 +1,9 @@
-//! The whole vocabulary between trainer, hub and front ends: what goes up ([`Event`]), what goes down ([`Command`]),
-//! and how both are stamped ([`Record`], [`Request`]).
+//! All messages between trainer, hub and front ends: the trainer sends [`Event`]s, front ends send [`Command`]s. The
+//! hub adds a number and a time to each event ([`Record`]); a command is sent with an identifier ([`Request`]).
 //!
-//! Everything here is plain data: no tensors, no clocks, no paths outside the run directory. What may be NaN or
-//! infinite travels as [`F32`] or [`F64`], which survive the trip through JSON. How a stream of records becomes a
-//! state is told in [`crate::run`].
+//! Everything here is plain data: no tensors, no clocks, no paths outside the run directory. Numbers that may be NaN or
+//! infinite have the types [`F32`] or [`F64`], which JSON can represent. [`crate::run`] builds the state of a run from
+//! its records.
 
 mod asking;
 mod evaluation;
@@ -18,25 +18,27 @@ use serde::{Deserialize, Serialize};
 pub use asking::{Answer, Command, Request, check_epochs, check_lr};
 pub use evaluation::{EvalReport, WeightsKind};
 pub use health::{Finding, Health, LayerNorms, Remedy};
-pub use nature::Nature;
+pub use nature::EventTraits;
 pub use number::{F32, F64, Pixels};
-pub use system::{GPUS, GpuProcess, GpuSample, PROCESSES, SystemSample, ThrottleReason, share_of};
+pub use system::{
+    GpuProcess, GpuSample, MAX_GPUS, MAX_PROCESSES, SystemSample, ThrottleReason, share_of,
+};
 pub use timing::StepTime;
 
-/// A part of the data with one purpose.
+/// A split of the dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
-    /// Teaches the network.
+    /// The images that the network is trained on.
     Train,
-    /// Chooses: the best epoch, the temperature.
+    /// The images that select the best epoch and fit the temperature.
     Valid,
-    /// Reports, and never chooses anything.
+    /// The images for the final evaluation; they are never used to select anything.
     Test,
 }
 
 impl Split {
-    /// The word used on screens and in files.
+    /// The name on screens and in files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Train => "train",
@@ -50,25 +52,25 @@ impl Split {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// Reading data, building the network.
+    /// Reading the data and building the network.
     #[default]
     Starting,
-    /// Stepping through an epoch.
+    /// Running the training steps of an epoch.
     Training,
-    /// Measuring the validation split.
+    /// Evaluating on the validation split.
     Validating,
-    /// Measuring the test split.
+    /// Evaluating on the test split.
     Testing,
     /// Writing a checkpoint.
     Checkpointing,
-    /// Holding at a step boundary until resumed.
+    /// Paused between two steps until resumed.
     Paused,
-    /// Ending on request.
+    /// Ending the run on request.
     Stopping,
 }
 
 impl Phase {
-    /// The word used on screens.
+    /// The name on screens.
     pub fn name(self) -> &'static str {
         match self {
             Self::Starting => "starting",
@@ -82,149 +84,149 @@ impl Phase {
     }
 }
 
-/// The data set of a run. Sizes and names always come from the files, never from the code.
+/// The dataset of a run. Sizes and names are read from its files, never hard-coded.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct DatasetInfo {
-    /// Its name in the configuration.
+    /// Name of the dataset in the configuration.
     pub name: String,
-    /// Class names, by label.
+    /// Class names, indexed by label.
     pub classes: Vec<String>,
-    /// Pixels from top to bottom.
+    /// Image height, pixels.
     pub height: u32,
-    /// Pixels from left to right.
+    /// Image width, pixels.
     pub width: u32,
     /// 1 for grey, 3 for colour.
     pub channels: u32,
-    /// Brightness of most pixels along the borders of the training images: what lies behind the things.
+    /// Background brightness: the most frequent brightness along the borders of the training images.
     #[serde(default)]
     pub background: u8,
-    /// Images that teach.
+    /// Number of training images.
     pub train: u64,
-    /// Images that choose.
+    /// Number of validation images.
     pub valid: u64,
-    /// Images that report.
+    /// Number of test images.
     pub test: u64,
 }
 
-/// What is known before the first step.
+/// Properties of the run that are known before the first step.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct RunStarted {
     /// Name of the run.
     pub run: String,
-    /// The data it learns.
+    /// The dataset.
     pub dataset: DatasetInfo,
-    /// The kind of network, as in the configuration.
+    /// Name of the network architecture in the configuration.
     pub model: String,
-    /// Trainable numbers in it.
+    /// Number of trainable parameters.
     pub parameters: u64,
-    /// Where it is computed, `cpu` or `cuda:N`.
+    /// The device, `cpu` or `cuda:N`.
     pub device: String,
-    /// Numbers between layers while training: `f32` or `bf16`.
+    /// Dtype of the activations in training: `f32` or `bf16`.
     #[serde(default)]
     pub precision: String,
-    /// Threads libtorch computes with.
+    /// Number of threads that libtorch uses.
     pub threads: u32,
-    /// Everything random follows from it.
+    /// Random seed of the run.
     pub seed: u64,
-    /// Epochs asked for.
+    /// Number of epochs requested.
     pub epochs: u32,
-    /// Optimizer steps an epoch.
+    /// Optimizer steps per epoch.
     pub steps_per_epoch: u64,
-    /// Images a step.
+    /// Images per step.
     pub batch_size: u32,
     /// Threshold of the global gradient norm; 0 means no clipping.
     pub clip_norm: F64,
     /// Base learning rate.
     pub lr: F64,
-    /// What to know about this configuration, a sentence each.
+    /// Warnings about this configuration, one sentence each.
     pub warnings: Vec<String>,
 }
 
-/// A window of consecutive steps; every list has one entry a step.
+/// A window of consecutive steps. Every list but `update_ratio` has one entry per step.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct StepWindow {
-    /// Epoch the steps belong to, from 1.
+    /// Epoch of the steps, from 1.
     pub epoch: u32,
-    /// Steps done in this epoch after the window.
+    /// Steps completed in this epoch, including this window.
     pub epoch_step: u64,
-    /// Steps done in the run after the window.
+    /// Steps completed in the run, including this window.
     pub global_step: u64,
     /// Learning rate of the last step.
     pub lr: F64,
-    /// Images seen in the window.
+    /// Number of images processed in the window.
     pub images: u64,
-    /// Time the steps took, without pauses and evaluations, ms.
+    /// Duration of the steps without pauses and evaluations, ms.
     pub millis: F64,
     /// Training loss (with label smoothing).
     pub loss: Vec<F32>,
-    /// Share of the batch classified rightly, with the weights before the step.
+    /// Training accuracy on the batch, 0 to 1, with the weights before the step.
     pub accuracy: Vec<F32>,
     /// Global L2 norm of the gradient before clipping.
     pub grad_norm: Vec<F32>,
-    /// 1 where the gradient was scaled down, else 0.
+    /// 1 if the gradient was clipped, otherwise 0.
     pub clipped: Vec<u8>,
-    /// Steps of which the update was measured, with the L2 norm of the update of all weights over the L2 norm of the weights
-    /// before it; NaN where the step was masked.
+    /// The steps whose update was measured, each with its update-to-weight ratio: the L2 norm of the update of all
+    /// weights divided by the L2 norm of the weights before it. NaN if the step was masked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub update_ratio: Vec<(u64, F32)>,
 }
 
-/// Sums of one epoch, a row of `epochs.csv`.
+/// Summary of one epoch; a row of `epochs.csv`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct EpochSummary {
-    /// From 1.
+    /// The epoch, from 1.
     pub epoch: u32,
-    /// Steps done in the run.
+    /// Steps completed in the run.
     pub global_step: u64,
-    /// Mean over the epoch's images, with label smoothing.
+    /// Mean training loss over the images of the epoch, with label smoothing.
     pub train_loss: F64,
-    /// Share of the epoch's images classified rightly while training.
+    /// Accuracy on the images of the epoch as measured during training, 0 to 1.
     pub train_accuracy: F64,
-    /// Mean negative log-likelihood on validation, without label smoothing, at T = 1.
+    /// Mean negative log-likelihood on the validation split, without label smoothing, at T = 1.
     pub valid_nll: F64,
-    /// Share of validation images classified rightly.
+    /// Accuracy on the validation split, 0 to 1.
     pub valid_accuracy: F64,
-    /// Unweighted mean of the classes' F1 on validation.
+    /// Unweighted mean of the per-class F1 on the validation split.
     pub valid_macro_f1: F64,
     /// Learning rate of the last step.
     pub lr: F64,
-    /// Mean of the finite pre-clip norms.
+    /// Mean of the finite gradient norms before clipping.
     pub grad_norm_mean: F64,
-    /// Largest finite pre-clip norm.
+    /// Largest finite gradient norm before clipping.
     pub grad_norm_max: F64,
-    /// Clipped steps among the epoch's steps.
+    /// Fraction of the epoch's steps that were clipped.
     pub clipped_fraction: F64,
-    /// Training images a second, validation not counted.
+    /// Training images per second, without validation.
     pub images_per_second: F64,
-    /// Wall time of the epoch, validation included, pauses not.
+    /// Wall time of the epoch with validation but without pauses.
     pub seconds: F64,
     /// Whether this is the best validation accuracy so far.
     pub best: bool,
 }
 
-/// The fixed test images of the gallery; sent once.
+/// The fixed test images of the gallery. Sent once.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct GalleryImages {
-    /// Pixels from top to bottom.
+    /// Image height, pixels.
     pub height: u32,
-    /// Pixels from left to right.
+    /// Image width, pixels.
     pub width: u32,
-    /// True labels.
+    /// True labels, one per image.
     pub labels: Vec<u32>,
-    /// Brightness, image after image, row by row (colour is averaged).
+    /// Brightness values, shape `[images, height, width]` (colour channels are averaged).
     pub pixels: Pixels,
 }
 
-/// What the network thinks of the gallery's images.
+/// The predictions for the gallery images.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct GalleryPredictions {
     /// Epoch of the weights.
     pub epoch: u32,
-    /// Steps the weights have seen.
+    /// Training step of the weights.
     pub global_step: u64,
-    /// The probabilities below are calibrated with it.
+    /// The temperature with which the probabilities below are calibrated.
     pub temperature: F64,
-    /// For each image its most probable classes, best first: label and probability.
+    /// For each image its most probable classes as (label, probability), most probable first.
     pub top: Vec<Vec<(u32, F32)>>,
 }
 
@@ -232,66 +234,66 @@ pub struct GalleryPredictions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckpointReason {
-    /// Every so many epochs.
+    /// Saved at the configured interval.
     Periodic,
-    /// Somebody asked.
+    /// Requested by a command or a signal.
     Requested,
     /// The run ended.
     Final,
 }
 
-/// A checkpoint that is complete on disk.
+/// A checkpoint that was completely written to disk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CheckpointSaved {
-    /// Steps its weights have seen.
+    /// Training step of its weights.
     pub global_step: u64,
     /// Epoch of its weights.
     pub epoch: u32,
-    /// Path below the run directory.
+    /// Path relative to the run directory.
     pub path: String,
-    /// Bytes of all its files.
+    /// Total size of its files, bytes.
     pub bytes: u64,
     /// Why it was written.
     pub reason: CheckpointReason,
-    /// Whether it holds the best weights by validation so far.
+    /// Whether it contains the best weights so far by validation accuracy.
     pub best: bool,
-    /// How long training stood still for it, ms: the time of the copy. The rest was written beside the training.
+    /// How long the training was interrupted to copy the state, ms. The files are written in parallel to the training.
     #[serde(default)]
     pub pause_ms: F64,
-    /// How long writing took, ms.
+    /// Duration of writing the files, ms.
     #[serde(default)]
     pub write_ms: F64,
 }
 
-/// A run that goes on from a checkpoint of its own.
+/// The restart of a run from one of its own checkpoints.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Restoration {
-    /// The last record before the checkpoint: those after it and before this one tell of what is done again, and count no
-    /// more.
+    /// Number of the last record before the checkpoint. The records between it and this one are obsolete: they describe
+    /// steps that are repeated.
     pub after: u64,
-    /// The checkpoint's path below the run directory.
+    /// Path of the checkpoint relative to the run directory.
     pub checkpoint: String,
-    /// Bytes of its files.
+    /// Total size of its files, bytes.
     pub bytes: u64,
-    /// Steps done there.
+    /// Steps completed at the checkpoint.
     pub global_step: u64,
-    /// Epoch there, from 1.
+    /// Epoch of the checkpoint, from 1.
     pub epoch: u32,
-    /// Steps that had been done after it and are done again.
+    /// Number of steps that were done after the checkpoint and are repeated.
     pub redone: u64,
-    /// What to know about it, a sentence each: settings that changed, checkpoints that were not whole.
+    /// Notes about the restart, one sentence each: changed settings, invalid checkpoints that were skipped.
     pub notes: Vec<String>,
 }
 
-/// How much a message matters.
+/// Severity of a log message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// Worth knowing.
+    /// Information.
     Info,
-    /// Worth a look.
+    /// A warning.
     Warn,
-    /// Something failed.
+    /// An error: something failed.
     Error,
 }
 
@@ -299,19 +301,19 @@ pub enum Level {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum Outcome {
-    /// All epochs done.
+    /// The training completed.
     Completed,
-    /// Ended on request, with a checkpoint.
+    /// The run was stopped on request and saved a checkpoint.
     Stopped,
-    /// Ended by an error.
+    /// The run was ended by an error.
     Failed {
-        /// What happened and what to do.
+        /// The error, and what to do about it.
         message: String,
     },
 }
 
 impl Outcome {
-    /// The word used on screens and in files.
+    /// The name on screens and in files.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Completed => "completed",
@@ -321,67 +323,68 @@ impl Outcome {
     }
 }
 
-/// Everything the trainer says.
+/// Everything that a trainer reports.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
 pub enum Event {
-    /// Once, before the first step.
+    /// The run has started. Sent once, before the first step.
     RunStarted(Box<RunStarted>),
-    /// On every change.
+    /// The phase has changed.
     Phase {
         /// The new phase.
         phase: Phase,
     },
-    /// Before an epoch's first step.
+    /// An epoch has started. Sent before its first step.
     EpochStarted {
-        /// From 1.
+        /// The epoch, from 1.
         epoch: u32,
-        /// Epochs in all, as of now.
+        /// Current total number of epochs.
         epochs: u32,
-        /// Steps this epoch will have.
+        /// Number of steps in this epoch.
         steps: u64,
     },
-    /// At most 16 steps or 50 ms, whichever is first.
+    /// Up to 16 steps or 50 ms of training, whichever ends first.
     Steps(StepWindow),
-    /// How the time of steps divides: after about a second of training, then every five; on a GPU every ten.
+    /// Breakdown of the step time. Sent after about one second of training, then every five seconds, on a GPU every
+    /// ten.
     StepTime(StepTime),
-    /// Values of curves by name, for trainers that measure what no other event has. Names with the same last part, as
-    /// `train/loss` and `val/loss`, are shown together.
+    /// Values of named curves, for trainers with measurements that no other event covers. Curves whose names have the
+    /// same last component, such as `train/loss` and `val/loss`, are shown together.
     Scalars {
         /// The step, counted from 1 over the run.
         global_step: u64,
         /// Names and values.
         values: Vec<(String, F64)>,
     },
-    /// After an epoch's validation.
+    /// An epoch and its validation have finished.
     EpochFinished(EpochSummary),
-    /// After each measurement of a split.
+    /// An evaluation on a split has finished.
     EvalFinished(Box<EvalReport>),
-    /// Images done while a split is measured.
+    /// Progress of an evaluation.
     EvalProgress {
-        /// Which split.
+        /// The split.
         split: Split,
-        /// Images done.
+        /// Number of images evaluated.
         done: u64,
-        /// Images in all.
+        /// Number of images in the split.
         total: u64,
     },
-    /// Once, when the data is read.
+    /// The gallery images. Sent once, after the data is read.
     GalleryImages(GalleryImages),
-    /// After each validation.
+    /// The predictions for the gallery images. Sent after each validation.
     GalleryPredictions(GalleryPredictions),
-    /// The state of this moment was copied, to be written as a checkpoint; whoever resumes from that goes on after this
-    /// record.
+    /// The current state was copied and will be written as a checkpoint. A run restored from that checkpoint continues
+    /// after this record.
     Marked {
-        /// The number of the save, the same as in the checkpoint's `state.json`.
+        /// The number of the save, as in `state.json` of the checkpoint.
         mark: u64,
     },
-    /// The run goes on, in a new process, from a checkpoint.
+    /// The run was restored from a checkpoint and continues in a new process.
     #[serde(rename = "resumed")]
     Restored(Box<Restoration>),
-    /// When a checkpoint is complete on disk.
+    /// A checkpoint was completely written to disk.
     CheckpointSaved(CheckpointSaved),
-    /// A step whose loss or gradient was not finite; it changed nothing.
+    /// A step whose loss or gradient was not finite. It did not change the weights.
     StepSkipped {
         /// The step, counted from 1 over the run.
         global_step: u64,
@@ -390,64 +393,66 @@ pub enum Event {
         /// Its gradient norm.
         grad_norm: F32,
     },
-    /// Something is wrong, and this was done about it.
+    /// A health check failed. Contains the finding and the reaction to it.
     Health(Health),
-    /// How strongly each parameter is moved: at the end of an epoch, and at the step after an evaluation on request.
+    /// Norms of gradient, weights and update for each parameter. Sent at the end of an epoch, and for the step after a
+    /// requested evaluation.
     Layers {
         /// The step, counted from 1 over the run.
         global_step: u64,
-        /// In the order of the network.
+        /// One entry per parameter, in the order of the network.
         layers: Vec<LayerNorms>,
     },
-    /// How the machine is doing, every few seconds; not the trainer's word but that of a thread beside it.
+    /// A sample of the machine's load, every few seconds. Sent by a separate thread and not by the trainer itself.
     System(Box<SystemSample>),
-    /// A line for people.
+    /// A log message.
     Log {
-        /// How much it matters.
+        /// Its severity.
         level: Level,
-        /// The line.
+        /// The message, one line.
         text: String,
     },
-    /// Somebody outside the trainer's process asked for something, or a signal did.
+    /// A request from outside the trainer's process, or from a signal.
     Asked {
-        /// The request's number.
+        /// Identifier of the request.
         id: u64,
-        /// What is asked.
+        /// The requested command.
         command: Command,
-        /// Who asks, in words.
+        /// Description of the requester.
         by: String,
     },
-    /// The state of somebody's request.
+    /// The state of a request.
     Acknowledged {
-        /// The request's number.
+        /// Identifier of the request.
         id: u64,
-        /// What was asked.
+        /// The requested command.
         command: Command,
-        /// How far it has come.
+        /// The state of the request.
         answer: Answer,
-        /// Steps done when this was said.
+        /// Steps completed at this time.
         global_step: u64,
     },
-    /// Last of all.
+    /// The run has ended. This is the last event.
     RunFinished {
-        /// How it ended.
+        /// How the run ended.
         outcome: Outcome,
-        /// Steps done.
+        /// Steps completed.
         global_step: u64,
     },
-    /// Something that a newer version tells and this one does not know.
+    /// An event of a newer version that this version does not know.
     #[serde(other)]
     Unknown,
 }
 
-/// An [`Event`] as the hub passes it on.
+/// An [`Event`] with its number and time, as the hub distributes and stores it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// 1, 2, 3, …; what the disk took no more, and what was done again after a resume, leaves a hole.
+    /// Sequence number, from 1. Records that could not be written to disk, and steps repeated after a restart, leave
+    /// gaps.
     pub seq: u64,
-    /// Milliseconds since 1970, UTC.
+    /// Unix time, ms.
     pub t_ms: u64,
-    /// What happened.
+    /// The event.
     #[serde(flatten)]
     pub event: Event,
 }

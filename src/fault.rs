@@ -1,10 +1,14 @@
-//! Failures on purpose, for tests of what happens then. Only debug builds have them; in others nothing is looked up.
+//! Fault injection for tests. It is active in debug builds only; release builds ignore it.
 //!
-//! `EPOCHTOP_FAULT` names them, separated by commas: `kill@OP:N` ends the process as `kill -9` does just before the N-th
-//! operation OP on a checkpoint's files (`mkdir`, `create`, `write`, `fsync`, `rename`, `remove`, or `any` of them) of this
-//! process, or before its N-th training `step`, `batch` of an evaluation or `frame` of a screen; `abort@` and `panic@` let it
-//! abort or panic there instead, `hang@` never come back from there; `ENOSPC@OP:N` (EIO, EDQUOT, EFBIG, EROFS) lets
-//! it fail, a `+` behind N also all that follow. `oom@N` runs out of GPU memory before training step N.
+//! The environment variable `EPOCHTOP_FAULT` is a comma-separated list of faults:
+//!
+//! - `kill@OP:N` kills the process, like `kill -9`, just before its N-th operation OP. OP is an operation on the files
+//!   of a checkpoint (`mkdir`, `create`, `write`, `fsync`, `rename`, `remove`, or `any` of them), or a training `step`, a
+//!   `batch` of an evaluation or a `frame` of a screen.
+//! - `abort@OP:N` and `panic@OP:N` abort the process or panic there; `hang@OP:N` blocks the thread forever.
+//! - `ENOSPC@OP:N` (also EIO, EDQUOT, EFBIG, EROFS) makes the operation fail with that error; with a `+` after N, all
+//!   later ones fail too.
+//! - `oom@N` reports that GPU memory is exhausted, before training step N.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -13,71 +17,71 @@ use std::sync::Mutex;
 
 use rustix::io::Errno;
 
-/// Places that are no operation on files.
+/// Names of the fault points that are not file operations.
 const MOMENTS: [&str; 3] = ["step", "batch", "frame"];
 
-/// What goes wrong.
+/// The effect of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Harm {
-    /// The operation fails with this error of the system's.
+pub enum FaultKind {
+    /// The operation fails with this error number of the operating system.
     Fails(i32),
     /// The process is killed.
     Kill,
-    /// It aborts, as C++ code does.
+    /// The process aborts, as C++ code does.
     Abort,
     /// The thread panics.
     Panic,
-    /// The operation takes for ever, as on a disk that does not answer.
+    /// The operation never returns, as on a disk that does not respond.
     Hang,
 }
 
-/// What goes wrong, and at which operation.
+/// A fault: its effect, and the operation at which it occurs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// What goes wrong.
-    pub harm: Harm,
+    /// The effect.
+    pub kind: FaultKind,
     /// Name of the operation, or `any`.
     pub op: String,
-    /// Which of them, from 1.
+    /// Index of the operation among those of the same name, from 1.
     pub nth: u64,
-    /// All later ones too.
-    pub on: bool,
+    /// Whether all later operations are affected too.
+    pub and_later: bool,
 }
 
 impl Fault {
-    /// Reads `ENOSPC@write:3`; `None` for anything else.
+    /// Parses a fault such as `ENOSPC@write:3`; `None` if the text is not a fault.
     fn parse(text: &str) -> Option<Self> {
         let (what, place) = text.trim().split_once('@')?;
         let (op, nth) = place.split_once(':').unwrap_or((place, "1"));
-        let on = nth.ends_with('+');
-        let harm = match what {
-            "kill" => Harm::Kill,
-            "abort" => Harm::Abort,
-            "panic" => Harm::Panic,
-            "hang" => Harm::Hang,
-            "ENOSPC" => Harm::Fails(Errno::NOSPC.raw_os_error()),
-            "EIO" => Harm::Fails(Errno::IO.raw_os_error()),
-            "EDQUOT" => Harm::Fails(Errno::DQUOT.raw_os_error()),
-            "EFBIG" => Harm::Fails(Errno::FBIG.raw_os_error()),
-            "EROFS" => Harm::Fails(Errno::ROFS.raw_os_error()),
+        let and_later = nth.ends_with('+');
+        let kind = match what {
+            "kill" => FaultKind::Kill,
+            "abort" => FaultKind::Abort,
+            "panic" => FaultKind::Panic,
+            "hang" => FaultKind::Hang,
+            "ENOSPC" => FaultKind::Fails(Errno::NOSPC.raw_os_error()),
+            "EIO" => FaultKind::Fails(Errno::IO.raw_os_error()),
+            "EDQUOT" => FaultKind::Fails(Errno::DQUOT.raw_os_error()),
+            "EFBIG" => FaultKind::Fails(Errno::FBIG.raw_os_error()),
+            "EROFS" => FaultKind::Fails(Errno::ROFS.raw_os_error()),
             _ => return None,
         };
         Some(Self {
-            harm,
+            kind,
             op: op.to_owned(),
             nth: nth.trim_end_matches('+').parse().ok()?,
-            on,
+            and_later,
         })
     }
 
-    fn hits(&self, op: &str, counts: &BTreeMap<String, u64>) -> bool {
+    fn applies(&self, op: &str, counts: &BTreeMap<String, u64>) -> bool {
         let count = counts.get(&self.op).copied().unwrap_or(0);
-        let concerned = self.op == op || self.op == "any" && !MOMENTS.contains(&op);
-        concerned && (count == self.nth || self.on && count > self.nth)
+        let matches = self.op == op || self.op == "any" && !MOMENTS.contains(&op);
+        matches && (count == self.nth || self.and_later && count > self.nth)
     }
 }
 
-/// Faults and how often each operation was met.
+/// The planned faults, and how often each operation has been executed.
 #[derive(Debug, Default)]
 struct Plan {
     faults: Vec<Fault>,
@@ -85,7 +89,8 @@ struct Plan {
 }
 
 impl Plan {
-    fn meet(&mut self, op: &str) -> Option<Fault> {
+    /// Counts an operation; returns the fault that applies to it.
+    fn count(&mut self, op: &str) -> Option<Fault> {
         *self.counts.entry(op.to_owned()).or_default() += 1;
         if !MOMENTS.contains(&op) {
             *self.counts.entry("any".to_owned()).or_default() += 1;
@@ -93,7 +98,7 @@ impl Plan {
         let hit = self
             .faults
             .iter()
-            .find(|fault| fault.hits(op, &self.counts));
+            .find(|fault| fault.applies(op, &self.counts));
         hit.cloned()
     }
 }
@@ -104,30 +109,30 @@ thread_local! {
     static OF_THREAD: RefCell<Option<Plan>> = const { RefCell::new(None) };
 }
 
-/// Just before an operation on files: fails, or ends the process, where a test wants it.
+/// A fault point just before an operation: injects the planned fault, if one applies.
 ///
 /// # Errors
-/// What the test wants.
+/// The injected error.
 pub fn before(op: &str) -> io::Result<()> {
     if !cfg!(debug_assertions) {
         return Ok(());
     }
-    let own = OF_THREAD.with_borrow_mut(|plan| plan.as_mut().map(|plan| plan.meet(op)));
+    let own = OF_THREAD.with_borrow_mut(|plan| plan.as_mut().map(|plan| plan.count(op)));
     let hit = own.unwrap_or_else(|| {
         let mut plan = OF_PROCESS
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        plan.get_or_insert_with(of_environment).meet(op)
+        plan.get_or_insert_with(of_environment).count(op)
     });
-    match hit.map(|fault| fault.harm) {
+    match hit.map(|fault| fault.kind) {
         None => Ok(()),
-        Some(Harm::Fails(errno)) => Err(io::Error::from_raw_os_error(errno)),
-        Some(Harm::Abort) => std::process::abort(),
-        Some(Harm::Panic) => std::panic::panic_any(format!("a panic on purpose, before {op}")),
-        Some(Harm::Hang) => loop {
+        Some(FaultKind::Fails(errno)) => Err(io::Error::from_raw_os_error(errno)),
+        Some(FaultKind::Abort) => std::process::abort(),
+        Some(FaultKind::Panic) => std::panic::panic_any(format!("an injected panic, before {op}")),
+        Some(FaultKind::Hang) => loop {
             std::thread::park();
         },
-        Some(Harm::Kill) => {
+        Some(FaultKind::Kill) => {
             let own = rustix::process::getpid();
             let _ = rustix::process::kill_process(own, rustix::process::Signal::KILL);
             Ok(())
@@ -135,9 +140,9 @@ pub fn before(op: &str) -> io::Result<()> {
     }
 }
 
-/// A place where the process may be killed.
+/// A fault point that is not a file operation. Faults that return an error have no effect here.
 pub fn moment(name: &str) {
-    // Nothing can fail here but the process.
+    // No operation follows that could fail.
     let _ = before(name);
 }
 
@@ -149,7 +154,7 @@ fn of_environment() -> Plan {
     }
 }
 
-/// Runs something on this thread with a fault; tells also how many operations there were.
+/// Runs `body` on this thread with a fault; also returns the number of file operations it executed.
 pub fn with<T>(fault: Option<Fault>, body: impl FnOnce() -> T) -> (T, u64) {
     let plan = Plan {
         faults: fault.into_iter().collect(),
@@ -161,17 +166,17 @@ pub fn with<T>(fault: Option<Fault>, body: impl FnOnce() -> T) -> (T, u64) {
     (result, plan.counts.get("any").copied().unwrap_or(0))
 }
 
-/// Runs out of GPU memory, as libtorch would say it, where `oom@N` names this step.
+/// The fault point before a training step. `oom@N` panics at step N with libtorch's message for exhausted GPU memory.
 pub fn before_step(step: u64) {
     moment("step");
     if cfg!(debug_assertions)
         && let Ok(fault) = std::env::var("EPOCHTOP_FAULT")
         && fault.split(',').any(|fault| fault == format!("oom@{step}"))
     {
-        let words = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.11 GiB of which \
+        let text = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.11 GiB of which \
                      1.20 GiB is free.";
         std::panic::panic_any(format!(
-            "called `Result::unwrap()` on an `Err` value: Torch({words:?})"
+            "called `Result::unwrap()` on an `Err` value: Torch({text:?})"
         ));
     }
 }
@@ -181,8 +186,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nth_operation_fails_and_with_a_plus_all_that_follow() {
-        let met = |text: &str| {
+    fn nth_operation_fails_and_with_a_plus_all_later_ones() {
+        let failed = |text: &str| {
             let ((), all) = (
                 (),
                 with(Fault::parse(text), || {
@@ -191,9 +196,9 @@ mod tests {
             );
             all
         };
-        assert_eq!(met("EIO@write:2"), ([false, false, true, false], 4));
-        assert_eq!(met("EIO@write:2+").0, [false, false, true, true]);
-        assert_eq!(met("ENOSPC@any:2").0, [false, true, false, false]);
-        assert_eq!(met("nonsense").0, [false; 4]);
+        assert_eq!(failed("EIO@write:2"), ([false, false, true, false], 4));
+        assert_eq!(failed("EIO@write:2+").0, [false, false, true, true]);
+        assert_eq!(failed("ENOSPC@any:2").0, [false, true, false, false]);
+        assert_eq!(failed("nonsense").0, [false; 4]);
     }
 }

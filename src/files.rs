@@ -1,9 +1,9 @@
-//! The files of a run, reached through a handle of their directory.
+//! Safe access to the files of a run, through a handle of their directory.
 //!
-//! [`Dir`] is opened once; everything in it is named relative to that handle, so that no directory above can be exchanged in
-//! between. Below it no symbolic link is followed, and what is read is a regular file of a bounded size, never a pipe. A file
-//! is replaced by way of a temporary name that nobody can foresee, and the data and the name are flushed to the disk: readers
-//! see the old content or the new one, after a power cut too.
+//! A [`Dir`] is opened once, and all names in it are resolved relative to that handle, so replacing a parent directory
+//! in the meantime has no effect. Symbolic links in it are not followed, and only regular files of bounded size are
+//! read, never a pipe. A file is replaced through a temporary file with an unpredictable name; data and name are
+//! flushed to the disk. So readers see the old or the new content, even after a power failure.
 
 use std::ffi::OsStr;
 use std::hash::{BuildHasher, RandomState};
@@ -17,9 +17,9 @@ use rustix::io::Errno;
 
 use crate::fault;
 
-/// How the name of a file begins that has not been renamed to its final name yet.
+/// Prefix of the temporary name of a file that has not been renamed to its final name yet.
 pub const TEMPORARY: &str = ".tmp-";
-/// Bytes of one write, before each of which a test can inject an error.
+/// Bytes per write call. Tests can inject an error before each of them.
 const CHUNK: usize = 1 << 20;
 
 /// An open directory.
@@ -31,22 +31,21 @@ pub struct Dir {
 }
 
 impl Dir {
-    /// Opens a directory that the caller names. This is the only place where a symbolic link is followed: a person may keep
-    /// a run on another disk.
+    /// Opens a directory by path. Only here are symbolic links followed, because users may store a run on another disk.
     ///
     /// # Errors
     /// The path and why it cannot be opened.
     pub fn open(path: &Path) -> io::Result<Self> {
         let fd = fs::openat(CWD, path, directory_flags(), Mode::empty());
         Ok(Self {
-            fd: fd.map_err(|error| naming(path, error))?,
+            fd: fd.map_err(|error| with_path(path, error))?,
             path: path.to_owned(),
             faults: false,
         })
     }
 
-    /// Makes each operation, here and in subdirectories opened from here, a place where a test can inject a failure
-    /// ([`crate::fault`]).
+    /// Enables fault injection ([`crate::fault`]) for the operations in this directory and in subdirectories opened
+    /// from it.
     #[must_use]
     pub fn with_faults(self) -> Self {
         Self {
@@ -55,7 +54,7 @@ impl Dir {
         }
     }
 
-    /// The path it was opened at.
+    /// The path with which it was opened.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -63,35 +62,35 @@ impl Dir {
     /// Opens a subdirectory.
     ///
     /// # Errors
-    /// The path and why it cannot be opened; a symbolic link is refused.
+    /// The path and why it cannot be opened. A symbolic link is rejected.
     pub fn subdir(&self, name: impl AsRef<OsStr>) -> io::Result<Self> {
-        let name = self.plain(name.as_ref())?;
+        let name = self.check_name(name.as_ref())?;
         let flags = directory_flags() | OFlags::NOFOLLOW;
         let path = self.path.join(name);
         let fd = fs::openat(&self.fd, name, flags, Mode::empty());
         Ok(Self {
-            fd: fd.map_err(|error| naming(&path, error))?,
+            fd: fd.map_err(|error| with_path(&path, error))?,
             path,
             faults: self.faults,
         })
     }
 
-    /// Makes a subdirectory and opens it.
+    /// Creates a subdirectory and opens it.
     ///
     /// # Errors
-    /// `AlreadyExists` if the name is taken; otherwise the path and why it cannot be made.
+    /// `AlreadyExists` if the name exists; otherwise the path and why it cannot be created.
     pub fn make_subdir(&self, name: &str) -> io::Result<Self> {
-        self.plain(name)?;
-        self.before("mkdir", name)?;
+        self.check_name(name)?;
+        self.inject_fault("mkdir", name)?;
         let made = fs::mkdirat(&self.fd, name, Mode::from_raw_mode(0o777));
-        made.map_err(self.wrong(name))?;
+        made.map_err(self.error_at(name))?;
         self.subdir(name)
     }
 
-    /// Opens a subdirectory, which is made and flushed to the disk if it does not exist.
+    /// Opens a subdirectory; creates it and flushes it to the disk if it does not exist.
     ///
     /// # Errors
-    /// The path and why it cannot be made or opened.
+    /// The path and why it cannot be created or opened.
     pub fn ensure_subdir(&self, name: &str) -> io::Result<Self> {
         match self.subdir(name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -103,10 +102,11 @@ impl Dir {
         }
     }
 
-    /// Opens a regular file for reading. Nothing else is opened: a pipe would be waited for, a device may have side effects.
+    /// Opens a regular file for reading. Other files are rejected: opening a pipe would block, and a device can have
+    /// side effects.
     ///
     /// # Errors
-    /// `InvalidInput` if it is no regular file; otherwise the path and why it cannot be opened.
+    /// `InvalidInput` if it is not a regular file; otherwise the path and why it cannot be opened.
     pub fn open_read(&self, name: &str) -> io::Result<File> {
         self.open_file(name, OFlags::RDONLY)
     }
@@ -122,7 +122,7 @@ impl Dir {
         if bytes.len() as u64 > limit {
             let text = format!("larger than {limit} bytes");
             let error = io::Error::new(io::ErrorKind::InvalidData, text);
-            return Err(self.wrong(name)(error));
+            return Err(self.error_at(name)(error));
         }
         Ok(bytes)
     }
@@ -130,13 +130,13 @@ impl Dir {
     /// Reads a regular file of at most `limit` bytes of UTF-8.
     ///
     /// # Errors
-    /// As [`Dir::read`]; `InvalidData` if it is no UTF-8.
+    /// As [`Dir::read`]; `InvalidData` if it is not UTF-8.
     pub fn read_text(&self, name: &str, limit: u64) -> io::Result<String> {
         String::from_utf8(self.read(name, limit)?)
-            .map_err(|error| self.wrong(name)(io::Error::new(io::ErrorKind::InvalidData, error)))
+            .map_err(|error| self.error_at(name)(io::Error::new(io::ErrorKind::InvalidData, error)))
     }
 
-    /// Opens a regular file for reading and appending; it is made if it does not exist.
+    /// Opens a regular file for reading and appending; creates it if it does not exist.
     ///
     /// # Errors
     /// As [`Dir::open_read`].
@@ -144,7 +144,7 @@ impl Dir {
         self.open_file(name, OFlags::RDWR | OFlags::APPEND | OFlags::CREATE)
     }
 
-    /// Opens a regular file that exists for reading and appending.
+    /// Opens an existing regular file for reading and appending.
     ///
     /// # Errors
     /// As [`Dir::open_read`].
@@ -152,38 +152,38 @@ impl Dir {
         self.open_file(name, OFlags::RDWR | OFlags::APPEND)
     }
 
-    /// Makes a file and opens it for writing.
+    /// Creates a file and opens it for writing.
     ///
     /// # Errors
-    /// `AlreadyExists` if the name is taken; otherwise the path and why it cannot be made.
+    /// `AlreadyExists` if the name exists; otherwise the path and why it cannot be created.
     pub fn create_new(&self, name: &str) -> io::Result<File> {
-        self.before("create", name)?;
+        self.inject_fault("create", name)?;
         self.open_file(name, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL)
     }
 
-    /// Makes a file with this content and flushes it to the disk.
+    /// Creates a file with the given content and flushes it to the disk.
     ///
     /// # Errors
     /// As [`Dir::create_new`], or why it cannot be written.
     pub fn write_new(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let mut file = self.create_new(name)?;
         for chunk in bytes.chunks(CHUNK) {
-            self.before("write", name)?;
+            self.inject_fault("write", name)?;
             file.write_all(chunk)?;
         }
-        self.before("fsync", name)?;
+        self.inject_fault("fsync", name)?;
         file.sync_all()
     }
 
-    /// Writes a file under a temporary name; [`Staged::commit`] gives it its own.
+    /// Writes a file under a temporary name; [`StagedFile::commit`] renames it to `name`.
     ///
     /// # Errors
-    /// The path and why it cannot be written; nothing is left behind then.
-    pub fn stage(&self, name: &str, bytes: &[u8]) -> io::Result<Staged<'_>> {
-        self.plain(name)?;
-        // The keys of a new hasher come from the system's random numbers.
+    /// The path and why it cannot be written. The temporary file is removed.
+    pub fn stage(&self, name: &str, bytes: &[u8]) -> io::Result<StagedFile<'_>> {
+        self.check_name(name)?;
+        // The keys of a new hasher are random numbers from the operating system.
         let random = RandomState::new().hash_one(name);
-        let staged = Staged {
+        let staged = StagedFile {
             dir: self,
             temporary: format!("{TEMPORARY}{name}-{random:016x}"),
             name: name.to_owned(),
@@ -192,55 +192,56 @@ impl Dir {
         Ok(staged)
     }
 
-    /// Replaces a file, or makes it: readers see the old content or the new one at any moment.
+    /// Replaces a file atomically, or creates it. Readers see the old or the new content at any time.
     ///
     /// # Errors
-    /// The path and what failed. The old content is there then, unless only the last flush of the directory failed.
+    /// The path and what failed. The old content is unchanged, unless only the final flush of the directory failed.
     pub fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         self.stage(name, bytes)?.commit()?;
         self.sync()
     }
 
-    /// Renames within the directory; what had the new name is gone.
+    /// Renames within the directory; an existing file with the new name is replaced.
     ///
     /// # Errors
-    /// The new path and why it cannot have the name.
+    /// The new path and why the rename failed.
     pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.plain(to)?;
-        self.before("rename", to)?;
-        fs::renameat(&self.fd, from, &self.fd, to).map_err(self.wrong(to))
+        self.check_name(to)?;
+        self.inject_fault("rename", to)?;
+        fs::renameat(&self.fd, from, &self.fd, to).map_err(self.error_at(to))
     }
 
-    /// Renames unless the new name is taken.
+    /// Renames unless the new name exists.
     ///
     /// # Errors
-    /// `AlreadyExists` if it is taken; otherwise the new path and why it cannot have the name.
+    /// `AlreadyExists` if it exists; otherwise the new path and why the rename failed.
     pub fn rename_new(&self, from: &str, to: &str) -> io::Result<()> {
-        self.before("rename", to)?;
+        self.inject_fault("rename", to)?;
         match fs::renameat_with(&self.fd, from, &self.fd, to, RenameFlags::NOREPLACE) {
-            // Some file systems do not offer that. Nobody else writes here between look and rename: the run is locked.
-            Err(error) if is_not_offered(error) && self.exists(to) => {
-                Err(self.wrong(to)(Errno::EXIST))
+            // Fallback for file systems without NOREPLACE. The run is locked, so no other process can create the name
+            // between the check and the rename.
+            Err(error) if is_unsupported(error) && self.exists(to) => {
+                Err(self.error_at(to)(Errno::EXIST))
             }
-            Err(error) if is_not_offered(error) => {
-                fs::renameat(&self.fd, from, &self.fd, to).map_err(self.wrong(to))
+            Err(error) if is_unsupported(error) => {
+                fs::renameat(&self.fd, from, &self.fd, to).map_err(self.error_at(to))
             }
-            result => result.map_err(self.wrong(to)),
+            result => result.map_err(self.error_at(to)),
         }
     }
 
-    /// Exchanges two names, without a moment in which either is missing. Where a file system does not offer that, `other` is
-    /// called `spare` for a moment.
+    /// Exchanges two names atomically. On file systems without atomic exchange, `other` is renamed to `spare` in
+    /// between.
     ///
     /// # Errors
-    /// The path of `other` and why they cannot be exchanged; both have their old names then.
+    /// The path of `other` and why the exchange failed. Both have their old names then.
     pub fn exchange(&self, one: &str, other: &str, spare: &str) -> io::Result<()> {
-        self.before("rename", other)?;
+        self.inject_fault("rename", other)?;
         let rename = |from: &str, to: &str| {
-            fs::renameat(&self.fd, from, &self.fd, to).map_err(self.wrong(to))
+            fs::renameat(&self.fd, from, &self.fd, to).map_err(self.error_at(to))
         };
         match fs::renameat_with(&self.fd, one, &self.fd, other, RenameFlags::EXCHANGE) {
-            Err(error) if is_not_offered(error) => {
+            Err(error) if is_unsupported(error) => {
                 rename(other, spare)?;
                 if let Err(error) = rename(one, other) {
                     rename(spare, other)?;
@@ -248,44 +249,45 @@ impl Dir {
                 }
                 rename(spare, one)
             }
-            result => result.map_err(self.wrong(other)),
+            result => result.map_err(self.error_at(other)),
         }
     }
 
-    /// Removes a file, or a directory with all that is in it. A link is removed, not what it leads to.
+    /// Removes a file, or a directory with its content. Of a symbolic link, only the link is removed.
     ///
     /// # Errors
     /// The path and why it cannot be removed.
     pub fn remove(&self, name: impl AsRef<OsStr>) -> io::Result<()> {
-        let name = self.plain(name.as_ref())?;
-        self.before("remove", name)?;
-        self.remove_below(name)
+        let name = self.check_name(name.as_ref())?;
+        self.inject_fault("remove", name)?;
+        self.remove_recursively(name)
     }
 
-    /// Removes what can be removed of a leftover. This is no place for a test's failure: it happens after one.
+    /// Removes a leftover as far as possible; errors are ignored. No fault is injected here, because this cleans up
+    /// after a failure.
     pub fn discard(&self, name: &str) {
-        let _ = self.remove_below(OsStr::new(name));
+        let _ = self.remove_recursively(OsStr::new(name));
     }
 
-    fn remove_below(&self, name: &OsStr) -> io::Result<()> {
+    fn remove_recursively(&self, name: &OsStr) -> io::Result<()> {
         match fs::unlinkat(&self.fd, name, AtFlags::empty()) {
-            // A directory; macOS calls it PERM.
+            // A directory; macOS reports PERM.
             Err(Errno::ISDIR | Errno::PERM) => {}
-            result => return result.map_err(self.wrong(name)),
+            result => return result.map_err(self.error_at(name)),
         }
         let inner = self.subdir(name)?;
         for entry in inner.entries()? {
-            inner.remove_below(&entry)?;
+            inner.remove_recursively(&entry)?;
         }
-        fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR).map_err(self.wrong(name))
+        fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR).map_err(self.error_at(name))
     }
 
-    /// Whether there is anything of this name; a link counts, wherever it leads.
+    /// Whether a file, directory or symbolic link of this name exists. Links are not followed.
     pub fn exists(&self, name: &str) -> bool {
         fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
-    /// The names in it, sorted; a name that is no UTF-8 has replacement characters.
+    /// The names of all entries, sorted. In names that are not UTF-8, invalid bytes are replaced by U+FFFD.
     ///
     /// # Errors
     /// The path and why it cannot be read.
@@ -300,7 +302,7 @@ impl Dir {
 
     fn entries(&self) -> io::Result<Vec<std::ffi::OsString>> {
         use std::os::unix::ffi::OsStrExt;
-        let wrong = |error: Errno| naming(&self.path, error);
+        let wrong = |error: Errno| with_path(&self.path, error);
         let mut names = Vec::new();
         for entry in fs::Dir::read_from(&self.fd).map_err(wrong)? {
             let entry = entry.map_err(wrong)?;
@@ -312,90 +314,90 @@ impl Dir {
         Ok(names)
     }
 
-    /// Flushes the names in it to the disk, where the file system offers that for directories.
+    /// Flushes the directory entries to the disk, if the file system supports that.
     ///
     /// # Errors
     /// The path and what failed.
     pub fn sync(&self) -> io::Result<()> {
-        self.before("fsync", "")?;
+        self.inject_fault("fsync", "")?;
         match fs::fsync(&self.fd) {
-            Err(error) if !is_not_offered(error) => Err(naming(&self.path, error)),
+            Err(error) if !is_unsupported(error) => Err(with_path(&self.path, error)),
             _ => Ok(()),
         }
     }
 
     fn open_file(&self, name: &str, flags: OFlags) -> io::Result<File> {
-        self.plain(name)?;
+        self.check_name(name)?;
         let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let irregular = || io::Error::new(io::ErrorKind::InvalidInput, "is no regular file");
+        let irregular = || io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
         let path = self.path.join(name);
         let opened = fs::openat(&self.fd, name, flags, Mode::from_raw_mode(0o666));
         let fd = opened.map_err(|error| match error {
-            // A link; a socket, or a pipe that nobody reads; a directory.
-            Errno::LOOP | Errno::NXIO | Errno::ISDIR => naming(&path, irregular()),
-            error => naming(&path, error),
+            // In this order: a symbolic link; a socket or a pipe without a reader; a directory.
+            Errno::LOOP | Errno::NXIO | Errno::ISDIR => with_path(&path, irregular()),
+            error => with_path(&path, error),
         })?;
-        let stat = fs::fstat(&fd).map_err(|error| naming(&path, error))?;
+        let stat = fs::fstat(&fd).map_err(|error| with_path(&path, error))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(naming(&path, irregular()));
+            return Err(with_path(&path, irregular()));
         }
         Ok(File::from_parts(fd.into(), path))
     }
 
-    /// Refuses a name that leads out of the directory.
-    fn plain<'a>(&self, name: &'a (impl AsRef<OsStr> + ?Sized)) -> io::Result<&'a OsStr> {
+    /// Rejects a name that is not a direct entry of the directory.
+    fn check_name<'a>(&self, name: &'a (impl AsRef<OsStr> + ?Sized)) -> io::Result<&'a OsStr> {
         let name = name.as_ref();
         let mut parts = Path::new(name).components();
         match (parts.next(), parts.next()) {
             (Some(Component::Normal(only)), None) if only == name => Ok(name),
             _ => {
-                let error = io::Error::new(io::ErrorKind::InvalidInput, "is no plain file name");
-                Err(self.wrong(name)(error))
+                let error = io::Error::new(io::ErrorKind::InvalidInput, "not a plain file name");
+                Err(self.error_at(name)(error))
             }
         }
     }
 
-    fn before(&self, operation: &str, name: impl AsRef<OsStr>) -> io::Result<()> {
+    fn inject_fault(&self, operation: &str, name: impl AsRef<OsStr>) -> io::Result<()> {
         if self.faults {
-            fault::before(operation).map_err(self.wrong(name))?;
+            fault::before(operation).map_err(self.error_at(name))?;
         }
         Ok(())
     }
 
-    /// Names the path of an error.
-    fn wrong<E: Into<io::Error>>(&self, name: impl AsRef<OsStr>) -> impl Fn(E) -> io::Error {
+    /// A function that adds the path of `name` to an error.
+    fn error_at<E: Into<io::Error>>(&self, name: impl AsRef<OsStr>) -> impl Fn(E) -> io::Error {
         let path = self.path.join(name.as_ref());
-        move |error| naming(&path, error)
+        move |error| with_path(&path, error)
     }
 }
 
-/// A file that is complete but has only a temporary name. It is removed when it is dropped without having been committed.
+/// A complete file with a temporary name. It is removed on drop unless it has been committed.
 #[derive(Debug)]
-#[must_use = "without `commit` it is removed"]
-pub struct Staged<'a> {
+#[must_use = "the file is removed unless `commit` is called"]
+pub struct StagedFile<'a> {
     dir: &'a Dir,
     temporary: String,
     name: String,
 }
 
-impl Staged<'_> {
-    /// Gives it its name; [`Dir::sync`] flushes that.
+impl StagedFile<'_> {
+    /// Renames the file to its final name. Call [`Dir::sync`] to flush the name to the disk.
     ///
     /// # Errors
-    /// The path and why it cannot have the name; the file is removed then.
+    /// The path and why the rename failed. The file is removed then.
     pub fn commit(self) -> io::Result<()> {
         self.dir.rename(&self.temporary, &self.name)
     }
 }
 
-impl Drop for Staged<'_> {
+impl Drop for StagedFile<'_> {
     fn drop(&mut self) {
-        // After a commit there is nothing of that name.
+        // After a commit the temporary name does not exist.
         self.dir.discard(&self.temporary);
     }
 }
 
-/// Opens a regular file for reading, by a handle of the directory it is in.
+/// Opens a regular file for reading, through a handle of its directory.
 ///
 /// # Errors
 /// As [`Dir::open_read`].
@@ -432,13 +434,13 @@ fn directory_flags() -> OFlags {
     OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC
 }
 
-/// Whether a file system does not offer an operation.
-fn is_not_offered(error: Errno) -> bool {
+/// Whether the error means that the file system does not support the operation.
+fn is_unsupported(error: Errno) -> bool {
     matches!(error, Errno::INVAL | Errno::NOSYS | Errno::NOTSUP)
 }
 
-/// An error with the path it is about.
-fn naming(path: &Path, error: impl Into<io::Error>) -> io::Error {
+/// The error with its path added to the message.
+fn with_path(path: &Path, error: impl Into<io::Error>) -> io::Error {
     let error = error.into();
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }

@@ -1,21 +1,22 @@
-//! IDX, the format of MNIST and its kin: big-endian magic `00 00 type dims`, one `u32` a dimension, then the bytes.
+//! IDX, the file format of MNIST and similar data sets: the magic bytes `00 00 type rank`, one big-endian `u32` per
+//! dimension, then the data.
 //!
-//! Nothing in a file is believed before it is checked against the bytes that are there.
+//! The header is not trusted: it is checked against the actual length of the file before it is used.
 
-/// The type byte for unsigned bytes, the only type images and labels use.
+/// Type code of unsigned bytes, the only type of images and labels.
 const UNSIGNED_BYTE: u8 = 0x08;
 
-/// A decoded file.
+/// A decoded IDX file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Idx {
-    /// Sizes, outermost first: images, (channels,) rows, columns; or labels alone.
+    /// Shape: (images, rows, columns) or (images, channels, rows, columns) for images, (labels,) for labels.
     pub dims: Vec<usize>,
-    /// As many bytes as the product of `dims`.
+    /// The data in row-major order; its length is the product of `dims`.
     pub data: Vec<u8>,
 }
 
 impl Idx {
-    /// Channels, height and width of one image.
+    /// Channels, height and width of one image; zeros for labels.
     pub fn image_shape(&self) -> (u32, u32, u32) {
         match self.dims.as_slice() {
             [_, c, h, w] => (*c as u32, *h as u32, *w as u32),
@@ -25,26 +26,26 @@ impl Idx {
     }
 }
 
-/// The sizes that the first bytes of a file claim, outermost first, and what follows on them. 4 + 4·4 bytes are enough; that the
-/// data is there too has not been looked at.
+/// Parses the header at the start of `bytes`; returns the shape and the bytes after the header. The first 4 + 4·4 bytes
+/// of a file are sufficient. The length of the data is not checked.
 ///
 /// # Errors
 /// What is wrong, where, and what was expected, without the file's name.
 pub fn header(bytes: &[u8]) -> Result<(Vec<usize>, &[u8]), String> {
     let Some((&[zero_a, zero_b, kind, rank], rest)) = bytes.split_first_chunk::<4>() else {
         return Err(format!(
-            "{} bytes: too short for an IDX file, whose header alone has 8",
+            "has {} bytes: too short for an IDX file, whose header has at least 8",
             bytes.len()
         ));
     };
     if zero_a != 0 || zero_b != 0 {
         return Err(format!(
-            "begins with {zero_a:02x} {zero_b:02x}, not with 00 00 as IDX files do"
+            "starts with the bytes {zero_a:02x} {zero_b:02x}; expected 00 00 (IDX)"
         ));
     }
     if kind != UNSIGNED_BYTE {
         return Err(format!(
-            "holds values of type {kind:#04x}; expected unsigned bytes, {UNSIGNED_BYTE:#04x}"
+            "has values of type {kind:#04x}; expected {UNSIGNED_BYTE:#04x} (unsigned bytes)"
         ));
     }
     if !matches!(rank, 1 | 3 | 4) {
@@ -70,7 +71,7 @@ pub fn header(bytes: &[u8]) -> Result<(Vec<usize>, &[u8]), String> {
     Ok((dims, data))
 }
 
-/// Checks the bytes of an unpacked file.
+/// Parses the bytes of an uncompressed file.
 ///
 /// # Errors
 /// What is wrong, where, and what was expected, without the file's name.
@@ -87,16 +88,16 @@ pub fn parse(bytes: &[u8]) -> Result<Idx, String> {
             "truncated"
         };
         return Err(format!(
-            "{word}: the header {dims:?} promises {claimed} bytes of data, {} are there",
+            "{word}: the header {dims:?} requires {claimed} bytes of data, the file has {}",
             data.len()
         ));
     }
     if dims.contains(&0) {
-        return Err(format!("is empty: its header says {dims:?}"));
+        return Err(format!("is empty: its shape is {dims:?}"));
     }
     if dims.iter().skip(1).any(|&dim| dim > 4096) {
         return Err(format!(
-            "has images of {:?} pixels; at most 4096 a side are taken",
+            "has images of {:?} pixels; at most 4096 per side are supported",
             dims.get(1..).unwrap_or_default()
         ));
     }
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_file_is_read_as_it_is() {
+    fn valid_file_is_parsed() {
         let idx = parse(&images()).unwrap();
         assert_eq!(idx.dims, [2, 3, 4]);
         assert_eq!(idx.image_shape(), (1, 3, 4));
@@ -127,23 +128,23 @@ mod tests {
     }
 
     #[test]
-    fn every_truncation_is_told() {
-        let whole = images();
-        for length in 0..whole.len() {
+    fn every_truncation_is_an_error() {
+        let complete = images();
+        for length in 0..complete.len() {
             assert!(
-                parse(&whole[..length]).is_err(),
-                "{length} bytes were taken for a whole file"
+                parse(&complete[..length]).is_err(),
+                "{length} bytes were accepted as a complete file"
             );
         }
         assert!(
-            parse(&[whole, vec![0]].concat())
+            parse(&[complete, vec![0]].concat())
                 .unwrap_err()
                 .contains("too long")
         );
     }
 
     #[test]
-    fn a_lying_header_allocates_nothing() {
+    fn oversized_header_allocates_nothing() {
         let bytes = [
             0, 0, 8, 3, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
         ];
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_magic_type_and_rank_are_named() {
+    fn wrong_magic_type_and_rank_are_reported() {
         assert!(
             parse(&[1, 0, 8, 1, 0, 0, 0, 0])
                 .unwrap_err()
@@ -171,7 +172,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+        fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             let _ = parse(&bytes);
         }
     }

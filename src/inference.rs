@@ -1,7 +1,7 @@
-//! A trained network taken up again from its checkpoint: to be evaluated, or to name what is in an image.
+//! Inference with a network from a checkpoint, without training or gradients.
 //!
-//! Nothing is trained here, and no gradient is kept. `epochtop eval` brings the data it was trained with, `epochtop predict`
-//! any image file, which `image` makes into what the network expects.
+//! `epochtop eval` evaluates it on the dataset of its run. `epochtop predict` classifies any image file, which `image`
+//! converts to the input format of the network.
 
 mod image;
 
@@ -16,15 +16,15 @@ use crate::event::{DatasetInfo, Split};
 use crate::model::{Network, Plan, Weights, to_vec};
 use crate::report::Predictions;
 
-pub use image::{Expected, InputImage, read_image};
+pub use image::{InputFormat, InputImage, read_image};
 
-/// What `state.json` may say, as the reader of data allows it.
+/// Limits for the values in `state.json`; the same as for datasets.
 const LARGEST: u32 = 4096;
 const MOST_CLASSES: usize = 4096;
 
-/// A network as a checkpoint holds it.
+/// A network loaded from a checkpoint.
 #[derive(Debug)]
-pub struct Trained {
+pub struct LoadedNetwork {
     network: Network,
     weights: Weights,
     device: Device,
@@ -32,11 +32,11 @@ pub struct Trained {
     image: (i64, i64, i64),
 }
 
-impl Trained {
-    /// Reads the weights of a checkpoint into the network of its configuration.
+impl LoadedNetwork {
+    /// Builds the network of a configuration and loads the weights of a checkpoint.
     ///
     /// # Errors
-    /// The file and what is wrong with it: not there, damaged, or of another network.
+    /// If the file is missing or damaged, or its weights do not fit the network; the message names the file.
     pub fn load(
         checkpoint: &Path,
         config: &crate::config::ModelConfig,
@@ -47,11 +47,12 @@ impl Trained {
         let path = checkpoint.join("model.safetensors");
         let bytes = fs::read(&path).map_err(|error| error.to_string())?;
         let wrong = |what: String| format!("{}: {what}", path.display());
-        let tensors = decode(&bytes).map_err(|what| wrong(format!("no safetensors: {what}")))?;
+        let tensors =
+            decode(&bytes).map_err(|what| wrong(format!("invalid safetensors: {what}")))?;
         let weights = Weights::from_named(&plan, &tensors, device)
-            .map_err(|error| wrong(format!("{error}: these are the weights of another network")))?;
-        let whole = verify_bytes(checkpoint, "model.safetensors", &bytes);
-        whole.map_err(|flaw| format!("{}: {flaw}", checkpoint.display()))?;
+            .map_err(|error| wrong(format!("{error}: the weights are of another network")))?;
+        let verified = verify_bytes(checkpoint, "model.safetensors", &bytes);
+        verified.map_err(|flaw| format!("{}: {flaw}", checkpoint.display()))?;
         Ok(Self {
             network: Network::new(plan),
             weights,
@@ -64,13 +65,13 @@ impl Trained {
         })
     }
 
-    /// Writes the network as TorchScript: an evaluation in f32, traced with libtorch's own layers. It takes normalised images
-    /// (N, C, H, W), any number of them, and gives logits (N, classes).
+    /// Writes the network as TorchScript: the forward pass of an evaluation in f32, traced with libtorch's own layers.
+    /// Its input is normalised images (N, C, H, W) with any N, its output logits (N, classes).
     ///
     /// # Errors
-    /// What libtorch says, or the file.
+    /// If libtorch cannot trace the network or the file cannot be written.
     pub fn write_torchscript(&self, path: &Path) -> Result<(), String> {
-        let words = |error: tch::TchError| {
+        let describe = |error: tch::TchError| {
             let text = error.to_string();
             format!(
                 "{}: {}",
@@ -78,7 +79,7 @@ impl Trained {
                 text.lines().next().unwrap_or(&text)
             )
         };
-        // Written beside, then renamed: whoever loads it finds all of it.
+        // Write to a temporary file and rename it, so that readers never see a partial file.
         let temporary = path.with_extension("pt.tmp");
         let _guard = tch::no_grad_guard();
         let plain = Network::plain(self.network.plan.clone());
@@ -96,15 +97,16 @@ impl Trained {
             images.into_iter().collect::<Vec<_>>()
         };
         let module = CModule::create_by_tracing("Classifier", "forward", &[example], &mut forward)
-            .map_err(words)?;
-        module.save(&temporary).map_err(words)?;
+            .map_err(describe)?;
+        module.save(&temporary).map_err(describe)?;
         fs::rename(&temporary, path).map_err(|error| error.to_string())
     }
 
-    /// The logits of a split, `batch` images at a time; `progress` is told images done and in all.
+    /// Computes the predictions of a split in batches of `batch` images. `progress` is called with the number of images
+    /// done and in total.
     ///
     /// # Errors
-    /// When there is nothing to evaluate.
+    /// If the split is empty.
     pub fn predict(
         &self,
         dataset: &Dataset,
@@ -119,7 +121,7 @@ impl Trained {
         };
         if images.labels.is_empty() {
             return Err(format!(
-                "the {} split is empty: nothing to evaluate",
+                "the {} split has no images to evaluate",
                 split.name()
             ));
         }
@@ -131,7 +133,7 @@ impl Trained {
         })
     }
 
-    /// The logits of images of the data's shape, row-major.
+    /// Computes the logits of images in batches of `batch`, row-major (images, classes).
     pub fn logits(
         &self,
         images: &Images,
@@ -152,7 +154,7 @@ impl Trained {
         }
         if logits.len() != total as usize * info.classes.len() {
             return Err(format!(
-                "{} logits for {total} images of {} classes",
+                "{} logits for {total} images and {} classes",
                 logits.len(),
                 info.classes.len()
             ));
@@ -161,15 +163,16 @@ impl Trained {
     }
 }
 
-/// What a checkpoint says of itself, with the data it was made for.
+/// Reads `state.json` of a checkpoint and checks the shape of the data and the temperature.
 ///
 /// # Errors
-/// The file and what is wrong with it. A checkpoint of an early version does not tell its data.
+/// If the file is missing or damaged, or was written by an early version, which did not store the data's shape and
+/// class names. The message names the file.
 pub fn read_state(checkpoint: &Path) -> Result<State, String> {
     let state = crate::checkpoint::read_state(checkpoint).map_err(|error| error.to_string())?;
     if state.dataset.classes.is_empty() {
         return Err(format!(
-            "{}: does not tell sizes and class names of its data: it was written by an early version; train again",
+            "{}: image size and class names are missing: written by an early version; train again",
             checkpoint.join("state.json").display()
         ));
     }
@@ -186,17 +189,17 @@ pub fn read_state(checkpoint: &Path) -> Result<State, String> {
     let side = 1..=LARGEST;
     if !side.contains(&height) || !side.contains(&width) || !(1..=4).contains(&channels) {
         return wrong(format!(
-            "images of {channels}×{height}×{width}; expected 1 to 4 channels, sides of 1 to {LARGEST}"
+            "image shape {channels}×{height}×{width}; expected 1 to 4 channels and sides of 1 to {LARGEST} pixels"
         ));
     }
     if state.dataset.classes.len() > MOST_CLASSES {
         return wrong(format!(
-            "{} classes, at most {MOST_CLASSES}",
+            "{} classes; expected at most {MOST_CLASSES}",
             state.dataset.classes.len()
         ));
     }
     if let Some((t, _)) = state.temperature.filter(|(t, _)| !(1e-3..=1e3).contains(t)) {
-        return wrong(format!("a temperature of {t}; expected 0.001 to 1000"));
+        return wrong(format!("temperature {t}; expected 0.001 to 1000"));
     }
     Ok(state)
 }

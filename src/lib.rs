@@ -1,4 +1,4 @@
-//! Train an image classifier with libtorch; watch it, steer it and trust its numbers from a terminal.
+//! Train an image classifier with libtorch; monitor, control and evaluate it from a terminal.
 //!
 //! ```text
 //!              Command ▼ (crossbeam)
@@ -10,17 +10,17 @@
 //!                                           └─ view: the same Feed, read from the file
 //! ```
 //!
-//! `epochtop train` on a terminal is two of these: one process trains and serves its socket, the other is a screen at it.
+//! `epochtop train` on a terminal runs two processes: one trains and serves its socket, the other shows the screen.
 //!
-//! 1. The trainer turns a [`config::Config`] into [`event::Event`]s and obeys [`event::Command`]s between steps.
-//! 2. The hub stamps each event into a [`event::Record`], folds it into [`run::RunState`], appends it to the journal
-//!    and passes it on.
-//! 3. A subscriber gets one snapshot, then live records; one that falls behind gets another snapshot.
-//! 4. A front end holds a [`link::Link`] and cannot tell a thread, a socket and a file apart.
+//! 1. The trainer reads a [`config::Config`], emits [`event::Event`]s and executes [`event::Command`]s between steps.
+//! 2. The hub adds sequence number and time to each event ([`event::Record`]), applies it to [`run::RunState`], appends
+//!    it to the journal and sends it to the subscribers.
+//! 3. A subscriber receives one snapshot, then live records; if it falls behind, it receives another snapshot.
+//! 4. A front end uses a [`link::Link`], which is the same for a thread, a socket and a file.
 //! 5. The screen is `view(&App, &Theme)`; `App` changes only in `update`.
 //!
-//! The modules below stand in the order of their layers: a module uses only what stands above it in this list.
-//! `tests/viewer/layers.rs` reads the sources and holds the order.
+//! The modules are listed in the order of their layers: a module may only use modules above it in this list.
+//! `tests/viewer/layers.rs` reads the sources and checks the order.
 
 // layer 0: data types and numbers
 pub mod config;
@@ -39,7 +39,7 @@ pub mod link;
 pub mod report;
 pub mod run;
 
-// layer 2: the engine, the only place that knows libtorch
+// layer 2: the trainer, the only layer that uses libtorch
 #[cfg(feature = "train")]
 pub mod native;
 
@@ -61,5 +61,5 @@ pub mod session;
 // layer 2: the screen
 pub mod tui;
 
-// layer 3: what puts the parts together
+// layer 3: the command line, which connects the parts
 pub mod cli;

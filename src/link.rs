@@ -1,7 +1,7 @@
-//! What a front end holds of a run: it asks through one end and is told through the other.
+//! The connection of a client to a run: channels for requests and queries, and a feed of records.
 //!
-//! A thread, a socket and a file look alike behind a [`Link`], so a screen cannot tell a live run from a replay. What the
-//! bounded state of a run cannot hold is asked for as a [`Query`].
+//! A [`Link`] hides whether the run is in a thread, behind a socket or in a file, so a screen works the same for a live
+//! run and for a replay. Data that does not fit into the bounded state of a run is fetched with a [`Query`].
 
 mod query;
 
@@ -15,61 +15,63 @@ use serde::{Deserialize, Serialize};
 use crate::event::{Command, Record, Request};
 use crate::run::{Replay, RunState};
 
-pub use query::{Earlier, Filter, ImagePage, ImageRow, Queries, Query, Reply, StepValues};
+pub use query::{
+    EarlierPrediction, Filter, ImagePage, ImageRow, Queries, Query, Reply, StepValues,
+};
 
-/// Why a request could not be sent that can be sent later.
-pub const BUSY: &str = "the trainer has too many requests waiting: try again in a moment";
+/// Error of a request that can be retried: the queue of the trainer is full.
+pub const BUSY: &str = "the trainer has too many pending requests: try again in a moment";
 
-/// What a subscriber is told.
+/// A message to a subscriber.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Feed {
-    /// The whole state: first of all, and again whenever the subscriber fell behind.
+    /// The complete state: the first message, and again whenever the subscriber has missed records.
     Snapshot(Box<RunState>),
     /// The next record.
     Live(Box<Record>),
-    /// Whether this front end may steer from now on.
+    /// Whether this client has control of the run from now on.
     Control(bool),
-    /// A request got no further than the connection.
+    /// A request did not reach the trainer.
     Unsent {
-        /// Its number.
+        /// Id of the request.
         id: u64,
-        /// Why.
+        /// Why it was not delivered.
         reason: String,
     },
-    /// Nothing more comes, though the run has not told its end.
+    /// The connection ended before the run reported its end. No further message follows.
     Gone {
-        /// What is known about it.
+        /// The known cause.
         reason: String,
     },
 }
 
-/// Where the whole story of a run is asked for, to be told again; its records are read when it is.
+/// Channels to load the replay of a run. The records are read only on request.
 #[derive(Debug, Clone)]
-pub struct Replays {
-    /// Down.
+pub struct ReplayRequests {
+    /// Requests the replay.
     pub ask: Sender<()>,
-    /// Up: the story, or why there is none.
-    pub told: Receiver<Result<Arc<Replay>, String>>,
+    /// Receives the replay, or the reason why it could not be read.
+    pub replay: Receiver<Result<Arc<Replay>, String>>,
 }
 
-/// Both ends of a front end's connection to a run.
+/// A client's connection to a run.
 #[derive(Debug, Clone)]
 pub struct Link {
-    /// Requests go down here; `None` for a run that can only be watched, such as a replay.
+    /// Sends requests; `None` for a run that can only be watched, such as a replay.
     pub requests: Option<Sender<Request>>,
-    /// Asks to steer, where another front end does; `None` where there is nothing to ask.
+    /// Requests control of the run when another client has it; `None` if control cannot be requested.
     pub control: Option<Sender<()>>,
-    /// Questions go down here and replies come up.
+    /// Sends queries and receives the replies; `None` if the run cannot answer queries.
     pub queries: Option<Queries>,
-    /// The run's story from its beginning, where its records are there to be read.
-    pub replays: Option<Replays>,
-    /// The run's story comes up here.
+    /// Loads the replay of the run; `None` if its records cannot be read.
+    pub replays: Option<ReplayRequests>,
+    /// Receives the snapshot and the records of the run.
     pub feed: Receiver<Feed>,
 }
 
 impl Link {
-    /// A link that only tells.
+    /// A link that only receives.
     pub fn only(feed: Receiver<Feed>) -> Self {
         Self {
             requests: None,
@@ -80,13 +82,13 @@ impl Link {
         }
     }
 
-    /// Sends a request without waiting.
+    /// Sends a request without blocking.
     ///
     /// # Errors
-    /// A sentence for the person who asked, when nobody can take the request.
+    /// A message for the user if the request cannot be delivered: the run is a replay or has ended, or [`BUSY`].
     pub fn send(&self, request: Request) -> Result<(), &'static str> {
         let Some(requests) = &self.requests else {
-            return Err("this is a replay: there is no trainer to ask");
+            return Err("this is a replay: commands are unavailable");
         };
         requests.try_send(request).map_err(|error| match error {
             TrySendError::Full(_) => BUSY,
@@ -95,7 +97,7 @@ impl Link {
     }
 }
 
-/// A request with a number no other request has, whichever process or machine made it.
+/// A request with an id that is unique across processes and machines.
 pub fn request(command: Command) -> Request {
     static PROCESS: LazyLock<u64> =
         LazyLock::new(|| RandomState::new().hash_one(std::process::id()) << 32);

@@ -1,9 +1,10 @@
-//! Numbers about predictions: slices in, plain structs out, all arithmetic in `f64`.
+//! Evaluation measures of predictions. Inputs are slices, results are plain structs, all arithmetic is in `f64`.
 //!
-//! The conventions are those of scikit-learn, and each test names the call that made its reference. What is counted from
-//! labels is in `confusion`; what needs probabilities, and the temperature that mends them, in `calibration`; what needs only
-//! their order in `roc`; how far all of it could have come out otherwise in `bootstrap`, for two networks on the same rows in
-//! `paired`. Nothing here knows a tensor, a file or a screen, and no input makes it panic.
+//! The conventions are those of scikit-learn; the tests name the calls that computed their reference values.
+//! `confusion` has the measures of labels and predictions, `calibration` those of probabilities and the fit of the
+//! temperature, and `roc` those of the order of scores. `bootstrap` computes the uncertainty of all measures, and
+//! `paired` that of the difference between two networks on the same rows. These modules do not depend on tensors, files
+//! or screens, and they do not panic for any input.
 
 mod bootstrap;
 mod calibration;
@@ -23,7 +24,7 @@ pub use calibration::{
 pub use confusion::{ClassScores, ConfusedPair, Confusion, Imbalance};
 pub use estimate::{Better, Estimate, Format};
 pub use interval::Interval;
-pub(crate) use measures::Whole;
+pub(crate) use measures::FullSplit;
 pub use measures::{Measure, MeasureInfo};
 pub use paired::{Comparison, Difference, Reference, compare};
 pub use roc::{Auc, auc};

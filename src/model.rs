@@ -1,8 +1,8 @@
-//! The network: a plan of layers worked out from the configuration and the data, and the weights that fill it.
+//! The network: a plan of its layers, derived from the configuration and the dataset, and its weights.
 //!
-//! [`Plan`] is plain data: it knows every layer's output shape and parameters before a tensor exists, so `summary` can
-//! say what another head or padding would give. [`Weights`] holds all trainable numbers in one flat buffer, and
-//! [`Network`] computes with both: logits for an evaluation, a gradient for a step.
+//! [`Plan`] is plain data: it has the output shape and the parameters of every layer without any tensor, so `summary`
+//! can also show the size of alternative networks. [`Weights`] has all trainable parameters in one flat buffer.
+//! [`Network`] computes with both: logits for an evaluation, the gradient for a training step.
 
 mod drawing;
 mod forward;

@@ -1,7 +1,8 @@
-//! What libtorch has and tch does not bind, behind safe functions: a convolution's backward, the fused optimizers, the
-//! thread pool and the door to CUDA (`native/native.cpp` holds the C++ half), and a tensor's memory as a slice.
+//! Safe wrappers for parts of libtorch that tch does not bind: the backward pass of a convolution, the fused
+//! optimizers, the thread pool and the loading of CUDA (the C++ side is `native/native.cpp`). Also access to a tensor's
+//! memory as a slice, and an AMX kernel.
 //!
-//! This is the only module with `unsafe`, one small file for each need; each says why what it does is sound.
+//! This is the only module with `unsafe`. Each file explains why its use of it is sound.
 
 mod amx;
 mod cuda;

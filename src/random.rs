@@ -1,16 +1,17 @@
-//! Random numbers that follow from words, the same on every machine and in every release.
+//! Random numbers that are determined by a key of 64-bit words, identical on all machines and in all releases.
 //!
-//! What a step or an epoch draws must be a pure function of (seed, rank, step), so streams are made where they are
-//! needed and never carried. A generator from a crate may change its shuffling between releases, and with it every run.
+//! The random numbers of a step or an epoch must be a pure function of (seed, rank, step). So generators are created
+//! where they are needed, and their state is never stored. The generator is our own because a crate may change its
+//! shuffling between releases, which would change every run.
 
-/// `SplitMix64` (Steele, Lea & Flood 2014): 64 bits of state, passes `BigCrush`, enough to shuffle and to seed.
+/// `SplitMix64` (Steele, Lea & Flood 2014): 64 bits of state, passes `BigCrush`. Used for shuffling and seeding.
 #[derive(Debug, Clone)]
 pub struct Random {
     state: u64,
 }
 
 impl Random {
-    /// The stream that belongs to these words.
+    /// The generator for a key.
     pub fn new(words: &[u64]) -> Self {
         let mut random = Self {
             state: 0x6570_6f63_6874_6f70,
@@ -35,7 +36,8 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A number in `0..bound`, by multiplication (Lemire 2019; the bias, below 2⁻³², does not matter here). 0 for 0.
+    /// A number in `0..bound`, by multiplication (Lemire 2019; the bias, below 2⁻³², is negligible here). Returns 0 if
+    /// `bound` is 0.
     pub fn below(&mut self, bound: usize) -> usize {
         ((u128::from(self.next()) * bound as u128) >> 64) as usize
     }
@@ -45,7 +47,7 @@ impl Random {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// Puts items in random order (Fisher & Yates).
+    /// Shuffles the items (Fisher & Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
             items.swap(i, self.below(i + 1));
@@ -60,14 +62,14 @@ pub fn epoch_order(seed: u64, epoch: u32, n: usize) -> Vec<i64> {
     order
 }
 
-/// What the augmentation of a step's batch is drawn from.
+/// The key of the [`Random`] generator for the augmentation of a step's batch.
 pub fn augment_words(seed: u64, rank: u64, global_step: u64) -> [u64; 4] {
     [seed, u64::from_le_bytes(*b"augment_"), rank, global_step]
 }
 
-/// The seed of what libtorch draws in a step: dropout.
+/// The seed of libtorch's generator for a step, which it uses for dropout.
 pub fn step_seed(seed: u64, rank: u64, global_step: u64) -> i64 {
-    // libtorch's CPU generator takes 32 bits of it, so the high half, the better mixed one, is used.
+    // libtorch's CPU generator uses only 32 bits of the seed, so we pass the high half, which is mixed better.
     (Random::new(&[seed, u64::from_le_bytes(*b"one_step"), rank, global_step]).next() >> 32) as i64
 }
 
@@ -77,7 +79,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_stream_is_the_published_one() {
+    fn splitmix64_matches_the_reference() {
         // C reference of SplitMix64 with state 1234567: 6457827717110365317, 3203168211198807973, …
         let mut random = Random { state: 1_234_567 };
         assert_eq!(random.next(), 6_457_827_717_110_365_317);
@@ -85,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbouring_words_give_unrelated_streams() {
+    fn neighbouring_keys_give_different_streams() {
         let seeds: std::collections::BTreeSet<i64> = (0..100)
             .flat_map(|seed| (0..100).map(move |step| step_seed(seed, 0, step)))
             .collect();
@@ -95,7 +97,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_order_visits_each_image_once(seed: u64, epoch: u32, n in 0_usize..500) {
+        fn epoch_order_is_a_permutation(seed: u64, epoch: u32, n in 0_usize..500) {
             let mut order = epoch_order(seed, epoch, n);
             prop_assert_eq!(&order, &epoch_order(seed, epoch, n));
             order.sort_unstable();

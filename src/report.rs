@@ -1,8 +1,9 @@
-//! The report of an evaluation: from logits to every number, and from numbers to files and words.
+//! Evaluation reports: the metrics of a split computed from logits, and their output as files and text.
 //!
-//! [`measure()`] turns the [`Predictions`] of a split into an [`EvalReport`](crate::event::EvalReport); [`write()`] leaves
-//! `eval.json` and `predictions.csv` in a run directory; [`table`] says it to people and [`comparison`] says how two differ.
-//! What a number means is told in [`crate::metrics`]. No tensor is known here: the trainer and `epochtop eval` bring logits.
+//! [`measure()`] computes an [`EvalReport`](crate::event::EvalReport) from the [`Predictions`] of a split; [`write()`]
+//! writes `eval.json` and `predictions.csv` to a run directory; [`table`] formats a report as text and [`comparison`]
+//! the differences between two. The metrics are documented in [`crate::metrics`]. This module has no tensors: the
+//! trainer and `epochtop eval` pass logits as slices.
 
 mod compare;
 mod csv;
@@ -11,12 +12,12 @@ mod json;
 mod measure;
 mod words;
 
-pub use compare::{Contender, comparison, comparison_json};
+pub use compare::{ComparedEvaluation, comparison, comparison_json};
 pub use csv::csv;
-pub use files::{Evaluated, write};
+pub use files::{EvaluationOutput, write};
 pub use json::eval_json;
 pub use measure::{Options, Predictions, SEED, measure};
-pub use words::{class_name, flattery, sureness, table};
+pub use words::{class_name, confidence_gap_note, imbalance_warning, table};
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,8 @@
-//! The story of a run, told by its records.
+//! The state of a run, computed from its records.
 //!
-//! [`RunState::apply`] is the one fold: the screen, the plain log, a late joiner's snapshot and replay all show what
-//! it makes of the records. It is total (no record can make it panic) and bounded (a week costs the memory of a
-//! minute). Nothing here looks at a clock or a file.
+//! [`RunState::apply`] is the only fold: the screen, the plain log, the snapshot for a new client and the replay all
+//! show its result. It accepts any record without panicking, and its memory is bounded: a run of a week takes as much
+//! as one of a minute. This module reads neither clocks nor files.
 
 mod alerts;
 mod compare;
@@ -23,13 +23,15 @@ mod system;
 mod text;
 mod timeline;
 
-pub use alerts::{Alert, Announcer, Cause, News, alert_lines, alerts, low_disk, throttling};
+pub use alerts::{
+    Alert, Announcer, Cause, Notification, alert_lines, alerts, low_disk, throttling,
+};
 pub use compare::{
-    Beside, Difference, MOST_RUNS, Other, Paired, ResultRow, RunResult, Verdict,
-    config_differences, result_rows,
+    ComparedRun, ComparedRuns, Difference, MAX_RUNS, PairedDifference, ResultRow, RunResult,
+    Verdict, config_differences, result_rows,
 };
 pub use curves::{
-    CURVES, Curve, CurveId, CurveInfo, Curves, MOST_NAMED, Scaling, Source, group_of, is_curve_name,
+    CURVES, Curve, CurveId, CurveInfo, Curves, MAX_NAMED, Scaling, Source, group_of, is_curve_name,
 };
 pub use health::{ActiveRule, HealthTrack, Rule};
 pub use history::History;
@@ -37,7 +39,7 @@ pub use layers::{LayerMoment, LayerTrack};
 pub use marks::{Mark, MarkKind, Marks};
 pub use parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine};
 pub use progress::CLIP_WINDOW;
-pub use replay::{MOST_GAP_MS, Replay};
+pub use replay::{MAX_GAP_MS, Replay};
 pub use series::{Bucket, Ema, Series, between};
 pub use state::RunState;
 pub use steps::{Sample, Steps};

@@ -1,8 +1,8 @@
-//! The process side of a run: the hub between trainer and front ends, and the files of a run directory.
+//! The runtime of a run: the hub between the trainer and the front ends, and the files of a run directory.
 //!
-//! [`Session::start`] joins a trainer's events with files and subscribers; [`headless`] is the front end without a
-//! screen; [`replay`] makes a [`crate::link::Link`] of a journal,
-//! [`Server`] and [`connect`] make one of a socket. Nothing here knows libtorch or the screen.
+//! [`Session::start`] passes a trainer's events to files and subscribers. [`headless`] is the front end without a
+//! screen. A [`crate::link::Link`] to a run comes from a journal ([`replay`]) or from a socket ([`Server`] and
+//! [`connect`]). This module depends neither on libtorch nor on the screen.
 
 mod answer;
 mod append;
@@ -31,20 +31,20 @@ mod tensorboard;
 pub mod wire;
 
 pub use append::Journal;
-pub use client::{Connected, connect};
-pub use door::Door;
+pub use client::{Connection, connect};
+pub use door::HubHandle;
 pub use files::RunFiles;
 pub use hook::{Hook, HookRun};
 pub use hub::{Session, TrainerEnds};
 pub use journal::{JournalState, live_records};
-pub use live::{RunTarget, find, live, who};
-pub use located::{Located, locate_checkpoint};
+pub use live::{RunTarget, client_name, find, live};
+pub use located::{CheckpointLocation, locate_checkpoint};
 pub use meta::{Meta, RunOutcome};
-pub use others::beside;
+pub use others::compared_runs;
 pub use output::Redirect;
-pub use overview::{Litter, Overview, Status, litter, overviews, size, status};
-pub use prefix::{Moment, Prefix, prefix};
+pub use overview::{Deletable, Overview, Status, deletable, overviews, size, status};
+pub use prefix::{CheckpointPosition, JournalPrefix, prefix};
 pub use replay::replay;
 pub use rundir::{RunDir, default_name, resolve, summaries};
 pub use server::Server;
-pub use system::Watch;
+pub use system::SystemSampling;

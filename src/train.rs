@@ -1,9 +1,10 @@
-//! Training: a configuration and data in, events out, requests obeyed between steps.
+//! Training: takes a configuration and a dataset, sends events, and handles requests between steps.
 //!
-//! Where to look: the loop is in `trainer`, what one step computes in `step`, where its time goes in `clock`, the
-//! optimizer in `optim`, the learning rate in `schedule`, what a person may ask in `control`, saving in `save`, the numbers of an evaluation in
-//! [`crate::report`]. Only this thread
-//! touches tensors, but for copies that the writer of checkpoints is given; a panic or a libtorch error in it ends the run as a `RunFinished` that says why.
+//! `trainer` has the training loop, `step` the computation of one step, `clock` the timing of its parts, `optim` the
+//! optimizers, `schedule` the learning rate, `control` the request and event channels, `save` the checkpoint writer.
+//! [`crate::report`] computes the measures of an evaluation. Tensors are used on the trainer thread only, except for
+//! the copies passed to the checkpoint writer. A panic or a libtorch error ends the run with a `RunFinished` event that
+//! contains the error message.
 
 mod average;
 mod bare;
@@ -31,7 +32,7 @@ use crossbeam_channel::{Receiver, Sender};
 pub use device::{
     choose as choose_device, cores, cuda_devices, gpu, kind as choose_kind, set_threads,
 };
-pub use find::{Suggestion, Tried, find_lr, suggest as suggest_lr};
+pub use find::{LrFindStep, Suggestion, run_lr_find, suggest as suggest_lr};
 pub use optim::{Group, Layout, Optimizer, groups};
 pub use schedule::Schedule;
 pub use speed::{Speed, losses, speed};
@@ -42,55 +43,56 @@ use crate::config::Config;
 use crate::data::Dataset;
 use crate::event::{Event, Outcome, Request, Restoration};
 
-/// One training, ready to begin.
+/// Everything needed to start a training run.
 #[derive(Debug)]
 pub struct Job {
     /// Name of the run.
     pub name: String,
-    /// What to do.
+    /// Its configuration.
     pub config: Config,
-    /// What to learn from.
+    /// Training, validation and test images.
     pub dataset: Dataset,
-    /// Where checkpoints go.
+    /// The run directory; checkpoints are written to its `checkpoints/`.
     pub run_dir: PathBuf,
-    /// Tells which marks the journal holds; a checkpoint gets its name only after its mark. `None` where nobody keeps one.
+    /// Receives the number of each mark once the journal has it on disk. A checkpoint gets its final name only after
+    /// its mark. `None` if the run has no journal.
     pub marks: Option<Receiver<u64>>,
-    /// Where to go on from; `None` begins anew.
+    /// The checkpoint to resume from; `None` starts from fresh weights.
     pub resume: Option<Resume>,
 }
 
-/// A checkpoint to go on from. It has been verified.
+/// A verified checkpoint to resume from, with the settings that apply from there on.
 #[derive(Debug, Clone)]
 pub struct Resume {
     /// Its directory.
     pub checkpoint: PathBuf,
-    /// What its `state.json` says.
+    /// Contents of its `state.json`.
     pub state: State,
-    /// The base learning rate from here on.
+    /// Base learning rate after resuming.
     pub lr: f64,
-    /// Epochs in all.
+    /// Total number of epochs.
     pub epochs: u32,
-    /// It is another run's: the best so far is left there.
+    /// Whether the checkpoint belongs to another run. Its best weights so far are then not taken over.
     pub fork: bool,
-    /// Settings are not what they were when it was written.
+    /// Whether any setting differs from the one the checkpoint was written with.
     pub changed: bool,
-    /// What the journal is told; its notes grow by what the trainer finds out.
-    pub told: Restoration,
+    /// The record for the journal; the trainer adds notes to it.
+    pub restoration: Restoration,
 }
 
-/// The version of libtorch that computes.
+/// The version of the libtorch in use.
 pub fn libtorch_version() -> String {
     option_env!("EPOCHTOP_LIBTORCH")
         .unwrap_or("2.11")
         .to_owned()
 }
 
-/// Trains on a thread of its own. The last event is always `RunFinished`; the outcome is returned too.
+/// Starts the trainer thread. Its last event is always `RunFinished`; the thread also returns the outcome.
 ///
-/// The events' channel should be unbounded: the trainer never waits for those who watch.
+/// The event channel should be unbounded, so that the trainer never waits for a receiver.
 ///
 /// # Errors
-/// When the system gives no thread.
+/// If the thread cannot be created.
 pub fn start(
     job: Job,
     events: Sender<Event>,
@@ -102,7 +104,7 @@ pub fn start(
             Ok(end) => end,
             Err(message) => (Outcome::Failed { message }, 0),
         };
-        // Nobody listening any more is no reason to fail.
+        // A closed event channel is not an error.
         let _ = finished.send(Event::RunFinished {
             outcome: outcome.clone(),
             global_step,
@@ -111,7 +113,7 @@ pub fn start(
     })
 }
 
-/// Trains to the end, or to the first failure: then what was learnt is saved.
+/// Trains until the run ends. After a failure it saves the current state if that is possible.
 fn run(
     job: Job,
     events: Sender<Event>,
@@ -123,7 +125,7 @@ fn run(
         .unwrap_or_else(|panic| Err(trainer.rescue(&explain(panic.as_ref()))))
 }
 
-/// A panic in words. libtorch's errors carry a C++ stack trace that helps nobody on a screen; log.txt has it.
+/// The message of a panic. libtorch's C++ stack trace is removed here; log.txt contains it.
 fn explain(panic: &(dyn Any + Send)) -> String {
     let text = panic
         .downcast_ref::<String>()
@@ -149,8 +151,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_libtorch_panic_is_told_without_its_stack_trace() {
-        let text = "called `Result::unwrap()` on an `Err` value: Torch(\"CUDA out of memory. Tried 2 GiB\\nException raised from malloc at /x.cpp\\nframe #0\")";
+    fn libtorch_panic_is_reported_without_its_stack_trace() {
+        let text = "called `Result::unwrap()` on an `Err` value: Torch(\"CUDA out of memory. Tried 2 GiB\\nException \
+                    raised from malloc at /x.cpp\\nframe #0\")";
         assert_eq!(
             explain(&text.to_owned()),
             "libtorch: CUDA out of memory. Tried 2 GiB"

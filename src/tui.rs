@@ -1,10 +1,11 @@
-//! The face: a run on a terminal.
+//! The terminal user interface: shows a run on a terminal.
 //!
-//! [`view()`] draws an [`App`]; an `App` changes only in [`update()`]; neither knows a clock, a file or the environment.
-//! What does is at the rim: `terminal` (what is sent and how it is put back), `input` (keys, resizes, hang-up) and
-//! `drive`, the one loop that joins them. Nothing here knows whether the [`Link`] ends in a thread, a socket or a file.
+//! [`view()`] draws an [`App`], and only [`update()`] changes it; neither reads a clock, a file or the environment.
+//! Input and output are in `terminal` (setup, output and restoration), `input` (keys, resizes, hang-up) and `drive`,
+//! the event loop that connects them. No code here depends on whether the [`Link`] ends in a thread, a socket or a
+//! file.
 //!
-//! The terminal is never asked anything and never trusted: it may vanish at any moment, and then the run goes on.
+//! The terminal is never queried. It may disappear at any time, and then the run continues.
 
 mod action;
 mod app;
@@ -39,11 +40,11 @@ use std::io;
 
 use crate::config::{Art, NotifyConfig};
 use crate::link::Link;
-use crate::run::{Beside, RunState};
+use crate::run::{ComparedRuns, RunState};
 
 pub use action::Action;
 pub use app::{
-    App, Control, FrameStats, Home, Notice, Palette, Popup, Prompt, Settings, Ui, Wanted,
+    App, Attachment, Control, FrameStats, Notice, Palette, Popup, Prompt, Settings, Ui, Wanted,
 };
 pub use charts::{Axis, Charts, Extent};
 pub use color::{ColorDepth, utf8_locale};
@@ -56,7 +57,7 @@ pub use msg::{Effect, MouseKind, Msg};
 pub use page::{Page, Pane};
 pub use panels::{Images, Panels};
 pub use plot::Plot;
-pub use replay::{ReplayView, Story, Wish};
+pub use replay::{ReplayRequest, ReplayState, ReplayView};
 pub use still::{draw_once, pages};
 pub use svg::svg;
 pub use terminal::{Painter, Tty};
@@ -65,56 +66,56 @@ pub use update::update;
 pub use view::ctx::Panel;
 pub use view::{PANELS, draw, panel, view};
 
-/// How the screen looks and behaves.
+/// Appearance and behaviour of the screen.
 pub struct Options {
-    /// What the colours are at first.
+    /// The initial theme.
     pub theme: Theme,
-    /// All that can be changed to, by name.
+    /// All themes that can be selected, with their names.
     pub themes: Vec<(String, Theme)>,
-    /// Which keys do what.
+    /// The key bindings.
     pub keymap: Keymap,
-    /// Keep to ASCII.
+    /// Draw with ASCII characters only.
     pub ascii: bool,
-    /// What the terminal can show.
+    /// The colour depth of the terminal.
     pub color: ColorDepth,
     /// How images are drawn.
     pub art: Art,
-    /// What curves are drawn with.
+    /// The characters that curves are drawn with.
     pub dots: Dots,
-    /// Take the mouse, which then selects no text.
+    /// Capture the mouse; it can then no longer select text.
     pub mouse: bool,
-    /// At most this many frames a second.
+    /// Maximum number of frames per second.
     pub fps: u32,
-    /// How the screen belongs to the run.
-    pub home: Home,
-    /// Runs shown beside it.
-    pub others: Beside,
-    /// What signals ask of the screen.
+    /// How the screen is attached to the run.
+    pub attachment: Attachment,
+    /// The runs to compare with.
+    pub others: ComparedRuns,
+    /// Flags that signal handlers set for the screen.
     pub signals: Signals,
-    /// The page to begin with, by its name in [`pages`].
+    /// The initial page, by its name in [`pages`].
     pub page: Option<String>,
-    /// How somebody who looks elsewhere is told.
+    /// Which events ring the bell or send a desktop notification.
     pub notify: NotifyConfig,
 }
 
-/// A screen that is gone.
+/// The result of a screen that was closed.
 #[derive(Debug)]
-pub struct Shown {
-    /// Why.
+pub struct ScreenResult {
+    /// Why it was closed.
     pub exit: Exit,
-    /// The run as it was shown last.
+    /// The last state of the run.
     pub run: RunState,
-    /// Why nothing more came of the run, if it had not told its end.
-    pub gone: Option<String>,
+    /// Why the connection was lost, if the run did not report its end.
+    pub lost_reason: Option<String>,
 }
 
-/// Shows the run behind the link on this process's terminal until it is left.
+/// Shows the run behind the link on the terminal of this process until the screen is closed.
 ///
-/// `tty` is a duplicate of stdout, so the caller may send fds 1 and 2 elsewhere once it is open.
+/// `tty` is a duplicate of stdout, so the caller may redirect fds 1 and 2 once it is open.
 ///
 /// # Errors
-/// When the terminal cannot be set up; it is then as it was before.
-pub fn run(tty: &Tty, link: &Link, options: Options) -> io::Result<Shown> {
+/// If the terminal cannot be set up or `options.page` does not exist. The terminal is then restored.
+pub fn run(tty: &Tty, link: &Link, options: Options) -> io::Result<ScreenResult> {
     let Options {
         theme,
         themes,
@@ -125,13 +126,13 @@ pub fn run(tty: &Tty, link: &Link, options: Options) -> io::Result<Shown> {
         dots,
         mouse,
         fps,
-        home,
+        attachment,
         others,
         signals,
         page,
         notify,
     } = options;
-    let themes = first(theme, themes);
+    let themes = starting_with(theme, themes);
     let names = themes.iter().map(|(name, _)| name.clone()).collect();
     let themes: Vec<Theme> = themes
         .into_iter()
@@ -144,20 +145,20 @@ pub fn run(tty: &Tty, link: &Link, options: Options) -> io::Result<Shown> {
         art,
         dots,
         themes: names,
-        home,
+        attachment,
         notify,
     };
     let mut app = App::new(settings, link.requests.is_some());
     if let Some(page) = page {
         still::open(&mut app, &page).map_err(io::Error::other)?;
     }
-    app.beside(others);
-    // What is first on the screen, until a key is pressed: that leaving costs nothing, and the way back.
-    let back = app.settings.home.come_back.as_ref();
-    app.ui.notice = back.map(|command| Notice {
-        // The whole path of the program is in the dialog, and above the screen; here there is no room for it.
+    app.set_compared_runs(others);
+    // Shown until a key is pressed, so that a new user knows that leaving does not stop the run.
+    let reattach = app.settings.attachment.reattach.as_ref();
+    app.ui.notice = reattach.map(|command| Notice {
+        // The full path of the program is too long here; the quit dialog shows it.
         text: format!(
-            "d leaves, {} comes back",
+            "d detaches; reattach: {}",
             command.rsplit('/').next().unwrap_or(command)
         ),
         at_ms: drive::wall_clock(),
@@ -187,18 +188,18 @@ pub fn run(tty: &Tty, link: &Link, options: Options) -> io::Result<Shown> {
             Exit::Suspended => suspend::stop(&signals),
             Exit::Foreground => {}
             exit => {
-                return Ok(Shown {
+                return Ok(ScreenResult {
                     exit,
-                    run: app.replay.map_or(app.run, |view| *view.whole),
-                    gone: app.gone,
+                    run: app.replay.map_or(app.run, |view| *view.final_state),
+                    lost_reason: app.lost_reason,
                 });
             }
         }
     }
 }
 
-/// The theme to begin with, then the others, which the key walks through.
-fn first(theme: Theme, mut themes: Vec<(String, Theme)>) -> Vec<(String, Theme)> {
+/// All themes in the order of the theme key, rotated so that the initial one is first.
+fn starting_with(theme: Theme, mut themes: Vec<(String, Theme)>) -> Vec<(String, Theme)> {
     let name = theme.name().to_owned();
     match themes.iter().position(|(known, _)| *known == name) {
         Some(at) => themes.rotate_left(at),

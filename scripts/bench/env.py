@@ -1,4 +1,4 @@
-"""A Python with the torch that epochtop's libtorch comes from, in the user's cache, for the next clone to share."""
+"""A Python environment with the torch version of epochtop's libtorch, in the user's cache: all clones share it."""
 
 import os
 import pathlib
@@ -14,7 +14,7 @@ OVERRIDE = "EPOCHTOP_BENCH_PYTHON"
 
 
 def python():
-    """The interpreter to run the PyTorch side with; makes it if there is none yet."""
+    """The interpreter for the PyTorch side; creates its environment if necessary."""
     named = os.environ.get(OVERRIDE)
     if named:
         version, problem = probe(named)
@@ -31,7 +31,7 @@ def python():
 
 
 def probe(interpreter):
-    """The version of torch that this interpreter imports, or None and why not."""
+    """(version of torch in this interpreter, ""), or (None, reason) if torch or safetensors cannot be imported."""
     try:
         done = subprocess.run([interpreter, "-c", PROBE], capture_output=True, text=True)
     except OSError as error:
@@ -42,20 +42,20 @@ def probe(interpreter):
 
 
 def install(folder, interpreter):
-    """Makes the environment, or completes one that was broken off."""
-    print(f"putting torch {TORCH} into {folder}: minutes, some GB, once", file=sys.stderr)
+    """Creates the environment, or completes an interrupted installation."""
+    print(f"installing torch {TORCH} into {folder} (once; some GB, takes minutes)", file=sys.stderr)
     call([sys.executable, "-m", "venv", str(folder)],
          "install your distribution's venv package (Debian: apt-get install python3-venv)")
     call([interpreter, "-m", "pip", "install", *PACKAGES],
          f"see pip's message above; or name a Python with torch and safetensors in {OVERRIDE}")
     version, problem = probe(interpreter)
     if not version:
-        raise child.Stop(f"{folder}: torch was installed but does not import ({problem}): "
+        raise child.Stop(f"{folder}: torch was installed but cannot be imported ({problem}): "
                          f"remove the directory and run this again, or set {OVERRIDE}")
 
 
 def call(command, remedy):
-    """Runs an installation step, whose output goes to stderr, since stdout is for the tables."""
+    """Runs an installation step with its output on stderr, because stdout is for the tables."""
     code = subprocess.run(command, stdout=sys.stderr).returncode
     if code:
-        raise child.Stop(f"`{' '.join(command)}` ended with {code}: {remedy}")
+        raise child.Stop(f"`{' '.join(command)}` failed with exit status {code}: {remedy}")

@@ -1,14 +1,14 @@
-"""What was measured on."""
+"""Describes the machine and measures its load."""
 
 import os
 import platform
 import time
 
-BUSY = 0.15  # share of the machine that others may use: OpenMP's threads wait for each other, so little slows a lot
+BUSY = 0.15  # warn above this load: OpenMP threads wait for each other, so little load slows training considerably
 
 
 def cpu_model():
-    """The processor's name as Linux has it; elsewhere what Python knows."""
+    """The name of the processor, from /proc/cpuinfo if that exists."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
@@ -18,20 +18,20 @@ def cpu_model():
 
 
 def cores():
-    """Cores this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def busy_share(seconds=0.3):
-    """How much of the machine is in use right now, 0 to 1; 0 where /proc does not tell."""
+    """The current CPU utilisation of the machine, 0 to 1; 0 without /proc/stat."""
     before = cpu_times()
     time.sleep(seconds)
     spent = [after - earlier for earlier, after in zip(before, cpu_times())]
-    return 1 - sum(spent[3:5]) / sum(spent) if sum(spent) else 0.0  # 3 and 4: idle, and idle for want of a disk
+    return 1 - sum(spent[3:5]) / sum(spent) if sum(spent) else 0.0  # 3: idle, 4: iowait
 
 
 def cpu_times():
-    """Ticks of all cores since the start, by what they did."""
+    """Ticks of all cores since boot, by state."""
     if not os.path.exists("/proc/stat"):
         return []
     with open("/proc/stat", encoding="ascii") as file:
@@ -39,13 +39,13 @@ def cpu_times():
 
 
 def describe(args, answers):
-    """The machine and the programs, for the record; the versions of torch are what the sides say of themselves."""
+    """The machine and the versions of torch that the measurements report, for the JSON file."""
     versions = sorted({str(answer["torch"]) for answer in answers if answer.get("torch")})
     return {"cpu": cpu_model(), "cores": cores(), "threads": args.threads, "device": args.device, "torch": versions}
 
 
-def words(machine):
-    """The same in a line."""
-    torch = ", ".join(machine["torch"]) or "not told"
+def summary(machine):
+    """The same as one line of text."""
+    torch = ", ".join(machine["torch"]) or "unknown"
     return (f"machine: {machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads, "
             f"device {machine['device']}, torch {torch}")

@@ -1,4 +1,4 @@
-"""The networks of the presets as PyTorch modules, with the names that src/model/drawing.rs gives their parameters."""
+"""The networks of the presets as PyTorch modules; the parameters have the same names as in src/model/drawing.rs."""
 
 from torch import nn
 
@@ -7,12 +7,13 @@ CLASSES = 10
 
 
 def conv(before, after, kernel):
-    """A convolution that keeps the size and has no bias, which the norm after it would take away again."""
+    """A convolution that preserves the image size. It has no bias, because the norm after it would cancel it."""
     return nn.Conv2d(before, after, kernel, padding=kernel // 2, bias=False)
 
 
 class Residual(nn.Module):
-    """Two convolutions around which the input is carried; the second norm begins at 0, so the block as the identity."""
+    """Two convolutions with a skip connection. The scale of the second norm is initialised to 0, so that the block
+    starts as the identity."""
 
     def __init__(self, channels):
         super().__init__()
@@ -26,7 +27,7 @@ class Residual(nn.Module):
 
 
 class Block(nn.Module):
-    """Convolution, norm, ReLU, and the pool and residual block where the network has them."""
+    """Convolution, norm and ReLU, then an optional max pool and an optional residual block."""
 
     def __init__(self, before, after, kernel, pool, residual):
         super().__init__()
@@ -39,8 +40,8 @@ class Block(nn.Module):
 
 
 class Network(nn.Module):
-    """5x5x32, 3x3x64, 3x3x128, pooled but for the last, averaged over all positions; with `residual` a residual block
-    after each block."""
+    """Three blocks (5x5x32, 3x3x64, 3x3x128; max pool after the first two), global average pooling and a linear layer.
+    With `residual`, each block ends with a residual block."""
 
     def __init__(self, residual):
         super().__init__()
@@ -56,8 +57,8 @@ class Network(nn.Module):
 
 
 def load(network, tensors, source):
-    """Fills the network by name; PyTorch's own step counters of the norms are all that may be missing."""
+    """Loads the tensors by name. Only `num_batches_tracked`, which epochtop does not have, may be missing."""
     missing, unknown = network.load_state_dict(tensors, strict=False)
     odd = [name for name in missing if not name.endswith("num_batches_tracked")] + list(unknown)
     if odd:
-        raise ValueError(f"{source}: does not fit the network: {', '.join(odd)} is on one side only")
+        raise ValueError(f"{source}: does not match the network: missing or unexpected: {', '.join(odd)}")

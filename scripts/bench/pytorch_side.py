@@ -1,14 +1,14 @@
-"""The PyTorch side of the comparison: one variant of one network in one process; prints one JSON object.
+"""The PyTorch side of the comparison: measures one variant of one network and prints a JSON object.
 
     PYTHON pytorch_side.py --network textbook|default --variant VARIANT --threads N --seconds S --device cpu|cuda
     PYTHON pytorch_side.py --network textbook|default --losses DIR
 
-PYTHON has torch, and safetensors for --losses, which trains on the weights and batches that epochtop left in DIR.
+PYTHON needs torch. --losses also needs safetensors; it starts from the weights and batches that epochtop saved in DIR.
 """
 
 import time
 
-BEGAN = time.time()  # the process's start, where nobody gives an earlier one: before anything is imported
+BEGAN = time.time()  # default for --t0; taken before the slow imports
 
 import argparse  # noqa: E402
 import json  # noqa: E402
@@ -27,22 +27,22 @@ import pytorch_training  # noqa: E402
 
 
 def arguments():
-    """What is asked for."""
-    parser = argparse.ArgumentParser(description="Trains a network in PyTorch and prints how fast, as JSON.")
+    """Parses the command line."""
+    parser = argparse.ArgumentParser(description="Trains a network in PyTorch and prints the throughput as JSON.")
     parser.add_argument("--network", choices=("textbook", "default"), required=True)
     parser.add_argument("--variant", choices=pytorch_training.VARIANTS, default="eager")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--data", default="", help="directory of the IDX files; default: where epochtop looks")
+    parser.add_argument("--data", default="", help="directory of the IDX files; default: those that epochtop searches")
     parser.add_argument("--batch", type=int, default=256)
-    parser.add_argument("--losses", help="print the losses of the steps laid out in this directory instead")
-    parser.add_argument("--t0", type=float, default=BEGAN, help="when the process was started, in epoch seconds")
+    parser.add_argument("--losses", help="print the losses of the steps saved in this directory instead")
+    parser.add_argument("--t0", type=float, default=BEGAN, help="start time of the process, in seconds since 1970")
     return parser.parse_args()
 
 
 def speed(args):
-    """Trains for a while: how fast, how soon, with how much memory."""
+    """Trains for args.seconds and returns throughput, start-up time and peak memory."""
     torch.manual_seed(1)
     data = pytorch_data.Resident(args.data, args.device)
     batches = data.batches(args.batch, flips=args.network == "default")
@@ -73,8 +73,8 @@ def speed(args):
 
 
 def losses(args):
-    """The losses of f32 steps on given weights, batches and learning rates."""
-    from safetensors.torch import load_file  # here: measuring speed does without it
+    """The losses of f32 steps with the given weights, batches and learning rates."""
+    from safetensors.torch import load_file  # imported here because the speed measurement does not need it
 
     source = pathlib.Path(args.losses)
     meta = json.loads((source / "meta.json").read_text())
@@ -92,14 +92,14 @@ def losses(args):
 
 
 def main():
-    """Prints what was found, or why there is nothing; the traceback goes to stderr."""
+    """Prints the result, or {"failed": reason} with a traceback on stderr."""
     args = arguments()
     torch.set_num_threads(args.threads)
     try:
         if args.device == "cuda" and not torch.cuda.is_available():
             raise RuntimeError(f"torch {torch.__version__} sees no CUDA device; use --device cpu")
         found = losses(args) if args.losses else speed(args)
-    except Exception as error:  # whatever it was: the driver reports it in the variant's row
+    except Exception as error:  # any error: the parent process reports it in the row of the variant
         traceback.print_exc()
         reason = next(iter(str(error).strip().splitlines()), "")
         print(json.dumps({"failed": f"{type(error).__name__}: {reason}"}))

@@ -1,4 +1,4 @@
-"""One training step of the PyTorch side and the clock around many: what a PyTorch user who wants speed would write."""
+"""The training step of the PyTorch side and its timing, written as a PyTorch user who wants speed would."""
 
 import statistics
 import time
@@ -7,14 +7,14 @@ import torch
 from torch.nn import functional
 
 VARIANTS = ("eager", "channels-last", "channels-last-bf16", "compiled-bf16")
-READ_EVERY = 16  # steps between two looks at the loss, since each look waits for the device
-WARM_UP_STEPS, WARM_UP_SECONDS = 4, 1.0  # at least both before the clock runs: memory is still being touched first
+READ_EVERY = 16  # steps between two reads of the loss, because each read waits for the device
+WARM_UP_STEPS, WARM_UP_SECONDS = 4, 1.0  # untimed steps and seconds (at least both): the first steps allocate memory
 OPTIMIZER_CALLS = 20
 LR = 4e-3
 
 
 class Trainer:
-    """A network, its optimizer and the function that gives the loss."""
+    """A network, its optimizer and its loss function."""
 
     def __init__(self, network, variant, device):
         channels_last = variant != "eager"
@@ -25,26 +25,26 @@ class Trainer:
         self.loss = torch.compile(loss) if variant.startswith("compiled") else loss
 
     def backward(self, images, labels):
-        """The loss of a batch, with its gradients in the parameters."""
+        """Runs the forward and backward pass of a batch and returns its loss."""
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.loss(images.contiguous(memory_format=self.format), labels)
         loss.backward()
         return loss.detach()
 
     def update(self):
-        """Clips the gradient and takes the step."""
+        """Clips the gradient and runs the optimizer step."""
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.step()
 
     def step(self, images, labels):
-        """The loss of a batch, on the device, after learning from it."""
+        """Trains on a batch and returns its loss, as a tensor on the device."""
         loss = self.backward(images, labels)
         self.update()
         return loss
 
 
 def optimizer(network):
-    """Fused AdamW with the presets' numbers; biases and norms are not decayed."""
+    """Fused AdamW with the hyperparameters of the presets; no weight decay for biases and norms."""
     parameters = list(network.parameters())
     groups = [
         {"params": [p for p in parameters if p.dim() > 1], "weight_decay": 0.05},
@@ -54,7 +54,7 @@ def optimizer(network):
 
 
 def loss_function(network, device, bf16):
-    """Forward pass and smoothed cross-entropy, the latter in f32 whatever the former computes in."""
+    """Returns a function for the forward pass (in bf16 if requested) and the label-smoothed cross-entropy (in f32)."""
 
     def loss(images, labels):
         with torch.autocast(device, dtype=torch.bfloat16, enabled=bf16):
@@ -65,13 +65,13 @@ def loss_function(network, device, bf16):
 
 
 def wait(device):
-    """Returns when all that was asked of the device is done; a CPU has done it already."""
+    """Waits until the device has finished all queued work."""
     if device == "cuda":
         torch.cuda.synchronize()
 
 
 def warm_up(trainer, batches):
-    """Steps that are not timed."""
+    """Runs the untimed steps."""
     start, steps = time.perf_counter(), 0
     while steps < WARM_UP_STEPS or time.perf_counter() - start < WARM_UP_SECONDS:
         trainer.step(*next(batches)).item()
@@ -79,11 +79,11 @@ def warm_up(trainer, batches):
 
 
 def timed(trainer, batches, size, seconds, device):
-    """Trains for that long. Images per second over all of it and over each segment of about a second, and the steps.
+    """Trains for that long. Returns images/s overall, images/s per segment of about a second, and the step count.
 
-    A GPU works behind the program, so its clock is read only where the loss is, which waits for it.
+    A GPU runs asynchronously, so the clock is read only after the loss, because reading the loss waits for the GPU.
     """
-    look = READ_EVERY if device == "cuda" else 1
+    clock_every = READ_EVERY if device == "cuda" else 1
     total = torch.zeros((), device=device)
     segments, steps, mark_steps = [], 0, 0
     start = mark = now = time.perf_counter()
@@ -93,7 +93,7 @@ def timed(trainer, batches, size, seconds, device):
         if steps % READ_EVERY == 0:
             check_finite(total.item(), steps)
             total.zero_()
-        if steps % look:
+        if steps % clock_every:
             continue
         now = time.perf_counter()
         if now - mark >= 1:
@@ -104,13 +104,13 @@ def timed(trainer, batches, size, seconds, device):
 
 
 def check_finite(loss, steps):
-    """A network that learns nothing may be fast for the wrong reason."""
+    """Raises ArithmeticError if the loss is not finite: the speed of a diverged network is meaningless."""
     if not abs(loss) < float("inf"):
         raise ArithmeticError(f"the loss is {loss} after {steps} steps")
 
 
 def optimizer_ms(trainer, batch, device):
-    """Median milliseconds of clipping and stepping, for one gradient again and again."""
+    """The median milliseconds of clipping and the optimizer step, repeated for one gradient."""
     trainer.backward(*batch)
     wait(device)
     took = []

@@ -1,4 +1,4 @@
-"""From measurements to the tables and verdicts that are printed."""
+"""Formats the measurements as tables and compares them with the targets."""
 
 import machine
 import stats
@@ -6,14 +6,14 @@ import theirs
 
 BASE = "eager"
 FASTEST = "fastest PyTorch"
-# What epochtop has to reach: variant, against what, how many times as fast.
+# Targets: variant, baseline, minimum speed ratio.
 WANTED = (("ours-auto", BASE, 2.3), ("ours-auto", FASTEST, 1.05), ("ours-f32", BASE, 1.2))
 TITLES = {"ours-auto": "ours auto", "ours-f32": "ours f32", BASE: "eager f32"}
 PARTS = ("import", "data", "model", "first_step")
 
 
 def table(head, rows):
-    """Columns as wide as need be: names to the left, numbers to the right."""
+    """The lines of a table: the first column left-aligned, the others right-aligned."""
     widths = [max(map(len, column)) for column in zip(head, *rows)]
     lines = []
     for row in [head, *rows]:
@@ -23,12 +23,12 @@ def table(head, rows):
 
 
 def shown(number, digits=0):
-    """A number, or a dash where there is none."""
+    """A number as text, or a dash for None."""
     return "-" if number is None else f"{number:,.{digits}f}"
 
 
 def ratio_words(ratio):
-    """A ratio with its interval."""
+    """A ratio and its interval as text."""
     if ratio is None:
         return "-"
     interval = "one round" if ratio["low"] is None else f"{ratio['low']:.2f}, {ratio['high']:.2f}"
@@ -36,7 +36,7 @@ def ratio_words(ratio):
 
 
 def failures(rounds, variants):
-    """Why a variant gave no number, once for each reason."""
+    """One line per variant and distinct failure reason."""
     lines = []
     for variant in variants:
         reasons = stats.values(rounds, variant, "failed")
@@ -46,15 +46,15 @@ def failures(rounds, variants):
 
 
 def disturbed(rounds):
-    """A warning where other programs were running, since such numbers say little."""
+    """A warning if other programs were running, because such measurements are unreliable."""
     shares = [result["busy_before"] for results in rounds for result in results.values()]
     count = sum(share > machine.BUSY for share in shares)
-    return [f"{count} of {len(shares)} measurements began while other programs used over {machine.BUSY:.0%} of the "
-            "machine: let it rest and measure again"] if count else []
+    return [f"{count} of {len(shares)} measurements started while other programs used over {machine.BUSY:.0%} of the "
+            "machine: stop them and measure again"] if count else []
 
 
 def speeds(rounds, variants):
-    """A row for each variant."""
+    """The table of throughput, start-up time and memory, with a row for each variant."""
     rows = []
     for variant in variants:
         measured = stats.values(rounds, variant, "images_per_second")
@@ -76,7 +76,7 @@ def speeds(rounds, variants):
 
 
 def start_up(rounds, variants):
-    """Where the time from the process's start to the end of the first step goes, as medians."""
+    """The table of median seconds per part of the start-up, from process start to the end of the first step."""
     rows = []
     for variant in variants:
         parts = stats.values(rounds, variant, "startup_parts")
@@ -84,18 +84,18 @@ def start_up(rounds, variants):
             medians = [stats.median([part[name] for part in parts if name in part]) for name in PARTS]
             compiling = stats.median(stats.values(rounds, variant, "compile_seconds"))
             rows.append([variant, *(shown(number, 2) for number in [*medians, compiling])])
-    return table(["start-up, s", *(name.replace("_", " ") for name in PARTS), "of it compiling"], rows)
+    return table(["start-up, s", *(name.replace("_", " ") for name in PARTS), "incl. compiling"], rows)
 
 
 def fastest(rounds):
-    """The variant of PyTorch with the highest median; None where none was measured."""
+    """The PyTorch variant with the highest median images/s; None if none was measured."""
     medians = {name: stats.median(stats.values(rounds, name, "images_per_second")) for name in theirs.VARIANTS}
     measured = [name for name in medians if medians[name] is not None]
     return max(measured, key=medians.get, default=None)
 
 
 def verdicts(rounds):
-    """What epochtop has to reach, what it reached, and whether that is enough."""
+    """Each target with the measured ratio and whether it is met."""
     found = []
     for variant, against, wanted in WANTED:
         other = fastest(rounds) if against == FASTEST else against
@@ -106,17 +106,17 @@ def verdicts(rounds):
 
 
 def verdict_words(verdict):
-    """A verdict in a line."""
+    """A verdict as one line of text."""
     against = f"{FASTEST} ({verdict['other']})" if verdict["against"] == FASTEST else TITLES[verdict["against"]]
     line = f"{TITLES[verdict['variant']]} / {against}: "
     if verdict["measured"] is None:
-        return f"{line}not measured (wanted ≥ {verdict['wanted']:g})"
+        return f"{line}not measured (target ≥ {verdict['wanted']:g})"
     mark = "met" if verdict["met"] else "NOT met"
-    return f"{line}{ratio_words(verdict['measured'])} (wanted ≥ {verdict['wanted']:g}): {mark}"
+    return f"{line}{ratio_words(verdict['measured'])} (target ≥ {verdict['wanted']:g}): {mark}"
 
 
 def network(name, result, variants):
-    """All that is printed of one network."""
+    """The complete report of one network."""
     rounds = result["rounds"]
     words = [verdict_words(verdict) for verdict in result["verdicts"]]
     warnings = [failures(rounds, variants), disturbed(rounds)]

@@ -1,12 +1,12 @@
-"""What watching costs: images/s of the same training with nobody watching, with a screen, with a screen whose terminal has
-stopped reading, and with clients that come and go at its socket, in alternating segments; and the CPU time of everything
-that is not training, and the memory of the run that was watched.
+"""Measures the cost of monitoring a training run: images/s with and without clients, CPU time, memory.
+
+Alternating segments of the same training have no client, an attached screen, a screen whose terminal has stopped reading,
+or clients that connect and disconnect continually.
 
     python3 scripts/bench/screen.py [--segments 20] [--seconds 5] [--size 120x40]
 
-It is one and the same process that trains throughout: screens are attached to it and leave again. Two processes with the same
-configuration differ by several per cent among themselves, which once was taken for the cost of a screen. The numbers come
-from the run's own journal.
+One process trains throughout while screens attach and detach. Two processes with the same configuration would differ in
+speed by several per cent, more than the cost of a screen. The throughput is read from the journal of the run.
 """
 
 import argparse
@@ -29,13 +29,13 @@ import ours
 import stats
 
 STATES = ("absent", "attached", "stalled", "hammered")
-VISITS = 50  # connections a second: a third say nothing, a third talk nonsense, a third read the whole snapshot
-SETTLE = 1.5  # seconds at the start of a segment that are not counted: a screen has to start
+VISITS = 50  # connections per second: a third send nothing, a third send invalid bytes, a third read the full snapshot
+SETTLE = 1.5  # seconds at the start of a segment that are not measured, while the screen starts
 TICK = os.sysconf("SC_CLK_TCK")
 
 
 class Run:
-    """A training without a screen, in a process of its own."""
+    """A detached training run."""
 
     def __init__(self, runs):
         self.journal = pathlib.Path(runs) / "watched" / "events.jsonl"
@@ -44,7 +44,7 @@ class Run:
         self.meta = json.loads((self.journal.parent / "run.json").read_text())
 
     def rate(self, start, end):
-        """Images/s of the windows of steps that were told between two moments."""
+        """Images/s of the windows of steps that were logged between two times, in seconds since 1970."""
         images = millis = 0
         for line in self.journal.read_text().splitlines():
             if '"event":"steps"' not in line:
@@ -55,13 +55,13 @@ class Run:
         return images / millis * 1000 if millis else float("nan")
 
     def memory(self):
-        """Resident megabytes."""
+        """Resident memory of the trainer, in MiB."""
         status = pathlib.Path(f"/proc/{self.meta['pid']}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
 class Screen:
-    """A screen in a terminal, which reads what it is sent or does not."""
+    """A screen attached in a pseudo-terminal, whose output is read or not."""
 
     def __init__(self, run, size, reading):
         self.master, slave = pty.openpty()
@@ -88,13 +88,13 @@ class Screen:
 
 
 def watchers_cpu(run, screen):
-    """Seconds of CPU of the screen, and of the trainer's threads that do not train. OpenMP's have the trainer's name."""
+    """CPU seconds of the screen and of the trainer's threads that do not train. OpenMP threads are named trainer."""
     ticks = 0
     for pid in (run.meta["pid"], screen.process.pid):
         for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
             try:
                 name, _, rest = (task / "stat").read_text().partition("(")[2].rpartition(")")
-            except OSError:  # it has ended meanwhile, as a client's thread does
+            except OSError:  # the thread has ended meanwhile, for example that of a client
                 continue
             if not name.startswith("trainer"):
                 ticks += sum(map(int, rest.split()[11:13]))
@@ -105,7 +105,10 @@ HELLO = json.dumps({"magic": "epochtop", "major": 2, "minor": 0, "epochtop": "",
 
 
 def visit(path, manner):
-    """One client: it comes, does as it likes, and goes."""
+    """Connects, behaves as the manner says (0: silent, 1: invalid bytes, 2: reads the snapshot), and disconnects.
+
+    Returns 1 if the connection failed, else 0.
+    """
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(5)
         try:
@@ -123,7 +126,7 @@ def visit(path, manner):
 
 
 def hammer(path, stop, failures):
-    """Visits until told to stop."""
+    """Connects repeatedly until `stop` is set."""
     manner = 0
     while not stop.is_set():
         failures.append(visit(path, manner % 3))
@@ -132,16 +135,16 @@ def hammer(path, stop, failures):
 
 
 def wait_for_steps(run):
-    """Until the first epoch is under way."""
+    """Waits until the first steps are logged."""
     for _ in range(600):
         if '"event":"steps"' in run.journal.read_text():
             return
         time.sleep(0.1)
-    raise SystemExit(f"{run.journal}: no step was told within a minute")
+    raise SystemExit(f"{run.journal}: no step was logged within a minute")
 
 
 def segment(run, state, args, failures):
-    """Images/s while the run is watched so, and the CPU time of a screen that is attached."""
+    """Images/s in this state, and the CPU seconds of the monitoring threads if a screen is running."""
     screen = Screen(run, args.size, state == "attached") if state in ("attached", "stalled") else None
     stop, cpu = threading.Event(), 0.0
     if state == "hammered":
@@ -158,8 +161,8 @@ def segment(run, state, args, failures):
 
 
 def measure(args, runs):
-    """Images/s of each segment by state, the watchers' share of the machine while a screen was attached, memory before and
-    after, and what became of the visits."""
+    """Images/s of each segment by state, the CPU share of monitoring while a screen was attached, the trainer's memory
+    after each turn, and the result of each client connection."""
     run = Run(runs)
     rates, cpu, failures = {state: [] for state in STATES}, 0.0, []
     try:
@@ -187,17 +190,17 @@ def main():
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as runs:
         rates, share, memory, failures = measure(args, runs)
-    print(f"{'screen':<10} {'images/s':>9}  of absent, with 95 % interval ({args.segments} segments of {args.seconds:g} s each)")
+    print(f"{'screen':<10} {'images/s':>9}  ratio to absent [95 % CI] ({args.segments} segments of {args.seconds:g} s)")
     for state in STATES:
         line = f"{state:<10} {statistics.median(rates[state]):>9.0f}"
         if state != "absent":
             ratio = stats.paired_ratio(rates[state], rates["absent"])
             line += f"  {ratio['ratio']:.4f} [{ratio['low']:.4f}, {ratio['high']:.4f}]"
         print(line)
-    print(f"screen, socket and hub use {share * 100:.2f} % of the machine's CPU time (wanted: at most 1 %)")
+    print(f"screen, socket and hub use {share * 100:.2f} % of the machine's CPU time (target: at most 1 %)")
     half = memory[len(memory) // 2]
-    print(f"memory of the trainer, MB: {memory[0]:.0f} at first, {half:.0f} half-way, {memory[-1]:.0f} at the end")
-    print(f"{len(failures)} visits, {sum(failures)} not answered as they should be")
+    print(f"memory of the trainer, MB: {memory[0]:.0f} at the start, {half:.0f} half-way, {memory[-1]:.0f} at the end")
+    print(f"{len(failures)} client connections, {sum(failures)} failed")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Puts libtorch into .deps/libtorch and Fashion-MNIST where the trainer looks for it.
+"""Links libtorch to .deps/libtorch and downloads Fashion-MNIST to a directory that the trainer searches.
 
-`scripts/setup.sh` calls it once the tools are there. Python's standard library only; pip tells where wheels come from.
-With --check it reports and changes nothing. libtorch lies in the user's cache, for the next clone to share.
+`scripts/setup.sh` calls this after it has checked the tools. Only the standard library of Python is used; the package
+indexes are read from the settings of pip. With --check it only reports. libtorch is stored in the user's cache, so that
+all clones share it.
 """
 
 import sys
@@ -11,11 +12,11 @@ import libtorch
 import tools
 
 
-AGAIN = "then run `make setup` again: it goes on where it stopped"
+AGAIN = "then run `make setup` again to continue"
 
 
 def attempt(item, step, check):
-    """Runs one step; tells what went wrong in one line, and the remedy in another."""
+    """Runs one step; returns whether it succeeded. Prints an error in one line and its remedy in another."""
     try:
         step(check)
         return True
@@ -24,7 +25,7 @@ def attempt(item, step, check):
     except tools.Broken as broken:
         problem, remedy = f"no connection ({broken})", f"check network and proxy, {AGAIN}"
     except OSError as error:
-        problem, remedy = error, f"make room or give write access there, {AGAIN}"
+        problem, remedy = error, f"free disk space or grant write access there, {AGAIN}"
     print(f"{item}: {problem}\n{'':<14}remedy: {remedy}", file=sys.stderr)
     return False
 
@@ -32,7 +33,7 @@ def attempt(item, step, check):
 def main():
     check = sys.argv[1:] == ["--check"]
     steps = [("libtorch", libtorch.setup), ("fashion-mnist", data.setup)]
-    done = [attempt(item, step, check) for item, step in steps]  # both, so that one round tells all
+    done = [attempt(item, step, check) for item, step in steps]  # run both, so that all errors are reported at once
     return 0 if all(done) else 1
 
 
@@ -40,5 +41,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        print("\ninterrupted: run `make setup` again, it goes on where it stopped", file=sys.stderr)
+        print("\ninterrupted; run `make setup` again to continue", file=sys.stderr)
         sys.exit(130)

@@ -1,4 +1,4 @@
-"""Fashion-MNIST: looked for where the trainer looks, checked, and fetched when absent."""
+"""Fashion-MNIST: searches the directories of the trainer, verifies the files, and downloads them if missing."""
 
 import gzip
 import hashlib
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import tools
 
-# SHA-256 of each file: unpacked; as Zalando Research publishes it (the README there has its MD5); as Debian packs it.
-# Only the gzip headers differ: Debian leaves the file's name and time out of them.
+# SHA-256 of each file: unpacked; as published by Zalando Research (their README has the MD5); as packaged by Debian.
+# The compressed files differ only in the gzip header: Debian omits the file name and time.
 DATA = {
     "train-images-idx3-ubyte": (
         "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
@@ -65,7 +65,7 @@ def is_genuine(path, known):
             return True
     if path.suffix != ".gz":
         return False
-    try:  # packed by somebody else: what counts is inside
+    try:  # compressed by another tool: verify the unpacked content
         with gzip.open(path) as file:
             return digest_of(file) == known[0]
     except (OSError, EOFError, ValueError, gzip.zlib.error):
@@ -73,7 +73,7 @@ def is_genuine(path, known):
 
 
 def inspect_data(folder):
-    """None: not here. "": all four are here and genuine. Else what is wrong."""
+    """Returns None if no file is there, "" if all four files are there and verified, else the problem."""
     files = {name: data_file(folder, name) for name in DATA}
     if not any(files.values()):
         return None
@@ -84,7 +84,7 @@ def inspect_data(folder):
 
 
 def look_in(place, own=None):
-    """Whether the data is there. The user's own word, EPOCHTOP_DATA, must not be passed over in silence."""
+    """Returns whether the data is there. A wrong EPOCHTOP_DATA (`own`) is reported, not skipped silently."""
     for folder in (place, place / "FashionMNIST" / "raw"):
         problem = inspect_data(folder)
         if problem == "":
@@ -94,9 +94,9 @@ def look_in(place, own=None):
             remedy = "put all four files of Fashion-MNIST there, or unset EPOCHTOP_DATA"
             raise tools.Stop(f"EPOCHTOP_DATA={own}: {problem}", remedy)
         if problem:
-            tools.say("fashion-mnist", "passed over", f"{tools.tilde(folder)}: {problem}")
+            tools.say("fashion-mnist", "skipped", f"{tools.tilde(folder)}: {problem}")
     if own:
-        tools.say("fashion-mnist", "passed over", f"EPOCHTOP_DATA={own} holds none of it")
+        tools.say("fashion-mnist", "skipped", f"EPOCHTOP_DATA={own} has no Fashion-MNIST files")
     return False
 
 
@@ -108,14 +108,14 @@ def setup(check):
     if any(look_in(place) for place in places):
         return
     if check:
-        raise tools.Stop("Fashion-MNIST is missing", "make setup (fetches 31 MB)")
+        raise tools.Stop("Fashion-MNIST is missing", "make setup (downloads 31 MB)")
     fetch_data(data_home())
 
 
 def fetch_data(target):
     tools.say("fashion-mnist", "fetching 31 MB")
     target.parent.mkdir(parents=True, exist_ok=True)
-    tools.need_room(target.parent, 150_000_000, "XDG_DATA_HOME")  # the package, its content, and package lists
+    tools.need_room(target.parent, 150_000_000, "XDG_DATA_HOME")  # for the package, its content and the package lists
     reasons = []
     with tempfile.TemporaryDirectory(prefix=".fashion-mnist-", dir=target.parent) as work:
         work = Path(work)
@@ -124,9 +124,9 @@ def fetch_data(target):
                 source, origin = way(work)
                 problem = inspect_data(source)
                 if problem != "":
-                    raise tools.NotHere(problem or "nothing came")
+                    raise tools.NotHere(problem or "no files received")
                 target.mkdir(exist_ok=True)
-                for name in DATA:  # file by file, each in one step: two set-ups at once write the same
+                for name in DATA:  # each file is moved atomically, so two concurrent set-ups do not conflict
                     path = data_file(source, name)
                     path.replace(target / path.name)
                 tools.say("fashion-mnist", "4 files", f"in {tools.tilde(target)} (from {origin})")
@@ -136,16 +136,16 @@ def fetch_data(target):
     remedy = (
         f"check network and proxy, or copy the four files to {tools.tilde(target)}, or to where EPOCHTOP_DATA points"
     )
-    raise tools.Stop(f"Fashion-MNIST could not be fetched ({'; '.join(reasons)})", remedy)
+    raise tools.Stop(f"Fashion-MNIST could not be downloaded ({'; '.join(reasons)})", remedy)
 
 
 def data_from_debian(work):
-    """The Debian or Ubuntu package, without root: apt-get fetches and verifies it, dpkg-deb unpacks it."""
+    """Gets the Debian or Ubuntu package without root: apt-get downloads and verifies it, dpkg-deb unpacks it."""
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
-        raise tools.NotHere("no apt-get here")
+        raise tools.NotHere("apt-get is not available")
     package = work / "package"
     package.mkdir()
-    # The second try is for machines whose package lists are empty or stale: it fetches lists of its own.
+    # If the package lists of the machine are empty or outdated, a second attempt downloads separate lists.
     private = [f"Dir::State::Lists={work}/lists", f"Dir::Cache={work}/cache"]
     (work / "lists" / "partial").mkdir(parents=True)
     (work / "cache" / "archives" / "partial").mkdir(parents=True)
@@ -160,7 +160,7 @@ def data_from_debian(work):
 
 
 def apt(folder, settings, *command):
-    # As root, apt-get would otherwise drop to a user who may not write here.
+    # As root, apt-get would otherwise switch to a user without write access here.
     settings = [*settings, "APT::Sandbox::User=root"]
     settings += ["Acquire::Retries=1", "Acquire::http::Timeout=20", "Acquire::https::Timeout=20"]
     flags = [word for setting in settings for word in ("-o", setting)]
@@ -169,7 +169,7 @@ def apt(folder, settings, *command):
 
 
 def data_from_origin(work):
-    """The files as their makers publish them."""
+    """Downloads the files from the original publishers."""
     folder = work / "origin"
     folder.mkdir()
     web, reasons = tools.opener(), []

@@ -1,4 +1,4 @@
-"""libtorch: the one that is there already, or the CPU part of PyTorch's wheel; .deps/libtorch points at it."""
+"""libtorch: finds an installed one or downloads the CPU part of the PyTorch wheel; links .deps/libtorch to it."""
 
 import contextlib
 import fcntl
@@ -19,17 +19,17 @@ from pathlib import Path
 
 import tools
 
-VERSION = "2.11"  # what tch 0.24 is written for
-LINK = tools.REPO / ".deps" / "libtorch"  # where .cargo/config.toml points
+VERSION = "2.11"  # required by tch 0.24
+LINK = tools.REPO / ".deps" / "libtorch"  # used by .cargo/config.toml
 CACHE_NAME = "libtorch-2.11.0-cpu"
-# With an NVIDIA driver the whole wheel is installed, with the CUDA libraries it depends on. They find each other by where
-# they lie, so pip puts them side by side into one folder; torch's own is the libtorch.
+# With an NVIDIA driver the complete wheel is installed with its CUDA libraries. They find each other by relative paths,
+# so pip installs them into one directory; its subdirectory torch is the libtorch.
 CUDA_NAME = "libtorch-2.11.0-cuda"
 CUDA_BYTES = 5_000_000_000  # on disk, roughly
 STAMP = ".complete"  # sizes of the libraries; written last
 
-# The CPU part of PyTorch's wheel, and the two CUDA libraries that libtorch_cpu.so names although it runs without a GPU.
-# Members as (path in the wheel, path in the layout); a path that ends in "/" is a whole folder.
+# The CPU part of the PyTorch wheel, and the two CUDA libraries that libtorch_cpu.so links against even without a GPU.
+# Members as (path in the wheel, path in our directory); a path that ends in "/" is a complete directory.
 WHEELS = [
     (
         "torch==2.11.0",
@@ -55,15 +55,15 @@ WHEELS = [
         [("nvidia/cu13/lib/libcupti.so.13", "lib/libcupti.so.13")],
     ),
 ]
-# SHA-256 over "digest  path" of every extracted file, in order of path. A part of a wheel cannot be checked against the
-# wheel's own checksum; this one checks what is really used, whichever way it came.
+# SHA-256 over the lines "digest  path" of all extracted files, sorted by path. A part of a wheel cannot be verified
+# with the checksum of the wheel; this checksum verifies the extracted files, however they were downloaded.
 LAYOUT_SHA256 = "21c8889b8b2d8938f674cd0cffe09b734bf1eacb3c1b567ea44d74b9b7d7feb2"
 LAYOUT_BYTES = 500_000_000  # on disk, roughly
-TAIL_BYTES = 2 << 20  # holds the table of contents of each of these wheels
+TAIL_BYTES = 2 << 20  # large enough for the table of contents of each of these wheels
 
 
 def describe(folder):
-    """("2.11.0", "cuda") of a libtorch folder, or what it lacks, as text."""
+    """Returns (version, kind) of a libtorch directory, for example ("2.11.0", "cuda"), or its problem as text."""
     for part in ("lib/libtorch_cpu.so", "include/torch/csrc/api/include/torch/torch.h"):
         if not (folder / part).is_file():
             return f"has no {part}"
@@ -77,7 +77,7 @@ def describe(folder):
             text += (folder / name).read_text() + "\n"
     found = re.search(r"(?:^|__version__ = ')(\d+\.\d+\.\d+)", text)
     if not found:
-        return "does not tell its version (no build-version, no version.py)"
+        return "has an unknown version (no build-version, no version.py)"
     if not found[1].startswith(VERSION + "."):
         return f"is version {found[1]}, not {VERSION}"
     return found[1], "cuda" if (folder / "lib/libtorch_cuda.so").exists() else "cpu"
@@ -88,7 +88,7 @@ def _has_size(path, size):
 
 
 def cache_folder():
-    """The user's cache, or .deps where that cannot be written."""
+    """The cache directory of the user, or .deps if that is not writable."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     base = Path(base) if os.path.isabs(base) else Path.home() / ".cache"
     near = base
@@ -101,12 +101,12 @@ def setup(check):
     chosen = None
     own = os.environ.get("LIBTORCH")
     if own:
-        # Cargo would take a relative path as relative to the crate being built.
+        # Cargo would resolve a relative path against the crate being built.
         chosen = Path(own)
         result = describe(chosen) if chosen.is_absolute() else "is not an absolute path"
         if isinstance(result, str):
             raise tools.Stop(
-                f"LIBTORCH={own} {result}", f"point it at a libtorch {VERSION}, or unset it to have one fetched"
+                f"LIBTORCH={own} {result}", f"point it at a libtorch {VERSION}, or unset it to download one"
             )
         origin = "LIBTORCH"
     else:
@@ -123,20 +123,20 @@ def setup(check):
     if chosen is None:
         if check:
             size = "2.5 GB, for the GPU" if cuda else "133 MB"
-            raise tools.Stop("libtorch is missing", f"make setup (fetches {size}), or LIBTORCH=/path make setup")
-        chosen, origin = locked(fetch_cuda if cuda else fetch_libtorch), "fetched"
+            raise tools.Stop("libtorch is missing", f"make setup (downloads {size}), or LIBTORCH=/path make setup")
+        chosen, origin = locked(fetch_cuda if cuda else fetch_libtorch), "downloaded"
     version, kind = describe(chosen)
     if not check:
         point_link_at(chosen)
     elif not own and LINK.resolve() != chosen.resolve():
-        raise tools.Stop(f"{tools.tilde(chosen)} is there, but .deps/libtorch does not point at it", "make setup")
+        raise tools.Stop(f"{tools.tilde(chosen)} exists, but .deps/libtorch does not point to it", "make setup")
     tools.say("libtorch", f"{version} {kind}", f"found in {tools.tilde(chosen)}" + (f" ({origin})" if origin else ""))
     if kind == "cpu" and has_driver():
-        tools.say("", "for the GPU:", "unset LIBTORCH and EPOCHTOP_CUDA, leave the Python environment, then `make setup`")
+        tools.say("", "for the GPU:", "unset LIBTORCH, EPOCHTOP_CUDA; leave the Python environment, run `make setup`")
 
 
 def described(folder):
-    """What describe says of a usable folder, else None."""
+    """The (version, kind) of a usable directory, else None."""
     result = describe(folder)
     return result if isinstance(result, tuple) else None
 
@@ -146,19 +146,19 @@ def has_driver():
 
 
 def wants_cuda():
-    """The full set where there is an NVIDIA driver; EPOCHTOP_CUDA=1 or 0 decides otherwise."""
+    """Whether to use libtorch with CUDA: EPOCHTOP_CUDA=1 or 0; by default, if there is an NVIDIA driver."""
     return {"0": False, "1": True}.get(os.environ.get("EPOCHTOP_CUDA", ""), has_driver())
 
 
 def active_torch():
-    """The torch of the active Python environment, found without importing it, which takes seconds."""
+    """Finds the torch of the active Python environment without importing it, which would take seconds."""
     spec = importlib.util.find_spec("torch")
     if spec is None or not spec.origin:
         return None, ""
     folder = Path(spec.origin).parent
     result = describe(folder)
     if isinstance(result, str):
-        tools.say("libtorch", "passed over", f"{tools.tilde(folder)} {result}")
+        tools.say("libtorch", "skipped", f"{tools.tilde(folder)} {result}")
         return None, ""
     return folder, "the active Python environment"
 
@@ -166,9 +166,9 @@ def active_torch():
 def point_link_at(folder):
     if LINK.is_dir() and not LINK.is_symlink():
         if LINK.samefile(folder) or os.environ.get("LIBTORCH"):
-            return  # somebody put a libtorch there by hand; with LIBTORCH set, Cargo does not look at it
+            return  # installed there by hand; with LIBTORCH set, Cargo does not use it
         raise tools.Stop(
-            ".deps/libtorch is a folder that this script did not make", "move it away, or set LIBTORCH to it"
+            ".deps/libtorch is a directory that this script did not create", "move it away, or set LIBTORCH to it"
         )
     if LINK.is_symlink() and LINK.resolve() == folder.resolve():
         return
@@ -179,14 +179,14 @@ def point_link_at(folder):
 
 
 def locked(fetch):
-    """Fetches while no other set-up does."""
+    """Downloads under a lock, so that only one set-up at a time does."""
     cache = cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
     with open(cache / "lock", "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            tools.say("libtorch", "waiting", "another set-up is fetching it")
+            tools.say("libtorch", "waiting", "another set-up is downloading it")
             fcntl.flock(lock, fcntl.LOCK_EX)
         return fetch(cache)
 
@@ -202,7 +202,7 @@ def fetch_libtorch(cache):
         wheels = fetch_parts(download)
         result = assemble(wheels, cache)
     except tools.NotHere as reason:
-        tools.say("libtorch", "whole wheels", f"with pip, 540 MB ({reason})")
+        tools.say("libtorch", "complete wheels", f"with pip, 540 MB ({reason})")
         result = assemble(fetch_whole(download), cache)
     if target.exists():
         shutil.rmtree(target)
@@ -212,47 +212,48 @@ def fetch_libtorch(cache):
 
 
 def fetch_cuda(cache):
-    """The whole torch wheel and the CUDA libraries it depends on, installed by pip into a folder of their own."""
+    """Installs the complete torch wheel and its CUDA libraries with pip into a separate directory."""
     target = cache / CUDA_NAME
     if (target / STAMP).exists() and described(target / "torch"):
         return target / "torch"
     tools.need_room(cache, CUDA_BYTES + 3_000_000_000, "XDG_CACHE_HOME")
-    tools.say("libtorch", "fetching 2.5 GB", "torch 2.11.0 with CUDA, by pip; EPOCHTOP_CUDA=0 does without")
+    tools.say("libtorch", "fetching 2.5 GB", "torch 2.11.0 with CUDA, by pip; EPOCHTOP_CUDA=0 selects the CPU version")
     shutil.rmtree(target, ignore_errors=True)
     command = [sys.executable, "-m", "pip", "install", "--only-binary=:all:", "--no-cache-dir", "--target", str(target)]
     command += ["--implementation=cp", "--python-version=3.11"]
-    # pip takes platforms by name, and each of the CUDA wheels was built for another.
+    # pip selects platforms by name, and the CUDA wheels were built for different ones.
     names = [f"manylinux_2_{minor}" for minor in range(28, 4, -1)] + ["manylinux2014", "manylinux2010", "manylinux1"]
     command += [f"--platform={name}_x86_64" for name in names]
     command += [] if sys.stdout.isatty() else ["--progress-bar=off"]
-    # Other programs than Python's need no more of it than what torch itself says it needs on Linux.
+    # For use without Python, the dependencies declared by torch on Linux are sufficient.
     if subprocess.run([*command, "torch==2.11.0"], check=False).returncode != 0:
         shutil.rmtree(target, ignore_errors=True)
-        remedy = "EPOCHTOP_CUDA=0 make setup takes the CPU part alone; LIBTORCH names a libtorch that is there"
-        raise tools.Stop("pip could not install torch 2.11.0 with CUDA (its reason is above)", remedy)
+        remedy = "run EPOCHTOP_CUDA=0 make setup for the CPU version, or set LIBTORCH to an installed libtorch"
+        raise tools.Stop("pip could not install torch 2.11.0 with CUDA (see its error above)", remedy)
     result = describe(target / "torch")
     if not isinstance(result, tuple) or result[1] != "cuda":
-        raise tools.Stop(f"what pip installed in {tools.tilde(target)} is no CUDA libtorch: {result}", "try again")
+        problem = f"the installation by pip in {tools.tilde(target)} is not a CUDA libtorch: {result}"
+        raise tools.Stop(problem, "run make setup again")
     (target / STAMP).write_text("torch 2.11.0\n")
     return target / "torch"
 
 
 def pip_settings():
-    """The package indexes that pip would ask, and the way to them: its proxy and certificates."""
+    """The package indexes in the settings of pip, and an opener with its proxy and certificates."""
     try:
         from pip._internal.commands import create_command
 
         options = create_command("download").parse_args([])[0]
         indexes = [options.index_url, *options.extra_index_urls]
         if options.no_index or options.trusted_hosts or "@" in "".join(indexes):
-            raise tools.NotHere("pip is set up in a way that only pip understands")
+            raise tools.NotHere("pip has settings that only pip supports")
         return indexes, tools.opener(options.cert, options.proxy)
-    except (ImportError, AttributeError, TypeError) as error:  # pip moves its inner parts now and then
-        raise tools.NotHere(f"this pip does not tell its settings ({error})") from error
+    except (ImportError, AttributeError, TypeError) as error:  # the internal API of pip changes between versions
+        raise tools.NotHere(f"the settings of this pip cannot be read ({error})") from error
 
 
 def fetch_parts(folder):
-    """The needed quarter of the wheels: their tables of contents, then the stretch of bytes that holds all members."""
+    """Downloads the needed quarter of the wheels: the tables of contents, then the byte range with all members."""
     indexes, web = pip_settings()
     jobs = []
     for requirement, name, digest, members in WHEELS:
@@ -260,11 +261,11 @@ def fetch_parts(folder):
         with tools.ask(web, url, {"Range": "bytes=0-0"}) as answer:
             size = answer.headers.get("Content-Range", "").rpartition("/")[2]
         if answer.status != 206 or not size.isdigit():
-            raise tools.NotHere("the server does not send parts of files")
+            raise tools.NotHere("the server does not support partial downloads")
         wheel, size = folder / name, int(size)
         tail_at = max(0, size - TAIL_BYTES)
         tail = tools.fetch_span(web, url, tail_at, size, folder / f"{name}.tail.part")
-        # A file of the wheel's full length, with a hole where nothing is needed, so that zipfile can read it.
+        # A sparse file with the full length of the wheel, so that zipfile can read it.
         with open(wheel, "wb") as file:
             file.seek(tail_at)
             file.write(tail.read_bytes())
@@ -278,7 +279,7 @@ def fetch_parts(folder):
         jobs.append((url, start, stop, folder / f"{name}.part", wheel))
     total = sum(stop - start for _, start, stop, _, _ in jobs)
     done = sum(part.stat().st_size for _, _, _, part, _ in jobs if part.exists())
-    resumed = f", {done / 1e6:.0f} MB are here already" if done else ""
+    resumed = f", {done / 1e6:.0f} MB already downloaded" if done else ""
     tools.say("libtorch", f"fetching {total / 1e6:.0f} MB", f"the CPU part of the torch 2.11.0 wheel{resumed}")
     progress = tools.Progress("libtorch", total, done)
     for url, start, stop, part, wheel in jobs:
@@ -291,7 +292,7 @@ def fetch_parts(folder):
 
 
 def wheel_url(web, indexes, project, name, digest):
-    """Finds a wheel by its checksum in the package indexes that pip uses: each has a page of links per project."""
+    """Finds the URL of a wheel by its checksum in the package indexes; each index has one page of links per project."""
     for index in indexes:
         try:
             with tools.ask(web, f"{index.rstrip('/')}/{project}/", {"Accept": "text/html"}) as answer:
@@ -305,7 +306,10 @@ def wheel_url(web, indexes, project, name, digest):
 
 
 def fetch_whole(folder):
-    """The wheels in full, by pip itself, which knows credentials, local folders and odd certificates. Not resumable."""
+    """Downloads the complete wheels with pip, which supports credentials, local directories and unusual certificates.
+
+    This cannot be resumed.
+    """
     requirements = folder / "requirements.txt"
     requirements.write_text("".join(f"{requirement} --hash=sha256:{digest}\n" for requirement, _, digest, _ in WHEELS))
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
@@ -314,10 +318,10 @@ def fetch_whole(folder):
     command += ["--require-hashes", "--requirement", str(requirements), "--dest", str(folder)]
     command += [] if sys.stdout.isatty() else ["--progress-bar=off"]
     for stale in folder.glob("*.whl"):
-        stale.unlink()  # may be one with a hole
+        stale.unlink()  # may be an incomplete sparse file
     if subprocess.run(command, check=False).returncode != 0:
         remedy = f"set LIBTORCH to a libtorch {VERSION}, or activate a Python environment that has torch {VERSION}"
-        raise tools.Stop("pip could not download the torch 2.11.0 wheel (its reason is above)", remedy)
+        raise tools.Stop("pip could not download the torch 2.11.0 wheel (see its error above)", remedy)
     return [folder / name for _, name, _, _ in WHEELS]
 
 
@@ -328,11 +332,11 @@ def open_wheel(path):
         path.unlink()
         for part in path.parent.glob(f"{path.name}*.part"):
             part.unlink()
-        raise tools.NotHere(f"what came of {path.name} cannot be read") from error
+        raise tools.NotHere(f"the download of {path.name} is damaged") from error
 
 
 def pick(archive, members):
-    """(entry, path in the layout) of all that is needed from a wheel."""
+    """Returns (entry, path in our directory) of all needed members of a wheel."""
     picked = []
     for source, target in members:
         for info in archive.infolist():
@@ -343,8 +347,8 @@ def pick(archive, members):
 
 
 def assemble(wheels, cache):
-    """Extracts the layout into a fresh folder, checks it, and completes it."""
-    for stale in cache.glob(".libtorch-*"):  # we hold the lock: nobody is writing there
+    """Extracts the members into a new directory, verifies them, and adds the remaining files."""
+    for stale in cache.glob(".libtorch-*"):  # no other process writes there: this process has the lock
         shutil.rmtree(stale)
     result = Path(tempfile.mkdtemp(prefix=".libtorch-", dir=cache))
     result.chmod(0o755)
@@ -367,12 +371,12 @@ def assemble(wheels, cache):
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         shutil.rmtree(result)
         shutil.rmtree(wheels[0].parent)
-        problem = f"the downloaded libtorch is damaged ({error}) and was thrown away"
-        raise tools.Stop(problem, "make setup fetches it again") from error
+        problem = f"the downloaded libtorch is damaged ({error}) and was deleted"
+        raise tools.Stop(problem, "run make setup again") from error
     except BaseException:
         shutil.rmtree(result)
         raise
-    # torch-sys links "torch" by name, but all code is in libtorch_cpu.so: a line for the linker says so.
+    # torch-sys links "torch", but all code is in libtorch_cpu.so, so libtorch.so is a linker script that refers to it.
     (result / "lib/libtorch.so").write_text("INPUT(AS_NEEDED(libtorch_cpu.so))\n")
     (result / "build-version").write_text("2.11.0\n")
     libraries = sorted((result / "lib").iterdir())

@@ -1,4 +1,4 @@
-"""What both fetchers need: telling people, and bringing bytes over a line that breaks."""
+"""Shared functions of the downloaders: messages, and downloads over an unreliable connection."""
 
 import errno
 import http.client
@@ -16,7 +16,7 @@ REPO = Path(__file__).resolve().parent.parent.parent
 
 
 class Stop(Exception):
-    """What went wrong, in one line, and what to do about it, in another."""
+    """An error in one line, with its remedy in another."""
 
     def __init__(self, problem, remedy):
         super().__init__(problem)
@@ -24,11 +24,11 @@ class Stop(Exception):
 
 
 class NotHere(Exception):
-    """This way of fetching does not work on this machine; another may."""
+    """This download method does not work on this machine; another one may."""
 
 
 class Broken(Exception):
-    """The line broke and stayed broken."""
+    """The connection failed repeatedly."""
 
 
 def say(item, what, where=""):
@@ -44,11 +44,11 @@ def tilde(path):
 def need_room(folder, size, variable):
     if shutil.disk_usage(folder).free < size:
         problem = f"{tilde(folder)} has less than {size / 1e6:.0f} MB free"
-        raise Stop(problem, f"make room, or set {variable} to another disk")
+        raise Stop(problem, f"free disk space, or set {variable} to a directory on another disk")
 
 
 class Progress:
-    """One line that counts on a terminal; a line per tenth elsewhere."""
+    """Progress: one updating line on a terminal, otherwise a line per 10 %."""
 
     def __init__(self, item, total, done=0):
         self.item, self.total, self.done = item, total, done
@@ -76,7 +76,7 @@ def host(url):
 
 def opener(cert=None, proxy=None):
     cert = cert or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-    cert = cert if cert and os.path.isfile(cert) else None  # Python itself follows SSL_CERT_FILE
+    cert = cert if cert and os.path.isfile(cert) else None  # Python itself uses SSL_CERT_FILE
     handlers = [urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=cert))]
     if proxy:
         handlers.append(urllib.request.ProxyHandler({"http": proxy, "https": proxy}))
@@ -84,13 +84,13 @@ def opener(cert=None, proxy=None):
 
 
 def ask(web, url, headers, patience=1):
-    """Opens a URL; tries again while the line is bad."""
+    """Opens a URL; retries up to `patience` times on connection errors and HTTP 5xx."""
     for attempt in range(patience + 1):
         try:
             return web.open(urllib.request.Request(url, headers=headers), timeout=30)
         except urllib.error.HTTPError as error:
             if error.code < 500 or attempt == patience:
-                raise NotHere(f"{host(url)} answers {error.code} {error.reason}") from error
+                raise NotHere(f"{host(url)} returns {error.code} {error.reason}") from error
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             if isinstance(reason, ssl.SSLCertVerificationError):
@@ -102,7 +102,7 @@ def ask(web, url, headers, patience=1):
 
 
 def fetch_span(web, url, start, stop, path, progress=None):
-    """Brings bytes start..stop of a URL into a file, going on where an earlier call was cut off."""
+    """Downloads bytes start..stop of a URL to a file, continuing an interrupted download."""
     have = path.stat().st_size if path.exists() else 0
     failures = 0
     while have < stop - start:
@@ -110,7 +110,7 @@ def fetch_span(web, url, start, stop, path, progress=None):
         try:
             with ask(web, url, {"Range": f"bytes={start + have}-{stop - 1}"}, patience=3) as answer:
                 if answer.status != 206:
-                    raise NotHere("the server does not send parts of files")
+                    raise NotHere("the server does not support partial downloads")
                 with open(path, "ab") as file:
                     while block := answer.read(min(1 << 18, stop - start - have)):
                         file.write(block)
@@ -118,7 +118,7 @@ def fetch_span(web, url, start, stop, path, progress=None):
                         if progress:
                             progress.add(len(block))
         except (OSError, http.client.HTTPException) as error:
-            if getattr(error, "errno", None) == errno.ENOSPC:  # trying again does not help
+            if getattr(error, "errno", None) == errno.ENOSPC:  # a retry cannot succeed
                 raise
             failures = failures + 1 if have == before else 0
             if failures > 3:

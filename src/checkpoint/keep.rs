@@ -1,31 +1,32 @@
-//! Which checkpoints may go.
+//! Retention: which checkpoints can be removed.
 
 /// A checkpoint on disk that could be removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
-    /// Steps its weights have seen.
+    /// Training steps of its weights.
     pub global_step: u64,
-    /// Somebody asked for it: it stays.
+    /// A user requested it, so it is retained.
     pub pinned: bool,
 }
 
-/// The steps of the checkpoints that may go: all but the newest `keep`, the best, and those somebody asked for.
-pub fn superfluous(all: &[Candidate], keep: usize, best: Option<u64>) -> Vec<u64> {
-    let mut loose: Vec<u64> = all
+/// The steps of the checkpoints to remove: all but the newest `keep` (at least 1), the best, and those a user
+/// requested.
+pub fn removable(all: &[Candidate], keep: usize, best: Option<u64>) -> Vec<u64> {
+    let mut removable: Vec<u64> = all
         .iter()
         .filter(|c| !c.pinned && Some(c.global_step) != best)
         .map(|c| c.global_step)
         .collect();
-    loose.sort_unstable();
-    // Pinned and best ones count among the newest, or a run would never shrink to `keep`.
+    removable.sort_unstable();
+    // Pinned checkpoints and the best one count among the newest, or a run would never shrink to `keep`.
     let mut steps: Vec<u64> = all.iter().map(|c| c.global_step).collect();
     steps.sort_unstable();
     let newest = steps
         .get(steps.len().saturating_sub(keep.max(1))..)
         .unwrap_or_default()
         .to_vec();
-    loose.retain(|step| !newest.contains(step));
-    loose
+    removable.retain(|step| !newest.contains(step));
+    removable
 }
 
 #[cfg(test)]
@@ -33,7 +34,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn kept(steps: &[u64], pinned: &[u64]) -> Vec<Candidate> {
+    fn candidates(steps: &[u64], pinned: &[u64]) -> Vec<Candidate> {
         steps
             .iter()
             .map(|&s| Candidate {
@@ -44,21 +45,21 @@ mod tests {
     }
 
     #[test]
-    fn newest_best_and_requested_stay() {
+    fn newest_best_and_requested_are_retained() {
         assert_eq!(
-            superfluous(&kept(&[1, 2, 3, 4, 5, 6], &[2]), 2, Some(3)),
+            removable(&candidates(&[1, 2, 3, 4, 5, 6], &[2]), 2, Some(3)),
             [1, 4]
         );
-        assert_eq!(superfluous(&kept(&[1], &[]), 0, None), [0_u64; 0]);
+        assert_eq!(removable(&candidates(&[1], &[]), 0, None), [0_u64; 0]);
     }
 
     proptest! {
         #[test]
-        fn the_newest_is_never_dropped(steps in prop::collection::btree_set(0_u64..100, 1..20), keep in 0_usize..5) {
+        fn newest_is_never_removed(steps in prop::collection::btree_set(0_u64..100, 1..20), keep in 0_usize..5) {
             let steps: Vec<u64> = steps.into_iter().collect();
-            let gone = superfluous(&kept(&steps, &[]), keep, None);
-            prop_assert!(!gone.contains(steps.last().unwrap_or(&0)));
-            prop_assert_eq!(steps.len() - gone.len(), keep.max(1).min(steps.len()));
+            let removed = removable(&candidates(&steps, &[]), keep, None);
+            prop_assert!(!removed.contains(steps.last().unwrap_or(&0)));
+            prop_assert_eq!(steps.len() - removed.len(), keep.max(1).min(steps.len()));
         }
     }
 }

@@ -1,14 +1,15 @@
-//! `MANIFEST.json`: what a checkpoint consists of, written last. A checkpoint without one, or unlike it, is none.
+//! `MANIFEST.json`: the list of a checkpoint's files, written last. A checkpoint is valid only if it matches its
+//! manifest.
 
 use serde::{Deserialize, Serialize};
 
-use super::verify::Flaw;
+use super::verify::VerifyError;
 
-/// The layout this program writes.
+/// Version of the format that this program reads and writes.
 pub const FORMAT: u32 = 2;
-/// No manifest is larger; a file that is, is not read.
+/// Greatest size of a manifest in bytes; a larger file is rejected.
 pub(super) const LONGEST: u64 = 1 << 20;
-/// No checkpoint has more files.
+/// Greatest number of files in a checkpoint.
 const FILES: usize = 64;
 
 /// A file of a checkpoint.
@@ -16,42 +17,43 @@ const FILES: usize = 64;
 pub struct Entry {
     /// Its name in the checkpoint's directory.
     pub name: String,
-    /// Its length.
+    /// Its length in bytes.
     pub bytes: u64,
-    /// BLAKE3 of its bytes, in hexadecimal.
+    /// BLAKE3 hash of its content, in hexadecimal.
     pub blake3: String,
 }
 
-/// What a checkpoint is and consists of.
+/// Description of a checkpoint and list of its files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// Version of the layout.
+    /// Version of the format.
     pub format: u32,
     /// Name of the run.
     pub run: String,
-    /// Steps its weights have seen.
+    /// Training steps of its weights.
     pub global_step: u64,
     /// Epoch of its weights, from 1.
     pub epoch: u32,
     /// Why it was written: `periodic`, `requested`, `final`.
     pub reason: String,
-    /// Somebody asked for it: no policy removes it.
+    /// A user requested it, so the retention policy never removes it.
     pub pinned: bool,
-    /// Milliseconds since 1970, UTC. Never compared: clocks go backwards.
+    /// Creation time, milliseconds since 1970, UTC. For information only: clocks can be set back, so times are never
+    /// compared.
     pub created_ms: u64,
-    /// Validation accuracy of its weights, times a million, where it is known.
+    /// Validation accuracy of its weights in parts per million, if known.
     pub valid_accuracy_ppm: Option<u32>,
-    /// Its files but this one.
+    /// Its files except the manifest.
     pub files: Vec<Entry>,
-    /// BLAKE3 of this manifest, with this field empty.
+    /// BLAKE3 hash of this manifest with this field empty.
     pub blake3: String,
 }
 
 impl Manifest {
-    /// As text, sealed.
+    /// The manifest as JSON text, with its own hash filled in.
     ///
     /// # Errors
-    /// Never, as there is nothing in it that JSON cannot say.
+    /// Never in practice: every field can be represented in JSON.
     pub fn seal(mut self) -> serde_json::Result<Vec<u8>> {
         self.blake3 = self.hash()?;
         serde_json::to_vec_pretty(&self)
@@ -67,26 +69,26 @@ impl Manifest {
             .to_string())
     }
 
-    /// Reads a manifest and believes nothing: its seal, its version, that its names are plain ones.
+    /// Parses and validates a manifest: its version, its own hash, the number of files and their names.
     ///
     /// # Errors
-    /// What is wrong with it.
-    pub fn parse(text: &[u8]) -> Result<Self, Flaw> {
+    /// The first problem that was found.
+    pub fn parse(text: &[u8]) -> Result<Self, VerifyError> {
         #[derive(Deserialize)]
         struct Version {
             format: u32,
         }
-        let damaged = |what: String| Flaw::Damaged(format!("MANIFEST.json: {what}"));
-        let no = |error: serde_json::Error| damaged(error.to_string());
-        let Version { format } = serde_json::from_slice(text).map_err(no)?;
+        let damaged = |what: String| VerifyError::Damaged(format!("MANIFEST.json: {what}"));
+        let invalid = |error: serde_json::Error| damaged(error.to_string());
+        let Version { format } = serde_json::from_slice(text).map_err(invalid)?;
         if format != FORMAT {
-            return Err(Flaw::OtherFormat(format!(
+            return Err(VerifyError::OtherFormat(format!(
                 "MANIFEST.json: format {format}; this program reads format {FORMAT}"
             )));
         }
-        let manifest: Self = serde_json::from_slice(text).map_err(no)?;
-        // Byte for byte: what says the same in other words was written by somebody else.
-        if manifest.clone().seal().map_err(no)? != text {
+        let manifest: Self = serde_json::from_slice(text).map_err(invalid)?;
+        // The text must match byte for byte: an equivalent text in another form was not written by this program.
+        if manifest.clone().seal().map_err(invalid)? != text {
             return Err(damaged("does not match its own blake3".to_owned()));
         }
         if manifest.files.len() > FILES {
@@ -96,12 +98,12 @@ impl Manifest {
             )));
         }
         match manifest.files.iter().find(|file| !is_plain(&file.name)) {
-            Some(file) => Err(damaged(format!("{:?} is no plain file name", file.name))),
+            Some(file) => Err(damaged(format!("{:?} is not a plain file name", file.name))),
             None => Ok(manifest),
         }
     }
 
-    /// Bytes of all files.
+    /// Total size of all files in bytes.
     pub fn bytes(&self) -> u64 {
         self.files
             .iter()
@@ -109,7 +111,7 @@ impl Manifest {
     }
 }
 
-/// A name that leads nowhere else.
+/// Whether a name is safe: short, without path separators, and not hidden.
 fn is_plain(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 100
@@ -145,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sealed_is_read_and_what_was_changed_is_not() {
+    fn sealed_manifest_parses_and_a_changed_one_is_rejected() {
         let text = manifest("model.safetensors").seal().unwrap();
         assert_eq!(Manifest::parse(&text).unwrap().global_step, 7);
         let changed = String::from_utf8(text)
@@ -156,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_lead_elsewhere_are_refused() {
+    fn names_outside_the_directory_are_rejected() {
         for name in [
             "",
             "..",
@@ -179,17 +181,17 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_layout_is_named_before_anything_else_is_believed() {
+    fn newer_format_is_reported_before_anything_else_is_parsed() {
         let error = Manifest::parse(b"{\"format\": 9, \"files\": 1}").unwrap_err();
         assert!(
-            matches!(&error, Flaw::OtherFormat(what) if what.contains("format 9")),
+            matches!(&error, VerifyError::OtherFormat(what) if what.contains("format 9")),
             "{error}"
         );
     }
 
     proptest! {
         #[test]
-        fn no_text_makes_it_panic(text in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn invalid_text_is_an_error(text in prop::collection::vec(any::<u8>(), 0..200)) {
             prop_assert!(Manifest::parse(&text).is_err());
         }
     }

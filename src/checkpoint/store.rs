@@ -1,56 +1,56 @@
-//! The directory of a run's checkpoints.
+//! The checkpoint directory of a run.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::State;
 use super::manifest::{Entry, FORMAT, Manifest};
-use super::verify::{Depth, Flaw, read_manifest, verify};
+use super::verify::{Depth, VerifyError, read_manifest, verify};
 use crate::files::{self, Dir, TEMPORARY};
 
-/// The directory of the checkpoints in that of the run.
+/// Name of the checkpoint directory in the run directory.
 const CHECKPOINTS: &str = "checkpoints";
-/// No `state.json` is larger; a file that is, is not read.
+/// Greatest size of `state.json` in bytes; a larger file is rejected.
 const LONGEST_STATE: u64 = 64 << 20;
 
-/// A checkpoint that is whole on disk.
+/// A checkpoint that is complete on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Saved {
-    /// Path below the run directory.
+pub struct SavedCheckpoint {
+    /// Path relative to the run directory.
     pub path: String,
-    /// Bytes of its files.
+    /// Total size of its files in bytes.
     pub bytes: u64,
 }
 
 /// A checkpoint to be written.
 #[derive(Debug, Clone)]
-pub struct Draft {
-    /// Where the training stands.
+pub struct PendingCheckpoint {
+    /// State of the training run.
     pub state: State,
     /// Why it is written.
     pub reason: String,
-    /// Somebody asked for it.
+    /// A user requested it, so it is retained.
     pub pinned: bool,
-    /// Validation accuracy of its weights, 0 to 1, where it is known.
+    /// Validation accuracy of its weights, 0 to 1, if known.
     pub valid_accuracy: Option<f64>,
     /// Milliseconds since 1970, UTC.
     pub created_ms: u64,
-    /// Names and bytes of its files but `state.json` and `MANIFEST.json`.
+    /// Name and content of each file except `state.json` and `MANIFEST.json`.
     pub files: Vec<(&'static str, Vec<u8>)>,
 }
 
-/// `runs/<name>/checkpoints`.
+/// The checkpoints of a run, in `runs/<name>/checkpoints`.
 #[derive(Debug, Clone)]
 pub struct Store {
     run: PathBuf,
 }
 
-/// The directory name of a step's checkpoint; equal widths sort by step.
+/// Directory name of the checkpoint of a step. The step is zero-padded, so that names sort by step.
 pub fn step_name(global_step: u64) -> String {
     format!("step-{global_step:09}")
 }
 
-/// The step a directory name stands for.
+/// The step of a checkpoint directory name; `None` for any other name.
 pub fn step_of(name: &str) -> Option<u64> {
     let step = name.strip_prefix("step-")?.parse().ok()?;
     (step_name(step) == name).then_some(step)
@@ -64,7 +64,7 @@ impl Store {
         }
     }
 
-    /// The directory, opened; each operation in it is a place where a test can inject a failure.
+    /// Opens the checkpoint directory. Tests can inject a fault into each operation in it.
     fn dir(&self) -> io::Result<Dir> {
         self.run_dir()?.subdir(CHECKPOINTS)
     }
@@ -78,42 +78,47 @@ impl Store {
         self.run.join(CHECKPOINTS).join(step_name(global_step))
     }
 
-    /// Writes a checkpoint. `ready` is called when all of it is on disk, before it gets its name. One of the same step is
-    /// replaced, without a moment in which there is neither.
+    /// Writes a checkpoint. `ready` is called when all its files are on disk, before it gets its final name. An
+    /// existing checkpoint of the same step is replaced atomically.
     ///
     /// # Errors
-    /// The path and what the system said; nothing that is not whole has the final name then.
-    pub fn save(&self, draft: &Draft, ready: impl FnOnce()) -> io::Result<Saved> {
-        let step = draft.state.global_step;
+    /// The path and the error of the operating system. An incomplete checkpoint never has the final name.
+    pub fn save(
+        &self,
+        pending: &PendingCheckpoint,
+        ready: impl FnOnce(),
+    ) -> io::Result<SavedCheckpoint> {
+        let step = pending.state.global_step;
         let name = step_name(step);
         let dir = self.run_dir()?.ensure_subdir(CHECKPOINTS)?;
         let temporary = format!("{TEMPORARY}{name}");
-        // A leftover of a save that failed would be in the way.
+        // A failed save can have left this directory.
         if dir.exists(&temporary) {
             dir.remove(&temporary)?;
         }
-        let written = write(&dir, &temporary, draft).and_then(|bytes| {
+        let written = write(&dir, &temporary, pending).and_then(|bytes| {
             ready();
             rename(&dir, &temporary, &name)?;
             dir.sync()?;
             Ok(bytes)
         });
-        // It failed, or what was replaced has the temporary name now; if that cannot go, the next start sweeps it away.
+        // Either the save failed, or the replaced checkpoint now has the temporary name. If it cannot be removed here,
+        // the next start does it.
         dir.discard(&temporary);
-        Ok(Saved {
+        Ok(SavedCheckpoint {
             bytes: written?,
             path: format!("{CHECKPOINTS}/{name}"),
         })
     }
 
-    /// Makes `LATEST` or `BEST` name a step.
+    /// Writes the checkpoint name of a step to the file `pointer`, which is `LATEST` or `BEST`.
     pub fn point(&self, pointer: &str, global_step: u64) -> io::Result<()> {
         let text = format!("{}\n", step_name(global_step));
         self.dir()?.replace(pointer, text.as_bytes())
     }
 
-    /// Removes a checkpoint; one that is gone already is no error. It loses its name first, so that a removal cut short
-    /// leaves nothing that looks whole.
+    /// Removes a checkpoint; it is not an error if there is none. It is renamed first, so that an interrupted removal
+    /// leaves no incomplete checkpoint under the final name.
     pub fn remove(&self, global_step: u64) -> io::Result<()> {
         let name = step_name(global_step);
         let doomed = format!("{TEMPORARY}removed-{name}");
@@ -127,7 +132,7 @@ impl Store {
         }
     }
 
-    /// The steps that there are checkpoints of, by their names, oldest first.
+    /// The steps of all checkpoints, by their directory names, in ascending order.
     pub fn steps(&self) -> Vec<u64> {
         let mut steps: Vec<u64> = self
             .names()
@@ -138,11 +143,11 @@ impl Store {
         steps
     }
 
-    /// What the manifest of a step says, unchecked against the files.
+    /// The manifest of a step's checkpoint. Its files are not verified.
     ///
     /// # Errors
-    /// What is wrong with it.
-    pub fn manifest(&self, global_step: u64) -> Result<Manifest, Flaw> {
+    /// If the manifest cannot be read or is invalid.
+    pub fn manifest(&self, global_step: u64) -> Result<Manifest, VerifyError> {
         read_manifest(&self.path(global_step))
     }
 
@@ -150,45 +155,46 @@ impl Store {
         self.dir().and_then(|dir| dir.names()).unwrap_or_default()
     }
 
-    /// Removes what interrupted saves and removals left; returns the names. A checkpoint whose name was taken for a moment
-    /// (see `exchange`) has it back first.
+    /// Removes the leftovers of interrupted saves and removals, and returns their names. Before that, a checkpoint that
+    /// was renamed during an interrupted exchange (see [`Dir::exchange`]) gets its name back.
     pub fn sweep(&self) -> Vec<String> {
         let Ok(dir) = self.dir() else {
             return Vec::new();
         };
         for name in self.names() {
             if let Some(step) = spare_of(&name).filter(|step| !dir.exists(step)) {
-                // If it cannot be renamed it is swept away below, as it would be without this.
+                // If it cannot be renamed, it is removed below.
                 let _ = dir.rename(&name, step);
             }
         }
-        let mut gone = self.names();
-        gone.retain(|name| name.starts_with(TEMPORARY) && dir.remove(name).is_ok());
-        gone
+        let mut removed = self.names();
+        removed.retain(|name| name.starts_with(TEMPORARY) && dir.remove(name).is_ok());
+        removed
     }
 
-    /// The newest checkpoint that verifies. Newer ones that do not are set aside: renamed to `bad-step-…`, with the reason
-    /// returned.
+    /// The newest checkpoint that can be verified. Newer damaged ones are set aside: renamed to `bad-step-…`. The
+    /// second value has a message for each of them.
     ///
     /// # Errors
-    /// When one cannot be read, or is of another version: that proves nothing against it.
-    pub fn newest_whole(&self) -> Result<(Option<Manifest>, Vec<String>), String> {
-        let mut complaints = Vec::new();
+    /// If a checkpoint cannot be read or has the format of another version, because then it need not be damaged.
+    pub fn newest_verified(&self) -> Result<(Option<Manifest>, Vec<String>), String> {
+        let mut warnings = Vec::new();
         for step in self.steps().into_iter().rev() {
-            let flaw = match verify(&self.path(step), Depth::Bytes) {
+            let problem = match verify(&self.path(step), Depth::Bytes) {
                 Ok(manifest) if manifest.global_step == step => {
-                    return Ok((Some(manifest), complaints));
+                    return Ok((Some(manifest), warnings));
                 }
-                Ok(manifest) => format!("its manifest is of step {}", manifest.global_step),
-                Err(Flaw::Damaged(flaw)) => flaw,
-                Err(unknown) => return Err(format!("checkpoints/{}: {unknown}", step_name(step))),
+                Ok(manifest) => format!("MANIFEST.json: belongs to step {}", manifest.global_step),
+                Err(VerifyError::Damaged(problem)) => problem,
+                Err(error) => return Err(format!("checkpoints/{}: {error}", step_name(step))),
             };
-            complaints.push(self.set_aside(step, &flaw));
+            warnings.push(self.set_aside(step, &problem));
         }
-        Ok((None, complaints))
+        Ok((None, warnings))
     }
 
-    fn set_aside(&self, step: u64, flaw: &str) -> String {
+    /// Renames a damaged checkpoint to `bad-step-…`; returns a message for the log.
+    fn set_aside(&self, step: u64, problem: &str) -> String {
         let name = step_name(step);
         let aside = self.dir().ok().and_then(|dir| {
             let mut names = (1..100).map(|n| format!("bad-{name}-{n}"));
@@ -196,21 +202,21 @@ impl Store {
             dir.rename(&name, &aside).ok()?;
             Some(aside)
         });
-        let fate = aside.map_or_else(
-            || "passed over".to_owned(),
+        let action = aside.map_or_else(
+            || "skipped".to_owned(),
             |aside| format!("set aside as {aside}"),
         );
-        format!("{CHECKPOINTS}/{name} is not whole ({flaw}): {fate}")
+        format!("{CHECKPOINTS}/{name} is damaged ({problem}): {action}")
     }
 }
 
-/// The name of the checkpoint that has this name for a moment while two are exchanged.
+/// The final name of a checkpoint that has a spare name during an exchange; `None` if `name` is not a spare name.
 fn spare_of(name: &str) -> Option<&str> {
     let step = name.strip_prefix(TEMPORARY)?.strip_prefix("spare-")?;
     step_of(step).map(|_| step)
 }
 
-/// Gives a checkpoint its name; one that has it gets the temporary name.
+/// Renames a checkpoint to its final name. An existing one gets the temporary name.
 fn rename(dir: &Dir, temporary: &str, name: &str) -> io::Result<()> {
     match dir.rename_new(temporary, name) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -220,12 +226,12 @@ fn rename(dir: &Dir, temporary: &str, name: &str) -> io::Result<()> {
     }
 }
 
-/// Makes a directory with all files, the manifest last; returns their bytes.
-fn write(parent: &Dir, name: &str, draft: &Draft) -> io::Result<u64> {
+/// Creates a directory with all files, the manifest last. Returns the total size of the files in bytes.
+fn write(parent: &Dir, name: &str, pending: &PendingCheckpoint) -> io::Result<u64> {
     let dir = parent.make_subdir(name)?;
-    let state = serde_json::to_vec_pretty(&draft.state)?;
-    let files = draft.files.iter().map(|(name, bytes)| (*name, bytes));
-    let mut entries = Vec::with_capacity(draft.files.len() + 1);
+    let state = serde_json::to_vec_pretty(&pending.state)?;
+    let files = pending.files.iter().map(|(name, bytes)| (*name, bytes));
+    let mut entries = Vec::with_capacity(pending.files.len() + 1);
     for (name, bytes) in files.chain([("state.json", &state)]) {
         dir.write_new(name, bytes)?;
         entries.push(Entry {
@@ -236,13 +242,13 @@ fn write(parent: &Dir, name: &str, draft: &Draft) -> io::Result<u64> {
     }
     let manifest = Manifest {
         format: FORMAT,
-        run: draft.state.run.clone(),
-        global_step: draft.state.global_step,
-        epoch: draft.state.epoch,
-        reason: draft.reason.clone(),
-        pinned: draft.pinned,
-        created_ms: draft.created_ms,
-        valid_accuracy_ppm: draft
+        run: pending.state.run.clone(),
+        global_step: pending.state.global_step,
+        epoch: pending.state.epoch,
+        reason: pending.reason.clone(),
+        pinned: pending.pinned,
+        created_ms: pending.created_ms,
+        valid_accuracy_ppm: pending
             .valid_accuracy
             .map(|share| (share * 1e6).round() as u32),
         files: entries,
@@ -257,7 +263,7 @@ fn write(parent: &Dir, name: &str, draft: &Draft) -> io::Result<u64> {
 /// Reads a checkpoint's `state.json`.
 ///
 /// # Errors
-/// The path and what is wrong with it; of another version's, that.
+/// The path and the problem: the file cannot be read or parsed, or has the format of another version.
 pub fn read_state(checkpoint: &Path) -> io::Result<State> {
     #[derive(serde::Deserialize)]
     struct Version {
@@ -271,7 +277,7 @@ pub fn read_state(checkpoint: &Path) -> io::Result<State> {
     };
     let Version { format } = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
     if format != FORMAT {
-        let what = format!("has the format {format}, this version reads {FORMAT}");
+        let what = format!("has format {format}; this version reads format {FORMAT}");
         return Err(wrong(what));
     }
     serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))

@@ -1,19 +1,19 @@
-//! Tensors as safetensors bytes, which PyTorch, NumPy and others read.
+//! Tensors in the safetensors format, which PyTorch, NumPy and others can read.
 
 use std::collections::BTreeMap;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-/// A name, sizes, and f32 numbers in C order.
+/// A tensor: name, shape, and f32 elements in row-major order.
 pub type NamedTensor = (String, Vec<i64>, Vec<f32>);
 
-/// No header of ours is larger; what claims to be is not read.
+/// Greatest header size in bytes. Headers written here are smaller; a file with a larger one is rejected.
 const HEADER: u64 = 16 << 20;
 
-/// Packs tensors.
+/// Encodes tensors as safetensors.
 ///
 /// # Errors
-/// When sizes and numbers do not agree.
+/// If the number of elements of a tensor does not match its shape.
 pub fn encode(tensors: &[NamedTensor]) -> Result<Vec<u8>, String> {
     let bytes: Vec<Vec<u8>> = tensors
         .iter()
@@ -29,22 +29,25 @@ pub fn encode(tensors: &[NamedTensor]) -> Result<Vec<u8>, String> {
     safetensors::serialize(views, None).map_err(|error| error.to_string())
 }
 
-/// Unpacks tensors that [`encode`] packed.
+/// Decodes tensors from safetensors.
 ///
 /// # Errors
-/// What is wrong with the bytes.
+/// If the bytes are not valid safetensors, or a tensor is not f32.
 pub fn decode(bytes: &[u8]) -> Result<Vec<NamedTensor>, String> {
     let header = bytes.first_chunk::<8>().map(|n| u64::from_le_bytes(*n));
     if let Some(header) = header.filter(|&header| header > HEADER) {
         return Err(format!(
-            "claims a header of {header} bytes; at most {HEADER} are read"
+            "has a header of {header} bytes; at most {HEADER} are supported"
         ));
     }
     let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
     file.iter()
         .map(|(name, view)| {
             if view.dtype() != Dtype::F32 {
-                return Err(format!("{name}: holds {:?}, expected F32", view.dtype()));
+                return Err(format!(
+                    "{name}: has dtype {:?}, expected F32",
+                    view.dtype()
+                ));
             }
             let shape = view.shape().iter().map(|&size| size as i64).collect();
             let values = view
@@ -63,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tensors_come_back_bit_by_bit() {
+    fn tensors_round_trip_bit_for_bit() {
         let tensors = vec![
             (
                 "a.weight".to_owned(),
@@ -80,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_that_lie_are_refused() {
+    fn wrong_sizes_are_rejected() {
         assert!(encode(&[("a".to_owned(), vec![3], vec![1.0])]).is_err());
         assert!(decode(b"\xff\xff\xff\xff\xff\xff\xff\xff{}").is_err());
     }

@@ -1,4 +1,4 @@
-//! Whether a checkpoint is what its manifest says.
+//! Verification of a checkpoint against its manifest.
 
 use std::fmt;
 use std::io;
@@ -11,57 +11,58 @@ use crate::files::Dir;
 
 const MANIFEST: &str = "MANIFEST.json";
 
-/// How closely a checkpoint is looked at.
+/// Depth of the verification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// That all files are there, with their lengths.
+    /// Check that all files exist and have the expected lengths.
     Lengths,
-    /// Every byte.
+    /// Also check the hash of every file.
     Bytes,
 }
 
-/// Why a checkpoint is not known to be whole.
+/// Why a checkpoint could not be verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Flaw {
-    /// It is not what was written.
+pub enum VerifyError {
+    /// Its content differs from what was written.
     Damaged(String),
-    /// It could not be read, which says nothing about it.
+    /// It could not be read, so its content is unknown.
     Unreadable(String),
-    /// A version of this program wrote it that this one does not know.
+    /// It has the format of another version of this program.
     OtherFormat(String),
 }
 
-impl fmt::Display for Flaw {
+impl fmt::Display for VerifyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Self::Damaged(what) | Self::Unreadable(what) | Self::OtherFormat(what)) = self;
         f.write_str(what)
     }
 }
 
-/// What an error says of a file: one that is missing, no regular file or too large is damage; all else may pass.
-fn flaw(name: &str, error: &io::Error) -> Flaw {
+/// Classifies an I/O error. A file that is missing, not a regular file or too large counts as damage; other errors can
+/// be temporary.
+fn verify_error(name: &str, error: &io::Error) -> VerifyError {
     match error.kind() {
-        io::ErrorKind::NotFound => Flaw::Damaged(format!("{name}: is not there")),
-        io::ErrorKind::InvalidInput => Flaw::Damaged(format!("{name}: is no file")),
-        io::ErrorKind::InvalidData => Flaw::Damaged(format!("{name}: is too large")),
-        _ => Flaw::Unreadable(error.to_string()),
+        io::ErrorKind::NotFound => VerifyError::Damaged(format!("{name}: missing")),
+        io::ErrorKind::InvalidInput => VerifyError::Damaged(format!("{name}: not a regular file")),
+        io::ErrorKind::InvalidData => VerifyError::Damaged(format!("{name}: too large")),
+        _ => VerifyError::Unreadable(error.to_string()),
     }
 }
 
-fn damaged<T>(what: String) -> Result<T, Flaw> {
-    Err(Flaw::Damaged(what))
+fn damaged<T>(what: String) -> Result<T, VerifyError> {
+    Err(VerifyError::Damaged(what))
 }
 
-/// Checks a checkpoint against its manifest, which is returned.
+/// Verifies a checkpoint against its manifest and returns the manifest.
 ///
 /// # Errors
-/// What is wrong, naming the file.
-pub fn verify(checkpoint: &Path, depth: Depth) -> Result<Manifest, Flaw> {
+/// The first problem, with the name of the file.
+pub fn verify(checkpoint: &Path, depth: Depth) -> Result<Manifest, VerifyError> {
     let dir = open(checkpoint)?;
     let manifest = manifest_in(&dir)?;
     for needed in ["model.safetensors", "optim.safetensors", "state.json"] {
         if !manifest.files.iter().any(|file| file.name == needed) {
-            return damaged(format!("MANIFEST.json: names no {needed}"));
+            return damaged(format!("MANIFEST.json: lists no {needed}"));
         }
     }
     for entry in &manifest.files {
@@ -70,12 +71,12 @@ pub fn verify(checkpoint: &Path, depth: Depth) -> Result<Manifest, Flaw> {
     Ok(manifest)
 }
 
-/// Whether a file that was read is what the manifest says of it. A checkpoint without a manifest, such as weights that
-/// somebody put into a directory, says nothing.
+/// Verifies the content of one file of a checkpoint against the manifest. If there is no manifest, as for weights that
+/// a user copied into a directory, any content is accepted.
 ///
 /// # Errors
-/// That it is not.
-pub fn verify_bytes(checkpoint: &Path, name: &str, bytes: &[u8]) -> Result<(), Flaw> {
+/// If the content does not match the manifest, or the manifest cannot be read.
+pub fn verify_bytes(checkpoint: &Path, name: &str, bytes: &[u8]) -> Result<(), VerifyError> {
     if !checkpoint.join("MANIFEST.json").exists() {
         return Ok(());
     }
@@ -86,43 +87,43 @@ pub fn verify_bytes(checkpoint: &Path, name: &str, bytes: &[u8]) -> Result<(), F
         return Ok(());
     }
     damaged(format!(
-        "{name}: its bytes are not those that were written (BLAKE3)"
+        "{name}: content does not match its BLAKE3 hash in MANIFEST.json"
     ))
 }
 
 /// Reads a checkpoint's manifest.
-pub(super) fn read_manifest(checkpoint: &Path) -> Result<Manifest, Flaw> {
+pub(super) fn read_manifest(checkpoint: &Path) -> Result<Manifest, VerifyError> {
     manifest_in(&open(checkpoint)?)
 }
 
-fn open(checkpoint: &Path) -> Result<Dir, Flaw> {
-    Dir::open(checkpoint).map_err(|error| flaw(MANIFEST, &error))
+fn open(checkpoint: &Path) -> Result<Dir, VerifyError> {
+    Dir::open(checkpoint).map_err(|error| verify_error(MANIFEST, &error))
 }
 
-fn manifest_in(dir: &Dir) -> Result<Manifest, Flaw> {
+fn manifest_in(dir: &Dir) -> Result<Manifest, VerifyError> {
     let text = dir.read(MANIFEST, manifest::LONGEST);
-    Manifest::parse(&text.map_err(|error| flaw(MANIFEST, &error))?)
+    Manifest::parse(&text.map_err(|error| verify_error(MANIFEST, &error))?)
 }
 
-fn check(dir: &Dir, entry: &Entry, depth: Depth) -> Result<(), Flaw> {
+fn check(dir: &Dir, entry: &Entry, depth: Depth) -> Result<(), VerifyError> {
     let Entry {
         name,
         bytes,
         blake3,
     } = entry;
-    let wrong = |error: io::Error| flaw(name, &error);
+    let wrong = |error: io::Error| verify_error(name, &error);
     let file = dir.open_read(name).map_err(wrong)?;
     let length = file.metadata().map_err(wrong)?.len();
     if length != *bytes {
         return damaged(format!(
-            "{name}: has {length} bytes, the manifest says {bytes}"
+            "{name}: has {length} bytes, expected {bytes} (MANIFEST.json)"
         ));
     }
     if depth == Depth::Bytes {
         let hash = hash(file).map_err(wrong)?;
         if hash.to_hex().as_str() != blake3 {
             return damaged(format!(
-                "{name}: its bytes are not those that were written (BLAKE3)"
+                "{name}: content does not match its BLAKE3 hash in MANIFEST.json"
             ));
         }
     }

@@ -1,6 +1,7 @@
-//! What can be said on the command line: verbs, their arguments and the words of `--help`.
+//! The command line: subcommands, their arguments and the `--help` texts.
 
 mod live;
+mod lr_find;
 mod screenshot;
 
 use std::path::PathBuf;
@@ -9,154 +10,155 @@ use clap::{Args, Parser, Subcommand};
 
 #[cfg(feature = "train")]
 use super::bench::BenchArgs;
-#[cfg(feature = "train")]
-use super::lr_find::LrFindArgs;
 pub(super) use live::{AttachArgs, CtlArgs, CtlVerb};
+pub(super) use lr_find::LrFindArgs;
 pub(super) use screenshot::{ScreenshotArgs, Size};
 
 #[derive(Debug, Parser)]
 #[command(
     name = "epochtop",
     version,
-    about = "Train an image classifier with libtorch; watch it, steer it and trust its numbers from a terminal",
-    after_help = "Exit codes: 0 completed, 1 failed, 2 bad arguments, configuration or data, 3 stopped on request with a checkpoint,\n\
-                  130/143 ended by SIGINT/SIGTERM after a checkpoint.",
-    arg_required_else_help = true
+    about = "Train an image classifier with libtorch; monitor, control and evaluate it from a terminal",
+    after_help = "Exit codes: 0 completed, 1 failed, 2 invalid arguments, configuration or data,\n\
+                  3 stopped on request after a checkpoint, 130/143 ended by SIGINT/SIGTERM after a checkpoint."
 )]
 pub(super) struct Cli {
     #[command(subcommand)]
-    pub(super) verb: Verb,
+    pub(super) verb: Option<Verb>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Train a network and watch it
+    /// Train a network and monitor it on a live screen
     #[command(
         after_help = "Example: epochtop train --preset fast --set optim.lr=1e-3 --name first-try"
     )]
     Train(TrainArgs),
-    /// A screen for a run that is being trained, from any terminal and directory; any number at once
+    /// Open a screen on a running job, from any terminal and any directory; several screens can be attached at once
     #[command(
-        after_help = "Example: epochtop attach                (the newest live run)\n         epochtop attach first-try --read-only\n\n\
-                      From another machine: ssh -t HOST epochtop attach; or, with a viewer there,\n         \
-                      ssh -L /tmp/run.sock:SOCKET HOST    (SOCKET is in `epochtop runs --json` on HOST)\n         \
+        after_help = "Example: epochtop attach                (the newest running job)\n         \
+                      epochtop attach first-try --read-only\n\n\
+                      From another machine: ssh -t HOST epochtop attach\n\
+                      With epochtop installed locally:\n         \
+                      ssh -L /tmp/run.sock:SOCKET HOST    (`epochtop runs --json` on HOST shows SOCKET)\n         \
                       epochtop attach --socket /tmp/run.sock"
     )]
     Attach(AttachArgs),
-    /// Ask one thing of a run and wait until it is done, for scripts and schedulers
+    /// Send a command to a running job and wait until it has been carried out (for scripts and schedulers)
     #[command(
-        after_help = "Example: epochtop ctl checkpoint first-try && echo saved\n         echo 'epochtop ctl stop' | at midnight\n\n\
-                      Exit codes: 0 done, 1 refused or not done, 2 there is no such run to ask."
+        after_help = "Example: epochtop ctl checkpoint first-try && echo saved\n         \
+                      echo 'epochtop ctl stop' | at midnight\n\n\
+                      Exit codes: 0 done, 1 refused or failed, 2 no such running job."
     )]
     Ctl(CtlArgs),
-    /// Look at a run again, as its last screen showed it; or at several, laid over each other
+    /// Show a saved run in its final state, or compare several runs in the same charts
     #[command(
         after_help = "Example: epochtop view            (the newest run)\n         epochtop view first-try\n         \
-                      epochtop view first-try second-try    (their curves over each other; key 0 compares them)\n         \
+                      epochtop view first-try second-try    (curves overlaid; key 0 opens the comparison)\n         \
                       epochtop view first-try --page confusion --screenshot confusion.svg"
     )]
     View(ViewArgs),
-    /// Every number of a checkpoint, with intervals; each further one is compared with the first
+    /// Evaluate a checkpoint with confidence intervals; compare each further checkpoint with the first
     #[command(
-        after_help = "Example: epochtop eval                                  (the best checkpoint of the newest run, test split)\n         \
-                      epochtop eval first-try second-try             (and a paired comparison)\n         \
+        after_help = "Example: epochtop eval                       (best of the newest run, test split)\n         \
+                      epochtop eval first-try second-try  (adds a paired comparison)\n         \
                       epochtop eval runs/first-try/checkpoints/step-000000645 --split valid"
     )]
     Eval(EvalArgs),
-    /// What is in some images: calibrated classes for PNG and JPEG files
+    /// Classify PNG and JPEG files, with calibrated probabilities
     #[command(after_help = "Example: epochtop predict shoe.jpg coat.png --run first-try --top 5")]
     Predict(PredictArgs),
-    /// All runs: whether they live, how far they came, how good they are
+    /// List runs with status, progress and accuracy
     #[command(
         after_help = "Example: epochtop runs --json | jq '.[] | select(.state == \"crashed\") | .run'"
     )]
     Runs(RunsArgs),
-    /// The checkpoints of a run, and whether they are whole
+    /// List the checkpoints of a run and check that they are complete
     #[command(after_help = "Example: epochtop checkpoints first-try --verify")]
     Checkpoints(CheckpointsArgs),
-    /// What nobody needs any more: leftovers of interrupted saves, damaged checkpoints, runs that never got anywhere
+    /// Delete leftovers of interrupted saves, damaged checkpoints and runs without any result
     #[command(
-        after_help = "Example: epochtop clean          (shows it)\n         epochtop clean --yes    (removes it)"
+        after_help = "Example: epochtop clean          (lists them)\n         epochtop clean --yes    (deletes them)"
     )]
     Clean(CleanArgs),
-    /// A run for other programs: TorchScript, a row for each step, or JSON
-    #[cfg(feature = "train")]
+    /// Export a run as TorchScript, as CSV with one row per step, or as JSON
     #[command(
-        after_help = "Example: epochtop export first-try --format torchscript -o shoes.pt\n         epochtop export --format csv > steps.csv"
+        after_help = "Example: epochtop export first-try --format torchscript -o shoes.pt\n         \
+                      epochtop export --format csv > steps.csv"
     )]
     Export(ExportArgs),
-    /// Layers, output shapes, parameters, and what other choices would give
+    /// Print layers, output shapes and parameter counts, and how other model settings would change them
     #[command(after_help = "Example: epochtop summary --preset textbook --set model.head=flatten")]
     Summary(ConfigArgs),
-    /// The images: files, checksums, class counts, samples
+    /// Check the data set or show samples of it
     #[command(subcommand)]
     Data(DataVerb),
-    /// The configuration: print it as it would be used, or check a file
+    /// Print the effective configuration, or check it for errors
     #[command(subcommand)]
     Config(ConfigVerb),
-    /// Which learning rate suits: a test of a few seconds, with a chart
-    #[cfg(feature = "train")]
+    /// Find a good learning rate with a short range test and draw its chart
     #[command(after_help = "Example: epochtop lr-find --set optim.name=sgd --to 10")]
     LrFind(LrFindArgs),
-    /// How fast training is, as one JSON object (see make bench)
+    /// Measure training speed and print it as one JSON object (see make bench)
     #[cfg(feature = "train")]
     #[command(
         hide = true,
         after_help = "Example: epochtop bench --preset textbook --set train.precision=f32 --seconds 8"
     )]
     Bench(BenchArgs),
-    /// The themes of the screen, or every role of one
+    /// List the screen themes, or all styles of one theme
     #[command(
         after_help = "Example: epochtop themes\n         epochtop themes colour-blind\n\n\
-                      Your own are files NAME.toml in $XDG_CONFIG_HOME/epochtop/themes (~/.config/epochtop/themes). Exit code 2 when one of your own has a mistake."
+                      Your own themes are files NAME.toml in $XDG_CONFIG_HOME/epochtop/themes\n\
+                      (~/.config/epochtop/themes). Exit code 2 if one of them contains an error."
     )]
     Themes(ThemesArgs),
-    /// What was found, what is missing, what to do
+    /// Check the installation: what was found, what is missing and how to fix it
     #[command(after_help = "Example: epochtop doctor")]
     Doctor(ConfigArgs),
-    /// Completions of the command line for a shell, on standard output
+    /// Print shell completions to standard output
     #[command(
         after_help = "Example: epochtop completions bash > ~/.local/share/bash-completion/completions/epochtop"
     )]
     Completions {
-        /// The shell
+        /// Shell to generate completions for
         shell: clap_complete::Shell,
     },
-    /// The manual page, on standard output
+    /// Print the manual page to standard output
     #[command(after_help = "Example: epochtop man > epochtop.1 && man ./epochtop.1")]
     Man,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DataVerb {
-    /// Files, checksums, sizes, class counts before and after the validation split
+    /// Check files, checksums and sizes; print class counts before and after the validation split
     #[command(after_help = "Example: epochtop data check --set data.dir=/data/fashion")]
     Check(ConfigArgs),
-    /// Samples of each class as ASCII art
+    /// Show samples of each class as ASCII art
     #[command(after_help = "Example: epochtop data show --count 1 --light")]
     Show(ShowArgs),
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigVerb {
-    /// The effective configuration, as TOML
+    /// Print the effective configuration as TOML
     #[command(after_help = "Example: epochtop config print --preset large")]
     Print(ConfigArgs),
-    /// All problems at once; exit code 2 if there are any
+    /// Report all errors of the configuration at once; exit code 2 if there are any
     #[command(after_help = "Example: epochtop config check -c mine.toml")]
     Check(ConfigArgs),
 }
 
-/// Where the configuration comes from.
-#[derive(Debug, Clone, Args)]
+/// The sources of the configuration.
+#[derive(Debug, Clone, Default, Args)]
 pub(super) struct ConfigArgs {
-    /// A configuration file; what it leaves out keeps its default
+    /// Configuration file; keys not in it keep their defaults
     #[arg(short, long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// A compiled-in set of changes: textbook, fast, large
+    /// Built-in preset: textbook, fast, large
     #[arg(long, value_name = "NAME")]
     pub(super) preset: Option<String>,
-    /// One key, for example optim.lr=1e-3; may be given again
+    /// Set one key, for example optim.lr=1e-3; repeatable
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     pub(super) sets: Vec<String>,
 }
@@ -164,150 +166,148 @@ pub(super) struct ConfigArgs {
 #[derive(Debug, Args)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each is a flag of the command line; clap sees to those that exclude each other"
+    reason = "each is a command-line flag; clap rejects conflicting ones"
 )]
 pub(super) struct TrainArgs {
     #[command(flatten)]
     pub(super) config: ConfigArgs,
-    /// Directory that holds a directory for each run
+    /// Directory that contains the runs (runs.dir)
     #[arg(long, value_name = "DIR")]
     pub(super) runs: Option<PathBuf>,
-    /// Name of the run [default: date, time and kind of network]
+    /// Name of the run [default: date, time and network type]
     #[arg(long)]
     pub(super) name: Option<String>,
-    /// Go on with a run from its newest whole checkpoint, in place [default: the newest run]; --set may change what does not
-    /// make it another run
+    /// Restart a run in place from its newest valid checkpoint [default: the newest run]; --set may change
+    /// settings other than the model, data split, batch size, seed and optimizer
     #[arg(long, value_name = "RUN", num_args = 0..=1, conflicts_with_all = ["config", "preset", "name", "fork"])]
     #[expect(
         clippy::option_option,
-        reason = "clap: not given, given without a name, given with one"
+        reason = "clap: flag absent, flag without a value, flag with a value"
     )]
     pub(super) resume: Option<Option<String>>,
-    /// Begin a new run from a run's best checkpoint, or from the directory of any
+    /// Start a new run from the best checkpoint of a run, or from a checkpoint directory
     #[arg(long, value_name = "RUN|CHECKPOINT", conflicts_with_all = ["config", "preset"])]
     pub(super) fork: Option<String>,
-    /// One line per epoch on stdout instead of the screen (also chosen without a terminal)
+    /// Print one line per epoch to stdout instead of showing the screen (automatic if there is no terminal)
     #[arg(long, conflicts_with_all = ["in_process", "detach"])]
     pub(super) headless: bool,
-    /// Start the run without a screen, and return; `epochtop attach` shows it
+    /// Start the run in the background and return; show it with `epochtop attach`
     #[arg(long, conflicts_with = "in_process")]
     pub(super) detach: bool,
-    /// Screen and trainer as two threads of one process; when the terminal goes away, it goes on without
+    /// Run screen and trainer as threads of one process; training continues if the terminal closes
     #[arg(long)]
     pub(super) in_process: bool,
     #[command(flatten)]
-    pub(super) beside: BesideArgs,
-    /// The process that trains, started by the one that shows it
+    pub(super) reference: ReferenceArgs,
+    /// Internal: run as the trainer process of another epochtop process
     #[arg(long, hide = true)]
     pub(super) trainer: bool,
-    /// Theme of the screen: dark, light, high-contrast, colour-blind, mono, or your own (see epochtop themes)
+    /// Screen theme: dark, light, high-contrast, colour-blind, mono, or your own (see epochtop themes)
     #[arg(long, value_name = "NAME")]
     pub(super) theme: Option<String>,
 }
 
-/// Runs behind a live one.
+/// Reference runs, drawn behind a live run.
 #[derive(Debug, Clone, Default, Args)]
-pub(super) struct BesideArgs {
-    /// A run to show behind this one, for comparison; may be given again
-    #[arg(long, value_name = "RUN")]
-    pub(super) beside: Vec<String>,
+pub(super) struct ReferenceArgs {
+    /// Reference run to show in the background for comparison; repeatable
+    #[arg(long, value_name = "RUN", alias = "beside")]
+    pub(super) reference: Vec<String>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ViewArgs {
-    /// Names or directories of runs, at most 8; the others are laid beside the first [default: the newest]
+    /// Names or directories of runs, at most 8; further runs are compared with the first [default: the newest]
     #[arg(value_name = "RUN")]
     pub(super) run: Vec<String>,
     #[command(flatten)]
     pub(super) screenshot: ScreenshotArgs,
     #[command(flatten)]
     pub(super) config: ConfigArgs,
-    /// Directory that holds a directory for each run
+    /// Directory that contains the runs (runs.dir)
     #[arg(long, value_name = "DIR")]
     pub(super) runs: Option<PathBuf>,
-    /// Theme of the screen: dark, light, high-contrast, colour-blind, mono, or your own (see epochtop themes)
+    /// Screen theme: dark, light, high-contrast, colour-blind, mono, or your own (see epochtop themes)
     #[arg(long, value_name = "NAME")]
     pub(super) theme: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ThemesArgs {
-    /// One theme, with every role [default: the names of all]
+    /// Show all styles of this theme [default: list the themes]
     pub(super) name: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct RunsArgs {
-    /// The list as JSON
+    /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
-    /// Directory that holds a directory for each run
+    /// Directory that contains the runs (runs.dir)
     #[arg(long, value_name = "DIR")]
     pub(super) runs: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct CheckpointsArgs {
-    /// A run's name or directory [default: the newest]
+    /// Name or directory of a run [default: the newest]
     pub(super) run: Option<String>,
-    /// Read every byte and compare it with what was written
+    /// Read all files and verify their checksums
     #[arg(long)]
     pub(super) verify: bool,
-    /// Directory that holds a directory for each run
+    /// Directory that contains the runs (runs.dir)
     #[arg(long, value_name = "DIR")]
     pub(super) runs: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct CleanArgs {
-    /// Remove it; without, it is only shown
+    /// Delete the files; without this flag they are only listed
     #[arg(long)]
     pub(super) yes: bool,
-    /// Directory that holds a directory for each run
+    /// Directory that contains the runs (runs.dir)
     #[arg(long, value_name = "DIR")]
     pub(super) runs: Option<PathBuf>,
 }
 
-/// What `export` writes.
-#[cfg(feature = "train")]
+/// Format that `export` writes.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 pub(super) enum ExportFormat {
     /// The network of the best checkpoint, for torch.jit.load
     Torchscript,
-    /// A row for each step
+    /// One row per step
     Csv,
     /// The run, its epochs, measurements and checkpoints
     Json,
 }
 
-#[cfg(feature = "train")]
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
-    /// A run, or for torchscript also the directory of a checkpoint [default: the newest run]
+    /// A run or, for torchscript, a checkpoint directory [default: the newest run]
     #[arg(value_name = "RUN|CHECKPOINT")]
     pub(super) run: Option<String>,
-    /// What is written
+    /// Output format
     #[arg(long, value_enum)]
     pub(super) format: ExportFormat,
-    /// Where to [default: stdout; for torchscript model.pt in the run's directory]
+    /// Output file [default: stdout; for torchscript model.pt in the directory of the run]
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
-    /// Directory that holds a directory for each run
+    /// Directory that contains the runs (runs.dir)
     #[arg(long, value_name = "DIR")]
     pub(super) runs: Option<PathBuf>,
-    /// runs.dir or train.threads; may be given again
+    /// Set runs.dir or train.threads; repeatable
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     pub(super) sets: Vec<String>,
 }
 
-/// The part of the data that `eval` measures.
+/// Data split that `eval` evaluates.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 pub(super) enum EvalSplit {
-    /// Recorded in the run's journal: looked at too often, it stops telling the truth
+    /// Recorded in the journal of the run, because repeated test-set evaluation biases the result
     Test,
-    /// What chose the checkpoint and the temperature
+    /// Used for checkpoint selection and for fitting the temperature
     Valid,
-    /// What taught it
+    /// Used for training
     Train,
 }
 
@@ -324,19 +324,19 @@ impl EvalSplit {
 
 #[derive(Debug, Args)]
 pub(super) struct EvalArgs {
-    /// Runs (their best checkpoint) or directories of checkpoints [default: the newest run]
+    /// Runs (their best checkpoints) or checkpoint directories [default: the newest run]
     #[arg(value_name = "RUN|CHECKPOINT")]
     pub(super) checkpoints: Vec<String>,
-    /// Which part of the data
+    /// Data split to evaluate
     #[arg(long, value_enum, default_value_t = EvalSplit::Test)]
     pub(super) split: EvalSplit,
-    /// The numbers as JSON
+    /// Print the results as JSON
     #[arg(long)]
     pub(super) json: bool,
-    /// Directory that holds a directory for each run
+    /// Directory that contains the runs (runs.dir)
     #[arg(long, value_name = "DIR")]
     pub(super) runs: Option<PathBuf>,
-    /// One key over the checkpoint's configuration, for example data.dir=/data/fashion; may be given again
+    /// Override one key of the configuration in the checkpoint, for example data.dir=/data/fashion; repeatable
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     pub(super) sets: Vec<String>,
 }
@@ -346,25 +346,25 @@ pub(super) struct PredictArgs {
     /// PNG or JPEG files of any size
     #[arg(value_name = "FILE", required = true)]
     pub(super) files: Vec<PathBuf>,
-    /// A run (its best checkpoint) or the directory of a checkpoint [default: the newest run]
+    /// A run (its best checkpoint) or a checkpoint directory [default: the newest run]
     #[arg(long, value_name = "RUN|CHECKPOINT")]
     pub(super) run: Option<String>,
-    /// Directory that holds a directory for each run
+    /// Directory that contains the runs (runs.dir)
     #[arg(long, value_name = "DIR")]
     pub(super) runs: Option<PathBuf>,
-    /// How many classes to name
+    /// Number of classes to print
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(super) top: u16,
-    /// Take light and dark as they are; else an image is inverted where its ground is light and the network's is dark
+    /// Never invert images [default: invert images with a light background if the training images have a dark one]
     #[arg(long)]
     pub(super) no_invert: bool,
-    /// The answers as JSON
+    /// Print the predictions as JSON
     #[arg(long)]
     pub(super) json: bool,
-    /// For terminals with a light background
+    /// Draw for a terminal with a light background
     #[arg(long)]
     pub(super) light: bool,
-    /// One key over the checkpoint's configuration, for example train.device=cpu; may be given again
+    /// Override one key of the configuration in the checkpoint, for example train.device=cpu; repeatable
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     pub(super) sets: Vec<String>,
 }
@@ -373,10 +373,10 @@ pub(super) struct PredictArgs {
 pub(super) struct ShowArgs {
     #[command(flatten)]
     pub(super) config: ConfigArgs,
-    /// Samples of each class
+    /// Number of samples per class
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=20))]
     pub(super) count: u16,
-    /// For terminals with a light background
+    /// Draw for a terminal with a light background
     #[arg(long)]
     pub(super) light: bool,
 }

@@ -1,4 +1,4 @@
-//! `attach`: a screen for a run that is trained by another process.
+//! `attach`: a screen on a run that another process trains.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,21 +6,21 @@ use std::path::{Path, PathBuf};
 
 use color_eyre::eyre::Report;
 
-use super::args::{AttachArgs, BesideArgs};
-use super::print::{complain, program, say};
+use super::args::{AttachArgs, ReferenceArgs};
+use super::print::{print_error, print_line, program};
 use super::{code, load, screen, screen_sets, signals};
 use crate::config::Loaded;
 use crate::run::{RunState, final_lines};
 use crate::session::wire::Role;
-use crate::session::{Connected, RunDir, RunTarget, connect, find, headless, who};
-use crate::tui::{self, Control, Exit, Home};
+use crate::session::{Connection, RunDir, RunTarget, client_name, connect, find, headless};
+use crate::tui::{self, Attachment, Control, Exit};
 
 pub(super) fn run(args: AttachArgs) -> u8 {
     let AttachArgs {
         run,
         read_only,
         socket,
-        beside: BesideArgs { beside },
+        reference: ReferenceArgs { reference },
         mut config,
         runs,
         theme,
@@ -36,10 +36,10 @@ pub(super) fn run(args: AttachArgs) -> u8 {
         (run.as_deref(), within),
         read_only,
         socket,
-        &beside,
+        &reference,
     );
     result.unwrap_or_else(|report| {
-        complain(&format!("error: {report:#}"));
+        print_error(&format!("error: {report:#}"));
         code::FAILED
     })
 }
@@ -49,7 +49,7 @@ fn attach(
     (run, within): (Option<&str>, bool),
     read_only: bool,
     socket: Option<PathBuf>,
-    beside: &[String],
+    reference: &[String],
 ) -> Result<u8, Report> {
     let role = if read_only {
         Role::Watcher
@@ -57,42 +57,42 @@ fn attach(
         Role::Screen
     };
     let found = match socket {
-        Some(path) => connect(&path, role, &who("screen"))
+        Some(path) => connect(&path, role, &client_name("screen"))
             .map(|connected| RunTarget::Live(Box::new(connected), path)),
         None => find(
             (Path::new(&loaded.config.runs.dir), within),
             run,
             role,
-            &who("screen"),
+            &client_name("screen"),
         ),
     };
     match found {
-        Ok(RunTarget::Live(connected, _)) => live(loaded, *connected, read_only, beside),
+        Ok(RunTarget::Live(connected, _)) => live(loaded, *connected, read_only, reference),
         Ok(RunTarget::Ended(run)) => {
-            say(&format!(
-                "{}: has ended; this is what it looked like",
+            print_line(&format!(
+                "{}: run has ended; showing its final state",
                 run.path.display()
             ));
-            screen::replay(loaded, &run, None, beside)
+            screen::replay(loaded, &run, None, reference)
         }
         Ok(other) => {
-            complain(&format!("error: {}", out_of_reach(&other, "attach")));
+            print_error(&format!("error: {}", unreachable_reason(&other, "attach")));
             Ok(code::FAILED)
         }
         Err(error) => {
-            complain(&format!("error: {error}"));
+            print_error(&format!("error: {error}"));
             Ok(code::USAGE)
         }
     }
 }
 
-/// Why a run that lives cannot be spoken to, and what to do.
-pub(super) fn out_of_reach(found: &RunTarget, verb: &str) -> String {
+/// The error for a run that is still training but cannot be reached from here, with the remedy.
+pub(super) fn unreachable_reason(found: &RunTarget, verb: &str) -> String {
     match found {
         RunTarget::Elsewhere { run, host } => {
             let path = absolute(run);
             format!(
-                "{}: is trained on {host}: ssh -t {host} epochtop {verb} {}",
+                "{}: the run is on {host}; use: ssh -t {host} epochtop {verb} {}",
                 run.name,
                 path.display()
             )
@@ -108,98 +108,100 @@ fn absolute(run: &RunDir) -> PathBuf {
 
 fn live(
     loaded: &Loaded,
-    connected: Connected,
+    connected: Connection,
     read_only: bool,
-    beside: &[String],
+    reference: &[String],
 ) -> Result<u8, Report> {
     if let Err(why) = screen::available() {
-        complain(&format!("{why}: a line per epoch instead of the screen"));
+        print_error(&format!(
+            "{why}: printing a line per epoch instead of the screen"
+        ));
         headless::follow(&connected.link, io::stdout());
         return Ok(code::COMPLETED);
     }
-    Ok(match show(loaded, connected, read_only, beside)? {
-        Ended::Over(state) => {
-            final_lines(&state).iter().for_each(|line| say(line));
+    Ok(match show(loaded, connected, read_only, reference)? {
+        ScreenEnd::RunEnded(state) => {
+            final_lines(&state).iter().for_each(|line| print_line(line));
             code::COMPLETED
         }
-        Ended::Gone(reason) => {
-            complain(&format!("error: {reason}"));
+        ScreenEnd::Disconnected(reason) => {
+            print_error(&format!("error: {reason}"));
             code::FAILED
         }
-        Ended::Left(code) => code,
+        ScreenEnd::Detached(code) => code,
     })
 }
 
-/// How a screen came to its end.
-pub(super) enum Ended {
-    /// The run has told its end.
-    Over(Box<RunState>),
-    /// Nothing more came.
-    Gone(String),
-    /// The run goes on, and the words about that are said.
-    Left(u8),
+/// Why a screen was closed.
+pub(super) enum ScreenEnd {
+    /// The run has ended; its final state.
+    RunEnded(Box<RunState>),
+    /// The connection to the trainer was lost; the reason.
+    Disconnected(String),
+    /// The screen was left while the run continues; the exit code. The user has been informed.
+    Detached(u8),
 }
 
-/// Shows a run that another process trains, others beside it.
+/// Shows a run that another process trains, with reference runs.
 pub(super) fn show(
     loaded: &Loaded,
-    connected: Connected,
+    connected: Connection,
     read_only: bool,
-    beside: &[String],
-) -> Result<Ended, Report> {
-    let Connected {
+    reference: &[String],
+) -> Result<ScreenEnd, Report> {
+    let Connection {
         link,
         about,
         control,
     } = connected;
-    let asked = signals::screen()?;
-    let home = Home {
+    let requests = signals::screen()?;
+    let attachment = Attachment {
         control: match (read_only, control) {
-            (true, _) => Control::Watches,
-            (false, true) => Control::Steers,
-            (false, false) => Control::MayAsk,
+            (true, _) => Control::ReadOnly,
+            (false, true) => Control::HasControl,
+            (false, false) => Control::CanRequest,
         },
-        come_back: Some(format!("{} attach {}", program(), about.run)),
+        reattach: Some(format!("{} attach {}", program(), about.run)),
         same_process: false,
     };
-    let words = goes_on(&about.run);
-    let mut options = screen::options(loaded, home, asked.screen.clone())?;
-    // What it has measured by now it will measure again, so nothing is paired.
-    options.others = screen::beside(loaded, &RunDir::at(&about.path), None, beside);
+    let words = detach_message(&about.run);
+    let mut options = screen::options(loaded, attachment, requests.screen.clone())?;
+    // A live run is evaluated again, so its predictions are not paired with those of the reference runs.
+    options.others = screen::load_compared(loaded, &RunDir::at(&about.path), None, reference);
     let tty = tui::Tty::open()?;
-    // A panic has been reported by then, and the terminal given back.
+    // A panic has already been reported and the terminal restored.
     let shown = catch_unwind(AssertUnwindSafe(|| tui::run(&tty, &link, options)));
-    let shown = match shown.unwrap_or_else(|_| Err(io::Error::other("it has failed"))) {
+    let shown = match shown.unwrap_or_else(|_| Err(io::Error::other("panicked"))) {
         Ok(shown) => shown,
         Err(error) => {
-            complain(&format!("error: the screen: {error}"));
-            say(&words);
-            return Ok(Ended::Left(code::FAILED));
+            print_error(&format!("error: screen: {error}"));
+            print_line(&words);
+            return Ok(ScreenEnd::Detached(code::FAILED));
         }
     };
     Ok(match (shown.exit, shown.run.outcome.is_some()) {
-        (Exit::HungUp, _) => Ended::Left(129),
+        (Exit::HungUp, _) => ScreenEnd::Detached(129),
         (Exit::Terminated, _) => {
-            complain(&words);
-            Ended::Left(asked.exit_code().unwrap_or(code::FAILED))
+            print_error(&words);
+            ScreenEnd::Detached(requests.exit_code().unwrap_or(code::FAILED))
         }
-        (_, true) => Ended::Over(Box::new(shown.run)),
-        (Exit::Left | Exit::Finished, false) => Ended::Gone(
+        (_, true) => ScreenEnd::RunEnded(Box::new(shown.run)),
+        (Exit::Left | Exit::Finished, false) => ScreenEnd::Disconnected(
             shown
-                .gone
-                .unwrap_or_else(|| "nothing more comes from the run".to_owned()),
+                .lost_reason
+                .unwrap_or_else(|| "lost contact with the trainer".to_owned()),
         ),
         (_, false) => {
-            say(&words);
-            Ended::Left(code::COMPLETED)
+            print_line(&words);
+            ScreenEnd::Detached(code::COMPLETED)
         }
     })
 }
 
-/// What is said on leaving a run that goes on.
-fn goes_on(run: &str) -> String {
+/// The message printed after detaching from a run that continues.
+fn detach_message(run: &str) -> String {
     let program = program();
     format!(
-        "the run goes on\n  come back   {program} attach {run}\n  stop it     {program} ctl stop {run}"
+        "detached; the run continues\n  reattach   {program} attach {run}\n  stop       {program} ctl stop {run}"
     )
 }

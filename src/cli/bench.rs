@@ -1,4 +1,4 @@
-//! `bench`: how fast training is here, for `scripts/bench`, which sets it beside PyTorch.
+//! `bench`: measures training speed for `scripts/bench`, which compares it with PyTorch.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -7,29 +7,29 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::args::ConfigArgs;
-use super::print::{complain, say};
+use super::print::{print_error, print_line};
 use super::{code, with_config};
 use crate::config::{Config, Loaded};
 use crate::data::{self, Dataset};
 use crate::train;
 
-/// What `bench` takes.
+/// Arguments of `bench`.
 #[derive(Debug, Args)]
 pub(super) struct BenchArgs {
     #[command(flatten)]
     pub(super) config: ConfigArgs,
-    /// Seconds to measure for
+    /// Duration of the measurement in seconds
     #[arg(long, default_value_t = 8.0, value_name = "S")]
     seconds: f64,
-    /// When the process was started, in seconds since 1970, to tell how long that took
+    /// Start time of the process in seconds since 1970, to measure the startup time
     #[arg(long, value_name = "S")]
     t0: Option<f64>,
-    /// Take 20 steps instead, print their losses, and leave in DIR what another program needs to take them too
+    /// Instead run 20 steps, print their losses, and write to DIR what another program needs to repeat them
     #[arg(long, value_name = "DIR")]
     losses: Option<PathBuf>,
 }
 
-/// Measures and prints one JSON object.
+/// Measures the training speed and prints one JSON object.
 pub(super) fn run(args: BenchArgs) -> u8 {
     let began = Instant::now();
     let started = args.t0.map_or(0.0, since);
@@ -49,11 +49,11 @@ pub(super) fn run(args: BenchArgs) -> u8 {
         });
         match measured {
             Ok(object) => {
-                say(&object.to_string());
+                print_line(&object.to_string());
                 code::COMPLETED
             }
             Err(message) => {
-                complain(&format!("error: {message}"));
+                print_error(&format!("error: {message}"));
                 code::FAILED
             }
         }
@@ -100,7 +100,7 @@ fn measure(
     Ok(object)
 }
 
-/// The most memory this process ever had, in MiB; NaN (null) where the system does not say.
+/// Peak memory (RSS) of this process in MiB; NaN (`null` in JSON) if the system does not report it.
 fn peak_rss_mib() -> f64 {
     let text = fs_err::read_to_string("/proc/self/status").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));

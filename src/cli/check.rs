@@ -1,14 +1,14 @@
-//! `config check`: no problem, and what is still worth knowing.
+//! `config check`: reports a valid configuration and its warnings.
 
 use super::code;
-use super::print::say;
+use super::print::print_line;
 use crate::config::Loaded;
 
-/// Says that the configuration holds, and warns of what is legal but rarely meant.
+/// Prints warnings for settings that are valid but probably unintended, then confirms that the configuration is valid.
 pub(super) fn report(loaded: &Loaded) -> u8 {
     for warning in loaded.config.warnings() {
-        say(&format!("warning: {warning}"));
+        print_line(&format!("warning: {warning}"));
     }
-    say("the configuration is good");
+    print_line("the configuration is valid");
     code::COMPLETED
 }

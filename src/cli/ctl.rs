@@ -1,4 +1,4 @@
-//! `ctl`: one thing asked of a run, from a shell or a scheduler; waits until it is done.
+//! `ctl`: sends one command to a running job, for shells and schedulers, and waits until it has been carried out.
 
 use std::io;
 use std::path::Path;
@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::RecvTimeoutError;
 
 use super::args::{CtlArgs, CtlVerb};
-use super::attach::out_of_reach;
-use super::print::{complain, say};
+use super::attach::unreachable_reason;
+use super::print::{print_error, print_line};
 use super::{code, runs_dir, screen_sets};
 use crate::event::{Answer, Command, Event, check_lr};
 use crate::link::{Feed, request};
 use crate::run::RunState;
 use crate::session::wire::Role;
-use crate::session::{Connected, RunTarget, connect, find, who};
+use crate::session::{Connection, RunTarget, client_name, connect, find};
 
 pub(super) fn run(args: CtlArgs) -> u8 {
     let CtlArgs {
@@ -23,17 +23,17 @@ pub(super) fn run(args: CtlArgs) -> u8 {
         runs,
         timeout,
     } = args;
-    // Who names a place means the runs that are there, and no other that happens to be live.
+    // With --runs only runs in that directory are considered, not other running jobs.
     let within = runs.is_some();
     let runs = match runs_dir(&screen_sets(runs, None)) {
         Ok(runs) => runs,
         Err(problems) => {
-            complain(&problems);
+            print_error(&problems);
             return code::USAGE;
         }
     };
     let (wanted, run) = verb.parts();
-    let who = who("ctl");
+    let who = client_name("ctl");
     let found = match socket {
         Some(path) => connect(&path, Role::Asker, &who)
             .map(|connected| RunTarget::Live(Box::new(connected), path)),
@@ -45,36 +45,36 @@ pub(super) fn run(args: CtlArgs) -> u8 {
         ),
     };
     match found.and_then(live) {
-        Ok(connected) => told(&connected, &wanted, timeout.map(Duration::from_secs_f64)),
+        Ok(connected) => execute(&connected, &wanted, timeout.map(Duration::from_secs_f64)),
         Err(error) => {
-            complain(&format!("error: {error}"));
+            print_error(&format!("error: {error}"));
             code::USAGE
         }
     }
 }
 
-fn live(found: RunTarget) -> io::Result<Connected> {
+fn live(found: RunTarget) -> io::Result<Connection> {
     match found {
         RunTarget::Live(connected, _) => Ok(*connected),
         RunTarget::Ended(run) => Err(io::Error::other(format!(
-            "{}: is not being trained, so there is nobody to ask",
+            "{}: is not being trained; command unavailable",
             run.path.display()
         ))),
-        other => Err(io::Error::other(out_of_reach(&other, "ctl VERB"))),
+        other => Err(io::Error::other(unreachable_reason(&other, "ctl VERB"))),
     }
 }
 
-/// What is wanted: a command, or one that depends on what there is.
+/// A request to a run: a command, or one that depends on the current state.
 #[derive(Debug, Clone)]
-pub(super) enum Wanted {
+pub(super) enum CtlRequest {
     Command(Command),
-    /// The learning rate times this.
+    /// Multiply the base learning rate by this factor.
     Times(f64),
 }
 
 impl CtlVerb {
-    fn parts(self) -> (Wanted, Option<String>) {
-        use Wanted::Command as Do;
+    fn parts(self) -> (CtlRequest, Option<String>) {
+        use CtlRequest::Command as Do;
         match self {
             Self::Pause { run } => (Do(Command::Pause), run),
             Self::Resume { run } => (Do(Command::Resume), run),
@@ -88,9 +88,9 @@ impl CtlVerb {
     }
 }
 
-/// A learning rate as it is written: `3e-4`, or `x0.5` for a half of what there is.
+/// A learning rate argument: `3e-4`, or `x0.5` for half the current rate.
 #[derive(Debug, Clone)]
-pub(super) struct Rate(Wanted);
+pub(super) struct Rate(CtlRequest);
 
 impl std::str::FromStr for Rate {
     type Err = String;
@@ -98,40 +98,40 @@ impl std::str::FromStr for Rate {
     fn from_str(text: &str) -> Result<Self, String> {
         let factor = text.strip_prefix(['x', 'X']);
         let number = factor.unwrap_or(text).parse::<f64>();
-        let number =
-            number.map_err(|_| "expected a number such as 3e-4, or x0.5 for half the rate")?;
+        let number = number
+            .map_err(|_| "expected a number such as 3e-4, or x0.5 for half the current rate")?;
         Ok(Self(match factor {
-            Some(_) => Wanted::Times(number),
-            None => Wanted::Command(Command::SetLearningRate {
+            Some(_) => CtlRequest::Times(number),
+            None => CtlRequest::Command(Command::SetLearningRate {
                 lr: check_lr(number)?,
             }),
         }))
     }
 }
 
-fn told(connected: &Connected, wanted: &Wanted, timeout: Option<Duration>) -> u8 {
-    match ask(connected, wanted, timeout) {
+fn execute(connected: &Connection, wanted: &CtlRequest, timeout: Option<Duration>) -> u8 {
+    match send(connected, wanted, timeout) {
         Ok(words) => {
-            say(&words);
+            print_line(&words);
             code::COMPLETED
         }
         Err(words) => {
-            complain(&format!("{}: {words}", connected.about.run));
+            print_error(&format!("{}: {words}", connected.about.run));
             code::FAILED
         }
     }
 }
 
-/// Asks, and waits for the end of it.
-fn ask(
-    connected: &Connected,
-    wanted: &Wanted,
+/// Sends the request and waits for its result; returns the message to print.
+fn send(
+    connected: &Connection,
+    wanted: &CtlRequest,
     timeout: Option<Duration>,
 ) -> Result<String, String> {
     let (link, run) = (&connected.link, &connected.about.run);
     let began = Instant::now();
     let mut state = RunState::default();
-    let mut asked = None;
+    let mut sent = None;
     loop {
         let left = timeout.map(|limit| limit.saturating_sub(began.elapsed()));
         let feed = match left {
@@ -148,10 +148,10 @@ fn ask(
                     global_step,
                     command,
                 } = record.event
-                    && asked == Some(id)
+                    && sent == Some(id)
                 {
-                    // A terminal shows that it was heard; a script reads what came of it.
-                    complain(&format!(
+                    // On stderr, so that scripts read only the result from stdout.
+                    print_error(&format!(
                         "{run}: {} accepted at step {global_step}",
                         command.name()
                     ));
@@ -160,17 +160,15 @@ fn ask(
             Ok(Feed::Unsent { reason, .. } | Feed::Gone { reason }) => return Err(reason),
             Ok(Feed::Control(_)) => {}
             Err(RecvTimeoutError::Timeout) => {
-                return Err(
-                    "not done within --timeout; what was asked for is not taken back".to_owned(),
-                );
+                return Err("not done within --timeout; the command is still pending".to_owned());
             }
             Err(RecvTimeoutError::Disconnected) => return Err("the run has ended".to_owned()),
         }
-        let Some(id) = asked else {
-            // The first state tells what there is.
+        let Some(id) = sent else {
+            // The first message is a snapshot; a relative learning rate needs it.
             let request = request(command(wanted, &state)?);
             link.send(request)?;
-            asked = Some(request.id);
+            sent = Some(request.id);
             continue;
         };
         let answered = state.commands.iter().find(|line| line.id == id);
@@ -192,12 +190,13 @@ fn ask(
     }
 }
 
-fn command(wanted: &Wanted, state: &RunState) -> Result<Command, String> {
+fn command(wanted: &CtlRequest, state: &RunState) -> Result<Command, String> {
     match *wanted {
-        Wanted::Command(command) => Ok(command),
-        Wanted::Times(factor) => {
+        CtlRequest::Command(command) => Ok(command),
+        CtlRequest::Times(factor) => {
             let base = state.base_lr.map(|lr| lr.0).filter(|lr| *lr > 0.0);
-            let base = base.ok_or("the learning rate is not known yet: name one")?;
+            let base = base
+                .ok_or("the learning rate is not known yet; give an absolute rate such as 3e-4")?;
             let lr = check_lr(base * factor)?;
             Ok(Command::SetLearningRate { lr })
         }

@@ -1,22 +1,22 @@
-//! `data check`, `data show` and `summary`: what the trainer would learn from, and with.
+//! `data check`, `data show` and `summary`: the data set and the network that a training run would use.
 
 use std::fmt::Write;
 
 use super::code;
-use super::print::{complain, say};
+use super::print::{print_error, print_line};
 use crate::config::Config;
 use crate::data::{self, Dataset, FILES, known_md5, locate, md5_unpacked, search_path};
 use crate::event::DatasetInfo;
 use crate::model;
 use crate::tui::art;
 
-/// Files, checksums and class counts.
+/// Prints files, checksums and class counts. Fails if the files differ from the published ones.
 pub(super) fn check(config: &Config) -> u8 {
     let found = match locate(&config.data) {
         Ok(found) => found,
         Err(error) => return fail(&error.0),
     };
-    say(&format!("{} in {}", config.data.name, found.dir.display()));
+    print_line(&format!("{} in {}", config.data.name, found.dir.display()));
     let mut differs = false;
     for (index, (path, name)) in found.files().iter().zip(FILES).enumerate() {
         let bytes = path.metadata().map_or(0, |meta| meta.len());
@@ -32,17 +32,17 @@ pub(super) fn check(config: &Config) -> u8 {
             }
             None => String::new(),
         };
-        say(&format!(
+        print_line(&format!(
             "  {name:<24} {bytes:>12} bytes  unpacked md5 {sum}  {verdict}"
         ));
     }
     match data::load(&config.data, config.train.seed) {
-        Ok(dataset) => say(&counts(&dataset)),
+        Ok(dataset) => print_line(&counts(&dataset)),
         Err(error) => return fail(&error.0),
     }
     if differs {
-        complain(
-            "error: these are not the published files; remove them and run `make setup` to fetch them again",
+        print_error(
+            "error: files differ from the published ones; delete them and run `make setup` to download them again",
         );
         return code::FAILED;
     }
@@ -104,18 +104,18 @@ fn counts(dataset: &Dataset) -> String {
     );
     let _ = match (least, most) {
         (Some(least), Some(most)) if least == most => {
-            writeln!(out, "\nbalanced: {most} of each class")
+            writeln!(out, "\nbalanced: {most} per class")
         }
         (Some(least), Some(most)) => writeln!(
             out,
-            "\nimbalanced: {least} to {most} of a class; trust macro-F1 above accuracy"
+            "\nimbalanced: {least} to {most} per class; prefer macro-F1 to accuracy"
         ),
         _ => Ok(()),
     };
     out
 }
 
-/// Samples of each class as ASCII art, beside each other.
+/// Prints `count` samples of each class as ASCII art, side by side.
 pub(super) fn show(config: &Config, count: usize, light: bool) -> u8 {
     let dataset = match data::load(&config.data, config.train.seed) {
         Ok(dataset) => dataset,
@@ -150,27 +150,27 @@ pub(super) fn show(config: &Config, count: usize, light: bool) -> u8 {
                 )
             })
             .collect();
-        say(&format!("{label} {name}"));
+        print_line(&format!("{label} {name}"));
         let lines = images.iter().map(Vec::len).max().unwrap_or(0);
         for line in 0..lines {
             let row: Vec<&str> = images
                 .iter()
                 .filter_map(|p| p.get(line).map(String::as_str))
                 .collect();
-            say(row.join("  ").trim_end());
+            print_line(row.join("  ").trim_end());
         }
     }
     code::COMPLETED
 }
 
-/// The network as a table. Without the data set its sizes are those of Fashion-MNIST, and that is said.
+/// Prints the layers of the network as a table. Without the data set, the sizes of Fashion-MNIST are used, with a note.
 pub(super) fn summary(config: &Config) -> u8 {
     let info = match data::load(&config.data, config.train.seed) {
         Ok(dataset) => dataset.info,
         Err(error) => {
             let places = search_path(&config.data).len();
-            complain(&format!(
-                "note: the data was not read ({} places looked into), so sizes are those of Fashion-MNIST: {}",
+            print_error(&format!(
+                "note: data set not read ({} locations searched); using the sizes of Fashion-MNIST: {}",
                 places,
                 error.0.lines().next().unwrap_or_default()
             ));
@@ -185,7 +185,7 @@ pub(super) fn summary(config: &Config) -> u8 {
     };
     match model::summary(&config.model, &info) {
         Ok(text) => {
-            say(&text);
+            print_line(&text);
             code::COMPLETED
         }
         Err(error) => fail(&error),
@@ -193,6 +193,6 @@ pub(super) fn summary(config: &Config) -> u8 {
 }
 
 fn fail(message: &str) -> u8 {
-    complain(&format!("error: {message}"));
+    print_error(&format!("error: {message}"));
     code::USAGE
 }

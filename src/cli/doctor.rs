@@ -1,4 +1,4 @@
-//! `doctor`: what was found, what is missing, what to do.
+//! `doctor`: checks the installation and reports what was found, what is missing and how to fix it.
 
 mod logout;
 mod terminal;
@@ -9,19 +9,19 @@ use std::io;
 use std::path::Path;
 
 use super::code;
-use super::print::say;
+use super::print::print_line;
 use crate::config::Config;
 use crate::session::sockets;
 
-/// One thing looked at.
-struct Finding {
+/// The result of one check.
+struct Check {
     good: bool,
     what: &'static str,
     found: String,
     remedy: Option<String>,
 }
 
-impl Finding {
+impl Check {
     fn good(what: &'static str, found: impl Into<String>) -> Self {
         Self {
             good: true,
@@ -40,7 +40,7 @@ impl Finding {
         }
     }
 
-    /// Fine as it is, but there is more to have.
+    /// Passed, but with a suggestion.
     fn hint(what: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self {
             remedy: Some(remedy.into()),
@@ -49,32 +49,32 @@ impl Finding {
     }
 }
 
-/// Looks at everything a run needs. Exit code 1 when training cannot work.
+/// Checks everything a run needs. Exit code 1 if training cannot work.
 pub(super) fn report(config: &Config) -> u8 {
-    let mut findings = vec![Finding::good("epochtop", version())];
-    findings.extend(engine(config));
-    findings.push(machine());
-    findings.push(terminal::finding());
-    findings.push(encoding());
-    findings.push(listening(&sockets::directory(), live()));
-    findings.push(logout::finding());
-    findings.push(runs(Path::new(&config.runs.dir)));
-    for Finding {
+    let mut checks = vec![Check::good("epochtop", version())];
+    checks.extend(engine(config));
+    checks.push(machine());
+    checks.push(terminal::check());
+    checks.push(encoding());
+    checks.push(sockets_check(&sockets::directory(), live()));
+    checks.push(logout::check());
+    checks.push(runs(Path::new(&config.runs.dir)));
+    for Check {
         good,
         what,
         found,
         remedy,
-    } in &findings
+    } in &checks
     {
-        say(&format!(
+        print_line(&format!(
             "{}  {what:<10} {found}",
             if *good { "ok     " } else { "MISSING" }
         ));
         remedy
             .iter()
-            .for_each(|remedy| say(&format!("{:20} → {remedy}", "")));
+            .for_each(|remedy| print_line(&format!("{:20} → {remedy}", "")));
     }
-    if findings.iter().all(|finding| finding.good) {
+    if checks.iter().all(|check| check.good) {
         code::COMPLETED
     } else {
         code::FAILED
@@ -91,13 +91,13 @@ fn version() -> String {
 }
 
 #[cfg(not(feature = "train"))]
-fn engine(_: &Config) -> Vec<Finding> {
+fn engine(_: &Config) -> Vec<Check> {
     Vec::new()
 }
 
 #[cfg(feature = "train")]
-fn engine(config: &Config) -> Vec<Finding> {
-    let libtorch = Finding::good(
+fn engine(config: &Config) -> Vec<Check> {
+    let libtorch = Check::good(
         "libtorch",
         format!(
             "{}, {} threads",
@@ -106,11 +106,11 @@ fn engine(config: &Config) -> Vec<Finding> {
         ),
     );
     let data = match crate::data::locate(&config.data) {
-        Ok(found) => Finding::good(
+        Ok(found) => Check::good(
             "data",
             format!("{} in {}", config.data.name, found.dir.display()),
         ),
-        Err(error) => Finding::bad(
+        Err(error) => Check::bad(
             "data",
             error.0.lines().next().unwrap_or_default(),
             "run `make setup`, or set data.dir or EPOCHTOP_DATA",
@@ -120,32 +120,34 @@ fn engine(config: &Config) -> Vec<Finding> {
 }
 
 #[cfg(feature = "train")]
-fn gpu() -> Finding {
+fn gpu() -> Check {
     let driver = Path::new("/proc/driver/nvidia/version").exists();
     match (crate::train::cuda_devices(), driver) {
         (0, true) => match crate::native::load_cuda() {
-            crate::native::Cuda::Broken(why) => Finding::bad(
+            crate::native::Cuda::Broken(why) => Check::bad(
                 "gpu",
-                format!("an NVIDIA driver, but libtorch's CUDA part cannot be loaded: {why}"),
-                "`make setup` fetches torch 2.11 with CUDA 13; LIBTORCH names another",
+                format!(
+                    "NVIDIA driver found, but the CUDA library of libtorch cannot be loaded: {why}"
+                ),
+                "run `make setup` to download torch 2.11 with CUDA 13, or set LIBTORCH to another libtorch",
             ),
-            crate::native::Cuda::Loaded => Finding::hint(
+            crate::native::Cuda::Loaded => Check::hint(
                 "gpu",
-                "an NVIDIA driver and a libtorch with CUDA 13, which sees no device",
-                "nvidia-smi tells the driver's version: CUDA 13 wants 580 or newer; CUDA_VISIBLE_DEVICES may hide devices",
+                "NVIDIA driver and libtorch with CUDA 13 found, but no CUDA device",
+                "CUDA 13 needs driver 580 or newer (see nvidia-smi); CUDA_VISIBLE_DEVICES may hide devices",
             ),
-            crate::native::Cuda::Absent => Finding::hint(
+            crate::native::Cuda::Absent => Check::hint(
                 "gpu",
-                "an NVIDIA driver, but this libtorch computes on the CPU only",
-                "`make setup` fetches torch 2.11 with CUDA; no need to build again",
+                "NVIDIA driver found, but this libtorch supports the CPU only",
+                "run `make setup` to download torch 2.11 with CUDA; no rebuild needed",
             ),
         },
-        (0, false) => Finding::good("gpu", "none (no NVIDIA driver); training runs on the CPU"),
-        (devices, _) => Finding::good("gpu", format!("{devices} CUDA devices")),
+        (0, false) => Check::good("gpu", "none (no NVIDIA driver); training runs on the CPU"),
+        (devices, _) => Check::good("gpu", format!("{devices} CUDA devices")),
     }
 }
 
-fn machine() -> Finding {
+fn machine() -> Check {
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     let memory = fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
         let line = text
@@ -157,49 +159,49 @@ fn machine() -> Finding {
         || "memory unknown".to_owned(),
         |kib| format!("{:.1} GiB memory free", kib / 1024.0 / 1024.0),
     );
-    Finding::good("machine", format!("{cores} cores, {memory}"))
+    Check::good("machine", format!("{cores} cores, {memory}"))
 }
 
-fn encoding() -> Finding {
+fn encoding() -> Check {
     if crate::tui::utf8_locale(|key| env::var(key).ok()) {
-        Finding::good("characters", "UTF-8")
+        Check::good("characters", "UTF-8")
     } else {
-        Finding::hint(
+        Check::hint(
             "characters",
-            "ASCII: the locale does not say UTF-8",
-            "export LC_ALL=C.UTF-8 for finer charts, if your terminal shows UTF-8",
+            "ASCII: the locale is not UTF-8",
+            "export LC_ALL=C.UTF-8 for finer charts if your terminal supports UTF-8",
         )
     }
 }
 
-/// Where trainers listen. A place that cannot be used keeps `train` from its screen.
-fn listening(dir: &Path, live: usize) -> Finding {
-    const ELSEWHERE: &str = "EPOCHTOP_SOCKET_DIR names another place";
+/// The socket directory of trainers. If it cannot be used, `train` cannot show its screen.
+fn sockets_check(dir: &Path, live: usize) -> Check {
+    const ELSEWHERE: &str = "set EPOCHTOP_SOCKET_DIR to another directory";
     let error = match sockets::check(dir) {
-        Ok(()) => return Finding::good("sockets", format!("{} ({live} live)", dir.display())),
+        Ok(()) => return Check::good("sockets", format!("{} ({live} live)", dir.display())),
         Err(error) => error,
     };
     if error.kind() != io::ErrorKind::NotFound {
-        // What is wrong, then what to do.
+        // The error text is "problem; remedy".
         let words = error.to_string();
         let (wrong, remedy) = words.split_once("; ").unwrap_or((&words, ELSEWHERE));
-        return Finding::bad("sockets", wrong, remedy);
+        return Check::bad("sockets", wrong, remedy);
     }
     let base = dir.parent().unwrap_or(dir);
     match rustix::fs::access(base, rustix::fs::Access::WRITE_OK) {
-        Ok(()) => Finding::good(
+        Ok(()) => Check::good(
             "sockets",
-            format!("{} (the first run makes it)", dir.display()),
+            format!("{} (created by the first run)", dir.display()),
         ),
         Err(error) => {
             let error = io::Error::from(error);
-            let wrong = format!("{} cannot be made: {error}", dir.display());
-            Finding::bad("sockets", wrong, ELSEWHERE)
+            let wrong = format!("{} cannot be created: {error}", dir.display());
+            Check::bad("sockets", wrong, ELSEWHERE)
         }
     }
 }
 
-/// Sockets that somebody listens on.
+/// The number of sockets with a listening trainer.
 fn live() -> usize {
     let all = sockets::all();
     all.iter()
@@ -207,8 +209,8 @@ fn live() -> usize {
         .count()
 }
 
-fn runs(dir: &Path) -> Finding {
-    // The directory may not exist yet; then its nearest ancestor decides.
+fn runs(dir: &Path) -> Check {
+    // If the directory does not exist yet, its nearest existing ancestor is checked.
     let there = dir
         .ancestors()
         .find(|path| path.is_dir())
@@ -220,27 +222,27 @@ fn runs(dir: &Path) -> Finding {
     };
     let writable = rustix::fs::access(there, rustix::fs::Access::WRITE_OK).is_ok();
     let free = rustix::fs::statvfs(there).map_or(0, |fs| fs.f_bavail.saturating_mul(fs.f_frsize));
-    let whole = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+    let absolute = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
     let found = format!(
         "{} ({:.1} GiB free)",
-        whole.display(),
+        absolute.display(),
         free as f64 / f64::from(1 << 30)
     );
     if !writable {
-        return Finding::bad(
+        return Check::bad(
             "runs",
             format!("{}: not writable", dir.display()),
             "choose another directory: --runs DIR or runs.dir",
         );
     }
     if free < 100 << 20 {
-        return Finding::bad(
+        return Check::bad(
             "runs",
             found,
-            "free some space: a default run needs about 20 MB",
+            "free disk space: a run with default settings needs about 20 MB",
         );
     }
-    Finding::good("runs", found)
+    Check::good("runs", found)
 }
 
 #[cfg(test)]
@@ -250,28 +252,28 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn a_place_for_sockets_is_fine_before_it_is_there_and_bad_when_it_is_open() {
+    fn socket_directory_may_be_absent_but_not_open_to_others() {
         let base = tempfile::tempdir().unwrap();
         let dir = base.path().join("epochtop-1000");
         let mode = |mode| fs::set_permissions(&dir, fs::Permissions::from_mode(mode)).unwrap();
-        let told = listening(&dir, 2);
-        assert!(told.good && told.found.ends_with("(the first run makes it)"));
+        let check = sockets_check(&dir, 2);
+        assert!(check.good && check.found.ends_with("(created by the first run)"));
         fs::create_dir(&dir).unwrap();
         mode(0o700);
         assert!(
-            listening(&dir, 2)
+            sockets_check(&dir, 2)
                 .found
                 .ends_with("/epochtop-1000 (2 live)")
         );
         mode(0o755);
-        let told = listening(&dir, 2);
-        assert!(!told.good && told.found.ends_with("is open to others (mode 755)"));
-        assert!(told.remedy.unwrap().starts_with("`chmod 700` closes it"));
-        let told = listening(&base.path().join("not/there"), 0);
+        let check = sockets_check(&dir, 2);
+        assert!(!check.good && check.found.ends_with("is open to others (mode 755)"));
+        assert!(check.remedy.unwrap().starts_with("`chmod 700` closes it"));
+        let check = sockets_check(&base.path().join("not/there"), 0);
         assert!(
-            !told.good && told.found.contains("cannot be made"),
+            !check.good && check.found.contains("cannot be created"),
             "{}",
-            told.found
+            check.found
         );
     }
 }

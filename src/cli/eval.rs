@@ -1,4 +1,4 @@
-//! `eval`: the full report of a checkpoint; of two, whether one is better.
+//! `eval`: the full evaluation of one checkpoint, or a comparison of several.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -6,36 +6,36 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::args::EvalArgs;
-use super::print::{complain, say, say_json};
+use super::print::{print_error, print_json, print_line};
 use super::progress::Progress;
 use super::restore::{Restored, restore};
 use super::{code, screen_sets};
 use crate::event::{EvalReport, Event, F64, Split, WeightsKind};
 use crate::metrics::{compare, fit_temperature};
 use crate::report::{
-    Contender, Evaluated, Options, Predictions, SEED, comparison, comparison_json, eval_json,
-    measure, table, write,
+    ComparedEvaluation, EvaluationOutput, Options, Predictions, SEED, comparison, comparison_json,
+    eval_json, measure, table, write,
 };
-use crate::session::{Journal, Located, locate_checkpoint};
+use crate::session::{CheckpointLocation, Journal, locate_checkpoint};
 
-/// A checkpoint, evaluated.
+/// The evaluation of one checkpoint.
 struct Evaluation {
     title: String,
     report: EvalReport,
     names: Vec<String>,
     rows: Predictions,
     data: String,
-    /// Files written; none for a checkpoint without a run.
+    /// Paths of the written files; empty for a checkpoint outside a run directory.
     written: Vec<String>,
-    /// The run it belongs to, if to any.
+    /// The name of the run that contains the checkpoint, if any.
     run: Option<String>,
-    /// What could not be kept, and why.
-    lost: Vec<String>,
-    /// The how manieth look at the test split this is, where that is recorded.
-    look: Option<u64>,
+    /// Errors from saving the results.
+    save_errors: Vec<String>,
+    /// How often the test set of this run has been evaluated, including this time, if recorded.
+    test_evaluations: Option<u64>,
 }
 
-/// Evaluates what was named; compares each further one with the first.
+/// Evaluates the given checkpoints and compares each further one with the first.
 pub(super) fn run(args: EvalArgs) -> u8 {
     let EvalArgs {
         runs,
@@ -54,7 +54,7 @@ pub(super) fn run(args: EvalArgs) -> u8 {
         match evaluate(&found, split.split(), &settings) {
             Ok(evaluation) if json => evaluations.push(evaluation),
             Ok(evaluation) => {
-                tell(&evaluation);
+                print_evaluation(&evaluation);
                 evaluations.push(evaluation);
             }
             Err(error) => return fail(&[error]),
@@ -62,17 +62,21 @@ pub(super) fn run(args: EvalArgs) -> u8 {
     }
     let mut compared = Vec::new();
     if let [first, others @ ..] = evaluations.as_slice() {
-        compared.extend(others.iter().map(|other| contrast(first, other, json)));
+        compared.extend(others.iter().map(|other| compare_with(first, other, json)));
     }
-    let told = !json || say_json(&as_json(&evaluations, &compared));
-    let lost: Vec<String> = evaluations.into_iter().flat_map(|one| one.lost).collect();
+    let printed = !json || print_json(&as_json(&evaluations, &compared));
+    let save_errors: Vec<String> = evaluations
+        .into_iter()
+        .flat_map(|one| one.save_errors)
+        .collect();
     let errors: Vec<String> = compared.into_iter().filter_map(Result::err).collect();
     if !errors.is_empty() {
         return fail(&errors);
     }
-    lost.iter()
-        .for_each(|what| complain(&format!("error: {what}")));
-    if lost.is_empty() && told {
+    save_errors
+        .iter()
+        .for_each(|what| print_error(&format!("error: {what}")));
+    if save_errors.is_empty() && printed {
         code::COMPLETED
     } else {
         code::FAILED
@@ -80,13 +84,19 @@ pub(super) fn run(args: EvalArgs) -> u8 {
 }
 
 fn fail(errors: &[String]) -> u8 {
-    let told = errors.iter().map(|error| format!("error: {error}"));
-    told.for_each(|error| complain(&error));
+    let lines = errors.iter().map(|error| format!("error: {error}"));
+    lines.for_each(|error| print_error(&error));
     code::USAGE
 }
 
-/// What was named, or everything that is not there; without a name the newest run.
-fn locate_all(names: &[String], settings: &[String]) -> Result<Vec<Located>, Vec<String>> {
+/// Locates the given checkpoints; without a name, the best checkpoint of the newest run.
+///
+/// # Errors
+/// One message for each name that was not found.
+fn locate_all(
+    names: &[String],
+    settings: &[String],
+) -> Result<Vec<CheckpointLocation>, Vec<String>> {
     let runs = super::runs_dir(settings).map_err(|error| vec![error])?;
     let wanted: Vec<Option<&str>> = match names {
         [] => vec![None],
@@ -106,9 +116,13 @@ fn locate_all(names: &[String], settings: &[String]) -> Result<Vec<Located>, Vec
     }
 }
 
-/// From a checkpoint to every number, with what it leaves behind.
-fn evaluate(found: &Located, split: Split, settings: &[String]) -> Result<Evaluation, String> {
-    // Before anything is computed: a look at the test split that could not be written down is not taken.
+/// Evaluates a checkpoint, records a test-set evaluation in the journal and writes the result files.
+fn evaluate(
+    found: &CheckpointLocation,
+    split: Split,
+    settings: &[String],
+) -> Result<Evaluation, String> {
+    // The journal is opened first: while another process writes it, the test set must not be evaluated unrecorded.
     let journal = if split == Split::Test {
         journal_of(found)?
     } else {
@@ -121,29 +135,34 @@ fn evaluate(found: &Located, split: Split, settings: &[String]) -> Result<Evalua
         names,
         data: restored.state.data.clone(),
         written: Vec::new(),
-        lost: Vec::new(),
+        save_errors: Vec::new(),
         run: found.run.as_ref().map(|run| run.name.clone()),
-        look: journal.as_ref().map(|journal| journal.test_looks() + 1),
+        test_evaluations: journal.as_ref().map(|journal| journal.test_looks() + 1),
         rows,
         report,
     };
-    keep(&mut evaluation, found, valid.as_ref(), journal);
+    save(&mut evaluation, found, valid.as_ref(), journal);
     Ok(evaluation)
 }
 
-/// The journal that must tell of the look; none for a checkpoint without a run, or a run that may not be written to.
-fn journal_of(found: &Located) -> Result<Option<Journal>, String> {
+/// The journal in which to record the test-set evaluation; `None` for a checkpoint outside a run directory or for a
+/// read-only run.
+///
+/// # Errors
+/// If another process is writing the journal.
+fn journal_of(found: &CheckpointLocation) -> Result<Option<Journal>, String> {
     let Some(run) = &found.run else {
         return Ok(None);
     };
     match Journal::take(run) {
         Ok(journal) => Ok(Some(journal)),
         Err(error) if error.kind() == ErrorKind::WouldBlock => Err(format!(
-            "{error}; each look at the test split is recorded in the journal, so press the key for evaluation there, or use --split valid"
+            "{error}; every test-set evaluation is recorded in the journal: \
+             evaluate from the screen of that run, or use --split valid"
         )),
         Err(error) => {
-            complain(&format!(
-                "warning: this look at the test split is not recorded: {error}"
+            print_error(&format!(
+                "warning: this test-set evaluation is not recorded: {error}"
             ));
             Ok(None)
         }
@@ -152,7 +171,11 @@ fn journal_of(found: &Located) -> Result<Option<Journal>, String> {
 
 type Numbers = (EvalReport, Vec<String>, Option<Predictions>, Predictions);
 
-fn numbers(found: &Located, restored: &Restored, split: Split) -> Result<Numbers, String> {
+fn numbers(
+    found: &CheckpointLocation,
+    restored: &Restored,
+    split: Split,
+) -> Result<Numbers, String> {
     let Restored {
         state,
         config,
@@ -162,10 +185,10 @@ fn numbers(found: &Located, restored: &Restored, split: Split) -> Result<Numbers
     let began = std::time::Instant::now();
     let mut progress = Progress::new();
     let mut predict = |split: Split| {
-        let told = &mut |done, total| progress.say(split.name(), done, total);
-        trained.predict(&dataset, split, config.eval.batch_size, told)
+        let report = &mut |done, total| progress.show(split.name(), done, total);
+        trained.predict(&dataset, split, config.eval.batch_size, report)
     };
-    // The temperature is fitted on validation, whatever is measured.
+    // The temperature is always fitted on the validation split.
     let valid = predict(Split::Valid)?;
     let temperature = fit_temperature(&valid.logits, &valid.labels, valid.classes);
     let (valid, rows) = if split == Split::Valid {
@@ -190,10 +213,11 @@ fn numbers(found: &Located, restored: &Restored, split: Split) -> Result<Numbers
     Ok((report, dataset.info.classes.clone(), valid, rows))
 }
 
-/// Writes the look down in the run's journal, then the numbers into its directory. What cannot be kept is shown all the same.
-fn keep(
+/// Records the evaluation in the journal of the run and writes the results to its directory. Errors are added to
+/// `save_errors`; the results are printed in any case.
+fn save(
     evaluation: &mut Evaluation,
-    found: &Located,
+    found: &CheckpointLocation,
     valid: Option<&Predictions>,
     journal: Option<Journal>,
 ) {
@@ -203,13 +227,13 @@ fn keep(
     if let Some(mut journal) = journal {
         let event = Event::EvalFinished(Box::new(evaluation.report.clone()));
         if let Err(error) = journal.append(event) {
-            let what = format!("this look at the test split is not recorded: {error}");
-            evaluation.lost.push(what);
+            let what = format!("this test-set evaluation is not recorded: {error}");
+            evaluation.save_errors.push(what);
         }
     }
     let mut rows: Vec<&Predictions> = valid.into_iter().collect();
     rows.push(&evaluation.rows);
-    let evaluated = Evaluated {
+    let evaluated = EvaluationOutput {
         report: &evaluation.report,
         run: &run.name,
         names: &evaluation.names,
@@ -221,19 +245,19 @@ fn keep(
             evaluation.written = files.into_iter().map(path).collect();
         }
         Err(error) => {
-            let what = format!("the evaluation is shown but not written: {error}");
-            evaluation.lost.push(what);
+            let what = format!("the results could not be saved: {error}");
+            evaluation.save_errors.push(what);
         }
     }
 }
 
-fn tell(evaluation: &Evaluation) {
+fn print_evaluation(evaluation: &Evaluation) {
     let Evaluation {
         title,
         report,
         names,
         written,
-        look,
+        test_evaluations,
         run,
         ..
     } = evaluation;
@@ -242,33 +266,36 @@ fn tell(evaluation: &Evaluation) {
     } else {
         String::new()
     };
-    say(&format!(
+    print_line(&format!(
         "{title} · {what}{} split, {} images, {:.1} s\n",
         report.split.name(),
         report.n,
         report.seconds.0
     ));
-    say(&table(report, names));
-    if let Some(look) = look {
-        say(&format!(
-            "\nlook {look} at this run's test split: the more there are, the less it proves"
+    print_line(&table(report, names));
+    if let Some(count) = test_evaluations {
+        print_line(&format!(
+            "\ntest set evaluated {count}×; repeated use biases the result"
         ));
     }
     match (written.as_slice(), run) {
-        ([], None) => say("\nnothing was written: this checkpoint lies in no run directory"),
+        ([], None) => print_line("\nno files written: this checkpoint is not in a run directory"),
         ([], Some(_)) => {}
-        (files, _) => say(&format!("\nwritten: {}", files.join(", "))),
+        (files, _) => print_line(&format!("\nwritten: {}", files.join(", "))),
     }
-    say("");
+    print_line("");
 }
 
-/// Compares two, in words unless only the value is wanted.
-fn contrast<'a>(
+/// Compares two evaluations by a paired test; prints the comparison unless `quiet`, and returns it as JSON.
+///
+/// # Errors
+/// If the checkpoints were evaluated on different images.
+fn compare_with<'a>(
     first: &'a Evaluation,
     second: &'a Evaluation,
     quiet: bool,
 ) -> Result<Value, String> {
-    // A calibration error depends on its bins: both get those of the first.
+    // ECE depends on the number of bins, so both use that of the first.
     let bins = first.report.reliability.len();
     let outcomes = |one: &Evaluation| one.rows.outcomes(one.report.temperature.value, bins);
     let resamples = match first.report.estimates.resamples {
@@ -280,21 +307,21 @@ fn contrast<'a>(
         .flatten()
         .ok_or_else(|| {
             format!(
-                "{} and {} were measured on different images, so they cannot be compared image by image",
+                "{} and {} were evaluated on different images; a paired comparison is not possible",
                 first.title, second.title
             )
         })?;
     if !quiet {
-        let contender = |one: &'a Evaluation| Contender {
+        let side = |one: &'a Evaluation| ComparedEvaluation {
             title: &one.title,
             report: &one.report,
         };
-        say(&comparison(contender(first), contender(second), &found));
+        print_line(&comparison(side(first), side(second), &found));
     }
     Ok(comparison_json(&first.title, &second.title, &found))
 }
 
-/// One evaluation as it is in `eval.json`; of several a list, with the comparisons.
+/// One evaluation in the format of `eval.json`; several as a list with their comparisons.
 fn as_json(evaluations: &[Evaluation], compared: &[Result<Value, String>]) -> Value {
     let one = |evaluation: &Evaluation| {
         let run = evaluation.run.as_deref();

@@ -1,4 +1,4 @@
-//! `export`: a run for other programs.
+//! `export`: writes a run in formats for other programs.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,14 +9,14 @@ use fs_err as fs;
 use serde_json::{Value, json};
 
 use super::args::{ExportArgs, ExportFormat};
-use super::print::{complain, say};
+use super::print::{print_error, print_line};
 use super::restore::restore;
 use super::{code, runs_dir, screen_sets};
 use crate::event::{Event, F64};
-use crate::run::{Curve, MOST_NAMED, Source, Steps, is_curve_name};
+use crate::run::{Curve, MAX_NAMED, Source, Steps, is_curve_name};
 use crate::session::{RunDir, live_records, locate_checkpoint, resolve};
 
-/// Writes what was asked for.
+/// Writes the export in the requested format.
 pub(super) fn run(args: ExportArgs) -> u8 {
     let sets = [args.sets, screen_sets(args.runs, None)].concat();
     let done = runs_dir(&sets).and_then(|runs| {
@@ -30,8 +30,8 @@ pub(super) fn run(args: ExportArgs) -> u8 {
                 .and_then(|run| csv(&run))
                 .map(Some),
             ExportFormat::Json => found(&runs, args.run.as_deref())
-                .and_then(|run| story(&run))
-                .map(|story| Some(format!("{story:#}\n"))),
+                .and_then(|run| run_json(&run))
+                .map(|value| Some(format!("{value:#}\n"))),
         }
     });
     let written = done.map(|text| text.map_or(Ok(()), |text| write(&text, args.output.as_deref())));
@@ -40,7 +40,7 @@ pub(super) fn run(args: ExportArgs) -> u8 {
         Ok(Err(error)) => (error, code::FAILED),
         Err(error) => (error, code::USAGE),
     };
-    complain(&format!("error: {error}"));
+    print_error(&format!("error: {error}"));
     code
 }
 
@@ -52,7 +52,7 @@ fn write(text: &str, out: Option<&Path>) -> Result<(), String> {
     let done = match out {
         Some(path) => fs::write(path, text),
         None => match io::stdout().lock().write_all(text.as_bytes()) {
-            // A reader that went away wanted no more.
+            // A closed pipe (for example `| head`) is not an error.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             done => done,
         },
@@ -60,10 +60,10 @@ fn write(text: &str, out: Option<&Path>) -> Result<(), String> {
     done.map_err(|error| error.to_string())
 }
 
-/// The values of named curves by step, each with its curve's place among the names.
+/// Values of the named curves by step, each with the index of its curve in the list of names.
 type Named = BTreeMap<u64, Vec<(usize, F64)>>;
 
-/// The names of a run's named curves, as many as are shown, and their values.
+/// The names of the named curves of a run, at most [`MAX_NAMED`], and their values.
 fn named(run: &RunDir) -> io::Result<(Vec<String>, Named)> {
     let (mut names, mut rows) = (Vec::<String>::new(), Named::new());
     live_records(run, |record| {
@@ -77,7 +77,7 @@ fn named(run: &RunDir) -> io::Result<(Vec<String>, Named)> {
         for (name, value) in values.iter().filter(|(name, _)| is_curve_name(name)) {
             let known = names.iter().position(|known| known == name);
             let at = known.unwrap_or(names.len());
-            if at == names.len() && at < MOST_NAMED {
+            if at == names.len() && at < MAX_NAMED {
                 names.push(name.clone());
             }
             if at < names.len() {
@@ -88,7 +88,7 @@ fn named(run: &RunDir) -> io::Result<(Vec<String>, Named)> {
     Ok((names, rows))
 }
 
-/// A row for each step.
+/// The run as CSV, with one row per step.
 fn csv(run: &RunDir) -> Result<String, String> {
     let (names, mut rows) = named(run).map_err(|error| error.to_string())?;
     let (by_step, others): (Vec<Curve>, Vec<Curve>) = Curve::ALL
@@ -115,7 +115,7 @@ fn csv(run: &RunDir) -> Result<String, String> {
     text.push('\n');
     let cells = |text: &mut String, values: &[(usize, F64)]| {
         for at in 0..names.len() {
-            // What is reported twice for a step is what was reported last.
+            // If a value was logged twice for a step, the last one counts.
             let value = values.iter().rfind(|(known, _)| *known == at);
             text.push(',');
             text.extend(value.map(|(_, value)| value.0.to_string()));
@@ -129,7 +129,7 @@ fn csv(run: &RunDir) -> Result<String, String> {
         };
         let steps = Steps::of(window);
         for (at, sample) in steps.samples().enumerate() {
-            // Steps of which only named curves have something.
+            // Steps that only have values of named curves.
             while let Some(row) = rows.first_entry().filter(|row| *row.key() < sample.step) {
                 let (step, values) = row.remove_entry();
                 let _ = write!(text, "{step}{empty}");
@@ -154,7 +154,7 @@ fn csv(run: &RunDir) -> Result<String, String> {
     Ok(text)
 }
 
-/// A field of a known curve, empty where there is no value; with the digits its values have in the journal.
+/// Appends a field of a built-in curve: empty without a value, else with the precision of the journal (f32 or f64).
 fn cell(text: &mut String, curve: Curve, value: Option<f64>) {
     text.push(',');
     text.extend(value.map(|value| match curve.info().source {
@@ -163,7 +163,7 @@ fn cell(text: &mut String, curve: Curve, value: Option<f64>) {
     }));
 }
 
-/// A field as RFC 4180 has it.
+/// A CSV field, quoted where RFC 4180 requires it.
 fn quoted(field: &str) -> String {
     if field.contains([',', '"']) {
         format!("\"{}\"", field.replace('"', "\"\""))
@@ -172,8 +172,8 @@ fn quoted(field: &str) -> String {
     }
 }
 
-/// The run with its epochs and measurements.
-fn story(run: &RunDir) -> Result<Value, String> {
+/// The run as JSON: metadata, epochs, evaluations, checkpoints, named curves and outcome.
+fn run_json(run: &RunDir) -> Result<Value, String> {
     let (names, rows) = named(run).map_err(|error| error.to_string())?;
     let mut scalars: BTreeMap<String, Vec<(u64, F64)>> = BTreeMap::new();
     for (step, values) in rows {
@@ -208,7 +208,7 @@ fn story(run: &RunDir) -> Result<Value, String> {
     }))
 }
 
-/// The network of a checkpoint, traced.
+/// Traces the network of a checkpoint and writes it as TorchScript.
 fn torchscript(
     runs: &Path,
     name: Option<&str>,
@@ -216,15 +216,15 @@ fn torchscript(
     out: Option<&Path>,
 ) -> Result<(), String> {
     let found = locate_checkpoint(runs, name).map_err(|error| error.to_string())?;
-    // Traced on the CPU: constants made on a GPU would not load without one.
+    // Traced on the CPU, because constants created on a GPU cannot be loaded on a machine without one.
     let sets = [sets, &["train.device=cpu".to_owned()]].concat();
     let restored = restore(&found.path, &sets)?;
-    let home = found.run.as_ref().map_or(&found.path, |run| &run.path);
-    let path = out.map_or_else(|| home.join("model.pt"), Path::to_owned);
+    let base = found.run.as_ref().map_or(&found.path, |run| &run.path);
+    let path = out.map_or_else(|| base.join("model.pt"), Path::to_owned);
     restored.trained.write_torchscript(&path)?;
     let info = &restored.state.dataset;
-    say(&format!(
-        "{}: TorchScript of {}; takes f32 images (N, {}, {}, {}) in -1 to 1, gives logits (N, {})",
+    print_line(&format!(
+        "{}: TorchScript of {}; input: f32 images (N, {}, {}, {}) in [-1, 1]; output: logits (N, {})",
         path.display(),
         found.title(),
         info.channels,
@@ -242,7 +242,7 @@ mod tests {
     use crate::event::{F32, Record, StepWindow};
 
     #[test]
-    fn named_curves_are_columns_behind_those_of_every_run() {
+    fn named_curves_follow_the_built_in_columns() {
         let dir = tempfile::tempdir().unwrap();
         let run = RunDir::at(dir.path());
         let scalars = |global_step, name: &str, value| Event::Scalars {
@@ -288,7 +288,10 @@ mod tests {
             "{c}"
         );
         assert!(d.starts_with("12,,") && d.ends_with(",0.5,"), "{d}");
-        let story = story(&run).unwrap();
-        assert_eq!(story["scalars"]["val/loss"], json!([[5, 0.75], [12, 0.5]]));
+        let exported = run_json(&run).unwrap();
+        assert_eq!(
+            exported["scalars"]["val/loss"],
+            json!([[5, 0.75], [12, 0.5]])
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Who shows a run in the process that trains it: a screen, lines on stdout, or nobody but the clients of its socket.
+//! The front end in the trainer process: a screen, lines on stdout, or only the clients of the socket.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,9 +8,9 @@ use color_eyre::eyre::Report;
 use fs_err::File;
 
 use super::code;
-use super::launch::{Begun, go_on};
-use super::print::{complain, program, say};
-use super::signals::Asked;
+use super::launch::{StartedRun, restart_hint};
+use super::print::{print_error, print_line, program};
+use super::signals::SignalRequests;
 use crate::event::Outcome;
 use crate::link::Link;
 use crate::run::{RunState, final_lines};
@@ -18,24 +18,24 @@ use crate::session::{Hook, Redirect, RunDir, Server, Session, headless};
 use crate::train::Job;
 use crate::tui;
 
-/// How long the end of a run may take without a word about why.
-const SILENT: Duration = Duration::from_millis(300);
+/// Delay before the message that the program is waiting for `notify.command`.
+const WAIT_BEFORE_MESSAGE: Duration = Duration::from_millis(300);
 
-/// Who shows a run.
+/// The kind of front end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// A line per epoch on stdout.
+    /// One line per epoch on stdout.
     Lines,
-    /// A screen, as a thread of this process.
+    /// A screen in a thread of this process.
     Screen {
-        /// Runs shown beside this one.
-        beside: Vec<String>,
+        /// Reference runs.
+        reference: Vec<String>,
     },
-    /// The clients of the socket; the process that started this one is the first.
+    /// Only the clients of the socket; the process that started this one is the first.
     Served,
 }
 
-/// What is behind a [`Mode`].
+/// The resources of each [`Mode`].
 pub(super) enum Front {
     Screen {
         tty: tui::Tty,
@@ -50,13 +50,16 @@ pub(super) enum Front {
     },
     Served {
         link: Link,
-        begun: Begun,
+        started: StartedRun,
         log: File,
     },
 }
 
 impl Front {
-    /// A screen; what others print goes into the log meanwhile.
+    /// A front end with a screen. While it is shown, other output of the process is redirected to the log.
+    ///
+    /// # Errors
+    /// If the output cannot be redirected.
     pub(super) fn screen(
         tty: tui::Tty,
         options: tui::Options,
@@ -73,14 +76,17 @@ impl Front {
         })
     }
 
-    /// For a process without a terminal.
+    /// A front end for a trainer process without a terminal.
+    ///
+    /// # Errors
+    /// If the handle of the log cannot be duplicated.
     pub(super) fn served(
         link: Link,
         log: &File,
         job: &Job,
         server: Option<&Server>,
     ) -> Result<Self, Report> {
-        let begun = Begun {
+        let started = StartedRun {
             run: job.name.clone(),
             path: job.run_dir.clone(),
             socket: server
@@ -90,39 +96,39 @@ impl Front {
         };
         Ok(Self::Served {
             link,
-            begun,
+            started,
             log: log.try_clone()?,
         })
     }
 
-    /// The trainer has been started.
-    pub(super) fn begin(&self) {
-        if let Self::Served { begun, log, .. } = self {
-            begun.tell();
-            // From here on nothing of the terminal is left in this process, and the parent's pipe ends.
+    /// Called after the trainer has started: reports this to the parent process and redirects the output to the log.
+    pub(super) fn announce_start(&self) {
+        if let Self::Served { started, log, .. } = self {
+            started.report();
+            // From here on this process does not use the terminal, and the pipe to the parent is closed.
             match Redirect::to(log.file()) {
                 Ok(redirect) => redirect.keep(),
-                Err(error) => complain(&format!("warning: log.txt: {error}")),
+                Err(error) => print_error(&format!("warning: log.txt: {error}")),
             }
         }
     }
 }
 
-/// A run under way.
+/// A run in progress.
 pub(super) struct Running {
     pub(super) session: Session,
-    pub(super) asked: Asked,
+    pub(super) signals: SignalRequests,
     pub(super) server: Option<Server>,
     pub(super) hook: Option<Hook>,
     pub(super) front: Front,
 }
 
 impl Running {
-    /// Shows the run to its end and says how it ended.
+    /// Shows the run until it ends; returns the exit code.
     pub(super) fn follow(self, run: &RunDir) -> u8 {
         let Self {
             session,
-            asked,
+            signals,
             server,
             hook,
             front,
@@ -130,11 +136,11 @@ impl Running {
         let place = format!("run {}", run.path.display());
         match front {
             Front::Lines { link, log } => {
-                say(&place);
-                headless::follow(&link, Both(io::stdout(), log));
+                print_line(&place);
+                headless::follow(&link, Tee(io::stdout(), log));
             }
             Front::Served { link, .. } => {
-                say(&format!("{place} (process {})", std::process::id()));
+                print_line(&format!("{place} (process {})", std::process::id()));
                 headless::follow(&link, io::stdout());
             }
             Front::Screen {
@@ -144,17 +150,17 @@ impl Running {
                 redirect,
                 log,
             } => {
-                let after = show(&tty, &link, *options, redirect, run);
+                let next = show(&tty, &link, *options, redirect, run);
                 drop(link);
-                match after {
-                    After::Over(state) => {
-                        final_lines(&state).iter().for_each(|line| say(line));
-                        say(&place);
+                match next {
+                    NextScreen::RunEnded(state) => {
+                        final_lines(&state).iter().for_each(|line| print_line(line));
+                        print_line(&place);
                     }
-                    After::Lines => {
-                        headless::follow(&session.link(), Both(io::stdout(), log));
+                    NextScreen::Lines => {
+                        headless::follow(&session.link(), Tee(io::stdout(), log));
                     }
-                    After::Nobody => {
+                    NextScreen::None => {
                         headless::follow(&session.link(), log);
                     }
                 }
@@ -170,82 +176,84 @@ impl Running {
             Some(Outcome::Stopped | Outcome::Failed { .. })
         );
         if ended_early && state.checkpoint.is_some() {
-            say(&go_on(&run.path));
+            print_line(&restart_hint(&run.path));
         }
-        exit_code(&state, &asked)
+        exit_code(&state, &signals)
     }
 }
 
-/// Waits for the command that tells somebody of the end.
+/// Waits for the notification command.
 fn wait_for(hook: Hook) {
     if !hook.is_done() {
-        std::thread::sleep(SILENT);
+        std::thread::sleep(WAIT_BEFORE_MESSAGE);
     }
     if !hook.is_done() {
-        say("waiting for notify.command, 30 s at most");
+        print_line("waiting for notify.command (at most 30 s)");
     }
     hook.finish()
         .iter()
-        .for_each(|problem| complain(&format!("warning: {problem}")));
+        .for_each(|problem| print_error(&format!("warning: {problem}")));
 }
 
-/// What follows on a screen.
-enum After {
+/// What to show after the screen has been closed.
+enum NextScreen {
     /// The run has ended.
-    Over(Box<RunState>),
-    /// It goes on, and its lines are shown instead.
+    RunEnded(Box<RunState>),
+    /// The run continues; print its lines.
     Lines,
-    /// It goes on, and there is no terminal any more.
-    Nobody,
+    /// The run continues, but the terminal has been closed.
+    None,
 }
 
-/// Shows the screen until it is left. Whatever happens to the screen, the run goes on.
+/// Shows the screen until it is closed. An error or panic of the screen does not stop the run.
 fn show(
     tty: &tui::Tty,
     link: &Link,
     options: tui::Options,
     redirect: Redirect,
     run: &RunDir,
-) -> After {
+) -> NextScreen {
     let shown = catch_unwind(AssertUnwindSafe(|| tui::run(tty, link, options)));
     if let Ok(Ok(shown)) = &shown
         && shown.exit == tui::Exit::HungUp
     {
-        // Words written to a dead terminal are errors; in the log they are read.
+        // Writing to a closed terminal fails, so the output stays redirected to the log.
         redirect.keep();
-        return After::Nobody;
+        return NextScreen::None;
     }
     drop(redirect);
-    let trouble = match shown {
-        Ok(Ok(shown)) if shown.run.outcome.is_some() => return After::Over(Box::new(shown.run)),
+    let error = match shown {
+        Ok(Ok(shown)) if shown.run.outcome.is_some() => {
+            return NextScreen::RunEnded(Box::new(shown.run));
+        }
         Ok(Ok(_)) => {
             let (program, name) = (program(), &run.name);
-            say(&format!(
-                "the run goes on here: Ctrl-C stops it with a checkpoint, {program} attach {name} shows it again"
+            print_line(&format!(
+                "the run continues here: Ctrl-C stops it with a checkpoint; show it again with: {program} attach {name}"
             ));
-            return After::Lines;
+            return NextScreen::Lines;
         }
         Ok(Err(error)) => error.to_string(),
-        Err(_) => "it failed, and log.txt of the run directory says how".to_owned(),
+        Err(_) => "panicked; see log.txt in the run directory".to_owned(),
     };
-    complain(&format!(
-        "the screen is gone ({trouble}); the run goes on: Ctrl-C stops it with a checkpoint"
+    print_error(&format!(
+        "the screen was closed ({error}); the run continues: Ctrl-C stops it with a checkpoint"
     ));
-    After::Lines
+    NextScreen::Lines
 }
 
-fn exit_code(state: &RunState, asked: &Asked) -> u8 {
+fn exit_code(state: &RunState, signals: &SignalRequests) -> u8 {
     match &state.outcome {
         Some(Outcome::Completed) => code::COMPLETED,
-        Some(Outcome::Stopped) => asked.exit_code().unwrap_or(code::STOPPED),
+        Some(Outcome::Stopped) => signals.exit_code().unwrap_or(code::STOPPED),
         Some(Outcome::Failed { .. }) | None => code::FAILED,
     }
 }
 
-/// Writes to both; the second must not suffer when the first is gone.
-struct Both(io::Stdout, File);
+/// Writes to stdout and to a file. Errors of stdout are ignored, so that the file stays complete.
+struct Tee(io::Stdout, File);
 
-impl io::Write for Both {
+impl io::Write for Tee {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let _ = self.0.write_all(bytes);
         self.1.write_all(bytes)?;

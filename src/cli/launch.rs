@@ -1,8 +1,8 @@
-//! `train` on a terminal: the trainer as a process of its own, this one as its first screen.
+//! `train` on a terminal: starts the trainer as a separate process; this process is its first screen.
 //!
-//! The child is this program again, with the same arguments and `--trainer`. Until its run has begun, its stdout is a pipe
-//! to here, its stderr the terminal, so mistakes are read where they were made; then both lead into the run's log, and
-//! one line through the pipe says where it listens.
+//! The child is the same program with the same arguments plus `--trainer`. Until its run has started, its stdout is a
+//! pipe to this process and its stderr is the terminal, so that errors appear on the terminal. Then one line through
+//! the pipe reports the socket, and both are redirected to the log of the run.
 
 use std::env;
 use std::io::{BufRead, BufReader};
@@ -15,66 +15,68 @@ use color_eyre::eyre::Report;
 use crossbeam_channel::{RecvTimeoutError, unbounded};
 use serde::{Deserialize, Serialize};
 
-use super::attach::{Ended, show};
+use super::attach::{ScreenEnd, show};
 use super::own_session::own_session;
-use super::print::{complain, program, say};
+use super::print::{print_error, print_line, program};
 use super::{code, signals};
 use crate::config::Loaded;
 use crate::run::{RunState, final_lines};
 use crate::session::wire::Role;
-use crate::session::{connect, who};
+use crate::session::{client_name, connect};
 
-/// What stands before the one line that is for us.
+/// Prefix of the line with the [`StartedRun`].
 const READY: char = '\u{1}';
-/// How long a trainer that has told its end may take to go.
-const GO: Duration = Duration::from_secs(5);
+/// How long to wait for the trainer process to exit after the end of its run.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A run that has begun.
+/// A run that has started, as reported to the parent process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Begun {
+pub(super) struct StartedRun {
     pub(super) run: String,
     pub(super) path: PathBuf,
     pub(super) socket: PathBuf,
     pub(super) pid: u32,
 }
 
-impl Begun {
-    /// Tells the parent, on the stdout that leads to it.
-    pub(super) fn tell(&self) {
+impl StartedRun {
+    /// Reports the started run to the parent process through stdout.
+    pub(super) fn report(&self) {
         let line = serde_json::to_string(self).unwrap_or_default();
-        // Not `say`, which takes control characters away.
+        // Not `print_line`, which replaces control characters.
         let mut out = std::io::stdout().lock();
         let _ = std::io::Write::write_all(&mut out, format!("{READY}{line}\n").as_bytes());
         let _ = std::io::Write::flush(&mut out);
     }
 }
 
-/// Starts a trainer and shows it, others `beside` it, unless `detach`.
-pub(super) fn run(loaded: &Loaded, detach: bool, beside: &[String]) -> u8 {
+/// Starts a trainer process. Unless `detach` is set, shows its run, with reference runs.
+pub(super) fn run(loaded: &Loaded, detach: bool, reference: &[String]) -> u8 {
     let launched = launch();
     let result = launched.and_then(|launched| match launched {
-        Launched::Begun(begun, child) if detach => {
+        Launched::Started(started, child) if detach => {
             drop(child);
-            say(&place(&begun));
-            say(&come_back(&begun.run));
+            print_line(&location(&started));
+            print_line(&reattach_hint(&started.run));
             Ok(code::COMPLETED)
         }
-        Launched::Begun(begun, child) => attached(loaded, &begun, child, beside),
+        Launched::Started(started, child) => attached(loaded, &started, child, reference),
         Launched::Failed(code) => Ok(code),
     });
     result.unwrap_or_else(|report| {
-        complain(&format!("error: {report:#}"));
+        print_error(&format!("error: {report:#}"));
         code::FAILED
     })
 }
 
+/// The result of starting a trainer process.
 enum Launched {
-    Begun(Begun, Child),
+    Started(StartedRun, Child),
+    /// The run did not start; the exit code.
     Failed(u8),
 }
 
 fn launch() -> Result<Launched, Report> {
-    let asked = signals::screen()?;
+    let requests = signals::screen()?;
     let mut command = Command::new(env::current_exe()?);
     command
         .args(env::args_os().skip(1))
@@ -82,23 +84,23 @@ fn launch() -> Result<Launched, Report> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
     let mut child = own_session(&mut command).spawn()?;
-    let (tell, lines) = unbounded();
+    let (sender, lines) = unbounded();
     if let Some(out) = child.stdout.take() {
-        Builder::new().spawn(move || read(out, &tell))?;
+        Builder::new().spawn(move || read(out, &sender))?;
     }
     loop {
         match lines.recv_timeout(Duration::from_millis(50)) {
-            Ok(Line::Ready(begun)) => return Ok(Launched::Begun(begun, child)),
-            Ok(Line::Words(words)) => say(&words),
+            Ok(Line::Ready(started)) => return Ok(Launched::Started(started, child)),
+            Ok(Line::Text(text)) => print_line(&text),
             Err(RecvTimeoutError::Timeout) => {
-                let Some(code) = asked.exit_code() else {
+                let Some(code) = requests.exit_code() else {
                     continue;
                 };
                 if code == 129 {
-                    // The terminal is gone; the run begins without.
+                    // The terminal was closed; the run starts without it.
                     return Ok(Launched::Failed(code));
                 }
-                // Nothing has begun yet: it is not wanted any more.
+                // The run has not started yet, so the trainer is killed.
                 let _ = child.kill();
                 let _ = child.wait();
                 return Ok(Launched::Failed(code));
@@ -106,8 +108,8 @@ fn launch() -> Result<Launched, Report> {
             Err(RecvTimeoutError::Disconnected) => {
                 let status = child.wait()?;
                 if status.code().is_none() {
-                    complain(&format!(
-                        "error: the trainer ended before the run had begun: {status}"
+                    print_error(&format!(
+                        "error: the trainer exited before the run started: {status}"
                     ));
                 }
                 let code = status.code().and_then(|code| u8::try_from(code).ok());
@@ -117,56 +119,62 @@ fn launch() -> Result<Launched, Report> {
     }
 }
 
+/// A line from the stdout of the trainer process.
 enum Line {
-    Ready(Begun),
-    Words(String),
+    Ready(StartedRun),
+    Text(String),
 }
 
-fn read(out: ChildStdout, tell: &crossbeam_channel::Sender<Line>) {
+fn read(out: ChildStdout, sender: &crossbeam_channel::Sender<Line>) {
     for line in BufReader::new(out).lines().map_while(Result::ok) {
         let ready = line.strip_prefix(READY).map(serde_json::from_str);
         let line = match ready {
-            Some(Ok(begun)) => Line::Ready(begun),
-            Some(Err(_)) | None => Line::Words(line),
+            Some(Ok(started)) => Line::Ready(started),
+            Some(Err(_)) | None => Line::Text(line),
         };
-        if tell.send(line).is_err() {
+        if sender.send(line).is_err() {
             break;
         }
     }
 }
 
-fn attached(loaded: &Loaded, begun: &Begun, child: Child, beside: &[String]) -> Result<u8, Report> {
-    let connected = connect(&begun.socket, Role::Screen, &who("screen"))?;
-    // Stays above the screen for whoever looks back.
-    say(&place(begun));
-    say(&come_back(&begun.run));
-    let ended = show(loaded, connected, false, beside)?;
-    Ok(match ended {
-        Ended::Over(state) => {
+fn attached(
+    loaded: &Loaded,
+    started: &StartedRun,
+    child: Child,
+    reference: &[String],
+) -> Result<u8, Report> {
+    let connected = connect(&started.socket, Role::Screen, &client_name("screen"))?;
+    // Stays in the scrollback of the terminal.
+    print_line(&location(started));
+    print_line(&reattach_hint(&started.run));
+    let end = show(loaded, connected, false, reference)?;
+    Ok(match end {
+        ScreenEnd::RunEnded(state) => {
             wait(child);
-            final_lines(&state).iter().for_each(|line| say(line));
-            say(&format!("run {}", begun.path.display()));
-            outcome_code(&state, &begun.path)
+            final_lines(&state).iter().for_each(|line| print_line(line));
+            print_line(&format!("run {}", started.path.display()));
+            outcome_code(&state, &started.path)
         }
-        Ended::Gone(reason) => {
-            complain(&format!("error: {reason}"));
+        ScreenEnd::Disconnected(reason) => {
+            print_error(&format!("error: {reason}"));
             if let Some(status) = wait(child) {
-                complain(&format!(
-                    "the trainer's process: {status}; {}",
-                    begun.path.join("log.txt").display()
+                print_error(&format!(
+                    "trainer process: {status}; see {}",
+                    started.path.join("log.txt").display()
                 ));
             }
-            say(&go_on(&begun.path));
+            print_line(&restart_hint(&started.path));
             code::FAILED
         }
-        Ended::Left(code) => code,
+        ScreenEnd::Detached(code) => code,
     })
 }
 
-/// Waits for a trainer that is about to go.
+/// Waits for the trainer process to exit; `None` after [`EXIT_TIMEOUT`].
 fn wait(mut child: Child) -> Option<std::process::ExitStatus> {
     let began = Instant::now();
-    while began.elapsed() < GO {
+    while began.elapsed() < EXIT_TIMEOUT {
         if let Ok(Some(status)) = child.try_wait() {
             return Some(status);
         }
@@ -180,31 +188,35 @@ fn outcome_code(state: &RunState, run: &std::path::Path) -> u8 {
     match &state.outcome {
         Some(Outcome::Completed) => code::COMPLETED,
         Some(Outcome::Stopped) => {
-            say(&go_on(run));
+            print_line(&restart_hint(run));
             code::STOPPED
         }
         Some(Outcome::Failed { .. }) | None => {
             if state.checkpoint.is_some() {
-                say(&go_on(run));
+                print_line(&restart_hint(run));
             }
             code::FAILED
         }
     }
 }
 
-fn place(begun: &Begun) -> String {
-    format!("run {} (process {})", begun.path.display(), begun.pid)
+fn location(started: &StartedRun) -> String {
+    format!("run {} (process {})", started.path.display(), started.pid)
 }
 
-/// How a run is shown again.
-pub(super) fn come_back(run: &str) -> String {
+/// The hint how to show a detached run again.
+pub(super) fn reattach_hint(run: &str) -> String {
     format!(
-        "it goes on without this terminal; to come back: {} attach {run}",
+        "the run does not need this terminal; to reattach: {} attach {run}",
         program()
     )
 }
 
-/// How a run that ended goes on.
-pub(super) fn go_on(run: &std::path::Path) -> String {
-    format!("go on with: {} train --resume {}", program(), run.display())
+/// The hint how to continue a run that has ended.
+pub(super) fn restart_hint(run: &std::path::Path) -> String {
+    format!(
+        "to continue: {} train --resume {}",
+        program(),
+        run.display()
+    )
 }

@@ -1,38 +1,17 @@
-//! `lr-find`: the learning-rate range test, its chart and what it suggests.
+//! `lr-find`: the learning-rate range test with its chart and suggestion.
 
 use std::env;
 
-use clap::Args;
-
-use super::args::ConfigArgs;
-use super::print::{complain, say, say_json};
+use super::args::LrFindArgs;
+use super::print::{print_error, print_json, print_line};
 use super::progress::Progress;
 use super::{code, with_config};
 use crate::config::{Config, Loaded};
 use crate::data;
-use crate::train::{self, Suggestion, Tried};
+use crate::train::{self, LrFindStep, Suggestion};
 use crate::tui::{Dots, Plot, utf8_locale};
 
-/// What `lr-find` takes.
-#[derive(Debug, Args)]
-pub(super) struct LrFindArgs {
-    #[command(flatten)]
-    pub(super) config: ConfigArgs,
-    /// The first learning rate
-    #[arg(long, default_value_t = 1e-6, value_name = "LR")]
-    from: f64,
-    /// The last one
-    #[arg(long, default_value_t = 1.0, value_name = "LR")]
-    to: f64,
-    /// Steps from one to the other
-    #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u64).range(20..=100_000))]
-    steps: u64,
-    /// The numbers instead of the chart
-    #[arg(long)]
-    json: bool,
-}
-
-/// Runs the test and prints what it found.
+/// Runs the test and prints the result.
 pub(super) fn run(args: LrFindArgs) -> u8 {
     let LrFindArgs {
         config,
@@ -41,22 +20,22 @@ pub(super) fn run(args: LrFindArgs) -> u8 {
         steps,
         json,
     } = args;
-    // NaN fails too.
+    // Written so that NaN is rejected too.
     if !(from > 0.0 && to > from && to.is_finite()) {
-        complain(&format!(
-            "error: --from {from} --to {to}: the rates must be above 0, and the last above the first"
+        print_error(&format!(
+            "error: --from {from} --to {to}: both rates must be above 0, and --to above --from"
         ));
         return code::USAGE;
     }
     with_config(config, |loaded: &Loaded| {
         match test(&loaded.config, (from, to, steps)) {
             Err(message) => {
-                complain(&format!("error: {message}"));
+                print_error(&format!("error: {message}"));
                 code::FAILED
             }
             Ok(tried) if json => {
                 let object = object(&tried, train::suggest_lr(&tried));
-                if say_json(&object) {
+                if print_json(&object) {
                     code::COMPLETED
                 } else {
                     code::FAILED
@@ -70,13 +49,13 @@ pub(super) fn run(args: LrFindArgs) -> u8 {
     })
 }
 
-fn test(config: &Config, range: (f64, f64, u64)) -> Result<Vec<Tried>, String> {
+fn test(config: &Config, range: (f64, f64, u64)) -> Result<Vec<LrFindStep>, String> {
     let dataset = data::load(&config.data, config.train.seed).map_err(|error| error.to_string())?;
     let mut progress = Progress::new();
-    train::find_lr(config, &dataset, range, |tried| {
+    train::run_lr_find(config, &dataset, range, |tried| {
         let batch = config.train.batch_size.max(0) as u64;
-        progress.say(
-            "trying learning rates",
+        progress.show(
+            "testing learning rates",
             tried.len() as u64 * batch,
             range.2 * batch,
         );
@@ -84,8 +63,8 @@ fn test(config: &Config, range: (f64, f64, u64)) -> Result<Vec<Tried>, String> {
     })
 }
 
-fn object(tried: &[Tried], found: Option<Suggestion>) -> serde_json::Value {
-    let column = |pick: fn(&Tried) -> f64| tried.iter().map(pick).collect::<Vec<f64>>();
+fn object(tried: &[LrFindStep], found: Option<Suggestion>) -> serde_json::Value {
+    let column = |pick: fn(&LrFindStep) -> f64| tried.iter().map(pick).collect::<Vec<f64>>();
     serde_json::json!({
         "lr": column(|t| t.lr),
         "loss": column(|t| t.loss),
@@ -95,7 +74,7 @@ fn object(tried: &[Tried], found: Option<Suggestion>) -> serde_json::Value {
     })
 }
 
-fn print(tried: &[Tried], config: &Config) {
+fn print(tried: &[LrFindStep], config: &Config) {
     let points: Vec<(f64, f64)> = tried.iter().map(|t| (t.lr, t.smooth)).collect();
     let behind: Vec<(f64, f64)> = tried.iter().map(|t| (t.lr, t.loss)).collect();
     let found = train::suggest_lr(tried);
@@ -115,30 +94,30 @@ fn print(tried: &[Tried], config: &Config) {
         marks: &marks,
         dots: Dots::choose(config.ui.chart, !utf8_locale(lookup), lookup),
     };
-    say("Loss by learning rate: the smoothed curve, and dots for single steps");
+    print_line("Loss by learning rate: smoothed curve; dots are single steps");
     let (width, height) = crossterm::terminal::size().unwrap_or((80, 24));
     for line in plot.lines(width.clamp(40, 120), height.saturating_sub(6).clamp(10, 24)) {
-        say(&line);
+        print_line(&line);
     }
     let name = config.optim.name.traits().name;
     let steps = tried.len();
     match found {
         Some(found) => {
-            say(&format!(
-                "S  {:.1e}  the loss falls fastest: a good optim.lr for {name}",
+            print_line(&format!(
+                "S  {:.1e}  steepest decrease of the loss: a good optim.lr for {name}",
                 found.steepest
             ));
-            say(&format!(
-                "L  {:.1e}  the loss is lowest: too high to train with, a third of it is about the limit",
+            print_line(&format!(
+                "L  {:.1e}  lowest loss: too high for training; the limit is about a third of it",
                 found.lowest
             ));
-            say(&format!(
-                "^  {:.1e}  optim.lr as configured ({steps} steps of {} images)",
+            print_line(&format!(
+                "^  {:.1e}  configured optim.lr ({steps} steps of {} images)",
                 config.optim.lr, config.train.batch_size
             ));
         }
-        None => say(&format!(
-            "The loss never fell in {steps} steps. Try --from lower, more --steps, or look at the data with epochtop data check."
+        None => print_line(&format!(
+            "The loss did not decrease in {steps} steps. Try a lower --from, more --steps, or epochtop data check."
         )),
     }
 }

@@ -1,20 +1,20 @@
-//! A child with a session of its own, so that no terminal's hang-up, Ctrl-C or Ctrl-Z ever reaches it.
+//! Starts a child process in a separate session, so that a hang-up of the terminal, Ctrl-C or Ctrl-Z does not reach it.
 //!
-//! The only `unsafe` of the command line: std has no safe way to call setsid(2) between fork and exec, and a child that
-//! called it itself would be within reach for a moment.
+//! This is the only `unsafe` code of the command line: std has no safe way to call setsid(2) between fork and exec, and
+//! if the child called it after exec, signals of the terminal could reach it in between.
 
 #![expect(
     unsafe_code,
-    reason = "CommandExt::pre_exec: setsid(2) is async-signal-safe, and nothing else is done there"
+    reason = "CommandExt::pre_exec: the closure only calls setsid(2), which is async-signal-safe"
 )]
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// The command's process will lead a session of its own, without a terminal.
+/// Makes the process of the command the leader of a new session without a controlling terminal.
 pub(super) fn own_session(command: &mut Command) -> &mut Command {
-    // SAFETY: between fork and exec only async-signal-safe functions may be called: this is one system call, which neither
-    // allocates nor takes a lock.
+    // SAFETY: only async-signal-safe functions may be called between fork and exec. setsid is a single system call that
+    // neither allocates nor locks.
     unsafe {
         command.pre_exec(|| {
             rustix::process::setsid()?;

@@ -1,4 +1,4 @@
-//! `predict`: what is in some images, with probabilities that mean what they say.
+//! `predict`: classifies image files, with calibrated probabilities.
 
 use std::path::Path;
 
@@ -6,28 +6,29 @@ use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr;
 
 use super::args::PredictArgs;
-use super::print::{complain, say, say_json};
+use super::print::{print_error, print_json, print_line};
 use super::restore::{Restored, restore};
 use super::{code, screen_sets};
 use crate::data::Images;
 use crate::event::DatasetInfo;
-use crate::inference::{Expected, InputImage, read_image};
+use crate::inference::{InputFormat, InputImage, read_image};
 use crate::metrics::{argmax, softmax};
 use crate::report::class_name;
 use crate::session::locate_checkpoint;
 use crate::tui::art;
 
-/// Columns of a image and of a bar.
+/// Width of a drawn image, in cells.
 const COLUMNS: usize = 28;
+/// Width of the bar of probability 1, in cells.
 const BAR: usize = 24;
 
-/// A image and what the network takes it for: class and probability, best first.
-struct Answer {
+/// An image and its predictions: class index and probability, most probable first.
+struct Prediction {
     image: InputImage,
     top: Vec<(usize, f64)>,
 }
 
-/// Names what is in each file. One bad file spoils no other; the exit code tells of it.
+/// Classifies each file. An unreadable file does not affect the others, but the exit code is 2.
 pub(super) fn run(args: PredictArgs) -> u8 {
     let PredictArgs {
         files,
@@ -47,32 +48,32 @@ pub(super) fn run(args: PredictArgs) -> u8 {
     let (restored, title) = match restored {
         Ok(restored) => restored,
         Err(error) => {
-            complain(&format!("error: {error}"));
+            print_error(&format!("error: {error}"));
             return code::USAGE;
         }
     };
     if !json {
-        say(&format!("{title} · {}\n", calibration(&restored)));
+        print_line(&format!("{title} · {}\n", calibration(&restored)));
     }
     let mut bad = 0;
     let mut all = Vec::new();
     for file in &files {
-        match answer(&restored, file, !no_invert, top.into()) {
-            Ok(answer) if json => all.push(as_json(&restored, &title, file, &answer)),
-            Ok(answer) => {
-                say(&shown(&restored.state.dataset, file, &answer, !light));
-                say("");
+        match predict(&restored, file, !no_invert, top.into()) {
+            Ok(prediction) if json => all.push(as_json(&restored, &title, file, &prediction)),
+            Ok(prediction) => {
+                print_line(&shown(&restored.state.dataset, file, &prediction, !light));
+                print_line("");
             }
             Err(error) => {
                 bad += 1;
-                complain(&format!("error: {error}"));
+                print_error(&format!("error: {error}"));
                 all.push(json!({ "file": file.to_string_lossy(), "error": error }));
             }
         }
     }
     if json {
-        let told = say_json(&Value::Array(all));
-        if !told {
+        let printed = print_json(&Value::Array(all));
+        if !printed {
             return code::FAILED;
         }
     }
@@ -80,19 +81,19 @@ pub(super) fn run(args: PredictArgs) -> u8 {
         return code::COMPLETED;
     }
     if files.len() > 1 {
-        complain(&format!("{bad} of {} files could not be used", files.len()));
+        print_error(&format!("{bad} of {} files could not be read", files.len()));
     }
     code::USAGE
 }
 
-/// What the probabilities are worth.
+/// The calibration of the probabilities, for the title line.
 fn calibration(restored: &Restored) -> String {
     match restored.state.temperature {
         Some((value, step)) if step == restored.state.global_step => {
             format!("calibrated, temperature {value:.3}")
         }
         Some((value, step)) => format!("temperature {value:.3}, fitted at step {step}"),
-        None => "not calibrated: no temperature was found on validation before this checkpoint"
+        None => "not calibrated: no temperature was fitted on validation before this checkpoint"
             .to_owned(),
     }
 }
@@ -101,9 +102,14 @@ fn temperature(restored: &Restored) -> f64 {
     restored.state.temperature.map_or(1.0, |(value, _)| value)
 }
 
-fn answer(restored: &Restored, file: &Path, invert: bool, top: usize) -> Result<Answer, String> {
+fn predict(
+    restored: &Restored,
+    file: &Path,
+    invert: bool,
+    top: usize,
+) -> Result<Prediction, String> {
     let info = &restored.state.dataset;
-    let expected = Expected {
+    let expected = InputFormat {
         channels: info.channels,
         height: info.height,
         width: info.width,
@@ -116,10 +122,7 @@ fn answer(restored: &Restored, file: &Path, invert: bool, top: usize) -> Result<
     };
     let logits = restored.trained.logits(&images, info, 1, &mut |_, _| ())?;
     if logits.iter().any(|logit| !logit.is_finite()) {
-        return Err(format!(
-            "{}: the network's answer is no number",
-            file.display()
-        ));
+        return Err(format!("{}: the logits are not finite", file.display()));
     }
     let shares = softmax(&logits, temperature(restored));
     let mut ranked: Vec<(usize, f64)> = shares.into_iter().enumerate().collect();
@@ -130,12 +133,12 @@ fn answer(restored: &Restored, file: &Path, invert: bool, top: usize) -> Result<
             .then(b.1.total_cmp(&a.1))
     });
     ranked.truncate(top.max(1));
-    Ok(Answer { image, top: ranked })
+    Ok(Prediction { image, top: ranked })
 }
 
-/// The image as the network sees it, and beside it what it is taken for.
-fn shown(info: &DatasetInfo, file: &Path, answer: &Answer, dark: bool) -> String {
-    let Answer { image, top } = answer;
+/// The image as the network receives it, with its predictions next to it.
+fn shown(info: &DatasetInfo, file: &Path, prediction: &Prediction, dark: bool) -> String {
+    let Prediction { image, top } = prediction;
     let (height, width) = (info.height as usize, info.width as usize);
     let columns = COLUMNS.min(width * 2).max(1);
     let rows = art::rows_for(height, width, columns);
@@ -158,11 +161,7 @@ fn shown(info: &DatasetInfo, file: &Path, answer: &Answer, dark: bool) -> String
         .collect();
     let (from_width, from_height) = image.size;
     let inverted = if image.inverted { ", inverted" } else { "" };
-    let empty = if image.empty {
-        ", nothing to be seen on it"
-    } else {
-        ""
-    };
+    let empty = if image.empty { ", blank image" } else { "" };
     let mut lines = vec![format!(
         "{}  {from_width}×{from_height}{inverted}{empty}",
         file.display()
@@ -183,18 +182,18 @@ fn shown(info: &DatasetInfo, file: &Path, answer: &Answer, dark: bool) -> String
     lines.join("\n")
 }
 
-fn as_json(restored: &Restored, title: &str, file: &Path, answer: &Answer) -> Value {
+fn as_json(restored: &Restored, title: &str, file: &Path, prediction: &Prediction) -> Value {
     let names = &restored.state.dataset.classes;
-    let predictions = answer.top.iter().map(|(class, share)| {
+    let predictions = prediction.top.iter().map(|(class, share)| {
         json!({ "label": class, "class": names.get(*class), "probability": share })
     });
     json!({
         "file": file.to_string_lossy(),
-        "width": answer.image.size.0,
-        "height": answer.image.size.1,
+        "width": prediction.image.size.0,
+        "height": prediction.image.size.1,
         "checkpoint": title,
-        "inverted": answer.image.inverted,
-        "empty": answer.image.empty,
+        "inverted": prediction.image.inverted,
+        "empty": prediction.image.empty,
         "temperature": temperature(restored),
         "predictions": predictions.collect::<Vec<Value>>(),
     })

@@ -1,4 +1,4 @@
-//! Words to people. A reader that went away is no reason to panic, so `println!` is not used.
+//! Text output. `println!` is not used because it panics when the pipe is closed.
 
 use std::env;
 use std::io::{self, Write};
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::tui::utf8_locale;
 
-/// What an ASCII terminal is shown instead.
+/// Replacements for terminals without UTF-8.
 const ASCII: [(char, &str); 9] = [
     ('×', "x"),
     ('–', "-"),
@@ -20,7 +20,7 @@ const ASCII: [(char, &str); 9] = [
     ('\u{fffd}', "?"),
 ];
 
-/// What to type for this program: its name where the shell would find it, else its path.
+/// The command that starts this program: its name if it is found in PATH, else its path.
 pub(super) fn program() -> String {
     let own = env::current_exe().unwrap_or_default();
     let name = own.file_name().unwrap_or_default();
@@ -33,42 +33,42 @@ pub(super) fn program() -> String {
     shown.display().to_string()
 }
 
-/// Whether something said has not got through, and was to.
+/// Whether output was lost for another reason than a closed pipe.
 static LOST: AtomicBool = AtomicBool::new(false);
 
-/// A text on stdout.
-pub(super) fn say(text: &str) {
+/// Prints a text to stdout.
+pub(super) fn print_line(text: &str) {
     let mut out = io::stdout().lock();
     if let Err(error) = writeln!(out, "{}", shown(text)) {
-        // A reader that went away wanted no more.
+        // A closed pipe (for example `| head`) is not an error.
         let lost = error.kind() != io::ErrorKind::BrokenPipe;
         if lost && !LOST.swap(true, Ordering::Relaxed) {
-            complain(&format!("error: standard output: {error}"));
+            print_error(&format!("error: standard output: {error}"));
         }
     }
 }
 
-/// Whether all that was said got through, as far as anybody wanted it.
-pub(super) fn all_told() -> bool {
+/// Whether all output was written. A closed pipe does not count as an error.
+pub(super) fn output_complete() -> bool {
     !LOST.load(Ordering::Relaxed)
 }
 
-/// A value on stdout, for programs: nothing is made pretty or safe that JSON does not escape itself. Whether it got through;
-/// a reader that went away wanted no more.
-pub(super) fn say_json(value: &serde_json::Value) -> bool {
+/// Prints a JSON value to stdout, without the replacements of [`print_line`]. Returns whether it was written; a closed
+/// pipe does not count as an error.
+pub(super) fn print_json(value: &serde_json::Value) -> bool {
     let mut out = io::stdout().lock();
     match writeln!(out, "{value:#}").and_then(|()| out.flush()) {
         Ok(()) => true,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => true,
         Err(error) => {
-            complain(&format!("error: standard output: {error}"));
+            print_error(&format!("error: standard output: {error}"));
             false
         }
     }
 }
 
-/// A text on stderr.
-pub(super) fn complain(text: &str) {
+/// Prints a text to stderr.
+pub(super) fn print_error(text: &str) {
     let mut out = io::stderr().lock();
     let _ = writeln!(out, "{}", shown(text));
 }
@@ -82,7 +82,7 @@ fn shown(text: &str) -> String {
     }
 }
 
-/// Without what would command the terminal or turn its text round: class names and paths come from outside.
+/// Replaces control characters and bidirectional overrides, because class names and paths are untrusted input.
 fn clean(text: &str) -> String {
     let odd = |c: char| {
         c.is_control() && c != '\n' && c != '\t'
@@ -93,7 +93,7 @@ fn clean(text: &str) -> String {
         .collect()
 }
 
-/// Our own signs in ASCII; what others wrote, such as names and paths, stays as it is.
+/// Replaces the special characters of this program by ASCII; other text, such as names and paths, is not changed.
 fn ascii(text: &str) -> String {
     ASCII.iter().fold(text.to_owned(), |text, (sign, plain)| {
         text.replace(*sign, plain)
@@ -105,13 +105,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_from_outside_commands_the_terminal() {
+    fn control_characters_are_replaced() {
         assert_eq!(clean("a\x1b[31mb\r\n\tc"), "a\u{fffd}[31mb\u{fffd}\n\tc");
         assert_eq!(clean("\u{202e}drow"), "\u{fffd}drow");
     }
 
     #[test]
-    fn our_signs_have_ascii_forms() {
+    fn special_characters_have_ascii_replacements() {
         assert_eq!(ascii("3×3 → ±1 – …"), "3x3 -> +-1 - ...");
     }
 }

@@ -1,15 +1,15 @@
-//! Progress of work that is waited for, on one line of the terminal that is gone when the work is done.
+//! A progress line on the terminal, erased when the work is done.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-/// How often the line changes at most.
-const GAP: Duration = Duration::from_millis(100);
+/// Minimum time between two updates of the line.
+const UPDATE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A line on stderr, if that is a terminal; else nothing.
+/// A progress line on stderr; prints nothing if stderr is not a terminal.
 pub(super) struct Progress {
     shown: bool,
-    there: bool,
+    is_terminal: bool,
     last: Option<Instant>,
 }
 
@@ -17,15 +17,17 @@ impl Progress {
     pub(super) fn new() -> Self {
         Self {
             shown: false,
-            there: io::stderr().is_terminal(),
+            is_terminal: io::stderr().is_terminal(),
             last: None,
         }
     }
 
-    /// What is done of what.
-    pub(super) fn say(&mut self, what: &str, done: u64, total: u64) {
-        let due = self.last.is_none_or(|last| last.elapsed() >= GAP);
-        if !self.there || (!due && done < total) {
+    /// Shows how many of `total` images are done.
+    pub(super) fn show(&mut self, what: &str, done: u64, total: u64) {
+        let due = self
+            .last
+            .is_none_or(|last| last.elapsed() >= UPDATE_INTERVAL);
+        if !self.is_terminal || (!due && done < total) {
             return;
         }
         self.last = Some(Instant::now());

@@ -1,4 +1,4 @@
-//! A checkpoint taken up again, with the configuration it was made with.
+//! Restores a checkpoint with its recorded configuration.
 
 use std::path::Path;
 
@@ -6,18 +6,18 @@ use super::user_file;
 use crate::checkpoint::State;
 use crate::config::{self, Config, Sources};
 use crate::data::{self, Dataset};
-use crate::inference::{Trained, read_state};
+use crate::inference::{LoadedNetwork, read_state};
 use crate::train::{choose_device, set_threads};
 
-/// A network that can be asked.
+/// A restored network with its training state and configuration.
 pub(super) struct Restored {
     pub(super) state: State,
     pub(super) config: Config,
-    pub(super) trained: Trained,
+    pub(super) trained: LoadedNetwork,
 }
 
-/// What may be set anew: where things are and how they are measured, not what was trained on what.
-const FREE: [&str; 6] = [
+/// Keys, or prefixes of keys, that may be overridden: locations, device and evaluation, but not network and data split.
+const OVERRIDABLE: [&str; 6] = [
     "data.dir",
     "train.device",
     "train.threads",
@@ -26,21 +26,25 @@ const FREE: [&str; 6] = [
     "ui.",
 ];
 
-/// Settings that would make another network of it, or other splits.
+/// The keys among the settings that may not be overridden.
 fn refused(settings: &[String]) -> Vec<&str> {
     let keys = settings
         .iter()
         .map(|set| set.split('=').next().unwrap_or(set).trim());
-    keys.filter(|key| !FREE.iter().any(|free| key.starts_with(free)))
+    keys.filter(|key| !OVERRIDABLE.iter().any(|prefix| key.starts_with(prefix)))
         .collect()
 }
 
-/// Takes up a checkpoint. `settings` are laid over its configuration: where the data lies now, which device there is.
+/// Restores a checkpoint. `settings` override keys of its configuration, for example `data.dir` or `train.device`.
+///
+/// # Errors
+/// If a setting may not be overridden, the checkpoint cannot be read or the device does not exist.
 pub(super) fn restore(checkpoint: &Path, settings: &[String]) -> Result<Restored, String> {
     let wrong = refused(settings);
     if !wrong.is_empty() {
         return Err(format!(
-            "--set {}: a checkpoint's network and splits are what they are; only data.dir, train.device, train.threads and eval.* can be set",
+            "--set {}: the network and data split of a checkpoint cannot be changed; only data.dir, train.device, \
+             train.threads and eval.* can be set",
             wrong.join(", ")
         ));
     }
@@ -56,7 +60,7 @@ pub(super) fn restore(checkpoint: &Path, settings: &[String]) -> Result<Restored
         .config;
     set_threads(config.train.threads);
     let device = choose_device(&config.train.device)?;
-    let trained = Trained::load(checkpoint, &config.model, &state.dataset, device)?;
+    let trained = LoadedNetwork::load(checkpoint, &config.model, &state.dataset, device)?;
     Ok(Restored {
         state,
         config,
@@ -65,34 +69,35 @@ pub(super) fn restore(checkpoint: &Path, settings: &[String]) -> Result<Restored
 }
 
 impl Restored {
-    /// The data it was trained on.
+    /// The data set that the network was trained on.
     ///
     /// # Errors
-    /// When it is not there, or not the same.
+    /// If it is not found or differs from the one used in training.
     pub(super) fn dataset(&self) -> Result<Dataset, String> {
         dataset_of(&self.config, &self.state)
     }
 }
 
-/// The data that a checkpoint was trained on, where the configuration says that it lies now.
+/// The data set that a checkpoint was trained on, loaded from the location in the configuration.
 ///
 /// # Errors
-/// When it is not there, or not the same.
+/// If it is not found or differs from the one used in training.
 pub(super) fn dataset_of(config: &Config, state: &State) -> Result<Dataset, String> {
     let dataset = data::load(&config.data, config.train.seed).map_err(|error| error.0)?;
     if dataset.fingerprint == state.data {
-        let (there, then) = (&dataset.info, &state.dataset);
-        if there == then {
+        let (now, then) = (&dataset.info, &state.dataset);
+        if now == then {
             return Ok(dataset);
         }
         return Err(format!(
-            "{}: these are the right images, but they are read differently than in training: {} classes ({}) and {}×{}×{}, then {} classes ({}) and {}×{}×{}; see classes.txt there",
-            dataset.found.display(),
-            there.classes.len(),
-            there.classes.join(", "),
-            there.channels,
-            there.height,
-            there.width,
+            "{}: the images match, but their classes or shape differ from training: now {} classes ({}) and \
+             {}×{}×{}, in training {} classes ({}) and {}×{}×{}; check classes.txt in this directory",
+            dataset.dir.display(),
+            now.classes.len(),
+            now.classes.join(", "),
+            now.channels,
+            now.height,
+            now.width,
             then.classes.len(),
             then.classes.join(", "),
             then.channels,
@@ -102,8 +107,8 @@ pub(super) fn dataset_of(config: &Config, state: &State) -> Result<Dataset, Stri
     }
     let short = |print: &str| print.get(..16).unwrap_or(print).to_owned();
     Err(format!(
-        "{}: these images have the fingerprint {}, the checkpoint was trained on {}; name the right ones with --set data.dir=DIR",
-        dataset.found.display(),
+        "{}: data fingerprint {} differs from {} in the checkpoint; select the training data with --set data.dir=DIR",
+        dataset.dir.display(),
         short(&dataset.fingerprint),
         short(&state.data)
     ))

@@ -1,13 +1,13 @@
-//! `train --resume` and `train --fork`: a checkpoint found, proved whole, and gone on from.
+//! `train --resume` and `train --fork`: find a checkpoint, verify it and continue training from it.
 
 use std::fmt::Write;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::front::Mode;
-use super::print::complain;
+use super::print::print_error;
 use super::restore::dataset_of;
-use super::train::{Beginning, go, meta};
+use super::train::{RunStart, meta, train_and_show};
 use super::{code, user_file};
 use crate::checkpoint::{Depth, State, Store, step_name, verify};
 use crate::config::{self, Change, Loaded, Sources};
@@ -16,86 +16,86 @@ use crate::event::{Event, Level, Record, Restoration};
 use crate::inference::read_state;
 use crate::run::RunState;
 use crate::session::{
-    Journal, Meta, Moment, RunDir, RunFiles, RunOutcome, default_name, locate_checkpoint, prefix,
-    resolve,
+    CheckpointPosition, Journal, Meta, RunDir, RunFiles, RunOutcome, default_name,
+    locate_checkpoint, prefix, resolve,
 };
 use crate::train::{self, Resume};
 
-/// What was asked for besides the checkpoint.
-pub(super) struct Wanted {
+/// The options of `--resume` and `--fork`, except the checkpoint.
+pub(super) struct ResumeRequest {
     /// The directory of runs.
     pub(super) runs: PathBuf,
-    /// Settings to change.
+    /// Settings that override the recorded configuration.
     pub(super) sets: Vec<String>,
     pub(super) mode: Mode,
 }
 
-/// Goes on with a run, in place.
-pub(super) fn resume(run: Option<&str>, wanted: &Wanted) -> u8 {
-    told(try_resume(run, wanted))
+/// Continues a run in place, from its newest valid checkpoint.
+pub(super) fn resume(run: Option<&str>, request: &ResumeRequest) -> u8 {
+    exit_code_of(try_resume(run, request))
 }
 
-/// Begins a new run from a checkpoint.
-pub(super) fn fork(checkpoint: &str, name: Option<String>, wanted: &Wanted) -> u8 {
-    told(try_fork(checkpoint, name, wanted))
+/// Starts a new run from a checkpoint.
+pub(super) fn fork(checkpoint: &str, name: Option<String>, request: &ResumeRequest) -> u8 {
+    exit_code_of(try_fork(checkpoint, name, request))
 }
 
-fn told(result: Result<u8, String>) -> u8 {
+fn exit_code_of(result: Result<u8, String>) -> u8 {
     result.unwrap_or_else(|error| {
-        complain(&format!("error: {error}"));
+        print_error(&format!("error: {error}"));
         code::USAGE
     })
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn words(error: io::Error) -> String {
+fn message(error: io::Error) -> String {
     error.to_string()
 }
 
-fn try_resume(name: Option<&str>, wanted: &Wanted) -> Result<u8, String> {
-    let run = resolve(&wanted.runs, name).map_err(words)?;
-    // From here on nobody else writes it.
-    let mut journal = Journal::take(&run).map_err(words)?;
+fn try_resume(name: Option<&str>, request: &ResumeRequest) -> Result<u8, String> {
+    let run = resolve(&request.runs, name).map_err(message)?;
+    // The journal is locked: from here on no other process can write this run.
+    let mut journal = Journal::take(&run).map_err(message)?;
     let store = Store::new(&run.path);
     store.sweep();
     let (newest, mut notes) = store
-        .newest_whole()
+        .newest_verified()
         .map_err(|error| format!("{}: {error}", run.path.display()))?;
-    let manifest = newest.ok_or_else(|| nothing_whole(&run, &notes))?;
+    let manifest = newest.ok_or_else(|| no_valid_checkpoint(&run, &notes))?;
     let checkpoint = store.path(manifest.global_step);
-    let Taken {
+    let ResumePoint {
         state,
         loaded,
         changes,
         dataset,
-    } = take(&checkpoint, &wanted.sets)?;
-    // A kill may have come between a checkpoint and what names it.
-    notes.extend(point(&store, &state));
+    } = read_resume_point(&checkpoint, &request.sets)?;
+    // The process may have been killed between writing a checkpoint and updating LATEST and BEST.
+    notes.extend(update_pointers(&store, &state));
     refuse_complete(&run, &state, &changes)?;
-    notes.extend(changes.iter().map(in_words));
-    // A journal that takes nothing could not tell that steps are done again, and they would count twice.
-    let text = format!("taken up again by process {}", std::process::id());
+    notes.extend(changes.iter().map(describe));
+    // The journal must be writable: without a record of the restart, repeated steps would count twice.
+    let text = format!("restarted by process {}", std::process::id());
     let level = Level::Info;
     journal
         .append(Event::Log { level, text })
         .map_err(|error| format!("{}: {error}", run.journal().display()))?;
     let mut records = Vec::new();
-    let at = Moment {
+    let at = CheckpointPosition {
         mark: state.mark,
         global_step: state.global_step,
         epoch_done: state.epoch_done,
     };
     let before = prefix(&run, at, |record| {
-        if is_drawn(record) {
+        if is_in_exports(record) {
             records.push(record.clone());
         }
     })
-    .map_err(words)?;
+    .map_err(message)?;
     if before.torn {
-        let what = "the journal's end before this checkpoint is lost: the charts have a gap";
+        let what = "journal records before this checkpoint are lost; the charts have a gap";
         notes.push(what.to_owned());
     }
-    let told = Restoration {
+    let restoration = Restoration {
         after: before.after,
         checkpoint: format!("checkpoints/{}", step_name(state.global_step)),
         bytes: manifest.bytes(),
@@ -104,42 +104,42 @@ fn try_resume(name: Option<&str>, wanted: &Wanted) -> Result<u8, String> {
         redone: before.redone,
         notes,
     };
-    let begun = files(&run, &loaded, journal, &dataset, &records).map(|files| Beginning {
+    let start = files(&run, &loaded, journal, &dataset, &records).map(|files| RunStart {
         files,
         state: before.state,
-        resume: Some(going_on(
+        resume: Some(resume_job(
             checkpoint,
             state,
             &loaded,
-            &wanted.sets,
-            told,
+            &request.sets,
+            restoration,
             false,
         )),
     });
-    Ok(go(
+    Ok(train_and_show(
         &loaded,
         dataset,
         &run,
-        wanted.mode.clone(),
-        begun,
+        request.mode.clone(),
+        start,
         false,
     ))
 }
 
-/// Lets `LATEST` and `BEST` name what is there; what went wrong is returned.
-fn point(store: &Store, state: &State) -> Vec<String> {
+/// Updates `LATEST` and `BEST` to existing checkpoints; returns the errors.
+fn update_pointers(store: &Store, state: &State) -> Vec<String> {
     let best = state
         .best
         .filter(|best| store.steps().contains(&best.global_step));
-    let mut wrong = Vec::new();
-    wrong.extend(store.point("LATEST", state.global_step).err());
-    wrong.extend(best.and_then(|best| store.point("BEST", best.global_step).err()));
-    wrong.iter().map(ToString::to_string).collect()
+    let mut errors = Vec::new();
+    errors.extend(store.point("LATEST", state.global_step).err());
+    errors.extend(best.and_then(|best| store.point("BEST", best.global_step).err()));
+    errors.iter().map(ToString::to_string).collect()
 }
 
-/// A run that came to its end has nothing to go on with, unless it is given more.
+/// Refuses to resume a completed run, unless a changed setting allows more training.
 fn refuse_complete(run: &RunDir, state: &State, changes: &[Change]) -> Result<(), String> {
-    const MORE: [&str; 4] = [
+    const EXTENDING: [&str; 4] = [
         "train.epochs",
         "train.patience",
         "train.min_delta",
@@ -151,12 +151,12 @@ fn refuse_complete(run: &RunDir, state: &State, changes: &[Change]) -> Result<()
     if complete
         && !changes
             .iter()
-            .any(|change| MORE.contains(&change.key.as_str()))
+            .any(|change| EXTENDING.contains(&change.key.as_str()))
     {
         let more = state.epochs.max(state.epoch).saturating_add(10);
         return Err(format!(
-            "{}: is complete after {} epochs; --set train.epochs={more} would go on (with train.patience and \
-             train.max_minutes raised or 0, where they ended it)",
+            "{}: completed after {} epochs; to train longer, add --set train.epochs={more} (if train.patience or \
+             train.max_minutes ended the run, raise it or set it to 0)",
             run.path.display(),
             state.epoch
         ));
@@ -164,10 +164,10 @@ fn refuse_complete(run: &RunDir, state: &State, changes: &[Change]) -> Result<()
     Ok(())
 }
 
-fn nothing_whole(run: &RunDir, notes: &[String]) -> String {
+fn no_valid_checkpoint(run: &RunDir, notes: &[String]) -> String {
     let dir = run.path.join("checkpoints");
     let mut text = format!(
-        "{}: no checkpoint to go on from: the run ended before its first one was on the disk",
+        "{}: no valid checkpoint to restart from; the run ended before it saved one",
         dir.display()
     );
     for note in notes {
@@ -176,8 +176,8 @@ fn nothing_whole(run: &RunDir, notes: &[String]) -> String {
     text
 }
 
-/// Whether `epochs.csv` or `tb/` are made of it.
-fn is_drawn(record: &Record) -> bool {
+/// Whether the record is needed to write `epochs.csv` or `tb/`.
+fn is_in_exports(record: &Record) -> bool {
     matches!(
         record.event,
         Event::Steps(_) | Event::EpochFinished(_) | Event::EvalFinished(_)
@@ -191,65 +191,75 @@ fn files(
     dataset: &Dataset,
     records: &[Record],
 ) -> io::Result<RunFiles> {
-    let fresh = meta(&loaded.config, dataset, run);
+    let new = meta(&loaded.config, dataset, run);
     let meta = Meta {
-        started_ms: run.meta().map_or(fresh.started_ms, |old| old.started_ms),
-        ..fresh
+        started_ms: run.meta().map_or(new.started_ms, |old| old.started_ms),
+        ..new
     };
     run.write_config(&loaded.config.run_toml())?;
     RunFiles::resume(&run.path, journal, meta, records)
 }
 
-fn try_fork(word: &str, name: Option<String>, wanted: &Wanted) -> Result<u8, String> {
-    let found = locate_checkpoint(&wanted.runs, Some(word)).map_err(words)?;
+fn try_fork(checkpoint: &str, name: Option<String>, request: &ResumeRequest) -> Result<u8, String> {
+    let found = locate_checkpoint(&request.runs, Some(checkpoint)).map_err(message)?;
     let manifest = verify(&found.path, Depth::Bytes)
         .map_err(|flaw| format!("{}: {flaw}", found.path.display()))?;
-    let Taken {
+    let ResumePoint {
         state,
         loaded,
         changes,
         dataset,
-    } = take(&found.path, &wanted.sets)?;
+    } = read_resume_point(&found.path, &request.sets)?;
     let model = loaded.config.model.name;
-    let name = name.unwrap_or_else(|| default_name(&wanted.runs, model.name()));
-    let run = RunDir::create(&wanted.runs, &name, &loaded.config.run_toml()).map_err(words)?;
-    let told = Restoration {
+    let name = name.unwrap_or_else(|| default_name(&request.runs, model.name()));
+    let run = RunDir::create(&request.runs, &name, &loaded.config.run_toml()).map_err(message)?;
+    let restoration = Restoration {
         checkpoint: found.title(),
         bytes: manifest.bytes(),
         global_step: state.global_step,
         epoch: state.epoch,
-        notes: changes.iter().map(in_words).collect(),
+        notes: changes.iter().map(describe).collect(),
         ..Restoration::default()
     };
-    let resume = going_on(found.path, state, &loaded, &wanted.sets, told, true);
+    let resume = resume_job(found.path, state, &loaded, &request.sets, restoration, true);
     if resume.state.epoch_done && resume.epochs <= resume.state.epoch {
         run.discard();
         return Err(format!(
-            "{}: all {} epochs are done there; --set train.epochs={} would go on",
+            "{}: all {} epochs are complete; to train longer, add --set train.epochs={}",
             resume.checkpoint.display(),
             resume.state.epoch,
             resume.state.epoch.saturating_add(10)
         ));
     }
     let files = RunFiles::create(&run.path, meta(&loaded.config, &dataset, &run));
-    let begun = files.map(|files| Beginning {
+    let start = files.map(|files| RunStart {
         files,
         state: RunState::default(),
         resume: Some(resume),
     });
-    Ok(go(&loaded, dataset, &run, wanted.mode.clone(), begun, true))
+    Ok(train_and_show(
+        &loaded,
+        dataset,
+        &run,
+        request.mode.clone(),
+        start,
+        true,
+    ))
 }
 
-/// A checkpoint with all that is needed to go on from it.
-struct Taken {
+/// A checkpoint with everything needed to continue from it.
+struct ResumePoint {
     state: State,
     loaded: Loaded,
     changes: Vec<Change>,
     dataset: Dataset,
 }
 
-/// Reads a checkpoint's state, lays the settings over its configuration, and finds its data.
-fn take(checkpoint: &Path, sets: &[String]) -> Result<Taken, String> {
+/// Reads the state of a checkpoint, applies the settings to its configuration and loads its data set.
+///
+/// # Errors
+/// If the checkpoint cannot be read, a setting cannot be changed, or the data set or the device is not available.
+fn read_resume_point(checkpoint: &Path, sets: &[String]) -> Result<ResumePoint, String> {
     let state = read_state(checkpoint)?;
     let load = |sets: &[String]| {
         let sources = Sources {
@@ -266,7 +276,7 @@ fn take(checkpoint: &Path, sets: &[String]) -> Result<Taken, String> {
         .iter()
         .filter(|change| change.is_refused())
         .map(|Change { key, from, to }| {
-            format!("{key}: the run has {from}, --set says {to}; that would be another run, and a new one can be trained with it")
+            format!("{key}: cannot change from {from} to {to} with --resume or --fork; start a new run instead")
         })
         .collect();
     if !refused.is_empty() {
@@ -274,7 +284,7 @@ fn take(checkpoint: &Path, sets: &[String]) -> Result<Taken, String> {
     }
     let dataset = dataset_of(&loaded.config, &state)?;
     train::choose_device(&loaded.config.train.device)?;
-    Ok(Taken {
+    Ok(ResumePoint {
         state,
         loaded,
         changes,
@@ -282,16 +292,16 @@ fn take(checkpoint: &Path, sets: &[String]) -> Result<Taken, String> {
     })
 }
 
-fn in_words(Change { key, from, to }: &Change) -> String {
+fn describe(Change { key, from, to }: &Change) -> String {
     format!("{key}: {from} -> {to}")
 }
 
-fn going_on(
+fn resume_job(
     checkpoint: PathBuf,
     state: State,
     loaded: &Loaded,
     sets: &[String],
-    told: Restoration,
+    restoration: Restoration,
     fork: bool,
 ) -> Resume {
     let is_set = |key: &str| {
@@ -299,7 +309,7 @@ fn going_on(
         keys.into_iter().any(|set| set.trim() == key)
     };
     let config = &loaded.config;
-    // What was changed by key while the run was going on holds, unless it is set anew.
+    // Values changed by key during the run stay in effect, unless --set overrides them.
     let lr = if is_set("optim.lr") {
         config.optim.lr
     } else {
@@ -316,7 +326,7 @@ fn going_on(
         epochs: epochs.max(state.epoch),
         changed: config.run_toml() != state.config || lr != state.lr || epochs != state.epochs,
         fork,
-        told,
+        restoration,
         state,
     }
 }

@@ -1,4 +1,4 @@
-//! `runs`, `checkpoints` and `clean`: what lies on the disk.
+//! `runs`, `checkpoints` and `clean`: list and delete the files of runs.
 
 use std::path::{Path, PathBuf};
 
@@ -6,45 +6,51 @@ use fs_err as fs;
 use serde_json::{Value, json};
 
 use super::args::{CheckpointsArgs, CleanArgs, RunsArgs};
-use super::print::{complain, say, say_json};
+use super::print::{print_error, print_json, print_line};
 use super::{code, runs_dir, screen_sets};
-use crate::checkpoint::{Depth, Flaw, Store, step_name, verify};
+use crate::checkpoint::{Depth, Store, VerifyError, step_name, verify};
 use crate::files::read_text;
 use crate::metrics::{Interval, Measure};
-use crate::session::{Overview, litter, overviews, resolve, size};
+use crate::session::{Overview, deletable, overviews, resolve, size};
 
 /// The directory of runs, or the exit code.
-fn place(runs: Option<PathBuf>) -> Result<PathBuf, u8> {
+fn runs_path(runs: Option<PathBuf>) -> Result<PathBuf, u8> {
     runs_dir(&screen_sets(runs, None))
         .map(PathBuf::from)
         .map_err(|problems| {
-            complain(&problems);
+            print_error(&problems);
             code::USAGE
         })
 }
 
-/// All runs, oldest first.
+/// Lists all runs, oldest first.
 pub(super) fn runs(args: RunsArgs) -> u8 {
-    let place = match place(args.runs) {
+    let place = match runs_path(args.runs) {
         Ok(place) => place,
         Err(code) => return code,
     };
     let all = overviews(&place);
     if args.json {
         let all: Vec<Value> = all.iter().map(run_json).collect();
-        return if say_json(&Value::Array(all)) {
+        return if print_json(&Value::Array(all)) {
             code::COMPLETED
         } else {
             code::FAILED
         };
     }
     if all.is_empty() {
-        say(&format!(
-            "{}: no run yet; `epochtop train` makes one, --runs DIR looks elsewhere",
+        print_line(&format!(
+            "No runs in {}; start one with `epochtop train`, or choose another directory with --runs DIR",
             place.display()
         ));
         return code::COMPLETED;
     }
+    print_line(&run_table(all.iter()));
+    code::COMPLETED
+}
+
+/// The table of `epochtop runs`, with a header.
+pub(super) fn run_table<'a>(all: impl Iterator<Item = &'a Overview>) -> String {
     let mut rows = vec![
         [
             "run",
@@ -57,9 +63,8 @@ pub(super) fn runs(args: RunsArgs) -> u8 {
         ]
         .map(str::to_owned),
     ];
-    rows.extend(all.iter().map(run_row));
-    say(&table(&rows, &[2, 5, 6]));
-    code::COMPLETED
+    rows.extend(all.map(run_row));
+    table(&rows, &[2, 5, 6])
 }
 
 fn run_row(overview: &Overview) -> [String; 7] {
@@ -135,11 +140,11 @@ fn run_json(overview: &Overview) -> Value {
     })
 }
 
-/// The checkpoints of a run, newest last.
+/// Lists the checkpoints of a run, newest last. Exit code 1 if one is damaged.
 pub(super) fn checkpoints(args: CheckpointsArgs) -> u8 {
-    let found = place(args.runs).and_then(|place| {
+    let found = runs_path(args.runs).and_then(|place| {
         resolve(&place, args.run.as_deref()).map_err(|error| {
-            complain(&format!("error: {error}"));
+            print_error(&format!("error: {error}"));
             code::USAGE
         })
     });
@@ -163,7 +168,7 @@ pub(super) fn checkpoints(args: CheckpointsArgs) -> u8 {
         ]
         .map(str::to_owned),
     ];
-    let mut all_whole = true;
+    let mut all_valid = true;
     for step in store.steps() {
         let name = step_name(step);
         let depth = if args.verify {
@@ -173,10 +178,10 @@ pub(super) fn checkpoints(args: CheckpointsArgs) -> u8 {
         };
         let checked = verify(&store.path(step), depth);
         if checked.is_err() && !store.path(step).exists() {
-            // A live run let it go meanwhile.
+            // A running job has deleted it in the meantime.
             continue;
         }
-        all_whole &= checked.is_ok();
+        all_valid &= checked.is_ok();
         let manifest = store.manifest(step).ok();
         let of = |text: Option<String>| text.unwrap_or_else(none);
         let marks: Vec<&str> = [
@@ -198,53 +203,53 @@ pub(super) fn checkpoints(args: CheckpointsArgs) -> u8 {
             of(manifest.as_ref().map(|m| megabytes(m.bytes()))),
             marks.join(", "),
             match checked {
-                Ok(_) if args.verify => "whole".to_owned(),
+                Ok(_) if args.verify => "verified".to_owned(),
                 Ok(_) => "complete".to_owned(),
-                Err(Flaw::Damaged(flaw)) => format!("NOT WHOLE: {flaw}"),
+                Err(VerifyError::Damaged(flaw)) => format!("DAMAGED: {flaw}"),
                 Err(unknown) => format!("unknown: {unknown}"),
             },
         ]);
     }
     if rows.len() == 1 {
-        say(&format!("{}: no checkpoint yet", run.path.display()));
+        print_line(&format!("{}: no checkpoints yet", run.path.display()));
     } else {
-        say(&table(&rows, &[1, 2, 4]));
+        print_line(&table(&rows, &[1, 2, 4]));
     }
-    if all_whole {
+    if all_valid {
         code::COMPLETED
     } else {
         code::FAILED
     }
 }
 
-/// Shows what nobody needs, and removes it if told to.
+/// Lists incomplete and damaged files and runs; deletes them with `--yes`.
 pub(super) fn clean(args: CleanArgs) -> u8 {
-    let place = match place(args.runs) {
+    let place = match runs_path(args.runs) {
         Ok(place) => place,
         Err(code) => return code,
     };
-    let found = litter(&place);
+    let found = deletable(&place);
     let mut bytes = 0_u64;
     let mut failed = false;
     for one in &found {
-        let size = weight(&one.path);
+        let size = disk_size(&one.path);
         let done = if args.yes { one.remove() } else { Ok(()) };
         match done {
             Ok(()) => {
                 bytes = bytes.saturating_add(size);
                 let (path, why) = (one.path.display(), one.why);
-                say(&format!("{:>9}  {path}  ({why})", megabytes(size)));
+                print_line(&format!("{:>9}  {path}  ({why})", megabytes(size)));
             }
             Err(error) => {
                 failed = true;
-                complain(&format!("error: {error}"));
+                print_error(&format!("error: {error}"));
             }
         }
     }
-    say(&match (found.is_empty(), args.yes) {
-        (true, _) => format!("{}: nothing to remove", place.display()),
-        (false, true) => format!("removed: {}", megabytes(bytes)),
-        (false, false) => format!("{} would be removed; --yes does it", megabytes(bytes)),
+    print_line(&match (found.is_empty(), args.yes) {
+        (true, _) => format!("{}: nothing to delete", place.display()),
+        (false, true) => format!("deleted: {}", megabytes(bytes)),
+        (false, false) => format!("{} can be deleted; add --yes to delete", megabytes(bytes)),
     });
     if failed {
         code::FAILED
@@ -253,7 +258,7 @@ pub(super) fn clean(args: CleanArgs) -> u8 {
     }
 }
 
-fn weight(path: &Path) -> u64 {
+fn disk_size(path: &Path) -> u64 {
     match fs::symlink_metadata(path) {
         Ok(meta) if meta.is_dir() => size(path),
         Ok(meta) => meta.len(),
@@ -261,7 +266,7 @@ fn weight(path: &Path) -> u64 {
     }
 }
 
-/// Rows under each other; the columns `right` are numbers.
+/// Formats rows as a table; the columns in `right` are right-aligned.
 fn table<const N: usize>(rows: &[[String; N]], right: &[usize]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
@@ -288,7 +293,7 @@ fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
-/// Milliseconds as the largest unit that fits.
+/// A duration in milliseconds as text, in one suitable unit.
 fn age(ms: u64) -> String {
     let minutes = ms / 60_000;
     match minutes {
@@ -308,7 +313,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_stand_under_each_other_and_numbers_to_the_right() {
+    fn columns_are_aligned() {
         let rows = [["run", "size"], ["a", "1.0 MB"], ["longer", "12.0 MB"]];
         let rows = rows.map(|row| row.map(str::to_owned));
         assert_eq!(
@@ -318,8 +323,8 @@ mod tests {
     }
 
     #[test]
-    fn ages_are_told_in_one_unit() {
-        let told = [5_000, 60_000, 3_600_000, 200_000_000].map(age);
-        assert_eq!(told, ["5 s", "1 min", "1 h", "2 d"]);
+    fn ages_have_one_unit() {
+        let ages = [5_000, 60_000, 3_600_000, 200_000_000].map(age);
+        assert_eq!(ages, ["5 s", "1 min", "1 h", "2 d"]);
     }
 }

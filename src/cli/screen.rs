@@ -1,4 +1,4 @@
-//! The screen's options, gathered from configuration and environment; and `view`.
+//! The options of the screen, from configuration and environment; and the subcommand `view`.
 
 use std::env;
 use std::io::{self, IsTerminal};
@@ -7,20 +7,23 @@ use std::path::Path;
 use color_eyre::eyre::{Report, eyre};
 
 use super::args::ScreenshotArgs;
-use super::print::{complain, say};
-use super::screenshot::{self, Wanted};
+use super::print::{print_error, print_line};
+use super::screenshot::{self, ScreenshotRequest};
 use super::{code, signals, themes};
 use crate::config::{AsciiMode, Loaded, Problem, Problems};
-use crate::run::{Beside, RunState, event_line, final_lines, headline};
+use crate::run::{ComparedRuns, RunState, event_line, final_lines, headline};
 use crate::session::{self, RunDir, resolve};
-use crate::tui::{self, Home, Keymap, Signals};
+use crate::tui::{self, Attachment, Keymap, Signals};
 
-/// Whether a screen can be drawn; if not, why.
+/// Checks whether a screen can be shown.
+///
+/// # Errors
+/// The reason, in a few words, if it cannot.
 pub(super) fn available() -> Result<(), String> {
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         return Err("no terminal".to_owned());
     }
-    // A job in the background that took the terminal would be stopped for it.
+    // A background job that reads from the terminal would be stopped by SIGTTIN.
     let foreground = rustix::termios::tcgetpgrp(rustix::stdio::stdin());
     if foreground.is_ok_and(|group| group != rustix::process::getpgrp()) {
         return Err("started in the background".to_owned());
@@ -32,7 +35,7 @@ pub(super) fn available() -> Result<(), String> {
     }
 }
 
-/// What is wrong with keys and theme, which only the screen can say.
+/// Errors in the configured keys and theme, which only the screen can check.
 pub(super) fn problems(loaded: &Loaded) -> Vec<Problem> {
     let mut problems = Vec::new();
     if let Err(found) = Keymap::from_config(&loaded.config.keys) {
@@ -45,7 +48,7 @@ pub(super) fn problems(loaded: &Loaded) -> Vec<Problem> {
     problems
 }
 
-/// What is wrong with the theme that was chosen; others that are broken are told by `epochtop themes`.
+/// Errors in the configured theme. Errors in other themes are reported by `epochtop themes`.
 fn theme_problems(loaded: &Loaded) -> Vec<Problem> {
     let (themes, unread) = themes::found();
     let Err(Problems(mut problems)) = themes.load(&loaded.config.ui.theme) else {
@@ -56,15 +59,18 @@ fn theme_problems(loaded: &Loaded) -> Vec<Problem> {
             problem.origin = loaded.origin("ui.theme");
         }
     }
-    // It may be missing because its file cannot be read.
+    // The theme may be missing because its file could not be read.
     problems.extend(unread);
     problems
 }
 
-/// Everything the screen needs to know.
+/// The options of the screen.
+///
+/// # Errors
+/// If the theme or the keys are invalid.
 pub(super) fn options(
     loaded: &Loaded,
-    home: Home,
+    attachment: Attachment,
     signals: Signals,
 ) -> Result<tui::Options, Report> {
     let config = &loaded.config;
@@ -77,7 +83,7 @@ pub(super) fn options(
     let (themes, _) = themes::found();
     Ok(tui::Options {
         theme: themes.load(&config.ui.theme)?,
-        // One with a mistake is left out; `epochtop themes` tells it.
+        // Themes with errors are skipped; `epochtop themes` reports them.
         themes: themes.all().0,
         keymap: Keymap::from_config(&config.keys).map_err(|problems| eyre!("{problems:?}"))?,
         ascii,
@@ -86,31 +92,32 @@ pub(super) fn options(
         dots: tui::Dots::choose(config.ui.chart, ascii, lookup),
         mouse: config.ui.mouse,
         fps: config.ui.fps,
-        home,
-        others: Beside::default(),
+        attachment,
+        others: ComparedRuns::default(),
         signals,
         page: None,
         notify: config.notify.clone(),
     })
 }
 
-/// Reads the runs to be shown beside `first`, whose screenshot is `state` where that is complete; says what cannot be shown.
-pub(super) fn beside(
+/// Loads the runs to compare with `first` and prints a warning for each that cannot be shown. `state` is the final
+/// state of `first`; `None` if it is not final or paired comparisons are not needed.
+pub(super) fn load_compared(
     loaded: &Loaded,
     first: &RunDir,
     state: Option<&RunState>,
     wanted: &[String],
-) -> Beside {
+) -> ComparedRuns {
     let runs = Path::new(&loaded.config.runs.dir);
-    let found = session::beside(runs, first, state, wanted);
+    let found = session::compared_runs(runs, first, state, wanted);
     found
         .problems
         .iter()
-        .for_each(|problem| complain(&format!("warning: {problem}")));
+        .for_each(|problem| print_error(&format!("warning: {problem}")));
     found
 }
 
-/// Shows a run from its journal, others beside it; without a terminal, its lines. A screenshot needs none.
+/// Shows a run from its journal, with compared runs; without a terminal, prints its lines.
 pub(super) fn view(
     loaded: &Loaded,
     wanted: &[String],
@@ -123,13 +130,13 @@ pub(super) fn view(
             replay(loaded, &run, Some(args), others)
         }
         Err(error) => {
-            complain(&format!("error: {error}"));
+            print_error(&format!("error: {error}"));
             Ok(code::USAGE)
         }
     }
 }
 
-/// Shows this run from its journal, others beside it, or draws a screenshot of it.
+/// Shows a run from its journal, with compared runs, or writes a screenshot of it.
 pub(super) fn replay(
     loaded: &Loaded,
     run: &RunDir,
@@ -140,10 +147,10 @@ pub(super) fn replay(
     replay
         .problems
         .iter()
-        .for_each(|problem| complain(&format!("warning: {problem}")));
+        .for_each(|problem| print_error(&format!("warning: {problem}")));
     if replay.state.seq == 0 {
-        complain(&format!(
-            "error: {}: holds no record yet",
+        print_error(&format!(
+            "error: {}: the journal is empty",
             run.journal().display()
         ));
         return Ok(code::FAILED);
@@ -155,22 +162,22 @@ pub(super) fn replay(
         ..
     }) = args
     {
-        let wanted = Wanted {
+        let request = ScreenshotRequest {
             page: page.as_deref().unwrap_or("overview"),
             size: *size,
             file,
         };
-        let others = beside(loaded, run, Some(&replay.state), others);
-        return screenshot::draw(loaded, &run.name, &link, &wanted, others);
+        let others = load_compared(loaded, run, Some(&replay.state), others);
+        return screenshot::draw(loaded, &run.name, &link, &request, others);
     }
     if available().is_ok() {
-        let asked = signals::screen()?;
-        let mut options = options(loaded, Home::default(), asked.screen.clone())?;
+        let requests = signals::screen()?;
+        let mut options = options(loaded, Attachment::default(), requests.screen.clone())?;
         options.page = page;
-        options.others = beside(loaded, run, Some(&replay.state), others);
+        options.others = load_compared(loaded, run, Some(&replay.state), others);
         let shown = tui::run(&tui::Tty::open()?, &link, options)?;
         return Ok(match shown.exit {
-            tui::Exit::Terminated => asked.exit_code().unwrap_or(code::FAILED),
+            tui::Exit::Terminated => requests.exit_code().unwrap_or(code::FAILED),
             tui::Exit::Finished
             | tui::Exit::Left
             | tui::Exit::Detached
@@ -179,21 +186,25 @@ pub(super) fn replay(
             | tui::Exit::HungUp => code::COMPLETED,
         });
     }
-    headline(&replay.state).iter().for_each(|line| say(line));
+    headline(&replay.state)
+        .iter()
+        .for_each(|line| print_line(line));
     for row in &replay.state.history {
         let event = crate::event::Event::EpochFinished(row.clone());
         event_line(&replay.state, &event)
             .iter()
-            .for_each(|line| say(line));
+            .for_each(|line| print_line(line));
     }
-    final_lines(&replay.state).iter().for_each(|line| say(line));
-    // Without their pairs, which nobody would see here; `eval` tells them in words.
-    for other in beside(loaded, run, None, others).others {
-        say("");
+    final_lines(&replay.state)
+        .iter()
+        .for_each(|line| print_line(line));
+    // No paired comparison, because these lines do not show it; `eval` prints it.
+    for other in load_compared(loaded, run, None, others).others {
+        print_line("");
         let lines = headline(&other.state).into_iter();
         lines
             .chain(final_lines(&other.state))
-            .for_each(|line| say(&line));
+            .for_each(|line| print_line(&line));
     }
     Ok(code::COMPLETED)
 }

@@ -1,4 +1,4 @@
-//! `view --screenshot`: a page of a run as a screenshot, made without a terminal.
+//! `view --screenshot`: writes a page of a run as an SVG image, without a terminal.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -7,30 +7,30 @@ use color_eyre::eyre::{Report, eyre};
 use fs_err as fs;
 
 use super::args::Size;
-use super::print::complain;
+use super::print::print_error;
 use super::{code, themes};
 use crate::config::Loaded;
 use crate::link::Link;
-use crate::run::Beside;
+use crate::run::ComparedRuns;
 use crate::tui::{self, ColorDepth, Dots, Keymap, Settings};
 
-/// What is drawn where.
-pub(super) struct Wanted<'a> {
-    /// The page's name.
+/// The page, size and output file of a screenshot.
+pub(super) struct ScreenshotRequest<'a> {
+    /// Name of the page.
     pub(super) page: &'a str,
-    /// Of the screen that is drawn.
+    /// Size of the screen in cells.
     pub(super) size: Size,
-    /// `-` is stdout.
+    /// Output file; `-` is stdout.
     pub(super) file: &'a Path,
 }
 
-/// Draws a page of the run behind the link, in true colour and with all characters, whatever this terminal can show.
+/// Draws a page of the run, in 24-bit colour and with all characters, independent of the current terminal.
 pub(super) fn draw(
     loaded: &Loaded,
     name: &str,
     link: &Link,
-    wanted: &Wanted<'_>,
-    others: Beside,
+    request: &ScreenshotRequest<'_>,
+    others: ComparedRuns,
 ) -> Result<u8, Report> {
     let config = &loaded.config;
     let theme = themes::found().0.load(&config.ui.theme)?;
@@ -43,28 +43,35 @@ pub(super) fn draw(
         themes: vec![theme.name().to_owned()],
         ..Settings::default()
     };
-    let Size(columns, rows) = wanted.size;
-    let drawn = tui::draw_once(link, wanted.page, (columns, rows), &theme, settings, others);
+    let Size(columns, rows) = request.size;
+    let drawn = tui::draw_once(
+        link,
+        request.page,
+        (columns, rows),
+        &theme,
+        settings,
+        others,
+    );
     let buffer = match drawn {
         Ok(buffer) => buffer,
         Err(error) => {
-            complain(&format!("error: {error}"));
+            print_error(&format!("error: {error}"));
             return Ok(code::USAGE);
         }
     };
-    let title = format!("epochtop · {name} · {}", wanted.page);
+    let title = format!("epochtop · {name} · {}", request.page);
     let svg = tui::svg(&buffer, &theme, &title);
-    if wanted.file == Path::new("-") {
+    if request.file == Path::new("-") {
         let mut out = io::stdout().lock();
         match out.write_all(svg.as_bytes()).and_then(|()| out.flush()) {
-            // A reader that went away wanted no more.
+            // A closed pipe (for example `| head`) is not an error.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 return Err(eyre!("standard output: {error}"));
             }
             _ => {}
         }
     } else {
-        fs::write(wanted.file, svg)?;
+        fs::write(request.file, svg)?;
     }
     Ok(code::COMPLETED)
 }

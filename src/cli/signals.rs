@@ -1,4 +1,4 @@
-//! Signals: a thread that turns them into requests and flags. Handlers only wake it.
+//! Signals: a thread converts them to commands and flags; the signal handlers only wake that thread.
 
 use std::io;
 use std::sync::Arc;
@@ -12,52 +12,52 @@ use signal_hook::low_level;
 
 use crate::tui;
 
-/// How long a screen that is to go may hang in a write to a terminal that takes nothing.
-const STUCK: Duration = Duration::from_secs(3);
+/// How long a screen may take to exit, because a write to a blocked terminal may hang.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What signals have asked for.
+/// Requests received as signals.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Asked {
-    /// What they ask of a screen.
+pub(super) struct SignalRequests {
+    /// Requests to the screen.
     pub(super) screen: tui::Signals,
     signal: Arc<AtomicI32>,
 }
 
-impl Asked {
-    /// The exit code the signal that ended the run, or the screen, asks for: 128 + its number.
+impl SignalRequests {
+    /// The exit code for the signal that ended the run or the screen: 128 + its number. `None` without such a signal.
     pub(super) fn exit_code(&self) -> Option<u8> {
         let signal = self.signal.load(Ordering::Acquire);
         (signal > 0).then(|| (128 + signal) as u8)
     }
 }
 
-/// For a process that is only a screen: its run is elsewhere, and no signal touches it. SIGUSR1 and SIGUSR2 are for trainers:
-/// a screen that one of them reaches stays.
-pub(super) fn screen() -> io::Result<Asked> {
+/// Handles the signals of a process that only shows a screen. They do not affect its run, which is in another process.
+/// SIGUSR1 and SIGUSR2 are meant for trainers and are ignored here.
+pub(super) fn screen() -> io::Result<SignalRequests> {
     let leaving = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
     let others = [SIGTSTP, SIGCONT, SIGUSR1, SIGUSR2];
     let mut signals = Signals::new(leaving.iter().chain(&others))?;
-    let asked = Asked::default();
-    let told = asked.clone();
+    let requests = SignalRequests::default();
+    let flags = requests.clone();
     Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in signals.forever() {
             let flag = match signal {
-                SIGTSTP => &told.screen.suspend,
-                SIGCONT => &told.screen.resumed,
+                SIGTSTP => &flags.screen.suspend,
+                SIGCONT => &flags.screen.resumed,
                 SIGUSR1 | SIGUSR2 => continue,
                 _ => {
-                    told.signal.store(signal, Ordering::Release);
+                    flags.signal.store(signal, Ordering::Release);
                     let _ = Builder::new().spawn(move || {
-                        thread::sleep(STUCK);
+                        thread::sleep(EXIT_TIMEOUT);
                         low_level::exit(128 + signal);
                     });
-                    &told.screen.terminate
+                    &flags.screen.terminate
                 }
             };
             flag.store(true, Ordering::Release);
         }
     })?;
-    Ok(asked)
+    Ok(requests)
 }
 
 #[cfg(feature = "train")]
@@ -69,23 +69,29 @@ mod trainer {
 
     use signal_hook::consts::SIGXFSZ;
 
-    use super::{Asked, AtomicI32, Builder, Duration, Ordering, Signals, io, low_level, thread};
+    use super::{
+        AtomicI32, Builder, Duration, Ordering, SignalRequests, Signals, io, low_level, thread,
+    };
     use super::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
-    use crate::cli::print::complain;
+    use crate::cli::print::print_error;
     use crate::config::OnSignal;
     use crate::event::Command;
     use crate::link::request;
-    use crate::session::Door;
+    use crate::session::HubHandle;
 
-    /// How long SIGTERM leaves for a checkpoint, unless `EPOCHTOP_GRACE_S` says otherwise: a scheduler's kill follows after
-    /// 30 s as a rule.
+    /// Time to write a checkpoint after SIGTERM, unless `EPOCHTOP_GRACE_S` is set. Schedulers usually send SIGKILL 30 s
+    /// later.
     const GRACE: Duration = Duration::from_secs(25);
 
-    /// For a process that trains. SIGINT stops the run after the step, with a checkpoint, and the second one ends the process
-    /// at once; SIGTERM stops it too, and ends the process when its time is over. SIGUSR1, or what the configuration names,
-    /// asks for a checkpoint. SIGHUP is heard and ignored: a terminal that goes away does not take the run along; nor does a
-    /// file that grows over a limit (SIGXFSZ), which the writer is told as an error, nor a SIGUSR that means nothing.
-    pub(in crate::cli) fn watch(door: Door, checkpoint: OnSignal) -> io::Result<Asked> {
+    /// Handles the signals of a trainer process. SIGINT stops the run after the current step, with a checkpoint; a
+    /// second SIGINT ends the process immediately. SIGTERM stops the run in the same way, but ends the process after
+    /// the grace period. SIGUSR1 or SIGUSR2, as configured, requests a checkpoint; the other one is ignored. SIGHUP is
+    /// ignored, so that the run survives its terminal. SIGXFSZ is ignored, so that exceeding the file size limit is
+    /// reported to the writer as an error.
+    pub(in crate::cli) fn watch(
+        hub: HubHandle,
+        checkpoint: OnSignal,
+    ) -> io::Result<SignalRequests> {
         let checkpoint = match checkpoint {
             OnSignal::Usr1 => Some(SIGUSR1),
             OnSignal::Usr2 => Some(SIGUSR2),
@@ -93,30 +99,30 @@ mod trainer {
         };
         let mut signals =
             Signals::new([SIGHUP, SIGINT, SIGTERM, SIGCONT, SIGXFSZ, SIGUSR1, SIGUSR2])?;
-        let asked = Asked::default();
-        let told = asked.clone();
+        let requests = SignalRequests::default();
+        let flags = requests.clone();
         Builder::new().name("signals".to_owned()).spawn(move || {
             for signal in signals.forever() {
                 match signal {
-                    SIGCONT => told.screen.resumed.store(true, Ordering::Release),
-                    signal if Some(signal) == checkpoint => ask(&door, Command::Checkpoint, signal),
+                    SIGCONT => flags.screen.resumed.store(true, Ordering::Release),
+                    signal if Some(signal) == checkpoint => send(&hub, Command::Checkpoint, signal),
                     SIGINT | SIGTERM => {
-                        end(&told.signal, signal);
-                        told.screen.leave.store(true, Ordering::Release);
-                        ask(&door, Command::Stop, signal);
+                        end(&flags.signal, signal);
+                        flags.screen.leave.store(true, Ordering::Release);
+                        send(&hub, Command::Stop, signal);
                     }
                     _ => {}
                 }
             }
         })?;
-        Ok(asked)
+        Ok(requests)
     }
 
-    fn ask(door: &Door, command: Command, signal: i32) {
+    fn send(hub: &HubHandle, command: Command, signal: i32) {
         let by = low_level::signal_name(signal).unwrap_or("a signal");
         let request = request(command);
-        // This thread may wait; a run that has ended takes nothing more.
-        while door.ask(request, by.to_owned()) == Err(crate::link::BUSY) {
+        // This thread may block. After the end of the run the request fails with another error than BUSY.
+        while hub.ask(request, by.to_owned()) == Err(crate::link::BUSY) {
             thread::sleep(Duration::from_millis(10));
         }
     }
@@ -132,8 +138,9 @@ mod trainer {
             let grace = seconds.unwrap_or(GRACE);
             let _ = Builder::new().spawn(move || {
                 thread::sleep(grace);
-                complain(&format!(
-                    "error: the last checkpoint was not ready {:.0} s after SIGTERM (EPOCHTOP_GRACE_S); those before it are whole",
+                print_error(&format!(
+                    "error: no checkpoint written within {:.0} s after SIGTERM (EPOCHTOP_GRACE_S); \
+                     earlier checkpoints are valid",
                     grace.as_secs_f64()
                 ));
                 low_level::exit(143);

@@ -1,19 +1,20 @@
-//! `themes`: what the screen can look like, the user's own themes among it; and where those are read from.
+//! `themes`: lists the themes and reads the theme files of the user.
 
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::args::ThemesArgs;
-use super::print::{complain, say};
+use super::print::{print_error, print_line};
 use super::{code, user_dir};
 use crate::config::{Origin, Problem, Problems};
 use crate::tui::{Role, Theme, Themes};
 
-/// Bytes of a theme, at most: far more than one with every role and a comment beside it has.
-const LARGEST: u64 = 64 * 1024;
+/// Maximum size of a theme file in bytes, far more than any theme needs.
+const MAX_BYTES: u64 = 64 * 1024;
 
-/// All themes by name: those compiled in and `themes/*.toml` of the user's directory. And what of that could not be read.
+/// All themes by name: the built-in ones and `themes/*.toml` in the directory of the user. The second value has an
+/// error for each file that could not be read.
 pub(super) fn found() -> (Themes, Vec<Problem>) {
     let mut themes = Themes::built_in();
     let mut problems = Vec::new();
@@ -29,25 +30,25 @@ pub(super) fn found() -> (Themes, Vec<Problem>) {
         let name = path.file_stem().and_then(|stem| stem.to_str());
         let added = match (name, text) {
             (Some(name), Ok(text)) => themes.add(name, path.clone(), text),
-            (None, _) => Err(wrong(&path, "has a name that is not UTF-8")),
-            (_, Err(why)) => Err(wrong(&path, &why)),
+            (None, _) => Err(problem(&path, "the file name is not UTF-8")),
+            (_, Err(why)) => Err(problem(&path, &why)),
         };
         problems.extend(added.err());
     }
     (themes, problems)
 }
 
-/// Where the user's own themes lie, whether there are any or not.
+/// The directory of the theme files of the user, which may not exist.
 fn directory() -> Option<PathBuf> {
     user_dir().map(|dir| dir.join("themes"))
 }
 
-/// The user's theme files by name. A directory that is not there has none.
+/// The theme files of the user, sorted by name. Empty if the directory does not exist.
 fn files() -> Result<Vec<PathBuf>, Problem> {
     let Some(dir) = directory() else {
         return Ok(Vec::new());
     };
-    let cannot = |error: io::Error| wrong(&dir, &format!("cannot be read: {error}"));
+    let cannot = |error: io::Error| problem(&dir, &format!("cannot be read: {error}"));
     let entries = match fs::read_dir(&dir) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(cannot)?,
@@ -56,7 +57,7 @@ fn files() -> Result<Vec<PathBuf>, Problem> {
     for entry in entries {
         let path = entry.map_err(cannot)?.path();
         let toml = path.extension().is_some_and(|end| end == "toml");
-        // Editors leave hidden files beside those they are writing.
+        // Hidden files are temporary files of editors.
         let hidden = path
             .file_name()
             .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
@@ -68,25 +69,28 @@ fn files() -> Result<Vec<PathBuf>, Problem> {
     Ok(files)
 }
 
-/// A theme's text, or why there is none. A pipe would never end, and something huge is no theme.
+/// Reads a theme file.
+///
+/// # Errors
+/// If it cannot be read, is not a regular file (reading a pipe could block) or is too large.
 fn read(path: &Path) -> Result<String, String> {
     let cannot = |error: io::Error| format!("cannot be read: {error}");
     let about = fs::metadata(path).map_err(cannot)?;
     if !about.is_file() {
-        return Err("is no file".to_owned());
+        return Err("not a regular file".to_owned());
     }
-    if about.len() > LARGEST {
-        return Err(format!("is larger than {LARGEST} bytes: no theme is"));
+    if about.len() > MAX_BYTES {
+        return Err(format!("larger than {MAX_BYTES} bytes"));
     }
     fs::read_to_string(path).map_err(cannot)
 }
 
-fn wrong(path: &Path, message: &str) -> Problem {
+fn problem(path: &Path, message: &str) -> Problem {
     let path = path.to_owned();
     Problem::new(Origin::File { path, line: None }, "", message)
 }
 
-/// All themes, or one.
+/// Prints all themes, or one.
 pub(super) fn run(args: &ThemesArgs) -> u8 {
     let (themes, unread) = found();
     let problems = match &args.name {
@@ -110,7 +114,7 @@ pub(super) fn run(args: &ThemesArgs) -> u8 {
     if problems.is_empty() {
         return code::COMPLETED;
     }
-    complain(&Problems(problems).to_string());
+    print_error(&Problems(problems).to_string());
     code::USAGE
 }
 
@@ -119,23 +123,23 @@ fn source(themes: &Themes, name: &str) -> String {
     path.unwrap_or_else(|| "built in".to_owned())
 }
 
-/// All themes, each with where it is from.
+/// Prints all themes with their sources.
 fn list(themes: &Themes, all: &[(String, Theme)]) {
     for (name, _) in all {
-        say(&format!("{name:<16}  {}", source(themes, name)));
+        print_line(&format!("{name:<16}  {}", source(themes, name)));
     }
     if let Some(dir) = directory() {
-        say(&format!(
-            "--theme NAME, ui.theme or the key t choose one; your own: {}",
+        print_line(&format!(
+            "Choose a theme with --theme NAME, ui.theme or the key t. Add your own: {}",
             dir.join("NAME.toml").display()
         ));
     }
 }
 
-/// Every role of a theme.
+/// Prints the style of each role of a theme.
 fn one(theme: &Theme) {
     for role in Role::ALL {
-        let line = format!("{:<14}  {}", role.name(), theme.words(*role));
-        say(line.trim_end());
+        let line = format!("{:<14}  {}", role.name(), theme.describe(*role));
+        print_line(line.trim_end());
     }
 }

@@ -1,4 +1,4 @@
-//! `train`: data, run directory, session, socket and trainer, put together. Who shows it is in [`super::front`].
+//! `train`: sets up data, run directory, session, socket and trainer. The front end is in [`super::front`].
 
 use std::io;
 use std::path::Path;
@@ -8,30 +8,30 @@ use color_eyre::eyre::Report;
 use fs_err::File;
 
 use super::front::{Front, Mode, Running};
-use super::print::{complain, program};
-use super::signals::{self, Asked};
+use super::print::{print_error, program};
+use super::signals::{self, SignalRequests};
 use super::{code, screen};
 use crate::config::{Config, Loaded};
 use crate::data::{self, Dataset};
 use crate::event::Level;
 use crate::model::Plan;
 use crate::run::RunState;
-use crate::session::wire::About;
+use crate::session::wire::TrainerInfo;
 use crate::session::{
-    Door, Hook, HookRun, Meta, RunDir, RunFiles, Server, Session, TrainerEnds, Watch, default_name,
-    sockets,
+    Hook, HookRun, HubHandle, Meta, RunDir, RunFiles, Server, Session, SystemSampling, TrainerEnds,
+    default_name, sockets,
 };
 use crate::train::{self, Job};
-use crate::tui::{self, Control, Home};
+use crate::tui::{self, Attachment, Control};
 
-/// Trains as configured.
+/// Starts a new run with the loaded configuration; returns the exit code.
 pub(super) fn run(loaded: &Loaded, name: Option<String>, mode: Mode) -> u8 {
     let config = &loaded.config;
-    // All that can be wrong with the input is found before anything is made.
+    // The input is validated before anything is created.
     let dataset = match check(config) {
         Ok(dataset) => dataset,
         Err(message) => {
-            complain(&format!("error: {message}"));
+            print_error(&format!("error: {message}"));
             return code::USAGE;
         }
     };
@@ -40,47 +40,47 @@ pub(super) fn run(loaded: &Loaded, name: Option<String>, mode: Mode) -> u8 {
     let run = match RunDir::create(runs, &name, &config.run_toml()) {
         Ok(run) => run,
         Err(error) => {
-            complain(&format!("error: {error}"));
+            print_error(&format!("error: {error}"));
             return code::USAGE;
         }
     };
     let files = RunFiles::create(&run.path, meta(config, &dataset, &run));
-    let begun = files.map(|files| Beginning {
+    let start = files.map(|files| RunStart {
         files,
         state: RunState::default(),
         resume: None,
     });
-    go(loaded, dataset, &run, mode, begun, true)
+    train_and_show(loaded, dataset, &run, mode, start, true)
 }
 
-/// How a run begins: its files, the state it begins with, and where the trainer goes on from.
-pub(super) struct Beginning {
+/// The start of a run: its files, its initial state, and the checkpoint to continue from, if any.
+pub(super) struct RunStart {
     pub(super) files: RunFiles,
     pub(super) state: RunState,
     pub(super) resume: Option<train::Resume>,
 }
 
-/// Trains and shows it. What is `new` is taken back when nothing comes of it.
-pub(super) fn go(
+/// Trains and shows the run; returns the exit code. The directory of a `new` run is deleted if training cannot start.
+pub(super) fn train_and_show(
     loaded: &Loaded,
     dataset: Dataset,
     run: &RunDir,
     mode: Mode,
-    begun: io::Result<Beginning>,
+    start: io::Result<RunStart>,
     new: bool,
 ) -> u8 {
-    let started = begun
+    let started = start
         .map_err(Report::from)
-        .and_then(|beginning| prepare(loaded, dataset, run, mode, beginning))
-        .and_then(Ready::start);
+        .and_then(|start| prepare(loaded, dataset, run, mode, start))
+        .and_then(PreparedRun::start);
     match started {
         Ok(running) => running.follow(run),
         Err(report) => {
             if new {
-                // Nothing has been trained, so nothing is left behind.
+                // Nothing has been trained, so the directory contains nothing useful.
                 run.discard();
             }
-            complain(&format!("error: {report:#}"));
+            print_error(&format!("error: {report:#}"));
             code::FAILED
         }
     }
@@ -93,12 +93,12 @@ fn check(config: &Config) -> Result<Dataset, String> {
     Ok(dataset)
 }
 
-/// Everything of a run but the trainer.
-struct Ready {
+/// A run that is set up; only its trainer has not started.
+struct PreparedRun {
     job: Job,
     session: Session,
     ends: TrainerEnds,
-    asked: Asked,
+    signals: SignalRequests,
     server: Option<Server>,
     hook: Option<Hook>,
     log: File,
@@ -111,37 +111,37 @@ fn prepare(
     dataset: Dataset,
     run: &RunDir,
     mode: Mode,
-    beginning: Beginning,
-) -> Result<Ready, Report> {
+    start: RunStart,
+) -> Result<PreparedRun, Report> {
     let config = &loaded.config;
-    // A run that goes on adds to what is there.
+    // A resumed run appends to its log.
     let log = run.open()?.append("log.txt")?;
-    let started_ms = beginning.files.started_ms();
-    let (mut session, ends) = Session::resume(Some(beginning.files), beginning.state)?;
+    let started_ms = start.files.started_ms();
+    let (mut session, ends) = Session::resume(Some(start.files), start.state)?;
     watch(&mut session, config, run);
-    let asked = signals::watch(session.door(), config.checkpoint.on_signal)?;
-    let server = match listen(run, session.door(), started_ms) {
+    let signals = signals::watch(session.handle(), config.checkpoint.on_signal)?;
+    let server = match listen(run, session.handle(), started_ms) {
         Ok(server) => Some(server),
-        // Nobody could ever see it.
+        // Without a socket, no screen could ever show the run.
         Err(error) if mode == Mode::Served => return Err(error.into()),
         Err(error) => {
             let text = format!("attach and ctl cannot reach this run: {error}");
-            complain(&format!("warning: {text}"));
-            session.door().note(Level::Warn, text);
+            print_error(&format!("warning: {text}"));
+            session.handle().note(Level::Warn, text);
             None
         }
     };
-    let hook = hook(config, run, &session.door(), &log);
-    let screen = if let Mode::Screen { beside } = &mode {
-        let home = Home {
-            control: Control::Steers,
-            come_back: server
+    let hook = hook(config, run, &session.handle(), &log);
+    let screen = if let Mode::Screen { reference } = &mode {
+        let attachment = Attachment {
+            control: Control::HasControl,
+            reattach: server
                 .is_some()
                 .then(|| format!("{} attach {}", program(), run.name)),
             same_process: true,
         };
-        let mut options = screen::options(loaded, home, asked.screen.clone())?;
-        options.others = screen::beside(loaded, run, None, beside);
+        let mut options = screen::options(loaded, attachment, signals.screen.clone())?;
+        options.others = screen::load_compared(loaded, run, None, reference);
         Some((tui::Tty::open()?, options))
     } else {
         None
@@ -152,13 +152,13 @@ fn prepare(
         dataset,
         run_dir: run.path.clone(),
         marks: Some(session.marks()),
-        resume: beginning.resume,
+        resume: start.resume,
     };
-    Ok(Ready {
+    Ok(PreparedRun {
         job,
         session,
         ends,
-        asked,
+        signals,
         server,
         hook,
         log,
@@ -167,45 +167,45 @@ fn prepare(
     })
 }
 
-/// Has the machine looked at while the run goes on. Without that it is a run all the same.
+/// Starts sampling the machine (CPU, memory, GPU). If that fails, the run continues without samples.
 fn watch(session: &mut Session, config: &Config, run: &RunDir) {
     if config.system.every_seconds <= 0.0 {
         return;
     }
-    let watch = Watch {
+    let watch = SystemSampling {
         every: Duration::from_secs_f64(config.system.every_seconds),
         dir: run.path.clone(),
         gpu: train::gpu(&config.train.device),
     };
     if let Err(error) = session.watch(watch) {
-        let text = format!("the machine is not looked at: {error}");
-        session.door().note(Level::Warn, text);
+        let text = format!("no samples of the machine: {error}");
+        session.handle().note(Level::Warn, text);
     }
 }
 
-/// The command that is to be told of this run. A run without it is better than none.
-fn hook(config: &Config, run: &RunDir, door: &Door, log: &File) -> Option<Hook> {
-    let told = || {
+/// Starts the notification command. If that fails, the run continues without notifications.
+fn hook(config: &Config, run: &RunDir, hub: &HubHandle, log: &File) -> Option<Hook> {
+    let start = || {
         let run = HookRun {
             name: run.name.clone(),
             dir: std::path::absolute(&run.path)?,
             log: log.file().try_clone()?,
         };
-        Hook::start(door, &config.notify, run)
+        Hook::start(hub, &config.notify, run)
     };
-    told().unwrap_or_else(|error: io::Error| {
-        let text = format!("notify.command cannot be run: {error}");
-        complain(&format!("warning: {text}"));
-        door.note(Level::Warn, text);
+    start().unwrap_or_else(|error: io::Error| {
+        let text = format!("notify.command cannot be started: {error}");
+        print_error(&format!("warning: {text}"));
+        hub.note(Level::Warn, text);
         None
     })
 }
 
-/// Lets screens and askers in.
-fn listen(run: &RunDir, door: Door, started_ms: u64) -> io::Result<Server> {
+/// Opens the socket for screens and `ctl`.
+fn listen(run: &RunDir, hub: HubHandle, started_ms: u64) -> io::Result<Server> {
     let path = socket_of(run)?;
     sockets::make_directory()?;
-    let about = About {
+    let about = TrainerInfo {
         run: run.name.clone(),
         path: run.path.canonicalize()?,
         pid: std::process::id(),
@@ -213,7 +213,7 @@ fn listen(run: &RunDir, door: Door, started_ms: u64) -> io::Result<Server> {
         started_ms,
         epochtop: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    Server::start(&path, door, about)
+    Server::start(&path, hub, about)
 }
 
 fn socket_of(run: &RunDir) -> io::Result<std::path::PathBuf> {
@@ -232,23 +232,23 @@ pub(super) fn meta(config: &Config, dataset: &Dataset, run: &RunDir) -> Meta {
         libtorch: train::libtorch_version(),
         seed: config.train.seed,
         data_fingerprint: dataset.fingerprint.clone(),
-        data_dir: std::path::absolute(&dataset.found).ok(),
+        data_dir: std::path::absolute(&dataset.dir).ok(),
         pid: std::process::id(),
         host: host(),
         socket: socket_of(run).ok(),
         started_ms: jiff::Timestamp::now().as_millisecond().max(0) as u64,
-        // Device, precision, threads and parameters are known once the run has begun.
+        // Device, precision, threads and parameter count are known after the run has started.
         ..Meta::default()
     }
 }
 
-impl Ready {
+impl PreparedRun {
     fn start(self) -> Result<Running, Report> {
         let Self {
             job,
             session,
             ends: (events, requests),
-            asked,
+            signals,
             server,
             hook,
             log,
@@ -262,10 +262,10 @@ impl Ready {
             (_, None) => Front::Lines { link, log },
         };
         train::start(job, events, requests)?;
-        front.begin();
+        front.announce_start();
         Ok(Running {
             session,
-            asked,
+            signals,
             server,
             hook,
             front,

@@ -1,9 +1,10 @@
-//! What is allowed and still worth a word: shown by `config check`, in the header of the screen and in the journal.
+//! Warnings about values that are valid but probably not intended. They are shown by `config check` and in the header
+//! of the screen, and are recorded in the journal.
 
 use super::{Config, Head};
 
 impl Config {
-    /// Advice on values that are accepted but seldom meant, one sentence each.
+    /// Warnings about valid but probably unintended values, one sentence each.
     pub fn warnings(&self) -> Vec<String> {
         [
             self.data_advice(),
@@ -19,27 +20,27 @@ impl Config {
         let mut advice = Vec::new();
         if data.augment.shift > 4 {
             advice.push(format!(
-                "data.augment.shift = {}: crops over 4 px are strong for 28×28 images, which have little room to spare",
+                "data.augment.shift = {}: shifts over 4 px are strong for 28×28 images; 1 or 2 is usual",
                 data.augment.shift
             ));
         }
         if data.augment.rotate > 15.0 {
             advice.push(format!(
-                "data.augment.rotate = {}: more than things are seen turned; 5 to 15 degrees is usual",
+                "data.augment.rotate = {}: stronger than natural variation; 5 to 15 degrees is usual",
                 data.augment.rotate
             ));
         }
         if data.valid < 500 {
-            // Half-width of the normal interval of a proportion at its widest, p = 1/2.
+            // Half width of the normal-approximation interval of a proportion in the worst case, p = 1/2.
             let points = 98.0 / (data.valid.max(1) as f64).sqrt();
             advice.push(format!(
-                "data.valid = {}: so few images know an accuracy only to about ±{points:.0} points",
+                "data.valid = {}: with so few validation images the accuracy interval is about ±{points:.0} points",
                 data.valid
             ));
         }
         if data.train_limit > 0 && (data.train_limit as u64) < self.train.batch_size.max(0) as u64 {
             advice.push(format!(
-                "data.train_limit = {}: fewer images than one batch of {}",
+                "data.train_limit = {}: fewer images than one batch ({})",
                 data.train_limit, self.train.batch_size
             ));
         }
@@ -51,13 +52,13 @@ impl Config {
         let mut advice = Vec::new();
         if model.head == Head::Gap && model.hidden != Self::default().model.hidden {
             advice.push(format!(
-                "model.hidden = {}: has no effect, the gap head has no hidden layer",
+                "model.hidden = {}: has no effect because the gap head has no hidden layer",
                 model.hidden
             ));
         }
         if model.dropout > 0.5 {
             advice.push(format!(
-                "model.dropout = {}: drops more than it keeps; 0.2 to 0.5 is usual",
+                "model.dropout = {}: drops more than half of the features; 0.2 to 0.5 is usual",
                 model.dropout
             ));
         }
@@ -69,20 +70,20 @@ impl Config {
         let mut advice = Vec::new();
         if self.optim.warmup_epochs >= f64::from(epochs) {
             advice.push(format!(
-                "optim.warmup_epochs = {}: the warm-up takes the whole run of {epochs} epochs; 5 to 10 % is usual",
+                "optim.warmup_epochs = {}: the warm-up lasts the entire run of {epochs} epochs; 5 to 10 % is usual",
                 self.optim.warmup_epochs
             ));
         }
-        let averaged = self.train.ema > 0.0;
-        if averaged && 1.0 / (1.0 - self.train.ema) > 50_000.0 {
+        let uses_ema = self.train.ema > 0.0;
+        if uses_ema && 1.0 / (1.0 - self.train.ema) > 50_000.0 {
             advice.push(format!(
-                "train.ema = {}: averages more steps than most runs have; 0.99 to 0.9999 is usual",
+                "train.ema = {}: averages over more steps than most runs have; 0.99 to 0.9999 is usual",
                 self.train.ema
             ));
         }
         if self.checkpoint.every_epochs > epochs {
             advice.push(format!(
-                "checkpoint.every_epochs = {}: longer than the run of {epochs} epochs, so only its end is saved",
+                "checkpoint.every_epochs = {}: the run has only {epochs} epochs, so only the final checkpoint is saved",
                 self.checkpoint.every_epochs
             ));
         }
@@ -95,12 +96,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_needs_no_advice() {
+    fn the_defaults_give_no_warning() {
         assert_eq!(Config::default().warnings(), Vec::<String>::new());
     }
 
     #[test]
-    fn each_rule_of_thumb_speaks_up() {
+    fn each_rule_gives_its_warning() {
         let mut config = Config::default();
         config.train.epochs = 12;
         config.data.augment.shift = 5;

@@ -1,10 +1,11 @@
-//! What differs between two configurations, and which of it a run that goes on may change.
+//! Differences between two configurations, and which of them are allowed when a run is resumed.
 
 use toml::{Table, Value};
 
 use super::Config;
 
-/// Keys that make the weights, the data or the order of steps what they are; a whole section ends in a dot.
+/// Keys that determine the weights, the data or the order of steps, so a resumed run cannot change them. An entry that
+/// ends in a dot stands for a complete section.
 const FIXED: [&str; 9] = [
     "data.name",
     "data.train_limit",
@@ -17,19 +18,19 @@ const FIXED: [&str; 9] = [
     "optim.name",
 ];
 
-/// A key with two values.
+/// A key that has different values in two configurations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// Dotted.
+    /// The dotted key.
     pub key: String,
-    /// As TOML.
+    /// The old value as TOML.
     pub from: String,
-    /// As TOML.
+    /// The new value as TOML.
     pub to: String,
 }
 
 impl Change {
-    /// Whether a run that goes on cannot have it.
+    /// Whether a resumed run refuses this change.
     pub fn is_refused(&self) -> bool {
         FIXED
             .iter()
@@ -38,7 +39,7 @@ impl Change {
 }
 
 impl Config {
-    /// What another configuration of the same run says otherwise.
+    /// The keys of the run's sections whose values differ in `other`.
     pub fn changes(&self, other: &Self) -> Vec<Change> {
         let read = |config: &Self| config.run_toml().parse::<Table>().unwrap_or_default();
         let (old, new) = (read(self), read(other));
@@ -76,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_differs_is_named_and_what_makes_the_run_is_refused() {
+    fn changes_are_listed_and_changes_of_fixed_keys_are_refused() {
         let old = Config::default();
         let mut new = old.clone();
         new.train.epochs = 7;
@@ -85,12 +86,12 @@ mod tests {
         new.data.augment.flip = !old.data.augment.flip;
         new.ui.fps = 3;
         let changes = old.changes(&new);
-        let told: Vec<(&str, bool)> = changes
+        let found: Vec<(&str, bool)> = changes
             .iter()
             .map(|change| (change.key.as_str(), change.is_refused()))
             .collect();
         assert_eq!(
-            told,
+            found,
             [
                 ("data.augment.flip", false),
                 ("model.first_kernel", true),

@@ -1,20 +1,21 @@
-//! `[keys]`: actions and the keys bound to them, as text. What an action or a key is called is known to the screen alone.
+//! `[keys]`: actions and the keys bound to them, as text. The user interface defines the valid names of actions and
+//! keys.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// Action name to the keys that trigger it.
+/// Maps each action name to the keys that trigger it.
 ///
-/// The default is the `[keys]` table of the compiled-in `config.toml`. A single key may be written without the brackets.
+/// The default is the `[keys]` table of the compiled-in `config.toml`. A single key may be written without brackets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Keys(pub BTreeMap<String, Vec<String>>);
 
 impl Default for Keys {
     fn default() -> Self {
         static DOCUMENTED: LazyLock<Keys> = LazyLock::new(|| {
-            // A compiled-in file that does not parse is found by a test, never by a user.
+            // A test ensures that the compiled-in file parses, so the empty table is never used.
             toml::from_str(super::DEFAULT_TOML)
                 .map_or_else(|_| Keys(BTreeMap::new()), |file: KeysOnly| file.keys)
         });
@@ -34,7 +35,8 @@ impl<'de> Deserialize<'de> for Keys {
     }
 }
 
-/// The one table of the default that is read without the rest, which would need these keys as its own default.
+/// The `[keys]` table of `config.toml`, parsed without the other sections. Parsing a complete [`super::Config`] would
+/// need these keys as its default and recurse.
 #[derive(Deserialize)]
 struct KeysOnly {
     keys: Keys,
@@ -66,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_is_the_documented_table() {
+    fn the_default_is_the_table_of_config_toml() {
         let keys = Keys::default().0;
         assert_eq!(keys["pause"], ["space"]);
         assert_eq!(keys["quit"], ["q", "ctrl-c"]);
@@ -74,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn one_key_needs_no_brackets() {
+    fn a_single_key_needs_no_brackets() {
         let keys: Keys = toml::from_str("pause = 'p'\nquit = ['q', 'x']").unwrap();
         assert_eq!(keys.0["pause"], ["p"]);
         assert_eq!(keys.0["quit"], ["q", "x"]);

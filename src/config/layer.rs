@@ -1,6 +1,6 @@
-//! One source of settings, taken apart into single keys, each with the place it was written at.
+//! Parses one source of settings into single keys, each with its origin.
 //!
-//! Nothing is judged here but the syntax: whether a key exists and a value fits is left to `load`.
+//! Only the syntax is checked here; `load` checks whether a key exists and whether its value is valid.
 
 use std::path::Path;
 
@@ -9,27 +9,27 @@ use toml::{Table, Value};
 
 use super::problem::{Origin, Problem};
 
-/// One setting as it was written.
+/// One setting as written in its source.
 #[derive(Debug)]
 pub(super) struct Entry {
     /// The segments of the key.
     pub(super) path: Vec<String>,
-    /// What it is set to. A table only where no section of that name exists.
+    /// The value. It is a table only if no section with that name exists.
     pub(super) value: Value,
-    /// The characters of the value, where quotes may have been left out.
+    /// The unparsed text of the value if it may be a string without quotes.
     pub(super) bare: Option<String>,
-    /// Where this was written.
+    /// The origin of the setting.
     pub(super) origin: Origin,
 }
 
 impl Entry {
-    /// The key with dots, quoted where TOML wants quotes.
+    /// The dotted key, with quotes where TOML requires them.
     pub(super) fn key(&self) -> String {
         dotted(&self.path)
     }
 }
 
-/// The key with dots, quoted where TOML wants quotes.
+/// The dotted key, with quotes where TOML requires them.
 pub(super) fn dotted(path: &[String]) -> String {
     let plain = |segment: &str| {
         !segment.is_empty()
@@ -47,16 +47,17 @@ pub(super) fn dotted(path: &[String]) -> String {
     path.iter().map(quoted).collect::<Vec<_>>().join(".")
 }
 
-/// The settings of a file's text; `defaults` tells what is a section.
+/// The settings in the text of a file; `defaults` defines which names are sections.
 pub(super) fn from_file(path: &Path, text: &str, defaults: &Table) -> Result<Vec<Entry>, Problem> {
     let (table, locate) = located(path, text)?;
     Ok(flattened(table, defaults, &locate))
 }
 
-/// A file's text as a table, and what tells the place in it at which a key (its segments) stands.
+/// Parses the text of a file. Returns the table and a function that maps a key, given as its segments, to its file and
+/// line.
 ///
 /// # Errors
-/// When it is not TOML.
+/// If the text is not valid TOML.
 pub fn located<'a>(
     path: &'a Path,
     text: &'a str,
@@ -68,9 +69,9 @@ pub fn located<'a>(
     };
     let syntax = |error: &toml::de::Error| {
         let line = error.span().map(|span| lines.at(span.start));
-        Problem::new(place(line), "", not_toml(error.message()))
+        Problem::new(place(line), "", invalid_toml(error.message()))
     };
-    // Read twice: once for the values, once for where their keys stand.
+    // Parsed twice: once for the values, once for the positions of their keys.
     let table: Table = toml::from_str(text).map_err(|error| syntax(&error))?;
     let spans = DeTable::parse(text).map_err(|error| syntax(&error))?;
     let locate =
@@ -78,24 +79,24 @@ pub fn located<'a>(
     Ok((table, locate))
 }
 
-/// The settings of a compiled-in overlay.
+/// The settings of a preset.
 pub(super) fn from_preset(name: &str, text: &str, defaults: &Table) -> Result<Vec<Entry>, Problem> {
     let origin = Origin::Preset(name.to_owned());
     match toml::from_str(text) {
         Ok(table) => Ok(flattened(table, defaults, &|_| origin.clone())),
-        Err(error) => Err(Problem::new(origin, "", not_toml(error.message()))),
+        Err(error) => Err(Problem::new(origin, "", invalid_toml(error.message()))),
     }
 }
 
-/// The settings of one `section.key=value`: a table in braces may hold several.
+/// The settings of one `section.key=value`; a value that is an inline table may contain several.
 pub(super) fn from_set(text: &str, defaults: &Table) -> Result<Vec<Entry>, Problem> {
     let origin = Origin::Set(text.to_owned());
-    let wrong = || Problem::new(origin.clone(), text, "must look like section.key=value");
-    let (key, bare) = text.split_once('=').ok_or_else(wrong)?;
+    let malformed = || Problem::new(origin.clone(), text, "must have the form section.key=value");
+    let (key, bare) = text.split_once('=').ok_or_else(malformed)?;
     let path: Vec<&str> = key.split('.').map(str::trim).collect();
-    // No key is deeper than three; a nest of thousands would cost the stack.
+    // No key has more than three segments; thousands of nested tables would overflow the stack.
     if path.len() > 8 || path.iter().any(|segment| segment.is_empty()) {
-        return Err(wrong());
+        return Err(malformed());
     }
     let bare = bare.trim();
     let mut value = value_of(bare);
@@ -103,10 +104,10 @@ pub(super) fn from_set(text: &str, defaults: &Table) -> Result<Vec<Entry>, Probl
         value = Value::Table(Table::from_iter([((*segment).to_owned(), value)]));
     }
     let Value::Table(table) = value else {
-        return Err(wrong());
+        return Err(malformed());
     };
     let mut entries = flattened(table, defaults, &|_| origin.clone());
-    // Only a value that stands alone was written without its quotes; inside braces they are asked for.
+    // Quotes may be omitted only around a single value; strings in an inline table require them.
     if let [entry] = entries.as_mut_slice()
         && entry.path.len() == path.len()
     {
@@ -115,14 +116,14 @@ pub(super) fn from_set(text: &str, defaults: &Table) -> Result<Vec<Entry>, Probl
     Ok(entries)
 }
 
-/// The text as a TOML value, or as a string if it is none.
+/// The text parsed as a TOML value, or the text itself as a string if it is not one.
 fn value_of(text: &str) -> Value {
     let parsed = toml::from_str::<Table>(&format!("value = {text}")).ok();
-    // A line break could smuggle in a second key; then it is a string like any other.
-    let alone = parsed
+    // A line break in the text could define a second key; such a text is a plain string.
+    let single = parsed
         .filter(|table| table.len() == 1)
         .and_then(|mut table| table.remove("value"));
-    alone.unwrap_or_else(|| Value::String(text.to_owned()))
+    single.unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
 fn flattened(table: Table, defaults: &Table, locate: &dyn Fn(&[String]) -> Origin) -> Vec<Entry> {
@@ -131,7 +132,8 @@ fn flattened(table: Table, defaults: &Table, locate: &dyn Fn(&[String]) -> Origi
     entries
 }
 
-/// Goes down only where the defaults have a section too, so an unknown section is one entry, and the depth is theirs.
+/// Descends only into sections that the defaults have. An unknown section thus becomes one entry, and the recursion is
+/// no deeper than the defaults.
 fn flatten(
     above: &mut Vec<String>,
     table: Table,
@@ -156,7 +158,7 @@ fn flatten(
     }
 }
 
-/// Where the last segment of a key begins.
+/// Byte offset of the last segment of a key.
 fn offset(table: &DeTable<'_>, path: &[String]) -> Option<usize> {
     let (first, rest) = path.split_first()?;
     let (key, value) = table
@@ -169,7 +171,7 @@ fn offset(table: &DeTable<'_>, path: &[String]) -> Option<usize> {
     }
 }
 
-/// Line numbers of byte offsets.
+/// Maps byte offsets to line numbers, from the offsets of the line breaks.
 struct Lines(Vec<usize>);
 
 impl Lines {
@@ -182,11 +184,11 @@ impl Lines {
     }
 }
 
-fn not_toml(message: &str) -> String {
+fn invalid_toml(message: &str) -> String {
     let lines: Vec<_> = message
         .lines()
         .map(str::trim)
         .filter(|line| !line.is_empty())
         .collect();
-    format!("is not TOML: {}", lines.join("; "))
+    format!("invalid TOML: {}", lines.join("; "))
 }

@@ -1,9 +1,9 @@
-//! Lays the sources over each other: defaults, the user's file, `-c FILE`, a preset, `--set`; the only part of the
-//! configuration that reads files.
+//! Merges the sources of the configuration: defaults, the user's file, `-c FILE`, a preset, `--set`. This is the only
+//! part of the configuration that reads files.
 //!
-//! Each key of each source is tried by itself on top of the defaults, so one wrong key hides no other and serde's own error
-//! tells which type or word it wanted. What fits is merged; what the merged whole breaks is looked up in [`validate`], and
-//! blamed on the place that set the key last.
+//! Each key of each source is first deserialized alone on top of the defaults. So one invalid key does not hide
+//! another, and serde's own error message gives the expected type or words. Valid values are merged. [`validate`] then
+//! checks the merged configuration, and each violation is reported with the source that set the key last.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,37 +15,37 @@ use toml::{Table, Value};
 use super::layer::{self, Entry};
 use super::{Config, Origin, Problem, Problems, suggest, validate};
 
-/// Where settings are taken from, the later over the earlier.
+/// The sources of settings. Later ones override earlier ones.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
-    /// The user's own file, for `ui`, `keys`, `notify` and `runs.dir`; it need not exist.
+    /// The user's file, for `ui`, `keys`, `notify` and `runs.dir`; it need not exist.
     pub user_file: Option<PathBuf>,
     /// The file of `-c FILE`; it must exist.
     pub file: Option<PathBuf>,
-    /// What a checkpoint keeps of its run's configuration, and the file it stands in.
+    /// The configuration stored in a checkpoint: the file that contains it, and its text.
     pub recorded: Option<(PathBuf, String)>,
-    /// One of [`presets`].
+    /// The name of one of the [`presets`].
     pub preset: Option<String>,
-    /// Each `section.key=value` of `--set`, in order.
+    /// The arguments of `--set`, each `section.key=value`, in order.
     pub sets: Vec<String>,
 }
 
-/// A configuration, and where each of its keys was set.
+/// A valid configuration, and the origin of each of its keys.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
-    /// The configuration; every rule holds.
+    /// The configuration; it satisfies all rules of [`validate`].
     pub config: Config,
     origins: BTreeMap<String, Origin>,
 }
 
 impl Loaded {
-    /// Where a dotted key was set.
+    /// The origin of a dotted key.
     pub fn origin(&self, key: &str) -> Origin {
         self.origins.get(key).cloned().unwrap_or(Origin::Default)
     }
 }
 
-/// The compiled-in overlays: name and TOML.
+/// The compiled-in presets, each with its name and its TOML text.
 pub fn presets() -> &'static [(&'static str, &'static str)] {
     &[
         ("textbook", include_str!("presets/textbook.toml")),
@@ -54,50 +54,57 @@ pub fn presets() -> &'static [(&'static str, &'static str)] {
     ]
 }
 
-/// Reads all sources and checks the result; on failure, everything that is wrong with any of them.
+/// Reads all sources and validates the merged configuration.
+///
+/// # Errors
+/// All problems in all sources.
 pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     load_and(sources, |_| Vec::new())
 }
 
-/// As [`load()`], with rules of others, who know what this module does not: names of themes, actions, keys.
+/// Like [`load()`], with additional `rules` from callers that know the valid names of themes, actions and keys.
+///
+/// # Errors
+/// All problems in all sources, and those that `rules` returns.
 pub fn load_and(
     sources: &Sources,
     rules: impl FnOnce(&Loaded) -> Vec<Problem>,
 ) -> Result<Loaded, Problems> {
     let mut merge = Merge::new(sources.user_file.clone())?;
     if let Some(path) = &sources.user_file {
-        merge.file(path, Whose::User);
+        merge.file(path, SourceKind::User);
     }
     if let Some(path) = &sources.file {
-        merge.file(path, Whose::Run);
+        merge.file(path, SourceKind::Run);
     }
     if let Some((path, text)) = &sources.recorded {
         merge.settings(
             layer::from_file(path, text, &merge.defaults),
-            Whose::Checkpoint,
+            SourceKind::Checkpoint,
         );
     }
     if let Some(name) = &sources.preset {
         merge.preset(name);
     }
     for text in &sources.sets {
-        merge.settings(layer::from_set(text, &merge.defaults), Whose::Run);
+        merge.settings(layer::from_set(text, &merge.defaults), SourceKind::Run);
     }
     merge.finish(rules)
 }
 
-/// Which keys a source may set.
+/// The kind of a source, which determines the keys that it may set.
 #[derive(Clone, Copy, PartialEq)]
-enum Whose {
-    /// Those of the person who looks on.
+enum SourceKind {
+    /// The user's file: only keys that concern the user.
     User,
-    /// All.
+    /// May set all keys.
     Run,
-    /// Those that make a run. A checkpoint may come from anywhere, and must not bring commands along.
+    /// A checkpoint: all keys but `notify`. A checkpoint may come from an untrusted source, so it must not set
+    /// commands.
     Checkpoint,
 }
 
-/// The layers so far.
+/// The sources merged so far.
 struct Merge {
     defaults: Table,
     merged: Table,
@@ -120,10 +127,10 @@ impl Merge {
         })
     }
 
-    fn file(&mut self, path: &Path, whose: Whose) {
+    fn file(&mut self, path: &Path, kind: SourceKind) {
         match std::fs::read_to_string(path) {
-            Ok(text) => self.settings(layer::from_file(path, &text, &self.defaults), whose),
-            Err(error) if whose == Whose::User && error.kind() == io::ErrorKind::NotFound => {}
+            Ok(text) => self.settings(layer::from_file(path, &text, &self.defaults), kind),
+            Err(error) if kind == SourceKind::User && error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
                 let origin = Origin::File {
                     path: path.to_owned(),
@@ -138,12 +145,15 @@ impl Merge {
     fn preset(&mut self, name: &str) {
         let names = || presets().iter().map(|(name, _)| *name);
         if let Some((name, text)) = presets().iter().find(|(known, _)| *known == name) {
-            self.settings(layer::from_preset(name, text, &self.defaults), Whose::Run);
+            self.settings(
+                layer::from_preset(name, text, &self.defaults),
+                SourceKind::Run,
+            );
             return;
         }
         let hint = match suggest::name(name, names()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("there are {}", names().collect::<Vec<_>>().join(", ")),
+            None => format!("the presets are {}", names().collect::<Vec<_>>().join(", ")),
         };
         self.problems.push(Problem::new(
             Origin::Preset(name.to_owned()),
@@ -152,14 +162,14 @@ impl Merge {
         ));
     }
 
-    /// Merges what fits of one source and keeps the problems of the rest.
-    fn settings(&mut self, read: Result<Vec<Entry>, Problem>, whose: Whose) {
+    /// Merges the valid settings of one source and records the problems of the others.
+    fn settings(&mut self, read: Result<Vec<Entry>, Problem>, kind: SourceKind) {
         let entries = read.unwrap_or_else(|problem| {
             self.problems.push(problem);
             Vec::new()
         });
         for entry in entries {
-            match self.checked(&entry, whose) {
+            match self.checked(&entry, kind) {
                 Ok(value) => {
                     put(&mut self.merged, &entry.path, value);
                     self.origins.insert(entry.key(), entry.origin);
@@ -169,15 +179,17 @@ impl Merge {
         }
     }
 
-    /// The value in the type its key wants, or why there is none.
-    fn checked(&self, entry: &Entry, whose: Whose) -> Result<Value, Problem> {
+    /// The value of a setting in the type of its key, or the problem with it.
+    fn checked(&self, entry: &Entry, kind: SourceKind) -> Result<Value, Problem> {
         let problem = |message: String| Problem::new(entry.origin.clone(), entry.key(), message);
         let known = find(&self.defaults, &entry.path);
         let binding = matches!(entry.path.as_slice(), [section, _] if section == "keys");
         match known {
             Some(Value::Table(_)) => {
-                return Err(problem("is a section, its keys stand below it".to_owned())
-                    .with_value(&entry.value));
+                return Err(
+                    problem("is a section: set one of its keys instead".to_owned())
+                        .with_value(&entry.value),
+                );
             }
             None if !binding && entry.value.is_table() => {
                 return Err(problem(suggest::unknown_section(
@@ -190,26 +202,30 @@ impl Merge {
             }
             _ => {}
         }
-        if whose == Whose::User && !is_users(&entry.path) {
-            let message = "does not belong into the user's file, which holds ui, keys, notify and runs.dir: use -c FILE, a preset or --set";
+        if kind == SourceKind::User && !is_user_key(&entry.path) {
+            let message = "cannot be set in the user's file (only ui, keys, notify and runs.dir): \
+                           use -c FILE, a preset or --set";
             return Err(problem(message.to_owned()));
         }
-        if whose == Whose::Checkpoint && entry.path.first().is_some_and(|key| key == "notify") {
-            let message = "is never taken from a checkpoint: it belongs into the user's file, -c FILE or --set";
+        if kind == SourceKind::Checkpoint && entry.path.first().is_some_and(|key| key == "notify") {
+            let message = "cannot be set by a checkpoint: set it in the user's file, with -c FILE or with --set";
             return Err(problem(message.to_owned()));
         }
-        self.typed(entry).map_err(|wanted| {
-            // A list of words or an example says it already.
-            let usual = if wanted.contains('`') || wanted.contains("as in") {
+        self.typed(entry).map_err(|expected| {
+            // A list of the valid words or an example needs no further hint.
+            let hint = if expected.contains('`') || expected.contains("as in") {
                 String::new()
             } else {
-                self.usual(&entry.path)
+                self.default_hint(&entry.path)
             };
-            problem(format!("must be {wanted}{usual}")).with_value(&entry.value)
+            problem(format!("must be {expected}{hint}")).with_value(&entry.value)
         })
     }
 
-    /// The value as written, or its bare text where only a string fits, or else what is wanted.
+    /// The value as written, or its unparsed text where only a string is valid.
+    ///
+    /// # Errors
+    /// A description of the expected value.
     fn typed(&self, entry: &Entry) -> Result<Value, String> {
         let Err(error) = self.fits(&entry.path, entry.value.clone()) else {
             return Ok(entry.value.clone());
@@ -221,7 +237,7 @@ impl Merge {
         {
             return Ok(bare);
         }
-        // A number where a word is wanted is refused before serde looks at the words; a wrong word makes it list them.
+        // For a number in place of a word, serde reports only the type; for an unknown word it lists the valid ones.
         let error = match known {
             Some(Value::String(_)) if !entry.value.is_str() => self
                 .fits(&entry.path, Value::String(String::new()))
@@ -229,18 +245,21 @@ impl Merge {
                 .unwrap_or(error),
             _ => error,
         };
-        let wanted = in_words(&error);
+        let expected = expected_value(&error);
         Err(match (known, &entry.value) {
             (Some(Value::Array(_)), Value::Array(_))
-                if wanted != "a list" && !wanted.starts_with("a key") =>
+                if expected != "a list" && !expected.starts_with("a key") =>
             {
-                format!("a list, each {wanted}")
+                format!("a list, each {expected}")
             }
-            _ => wanted,
+            _ => expected,
         })
     }
 
-    /// Whether the defaults with this one value changed are still a configuration.
+    /// Whether the defaults with this one value replaced can be deserialized.
+    ///
+    /// # Errors
+    /// serde's message.
     fn fits(&self, path: &[String], value: Value) -> Result<(), String> {
         let mut trial = self.defaults.clone();
         put(&mut trial, path, value);
@@ -249,11 +268,11 @@ impl Merge {
             .map_err(|error| error.message().to_owned())
     }
 
-    /// A hint for whoever has no idea what to write.
-    fn usual(&self, path: &[String]) -> String {
+    /// The default value of a key, as a hint after an error message.
+    fn default_hint(&self, path: &[String]) -> String {
         match find(&self.defaults, path) {
             Some(Value::String(text)) if text.is_empty() => String::new(),
-            Some(value) => format!(" (a usual value is {value})"),
+            Some(value) => format!(" (default: {value})"),
             None => String::new(),
         }
     }
@@ -261,7 +280,7 @@ impl Merge {
     fn finish(mut self, rules: impl FnOnce(&Loaded) -> Vec<Problem>) -> Result<Loaded, Problems> {
         let config = match Config::deserialize(Value::Table(self.merged.clone())) {
             Ok(config) => config,
-            // Each value fitted alone, and no type depends on another key; said all the same rather than swallowed.
+            // Not expected: each value was valid alone, and no type depends on another key.
             Err(error) => {
                 return Err(Problems(vec![Problem::new(
                     Origin::Default,
@@ -273,7 +292,7 @@ impl Merge {
         for (key, rule) in validate(&config) {
             let path: Vec<String> = key.split('.').map(str::to_owned).collect();
             let origin = self.origins.get(key).cloned().unwrap_or(Origin::Default);
-            let problem = Problem::new(origin, key, format!("{rule}{}", self.usual(&path)));
+            let problem = Problem::new(origin, key, format!("{rule}{}", self.default_hint(&path)));
             self.problems.push(match find(&self.merged, &path) {
                 Some(value) => problem.with_value(value),
                 None => problem,
@@ -287,7 +306,7 @@ impl Merge {
         if self.problems.is_empty() {
             return Ok(loaded);
         }
-        // In the order the sources were read, a file from top to bottom.
+        // Sorted in the order of the sources, and by line within a file.
         let user_file = self.user_file.as_deref();
         self.problems
             .sort_by_key(|problem| rank(&problem.origin, user_file));
@@ -305,7 +324,7 @@ fn rank(origin: &Origin, user_file: Option<&Path>) -> (u8, Option<usize>) {
     }
 }
 
-fn is_users(path: &[String]) -> bool {
+fn is_user_key(path: &[String]) -> bool {
     match path {
         [section, ..] if section == "ui" || section == "keys" || section == "notify" => true,
         [section, key] => section == "runs" && key == "dir",
@@ -337,12 +356,12 @@ fn put(table: &mut Table, path: &[String], value: Value) {
     }
 }
 
-/// What serde wanted, without the names of Rust's types.
-fn in_words(error: &str) -> String {
-    let wanted = error
+/// The value that serde expected, without the names of Rust types.
+fn expected_value(error: &str) -> String {
+    let expected = error
         .rsplit_once("expected ")
-        .map_or(error, |(_, wanted)| wanted);
-    match wanted {
+        .map_or(error, |(_, expected)| expected);
+    match expected {
         "f32" | "f64" => "a number".to_owned(),
         "i64" => "a whole number".to_owned(),
         "i32" => format!("a whole number between {} and {}", i32::MIN, i32::MAX),

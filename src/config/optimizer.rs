@@ -1,74 +1,76 @@
-//! The optimizers by name: what each does with the keys of `[optim]`, and which values are usual for it.
+//! The optimizers: how each one uses the keys of `[optim]`, and which values are usual for it.
 
 use serde::{Deserialize, Serialize};
 
 use super::OptimConfig;
 
-/// An optimizer by name.
+/// The optimizer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OptimName {
     /// Adam with decoupled weight decay.
     Adamw,
-    /// Adam, weight decay added to the gradient.
+    /// Adam with weight decay added to the gradient.
     Adam,
     /// Stochastic gradient descent with momentum.
     Sgd,
-    /// Momentum with orthogonal steps for matrices (Jordan et al. 2024), AdamW for the rest.
+    /// Orthogonalized momentum for weight matrices (Jordan et al. 2024), AdamW for the other parameters.
     #[default]
     Muon,
-    /// The sign of an interpolated momentum (Chen et al. 2023), decoupled weight decay.
+    /// Steps along the sign of an interpolated momentum (Chen et al. 2023), with decoupled weight decay.
     Lion,
 }
 
-/// What distinguishes an optimizer from the others, but for its arithmetic.
+/// The properties in which optimizers differ, apart from their arithmetic.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct OptimTraits {
-    /// The word of the configuration.
+    /// The value in the configuration file.
     pub name: &'static str,
-    /// What the length of a step depends on.
+    /// What the step length depends on.
     pub step: StepLength,
     /// What `weight_decay` is applied to.
     pub decay: Decay,
-    /// What `beta1` and `beta2` are used for.
+    /// The use of `beta1` and `beta2`.
     pub betas: Betas,
-    /// Whether it reads `momentum` and `nesterov`.
+    /// Whether the optimizer uses `momentum` and `nesterov`.
     pub momentum: bool,
-    /// Whether it updates weights of inner layers as matrices, not element by element.
+    /// Whether it updates the weights of inner layers as matrices instead of element by element.
     pub matrices: bool,
 }
 
-/// What the length of a step depends on.
+/// What the step length depends on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum StepLength {
-    /// On the learning rate alone, for which there is a usual range.
+    /// Only the learning rate; with its usual range.
     Rate(f64, f64),
-    /// On the gradient too.
+    /// The learning rate and the gradient.
     Gradient,
 }
 
 /// What weight decay is applied to.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Decay {
-    /// The weights themselves; its usual range.
+    /// The weights; with the usual range of `weight_decay`.
     Decoupled(f64, f64),
     /// The gradient.
     Coupled,
 }
 
-/// What `beta1` and `beta2` are used for.
+/// The use of `beta1` and `beta2`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Betas {
-    /// Nothing.
+    /// Not used.
     Unused,
-    /// Decay of the running means of the gradient and of its square, whose root, plus `eps`, divides the step.
+    /// Decays of the running means of the gradient and of its square. The step is divided by the root of the latter
+    /// plus `eps`.
     Moments,
-    /// Weight of the momentum against the gradient in a step, and decay of the momentum; usual range of the latter.
+    /// `beta1`: weight of the momentum, relative to the gradient, in a step. `beta2`: decay of the momentum; with its
+    /// usual range.
     Momentum(f64, f64),
 }
 
 impl OptimName {
-    /// What distinguishes it from the others.
+    /// The properties of this optimizer.
     pub fn traits(self) -> OptimTraits {
         let adamw = OptimTraits {
             name: "adamw",
@@ -112,87 +114,87 @@ impl OptimName {
 }
 
 impl OptimConfig {
-    /// Advice on values that are accepted but seldom meant, one sentence each.
+    /// Warnings about valid but probably unintended values, one sentence each.
     pub(super) fn advice(&self) -> Vec<String> {
         let traits = self.name.traits();
         let mut advice = self.without_effect();
-        let mut say = |applies: bool, key: &str, value: f64, words: String| {
+        let mut warn = |applies: bool, key: &str, value: f64, message: String| {
             if applies {
-                advice.push(format!("optim.{key} = {value}: {words}"));
+                advice.push(format!("optim.{key} = {value}: {message}"));
             }
         };
         let name = traits.name;
         if let StepLength::Rate(low, high) = traits.step {
-            let words = format!(
-                "large for {name}, whose steps do not shrink with the gradient; {low} to {high} is usual"
+            let message = format!(
+                "large for {name} because its steps do not shrink with the gradient; {low} to {high} is usual"
             );
-            say(self.lr > high, "lr", self.lr, words);
+            warn(self.lr > high, "lr", self.lr, message);
         }
         let decay = self.weight_decay;
         match (traits.decay, traits.step) {
             (Decay::Coupled, StepLength::Rate(..)) => {
-                let words = format!(
-                    "{name} adds it to the gradient, where it is coupled with the step size and hardly decays weights with \
-                     large gradients; adamw decouples it"
+                let message = format!(
+                    "{name} adds weight decay to the gradient, so weights with large gradients hardly decay; \
+                     adamw decouples it"
                 );
-                say(decay > 0.0, "weight_decay", decay, words);
+                warn(decay > 0.0, "weight_decay", decay, message);
             }
             (Decay::Decoupled(low, high), _) => {
-                let words = format!(
-                    "little for {name}, whose decay is multiplied by the learning rate; {low} to {high} is usual"
+                let message = format!(
+                    "small for {name} because it is multiplied by the learning rate; {low} to {high} is usual"
                 );
-                say(decay < low, "weight_decay", decay, words);
+                warn(decay < low, "weight_decay", decay, message);
             }
             (Decay::Coupled, StepLength::Gradient) => {}
         }
         let erased = self.lr * decay;
-        let words = "the decay alone erases the weights in one step".to_owned();
-        say(erased >= 1.0, "lr × optim.weight_decay", erased, words);
+        let message = "weight decay alone sets the weights to zero in one step".to_owned();
+        warn(erased >= 1.0, "lr × optim.weight_decay", erased, message);
         match traits.betas {
             // The condition of Adam's convergence analysis (Kingma and Ba 2015, theorem 4.1): β1² < √β2.
             Betas::Moments => {
-                let words = format!(
-                    "large beside optim.beta2 = {}: steps may grow without bound",
+                let message = format!(
+                    "large relative to optim.beta2 = {}: steps may grow without bound",
                     self.beta2
                 );
                 let applies = self.beta1 * self.beta1 >= self.beta2.sqrt();
-                say(applies, "beta1", self.beta1, words);
+                warn(applies, "beta1", self.beta1, message);
             }
             Betas::Momentum(low, high) => {
                 let steps = 1.0 / (1.0 - self.beta2);
-                let words = format!(
-                    "{name}'s momentum averages about {steps:.0} steps; {low} to {high} is usual"
+                let message = format!(
+                    "the momentum of {name} averages over about {steps:.0} steps; {low} to {high} is usual"
                 );
                 let applies = !(low..=high).contains(&self.beta2);
-                say(applies, "beta2", self.beta2, words);
+                warn(applies, "beta2", self.beta2, message);
             }
             Betas::Unused => {}
         }
-        let words = "the target is mostly noise; 0.05 to 0.2 is usual".to_owned();
+        let message = "the target is mostly noise; 0.05 to 0.2 is usual".to_owned();
         let smoothing = self.label_smoothing;
-        say(smoothing > 0.3, "label_smoothing", smoothing, words);
+        warn(smoothing > 0.3, "label_smoothing", smoothing, message);
         advice
     }
 
-    /// Keys that were changed though the optimizer does not read them.
+    /// Warnings about keys that differ from their defaults but are not used by the optimizer.
     fn without_effect(&self) -> Vec<String> {
         let (traits, default) = (self.name.traits(), Self::default());
-        let (reads_betas, reads_eps) = match traits.betas {
+        let (uses_betas, uses_eps) = match traits.betas {
             Betas::Unused => (false, false),
             Betas::Momentum(..) => (true, false),
             Betas::Moments => (true, true),
         };
         let mut advice: Vec<String> = [
             ("momentum", traits.momentum, self.momentum, default.momentum),
-            ("beta1", reads_betas, self.beta1, default.beta1),
-            ("beta2", reads_betas, self.beta2, default.beta2),
-            ("eps", reads_eps, self.eps, default.eps),
+            ("beta1", uses_betas, self.beta1, default.beta1),
+            ("beta2", uses_betas, self.beta2, default.beta2),
+            ("eps", uses_eps, self.eps, default.eps),
         ]
         .into_iter()
-        .filter(|(_, reads, value, default)| !reads && value != default)
+        .filter(|(_, uses, value, default)| !uses && value != default)
         .map(|(key, _, value, _)| {
             let name = traits.name;
-            format!("optim.{key} = {value}: has no effect, {name} does not read it")
+            format!("optim.{key} = {value}: has no effect because {name} does not use it")
         })
         .collect();
         if traits.momentum && self.nesterov && self.momentum == 0.0 {
@@ -208,7 +210,7 @@ mod tests {
 
     use super::*;
 
-    /// Every optimizer: the words that an unknown one's error lists.
+    /// All optimizers, parsed from serde's error for an unknown one, which lists them.
     fn all() -> Vec<OptimName> {
         let error = toml::Value::from("?").try_into::<OptimName>().unwrap_err();
         let words: Vec<String> = error
@@ -219,8 +221,8 @@ mod tests {
             .map(str::to_owned)
             .collect();
         assert!(words.len() >= 4, "{error}");
-        let read = |word: String| toml::Value::from(word).try_into().unwrap();
-        words.into_iter().map(read).collect()
+        let parse = |word: String| toml::Value::from(word).try_into().unwrap();
+        words.into_iter().map(parse).collect()
     }
 
     fn advice(name: OptimName, change: impl Fn(&mut OptimConfig)) -> String {
@@ -233,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn each_optimizer_has_its_own_word_and_config_toml_explains_it() {
+    fn config_toml_explains_every_optimizer() {
         for name in all() {
             let word = name.traits().name;
             assert_eq!(toml::Value::try_from(name).unwrap().as_str(), Some(word));
@@ -258,7 +260,7 @@ mod tests {
                 fast
             );
             assert_eq!(
-                advice(name, |c| c.weight_decay = 0.0).contains("little for"),
+                advice(name, |c| c.weight_decay = 0.0).contains("small for"),
                 decays
             );
             assert_eq!(
@@ -269,25 +271,25 @@ mod tests {
                 advice(name, |c| c.beta2 = 0.5).contains("without bound"),
                 name != Sgd
             );
-            let unread = advice(name, |c| (c.momentum, c.eps) = (0.9, 1e-7));
+            let unused = advice(name, |c| (c.momentum, c.eps) = (0.9, 1e-7));
             assert_eq!(
-                unread.contains("momentum = 0.9: has no effect"),
+                unused.contains("momentum = 0.9: has no effect"),
                 matches!(name, Adam | Adamw)
             );
             assert_eq!(
-                unread.contains("eps = 0.0000001: has no effect"),
+                unused.contains("eps = 0.0000001: has no effect"),
                 name == Sgd
             );
-            let still = advice(name, |c| c.momentum = 0.0);
+            let no_momentum = advice(name, |c| c.momentum = 0.0);
             assert_eq!(
-                still.contains("optim.nesterov = true"),
+                no_momentum.contains("optim.nesterov = true"),
                 matches!(name, Sgd | Muon)
             );
         }
     }
 
     #[test]
-    fn lion_wants_smaller_rates_more_decay_and_a_shorter_memory_than_the_default() {
+    fn lion_warns_about_the_default_rate_decay_and_beta2() {
         let lion = |lr, decay, beta2| {
             advice(OptimName::Lion, |c| {
                 (c.lr, c.weight_decay, c.beta2) = (lr, decay, beta2);

@@ -1,23 +1,23 @@
-//! What is wrong with a configuration, where it was written, and how a list of that is shown.
+//! Problems in a configuration, their origins, and the text of a list of problems.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// The place a value was set.
+/// The source that set a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// Nowhere: it is the default.
+    /// No source set it: the default applies.
     Default,
-    /// A file, and the line in it where that is known.
+    /// A file.
     File {
-        /// The file as it was named.
+        /// The path as given by the user.
         path: PathBuf,
-        /// The line, from 1.
+        /// The line, from 1, if known.
         line: Option<usize>,
     },
-    /// The preset of this name.
+    /// The preset with this name.
     Preset(String),
-    /// This argument of `--set`.
+    /// A `--set` option with this argument.
     Set(String),
 }
 
@@ -31,27 +31,27 @@ impl fmt::Display for Origin {
                 line: Some(line),
             } => write!(f, "{}:{line}", path.display()),
             Self::Preset(name) => write!(f, "preset {name}"),
-            // The key and the value stand beside it and say the rest.
+            // The argument is omitted because the key and the value are shown in the next column.
             Self::Set(_) => f.write_str("--set"),
         }
     }
 }
 
-/// One thing that is wrong, at one place.
+/// One problem in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Where it was written.
+    /// The source that contains the problem.
     pub origin: Origin,
-    /// The dotted key; empty when it is about no key.
+    /// The dotted key; empty if the problem does not concern a key.
     pub key: String,
-    /// The value as TOML, where that tells something.
+    /// The offending value as TOML, if it helps.
     pub value: Option<String>,
-    /// What is wrong and what would be right.
+    /// What is wrong and what is expected.
     pub message: String,
 }
 
 impl Problem {
-    /// A problem with a key whose value does not matter.
+    /// A problem without a value.
     pub fn new(origin: Origin, key: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             origin,
@@ -61,14 +61,14 @@ impl Problem {
         }
     }
 
-    /// The same with the value that was written.
+    /// Adds the offending value.
     #[must_use]
     pub fn with_value(mut self, value: &toml::Value) -> Self {
         self.value = Some(value.to_string());
         self
     }
 
-    /// `key = value`, as far as there is something to show.
+    /// `key = value`, or only the key if there is no value.
     fn subject(&self) -> String {
         match &self.value {
             Some(value) => printable(&format!("{} = {}", self.key, shortened(value))),
@@ -77,7 +77,7 @@ impl Problem {
     }
 }
 
-/// All that is wrong with a configuration. Shown as a header and one aligned line for each.
+/// All problems in a configuration. Displayed as a header followed by one aligned line per problem.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Problems(pub Vec<Problem>);
 
@@ -110,7 +110,7 @@ impl fmt::Display for Problems {
             .unwrap_or(0);
         for (origin, subject, problem) in &rows {
             write!(f, "\n{origin:<origins$}  ")?;
-            // No column for keys when none of the problems is about one.
+            // If no problem concerns a key, the column of keys is omitted.
             if subjects > 0 {
                 write!(f, "{subject:<subjects$}  ")?;
             }
@@ -122,7 +122,7 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// A long value would push the message off the screen.
+/// Truncates a long value, which would push the message off the screen.
 fn shortened(value: &str) -> String {
     const WIDTH: usize = 40;
     if value.chars().count() <= WIDTH {
@@ -131,7 +131,7 @@ fn shortened(value: &str) -> String {
     value.chars().take(WIDTH - 1).chain(['…']).collect()
 }
 
-/// A file's text must not steer the terminal it is shown on, nor break the one line it has.
+/// Escapes control characters: text from a file must not control the terminal or break the line.
 fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_cannot_steer_the_terminal() {
+    fn control_characters_are_escaped() {
         let problem =
             Problem::new(Origin::Default, "a\x1b[2J", "b\nc").with_value(&"x".repeat(90).into());
         let text = Problems(vec![problem]).to_string();

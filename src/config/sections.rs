@@ -1,5 +1,5 @@
-//! The sections of the configuration and their defaults. What each key means to a user is told in `config.toml`;
-//! which values are accepted is the business of `validate`.
+//! The sections of the configuration and their defaults. `config.toml` documents each key for users; `validate` defines
+//! the valid values.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,19 +9,19 @@ use super::words::{
     ScheduleName,
 };
 
-/// `[data]`: which images.
+/// `[data]`: the dataset.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
-    /// The dataset's name.
+    /// Name of the dataset.
     pub name: String,
-    /// The directory of its files; empty: the usual places.
+    /// Directory of its files; empty: search the standard directories.
     pub dir: String,
-    /// How many training images are used, after the split; 0: all.
+    /// Number of training images used, counted after the validation split; 0: all.
     pub train_limit: usize,
-    /// How many training images are set aside for validation.
+    /// Number of training images set aside for validation.
     pub valid: usize,
-    /// How training images are varied.
+    /// Augmentation of the training images.
     pub augment: AugmentConfig,
 }
 
@@ -37,21 +37,21 @@ impl Default for DataConfig {
     }
 }
 
-/// `[data.augment]`: how training images are varied.
+/// `[data.augment]`: augmentation of the training images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AugmentConfig {
-    /// Mirror half of the images left to right.
+    /// Mirror half of the images horizontally.
     pub flip: bool,
-    /// Shift by up to this many pixels each way.
+    /// Largest shift in each direction, pixels.
     pub shift: u32,
-    /// Turn by up to this many degrees each way.
+    /// Largest rotation in either direction, degrees.
     pub rotate: f64,
-    /// Make larger or smaller by up to this share.
+    /// Largest enlargement or reduction, as a fraction.
     pub scale: f64,
-    /// Slant by up to this many degrees each way.
+    /// Largest shear in either direction, degrees.
     pub shear: f64,
-    /// Probability of filling a rectangle with grey.
+    /// Probability of random erasing: filling a rectangle with one grey level.
     pub erase: f64,
 }
 
@@ -72,21 +72,21 @@ impl Default for AugmentConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelConfig {
-    /// Which network.
+    /// The architecture.
     pub name: ModelName,
-    /// Output channels of each block; as many blocks as numbers.
+    /// Output channels of each block; the length is the number of blocks.
     pub channels: Vec<i64>,
     /// Kernel size of the first block; the others use 3.
     pub first_kernel: i64,
-    /// What convolutions do at the border.
+    /// Padding of the convolutions.
     pub padding: Padding,
-    /// A residual block after each block.
+    /// Whether a residual block follows each block.
     pub residual: bool,
-    /// What turns feature maps into class scores.
+    /// How feature maps become class scores.
     pub head: Head,
-    /// Width of the hidden layer of the `flatten` head.
+    /// Width of the hidden layer of the `flatten` head; 0: none.
     pub hidden: i64,
-    /// Probability of dropping a feature before the last layer.
+    /// Dropout probability before the last layer.
     pub dropout: f64,
 }
 
@@ -105,31 +105,31 @@ impl Default for ModelConfig {
     }
 }
 
-/// `[train]`: how long, on what, from which seed.
+/// `[train]`: length, batch size, device and seed of the training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
-    /// Passes over the training images.
+    /// Number of epochs.
     pub epochs: u32,
-    /// Images in one step.
+    /// Images per step.
     pub batch_size: i64,
-    /// Parts a batch is computed in, one after the other; their gradients add up.
+    /// Number of parts into which a batch is split; their gradients are accumulated.
     pub accumulate: i64,
-    /// Decay of the average of weights that is evaluated; 0: the weights themselves are.
+    /// Decay of the EMA weights, which are evaluated and saved as the model; 0: no EMA.
     pub ema: f64,
-    /// Epochs without a better validation accuracy after which the run ends; 0: never.
+    /// Consecutive epochs without a better validation accuracy after which the run ends; 0: never.
     pub patience: u32,
-    /// By how much the validation accuracy must be better to count for that.
+    /// Smallest improvement of the validation accuracy that counts for `patience`, as a fraction.
     pub min_delta: f64,
-    /// Minutes after which the run comes to its end; 0: never.
+    /// Minutes after which the run ends; 0: no limit.
     pub max_minutes: f64,
-    /// Where order, augmentation, dropout and the first weights come from; at most 2^63-1, which TOML can hold.
+    /// Random seed of image order, augmentation, dropout and initial weights; at most 2^63-1, the largest TOML integer.
     pub seed: u64,
     /// `auto`, `cpu`, `cuda` or `cuda:N`.
     pub device: String,
-    /// The numbers the training step computes with.
+    /// Precision of a training step.
     pub precision: Precision,
-    /// Threads for computing on the CPU; 0: one for each core.
+    /// CPU threads for computation; 0: one per core.
     pub threads: i32,
 }
 
@@ -155,35 +155,35 @@ impl Default for TrainConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimConfig {
-    /// Which optimizer.
+    /// The optimizer.
     pub name: OptimName,
-    /// The learning rate at its highest, after the warm-up.
+    /// Peak learning rate, reached at the end of the warm-up.
     pub lr: f64,
-    /// How strongly weights are drawn towards zero.
+    /// Weight decay.
     pub weight_decay: f64,
-    /// Weight decay and learning rate of biases and norm parameters, relative to the others'.
+    /// Learning rate of biases and norm parameters, relative to `lr`.
     pub norm_lr_factor: f64,
-    /// SGD and Muon: share of the momentum that is kept from step to step.
+    /// SGD and Muon: momentum coefficient.
     pub momentum: f64,
-    /// SGD and Muon: Nesterov's momentum.
+    /// SGD and Muon: whether to use Nesterov momentum.
     pub nesterov: bool,
-    /// Decay of the mean of gradients.
+    /// Decay of the running mean of gradients.
     pub beta1: f64,
-    /// Decay of the mean of squared gradients.
+    /// Decay of the running mean of squared gradients.
     pub beta2: f64,
-    /// What is added to the denominator.
+    /// Added to the denominator of the update for numerical stability.
     pub eps: f64,
-    /// Epochs over which the learning rate rises to `lr`.
+    /// Epochs over which the learning rate rises linearly to `lr`.
     pub warmup_epochs: f64,
-    /// How the learning rate goes on from there.
+    /// Schedule of the learning rate after the warm-up.
     pub schedule: ScheduleName,
-    /// `step`: epochs between the steps.
+    /// `step`: epochs between two decays.
     pub step_epochs: f64,
-    /// `step`: what the rate is multiplied with.
+    /// `step`: factor of each decay.
     pub step_factor: f64,
-    /// The share of the target that is spread over all classes.
+    /// Share of the target distribution that is spread over all classes.
     pub label_smoothing: f64,
-    /// The global gradient norm is clipped to this; 0: never.
+    /// Largest global L2 norm of the gradient; larger gradients are scaled down. 0: no clipping.
     pub clip_norm: f64,
 }
 
@@ -209,17 +209,17 @@ impl Default for OptimConfig {
     }
 }
 
-/// `[eval]`: how the network is measured.
+/// `[eval]`: how the network is evaluated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvalConfig {
-    /// Images evaluated at a time; no number depends on it.
+    /// Images per evaluation batch; does not affect any result.
     pub batch_size: i64,
-    /// Equal bins of confidence for the calibration error.
+    /// Number of equal-width confidence bins of the calibration error.
     pub ece_bins: usize,
-    /// Bootstrap resamples behind the 95 % intervals; 0: no intervals.
+    /// Bootstrap resamples for the 95 % intervals; 0: no intervals.
     pub bootstrap: usize,
-    /// Test images kept for the gallery.
+    /// Number of test images in the gallery.
     pub gallery: usize,
 }
 
@@ -234,19 +234,19 @@ impl Default for EvalConfig {
     }
 }
 
-/// `[checkpoint]`: when the state is saved.
+/// `[checkpoint]`: when checkpoints are saved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CheckpointConfig {
-    /// Epochs between checkpoints; 0: only when validation got better, on request and at the end.
+    /// Epochs between checkpoints; 0: only if validation improved, on request and at the end.
     pub every_epochs: u32,
-    /// Steps between checkpoints; 0: steps do not count.
+    /// Steps between checkpoints; 0: off.
     pub every_steps: u64,
-    /// Minutes between checkpoints; 0: time does not count.
+    /// Minutes between checkpoints; 0: off.
     pub every_minutes: f64,
-    /// How many of the newest checkpoints are kept, beside the best.
+    /// Number of newest checkpoints to retain, in addition to the best one.
     pub keep: usize,
-    /// The signal that asks for a checkpoint.
+    /// The signal that requests a checkpoint.
     pub on_signal: OnSignal,
 }
 
@@ -262,17 +262,17 @@ impl Default for CheckpointConfig {
     }
 }
 
-/// `[health]`: what is watched, and what is done about it.
+/// `[health]`: health checks of the training, and the reaction to a failed check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HealthConfig {
-    /// What is done about steps that are not finite.
+    /// The reaction to non-finite steps.
     pub non_finite: NonFinite,
-    /// So many of them in a row are too many.
+    /// Number of consecutive non-finite steps after which `skip` pauses and `rollback` restores.
     pub in_a_row: u32,
-    /// A loss so many deviations above its running mean is a spike; 0: none is.
+    /// A loss this many standard deviations above its running mean is reported as a spike; 0: never.
     pub spike: f64,
-    /// A layer whose gradient's norm is below this share of the whole is dead; 0: none is.
+    /// A layer whose gradient norm is below this fraction of the global norm is reported as dead; 0: never.
     pub dead: f64,
 }
 
@@ -287,11 +287,11 @@ impl Default for HealthConfig {
     }
 }
 
-/// `[system]`: how the machine is looked at.
+/// `[system]`: how the machine is monitored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SystemConfig {
-    /// Seconds between two looks; 0: never.
+    /// Seconds between two samples; 0: never.
     pub every_seconds: f64,
 }
 
@@ -301,11 +301,11 @@ impl Default for SystemConfig {
     }
 }
 
-/// `[runs]`: where runs are kept.
+/// `[runs]`: where runs are stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunsConfig {
-    /// The directory that holds a directory for each run.
+    /// The directory that contains one directory per run.
     pub dir: String,
 }
 
@@ -317,21 +317,21 @@ impl Default for RunsConfig {
     }
 }
 
-/// `[ui]`: how the screen looks.
+/// `[ui]`: appearance of the user interface.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct UiConfig {
-    /// The theme's name.
+    /// Name of the theme.
     pub theme: String,
-    /// Whether the screen keeps to ASCII.
+    /// Whether only ASCII characters are used.
     pub ascii: AsciiMode,
     /// How images are drawn.
     pub art: Art,
-    /// What curves are drawn with.
+    /// How curves are drawn.
     pub chart: ChartMode,
-    /// Whether the screen takes the mouse.
+    /// Whether the mouse is enabled.
     pub mouse: bool,
-    /// At most this many frames a second.
+    /// Maximum number of frames per second.
     pub fps: u32,
 }
 
@@ -348,17 +348,17 @@ impl Default for UiConfig {
     }
 }
 
-/// `[notify]`: who is told when a run ends or is not well.
+/// `[notify]`: notifications when a run ends or needs attention.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NotifyConfig {
-    /// A screen rings the terminal's bell.
+    /// Whether screens ring the terminal bell.
     pub bell: bool,
-    /// A screen asks the terminal for a notification of the desktop.
+    /// Whether screens send a desktop notification through the terminal (OSC 9).
     pub osc9: bool,
-    /// The trainer's process runs this with `sh -c`; empty: nothing.
+    /// Command that the training process runs with `sh -c`; empty: none.
     pub command: String,
-    /// On which occasions.
+    /// The events that send a notification.
     pub on: Vec<Occasion>,
 }
 

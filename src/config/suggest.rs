@@ -1,10 +1,10 @@
-//! "Did you mean": the known key or section that an unknown one was probably meant to be.
+//! "Did you mean": suggests the known key or section that an unknown one was probably meant to be.
 
 use toml::{Table, Value};
 
 use super::layer::dotted;
 
-/// Names that other programs use for ours and that no spelling distance would find.
+/// Names of our keys in other programs that are too different in spelling to be found by similarity.
 const OTHER_NAMES: &[(&str, &str)] = &[
     ("learning_rate", "optim.lr"),
     ("wd", "optim.weight_decay"),
@@ -14,14 +14,15 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("workers", "train.threads"),
 ];
 
-/// Similar enough to be meant, by Jaro and Winkler's measure, which forgives endings more than beginnings.
-const ALIKE: f64 = 0.82;
+/// Smallest Jaro-Winkler similarity of a suggestion. This measure penalises differences at the start of a name more
+/// than at its end.
+const MIN_SIMILARITY: f64 = 0.82;
 
-/// What to say about a key that does not exist.
+/// The message for a key that does not exist.
 pub(super) fn unknown_key(path: &[String], defaults: &Table) -> String {
     let mut keys = Vec::new();
     leaves(&mut Vec::new(), defaults, &mut keys);
-    let found = meant(path, &keys);
+    let found = suggestions(path, &keys);
     if !found.is_empty() {
         return format!("unknown key, did you mean {}?", listed(&found));
     }
@@ -34,10 +35,14 @@ pub(super) fn unknown_key(path: &[String], defaults: &Table) -> String {
     if here.is_empty() || section.is_empty() {
         return "unknown key".to_owned();
     }
-    format!("unknown key, [{}] has {}", dotted(section), here.join(", "))
+    format!(
+        "unknown key, the keys of [{}] are {}",
+        dotted(section),
+        here.join(", ")
+    )
 }
 
-/// What to say about a section that does not exist.
+/// The message for a section that does not exist.
 pub(super) fn unknown_section(path: &[String], defaults: &Table) -> String {
     let mut sections = Vec::new();
     tables(&mut Vec::new(), defaults, &mut sections);
@@ -49,20 +54,21 @@ pub(super) fn unknown_section(path: &[String], defaults: &Table) -> String {
             .map(|known| (known.as_str(), known.as_str())),
     ) {
         Some(section) => format!("unknown section, did you mean `[{section}]`?"),
-        None => format!("unknown section, there are {}", sections.join(", ")),
+        None => format!("unknown section, the sections are {}", sections.join(", ")),
     }
 }
 
-/// The nearest of a few names, if one is near.
+/// The most similar of the known names, if one is similar enough.
 pub(super) fn name<'a>(written: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     nearest(written, known.map(|name| (name, name)))
 }
 
-fn meant(path: &[String], keys: &[Vec<String>]) -> Vec<String> {
+/// The known keys that were probably meant, dotted; empty if there is no similar key.
+fn suggestions(path: &[String], keys: &[Vec<String>]) -> Vec<String> {
     let Some((last, section)) = path.split_last() else {
         return Vec::new();
     };
-    // Quotes around the whole: "optim.lr" = 1 is one key with a dot in it.
+    // Quotes around the complete key: "optim.lr" = 1 is a single segment that contains a dot.
     if let Some(key) = keys.iter().find(|key| *last == key.join(".")) {
         return vec![dotted(key)];
     }
@@ -100,14 +106,14 @@ fn meant(path: &[String], keys: &[Vec<String>]) -> Vec<String> {
         .collect()
 }
 
-/// Of (name, answer) pairs the answer whose name is most like the one written.
+/// Given (name, answer) pairs, the answer whose name is most similar to the one written, if it is similar enough.
 fn nearest<'a>(
     written: &str,
     candidates: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Option<&'a str> {
     candidates
         .map(|(name, answer)| (strsim::jaro_winkler(written, name), answer))
-        .filter(|(likeness, _)| *likeness >= ALIKE)
+        .filter(|(similarity, _)| *similarity >= MIN_SIMILARITY)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, answer)| answer)
 }
@@ -149,51 +155,54 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
-    fn said(key: &str) -> String {
+    fn message(key: &str) -> String {
         let path: Vec<String> = key.split('.').map(str::to_owned).collect();
         unknown_key(&path, &Table::try_from(Config::default()).unwrap())
     }
 
     #[test]
-    fn a_slip_of_the_finger() {
-        assert_eq!(said("optim.lrr"), "unknown key, did you mean `optim.lr`?");
+    fn typing_errors_suggest_the_key() {
         assert_eq!(
-            said("optim.wieght_decay"),
+            message("optim.lrr"),
+            "unknown key, did you mean `optim.lr`?"
+        );
+        assert_eq!(
+            message("optim.wieght_decay"),
             "unknown key, did you mean `optim.weight_decay`?"
         );
         assert_eq!(
-            said("data.augment.flipp"),
+            message("data.augment.flipp"),
             "unknown key, did you mean `data.augment.flip`?"
         );
     }
 
     #[test]
-    fn the_right_name_in_the_wrong_place() {
-        assert_eq!(said("train.lr"), "unknown key, did you mean `optim.lr`?");
+    fn a_key_in_the_wrong_section_suggests_the_right_one() {
+        assert_eq!(message("train.lr"), "unknown key, did you mean `optim.lr`?");
         assert_eq!(
-            said("batch_size"),
+            message("batch_size"),
             "unknown key, did you mean `eval.batch_size` or `train.batch_size`?"
         );
         assert_eq!(
-            said("data.flip"),
+            message("data.flip"),
             "unknown key, did you mean `data.augment.flip`?"
         );
     }
 
     #[test]
-    fn what_other_programs_call_it() {
+    fn names_from_other_programs_suggest_ours() {
         assert_eq!(
-            said("train.learning_rate"),
+            message("train.learning_rate"),
             "unknown key, did you mean `optim.lr`?"
         );
     }
 
     #[test]
-    fn far_from_everything_lists_the_section() {
+    fn a_key_without_a_similar_one_lists_the_section() {
         assert_eq!(
-            said("checkpoint.zzz"),
-            "unknown key, [checkpoint] has every_epochs, every_minutes, every_steps, keep, on_signal"
+            message("checkpoint.zzz"),
+            "unknown key, the keys of [checkpoint] are every_epochs, every_minutes, every_steps, keep, on_signal"
         );
-        assert_eq!(said("zzz"), "unknown key");
+        assert_eq!(message("zzz"), "unknown key");
     }
 }

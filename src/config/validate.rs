@@ -1,9 +1,9 @@
-//! Which values make sense: one rule a line, checked on the merged configuration. Types and words are checked before, while
-//! reading; what depends on the data or the machine is left to whoever knows them.
+//! The rules for valid values, checked on the merged configuration. Types and enumerations are already checked when the
+//! sources are loaded. Rules that depend on the data or the machine are checked where those are known.
 
 use super::{Config, Padding};
 
-/// Every broken rule as (key, what must hold). Empty for a configuration that can be trained.
+/// All violated rules as (key, requirement). Empty if the configuration is valid.
 pub fn validate(config: &Config) -> Vec<(&'static str, String)> {
     let mut rules = Rules::default();
     data(config, &mut rules);
@@ -48,7 +48,7 @@ impl Rules {
         self.finite(key, value, value > 0.0, "greater than 0");
     }
 
-    /// TOML knows nan and inf, and no rule has room for them.
+    /// TOML has nan and inf, which are never valid here.
     fn finite(&mut self, key: &'static str, value: f64, holds: bool, rule: &str) {
         if value.is_finite() {
             self.must(key, holds, rule);
@@ -68,7 +68,7 @@ impl Rules {
 
 fn data(config: &Config, rules: &mut Rules) {
     let data = &config.data;
-    // The name becomes a directory's name below the usual places.
+    // The name is also the name of a subdirectory of the standard directories.
     let plain = !data.name.is_empty()
         && !data.name.starts_with('.')
         && !data.name.contains(['/', '\\', '\0']);
@@ -105,7 +105,7 @@ fn model(config: &Config, rules: &mut Rules) {
     rules.must(
         "model.first_kernel",
         !(even && model.padding == Padding::Same),
-        "odd with padding = \"same\", so that the size stays",
+        "odd with padding = \"same\", which keeps the image size",
     );
     rules.within("model.hidden", model.hidden, 0, 65_536);
     rules.below_one("model.dropout", model.dropout);
@@ -117,13 +117,13 @@ fn train(config: &Config, rules: &mut Rules) {
     rules.must(
         "train.batch_size",
         (2..=65_536).contains(&train.batch_size),
-        "between 2 and 65536: batch norm needs two images",
+        "between 2 and 65536: batch norm needs at least two images",
     );
     rules.must(
         "train.accumulate",
         train.accumulate == 1
             || (train.accumulate > 1 && train.accumulate.saturating_mul(2) <= train.batch_size),
-        "at least 1 and at most half of train.batch_size: batch norm needs two images in each part",
+        "at least 1 and at most half of train.batch_size: batch norm needs at least two images in each part",
     );
     rules.below_one("train.ema", train.ema);
     rules.below_one("train.min_delta", train.min_delta);
@@ -131,7 +131,7 @@ fn train(config: &Config, rules: &mut Rules) {
     rules.must(
         "train.seed",
         i64::try_from(train.seed).is_ok(),
-        "at most 9223372036854775807, the largest number of TOML",
+        "at most 9223372036854775807, the largest integer in TOML",
     );
     rules.must(
         "train.device",
@@ -142,7 +142,7 @@ fn train(config: &Config, rules: &mut Rules) {
 }
 
 fn is_device(text: &str) -> bool {
-    // `parse` alone would take "+1" too.
+    // `parse` alone would also accept "+1".
     let number = |n: &str| n.bytes().all(|b| b.is_ascii_digit()) && n.parse::<u8>().is_ok();
     matches!(text, "auto" | "cpu" | "cuda") || text.strip_prefix("cuda:").is_some_and(number)
 }
@@ -174,7 +174,7 @@ fn eval_and_checkpoint(config: &Config, rules: &mut Rules) {
     rules.must(
         "eval.bootstrap",
         config.eval.bootstrap.saturating_mul(config.eval.ece_bins) <= 10_000_000,
-        "at most 10000000 divided by eval.ece_bins: each resample keeps a number for each bin",
+        "at most 10000000 divided by eval.ece_bins: each resample stores one number per bin",
     );
     rules.within("eval.gallery", config.eval.gallery, 0, 1024);
     rules.not_negative("checkpoint.every_minutes", config.checkpoint.every_minutes);
@@ -201,7 +201,7 @@ fn screen(config: &Config, rules: &mut Rules) {
     rules.must(
         "runs.dir",
         !config.runs.dir.is_empty(),
-        "a directory, \".\" for the current one",
+        "a directory; use \".\" for the current one",
     );
     rules.must(
         "ui.theme",
@@ -212,7 +212,7 @@ fn screen(config: &Config, rules: &mut Rules) {
     rules.must(
         "notify.command",
         !config.notify.command.contains('\0'),
-        "a command without the character 0, which no program can be given",
+        "a command without the character 0, which command lines cannot contain",
     );
 }
 
@@ -221,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_breaks_no_rule() {
+    fn the_defaults_are_valid() {
         assert_eq!(validate(&Config::default()), []);
     }
 
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_is_none_is_in_no_range() {
+    fn non_finite_numbers_are_invalid() {
         let mut config = Config::default();
         let optim = &mut config.optim;
         for value in [
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn an_even_kernel_needs_no_padding() {
+    fn an_even_kernel_requires_padding_0() {
         let mut config = Config::default();
         config.model.first_kernel = 4;
         assert_eq!(validate(&config).len(), 1);

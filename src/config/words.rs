@@ -1,10 +1,10 @@
-//! The choices of the configuration that are one word out of a few.
+//! Enumerations of the configuration: keys whose value is one of a few words.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A network by name.
+/// The network architecture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ModelName {
@@ -14,7 +14,7 @@ pub enum ModelName {
 }
 
 impl ModelName {
-    /// The word of the configuration.
+    /// The value in the configuration file.
     pub fn name(self) -> &'static str {
         match self {
             Self::Cnn => "cnn",
@@ -22,34 +22,34 @@ impl ModelName {
     }
 }
 
-/// What a convolution does at the border of an image.
+/// The padding of a convolution.
 ///
 /// Written as the string `"same"` or the integer `0`, as in `PyTorch`'s `padding=`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Padding {
-    /// `"same"`: zeros around the image, so that its size stays.
+    /// `"same"`: zero padding that keeps the image size.
     #[default]
     Same,
-    /// `0`: no padding; the image shrinks by kernel − 1.
+    /// `0`: no padding; each convolution shrinks the image by kernel − 1.
     Valid,
 }
 
-/// What turns the last feature maps into class scores.
+/// How the last feature maps become class scores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Head {
-    /// The mean of each feature map, then one linear layer.
+    /// Global average pooling, then one linear layer.
     #[default]
     Gap,
-    /// Every position of every feature map, a hidden layer, then the linear layer.
+    /// All positions of all feature maps, a hidden layer, then the linear layer.
     Flatten,
 }
 
-/// The numbers the training step computes with.
+/// The precision of a training step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
-    /// bf16 where the hardware is made for it, else f32.
+    /// bf16 if the hardware supports it natively, otherwise f32.
     #[default]
     Auto,
     /// 32-bit floating point throughout.
@@ -58,65 +58,65 @@ pub enum Precision {
     Bf16,
 }
 
-/// How the learning rate goes on after the warm-up.
+/// The learning rate schedule after the warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ScheduleName {
-    /// Down half a cosine wave to zero.
+    /// Decays to zero along half a cosine wave.
     #[default]
     Cosine,
-    /// Down a straight line to zero.
+    /// Decays linearly to zero.
     Linear,
-    /// Times `step_factor` every `step_epochs`.
+    /// Multiplied by `step_factor` every `step_epochs`.
     Step,
-    /// As it is.
+    /// No decay.
     Constant,
 }
 
-/// What is done about a step whose loss or gradient is not finite. It never changes the weights.
+/// The reaction to a step whose loss or gradient is not finite. Such a step never changes the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NonFinite {
-    /// Go on; after so many in a row, pause.
+    /// Continue; pause after `health.in_a_row` consecutive non-finite steps.
     #[default]
     Skip,
-    /// Pause at once.
+    /// Pause immediately.
     Pause,
-    /// Go back to the last good state with half the learning rate; after so many in a row.
+    /// After `health.in_a_row` consecutive non-finite steps, restore the last good state and halve the learning rate.
     Rollback,
-    /// End the run as failed, with a checkpoint.
+    /// End the run immediately as failed, and write a checkpoint.
     Stop,
 }
 
-/// Whether the screen keeps to ASCII.
+/// Whether the user interface uses only ASCII characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AsciiMode {
-    /// As the locale says.
+    /// Depends on the locale.
     #[default]
     Auto,
     /// ASCII only.
     Always,
-    /// UTF-8 whatever the locale says.
+    /// UTF-8, regardless of the locale.
     Never,
 }
 
-/// What curves are drawn with.
+/// How curves are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ChartMode {
-    /// The finest this terminal has.
+    /// The finest resolution that the terminal supports.
     #[default]
     Auto,
-    /// Braille, 2 × 4 dots in a cell.
+    /// Braille, 2 × 4 dots per cell.
     Braille,
-    /// Half blocks, 1 × 2 dots in a cell.
+    /// Half blocks, 1 × 2 dots per cell.
     Halfblock,
-    /// A character a cell.
+    /// One ASCII character per cell.
     Ascii,
 }
 
-/// The signal that asks for a checkpoint.
+/// The signal that requests a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum OnSignal {
     /// SIGUSR1.
@@ -126,25 +126,25 @@ pub enum OnSignal {
     /// SIGUSR2.
     #[serde(rename = "USR2")]
     Usr2,
-    /// None does.
+    /// No signal.
     #[serde(rename = "none")]
     None,
 }
 
-/// When somebody is notified.
+/// An event that sends a notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Occasion {
-    /// A run has come to its end, or was stopped on request.
+    /// A run has completed, or was stopped on request.
     Finish,
     /// A run has failed.
     Failure,
-    /// Something is not well with it.
+    /// An alert was raised.
     Alert,
 }
 
 impl Occasion {
-    /// The word of the configuration.
+    /// The value in the configuration file.
     pub fn name(self) -> &'static str {
         match self {
             Self::Finish => "finish",
@@ -161,7 +161,7 @@ pub enum Art {
     /// Characters from light to dark.
     #[default]
     Ascii,
-    /// Half blocks, two pixels in a cell.
+    /// Half blocks, two pixels per cell.
     Halfblock,
 }
 
@@ -203,7 +203,7 @@ impl de::Visitor<'_> for PaddingVisitor {
         }
     }
 
-    // serde_json hands over a non-negative integer as u64.
+    // serde_json passes a non-negative integer as u64.
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<Padding, E> {
         match number {
             0 => Ok(Padding::Valid),

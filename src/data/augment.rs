@@ -1,15 +1,17 @@
-//! Light variation of training images. 28×28 has no room for more: a crop over 4 pixels cuts garments.
+//! Augmentation of training images. It is light, as 28×28 pixels leave no margin: a shift of more than 4 pixels cuts
+//! off parts of the garments.
 //!
-//! What is done to an image follows from (seed, rank, step, its place in the batch) and is drawn here, on the host, so that
-//! every device does the same. The CPU has a kernel for it; elsewhere it is a handful of operations of libtorch.
+//! The parameters for an image depend only on (seed, rank, step, index in the batch). They are sampled here, on the
+//! host, so that all devices use the same ones. On a CPU a kernel applies them; on other devices libtorch operations
+//! do.
 
 use tch::{Kind, Tensor};
 
 use crate::config::AugmentConfig;
-use crate::kernels::Draw;
+use crate::kernels::AugmentParams;
 use crate::random::Random;
 
-/// How strongly images are varied.
+/// Samples augmentation parameters within the configured limits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Augment {
     config: AugmentConfig,
@@ -18,7 +20,7 @@ pub struct Augment {
 }
 
 impl Augment {
-    /// As configured, for images of this height and width.
+    /// Augmentation with this configuration, for images of this height and width in pixels.
     pub fn new(config: &AugmentConfig, height: u32, width: u32) -> Self {
         Self {
             config: config.clone(),
@@ -27,8 +29,8 @@ impl Augment {
         }
     }
 
-    /// What is done to each of `images` images; `words` say which batch it is.
-    pub(super) fn draws(&self, words: &[u64], images: usize) -> Vec<Draw> {
+    /// Samples the parameters for each of `images` images; `words` (seed, rank, step) identify the batch.
+    pub(super) fn draws(&self, words: &[u64], images: usize) -> Vec<AugmentParams> {
         let of = |image: usize| {
             let words = [words, &[image as u64]].concat();
             self.draw(&mut Random::new(&words))
@@ -36,9 +38,9 @@ impl Augment {
         (0..images).map(of).collect()
     }
 
-    fn draw(&self, random: &mut Random) -> Draw {
+    fn draw(&self, random: &mut Random) -> AugmentParams {
         let config = &self.config;
-        // Always in the same order, so that one setting does not change what another draws.
+        // Always sample in the same order, so that one setting does not change the values of another.
         let mirrored = random.unit() < 0.5 && config.flip;
         let by = config.shift as usize;
         let mut offset = || random.below(2 * by + 1) as f32 - by as f32;
@@ -48,20 +50,20 @@ impl Augment {
         let slant = within(config.shear).to_radians().tan();
         let zoom = 1.0 / (1.0 + within(config.scale));
         let sign = if mirrored { -1.0 } else { 1.0 };
-        // Result to source: slant, turn, zoom, then mirror.
+        // Maps the result to the source: shear, rotate, scale, then mirror.
         let (sine, cosine) = angle.sin_cos();
         let turned = [cosine, cosine * slant - sine, sine, sine * slant + cosine];
         let [a, b, c, d] = turned.map(|v| v * zoom);
         let erased = random.unit() < config.erase;
-        Draw {
+        AugmentParams {
             matrix: [sign * a, sign * b, c, d].map(|v| v as f32),
             shift,
             erase: erased.then(|| self.rectangle(random)).flatten(),
         }
     }
 
-    /// 2 to 25 % of the image, three times as wide as high at most or the other way round (Zhong et al. 2020 take up to
-    /// 40 %); `None` where no such rectangle was found in ten tries.
+    /// Random erasing: a rectangle with 2 to 25 % of the image area (Zhong et al. 2020 use up to 40 %) and an aspect
+    /// ratio between 1:3 and 3:1, and its brightness; `None` if ten attempts gave none that fits.
     fn rectangle(&self, random: &mut Random) -> Option<([usize; 4], u8)> {
         let (height, width) = (self.height as f64, self.width as f64);
         for _ in 0..10 {
@@ -79,12 +81,14 @@ impl Augment {
     }
 }
 
-/// The images (N, C, H, W) of bytes as the draws say, normalised, on whatever device they are.
-pub(super) fn apply(images: &Tensor, draws: &[Draw]) -> Tensor {
+/// Applies one draw to each image and normalises, on the device of the images. Bytes (N, C, H, W) become f32 in [-1, 1]
+/// of the same shape, channels-last in memory.
+pub(super) fn apply(images: &Tensor, draws: &[AugmentParams]) -> Tensor {
     let floats = images.to_kind(Kind::Float);
     let grid = Tensor::affine_grid_generator(&affine(draws, images), floats.size(), false);
-    // Pixels that fall on pixels are copied; 0 is bilinear, 1 is nearest; 0 pads with zeros.
-    let nearest = draws.iter().all(Draw::is_exact);
+    // If pixels map to pixels exactly, nearest (1) copies them; otherwise bilinear (0). The padding mode 0 pads with
+    // zeros.
+    let nearest = draws.iter().all(AugmentParams::is_exact);
     let moved = floats.grid_sampler(&grid, i64::from(nearest), 0, false);
     let erased = if draws.iter().any(|draw| draw.erase.is_some()) {
         erase(&moved, draws)
@@ -97,9 +101,9 @@ pub(super) fn apply(images: &Tensor, draws: &[Draw]) -> Tensor {
         .permute([0, 3, 1, 2])
 }
 
-/// Each draw's matrix (N, 2, 3) in grid_sample's coordinates, which run from -1 to 1 over the pixels' outer edges
-/// (align_corners = false).
-fn affine(draws: &[Draw], images: &Tensor) -> Tensor {
+/// The matrices of the draws, (N, 2, 3), in the coordinates of `grid_sample`, which range from -1 to 1 between the
+/// outer edges of the border pixels (`align_corners = false`).
+fn affine(draws: &[AugmentParams], images: &Tensor) -> Tensor {
     let size = images.size();
     let length = |dimension: usize| size.get(dimension).copied().unwrap_or(1) as f32;
     let (height, width) = (length(2), length(3));
@@ -117,13 +121,13 @@ fn affine(draws: &[Draw], images: &Tensor) -> Tensor {
         .to_device(images.device())
 }
 
-/// Fills each draw's rectangle.
-fn erase(images: &Tensor, draws: &[Draw]) -> Tensor {
+/// Fills the rectangle of each draw.
+fn erase(images: &Tensor, draws: &[AugmentParams]) -> Tensor {
     let device = images.device();
     let size = images.size();
     let length = |dimension: usize| size.get(dimension).copied().unwrap_or(1);
     let (height, width) = (length(2), length(3));
-    // Left, top, width, height and brightness of each; a rectangle without area where there is none.
+    // One row per image: left, top, width, height and brightness. An image without a rectangle gets one of size 0.
     let table: Vec<f32> = draws
         .iter()
         .flat_map(|draw| {
@@ -158,7 +162,7 @@ fn erase(images: &Tensor, draws: &[Draw]) -> Tensor {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
     use super::*;
-    use crate::kernels::apply_draws;
+    use crate::kernels::augment_images;
 
     fn config() -> AugmentConfig {
         AugmentConfig {
@@ -180,13 +184,13 @@ mod tests {
         let theirs = apply(&images, &draws);
         let mut ours = vec![0.0; bytes.len()];
         let indices: Vec<i64> = (0..n).collect();
-        apply_draws(&bytes, [2, 9, 11], &indices, &draws, &mut ours);
+        augment_images(&bytes, [2, 9, 11], &indices, &draws, &mut ours);
         let theirs = theirs.permute([0, 2, 3, 1]).contiguous().view([-1]);
         (ours, theirs.try_into().unwrap())
     }
 
     #[test]
-    fn the_kernel_and_libtorch_do_the_same() {
+    fn kernel_and_libtorch_agree() {
         let exact = AugmentConfig {
             rotate: 0.0,
             scale: 0.0,
@@ -205,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn one_setting_leaves_what_the_others_draw() {
+    fn one_setting_does_not_change_the_draws_of_others() {
         let with = |erase| {
             let config = AugmentConfig { erase, ..config() };
             let draws = Augment::new(&config, 28, 28).draws(&[7], 50);
@@ -218,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn draws_stay_within_what_was_configured() {
+    fn draws_are_within_the_configured_limits() {
         let draws = Augment::new(&config(), 28, 28).draws(&[3], 500);
         let mirrored = draws.iter().filter(|draw| draw.matrix[0] < 0.0).count();
         assert!((200..300).contains(&mirrored), "{mirrored} of 500");
@@ -249,7 +253,7 @@ mod tests {
             Augment::new(&off, 28, 28)
                 .draws(&[3], 20)
                 .iter()
-                .all(|draw| *draw == Draw::default())
+                .all(|draw| *draw == AugmentParams::default())
         );
     }
 }

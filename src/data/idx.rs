@@ -1,4 +1,5 @@
-//! IDX files, packed or not; gzip is told by its magic. What is in one is checked by [`crate::idx`].
+//! Reading of IDX files, gzip-compressed or not. Compression is detected by the gzip magic number. [`crate::idx`]
+//! checks the contents.
 
 use std::fs::File;
 use std::io::Read;
@@ -9,15 +10,15 @@ use flate2::read::MultiGzDecoder;
 use super::DataError;
 use crate::idx::{Idx, parse};
 
-/// No data set for this program is larger; a file that claims or unpacks to more is lying.
+/// Size limit for a file, compressed or not, in bytes. No valid dataset is larger.
 const LIMIT: u64 = 8 << 30;
 
-/// Reads and checks a file, packed or not.
+/// Reads and checks an IDX file, compressed or not.
 pub(super) fn read(path: &Path) -> Result<Idx, DataError> {
     parse(&unpacked(path)?).map_err(|what| DataError(format!("{}: {what}", path.display())))
 }
 
-/// A file's bytes, unpacked if it is packed.
+/// The bytes of a file, decompressed if it is compressed.
 pub(super) fn unpacked(path: &Path) -> Result<Vec<u8>, DataError> {
     let fail = |what: String| DataError(format!("{}: {what}", path.display()));
     let file = File::open(path).map_err(|error| fail(error.to_string()))?;
@@ -36,35 +37,35 @@ fn gunzip(bytes: &[u8]) -> Result<Vec<u8>, String> {
     let read = MultiGzDecoder::new(bytes).take(LIMIT).read_to_end(&mut out);
     match read {
         Err(error) => Err(format!(
-            "damaged gzip data after {} bytes ({error}): fetch the file again",
+            "damaged gzip data after {} bytes ({error}): download the file again",
             out.len()
         )),
         Ok(_) if out.len() as u64 >= LIMIT => {
-            Err(format!("unpacks to more than {} GiB", LIMIT >> 30))
+            Err(format!("decompresses to over {} GiB", LIMIT >> 30))
         }
         Ok(_) => Ok(out),
     }
 }
 
-/// Reads images and their labels and holds them against each other.
+/// Reads an image file and its label file and checks that they match.
 pub(super) fn read_pair(images: &Path, labels: &Path) -> Result<(Idx, Idx), DataError> {
     let (image_file, label_file) = (read(images)?, read(labels)?);
     if image_file.dims.len() < 3 {
         return Err(DataError(format!(
-            "{}: holds labels where images were expected",
+            "{}: contains labels, expected images",
             images.display()
         )));
     }
     if label_file.dims.len() != 1 {
         return Err(DataError(format!(
-            "{}: holds images where labels were expected",
+            "{}: contains images, expected labels",
             labels.display()
         )));
     }
     let (count, label_count) = (image_file.dims.first(), label_file.dims.first());
     if count != label_count {
         return Err(DataError(format!(
-            "{} has {} images but {} has {} labels: the files do not belong together",
+            "{} has {} images, but {} has {} labels: the files do not match",
             images.display(),
             count.unwrap_or(&0),
             labels.display(),
@@ -81,7 +82,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_packed_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+        fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             let _ = gunzip(&bytes);
             let _ = gunzip(&[&[0x1f, 0x8b, 8, 0], bytes.as_slice()].concat());
         }

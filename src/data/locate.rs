@@ -1,4 +1,4 @@
-//! Where the files of a data set lie, and what its classes are called.
+//! Locating the files of a dataset, and its class names.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -11,7 +11,7 @@ use md5::{Digest, Md5};
 use super::DataError;
 use crate::config::DataConfig;
 
-/// The four files, without the `.gz` they may end in.
+/// Names of the four files, without an optional `.gz`.
 pub const FILES: [&str; 4] = [
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",
@@ -19,15 +19,15 @@ pub const FILES: [&str; 4] = [
     "t10k-labels-idx1-ubyte",
 ];
 
-/// The data set known by name.
+/// The name of the one dataset with built-in class names and checksums.
 const FASHION: &str = "fashion-mnist";
 
 /// [`super::Dataset::fingerprint`] of the published Fashion-MNIST.
 const FASHION_FINGERPRINT: &str =
     "7cefeef614751bd02956982773e9dc8a2926bf09f92917d2b001adf207d3b02d";
 
-/// MD5 of Fashion-MNIST's unpacked files, in the order of [`FILES`]. Its authors publish sums of the packed files, but
-/// distributions pack the same bytes again with other gzip headers; these are of what is inside the published ones.
+/// MD5 of the uncompressed files of Fashion-MNIST, in the order of [`FILES`]. Its authors publish checksums of the
+/// compressed files, but distributions compress the same bytes again, with other gzip headers.
 const FASHION_MD5: [&str; 4] = [
     "f4a8712d7a061bf5bd6d2ca38dc4d50a",
     "9018921c3c673c538a1fc5bad174d6f9",
@@ -35,7 +35,7 @@ const FASHION_MD5: [&str; 4] = [
     "15d484375f8d13e6eb1aabb0c3f46965",
 ];
 
-/// Fashion-MNIST's classes, by label.
+/// Class names of Fashion-MNIST, by label.
 const FASHION_CLASSES: [&str; 10] = [
     "T-shirt/top",
     "Trouser",
@@ -49,10 +49,10 @@ const FASHION_CLASSES: [&str; 10] = [
     "Ankle boot",
 ];
 
-/// The files of a data set.
+/// Paths of the files of a dataset.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// The directory they lie in.
+pub struct DatasetFiles {
+    /// Their directory.
     pub dir: PathBuf,
     /// Training images.
     pub train_images: PathBuf,
@@ -64,7 +64,7 @@ pub struct Found {
     pub test_labels: PathBuf,
 }
 
-impl Found {
+impl DatasetFiles {
     /// The four files in the order of [`FILES`].
     pub fn files(&self) -> [&Path; 4] {
         [
@@ -76,14 +76,14 @@ impl Found {
     }
 }
 
-/// The directories that are looked into, in order. A directory the user named is the only one.
+/// The directories that are searched, in order. If `data.dir` is set, only that directory and its subdirectories.
 pub fn search_path(config: &DataConfig) -> Vec<PathBuf> {
     let bases = if config.dir.is_empty() {
         usual_places(&config.name)
     } else {
         vec![PathBuf::from(&config.dir)]
     };
-    // torchvision keeps the same files further down; data of another name does not lie there.
+    // torchvision stores Fashion-MNIST in these subdirectories.
     let below: &[&str] = if config.name == FASHION {
         &["FashionMNIST/raw", "raw"]
     } else {
@@ -103,7 +103,7 @@ fn usual_places(name: &str) -> Vec<PathBuf> {
             .filter(|value| !value.is_empty())
             .map(PathBuf::from)
     };
-    // The variable may name the directory of one data set or of all.
+    // The variable may be the directory of this dataset or the parent directory of several.
     places.extend(
         directory("EPOCHTOP_DATA")
             .into_iter()
@@ -119,15 +119,15 @@ fn usual_places(name: &str) -> Vec<PathBuf> {
     places
 }
 
-/// Looks for all four files in one directory.
-pub fn locate(config: &DataConfig) -> Result<Found, DataError> {
+/// Finds the first directory that has all four files.
+pub fn locate(config: &DataConfig) -> Result<DatasetFiles, DataError> {
     let path = search_path(config);
     if let Some(found) = path.iter().find_map(|dir| files_in(dir)) {
         return Ok(found);
     }
     if !config.dir.is_empty() && !Path::new(&config.dir).is_dir() {
         return Err(DataError(format!(
-            "data.dir = {:?}: there is no such directory",
+            "data.dir = {:?}: no such directory",
             config.dir
         )));
     }
@@ -145,8 +145,8 @@ pub fn locate(config: &DataConfig) -> Result<Found, DataError> {
         .map(|dir| format!("\n  {}", dir.display()))
         .collect();
     Err(DataError(format!(
-        "{}: no directory has all four files ({}, plain or .gz); looked into:{}{}\n\
-         run `make setup` to fetch Fashion-MNIST, or set data.dir or EPOCHTOP_DATA",
+        "{}: no directory has all four files ({}, each optionally .gz); searched:{}{}\n\
+         run `make setup` to download Fashion-MNIST, or set data.dir or EPOCHTOP_DATA",
         config.name,
         FILES.join(", "),
         list.concat(),
@@ -154,10 +154,10 @@ pub fn locate(config: &DataConfig) -> Result<Found, DataError> {
     )))
 }
 
-fn files_in(dir: &Path) -> Option<Found> {
+fn files_in(dir: &Path) -> Option<DatasetFiles> {
     let [train_images, train_labels, test_images, test_labels] =
         FILES.map(|file| file_in(dir, file));
-    Some(Found {
+    Some(DatasetFiles {
         dir: dir.to_owned(),
         train_images: train_images?,
         train_labels: train_labels?,
@@ -172,13 +172,14 @@ fn file_in(dir: &Path, name: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// Class names: from `classes.txt` beside the files (one a line), else the well-known ones, else the numbers.
+/// Class names: from `classes.txt` in the dataset directory (one per line), else the built-in ones of Fashion-MNIST,
+/// else the labels as numbers.
 ///
 /// # Errors
-/// A label without a name, training images all of one class, or a list of names that cannot be read.
+/// If a label has no name, all training images have the same label, or `classes.txt` cannot be read.
 pub(super) fn class_names(
     name: &str,
-    found: &Found,
+    found: &DatasetFiles,
     train: &[u8],
     test: &[u8],
 ) -> Result<Vec<String>, DataError> {
@@ -204,7 +205,7 @@ pub(super) fn class_names(
             .find(|(_, label)| usize::from(**label) >= names.len())
         {
             return Err(DataError(format!(
-                "{}: label {label} of image {index} is out of range: there are {} classes, 0 to {}",
+                "{}: label {label} of image {index} is out of range: expected {} classes, 0 to {}",
                 path.display(),
                 names.len(),
                 names.len().saturating_sub(1)
@@ -214,22 +215,22 @@ pub(super) fn class_names(
     let present: BTreeSet<u8> = train.iter().copied().collect();
     if present.len() < 2 {
         return Err(DataError(format!(
-            "{}: all images are of one class",
+            "{}: all images have the same label, expected at least two classes",
             found.train_labels.display()
         )));
     }
     Ok(names)
 }
 
-/// The names of a list, one a line, each once. Empty lines at the end are no names.
+/// The class names in `classes.txt`: one per line, without duplicates. Empty lines at the end are ignored.
 fn listed_names(list: &Path, words: &str) -> Result<Vec<String>, DataError> {
     let mut names: Vec<String> = Vec::new();
     for (number, line) in words.trim_end().lines().enumerate() {
         let name = line.trim();
         let fault = if name.is_empty() {
-            "an empty line where a class name was expected"
+            "empty line, expected a class name"
         } else if names.iter().any(|known| known == name) {
-            "this name is taken by a class above"
+            "duplicate class name"
         } else {
             names.push(name.to_owned());
             continue;
@@ -240,22 +241,24 @@ fn listed_names(list: &Path, words: &str) -> Result<Vec<String>, DataError> {
     Ok(names)
 }
 
-/// MD5 of a file's unpacked bytes, as hex.
+/// MD5 of the uncompressed contents of a file, in hex.
 pub fn md5_unpacked(path: &Path) -> Result<String, DataError> {
     let digest = Md5::digest(super::idx::unpacked(path)?);
     let bytes: Vec<String> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(bytes.concat())
 }
 
-/// The known MD5 of the unpacked file `index` of [`FILES`], for data sets that are known.
+/// The published MD5 of the uncompressed file `index` of [`FILES`], for datasets with built-in checksums.
 pub fn known_md5(name: &str, index: usize) -> Option<&'static str> {
     (name == FASHION)
         .then(|| FASHION_MD5.get(index).copied())
         .flatten()
 }
 
-/// What is odd about data of a known name, in words.
-pub(super) fn oddity(name: &str, fingerprint: &str) -> Option<String> {
-    (name == FASHION && fingerprint != FASHION_FINGERPRINT)
-        .then(|| "data.name = \"fashion-mnist\": these are not the published images; `epochtop data check` compares".to_owned())
+/// A warning if data named `fashion-mnist` differs from the published files.
+pub(super) fn fingerprint_warning(name: &str, fingerprint: &str) -> Option<String> {
+    (name == FASHION && fingerprint != FASHION_FINGERPRINT).then(|| {
+        "data.name = \"fashion-mnist\": not the published images; run `epochtop data check`"
+            .to_owned()
+    })
 }

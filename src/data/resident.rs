@@ -1,14 +1,14 @@
-//! A split on the device: bytes once, batches by index.
+//! A split on the device: copied once, then read as batches by index.
 
 use tch::{Device, Kind, Tensor};
 
 use super::augment;
 use super::{Augment, DataError, Images};
 use crate::event::DatasetInfo;
-use crate::kernels::apply_draws;
+use crate::kernels::augment_images;
 use crate::native::{empty_nhwc, slice, slice_mut};
 
-/// Images as `u8` (N, C, H, W) and labels as `i64` (N), where the network computes.
+/// Images as `u8` (N, C, H, W) and labels as `i64` (N), on the training device.
 #[derive(Debug)]
 pub struct Resident {
     pixels: Tensor,
@@ -26,10 +26,10 @@ impl Resident {
             i64::from(info.height),
             i64::from(info.width),
         ];
-        // tch trusts the length it is given, so it is checked here.
+        // tch does not check the length.
         if shape.iter().product::<i64>() != images.pixels.len() as i64 {
             return Err(DataError(format!(
-                "{} pixels are no {shape:?} images",
+                "{} pixels do not match image shape {shape:?}",
                 images.pixels.len()
             )));
         }
@@ -46,17 +46,18 @@ impl Resident {
         })
     }
 
-    /// Images in the split.
+    /// Number of images in the split.
     pub fn len(&self) -> i64 {
         self.len
     }
 
-    /// Whether there are none.
+    /// Whether the split has no images.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The images at `indices` (`i64`, on the device), varied as `words` say and normalised, with their labels.
+    /// The images at `indices` (`i64`, on the device), augmented and normalised, (N, C, H, W), and their labels, (N).
+    /// `words` (seed, rank, step) determine the augmentation.
     pub fn batch(&self, indices: &Tensor, augment: &Augment, words: &[u64]) -> (Tensor, Tensor) {
         let labels = self.labels.index_select(0, indices);
         let &[n, c, h, w] = [
@@ -75,7 +76,7 @@ impl Resident {
         let mut images = empty_nhwc([n, h, w, c], Kind::Float);
         let host: Vec<i64> = Vec::<i64>::try_from(indices).unwrap_or_default();
         let shape = [c, h, w].map(|n| n as usize);
-        apply_draws(
+        augment_images(
             slice(&self.pixels),
             shape,
             &host,
@@ -85,14 +86,14 @@ impl Resident {
         (images.permute([0, 3, 1, 2]), labels)
     }
 
-    /// `count` images from `start` on, normalised, in the order of the files.
+    /// `count` normalised images from `start`, in the order of the split, without augmentation.
     pub fn run(&self, start: i64, count: i64) -> Tensor {
         normalise(&self.pixels.narrow(0, start, count))
     }
 }
 
-/// `ToTensor` then `Normalize(0.5, 0.5)`: bytes become f32 in [-1, 1], laid out channels-last, which convolutions on
-/// CPU and tensor cores prefer.
+/// `ToTensor`, then `Normalize(0.5, 0.5)`: bytes become f32 in [-1, 1]. The memory layout is channels-last, which is
+/// faster for convolutions on CPUs and tensor cores.
 fn normalise(images: &Tensor) -> Tensor {
     let last = images
         .permute([0, 2, 3, 1])
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_count_of_pixels_never_reaches_libtorch() {
+    fn wrong_pixel_count_is_an_error() {
         let info = DatasetInfo {
             height: 2,
             width: 3,

@@ -1,12 +1,12 @@
-//! The validation split.
+//! The stratified validation split.
 
 use crate::random::Random;
 
-/// Cuts `valid` images out so that every class keeps its share, and returns the indices of (train, valid), each in a
-/// random order that follows from `seed`.
+/// Selects `valid` images for validation such that every class has the same proportion in both splits. Returns the
+/// indices of (train, valid), each in a random order that depends only on `seed`.
 ///
-/// Each class gives the floor of its share; the images still wanted come from the classes with the largest remainder
-/// (Hamilton's method). No class gives its last image while it has only one.
+/// Each class contributes the floor of its proportional share; the remaining images come from the classes with the
+/// largest remainders (Hamilton's method). At least one image of each class stays in the training split.
 pub(super) fn stratified(
     labels: &[u8],
     classes: usize,
@@ -77,7 +77,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_parts_are_the_whole_and_shares_are_kept(labels in prop::collection::vec(0_u8..4, 8..400), valid in 1_usize..200, seed: u64) {
+        fn splits_are_disjoint_complete_and_stratified(
+            labels in prop::collection::vec(0_u8..4, 8..400),
+            valid in 1_usize..200,
+            seed: u64,
+        ) {
             let (train, chosen) = stratified(&labels, 4, valid, seed);
             let mut all = [train.clone(), chosen.clone()].concat();
             all.sort_unstable();

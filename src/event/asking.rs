@@ -1,12 +1,13 @@
-//! Commands to a trainer, their ranges, and how far they have come.
+//! Commands to a trainer, their valid ranges, and the state of a request.
 
 use serde::{Deserialize, Serialize};
 
-/// The base learning rate, if a running trainer accepts it. In f32 no step at a rate outside the range would change a weight,
-/// or leave one finite: it is a typing error such as `3e-44`.
+/// Returns a base learning rate if it is valid for a running trainer. In f32, a step with a rate outside the valid
+/// range would either change no weight or leave no weight finite, so such a rate is a typing error, for example
+/// `3e-44`.
 ///
 /// # Errors
-/// The range.
+/// If the rate is out of range; the message contains the range.
 pub fn check_lr(lr: f64) -> Result<f64, String> {
     let range = 1e-10..=1e30;
     if range.contains(&lr) {
@@ -18,48 +19,48 @@ pub fn check_lr(lr: f64) -> Result<f64, String> {
     ))
 }
 
-/// The total number of epochs, if a trainer in epoch `current` (from 1; 0 before the first) accepts it.
+/// Returns a total number of epochs if it is valid for a trainer in epoch `current` (from 1; 0 before the first).
 ///
 /// # Errors
-/// The epoch that is under way.
+/// If a later epoch has already started; the message contains it.
 pub fn check_epochs(epochs: u32, current: u32) -> Result<u32, String> {
     let current = current.max(1);
     if epochs >= current {
         return Ok(epochs);
     }
-    Err(format!("epoch {current} is under way already"))
+    Err(format!("epoch {current} has already started"))
 }
 
-/// What a person may ask of a running trainer.
+/// A command to a running trainer.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
-    /// Hold at the next step boundary.
+    /// Pause after the current step.
     Pause,
-    /// Go on after a pause.
+    /// Resume after a pause.
     Resume,
-    /// Evaluate validation and test now, on the weights of this moment.
+    /// Evaluate the current weights on the validation and test splits now.
     Evaluate,
     /// Write a checkpoint now.
     Checkpoint,
-    /// Use this learning rate as the new base of the schedule.
+    /// Set the base learning rate of the schedule.
     SetLearningRate {
         /// The new base rate.
         lr: f64,
     },
-    /// Train this many epochs in all.
+    /// Set the total number of epochs.
     SetEpochs {
         /// The new total.
         epochs: u32,
     },
-    /// End after the running epoch, its validation and a checkpoint.
+    /// End the run after the current epoch, its validation and a checkpoint.
     StopAfterEpoch,
-    /// Finish the step, write a checkpoint, end.
+    /// End the run after the current step and a checkpoint.
     Stop,
 }
 
 impl Command {
-    /// The verb used on screens and in logs.
+    /// The name on screens and in logs.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pause => "pause",
@@ -74,29 +75,29 @@ impl Command {
     }
 }
 
-/// A command with the number its acknowledgements carry.
+/// A command with an identifier, which its acknowledgements repeat.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Request {
-    /// Chosen by the asker; a request seen twice is obeyed once.
+    /// Chosen by the requester. A request that is received twice is executed once.
     pub id: u64,
-    /// What is asked.
+    /// The command.
     pub command: Command,
 }
 
-/// How far a request has come.
+/// The state of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum Answer {
-    /// The trainer has read it and will obey.
+    /// The trainer has received the request and will execute it.
     Accepted,
-    /// It has been carried out.
+    /// The request was executed.
     Done {
-        /// What came of it, in a few words.
+        /// The result, in a few words.
         note: String,
     },
-    /// It will not be carried out.
+    /// The request was refused.
     Refused {
-        /// Why not.
+        /// Why it was refused.
         reason: String,
     },
 }

@@ -1,4 +1,4 @@
-//! What a measurement of a split says.
+//! The report of an evaluation on a split.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,16 +11,16 @@ use crate::metrics::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WeightsKind {
-    /// Those of this moment of the training.
+    /// The current weights of the training.
     Current,
-    /// The best by validation.
+    /// The best weights by validation accuracy.
     Best,
-    /// Those of any other checkpoint.
+    /// The weights of another checkpoint.
     Checkpoint,
 }
 
 impl WeightsKind {
-    /// The word used on screens and in files.
+    /// The name on screens and in files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Current => "current",
@@ -30,60 +30,60 @@ impl WeightsKind {
     }
 }
 
-/// One full measurement of a split. Definitions: see [`crate::metrics`].
+/// The report of one evaluation on a complete split. [`crate::metrics`] defines the measures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EvalReport {
-    /// Which split.
+    /// The split.
     pub split: Split,
-    /// Epoch the weights are of, from 1; 0 before the first.
+    /// Epoch of the weights, from 1; 0 before the first.
     pub epoch: u32,
-    /// Steps the weights have seen.
+    /// Training step of the weights.
     pub global_step: u64,
-    /// Which weights.
+    /// Which weights were evaluated.
     pub weights: WeightsKind,
-    /// The checkpoint that holds them, as a path below the run directory, if one does.
+    /// The checkpoint that contains the weights, as a path relative to the run directory, if there is one.
     #[serde(default)]
     pub checkpoint: Option<String>,
-    /// Images measured.
+    /// Number of images evaluated.
     pub n: u64,
-    /// Images with a logit that is no number: numbers that need probabilities are undefined if there are any.
+    /// Number of images with a non-finite logit. If there are any, measures that need probabilities are undefined.
     #[serde(default)]
     pub not_finite: u64,
-    /// Every scalar with its interval.
+    /// All scalar measures with their intervals.
     #[serde(flatten, with = "flat")]
     pub estimates: Estimates,
-    /// By label.
+    /// Scores of each class, indexed by label.
     pub classes: Vec<ClassScores>,
-    /// Counts, rows true, columns predicted.
+    /// Confusion matrix; rows are true classes, columns are predicted classes.
     pub confusion: Confusion,
-    /// Area under the ROC curve of each class against the rest, by label; none where it is undefined.
+    /// Area under the ROC curve of each class against the rest, indexed by label; `None` if it is undefined.
     #[serde(default)]
     pub auc: Vec<Option<f64>>,
-    /// Fitted on validation.
+    /// The temperature, fitted on the validation split.
     pub temperature: Temperature,
-    /// Bins behind the calibrated ECE.
+    /// Reliability bins of the calibrated ECE.
     pub reliability: Vec<ReliabilityBin>,
-    /// Bins behind the ECE at T = 1.
+    /// Reliability bins of the ECE at T = 1.
     #[serde(default)]
     pub reliability_before: Vec<ReliabilityBin>,
-    /// Time the measurement took.
+    /// Duration of the evaluation, seconds.
     pub seconds: F64,
 }
 
 impl EvalReport {
-    /// The value of a measure; NaN where it is undefined.
+    /// The value of a measure; NaN if it is undefined.
     pub fn value(&self, measure: Measure) -> f64 {
         let found = self.estimates.measures.get(&measure);
         found.map_or(f64::NAN, |estimate| estimate.value)
     }
 
-    /// The 95 % interval of a measure, where it has one.
+    /// The 95 % interval of a measure, if it has one.
     pub fn interval(&self, measure: Measure) -> Option<Interval> {
         self.estimates.measures.get(&measure)?.interval
     }
 }
 
-/// The scalars as they lie in a report's JSON: each value under its key, and the intervals together under `intervals`.
+/// The JSON form of the scalar measures: each value under its own key, and all intervals under `intervals`.
 mod flat {
     use std::collections::BTreeMap;
 
@@ -92,7 +92,7 @@ mod flat {
     use super::F64;
     use crate::metrics::{Estimate, Estimates, Interval, Measure};
 
-    /// The key of the AUC's interval up to version 0.1, where its value was under `auc_macro`.
+    /// The key of the AUC's interval up to version 0.1; the key of its value was already `auc_macro`.
     const OLD_AUC: &str = "auc";
 
     #[derive(Serialize, Deserialize)]
@@ -136,7 +136,7 @@ mod flat {
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Estimates, D::Error> {
-        // What else a newer version may have written is passed over.
+        // Unknown keys, which a newer version may have written, are ignored.
         let Flat { intervals, values } = Flat::<serde_json::Value>::deserialize(from)?;
         let interval = |measure: Measure| {
             let known = |key: &str| intervals.measures.get(key).copied().flatten();

@@ -1,70 +1,72 @@
-//! What is wrong with a training, and what was done about it.
+//! Results of the health checks of a training, and the reactions to them.
 
 use serde::{Deserialize, Serialize};
 
 use super::{F32, F64};
 
-/// Something that a person should know of.
+/// A problem found by a health check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum Finding {
-    /// Steps whose loss or gradient was not finite; they changed nothing.
+    /// Steps whose loss or gradient was not finite. They did not change the weights.
     NonFinite {
-        /// How many in a row by now.
+        /// Number of consecutive non-finite steps so far.
         in_a_row: u64,
         /// The loss of the last of them.
         loss: F32,
         /// Its gradient norm.
         grad_norm: F32,
-        /// The first layer whose output was not finite; `None` when all were, or when it did not happen again.
+        /// The first layer whose output was not finite; `None` if all outputs were finite or the step could not be
+        /// reproduced.
         layer: Option<String>,
     },
-    /// A loss far above what the steps before it had.
+    /// A loss far above its running mean.
     Spike {
         /// The loss.
         loss: F32,
         /// The running mean before it.
         mean: F64,
     },
-    /// Layers that learn nothing: their gradient is a vanishing part of the whole.
+    /// Layers that do not learn because their share of the global gradient norm is almost zero.
     DeadGradient {
-        /// Their parameters' names.
+        /// The names of their parameters.
         layers: Vec<String>,
     },
 }
 
-/// What the trainer did about it.
+/// The reaction of the trainer to a finding.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "did")]
 pub enum Remedy {
-    /// Nothing but say so.
-    Told,
-    /// It holds until somebody resumes it.
+    /// It only reported the finding.
+    #[serde(rename = "told")]
+    Reported,
+    /// It paused until a user resumes the run.
     Paused,
-    /// It went back.
+    /// It restored an earlier state.
     RolledBack {
-        /// To the state after this step.
+        /// The step of the restored state.
         global_step: u64,
-        /// And goes on with this base learning rate.
+        /// The new base learning rate.
         lr: F64,
     },
     /// It ended the run.
     Stopped,
 }
 
-/// A finding, when, and the remedy.
+/// A finding with its step and the reaction to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Health {
     /// The step, counted from 1 over the run.
     pub global_step: u64,
-    /// What is wrong.
+    /// The problem.
     pub finding: Finding,
-    /// What was done about it.
+    /// The reaction.
     pub remedy: Remedy,
 }
 
 impl Health {
-    /// One line for people.
+    /// The finding and the reaction as one line for the log.
     pub fn words(&self) -> String {
         let step = self.global_step;
         let finding = match &self.finding {
@@ -79,7 +81,7 @@ impl Health {
                     n => format!("{n} steps in a row, up to {step}, are not finite"),
                 };
                 let place = layer.as_ref().map_or_else(
-                    || "every layer's output is finite now".to_owned(),
+                    || "all layer outputs are finite now".to_owned(),
                     |layer| format!("first bad layer {layer}"),
                 );
                 format!(
@@ -98,7 +100,7 @@ impl Health {
             }
         };
         match &self.remedy {
-            Remedy::Told => finding,
+            Remedy::Reported => finding,
             Remedy::Paused => format!("{finding}; paused"),
             Remedy::RolledBack { global_step, lr } => {
                 format!(
@@ -111,16 +113,16 @@ impl Health {
     }
 }
 
-/// How strongly a parameter is moved.
+/// Norms of a parameter, its gradient and its update.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LayerNorms {
-    /// The parameter's name.
+    /// Name of the parameter.
     pub name: String,
     /// L2 norm of its gradient before clipping.
     pub grad_norm: F32,
-    /// L2 norm of itself.
+    /// L2 norm of the parameter.
     pub weight_norm: F32,
-    /// L2 norm of what the step changed. About a thousandth of the weights is healthy.
+    /// L2 norm of its update in the step. About 1e-3 of `weight_norm` is healthy.
     pub update_norm: F32,
 }
 
@@ -129,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_name_step_layer_and_remedy() {
+    fn words_contain_step_layer_and_remedy() {
         let health = |finding, remedy| {
             Health {
                 global_step: 7,
@@ -164,7 +166,7 @@ mod tests {
             layers: vec!["a".to_owned(), "b".to_owned()],
         };
         assert_eq!(
-            health(dead, Remedy::Told),
+            health(dead, Remedy::Reported),
             "no gradient reaches a, b (step 7)"
         );
     }

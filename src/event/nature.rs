@@ -1,28 +1,29 @@
-//! What each event means to whoever receives it, apart from its content.
+//! How the receivers of an event must handle it, independent of its content.
 
 use super::Event;
 
-/// How an event is to be treated.
+/// How receivers must handle an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Nature {
-    /// Somebody may be waiting for it: a screen shows it before the next frame would be due.
+pub struct EventTraits {
+    /// A user may be waiting for this event, so a screen shows it immediately instead of with the next frame.
     pub urgent: bool,
-    /// The trainer itself is at work: what others report, and what is written beside the training, goes on while it hangs.
-    pub work: bool,
+    /// The event shows that the trainer makes progress. Events from other threads and processes do not: they continue
+    /// even if the trainer hangs.
+    pub progress: bool,
 }
 
 impl Event {
-    /// How it is to be treated.
-    pub fn nature(&self) -> Nature {
-        let (urgent, work) = match self {
-            // They come all the time.
+    /// How receivers must handle this event.
+    pub fn traits(&self) -> EventTraits {
+        let (urgent, progress) = match self {
+            // Too frequent to be urgent.
             Self::Steps(_)
             | Self::StepTime(_)
             | Self::EvalProgress { .. }
             | Self::Layers { .. }
             | Self::Scalars { .. } => (false, true),
             Self::System(_) => (false, false),
-            // `epochtop eval` appends evaluations too, and another thread writes checkpoints.
+            // `epochtop eval` also appends evaluations, and a separate thread writes checkpoints.
             Self::EvalFinished(_)
             | Self::CheckpointSaved(_)
             | Self::Log { .. }
@@ -41,6 +42,6 @@ impl Event {
             | Self::Acknowledged { .. }
             | Self::RunFinished { .. } => (true, true),
         };
-        Nature { urgent, work }
+        EventTraits { urgent, progress }
     }
 }

@@ -1,7 +1,7 @@
-//! Numbers that survive JSON: floats with NaN and ±Inf, and bytes as base64.
+//! Types that JSON can represent without loss: floats with NaN and ±∞, and bytes as base64.
 //!
-//! JSON has no NaN, and `serde_json` writes `null` for it, which then fails to read. A diverging run is exactly when
-//! a monitor must work, so non-finite values are written as the strings `nan`, `inf` and `-inf`.
+//! JSON has no NaN: `serde_json` writes `null`, which it cannot read back as a float. The monitor is needed most for a
+//! diverging run, so non-finite values are written as the strings `nan`, `inf` and `-inf`.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Defines a float newtype that is equal to itself bit by bit, so that states holding NaN can be compared.
+/// Defines a float newtype in which NaN equals NaN, so that states that contain NaN can be compared.
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident, $float:ty, $serialize:ident) => {
         $(#[$doc])*
@@ -79,7 +79,7 @@ macro_rules! number {
 }
 
 number!(
-    /// A single-precision number that may be NaN or infinite; written with the fewest digits that come back exactly.
+    /// A single-precision number that may be NaN or infinite; written with the fewest digits that restore it exactly.
     F32, f32, serialize_f32
 );
 number!(
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn f32_comes_back_bit_by_bit_with_few_digits() {
+    fn f32_round_trips_exactly_with_few_digits() {
         let json = serde_json::to_string(&F32(0.1)).unwrap();
         assert_eq!(json, "0.1");
         for bits in (0..u32::MAX).step_by(7_919_777) {
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_are_no_numbers_are_refused() {
+    fn invalid_strings_are_rejected() {
         assert!(serde_json::from_str::<F32>("\"many\"").is_err());
         assert!(serde_json::from_str::<Pixels>("\"@@\"").is_err());
     }

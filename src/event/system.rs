@@ -1,119 +1,119 @@
-//! What the machine does while it trains: one look at its processors, memory, disk and GPUs.
+//! Load of the machine during training: one sample of its processors, memory, disk and GPUs.
 //!
-//! Nothing here is certain to be known: a driver, a container or another operating system may keep any number to itself,
-//! and then it is `None`. Bytes are bytes; shares go from 0 to 1.
+//! Every value is optional: a driver, a container or another operating system may not report it, and then it is `None`.
+//! Sizes are in bytes; shares are from 0 to 1.
 
 use serde::{Deserialize, Serialize};
 
-/// GPUs of a machine that are told of.
-pub const GPUS: usize = 64;
-/// Processes of a GPU that are told of.
-pub const PROCESSES: usize = 32;
-/// Reasons that are told of; there are fewer.
-const REASONS: usize = 8;
-/// Characters of a name that are kept.
-const LETTERS: usize = 80;
+/// Maximum number of GPUs in a sample.
+pub const MAX_GPUS: usize = 64;
+/// Maximum number of processes per GPU in a sample.
+pub const MAX_PROCESSES: usize = 32;
+/// Maximum number of throttle reasons per GPU; more than there are.
+const MAX_REASONS: usize = 8;
+/// Maximum length of a name, characters; longer names are truncated.
+const MAX_NAME_CHARS: usize = 80;
 
-/// One look at the machine that trains.
+/// One sample of the machine that runs the training.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SystemSample {
-    /// Share of the whole machine's processor time that was used since the look before, 0 to 1.
+    /// Share of the machine's total processor time that was used since the previous sample, 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu: Option<f32>,
-    /// Processors the trainer may use.
+    /// Number of processors available to the trainer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cores: Option<u32>,
-    /// Processes that ran or waited to run, mean of the last minute.
+    /// Load average of the last minute: mean number of processes that ran or waited to run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load: Option<f32>,
-    /// Processors the trainer's process kept busy since the look before, 0 to `cores`.
+    /// Mean number of processors that the trainer's process used since the previous sample, 0 to `cores`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub process_cpu: Option<f32>,
-    /// Main memory that could not be given away at once.
+    /// Main memory in use, without caches that can be freed immediately.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_used: Option<u64>,
-    /// Main memory in all.
+    /// Total main memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_total: Option<u64>,
-    /// Main memory the trainer's process holds.
+    /// Resident main memory of the trainer's process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub process_rss: Option<u64>,
-    /// What the file system of the run directory still takes from this user.
+    /// Free space for this user on the file system of the run directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk_free: Option<u64>,
-    /// What it holds in all.
+    /// Total size of that file system.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk_total: Option<u64>,
-    /// The NVIDIA GPUs, by index; none where there is no driver.
+    /// The NVIDIA GPUs, sorted by index; empty without an NVIDIA driver.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gpus: Vec<GpuSample>,
 }
 
-/// One look at a GPU.
+/// One sample of a GPU.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GpuSample {
-    /// Its number with the driver, which is not CUDA's where `CUDA_VISIBLE_DEVICES` chooses some.
+    /// The driver's index of the GPU. It differs from CUDA's if `CUDA_VISIBLE_DEVICES` selects GPUs.
     pub index: u32,
-    /// What it is called.
+    /// Product name.
     pub name: String,
-    /// Share of the last moments in which it computed anything, 0 to 1.
+    /// Share of the driver's last sampling period in which the GPU was busy, 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub utilisation: Option<f32>,
-    /// Its memory that is taken.
+    /// GPU memory in use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_used: Option<u64>,
-    /// Its memory.
+    /// Total GPU memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_total: Option<u64>,
-    /// Power it draws, watts.
+    /// Power draw, watts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub power_w: Option<f32>,
-    /// Power it is allowed to draw, watts.
+    /// Power limit, watts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub power_limit_w: Option<f32>,
     /// Temperature of the chip, °C.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature_c: Option<f32>,
-    /// Clock of its multiprocessors, MHz.
+    /// Clock rate of the multiprocessors, MHz.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_mhz: Option<u32>,
-    /// The fastest that clock can be, MHz.
+    /// Maximum clock rate of the multiprocessors, MHz.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_clock_mhz: Option<u32>,
-    /// Why it runs slower than it could; empty when nothing holds it back.
+    /// Why the GPU is throttled; empty if it is not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub throttled: Vec<ThrottleReason>,
-    /// Who computes on it.
+    /// The processes that use the GPU.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub processes: Vec<GpuProcess>,
-    /// The run is trained on it.
+    /// Whether this run trains on the GPU.
     pub ours: bool,
 }
 
-/// Why a GPU runs slower than it could. In the journal it is its words.
+/// Why a GPU is throttled. The journal stores the text of [`ThrottleReason::words`], so those texts must not change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum ThrottleReason {
-    /// It draws the power it is allowed to.
+    /// The power draw has reached the power limit.
     PowerLimit,
-    /// It is too hot; the driver slows it down.
+    /// The temperature is too high; the driver lowers the clocks.
     Hot,
-    /// It is far too hot; the hardware halves its clocks.
+    /// The temperature is far too high; the hardware halves the clocks.
     Overheated,
-    /// The power supply is at its limit; the hardware halves its clocks.
+    /// The power supply has reached its limit; the hardware halves the clocks.
     PowerBrake,
-    /// It keeps to the clocks of a group of GPUs.
+    /// The clocks are synchronized with a group of GPUs.
     SyncBoost,
-    /// The hardware slows it down and does not say why.
+    /// The hardware lowers the clocks without reporting the reason.
     Hardware,
-    /// A reason that another version of this program knows.
+    /// A reason from another version of this program, as its text.
     Other(String),
 }
 
 impl ThrottleReason {
-    /// All but those of other versions.
+    /// All reasons but [`ThrottleReason::Other`].
     pub const KNOWN: [Self; 6] = [
         Self::PowerLimit,
         Self::Hot,
@@ -123,7 +123,7 @@ impl ThrottleReason {
         Self::Hardware,
     ];
 
-    /// What screens show and the journal keeps.
+    /// The text on screens and in the journal.
     pub fn words(&self) -> &str {
         match self {
             Self::PowerLimit => "power limit",
@@ -136,12 +136,12 @@ impl ThrottleReason {
         }
     }
 
-    /// Whether the GPU is meant to run like that: a busy one is at its power limit all day.
+    /// Whether the reason is part of normal operation: a busy GPU is always at its power limit.
     pub fn is_intended(&self) -> bool {
         match self {
             Self::PowerLimit | Self::SyncBoost => true,
             Self::Hot | Self::Overheated | Self::PowerBrake | Self::Hardware => false,
-            // Without words there is nothing to look into.
+            // A reason without text gives nothing to investigate.
             Self::Other(words) => words.trim().is_empty(),
         }
     }
@@ -164,31 +164,31 @@ impl From<ThrottleReason> for String {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GpuProcess {
-    /// Its number; in a container it may be the host's.
+    /// Process ID; in a container it may be the ID on the host.
     pub pid: u32,
-    /// Its program, where that may be seen.
+    /// Name of the program; empty if it is not visible.
     pub name: String,
-    /// Memory it holds on the GPU.
+    /// GPU memory used by the process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<u64>,
 }
 
 impl SystemSample {
-    /// The same in bounded size, whoever made it: at most [`GPUS`] GPUs with [`PROCESSES`] processes each, short names,
-    /// and no number that is none.
+    /// Limits the size of a sample from any source: at most [`MAX_GPUS`] GPUs with [`MAX_PROCESSES`] processes each,
+    /// and short names. Non-finite numbers become `None`.
     #[must_use]
     pub fn bounded(mut self) -> Self {
         for number in [&mut self.cpu, &mut self.load, &mut self.process_cpu] {
             *number = number.filter(|value| value.is_finite());
         }
-        self.gpus.truncate(GPUS);
+        self.gpus.truncate(MAX_GPUS);
         self.gpus.iter_mut().for_each(GpuSample::bound);
         self
     }
 }
 
 impl GpuSample {
-    /// The reasons in [`GpuSample::throttled`], one behind the other.
+    /// The reasons in [`GpuSample::throttled`], separated by commas.
     pub fn throttle_words(&self) -> String {
         let words: Vec<&str> = self.throttled.iter().map(ThrottleReason::words).collect();
         words.join(", ")
@@ -204,8 +204,8 @@ impl GpuSample {
         for number in numbers {
             *number = number.filter(|value| value.is_finite());
         }
-        self.throttled.truncate(REASONS);
-        self.processes.truncate(PROCESSES);
+        self.throttled.truncate(MAX_REASONS);
+        self.processes.truncate(MAX_PROCESSES);
         shorten(&mut self.name);
         for reason in &mut self.throttled {
             if let ThrottleReason::Other(words) = reason {
@@ -219,12 +219,12 @@ impl GpuSample {
 }
 
 fn shorten(text: &mut String) {
-    if let Some((at, _)) = text.char_indices().nth(LETTERS) {
+    if let Some((at, _)) = text.char_indices().nth(MAX_NAME_CHARS) {
         text.truncate(at);
     }
 }
 
-/// A part of a whole, where both are known and the whole is something; 0 to 1.
+/// `part / whole`, 0 to 1, if both are known and `whole` is not 0.
 pub fn share_of(part: Option<u64>, whole: Option<u64>) -> Option<f32> {
     let (part, whole) = (part?, whole.filter(|whole| *whole > 0)?);
     Some((part as f64 / whole as f64).min(1.0) as f32)
@@ -236,7 +236,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_known_is_not_written_and_reads_back_as_not_known() {
+    fn unknown_values_are_omitted_and_round_trip() {
         let sample = SystemSample {
             cpu: Some(0.5),
             gpus: vec![GpuSample::default()],
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn reasons_are_read_and_written_in_the_words_of_old_journals() {
+    fn throttle_reasons_keep_the_texts_of_old_journals() {
         let old = r#"{"index":0,"name":"","throttled":["power limit","too hot","far too hot, clocks halved","power supply at its limit, clocks halved","held back with the GPUs of its group","slowed by its hardware","too loud"],"ours":false}"#;
         let gpu: GpuSample = serde_json::from_str(old).unwrap();
         assert_eq!(gpu.throttled[..6], ThrottleReason::KNOWN);
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_made_it_it_is_bounded() {
+    fn bounded_limits_sizes_and_removes_non_finite_numbers() {
         let process = GpuProcess {
             name: "é".repeat(1000),
             ..GpuProcess::default()
@@ -282,19 +282,19 @@ mod tests {
             ..SystemSample::default()
         }
         .bounded();
-        assert_eq!((sample.load, sample.gpus.len()), (None, GPUS));
+        assert_eq!((sample.load, sample.gpus.len()), (None, MAX_GPUS));
         let gpu = &sample.gpus[0];
-        assert_eq!((gpu.name.len(), gpu.power_w), (LETTERS, None));
+        assert_eq!((gpu.name.len(), gpu.power_w), (MAX_NAME_CHARS, None));
         assert_eq!(
             (gpu.processes.len(), gpu.throttled.len()),
-            (PROCESSES, REASONS)
+            (MAX_PROCESSES, MAX_REASONS)
         );
-        assert_eq!(gpu.processes[0].name.chars().count(), LETTERS);
-        assert_eq!(gpu.throttled[0].words().len(), LETTERS);
+        assert_eq!(gpu.processes[0].name.chars().count(), MAX_NAME_CHARS);
+        assert_eq!(gpu.throttled[0].words().len(), MAX_NAME_CHARS);
     }
 
     #[test]
-    fn a_share_of_nothing_is_not_known() {
+    fn the_share_of_an_unknown_or_zero_whole_is_none() {
         assert_eq!(share_of(Some(1), Some(4)), Some(0.25));
         assert_eq!(share_of(Some(5), Some(4)), Some(1.0));
         assert_eq!(share_of(Some(0), Some(0)), None);

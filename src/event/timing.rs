@@ -1,34 +1,34 @@
-//! Where the time of training goes.
+//! Breakdown of the step time.
 
 use serde::{Deserialize, Serialize};
 
 use super::F64;
 
-/// How the time of steps divides; means over the steps that were measured, ms a step.
+/// Breakdown of the step time: means over the measured steps, ms per step.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct StepTime {
-    /// The last step that was measured, counted from 1 over the run.
+    /// The last measured step, counted from 1 over the run.
     pub global_step: u64,
-    /// Steps that were measured.
+    /// Number of measured steps.
     pub steps: u64,
     /// Gathering and augmenting the batch.
     pub data_ms: F64,
-    /// From images to the loss.
+    /// The forward pass, including the loss.
     pub forward_ms: F64,
-    /// From the loss to the gradient.
+    /// The backward pass.
     pub backward_ms: F64,
-    /// Clipping, the update, the average of the weights.
+    /// Gradient clipping, the update, and the EMA of the weights.
     pub optimizer_ms: F64,
-    /// Until the next step begins: reading results back, copies for checkpoints, the loop itself. Pauses and evaluations
-    /// are not in it.
+    /// The time until the next step starts: reading results back, copies for checkpoints, loop overhead. Pauses and
+    /// evaluations are excluded.
     pub wait_ms: F64,
-    /// On a GPU: of one step for which the device was waited for after each part. Steps that nobody measures overlap
-    /// their parts and may be faster.
+    /// Whether this is a single step on a GPU in which the device was synchronized after each part. In other steps the
+    /// parts overlap, so those steps may be faster.
     pub sampled: bool,
 }
 
 impl StepTime {
-    /// The parts in the order of a step, each with its name and ms.
+    /// The parts of a step in their order, each with its name and duration in ms.
     pub fn parts(&self) -> [(&'static str, f64); 5] {
         [
             ("data", self.data_ms.0),
@@ -39,7 +39,7 @@ impl StepTime {
         ]
     }
 
-    /// Milliseconds of a whole step.
+    /// Duration of a complete step, ms.
     pub fn total_ms(&self) -> f64 {
         self.parts().iter().map(|(_, ms)| ms).sum()
     }

@@ -3,7 +3,7 @@
 use std::os::unix::fs::symlink;
 
 use super::*;
-use crate::fault::{Fault, Harm, with};
+use crate::fault::{Fault, FaultKind, with};
 
 fn directory() -> (tempfile::TempDir, Dir) {
     let place = tempfile::tempdir().unwrap();
@@ -12,7 +12,7 @@ fn directory() -> (tempfile::TempDir, Dir) {
 }
 
 #[test]
-fn a_replaced_file_is_the_new_one_and_nothing_is_left_beside_it() {
+fn replaced_file_has_the_new_content_and_no_leftovers() {
     let (_place, dir) = directory();
     dir.replace("run.json", b"old, and longer").unwrap();
     dir.replace("run.json", b"new").unwrap();
@@ -23,16 +23,16 @@ fn a_replaced_file_is_the_new_one_and_nothing_is_left_beside_it() {
 }
 
 #[test]
-fn whatever_fails_while_replacing_leaves_the_old_file_or_the_new_one() {
+fn failed_replacement_leaves_the_old_or_the_new_file() {
     for nth in 1.. {
         let (_place, dir) = directory();
         dir.replace("BEST", b"old").unwrap();
         let dir = dir.with_faults();
         let fault = Fault {
-            harm: Harm::Fails(Errno::NOSPC.raw_os_error()),
+            kind: FaultKind::Fails(Errno::NOSPC.raw_os_error()),
             op: "any".to_owned(),
             nth,
-            on: true,
+            and_later: true,
         };
         let (replaced, operations) = with(Some(fault), || dir.replace("BEST", b"new"));
         if nth > operations {
@@ -48,7 +48,7 @@ fn whatever_fails_while_replacing_leaves_the_old_file_or_the_new_one() {
 }
 
 #[test]
-fn a_staged_file_has_no_name_that_could_be_foreseen_and_goes_unless_it_is_committed() {
+fn staged_file_has_a_random_name_and_is_removed_unless_committed() {
     let (_place, dir) = directory();
     let (one, other) = (dir.stage("a", b"1").unwrap(), dir.stage("a", b"2").unwrap());
     assert!(one.temporary != other.temporary && one.temporary.starts_with(".tmp-a-"));
@@ -60,7 +60,7 @@ fn a_staged_file_has_no_name_that_could_be_foreseen_and_goes_unless_it_is_commit
 }
 
 #[test]
-fn no_link_below_the_directory_is_followed_and_no_pipe_is_waited_for() {
+fn symlinks_are_not_followed_and_pipes_do_not_block() {
     let (place, dir) = directory();
     let outside = tempfile::tempdir().unwrap();
     std::fs::write(outside.path().join("file"), "theirs").unwrap();
@@ -74,12 +74,12 @@ fn no_link_below_the_directory_is_followed_and_no_pipe_is_waited_for() {
         for opened in [dir.open_read(name), dir.append(name)] {
             let error = opened.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{name}: {error}");
-            assert!(error.to_string().contains("is no regular file"), "{error}");
+            assert!(error.to_string().contains("not a regular file"), "{error}");
         }
     }
     assert!(dir.subdir("elsewhere").is_err());
     assert!(dir.ensure_subdir("elsewhere").is_err());
-    // A file takes the place of the link, and a removal takes the link alone.
+    // A file replaces the link itself, and a removal removes only the link.
     dir.replace("link", b"ours").unwrap();
     dir.remove("elsewhere").unwrap();
     let theirs = std::fs::read_to_string(outside.path().join("file")).unwrap();
@@ -88,7 +88,7 @@ fn no_link_below_the_directory_is_followed_and_no_pipe_is_waited_for() {
 }
 
 #[test]
-fn a_name_that_leads_elsewhere_is_refused() {
+fn names_outside_the_directory_are_rejected_everywhere() {
     let (_place, dir) = directory();
     for name in ["", ".", "..", "a/b", "/etc/passwd"] {
         assert!(dir.open_read(name).is_err(), "{name:?}");
@@ -99,7 +99,7 @@ fn a_name_that_leads_elsewhere_is_refused() {
 }
 
 #[test]
-fn a_directory_is_removed_with_all_that_is_in_it() {
+fn directory_is_removed_with_its_content() {
     let (_place, dir) = directory();
     let inner = dir.ensure_subdir("a").unwrap().ensure_subdir("b").unwrap();
     inner.write_new("c", b"").unwrap();
@@ -110,7 +110,7 @@ fn a_directory_is_removed_with_all_that_is_in_it() {
 }
 
 #[test]
-fn what_is_appended_follows_what_is_there() {
+fn append_adds_to_existing_content() {
     let (_place, dir) = directory();
     let missing = dir.append_existing("log").unwrap_err();
     assert_eq!(missing.kind(), io::ErrorKind::NotFound);

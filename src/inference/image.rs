@@ -1,8 +1,9 @@
-//! From a image file of any size to what a network expects.
+//! Conversion of an image file of any size to the input format of a network.
 //!
-//! The way Fashion-MNIST itself was made (Xiao et al. 2017, section 2) from photographs: grey, the empty border off, the
-//! longer side brought to the network's size, the shorter one filled up, and turned round so that the ground is as dark, or
-//! as light, as that of the training images. A image that has the network's size is taken as it is.
+//! The steps are those by which Fashion-MNIST was made from photographs (Xiao et al. 2017, section 2): convert to grey,
+//! crop the empty border, scale the longer side to the network's size, pad the shorter one, and invert the brightness
+//! if the background is light where that of the training images is dark, or the reverse. An image that already has the
+//! network's size is not cropped or scaled.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -11,55 +12,56 @@ use image::imageops::{self, FilterType};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, RgbImage, Rgba};
 
-/// No side may be longer, and no image take more memory: a few bytes of a file can claim gigabytes.
+/// Limits for image files, as a few bytes of a header can claim gigabytes: side in pixels, pixels, and bytes.
 const LONGEST: u32 = 20_000;
 const MOST_PIXELS: u64 = 64_000_000;
 const MOST_MEMORY: u64 = 512 << 20;
-/// How far a pixel may be from the ground and still be ground, of 255.
-const NEAR_GROUND: u8 = 13;
+/// Largest difference in brightness (0–255) from the background at which a pixel is still background.
+const BACKGROUND_TOLERANCE: u8 = 13;
 
-/// What a network expects of a image.
+/// The input format of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Expected {
-    /// 1 for grey, 3 for colour.
+pub struct InputFormat {
+    /// Number of channels: 1 for grey, 3 for colour.
     pub channels: u32,
-    /// Pixels from top to bottom.
+    /// Height in pixels.
     pub height: u32,
-    /// Pixels from left to right.
+    /// Width in pixels.
     pub width: u32,
-    /// Brightness of the ground in the training images.
+    /// Background brightness of the training images, 0–255.
     pub background: u8,
 }
 
-/// A image as the network will see it.
+/// An image in the input format of a network, before normalisation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputImage {
-    /// Channel after channel, row by row.
+    /// Brightness 0–255 in the order (channel, row, column).
     pub pixels: Vec<u8>,
-    /// Brightness, row by row, for showing.
+    /// Grey brightness 0–255 in the order (row, column), for display.
     pub grey: Vec<u8>,
-    /// Width and height of the file.
+    /// Width and height of the image in the file, in pixels.
     pub size: (u32, u32),
-    /// Whether light and dark were exchanged.
+    /// Whether the brightness was inverted.
     pub inverted: bool,
-    /// Whether there is nothing on it but ground.
+    /// Whether the image has only background.
     pub empty: bool,
 }
 
-/// Reads a PNG or JPEG file. `invert`: exchange light and dark where the ground is on the other side than the network's.
+/// Reads a PNG or JPEG file. With `invert`, its brightness is inverted if one of its background and the network's is
+/// light and the other dark.
 ///
 /// # Errors
-/// The file and what is wrong with it.
-pub fn read_image(path: &Path, expected: Expected, invert: bool) -> Result<InputImage, String> {
+/// If the file cannot be read or is not a valid PNG or JPEG image; the message names the file.
+pub fn read_image(path: &Path, expected: InputFormat, invert: bool) -> Result<InputImage, String> {
     let wrong = |what: String| format!("{}: {what}", path.display());
-    // A pipe or a device could go on for ever.
+    // Reading a pipe or a device might never end.
     let meta = std::fs::metadata(path).map_err(|error| wrong(error.to_string()))?;
     if !meta.is_file() {
-        return Err(wrong("is no file; expected a PNG or JPEG image".to_owned()));
+        return Err(wrong("not a file; expected a PNG or JPEG image".to_owned()));
     }
     if meta.len() > MOST_MEMORY {
         return Err(wrong(format!(
-            "has {} bytes, at most {MOST_MEMORY} are read",
+            "has {} bytes; the limit is {MOST_MEMORY}",
             meta.len()
         )));
     }
@@ -73,7 +75,7 @@ fn decode(bytes: Vec<u8>) -> Result<DynamicImage, String> {
     if bytes.is_empty() {
         return Err("is empty; expected a PNG or JPEG image".to_owned());
     }
-    let whole = is_whole(&bytes);
+    let complete = is_complete(&bytes);
     let mut reader = ImageReader::new(Cursor::new(bytes));
     let mut limits = Limits::default();
     (limits.max_image_width, limits.max_image_height) = (Some(LONGEST), Some(LONGEST));
@@ -84,25 +86,23 @@ fn decode(bytes: Vec<u8>) -> Result<DynamicImage, String> {
         .map_err(|error| error.to_string())?;
     match reader.format() {
         Some(ImageFormat::Png) => {}
-        Some(ImageFormat::Jpeg) if whole => {}
-        Some(ImageFormat::Jpeg) => return Err("cannot be read: it ends too early".to_owned()),
+        Some(ImageFormat::Jpeg) if complete => {}
+        Some(ImageFormat::Jpeg) => return Err("cannot be read: the file is truncated".to_owned()),
         Some(other) => {
             return Err(format!(
-                "is a image of the kind {other:?}; expected PNG or JPEG"
+                "unsupported image format {other:?}; expected PNG or JPEG"
             ));
         }
-        None => return Err("is no image this program reads; expected PNG or JPEG".to_owned()),
+        None => return Err("unsupported image format; expected PNG or JPEG".to_owned()),
     }
     let unreadable = |error: image::ImageError| format!("cannot be read: {error}");
     let mut decoder = reader.into_decoder().map_err(unreadable)?;
     let (across, down) = decoder.dimensions();
     let pixels = u64::from(across) * u64::from(down);
     if pixels > MOST_PIXELS {
-        return Err(format!(
-            "has {pixels} pixels, at most {MOST_PIXELS} are read"
-        ));
+        return Err(format!("has {pixels} pixels; the limit is {MOST_PIXELS}"));
     }
-    // Phones write images lying on their side, with a note which way is up.
+    // Phones store rotated images with an EXIF orientation.
     let upright = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
     image.apply_orientation(upright);
@@ -112,30 +112,30 @@ fn decode(bytes: Vec<u8>) -> Result<DynamicImage, String> {
     Ok(image)
 }
 
-/// Whether a JPEG file has its end: the decoder fills up what is missing with grey and says nothing.
-fn is_whole(bytes: &[u8]) -> bool {
+/// Whether a JPEG file has its end marker. The decoder fills missing parts with grey and reports no error.
+fn is_complete(bytes: &[u8]) -> bool {
     let scan = bytes.windows(2).rposition(|pair| pair == [0xff, 0xda]);
     let after = scan.and_then(|at| bytes.get(at..)).unwrap_or_default();
     after.windows(2).any(|pair| pair == [0xff, 0xd9])
 }
 
-fn fit(image: &DynamicImage, expected: Expected, invert: bool) -> InputImage {
+fn fit(image: &DynamicImage, expected: InputFormat, invert: bool) -> InputImage {
     let size = (image.width(), image.height());
     let flat = opaque(image);
-    let ground = ground(&flat);
-    let empty = !flat.pixels().any(|pixel| is_thing(*pixel, ground));
-    let inverted = invert && is_light(ground) != is_light(grey_of(expected.background));
+    let background = background(&flat);
+    let empty = !flat.pixels().any(|pixel| is_foreground(*pixel, background));
+    let inverted = invert && is_light(background) != is_light(grey_of(expected.background));
     let mut flat = flat;
     if inverted {
         imageops::invert(&mut flat);
     }
     if size != (expected.width, expected.height) {
-        let ground = if inverted {
-            Rgb(ground.0.map(|c| 255 - c))
+        let background = if inverted {
+            Rgb(background.0.map(|c| 255 - c))
         } else {
-            ground
+            background
         };
-        flat = scaled(&trimmed(&flat, ground), expected);
+        flat = scaled(&trimmed(&flat, background), expected);
     }
     let grey = DynamicImage::from(flat.clone()).into_luma8().into_raw();
     let pixels = if expected.channels == 1 {
@@ -158,7 +158,7 @@ fn fit(image: &DynamicImage, expected: Expected, invert: bool) -> InputImage {
     }
 }
 
-/// What is transparent shows white paper, as a viewer would show it.
+/// The image on a white background, if it is transparent, as image viewers show it.
 fn opaque(image: &DynamicImage) -> RgbImage {
     if !image.color().has_alpha() {
         return image.to_rgb8();
@@ -182,8 +182,9 @@ fn is_light(colour: Rgb<u8>) -> bool {
     colour.0.iter().map(|&c| u32::from(c)).sum::<u32>() > 3 * 127
 }
 
-/// The median of each channel in the four corners. Of 60,000 garments, which often touch the border, none is misjudged.
-fn ground(image: &RgbImage) -> Rgb<u8> {
+/// The background colour: the median of each channel over the four corners. It is correct for all 60,000 images of
+/// Fashion-MNIST, although many garments touch the border.
+fn background(image: &RgbImage) -> Rgb<u8> {
     let (width, height) = image.dimensions();
     let side = (width.min(height) / 10).max(1);
     let ends = |whole: u32| (0..side).chain(whole - side..whole);
@@ -200,28 +201,29 @@ fn ground(image: &RgbImage) -> Rgb<u8> {
     Rgb([median(0), median(1), median(2)])
 }
 
-fn is_thing(pixel: Rgb<u8>, ground: Rgb<u8>) -> bool {
-    let mut channels = pixel.0.iter().zip(ground.0);
-    channels.any(|(&c, ground)| c.abs_diff(ground) > NEAR_GROUND)
+fn is_foreground(pixel: Rgb<u8>, background: Rgb<u8>) -> bool {
+    let mut channels = pixel.0.iter().zip(background.0);
+    channels.any(|(&c, background)| c.abs_diff(background) > BACKGROUND_TOLERANCE)
 }
 
-/// Without rows and columns at the border that hold nothing but ground. A image of ground alone stays whole.
-fn trimmed(image: &RgbImage, ground: Rgb<u8>) -> RgbImage {
-    let mut things = image
+/// The image cropped to its foreground. An image without foreground is returned unchanged.
+fn trimmed(image: &RgbImage, background: Rgb<u8>) -> RgbImage {
+    let mut foreground = image
         .enumerate_pixels()
-        .filter(|(_, _, pixel)| is_thing(**pixel, ground));
-    let Some((x, y, _)) = things.next() else {
+        .filter(|(_, _, pixel)| is_foreground(**pixel, background));
+    let Some((x, y, _)) = foreground.next() else {
         return image.clone();
     };
-    let (left, top, right, bottom) = things.fold((x, y, x, y), |(l, t, r, b), (x, y, _)| {
+    let (left, top, right, bottom) = foreground.fold((x, y, x, y), |(l, t, r, b), (x, y, _)| {
         (l.min(x), t.min(y), r.max(x), b.max(y))
     });
     imageops::crop_imm(image, left, top, right - left + 1, bottom - top + 1).to_image()
 }
 
-/// As large as fits, in the middle, on the ground of the training images.
-fn scaled(image: &RgbImage, expected: Expected) -> RgbImage {
-    let Expected {
+/// The image scaled to the network's size with its aspect ratio preserved, centred on the background of the training
+/// images.
+fn scaled(image: &RgbImage, expected: InputFormat) -> RgbImage {
+    let InputFormat {
         width,
         height,
         background,
@@ -233,7 +235,7 @@ fn scaled(image: &RgbImage, expected: Expected) -> RgbImage {
     let side =
         |from: u32, most: u32| ((f64::from(from) * scale).round() as u32).clamp(1, most.max(1));
     let (across, down) = (side(from_width, width), side(from_height, height));
-    // Triangle averages over all pixels a smaller one stands for.
+    // When shrinking, the triangle filter averages over all source pixels of a target pixel.
     let small = imageops::resize(image, across, down, FilterType::Triangle);
     let mut out = RgbImage::from_pixel(width, height, grey_of(background));
     let middle = |whole: u32, part: u32| i64::from((whole - part.min(whole)) / 2);

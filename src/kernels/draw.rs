@@ -1,19 +1,20 @@
-//! Images as training sees them: taken by index, moved, erased in part and normalised, in one pass.
+//! Augmentation kernel: gathers images by index, transforms, erases and normalises them in one pass.
 
 use crate::native::for_chunks;
 
-/// What is done to one image. A pixel (x, y) of the result is read at M·(x, y) + t, measured from the middle.
+/// Augmentation parameters of one image. A pixel (x, y) of the result is read from M·(x, y) + t in the source, relative
+/// to the image centre.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Draw {
-    /// M, row by row: from (x, y) of the result to (x, y) of the source.
+pub(crate) struct AugmentParams {
+    /// M, row-major: maps (x, y) of the result to (x, y) of the source.
     pub(crate) matrix: [f32; 4],
-    /// t, (x, y) in pixels.
+    /// t = (x, y) in pixels.
     pub(crate) shift: [f32; 2],
-    /// Left, top, width and height of a rectangle that is filled, and the brightness it gets.
+    /// Left, top, width and height of the erased rectangle in pixels, and the brightness that fills it.
     pub(crate) erase: Option<([usize; 4], u8)>,
 }
 
-impl Default for Draw {
+impl Default for AugmentParams {
     fn default() -> Self {
         Self {
             matrix: [1.0, 0.0, 0.0, 1.0],
@@ -23,8 +24,8 @@ impl Default for Draw {
     }
 }
 
-impl Draw {
-    /// Whether pixels fall on pixels: mirrored and moved by whole ones at most.
+impl AugmentParams {
+    /// Whether no interpolation is needed: the image is at most mirrored and shifted by whole pixels.
     pub(crate) fn is_exact(&self) -> bool {
         let [a, b, c, d] = self.matrix;
         a.abs() == 1.0
@@ -35,19 +36,19 @@ impl Draw {
     }
 }
 
-/// Brightness 0 to 255 as the network gets it: `ToTensor`, then `Normalize(0.5, 0.5)`.
+/// Normalises brightness from 0–255 to [-1, 1]: `ToTensor`, then `Normalize(0.5, 0.5)`.
 #[inline]
 pub(crate) fn normalised(byte: f32) -> f32 {
     byte * (2.0 / 255.0) - 1.0
 }
 
-/// Writes the images at `indices` of `pixels` (N, C, H, W), each as its draw says, to `out` (n, H, W, C). What comes in
-/// from outside is black. An index that is not there gives black.
+/// Writes the images at `indices` of `pixels` (N, C, H, W), each augmented with its parameters and normalised, to `out`
+/// (n, H, W, C). Pixels from outside the source and images with an invalid index are black.
 pub(crate) fn apply(
     pixels: &[u8],
     [channels, height, width]: [usize; 3],
     indices: &[i64],
-    draws: &[Draw],
+    draws: &[AugmentParams],
     out: &mut [f32],
 ) {
     let size = channels * height * width;
@@ -72,7 +73,7 @@ pub(crate) fn apply(
 fn apply_plane<'a>(
     plane: &[u8],
     (height, width): (usize, usize),
-    draw: &Draw,
+    draw: &AugmentParams,
     mut out: impl Iterator<Item = &'a mut f32>,
 ) {
     let at = |x: i64, y: i64| -> f32 {
@@ -117,12 +118,12 @@ fn apply_plane<'a>(
 mod tests {
     use super::*;
 
-    /// A 3 by 4 image whose bytes tell their place.
+    /// A 3×4 image in which every pixel encodes its position.
     fn image() -> Vec<u8> {
         (0..12).map(|i| (i / 4) * 10 + i % 4 + 1).collect()
     }
 
-    fn bytes(draw: Draw) -> Vec<i32> {
+    fn bytes(draw: AugmentParams) -> Vec<i32> {
         let mut out = vec![0.0; 12];
         apply(&image(), [1, 3, 4], &[0], &[draw], &mut out);
         out.iter()
@@ -131,23 +132,23 @@ mod tests {
     }
 
     #[test]
-    fn untouched_mirrored_and_shifted() {
+    fn identity_mirror_and_shift() {
         let tenths = |v: [i32; 12]| v.map(|v| v * 10).to_vec();
         assert_eq!(
-            bytes(Draw::default()),
+            bytes(AugmentParams::default()),
             tenths([1, 2, 3, 4, 11, 12, 13, 14, 21, 22, 23, 24])
         );
-        let mirrored = Draw {
+        let mirrored = AugmentParams {
             matrix: [-1.0, 0.0, 0.0, 1.0],
-            ..Draw::default()
+            ..AugmentParams::default()
         };
         assert_eq!(
             bytes(mirrored),
             tenths([4, 3, 2, 1, 14, 13, 12, 11, 24, 23, 22, 21])
         );
-        let shifted = Draw {
+        let shifted = AugmentParams {
             shift: [1.0, -1.0],
-            ..Draw::default()
+            ..AugmentParams::default()
         };
         assert_eq!(
             bytes(shifted),
@@ -156,31 +157,31 @@ mod tests {
     }
 
     #[test]
-    fn a_rectangle_is_filled_and_half_a_pixel_is_interpolated() {
-        let erased = Draw {
+    fn rectangle_is_filled_and_half_pixel_shift_is_interpolated() {
+        let erased = AugmentParams {
             erase: Some(([1, 0, 2, 2], 200)),
-            ..Draw::default()
+            ..AugmentParams::default()
         };
         assert_eq!(&bytes(erased)[..6], [10, 2000, 2000, 40, 110, 2000]);
-        let half = Draw {
+        let half = AugmentParams {
             shift: [0.5, 0.0],
-            ..Draw::default()
+            ..AugmentParams::default()
         };
         assert_eq!(
             &bytes(half)[..4],
             [15, 25, 35, 20],
-            "the right neighbour of the last is black"
+            "beyond the last pixel is black"
         );
     }
 
     #[test]
-    fn channels_come_out_side_by_side() {
+    fn output_is_channels_last() {
         let mut out = vec![0.0; 4];
         apply(
             &[0, 255, 255, 0],
             [2, 1, 2],
             &[0],
-            &[Draw::default()],
+            &[AugmentParams::default()],
             &mut out,
         );
         assert_eq!(out, [-1.0, 1.0, 1.0, -1.0]);

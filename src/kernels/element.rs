@@ -1,12 +1,12 @@
-//! What is stored, f32 or bf16, and what is computed with, always f32.
+//! Conversion between the stored dtype of activations, f32 or bf16, and f32, in which everything is computed.
 
 use crate::native::{Bf16, Stored};
 
-/// A number as activations are stored.
+/// An element type in which activations are stored.
 pub(crate) trait Element: Stored {
-    /// Its value.
+    /// Converts to f32.
     fn widen(self) -> f32;
-    /// The nearest there is, ties to even.
+    /// Rounds to the nearest representable value, ties to even.
     fn narrow(value: f32) -> Self;
 }
 
@@ -28,23 +28,23 @@ impl Element for Bf16 {
     }
     #[inline(always)]
     fn narrow(value: f32) -> Self {
-        // Half of the last place, a little less where the last bit is even. NaN stays NaN: the quiet NaN that arithmetic
-        // makes has room below the bits that are kept.
+        // Adds half a unit in the last place, minus 1 if the last remaining bit is even. NaN stays NaN: the mantissa of
+        // a quiet NaN, which is what arithmetic returns, does not overflow.
         let bits = value.to_bits();
         Self((bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16) as u16)
     }
 }
 
-/// `L` channels from the start of `row`. Where groups are not whole (`W` is false) those beyond its end are 0. The two
-/// are told apart when compiling: a loop that could do both would do neither in wide vectors.
+/// Loads `L` channels from the start of `row`. If `W` is false, the group may be partial; channels beyond the end of
+/// the row are 0. `W` is a compile-time parameter because one loop for both cases would not be vectorised.
 #[inline(always)]
 pub(super) fn load<T: Element, const L: usize, const W: bool>(row: &[T]) -> [f32; L] {
     let mut out = [0.0; L];
     if W {
-        let Some(whole) = row.first_chunk::<L>() else {
-            unreachable!("a group that is not whole")
+        let Some(full) = row.first_chunk::<L>() else {
+            unreachable!("a partial group with W = true")
         };
-        for (to, from) in out.iter_mut().zip(whole) {
+        for (to, from) in out.iter_mut().zip(full) {
             *to = from.widen();
         }
     } else {
@@ -55,14 +55,14 @@ pub(super) fn load<T: Element, const L: usize, const W: bool>(row: &[T]) -> [f32
     out
 }
 
-/// Stores `L` channels, or as many as `row` has room for where groups are not whole.
+/// Stores `L` channels at the start of `row`, or as many as fit if `W` is false.
 #[inline(always)]
 pub(super) fn store<T: Element, const L: usize, const W: bool>(row: &mut [T], values: &[f32; L]) {
     if W {
-        let Some(whole) = row.first_chunk_mut::<L>() else {
-            unreachable!("a group that is not whole")
+        let Some(full) = row.first_chunk_mut::<L>() else {
+            unreachable!("a partial group with W = true")
         };
-        for (to, from) in whole.iter_mut().zip(values) {
+        for (to, from) in full.iter_mut().zip(values) {
             *to = T::narrow(*from);
         }
     } else {
@@ -72,7 +72,7 @@ pub(super) fn store<T: Element, const L: usize, const W: bool>(row: &mut [T], va
     }
 }
 
-/// Part of a row of channels that is group `first..first + L`.
+/// The channels `first..first + L` of a row, or fewer at its end.
 #[inline(always)]
 pub(super) fn group<T, const L: usize>(row: &[T], first: usize) -> &[T] {
     row.get(first..row.len().min(first + L)).unwrap_or_default()
@@ -84,7 +84,7 @@ pub(super) fn group_mut<T, const L: usize>(row: &mut [T], first: usize) -> &mut 
     row.get_mut(first..end).unwrap_or_default()
 }
 
-/// `out[l] = f(l)` for each channel of a group.
+/// The array of `f(l)` for each channel `l` of a group.
 #[inline(always)]
 pub(super) fn lanes<const L: usize>(f: impl Fn(usize) -> f32) -> [f32; L] {
     let mut out = [0.0; L];
@@ -99,8 +99,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bf16_is_rounded_as_pytorch_rounds_it() {
-        // torch.tensor([1.00390625, 1.01171875, 2.1415927, -0.1, 1e-40, 3.4e38, 3.3961775e38]).bfloat16().view(torch.int16)
+    fn bf16_is_rounded_as_in_pytorch() {
+        // Expected values from PyTorch: torch.tensor([...]).bfloat16().view(torch.int16)
         let cases = [
             (1.003_906_3_f32, 0x3f80_u16),
             (1.011_718_8, 0x3f82),
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_that_is_not_whole_is_filled_with_zeros_and_stored_as_far_as_there_is_room() {
+    fn partial_group_is_padded_with_zeros_and_stored_partially() {
         assert_eq!(load::<f32, 4, false>(&[1.0, 2.0]), [1.0, 2.0, 0.0, 0.0]);
         let mut row = [0.0_f32; 3];
         store::<f32, 4, false>(&mut row, &[1.0, 2.0, 3.0, 4.0]);

@@ -1,6 +1,6 @@
-//! A convolution of images with few channels, such as grey ones, in f32: libtorch's are made for many channels and take
-//! ten times as long on one. As the first layer it has no input gradient to compute, and its own gradient can be summed
-//! up where batch norm's backward leaves it, without a trip through memory.
+//! Convolution of images with few channels, such as grey images, in f32. libtorch's convolutions are optimised for many
+//! channels and take ten times as long for one. As the first layer, this convolution needs no input gradient, and its
+//! weight gradient is summed directly from the output of batch norm's backward pass while that is in the cache.
 
 use super::element::{Element, group, group_mut, load, store};
 use super::launch::{kernel, launch, with_scratch};
@@ -8,26 +8,26 @@ use super::norm::backward::{Combination, Slab, Upstream, slab_dx, slab_dz, sums}
 use super::norm::{Affine, Extent, Moments};
 use crate::native::for_chunks;
 
-/// Positions computed together, so that a weight that was loaded is used so often.
+/// Number of positions computed together; each loaded weight is used for all of them.
 const BLOCK: usize = 8;
-/// Taps whose gradients are summed up together: with 32 channels they fill ten of the wide registers.
+/// Number of kernel taps whose gradients are summed together: with 32 channels they fill ten vector registers.
 const TAPS: usize = 5;
 
-/// The shape of the convolution: stride 1, a square kernel, zeros around.
+/// A convolution for few input channels, with stride 1, a square kernel and zero padding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FewConv {
-    /// What comes in.
+    /// Shape of the input.
     pub(crate) input: Extent,
-    /// Side of the kernel.
+    /// Side length of the kernel.
     pub(crate) kernel: usize,
-    /// Zeros on each side.
+    /// Number of zeros added on each side.
     pub(crate) padding: usize,
-    /// Channels that come out.
+    /// Number of output channels.
     pub(crate) channels: usize,
 }
 
 impl FewConv {
-    /// What comes out.
+    /// Shape of the output.
     pub(crate) fn output(self) -> Extent {
         let side = |n: usize| n + 2 * self.padding + 1 - self.kernel;
         Extent {
@@ -38,7 +38,7 @@ impl FewConv {
         }
     }
 
-    /// Weights of one output channel.
+    /// Number of weights per output channel.
     fn taps(self) -> usize {
         self.input.channels * self.kernel * self.kernel
     }
@@ -51,8 +51,8 @@ impl FewConv {
         (self.input.height + 2 * self.padding) * self.padded_width() * self.input.channels
     }
 
-    /// Where in the padded image each tap lies from a position's own place, in the order of PyTorch's weights (channel,
-    /// row, column).
+    /// Offset of each tap in the padded image relative to the output position, in the order of PyTorch's weights
+    /// (channel, row, column).
     fn offsets(self) -> Vec<usize> {
         let (c, k, w) = (self.input.channels, self.kernel, self.padded_width());
         (0..c)
@@ -62,7 +62,7 @@ impl FewConv {
             .collect()
     }
 
-    /// The image with its border of zeros.
+    /// Copies an image to `out` with zero padding.
     fn pad(self, image: &[f32], out: &mut [f32]) {
         let (c, p, w) = (self.input.channels, self.padding, self.padded_width());
         out.fill(0.0);
@@ -72,7 +72,7 @@ impl FewConv {
         }
     }
 
-    /// Weights (out, in, k, k) with the output channels side by side.
+    /// Transposes weights from (out, in, k, k) to (in, k, k, out).
     fn transposed(self, weight: &[f32]) -> Vec<f32> {
         let (taps, channels) = (self.taps(), self.channels);
         let mut out = vec![0.0; weight.len()];
@@ -84,7 +84,7 @@ impl FewConv {
         out
     }
 
-    /// The convolution of `images` (f32) with `weight` (out, in, k, k).
+    /// Computes the convolution of `images` (N, H, W, C) with `weight` (out, in, k, k).
     pub(crate) fn forward<T: Element>(self, images: &[f32], weight: &[f32], out: &mut [T]) {
         let (offsets, weight) = (self.offsets(), self.transposed(weight));
         let (slab, size) = (self.input.slab(), self.padded_size());
@@ -154,7 +154,7 @@ fn slab_forward<T: Element, const L: usize, const W: bool>(
     }
 }
 
-/// `B` neighbouring positions of a group of output channels.
+/// Computes `B` neighbouring positions of a row for a group of output channels.
 #[inline(always)]
 fn block<T: Element, const L: usize, const W: bool, const B: usize>(
     conv: FewConv,
@@ -178,31 +178,31 @@ fn block<T: Element, const L: usize, const W: bool, const B: usize>(
     }
 }
 
-/// The backward of a first layer with the batch norm after it: gradients of the weight (out, in, k, k), of γ and of β.
+/// Backward pass of the first convolution and its batch norm: gradients of the weight (out, in, k, k), of γ and of β.
 pub(crate) fn first_backward<T: Element>(
     conv: FewConv,
     images: &[f32],
     (x, upstream): (&[T], Upstream<'_, T>),
     (moments, affine, eps): (&Moments, &Affine, f64),
 ) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
-    let whole = Slab {
+    let batch = Slab {
         x,
         skip: None,
         upstream,
         extent: conv.output(),
     };
-    let combination = sums(&whole, moments, affine, eps, &mut []);
+    let combination = sums(&batch, moments, affine, eps, &mut []);
     let offsets = conv.offsets();
     let (taps, c, size) = (conv.taps(), conv.channels, conv.padded_size());
-    let (slab, positions) = (conv.input.slab(), whole.extent.slab() / c);
+    let (slab, positions) = (conv.input.slab(), batch.extent.slab() / c);
     let mut parts = vec![0.0_f32; conv.input.images * taps * c];
     for_chunks(
         conv.input.images,
         &mut parts,
         &mut [(); 0],
         |image, out, _| {
-            let part = Slab::of(&whole, image);
-            // Room for the padded image and for a group's gradient, 32 channels at most.
+            let part = Slab::of(&batch, image);
+            // Space for the padded image and for the gradient of a group of at most 32 channels.
             with_scratch(size + positions * 32, |scratch| {
                 let (padded, dz) = scratch.split_at_mut(size);
                 conv.pad(&images[image * slab..(image + 1) * slab], padded);
@@ -259,7 +259,7 @@ fn slab_first<T: Element, const L: usize, const W: bool>(
     }
 }
 
-/// Σ over positions of input times gradient, for some taps and a group of output channels.
+/// Sums input times gradient over all positions, for `N` taps and a group of output channels.
 #[inline(always)]
 fn tap_sums<const L: usize, const W: bool, const N: usize>(
     conv: FewConv,

@@ -1,12 +1,13 @@
-//! How a kernel is started: compiled for the widest vectors the CPU has, with as many channels at once as suit it.
+//! Launching a kernel: compiled for the widest vectors of the CPU, with a group size that suits the number of channels.
 
 use std::cell::RefCell;
 
 use pulp::{Arch, NullaryFnOnce};
 
-/// A loop over groups of `L` channels, all of them whole if `W`. `run` must be inlined, or it is compiled for the oldest CPU.
+/// A loop over groups of `L` channels; if `W`, all groups are full. `run` must be inlined, otherwise it is compiled for
+/// the baseline CPU.
 pub(super) trait Kernel {
-    /// Does the work.
+    /// Runs the kernel.
     fn run<const L: usize, const W: bool>(self);
 }
 
@@ -30,12 +31,13 @@ impl<K: Kernel> NullaryFnOnce for ByLanes<K> {
     }
 }
 
-/// Runs a kernel over this many channels.
+/// Runs a kernel over `channels` channels.
 pub(super) fn launch(channels: usize, kernel: impl Kernel) {
     Arch::new().dispatch(ByLanes { kernel, channels });
 }
 
-/// A [`Kernel`] that calls a function with these arguments. (A closure would do, could it be told to be inlined.)
+/// Defines a [`Kernel`] that calls a function with these arguments. A closure cannot be used, as it cannot be marked
+/// for inlining.
 macro_rules! kernel {
     ($name:ident = $function:ident($($argument:ident: $kind:ty),*)) => {
         struct $name<'a, T> {
@@ -53,11 +55,12 @@ macro_rules! kernel {
 pub(super) use kernel;
 
 thread_local! {
-    /// A group's dz of one image, in f32. It lives in the cache, and an allocation for each image would cost more.
+    /// Reusable buffer, such as for the dz of a group of channels of one image. It stays in the cache, and an
+    /// allocation per image would be slower.
     static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Calls `body` with room for `length` numbers.
+/// Calls `body` with a buffer of `length` elements with arbitrary contents.
 pub(super) fn with_scratch<R>(length: usize, body: impl FnOnce(&mut [f32]) -> R) -> R {
     SCRATCH.with_borrow_mut(|scratch| {
         if scratch.len() < length {

@@ -1,7 +1,7 @@
-//! Batch norm (Ioffe & Szegedy 2015) with what follows it: addition, ReLU and pooling.
+//! Batch norm (Ioffe & Szegedy 2015), fused with the skip addition, ReLU and pooling that follow.
 //!
-//! With x what the convolution gave, z = a·x + b (+ skip), a = γ/√(σ²+ε), b = β − a·μ, y = pool(max(0, z)). `forward` makes
-//! y of x in one pass, `backward` dx of dy in two.
+//! For the output x of a convolution: z = a·x + b (+ skip), a = γ/√(σ²+ε), b = β − a·μ, y = pool(max(0, z)). `forward`
+//! computes y from x in one pass over memory, `backward` computes dx from dy in two.
 
 pub(super) mod backward;
 pub(super) mod forward;
@@ -10,7 +10,7 @@ use super::element::{Element, group, group_mut, lanes, load, store};
 use super::launch::{kernel, launch};
 use crate::native::for_chunks;
 
-/// Images, rows, columns and channels of an activation.
+/// Shape of an activation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Extent {
     pub(crate) images: usize,
@@ -20,12 +20,12 @@ pub(crate) struct Extent {
 }
 
 impl Extent {
-    /// Numbers of one image.
+    /// Number of elements per image.
     pub(crate) fn slab(self) -> usize {
         self.height * self.width * self.channels
     }
 
-    /// Positions of the whole batch.
+    /// Number of positions in the batch.
     pub(crate) fn positions(self) -> usize {
         self.images * self.height * self.width
     }
@@ -42,7 +42,7 @@ pub(crate) struct Moments {
     pub(crate) variance: Vec<f32>,
 }
 
-/// z = scale·x + shift, channel by channel.
+/// Batch norm as an affine function per channel: z = scale·x + shift.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Affine {
     pub(crate) scale: Vec<f32>,
@@ -50,7 +50,7 @@ pub(crate) struct Affine {
 }
 
 impl Affine {
-    /// Batch norm with these moments as one multiplication and one addition.
+    /// The affine function for these moments, γ, β and ε.
     pub(crate) fn new(moments: &Moments, gamma: &[f32], beta: &[f32], eps: f64) -> Self {
         let scale: Vec<f32> = gamma
             .iter()
@@ -71,8 +71,9 @@ impl Affine {
     }
 }
 
-/// Mean and variance of each channel over images and positions: two passes over an image while it is in the cache, and
-/// the images put together in f64 (Chan, Golub & LeVeque 1979), which loses nothing when the mean is large.
+/// Mean and variance of each channel over all images and positions. Each image is read twice while it is in the cache,
+/// and the moments of the images are combined in f64 (Chan, Golub & LeVeque 1979), which stays accurate for large
+/// means.
 pub(crate) fn moments<T: Element>(x: &[T], extent: Extent) -> Moments {
     extent.check(x.len());
     let (c, slab) = (extent.channels, extent.slab());
@@ -86,7 +87,7 @@ pub(crate) fn moments<T: Element>(x: &[T], extent: Extent) -> Moments {
 
 kernel!(SlabMoments = slab_moments(x: &'a [T], c: usize, out: &'a mut [f32]));
 
-/// Means, then sums of squared differences, of one image.
+/// Computes the channel means of one image, then the sums of squared differences from them.
 #[inline(always)]
 pub(super) fn slab_moments<T: Element, const L: usize, const W: bool>(
     x: &[T],
@@ -117,6 +118,7 @@ pub(super) fn slab_moments<T: Element, const L: usize, const W: bool>(
     }
 }
 
+/// Combines the moments of all images.
 pub(super) fn merge_moments(parts: &[f32], extent: Extent) -> Moments {
     let c = extent.channels;
     let images = extent.images as f64;

@@ -1,4 +1,4 @@
-//! Questions a run's state cannot answer: exact stretches of a curve, any image of the test split.
+//! Queries for data that the state of a run does not contain: exact ranges of a curve, any image of the test split.
 
 use crossbeam_channel::{Receiver, Sender};
 use serde::{Deserialize, Serialize};
@@ -6,58 +6,60 @@ use serde::{Deserialize, Serialize};
 use crate::event::{F32, F64, Pixels, Split};
 use crate::run::CurveId;
 
-/// Which images of the test split, and in what order. Without another word: in the order of the split.
+/// Selection and order of images of the test split. Unless noted otherwise, images are in the order of the split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Filter {
-    /// Every one.
+    /// All images.
     #[default]
     All,
-    /// Those taken for another class than their own.
+    /// Images whose prediction differs from the label.
     Mistakes,
-    /// The mistakes, the most confident first.
+    /// The mistakes, ordered by descending confidence.
     ConfidentMistakes,
-    /// Those of a true class.
+    /// Images with this label.
     Class(u32),
-    /// Those of a class that were taken for another, or for itself where both are the same.
+    /// One cell of the confusion matrix: images with a given label and prediction; the correct ones if both are equal.
     Confused {
-        /// True class.
+        /// The label.
         truth: u32,
-        /// The class it was taken for.
-        said: u32,
+        /// The predicted class.
+        #[serde(rename = "said")]
+        predicted: u32,
     },
-    /// Every one, the smallest margin between the first and the second calibrated probability first; one without
-    /// probabilities is last.
+    /// All images, ordered by the ascending margin between the highest and the second-highest calibrated probability;
+    /// images without probabilities are last.
     LeastCertain,
 }
 
-/// A question.
+/// A query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Query {
-    /// The values of a curve at the steps of a stretch, both ends included.
+    /// The values of a curve in a range of steps, both ends included.
     Series {
-        /// Which curve.
+        /// The curve.
         curve: CurveId,
         /// First step.
         from: u64,
         /// Last step.
         to: u64,
-        /// At most so many values; where there are more, the lowest and the highest of each stretch are told.
+        /// Greatest number of values. If the range has more, it is divided into intervals, and the lowest and the
+        /// highest value of each are returned.
         points: u32,
     },
-    /// The numbers of the step nearest to this one.
+    /// The values of the recorded step nearest to a step.
     Step {
         /// Counted from 1 over the run.
         step: u64,
     },
-    /// Images of the test split, with what the last evaluation made of them.
+    /// Images of the test split, with the predictions of the latest evaluation.
     Images {
-        /// Place of the first among those that match.
+        /// Position of the first image among those that match.
         from: u32,
-        /// At most so many. Fewer may come, where images are large: go on after the last one that came.
+        /// Greatest number of images. A reply has fewer if they are large: query again after the last one.
         count: u32,
-        /// Which, and in what order.
+        /// Selection and order.
         #[serde(default)]
         filter: Filter,
     },
@@ -66,96 +68,96 @@ pub enum Query {
 /// An image of the test split.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ImageRow {
-    /// Its place in the split.
+    /// Index in the split.
     pub index: u32,
-    /// Its true class.
+    /// True label.
     pub label: u32,
-    /// Its most probable classes with their calibrated probability, best first: the first one is what it was taken for. Only
-    /// that one, with NaN, where the logits were no numbers.
+    /// The most probable classes with their calibrated probabilities, in descending order; the first one is the
+    /// prediction. If the logits were not finite, only the prediction, with NaN.
     pub top: Vec<(u32, F32)>,
-    /// Rows and columns of the image, 0 where the images are not there to be read.
+    /// Height and width in pixels; 0 if the image file cannot be read.
     pub size: (u32, u32),
-    /// Its brightness, row by row; colour is averaged.
+    /// Brightness of each pixel, row by row; colour channels are averaged.
     pub pixels: Pixels,
-    /// What was said of it at earlier evaluations, by step, oldest first; the last 32 at most. Of an image outside the gallery
-    /// only the evaluations of the whole test split tell.
+    /// Predictions of earlier evaluations, by step, oldest first; at most the latest 32. Images outside the gallery
+    /// have predictions only from evaluations of the entire test split.
     #[serde(default)]
-    pub earlier: Vec<Earlier>,
+    pub earlier: Vec<EarlierPrediction>,
 }
 
-/// What an earlier evaluation said of an image.
+/// The prediction of an earlier evaluation for an image.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct Earlier {
+pub struct EarlierPrediction {
     /// Epoch of the weights, from 1; 0 before the first.
     pub epoch: u32,
-    /// Steps the weights had seen.
+    /// Training steps of the weights.
     pub global_step: u64,
-    /// Class it was taken for.
+    /// Predicted class.
     pub label: u32,
-    /// Calibrated probability of that class, with the temperature of then.
+    /// Probability of that class, calibrated with the temperature of that evaluation.
     pub probability: F32,
 }
 
-/// A stretch of the images that match a [`Filter`].
+/// A page of the images that match a [`Filter`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ImagePage {
-    /// How many images match.
+    /// Number of images that match.
     pub total: u32,
-    /// Place of the first row among them.
+    /// Position of the first row among them.
     pub from: u32,
-    /// Steps the weights of the evaluation had seen that the predictions are of; not known for rows without `eval.json`.
+    /// Training steps of the weights that made the predictions; `None` if there is no `eval.json` for the rows.
     pub global_step: Option<u64>,
-    /// The split it measured.
+    /// The evaluated split.
     pub split: Split,
     /// The images.
     pub rows: Vec<ImageRow>,
 }
 
-/// The numbers of one step.
+/// The values of one step.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct StepValues {
     /// The step, counted from 1 over the run.
     pub step: u64,
-    /// Its epoch, from 1; 0 where only named curves have the step.
+    /// Its epoch, from 1; 0 if only named curves have a value at the step.
     pub epoch: u32,
-    /// Whether the gradient was scaled down.
+    /// Whether the gradient was clipped.
     pub clipped: bool,
     /// When it was reported, milliseconds since 1970, UTC.
     pub t_ms: u64,
-    /// The curves that have a value at this step. The learning rate is that of the end of the step's window.
+    /// The curves that have a value at this step. The learning rate is that at the end of the step's window.
     pub values: Vec<(CurveId, F64)>,
 }
 
 impl StepValues {
-    /// The value of a curve.
+    /// The value of a curve; `None` if it has none at this step.
     pub fn value(&self, curve: &CurveId) -> Option<f64> {
         let found = self.values.iter().find(|(known, _)| known == curve);
         found.map(|(_, value)| value.0)
     }
 }
 
-/// What is answered.
+/// The reply to a query.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
-    /// Steps and values, in order.
+    /// Steps and values, in the order of the steps.
     Series(Vec<(u64, F32)>),
-    /// The step's numbers; none before the first step.
+    /// The values of the step; `None` before the first step.
     Step(Option<StepValues>),
-    /// The images that are there.
+    /// A page of images.
     Images(ImagePage),
-    /// There is no answer.
+    /// The query could not be answered.
     Unknown {
         /// Why.
         reason: String,
     },
 }
 
-/// Where questions go and replies come from; the number of a question comes back with its reply.
+/// Channels for queries and replies. A reply has the number of its query.
 #[derive(Debug, Clone)]
 pub struct Queries {
-    /// Down.
+    /// Sends a query with its number.
     pub ask: Sender<(u64, Query)>,
-    /// Up.
+    /// Receives replies with the number of their query.
     pub replies: Receiver<(u64, Reply)>,
 }

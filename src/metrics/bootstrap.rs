@@ -1,11 +1,11 @@
-//! How far the numbers of a split could have come out otherwise: the bootstrap (Efron 1979).
+//! The uncertainty of the measures of a split, by the bootstrap (Efron 1979).
 //!
-//! Rows are drawn with replacement, as many as there are, and each number is computed anew; all numbers of a row together,
-//! so that what hangs together moves together. [`Outcomes`] is what a row tells once its logits are read;
-//! [`Outcomes::resample`] draws; a [`Tally`] is what one draw counts. The same seed and the same number of rows give the
-//! same draws, which is what makes a comparison of two networks a paired one.
+//! A resample draws as many rows as the split has, with replacement, and all measures are computed again from the drawn
+//! rows. All measures use the same resamples, so their correlations are preserved. [`Outcomes`] contains what is needed
+//! of each row, [`Outcomes::resample`] draws the resamples, and a [`Tally`] contains the counts of one resample. The
+//! same seed and the same number of rows give the same resamples, so two networks can be compared in pairs.
 //!
-//! A draw is a weight for each row; how many of them are computed together is told in `lanes`.
+//! A resample is represented by the weight of each row. `lanes` computes several resamples together.
 
 mod lanes;
 
@@ -17,26 +17,29 @@ use super::interval::Interval;
 use super::measures::{Compute, Measure};
 use super::parallel;
 use super::roc::{Auc, Rankings, has_probabilities, usable};
-use lanes::{Certainty, Counts, LANES, Lanes, add, at, certainty, mean, pairs_won, weights};
+use lanes::{
+    Counts, LANES, Lanes, RowCalibration, add, at, gaps_and_nll, mean, pairs_won, weights,
+};
 
-/// What each row of a measured split says, as far as resampled numbers depend on it.
+/// The outcome of each row of an evaluated split, as needed to compute measures of resamples.
 #[derive(Debug, Clone)]
 pub struct Outcomes {
     classes: usize,
     labels: Vec<u32>,
     predicted: Vec<u32>,
-    /// At temperature 1, and at the fitted one; none where a row has no probabilities.
-    before: Option<Certainty>,
-    after: Option<Certainty>,
+    /// At temperature 1; `None` if any row has no probabilities.
+    before: Option<RowCalibration>,
+    /// At the fitted temperature; `None` if any row has no probabilities.
+    after: Option<RowCalibration>,
     rankings: Option<Rankings>,
-    /// A number of each row, for the measures that are means of such.
+    /// The per-row values of each measure that is a mean over rows.
     row_values: Vec<(Measure, Vec<f64>)>,
 }
 
-/// One class, counted in a draw.
+/// Counts of one class in a resample.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct ClassCount {
-    /// Samples of the class that are predicted as such.
+    /// True positives: samples of the class that are predicted as the class.
     pub hits: f64,
     /// Samples of the class.
     pub support: f64,
@@ -45,38 +48,39 @@ pub struct ClassCount {
 }
 
 impl ClassCount {
-    /// 2 tp / (2 tp + fp + fn), and 0 where that is undefined.
+    /// 2 tp / (2 tp + fp + fn); 0 if it is undefined.
     pub fn f1(&self) -> f64 {
-        let whole = self.support + self.predicted;
-        if whole > 0.0 {
-            2.0 * self.hits / whole
+        let sum = self.support + self.predicted;
+        if sum > 0.0 {
+            2.0 * self.hits / sum
         } else {
             0.0
         }
     }
 }
 
-/// What is counted in one draw of rows; as measured, each row is drawn once.
+/// The counts and means of one resample. For the measured values, each row is drawn once.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Tally {
-    /// Rows drawn.
+    /// Number of rows drawn.
     pub rows: f64,
-    /// By class.
+    /// Counts of each class, indexed by label.
     pub classes: Vec<ClassCount>,
-    /// Mean AUC of the classes that were drawn; NaN without probabilities.
+    /// Mean AUC of the classes that occur in the resample; NaN without probabilities.
     pub auc: f64,
-    /// At temperature 1: accuracy minus confidence of each bin, with the bin's weight; empty without probabilities.
+    /// At temperature 1: accuracy minus confidence of each bin, times the bin's share of the rows; empty without
+    /// probabilities.
     pub gaps: Vec<f64>,
     /// The same at the fitted temperature.
     pub gaps_calibrated: Vec<f64>,
     /// Mean negative log-likelihood at the fitted temperature.
     pub nll_calibrated: f64,
-    /// Means of the measures that are means over rows.
+    /// The measures that are means over rows, with their means.
     means: Vec<(Measure, f64)>,
 }
 
 impl Tally {
-    /// A measure of this draw; NaN for one that is computed from the whole split only.
+    /// The value of a measure in this resample; NaN if the measure is computed only from the full split.
     pub fn value(&self, measure: Measure) -> f64 {
         match measure.compute() {
             Compute::Draw(of) => of(self),
@@ -84,43 +88,44 @@ impl Tally {
                 let found = self.means.iter().find(|(known, _)| *known == measure);
                 found.map_or(f64::NAN, |(_, mean)| *mean)
             }
-            Compute::Whole(_) => f64::NAN,
+            Compute::FullSplit(_) => f64::NAN,
         }
     }
 }
 
-/// An evaluation's scalars, with their 95 % intervals.
+/// The scalar measures of an evaluation with their 95 % intervals.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Estimates {
-    /// How often rows were drawn.
+    /// Number of bootstrap resamples.
     pub resamples: usize,
-    /// Where the draws come from.
+    /// Random seed of the resamples.
     pub seed: u64,
-    /// By measure; those that mean nothing for so few classes are left out.
+    /// The estimate of each measure; measures that are meaningless for this number of classes are left out.
     pub measures: BTreeMap<Measure, Estimate>,
-    /// Intervals of F1 by class.
+    /// Interval of the F1 of each class, indexed by label.
     pub f1: Vec<Option<Interval>>,
 }
 
 impl Outcomes {
-    /// Reads logits, `k` to a row, with a label each. A row whose label is no class is left out.
+    /// Computes the outcomes of rows of `k` logits with one label per row. Rows whose label is not below `k` are
+    /// skipped.
     pub fn new(logits: &[f32], labels: &[u32], k: usize, temperature: f64, bins: usize) -> Self {
         let (logits, labels) = usable(logits, labels, k);
         let rows = || logits.chunks_exact(k.max(1));
-        let whole = rows().all(has_probabilities);
-        let certainty = |t: f64| whole.then(|| Certainty::new(rows(), &labels, t, bins));
+        let complete = rows().all(has_probabilities);
+        let calibration = |t: f64| complete.then(|| RowCalibration::new(rows(), &labels, t, bins));
         Self {
             classes: k,
             predicted: rows().map(|row| argmax(row) as u32).collect(),
-            before: certainty(1.0),
-            after: certainty(temperature),
+            before: calibration(1.0),
+            after: calibration(temperature),
             rankings: Rankings::new(&logits, &labels, k),
             row_values: row_values(&logits, &labels, k),
             labels,
         }
     }
 
-    /// The area under the curve of each class.
+    /// The area under the ROC curve of each class.
     pub fn auc(&self) -> Auc {
         match &self.rankings {
             Some(rankings) => rankings.auc(),
@@ -130,17 +135,17 @@ impl Outcomes {
         }
     }
 
-    /// Whether two networks were measured on the same rows, as far as labels tell.
+    /// Whether two networks were evaluated on the same rows, judged by their labels.
     pub(super) fn same_rows(&self, other: &Self) -> bool {
         self.classes == other.classes && self.labels == other.labels
     }
 
-    /// Which rows are told rightly.
-    pub(super) fn right(&self) -> impl Iterator<Item = bool> + '_ {
+    /// Whether the prediction of each row is correct.
+    pub(super) fn correct(&self) -> impl Iterator<Item = bool> + '_ {
         self.labels.iter().zip(&self.predicted).map(|(l, p)| l == p)
     }
 
-    /// Draws `resamples` times. Nothing without rows.
+    /// Computes the tallies of `resamples` bootstrap resamples; empty without rows.
     pub fn resample(&self, resamples: usize, seed: u64) -> Vec<Tally> {
         let rows = self.labels.len();
         let resamples = if rows == 0 { 0 } else { resamples };
@@ -150,17 +155,17 @@ impl Outcomes {
         blocks.into_iter().flatten().take(resamples).collect()
     }
 
-    /// The one draw in which each row comes once: what was measured.
+    /// The measured values: the tally in which each row is drawn exactly once.
     pub fn measured(&self) -> Tally {
         let once = vec![[1; LANES]; self.labels.len()];
         self.block(&once).into_iter().next().unwrap_or_default()
     }
 
-    /// What 16 draws count; a weight for each row and draw.
+    /// The tallies of 16 resamples, from the weight of each row in each of them.
     fn block(&self, weights: &[Lanes<i32>]) -> Vec<Tally> {
         let counts = self.counts(weights);
-        let (gaps, _) = certainty(self.before.as_ref(), weights);
-        let (gaps_calibrated, nll_calibrated) = certainty(self.after.as_ref(), weights);
+        let (gaps, _) = gaps_and_nll(self.before.as_ref(), weights);
+        let (gaps_calibrated, nll_calibrated) = gaps_and_nll(self.after.as_ref(), weights);
         let auc = self.auc_block(weights);
         let means = self.row_values.iter();
         let means: Vec<(Measure, Lanes<f64>)> = means
@@ -213,19 +218,19 @@ impl Outcomes {
                 }
             }
         }
-        // Where no class was drawn this is 0/0, and so undefined.
+        // If the AUC is defined for no class, this is 0/0 and thus NaN.
         std::array::from_fn(|lane| total[lane] / used[lane])
     }
 }
 
 impl Outcomes {
-    /// Every measure that is computed from the rows drawn, as measured, with its 95 % interval where it has one.
+    /// The measured value of every measure that can be resampled, with its 95 % interval if it has one.
     pub fn estimates(&self, resamples: usize, seed: u64) -> Estimates {
         let (measured, drawn) = (self.measured(), self.resample(resamples, seed));
         let estimate = |measure: Measure| {
             let value = match measure.compute() {
                 Compute::Draw(_) | Compute::RowMean(_) => measured.value(measure),
-                Compute::Whole(_) => return None,
+                Compute::FullSplit(_) => return None,
             };
             let values: Vec<f64> = drawn.iter().map(|draw| draw.value(measure)).collect();
             let interval = measure.interval_of(&measured, &drawn, &values);
@@ -246,7 +251,7 @@ impl Outcomes {
     }
 }
 
-/// A number of each row, for each measure that is a mean of such and means something for so many classes.
+/// The per-row values of each measure that is a mean over rows and is meaningful for `k` classes.
 fn row_values(logits: &[f32], labels: &[u32], k: usize) -> Vec<(Measure, Vec<f64>)> {
     let of = |measure: Measure| match measure.compute() {
         Compute::RowMean(value) => {
@@ -257,7 +262,7 @@ fn row_values(logits: &[f32], labels: &[u32], k: usize) -> Vec<(Measure, Vec<f64
                     .collect(),
             ))
         }
-        Compute::Draw(_) | Compute::Whole(_) => None,
+        Compute::Draw(_) | Compute::FullSplit(_) => None,
     };
     Measure::of_classes(k).filter_map(of).collect()
 }

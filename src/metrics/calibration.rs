@@ -1,7 +1,8 @@
-//! Probabilities from logits, how good they are, and the one number that makes them better: the temperature.
+//! Probabilities from logits, measures of their calibration, and the fit of the temperature that calibrates them.
 //!
-//! Logits are row-major `f32`, `k` to a row, one label a row. What the longer of the two has too much, and a row whose label
-//! is no class, is left out. A temperature must be greater than 0; any other gives numbers without meaning, and no panic.
+//! Logits are row-major `f32` with `k` per row and one label per row. Surplus rows or labels are ignored, and rows
+//! whose label is not below `k` are skipped. A temperature must be greater than 0; other values give meaningless
+//! results but do not panic.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,45 +10,45 @@ mod temperature;
 
 pub use temperature::{Temperature, fit_temperature};
 
-/// More bins than this tell nothing; a count that came out of a mistake must not eat the memory.
-const MOST_BINS: usize = 10_000;
+/// Maximum number of bins. More are not meaningful, and a mistaken count must not exhaust the memory.
+const MAX_BINS: usize = 10_000;
 
-/// Confidence against accuracy, bin by bin.
+/// Reliability diagram: confidence and accuracy per bin, and the calibration errors.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Reliability {
     /// Expected calibration error: the mean gap between confidence and accuracy, weighted by the count of each bin.
     pub ece: f64,
     /// Maximum calibration error: the largest gap.
     pub mce: f64,
-    /// The bins, from low to high confidence, empty ones included.
+    /// The bins from low to high confidence, including empty ones.
     pub bins: Vec<ReliabilityBin>,
 }
 
-/// The predictions whose confidence lies in (lower, upper].
+/// The predictions whose confidence is in (lower, upper].
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct ReliabilityBin {
-    /// Just below the lowest confidence; the first bin takes 0 as well.
+    /// Lower edge, exclusive; the first bin also includes 0.
     pub lower: f64,
-    /// The highest confidence.
+    /// Upper edge, inclusive.
     pub upper: f64,
-    /// How many predictions.
+    /// Number of predictions.
     pub count: u64,
-    /// Their mean confidence; 0 when there are none.
+    /// Their mean confidence; 0 if there are none.
     pub confidence: f64,
-    /// The share that is correct; 0 when there are none.
+    /// Their accuracy; 0 if there are none.
     pub accuracy: f64,
 }
 
 impl ReliabilityBin {
-    /// How many bins there are when this many are asked for.
-    pub(super) fn held(bins: usize) -> usize {
-        bins.clamp(1, MOST_BINS)
+    /// The number of bins used if `bins` are requested: 1 to 10,000.
+    pub(super) fn clamp_count(bins: usize) -> usize {
+        bins.clamp(1, MAX_BINS)
     }
 }
 
 /// Logarithms of the class probabilities of one row at a temperature.
 ///
-/// The largest logit is taken off first, so that nothing overflows, whatever the scale.
+/// The largest logit is subtracted first, so that the exponentials cannot overflow.
 pub fn log_softmax(row: &[f32], temperature: f64) -> Vec<f64> {
     let largest = f64::from(row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
     let mut logs: Vec<f64> = row
@@ -69,7 +70,7 @@ pub fn softmax(row: &[f32], temperature: f64) -> Vec<f64> {
         .collect()
 }
 
-/// Mean of −log of the probability given to the true class; natural logarithm, no label smoothing. 0 without rows.
+/// Mean negative log-likelihood: −ln of the probability of the true class, without label smoothing. 0 without rows.
 pub fn nll(logits: &[f32], labels: &[u32], k: usize, temperature: f64) -> f64 {
     mean(rows(logits, labels, k).map(|(row, label)| {
         -log_softmax(row, temperature)
@@ -79,9 +80,9 @@ pub fn nll(logits: &[f32], labels: &[u32], k: usize, temperature: f64) -> f64 {
     }))
 }
 
-/// Brier's score in its original form for many classes: mean of Σ (p − 1[true class])², from 0 to 2. 0 without rows.
+/// Brier score in its original form for multiple classes: mean of Σ (p − 1[true class])², from 0 to 2. 0 without rows.
 ///
-/// scikit-learn halves it for two classes unless told `scale_by_half=False`.
+/// scikit-learn halves it for two classes unless `scale_by_half=False` is set.
 pub fn brier(logits: &[f32], labels: &[u32], k: usize, temperature: f64) -> f64 {
     mean(rows(logits, labels, k).map(|(row, label)| {
         let gap = |(class, p): (usize, f64)| if class == label { p - 1.0 } else { p };
@@ -94,7 +95,7 @@ pub fn brier(logits: &[f32], labels: &[u32], k: usize, temperature: f64) -> f64 
     }))
 }
 
-/// The class with the largest logit: the first of equals, never a NaN, and 0 when there is nothing else.
+/// The class with the largest logit: the first one of equal logits. NaN is ignored; 0 if all logits are NaN.
 pub fn argmax(row: &[f32]) -> usize {
     let mut best: Option<(usize, f32)> = None;
     for (class, &z) in row.iter().enumerate() {
@@ -105,9 +106,9 @@ pub fn argmax(row: &[f32]) -> usize {
     best.map_or(0, |(class, _)| class)
 }
 
-/// The predicted class of each row and the probability it is given. NaN where the logits are not finite.
+/// The predicted class of each row and its probability, which is NaN if the logits are not finite.
 ///
-/// The class is read off the logits, so no temperature can change it.
+/// The class is determined from the logits, so the temperature cannot change it.
 pub fn confidences(logits: &[f32], k: usize, temperature: f64) -> Vec<(u32, f64)> {
     let confidence = |row: &[f32]| {
         let predicted = argmax(row);
@@ -126,12 +127,13 @@ pub fn confidences(logits: &[f32], k: usize, temperature: f64) -> Vec<(u32, f64)
         .collect()
 }
 
-/// Sorts predictions into equal bins (lower, upper] of confidence and compares each bin's confidence with its accuracy
-/// (Guo et al. 2017, "On Calibration of Modern Neural Networks", for the label that was predicted).
+/// Sorts predictions into equal-width bins (lower, upper] of confidence and compares the mean confidence of each bin
+/// with its accuracy (Guo et al. 2017, "On Calibration of Modern Neural Networks", for the predicted label).
 ///
-/// A confidence that is NaN is left out, one beyond 0 or 1 counts in the outermost bin; `bins` is held to 1 and 10,000.
+/// A NaN confidence is skipped; a confidence outside 0 to 1 is counted in the first or last bin. `bins` is limited to 1
+/// to 10,000.
 pub fn reliability(conf: &[f64], correct: &[bool], bins: usize) -> Reliability {
-    let count = ReliabilityBin::held(bins);
+    let count = ReliabilityBin::clamp_count(bins);
     let mut bins: Vec<ReliabilityBin> = (0..count)
         .map(|i| ReliabilityBin {
             lower: edge(i, count),
@@ -141,7 +143,7 @@ pub fn reliability(conf: &[f64], correct: &[bool], bins: usize) -> Reliability {
         .collect();
     for (&conf, &correct) in conf.iter().zip(correct).filter(|(conf, _)| !conf.is_nan()) {
         if let Some(bin) = bins.get_mut(bin_of(conf, count)) {
-            // Sums until all are in.
+            // Sums for now; divided by the count below.
             bin.count += 1;
             bin.confidence += conf;
             bin.accuracy += f64::from(u8::from(correct));
@@ -159,21 +161,22 @@ pub fn reliability(conf: &[f64], correct: &[bool], bins: usize) -> Reliability {
     Reliability { ece, mce, bins }
 }
 
-/// How many predictions the bin with the largest gap holds: of a few, the maximum calibration error is noise.
+/// Number of predictions in the bin with the largest gap. If it is small, the maximum calibration error is mostly
+/// noise.
 pub fn largest_gap_count(bins: &[ReliabilityBin]) -> u64 {
-    let there = bins.iter().filter(|bin| bin.count > 0);
+    let filled = bins.iter().filter(|bin| bin.count > 0);
     let gap = |bin: &ReliabilityBin| (bin.accuracy - bin.confidence).abs();
-    let largest = there.max_by(|a, b| gap(a).total_cmp(&gap(b)));
+    let largest = filled.max_by(|a, b| gap(a).total_cmp(&gap(b)));
     largest.map_or(0, |bin| bin.count)
 }
 
-/// How much surer predictions are than they are right: mean confidence minus accuracy, below 0 where they are less sure.
-/// NaN without predictions.
+/// Mean confidence minus accuracy: above 0 if the network is over-confident, below 0 if it is under-confident. NaN
+/// without predictions.
 pub fn overconfidence(bins: &[ReliabilityBin]) -> f64 {
     let gaps = bins
         .iter()
         .map(|bin| (bin.confidence - bin.accuracy) * bin.count as f64);
-    // Without predictions this is 0/0, and so no number.
+    // Without predictions this is 0/0 and thus NaN.
     gaps.sum::<f64>() / bins.iter().map(|bin| bin.count as f64).sum::<f64>()
 }
 
@@ -181,9 +184,9 @@ fn edge(i: usize, bins: usize) -> f64 {
     i as f64 / bins as f64
 }
 
-/// The bin whose (lower, upper] holds the confidence, by the same edges that are shown.
+/// Index of the bin whose (lower, upper] contains the confidence, computed with the same edges that are displayed.
 pub(super) fn bin_of(conf: f64, bins: usize) -> usize {
-    // The product may round across an edge, by one bin at most.
+    // Rounding of the product may shift the result by one bin at most.
     let near = ((conf * bins as f64).ceil() as usize).clamp(1, bins) - 1;
     if near > 0 && conf <= edge(near, bins) {
         near - 1
@@ -194,14 +197,14 @@ pub(super) fn bin_of(conf: f64, bins: usize) -> usize {
     }
 }
 
-/// Each row with its label, where the label is a class.
+/// The rows with their labels, without rows whose label is not below `k`.
 pub(super) fn rows<'a>(
     logits: &'a [f32],
     labels: &'a [u32],
     k: usize,
 ) -> impl Iterator<Item = (&'a [f32], usize)> {
     let labels = labels.iter().map(|&label| label as usize);
-    // `k` of 0 passes no label, and a chunk of 0 would panic.
+    // If `k` is 0 no label passes the filter, but a chunk size of 0 would panic.
     logits
         .chunks_exact(k.max(1))
         .zip(labels)

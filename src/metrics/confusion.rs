@@ -1,21 +1,23 @@
-//! What was taken for what, and the scores that follow from it: accuracy, precision, recall, F1.
+//! The confusion matrix, and the scores computed from it: accuracy, precision, recall, F1.
 //!
-//! Rows are the true classes, columns the predicted ones, as in scikit-learn's `confusion_matrix`. The classes are fixed
-//! beforehand: one that never occurs still counts in the macro mean, as with `labels=range(classes), zero_division=0` there.
+//! Rows are the true classes and columns the predicted ones, as in scikit-learn's `confusion_matrix`. The set of
+//! classes is fixed: a class that never occurs still counts in the macro mean, as in scikit-learn with
+//! `labels=range(classes), zero_division=0`.
 
 use std::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 
-/// Above this the table alone would take hundreds of megabytes; classes beyond it are ignored like any unknown label.
-const MOST_CLASSES: usize = 4096;
+/// Maximum number of classes. A larger matrix would take hundreds of megabytes; further classes are ignored like labels
+/// out of range.
+const MAX_CLASSES: usize = 4096;
 
-/// From this many times its fair share on, a class is larger than the others.
-const LARGER: f64 = 1.2;
-/// From this much above macro-F1 on, accuracy flatters.
-const FLATTERED: f64 = 0.05;
+/// A class that has at least this many times its share in a balanced split counts as larger than the others.
+const IMBALANCE_FACTOR: f64 = 1.2;
+/// If the accuracy exceeds macro-F1 by at least this much, it is misleading.
+const MISLEADING_GAP: f64 = 0.05;
 
-/// How often each class was taken for each class.
+/// The confusion matrix: how often each class was predicted as each class.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Unchecked")]
 pub struct Confusion {
@@ -24,7 +26,7 @@ pub struct Confusion {
     counts: Vec<u64>,
 }
 
-/// What a file may hold: any numbers.
+/// A confusion matrix as read from a file, before its size is checked.
 #[derive(Deserialize)]
 #[serde(rename = "Confusion")]
 struct Unchecked {
@@ -46,58 +48,59 @@ impl TryFrom<Unchecked> for Confusion {
     }
 }
 
-/// How well one class is told apart.
+/// The scores of one class.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct ClassScores {
-    /// Of what was taken for this class, the share that was: tp / (tp + fp).
+    /// Share of the samples predicted as this class that are of this class: tp / (tp + fp).
     pub precision: f64,
-    /// Of this class, the share that was found: tp / (tp + fn).
+    /// Share of the samples of this class that are predicted as this class: tp / (tp + fn).
     pub recall: f64,
-    /// Their harmonic mean: 2 tp / (2 tp + fp + fn).
+    /// Harmonic mean of precision and recall: 2 tp / (2 tp + fp + fn).
     pub f1: f64,
-    /// How many samples are of this class.
+    /// Number of samples of this class.
     pub support: u64,
-    /// Nothing was taken for this class; the precision of 0 is a convention.
+    /// Whether no sample was predicted as this class; the precision is then 0 by convention.
     pub precision_undefined: bool,
-    /// No sample is of this class; the recall of 0 is a convention.
+    /// Whether there is no sample of this class; the recall is then 0 by convention.
     pub recall_undefined: bool,
-    /// Neither; the F1 of 0 is a convention.
+    /// Whether both are true; the F1 is then 0 by convention.
     pub f1_undefined: bool,
 }
 
-/// One class taken for another.
+/// A label and a different class that it was predicted as.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ConfusedPair {
-    /// What it was.
+    /// The true class.
     pub label: usize,
-    /// What it was taken for.
+    /// The predicted class.
     pub predicted: usize,
-    /// How often.
+    /// Number of samples with this label and prediction.
     pub count: u64,
-    /// The same as a share of all samples of the label.
+    /// `count` as a share of all samples of the label.
     pub share: f64,
 }
 
-/// Classes of unequal size, and an accuracy that tells more about the size than about the network.
+/// A class imbalance that makes the accuracy misleading.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Imbalance {
     /// The largest class.
     pub majority: usize,
-    /// Its share of all samples: the accuracy of naming it always.
+    /// Its share of all samples, which is the accuracy of the majority baseline.
     pub share: f64,
 }
 
 impl Confusion {
-    /// An empty table for this many classes.
+    /// An empty matrix for this number of classes, at most 4096.
     pub fn new(classes: usize) -> Self {
-        let classes = classes.min(MOST_CLASSES);
+        let classes = classes.min(MAX_CLASSES);
         Self {
             classes,
             counts: vec![0; classes * classes],
         }
     }
 
-    /// Counts all pairs. A class out of range, and what the longer slice has too much, is left out.
+    /// Counts all pairs of label and prediction. Pairs with a class out of range are skipped, as are surplus elements
+    /// of the longer slice.
     pub fn from_predictions(classes: usize, labels: &[u32], predicted: &[u32]) -> Self {
         let mut confusion = Self::new(classes);
         for (&label, &predicted) in labels.iter().zip(predicted) {
@@ -106,10 +109,10 @@ impl Confusion {
         confusion
     }
 
-    /// Counts one sample; nothing happens if either class is out of range.
+    /// Counts one sample; ignored if either class is out of range.
     pub fn add(&mut self, label: u32, predicted: u32) {
         let (label, predicted) = (label as usize, predicted as usize);
-        // The predicted class must be checked by itself, or it would run on into the next row.
+        // The predicted class must be checked separately: if it is too large, the index would be in the next row.
         if label < self.classes
             && predicted < self.classes
             && let Some(count) = self.counts.get_mut(label * self.classes + predicted)
@@ -123,7 +126,7 @@ impl Confusion {
         self.classes
     }
 
-    /// How often `label` was taken for `predicted`; 0 out of range.
+    /// Number of samples of `label` that were predicted as `predicted`; 0 if out of range.
     pub fn count(&self, label: usize, predicted: usize) -> u64 {
         self.rows()
             .nth(label)
@@ -132,52 +135,52 @@ impl Confusion {
             .unwrap_or(0)
     }
 
-    /// The rows, one for each true class.
+    /// The rows, one per true class.
     pub fn rows(&self) -> impl Iterator<Item = &[u64]> {
-        // Without classes there are no counts either, but a chunk of 0 would still panic.
+        // Without classes there are no counts, but a chunk size of 0 would panic.
         self.counts.chunks_exact(self.classes.max(1))
     }
 
-    /// All samples.
+    /// Number of samples.
     pub fn total(&self) -> u64 {
         sum(self.counts.iter())
     }
 
-    /// The samples that were taken for what they are.
+    /// Number of samples whose prediction is correct.
     pub fn correct(&self) -> u64 {
         sum(self.diagonal())
     }
 
-    /// Their share; 0 when there are no samples.
+    /// Share of the samples whose prediction is correct; 0 without samples.
     pub fn accuracy(&self) -> f64 {
         ratio(self.correct() as f64, self.total() as f64).unwrap_or(0.0)
     }
 
-    /// How many samples are of this class; 0 out of range.
+    /// Number of samples of this class; 0 if out of range.
     pub fn support(&self, class: usize) -> u64 {
         self.rows().nth(class).map_or(0, |row| sum(row.iter()))
     }
 
     /// The scores of each class.
     pub fn scores(&self) -> Vec<ClassScores> {
-        let mut taken = vec![0_u64; self.classes];
+        let mut predicted = vec![0_u64; self.classes];
         for row in self.rows() {
-            for (taken, count) in taken.iter_mut().zip(row) {
-                *taken = taken.saturating_add(*count);
+            for (predicted, count) in predicted.iter_mut().zip(row) {
+                *predicted = predicted.saturating_add(*count);
             }
         }
-        let rows = self.rows().zip(self.diagonal()).zip(taken);
-        rows.map(|((row, &hits), taken)| class_scores(hits, taken, sum(row.iter())))
+        let rows = self.rows().zip(self.diagonal()).zip(predicted);
+        rows.map(|((row, &hits), predicted)| class_scores(hits, predicted, sum(row.iter())))
             .collect()
     }
 
-    /// The plain mean of F1 over all classes, absent ones included; 0 without classes.
+    /// Unweighted mean of F1 over all classes, including absent ones; 0 without classes.
     pub fn macro_f1(&self) -> f64 {
         let f1: f64 = self.scores().iter().map(|scores| scores.f1).sum();
         ratio(f1, self.classes as f64).unwrap_or(0.0)
     }
 
-    /// The mean of F1 weighted by support; 0 without samples.
+    /// Mean of F1 weighted by support; 0 without samples.
     pub fn weighted_f1(&self) -> f64 {
         let scores = self.scores();
         let weighted: f64 = scores
@@ -188,25 +191,27 @@ impl Confusion {
         ratio(weighted, support).unwrap_or(0.0)
     }
 
-    /// Whether the accuracy flatters: one class is larger than the others, and the mean F1, in which each class has the
-    /// same say, is lower by five points or more. Classes without samples have no say here.
-    pub fn flattered(&self) -> Option<Imbalance> {
+    /// The class imbalance, if it makes the accuracy misleading: one class is larger than the others, and the mean F1,
+    /// in which all classes have the same weight, is at least five points lower than the accuracy. Classes without
+    /// samples are ignored.
+    pub fn misleading_imbalance(&self) -> Option<Imbalance> {
         let scores = self.scores();
-        let there = scores
+        let present = scores
             .iter()
             .enumerate()
             .filter(|(_, scores)| scores.support > 0);
-        let (majority, largest) = there
+        let (majority, largest) = present
             .clone()
             .max_by_key(|(i, scores)| (scores.support, Reverse(*i)))?;
         let share = ratio(largest.support as f64, self.total() as f64)?;
-        let classes = there.clone().count() as f64;
-        let f1 = there.map(|(_, scores)| scores.f1).sum::<f64>() / classes;
-        let flattered = share * classes >= LARGER && self.accuracy() - f1 >= FLATTERED;
-        flattered.then_some(Imbalance { majority, share })
+        let classes = present.clone().count() as f64;
+        let f1 = present.map(|(_, scores)| scores.f1).sum::<f64>() / classes;
+        let misleading =
+            share * classes >= IMBALANCE_FACTOR && self.accuracy() - f1 >= MISLEADING_GAP;
+        misleading.then_some(Imbalance { majority, share })
     }
 
-    /// The `n` most frequent confusions, the most frequent first; equal ones in the order of the table.
+    /// The `n` most frequent confusions, most frequent first; equally frequent ones in the order of the matrix.
     pub fn worst_pairs(&self, n: usize) -> Vec<ConfusedPair> {
         let mut pairs: Vec<_> = self
             .rows()
@@ -223,12 +228,12 @@ impl Confusion {
     }
 }
 
-fn class_scores(hits: u64, taken: u64, support: u64) -> ClassScores {
-    let (hits, taken, samples) = (hits as f64, taken as f64, support as f64);
-    let precision = ratio(hits, taken);
+fn class_scores(hits: u64, predicted: u64, support: u64) -> ClassScores {
+    let (hits, predicted, samples) = (hits as f64, predicted as f64, support as f64);
+    let precision = ratio(hits, predicted);
     let recall = ratio(hits, samples);
-    // tp + fp is what was taken for the class, tp + fn its support: their sum is 2 tp + fp + fn.
-    let f1 = ratio(2.0 * hits, taken + samples);
+    // tp + fp is the number of predictions of the class, tp + fn its support: their sum is 2 tp + fp + fn.
+    let f1 = ratio(2.0 * hits, predicted + samples);
     ClassScores {
         precision: precision.unwrap_or(0.0),
         recall: recall.unwrap_or(0.0),
@@ -253,7 +258,7 @@ fn confused(label: usize, row: &[u64]) -> impl Iterator<Item = ConfusedPair> {
         })
 }
 
-/// A file may hold counts that no run can reach; they must not overflow.
+/// Saturating sum: a file may contain counts that no run can reach, and they must not overflow.
 fn sum<'a>(counts: impl Iterator<Item = &'a u64>) -> u64 {
     counts.fold(0, |sum, count| sum.saturating_add(*count))
 }

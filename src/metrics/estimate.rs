@@ -1,13 +1,13 @@
-//! A measured value: what it is with its interval, how it is written, which direction is better.
+//! A measured value with its interval, its number format, and which direction is better.
 
 use super::interval::Interval;
 
 /// A measured scalar with its 95 % interval. Two estimates that are both NaN are equal.
 #[derive(Debug, Clone, Copy)]
 pub struct Estimate {
-    /// The value; NaN where it is undefined.
+    /// The value; NaN if it is undefined.
     pub value: f64,
-    /// Its 95 % interval, where there is one.
+    /// Its 95 % interval, if it has one.
     pub interval: Option<Interval>,
 }
 
@@ -21,14 +21,14 @@ impl PartialEq for Estimate {
 /// Which direction is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Better {
-    /// Higher values.
+    /// Higher values are better.
     Higher,
-    /// Lower values.
+    /// Lower values are better.
     Lower,
 }
 
 impl Better {
-    /// Whether `one` is better than `other`; false where either is NaN.
+    /// Whether `one` is better than `other`; false if either is NaN.
     pub fn prefers(self, one: f64, other: f64) -> bool {
         match self {
             Self::Higher => one > other,
@@ -37,19 +37,19 @@ impl Better {
     }
 }
 
-/// How a value is written.
+/// The number format of a measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// A share, 0 to 1, in percent with two decimals; its differences are in points.
+    /// A share, 0 to 1, shown in percent with two decimals; differences are in percentage points.
     Percent,
-    /// The same; where it stands beside the scores of classes, as they are written: `.946`.
+    /// Like `Percent`, but next to per-class scores it is shown in their format, such as `.946`.
     Score,
-    /// As it is, with four decimals.
+    /// The value itself, with four decimals.
     Ratio,
 }
 
 impl Format {
-    /// The factor between the value and what is written, and the decimals.
+    /// The factor between the value and the displayed number, and the number of decimals.
     pub fn scale(self) -> (f64, usize) {
         match self {
             Self::Percent | Self::Score => (100.0, 2),
@@ -57,7 +57,7 @@ impl Format {
         }
     }
 
-    /// The unit of a value and of a difference, each with a blank before it.
+    /// The unit of a value and of a difference, each with a leading space.
     pub fn units(self) -> (&'static str, &'static str) {
         match self {
             Self::Percent | Self::Score => (" %", " points"),

@@ -1,8 +1,8 @@
-//! Intervals: from resampled values to what is written beside a number.
+//! 95 % intervals computed from resampled values.
 
 use serde::{Deserialize, Serialize};
 
-/// The share of resampled values below and above an interval: 95 % lie inside.
+/// The share of resampled values below the interval, and above it, so that 95 % are inside.
 const TAIL: f64 = 0.025;
 
 /// A 95 % interval.
@@ -28,18 +28,18 @@ impl From<Interval> for [f64; 2] {
 }
 
 impl Interval {
-    /// Half its width: what stands after ± where there is no room for both ends.
+    /// Half its width, which is shown after ± if there is no space for both ends.
     pub fn half_width(self) -> f64 {
         (self.high - self.low) / 2.0
     }
 
-    /// Whether it holds a value.
+    /// Whether the interval contains a value.
     pub fn contains(self, value: f64) -> bool {
         self.low <= value && value <= self.high
     }
 
-    /// The percentile interval (Efron 1979): between the 2.5th and the 97.5th percentile of the finite values. None
-    /// without any.
+    /// The percentile interval (Efron 1979): from the 2.5th to the 97.5th percentile of the finite values. `None` if
+    /// there are no finite values.
     pub(super) fn percentile(values: &[f64]) -> Option<Self> {
         let mut sorted: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
         sorted.sort_unstable_by(f64::total_cmp);
@@ -51,11 +51,14 @@ impl Interval {
 
     /// The interval of a sum of magnitudes, Σ|x|, such as the calibration error.
     ///
-    /// Noise only ever raises such a sum, and resampling adds noise to noise: percentiles lie above the truth, and near 0 they
-    /// never hold it. So the sum is asked the other way round (Hansen 1999, "The grid bootstrap"): how small could the
-    /// true terms be, as a multiple of those measured, for noise to lift the sum to what was measured; how large, for noise to
-    /// leave it there? `noise` is a draw of the terms' noise, with which Σ|c·x + noise| is computed for each multiple c.
-    /// What was measured may itself lie above its interval: then most of it is noise.
+    /// Such a sum is biased upward by noise, and resampling adds more noise. So percentiles are too high, and if the
+    /// true sum is near 0 they never contain it. Instead the test is inverted (Hansen 1999, "The grid bootstrap"): the
+    /// true terms are assumed to be a multiple c of the measured terms x. The lower end is the smallest c with which
+    /// noise could plausibly raise the sum to the measured one; the upper end is the largest c with which noise could
+    /// plausibly leave it there. `noise` contains the noise of the terms in each resample; Σ|c·x + noise| is computed
+    /// for each c. The measured sum may exceed its own interval if most of it is noise.
+    ///
+    /// `None` without resamples or if the measured sum is not finite.
     pub(super) fn of_magnitudes(terms: &[f64], noise: &[Vec<f64>]) -> Option<Self> {
         let measured: f64 = terms.iter().map(|x| x.abs()).sum();
         if noise.is_empty() || !measured.is_finite() {
@@ -68,7 +71,7 @@ impl Interval {
             };
             noise.iter().map(sum).collect::<Vec<f64>>()
         };
-        // The multiple at which this share of the sums stays below what was measured.
+        // The multiple at which this share of the sums is below the measured sum.
         let multiple = |share: f64| {
             let too_large = |c: f64| {
                 let mut sums = sums_at(c);
@@ -84,7 +87,8 @@ impl Interval {
     }
 }
 
-/// The least number from 0 on for which something holds that holds for all larger ones; no more than 1,000.
+/// The smallest number ≥ 0 for which `holds` is true, given that it is then true for all larger numbers; limited to
+/// about 1,000.
 fn first_above(holds: impl Fn(f64) -> bool) -> f64 {
     if holds(0.0) {
         return 0.0;
@@ -104,7 +108,8 @@ fn first_above(holds: impl Fn(f64) -> bool) -> f64 {
     high
 }
 
-/// The quantile of sorted values by linear interpolation between neighbours (type 7 of Hyndman & Fan 1996, numpy's default).
+/// The quantile of sorted values by linear interpolation between neighbours (type 7 of Hyndman & Fan 1996, numpy's
+/// default).
 fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
     let place = share * last as f64;
@@ -119,9 +124,9 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
     use super::*;
 
-    /// `numpy.percentile(range(11), [2.5, 97.5])` is `[0.25, 9.75]`; one value is its own interval.
+    /// `numpy.percentile(range(11), [2.5, 97.5])` is `[0.25, 9.75]`; the interval of a single value is that value.
     #[test]
-    fn percentiles_as_numpy_has_them() {
+    fn percentiles_match_numpy() {
         let values: Vec<f64> = (0..11).rev().map(f64::from).collect();
         assert_eq!(
             Interval::percentile(&values).unwrap(),
@@ -141,18 +146,18 @@ mod tests {
     }
 
     #[test]
-    fn magnitudes_without_noise_are_what_they_are_and_noise_alone_may_be_nothing() {
-        let certain = vec![vec![0.0, 0.0]; 100];
-        let found = Interval::of_magnitudes(&[0.25, -0.5], &certain).unwrap();
+    fn magnitude_intervals_with_no_noise_and_with_much_noise() {
+        let noiseless = vec![vec![0.0, 0.0]; 100];
+        let found = Interval::of_magnitudes(&[0.25, -0.5], &noiseless).unwrap();
         assert!(
             (found.low - 0.75).abs() < 1e-5 && (found.high - 0.75).abs() < 1e-5,
             "{found:?}"
         );
-        // What was measured is well within what noise makes of nothing.
+        // Noise alone would explain the measured sum, so the true sum may be 0.
         let noise: Vec<Vec<f64>> = (0..100).map(|i| vec![f64::from(i - 50) / 50.0]).collect();
         let found = Interval::of_magnitudes(&[0.4], &noise).unwrap();
         assert!(found.low == 0.0 && found.high > 0.4, "{found:?}");
-        // And below what noise would leave even of nothing.
+        // The measured sum is smaller than noise alone would give.
         let loud = vec![vec![1.0]; 100];
         assert_eq!(
             Interval::of_magnitudes(&[0.4], &loud).unwrap(),
@@ -166,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_written_as_a_pair() {
+    fn json_is_a_pair() {
         let interval = Interval {
             low: 0.25,
             high: 0.5,

@@ -1,6 +1,6 @@
-//! The scalars of an evaluation, each declared once: its names, how it is written, which direction is better, how it is
-//! computed, and whether it has an interval. Report, `eval.json`, comparison, TensorBoard, headless lines and screens all
-//! iterate over [`Measure::ALL`]; to add a measure, add an entry here.
+//! The scalar measures of an evaluation. Each is declared once with its names, its number format, which direction is
+//! better, how it is computed and whether it has an interval. Report, `eval.json`, comparison, TensorBoard, headless
+//! lines and screens all iterate over [`Measure::ALL`]; to add a measure, add an entry here.
 
 use super::bootstrap::{ClassCount, Tally};
 use super::calibration::{Reliability, brier, nll};
@@ -8,8 +8,8 @@ use super::confusion::Confusion;
 use super::estimate::{Better, Estimate, Format};
 use super::interval::Interval;
 
-/// What a measure of the whole split is computed from.
-pub(crate) struct Whole<'a> {
+/// The inputs of a measure that is computed from the full split.
+pub(crate) struct FullSplit<'a> {
     pub(crate) logits: &'a [f32],
     pub(crate) labels: &'a [u32],
     pub(crate) classes: usize,
@@ -23,61 +23,62 @@ pub(crate) struct Whole<'a> {
 
 /// How a measure is computed.
 pub(super) enum Compute {
-    /// From the counts of a draw of rows; as measured, each row is drawn once. Such a measure can be resampled and compared.
+    /// From the counts of a resample; for the measured value, each row is drawn once. Such a measure can be resampled
+    /// and compared.
     Draw(fn(&Tally) -> f64),
-    /// The mean of a number of each row, of its logits and its label. It can be resampled and compared too.
+    /// The mean over the rows of a function of logits and label. Such a measure can also be resampled and compared.
     RowMean(fn(&[f32], usize) -> f64),
-    /// Once, from the whole split.
-    Whole(fn(&Whole<'_>) -> f64),
+    /// Once, from the full split.
+    FullSplit(fn(&FullSplit<'_>) -> f64),
 }
 
-/// How the 95 % interval is found.
+/// How the 95 % interval is computed.
 #[derive(Clone, Copy)]
 pub(super) enum Interval95 {
-    /// There is none.
+    /// No interval.
     None,
-    /// Percentiles of the draws (Efron 1979).
+    /// Percentiles of the resamples (Efron 1979).
     Percentile,
-    /// A sum of magnitudes, of these terms of a draw, by Hansen's grid bootstrap.
+    /// Hansen's grid bootstrap, for a sum of magnitudes; the function returns the terms of the sum.
     Magnitudes(fn(&Tally) -> &[f64]),
 }
 
-/// What is declared of a measure.
+/// The declaration of a measure.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "independent properties, each a column of the table"
 )]
 pub struct MeasureInfo {
-    /// Its key in the journal and in TensorBoard.
+    /// Key in the journal and in TensorBoard.
     pub key: &'static str,
-    /// Its path in `eval.json`.
+    /// Path in `eval.json`.
     pub path: &'static [&'static str],
-    /// Its name; measures of one name differ in the temperature.
+    /// Name; measures with the same name differ in the temperature.
     pub name: &'static str,
-    /// Its name where there is little room.
+    /// Short name for narrow columns.
     pub short: &'static str,
-    /// Whether it is taken at the fitted temperature where another measure of this name is taken at temperature 1.
+    /// Whether it is computed at the fitted temperature while another measure of the same name uses temperature 1.
     pub calibrated: bool,
-    /// How it is written.
+    /// Number format.
     pub format: Format,
     /// Which direction is better.
     pub better: Better,
-    /// Whether two runs are compared by it, with a paired interval.
+    /// Whether run comparisons include it, with a paired interval.
     pub compared: bool,
     /// Whether summaries on the screen show it.
     pub headline: bool,
-    /// Whether the stable line of `--headless` has it.
+    /// Whether the stable line of `--headless` contains it.
     pub in_line: bool,
-    /// Fewest classes for which it means anything.
+    /// Smallest number of classes for which it is meaningful.
     pub least_classes: usize,
-    /// What stands behind it in the report.
+    /// Note after the value in the report.
     pub note: &'static str,
     compute: Compute,
     interval: Interval95,
 }
 
-/// What most measures are.
-const USUAL: MeasureInfo = MeasureInfo {
+/// Default values of a declaration.
+const DEFAULTS: MeasureInfo = MeasureInfo {
     key: "",
     path: &[],
     name: "",
@@ -94,24 +95,24 @@ const USUAL: MeasureInfo = MeasureInfo {
     interval: Interval95::None,
 };
 
-/// Declares the measures: the enum, in the order they are shown, and what is known of each.
+/// Declares the measures: the enum, in display order, and the [`MeasureInfo`] of each variant.
 macro_rules! measures {
     ($($(#[$doc:meta])* $measure:ident { $($field:ident: $value:expr,)* })*) => {
-        /// A scalar of an evaluation.
+        /// A scalar measure of an evaluation.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Measure {
             $($(#[$doc])* $measure,)*
         }
 
         impl Measure {
-            /// All of them, in the order they are shown.
+            /// All measures, in display order.
             pub const ALL: [Self; [$(stringify!($measure),)*].len()] = [$(Self::$measure,)*];
 
-            /// What is declared of it.
+            /// The declaration of this measure.
             pub fn info(self) -> &'static MeasureInfo {
                 match self {
                     $(Self::$measure => {
-                        const INFO: MeasureInfo = MeasureInfo { $($field: $value,)* ..USUAL };
+                        const INFO: MeasureInfo = MeasureInfo { $($field: $value,)* ..DEFAULTS };
                         &INFO
                     })*
                 }
@@ -121,7 +122,7 @@ macro_rules! measures {
 }
 
 measures! {
-    /// Share of the samples whose prediction is their label.
+    /// Share of the samples whose prediction equals their label.
     Accuracy {
         key: "accuracy",
         path: &["accuracy"],
@@ -133,7 +134,7 @@ measures! {
         compute: Compute::Draw(|tally| over(tally.classes.iter().map(|class| class.hits), tally.rows)),
         interval: Interval95::Percentile,
     }
-    /// Unweighted mean of the classes' F1; an absent class counts 0.
+    /// Unweighted mean of the per-class F1; an absent class counts as 0.
     MacroF1 {
         key: "macro_f1",
         path: &["macro_f1"],
@@ -146,14 +147,14 @@ measures! {
         compute: Compute::Draw(|tally| over(tally.classes.iter().map(ClassCount::f1), tally.classes.len() as f64)),
         interval: Interval95::Percentile,
     }
-    /// Mean of the classes' F1, weighted by support.
+    /// Mean of the per-class F1, weighted by support.
     WeightedF1 {
         key: "weighted_f1",
         path: &["weighted_f1"],
         name: "weighted F1",
         short: "wF1",
         format: Format::Score,
-        compute: Compute::Whole(|whole| whole.confusion.weighted_f1()),
+        compute: Compute::FullSplit(|split| split.confusion.weighted_f1()),
     }
     /// Mean area under the ROC curve of each class against the rest, over the classes for which it is defined.
     Auc {
@@ -187,12 +188,12 @@ measures! {
         short: "top-5",
         compared: true,
         headline: true,
-        // Of five classes or fewer it is always 1.
+        // With five classes or fewer it is always 1.
         least_classes: 6,
         compute: Compute::RowMean(|row, label| f64::from(u8::from(rank(row, label) < 5))),
         interval: Interval95::Percentile,
     }
-    /// Matthews correlation of labels and predictions, −1 to 1; 0 where it is undefined.
+    /// Matthews correlation coefficient of labels and predictions, −1 to 1; 0 if it is undefined.
     Matthews {
         key: "matthews",
         path: &["matthews"],
@@ -214,7 +215,7 @@ measures! {
         format: Format::Ratio,
         better: Better::Lower,
         in_line: true,
-        compute: Compute::Whole(|whole| nll(whole.logits, whole.labels, whole.classes, 1.0)),
+        compute: Compute::FullSplit(|split| nll(split.logits, split.labels, split.classes, 1.0)),
     }
     /// Mean negative log-likelihood at the fitted temperature, in nats.
     NllCalibrated {
@@ -253,16 +254,16 @@ measures! {
         compute: Compute::Draw(|tally| magnitude(&tally.gaps_calibrated)),
         interval: Interval95::Magnitudes(|tally| &tally.gaps_calibrated),
     }
-    /// Largest gap between confidence and accuracy of a bin, at temperature 1.
+    /// Maximum calibration error, the largest gap between confidence and accuracy of a bin, at temperature 1.
     Mce {
         key: "mce",
         path: &["mce", "uncalibrated"],
         name: "MCE",
         short: "MCE",
         better: Better::Lower,
-        compute: Compute::Whole(|whole| whole.before.mce),
+        compute: Compute::FullSplit(|split| split.before.mce),
     }
-    /// Largest gap between confidence and accuracy of a bin, at the fitted temperature.
+    /// Maximum calibration error at the fitted temperature.
     MceCalibrated {
         key: "mce_calibrated",
         path: &["mce", "calibrated"],
@@ -270,9 +271,9 @@ measures! {
         short: "MCE",
         calibrated: true,
         better: Better::Lower,
-        compute: Compute::Whole(|whole| whole.after.mce),
+        compute: Compute::FullSplit(|split| split.after.mce),
     }
-    /// Brier score at the fitted temperature, Σ over the classes, 0 to 2.
+    /// Brier score at the fitted temperature, summed over the classes, 0 to 2.
     Brier {
         key: "brier",
         path: &["brier"],
@@ -281,15 +282,15 @@ measures! {
         format: Format::Ratio,
         better: Better::Lower,
         note: "calibrated, from 0 to 2",
-        compute: Compute::Whole(|whole| brier(whole.logits, whole.labels, whole.classes, whole.temperature)),
+        compute: Compute::FullSplit(|split| brier(split.logits, split.labels, split.classes, split.temperature)),
     }
 }
 
-impl Whole<'_> {
-    /// The measures that are computed from the whole split; they have no interval.
+impl FullSplit<'_> {
+    /// The measures that are computed from the full split; they have no interval.
     pub(crate) fn measures(&self) -> impl Iterator<Item = (Measure, Estimate)> {
         Measure::of_classes(self.classes).filter_map(|measure| match measure.compute() {
-            Compute::Whole(of) => Some((
+            Compute::FullSplit(of) => Some((
                 measure,
                 Estimate {
                     value: of(self),
@@ -302,27 +303,27 @@ impl Whole<'_> {
 }
 
 impl Measure {
-    /// Those that mean something for so many classes.
+    /// The measures that are meaningful for this number of classes.
     pub fn of_classes(classes: usize) -> impl Iterator<Item = Self> {
         let all = Self::ALL.into_iter();
         all.filter(move |measure| measure.info().least_classes <= classes)
     }
 
-    /// The measure of this key.
+    /// The measure with this key.
     pub fn from_key(key: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
             .find(|measure| measure.info().key == key)
     }
 
-    /// Its name with the temperature it is taken at, where there are two.
+    /// Its name, followed by "calibrated" if it is the calibrated one of two measures with that name.
     pub fn title(self) -> String {
         let info = self.info();
         let temperature = if info.calibrated { ", calibrated" } else { "" };
         format!("{}{temperature}", info.name)
     }
 
-    /// The measure of the same name at the fitted temperature, for one at temperature 1 that has such a partner.
+    /// For a measure at temperature 1: the measure of the same name at the fitted temperature, if there is one.
     pub fn partner(self) -> Option<Self> {
         let info = self.info();
         let mut all = Self::ALL.into_iter();
@@ -331,7 +332,7 @@ impl Measure {
         })
     }
 
-    /// Whether it is published with an interval.
+    /// Whether it has an interval.
     pub fn has_interval(self) -> bool {
         match self.info().interval {
             Interval95::None => false,
@@ -339,13 +340,13 @@ impl Measure {
         }
     }
 
-    /// A value in its format, without the unit; `NaN` where it is undefined, for lines that programs read.
+    /// A value in its format, without the unit; `NaN` if it is undefined. For lines that programs read.
     pub fn in_line(self, value: f64) -> String {
         let (scale, decimals) = self.info().format.scale();
         format!("{:.decimals$}", value * scale)
     }
 
-    /// A value in its format, without the unit; "undefined" where it is NaN.
+    /// A value in its format, without the unit; "undefined" if it is NaN.
     pub fn number(self, value: f64) -> String {
         if value.is_nan() {
             return "undefined".to_owned();
@@ -360,7 +361,7 @@ impl Measure {
         format!("{}{unit}", self.number(value))
     }
 
-    /// The ends of an interval in its format, without the unit: `[0.91, 0.94]`; nothing without an interval.
+    /// The ends of an interval in its format, without the unit, such as `[0.91, 0.94]`; empty without an interval.
     pub fn ends(self, interval: Option<Interval>) -> String {
         interval.map_or_else(String::new, |Interval { low, high }| {
             format!("[{}, {}]", self.number(low), self.number(high))
@@ -371,7 +372,7 @@ impl Measure {
         &self.info().compute
     }
 
-    /// Its interval, from the measured tally and the values of the draws.
+    /// Its interval, from the measured tally, the tallies of the resamples and the values of the measure in them.
     pub(super) fn interval_of(
         self,
         measured: &Tally,
@@ -383,7 +384,7 @@ impl Measure {
             Interval95::Percentile => Interval::percentile(values),
             Interval95::Magnitudes(terms) => {
                 let own = Some(terms(measured)).filter(|terms| !terms.is_empty())?;
-                // What each draw has more than was measured is its noise.
+                // The noise of a resample is its difference from the measured terms.
                 let noise = draws.iter().map(|draw| {
                     terms(draw)
                         .iter()
@@ -397,7 +398,7 @@ impl Measure {
     }
 }
 
-/// A sum over a whole; 0 where there is nothing.
+/// The sum of `parts` divided by `whole`; 0 if `whole` is 0.
 fn over(parts: impl Iterator<Item = f64>, whole: f64) -> f64 {
     if whole > 0.0 {
         parts.sum::<f64>() / whole
@@ -415,8 +416,8 @@ fn balanced_accuracy(tally: &Tally) -> f64 {
     )
 }
 
-/// How many classes rank above the label; of equal logits the later class ranks first, as in scikit-learn's
-/// `top_k_accuracy_score`. A label whose logit is NaN is last.
+/// Number of classes that rank above the label. Of equal logits the later class ranks first, as in scikit-learn's
+/// `top_k_accuracy_score`. A label whose logit is NaN ranks last.
 fn rank(row: &[f32], label: usize) -> usize {
     let Some(own) = row.get(label).filter(|own| !own.is_nan()) else {
         return row.len();
@@ -425,7 +426,8 @@ fn rank(row: &[f32], label: usize) -> usize {
     row.iter().enumerate().filter(above).count()
 }
 
-/// Gorodkin 2004, "Comparing two K-category assignments by a K-category correlation coefficient".
+/// The Matthews correlation coefficient for K classes (Gorodkin 2004, "Comparing two K-category assignments by a
+/// K-category correlation coefficient").
 fn matthews(tally: &Tally) -> f64 {
     let sum = |of: fn(&ClassCount) -> f64| tally.classes.iter().map(of).sum::<f64>();
     let rows = tally.rows;
@@ -439,7 +441,8 @@ fn matthews(tally: &Tally) -> f64 {
     }
 }
 
-/// The calibration error that the bins' gaps add up to; NaN without probabilities.
+/// The expected calibration error: the sum of the magnitudes of the weighted gaps of the bins; NaN without
+/// probabilities.
 fn magnitude(gaps: &[f64]) -> f64 {
     if gaps.is_empty() {
         return f64::NAN;

@@ -1,34 +1,35 @@
-//! Two networks on the same rows: is one better, or was it luck?
+//! Paired comparison of two networks on the same rows: is the difference statistically significant?
 
 use super::bootstrap::{Outcomes, Tally};
 use super::interval::Interval;
 use super::measures::Measure;
 
-/// How much a number differs between two networks: the second minus the first.
+/// The difference in a measure between two networks: the second minus the first.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Difference {
-    /// As measured.
+    /// The measured difference.
     pub value: f64,
     /// Its 95 % interval.
     pub ci95: Interval,
 }
 
 impl Difference {
-    /// Whether the sign can be told: the interval leaves 0 out.
+    /// Whether the difference is significant: the interval excludes 0.
     pub fn distinguishable(&self) -> bool {
-        // An end that is no number leaves nothing out.
+        // A NaN end excludes nothing.
         self.ci95.low > 0.0 || self.ci95.high < 0.0
     }
 }
 
-/// Two networks compared by a paired bootstrap: rows are drawn for both together, so what both find hard cancels out.
+/// Two networks compared by a paired bootstrap. Both use the same resamples, so the variation caused by rows that are
+/// hard for both cancels out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
-    /// Rows.
+    /// Number of rows.
     pub n: u64,
-    /// How often rows were drawn.
+    /// Number of bootstrap resamples.
     pub resamples: usize,
-    /// Where the draws come from.
+    /// Random seed of the resamples.
     pub seed: u64,
     /// Rows that both predict correctly.
     pub both_right: u64,
@@ -38,13 +39,13 @@ pub struct Comparison {
     pub only_second: u64,
     /// Rows that neither predicts correctly.
     pub both_wrong: u64,
-    /// By measure, in the order they are shown: the second minus the first, each at its own temperature; none where it is
-    /// undefined. A measure that means nothing for so few classes is left out.
+    /// The difference in each compared measure, in display order: the second minus the first, each at its own
+    /// temperature; `None` if it is undefined. Measures that are meaningless for this number of classes are left out.
     pub differences: Vec<(Measure, Option<Difference>)>,
 }
 
 impl Comparison {
-    /// The difference in a measure, where it is compared and defined.
+    /// The difference in a measure, if the measure is compared and defined.
     pub fn difference(&self, measure: Measure) -> Option<Difference> {
         let found = self
             .differences
@@ -54,9 +55,9 @@ impl Comparison {
     }
 }
 
-/// Compares two networks. None where their rows differ.
+/// Compares two networks. `None` if their rows differ.
 ///
-/// What was measured is the draw in which each row comes once; so a difference is that of the measured numbers themselves.
+/// The value of a difference is the difference of the measured values; the resamples only give its interval.
 pub fn compare(
     first: &Outcomes,
     second: &Outcomes,
@@ -67,7 +68,7 @@ pub fn compare(
     alike.then(|| Reference::new(first, resamples, seed).compare(second))?
 }
 
-/// A network that several are compared with: its draws are made once.
+/// The reference network of several comparisons; its resamples are computed only once.
 #[derive(Debug, Clone)]
 pub struct Reference<'a> {
     outcomes: &'a Outcomes,
@@ -78,7 +79,7 @@ pub struct Reference<'a> {
 }
 
 impl<'a> Reference<'a> {
-    /// Draws rows so many times.
+    /// Computes the resamples of the reference network.
     pub fn new(outcomes: &'a Outcomes, resamples: usize, seed: u64) -> Self {
         Self {
             measured: outcomes.measured(),
@@ -89,13 +90,13 @@ impl<'a> Reference<'a> {
         }
     }
 
-    /// The second minus this one, on the same draws; see [`compare`].
+    /// Compares `second` with this network on the same resamples; see [`compare`].
     pub fn compare(&self, second: &Outcomes) -> Option<Comparison> {
         if !self.outcomes.same_rows(second) {
             return None;
         }
         let mut table = [[0_u64; 2]; 2];
-        for (a, b) in self.outcomes.right().zip(second.right()) {
+        for (a, b) in self.outcomes.correct().zip(second.correct()) {
             table[usize::from(a)][usize::from(b)] += 1;
         }
         let [[both_wrong, only_second], [only_first, both_right]] = table;

@@ -1,11 +1,11 @@
-//! The same work for many numbers, on all cores.
+//! A parallel map over indices on all cores.
 
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// What `work` makes of each number below `count`, in order. Which thread does which is left to chance, so `work` must
-/// depend on its number alone.
+/// The results of `work` for the indices `0..count`, in order. The assignment of indices to threads is not
+/// deterministic, so `work` must depend only on its index.
 pub(super) fn map<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let threads = cores.min(count);
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_number_is_worked_on_once_and_in_order() {
+    fn results_are_complete_and_in_order() {
         assert_eq!(map(0, |i| i), [0_usize; 0]);
         assert_eq!(
             map(1000, |i| i * i),

@@ -1,38 +1,40 @@
-//! AUC-ROC of each class against the rest: the chance that a sample of the class gets a higher score than one of another.
+//! Area under the ROC curve of each class against the rest: the probability that a sample of the class has a higher
+//! score than a sample of another class.
 //!
-//! By ranks (Mann & Whitney 1947), in O(n log n), ties counted half, as scikit-learn's `roc_auc_score` of one class against
-//! the rest. The score is the log-odds of the class, z_k − ln Σ_{j≠k} exp z_j: it orders samples as the probability does,
-//! but does not collapse to 1.0 where the network is very sure. A temperature would change it between classes of a row, and
-//! so the order; it is taken at temperature 1.
+//! It is computed from ranks (Mann & Whitney 1947) in O(n log n), and ties count half, as in scikit-learn's
+//! `roc_auc_score` of one class against the rest. The score is the log-odds of the class, z_k − ln Σ_{j≠k} exp z_j. It
+//! orders samples like the probability, but does not round to 1.0 if the network is very confident. The temperature can
+//! change the order of samples, because it affects the classes of a row differently; temperature 1 is used.
 
 use super::parallel;
 
-/// The area under the curve of each class.
+/// The area under the ROC curve of each class.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Auc {
-    /// By label; none where there is no sample of the class, or none of any other, or where logits are not finite.
+    /// The areas, indexed by label; `None` if there is no sample of the class or of any other class, or if logits are
+    /// not finite.
     pub classes: Vec<Option<f64>>,
 }
 
 impl Auc {
-    /// The plain mean over the classes that have one.
+    /// The unweighted mean over the classes for which the area is defined; `None` if there are none.
     pub fn macro_mean(&self) -> Option<f64> {
         let known = self.classes.iter().flatten();
         let (sum, count) = known.fold((0.0, 0_u64), |(sum, count), auc| (sum + auc, count + 1));
         (count > 0).then(|| sum / count as f64)
     }
 
-    /// How many classes have one.
+    /// Number of classes for which the area is defined.
     pub fn used(&self) -> usize {
         self.classes.iter().flatten().count()
     }
 }
 
-/// The areas of all classes. Logits are row-major, `k` to a row, one label a row; as in the rest of this module, what does not
-/// fit together is left out.
+/// The areas of all classes. Logits are row-major with `k` per row and one label per row. Surplus rows or labels are
+/// ignored, and rows whose label is not below `k` are skipped.
 pub fn auc(logits: &[f32], labels: &[u32], k: usize) -> Auc {
-    let (kept, labels) = usable(logits, labels, k);
-    match Rankings::new(&kept, &labels, k) {
+    let (logits, labels) = usable(logits, labels, k);
+    match Rankings::new(&logits, &labels, k) {
         Some(rankings) => rankings.auc(),
         None => Auc {
             classes: vec![None; k],
@@ -40,49 +42,49 @@ pub fn auc(logits: &[f32], labels: &[u32], k: usize) -> Auc {
     }
 }
 
-/// The rows that have a label among the classes, and those labels.
+/// Copies of the rows whose label is below `k`, and of those labels.
 pub(super) fn usable(logits: &[f32], labels: &[u32], k: usize) -> (Vec<f32>, Vec<u32>) {
-    let (mut kept, mut known) = (
+    let (mut used_logits, mut used_labels) = (
         Vec::with_capacity(logits.len()),
         Vec::with_capacity(labels.len()),
     );
     for (row, label) in super::calibration::rows(logits, labels, k) {
-        kept.extend_from_slice(row);
-        known.push(label as u32);
+        used_logits.extend_from_slice(row);
+        used_labels.push(label as u32);
     }
-    (kept, known)
+    (used_logits, used_labels)
 }
 
-/// Whether a row has class probabilities: no NaN, no +∞, and something above −∞.
+/// Whether the softmax of a row is defined: no NaN, no +∞, and at least one finite logit.
 pub(super) fn has_probabilities(row: &[f32]) -> bool {
     let finite = |z: &f32| z.is_finite() || *z == f32::NEG_INFINITY;
     row.iter().all(finite) && row.iter().any(|z| z.is_finite())
 }
 
-/// Samples in the order of each class's score.
+/// For each class, the samples sorted by the score of that class.
 #[derive(Debug, Clone)]
 pub(super) struct Rankings(Vec<Ranking>);
 
-/// Samples in the order of one class's score.
+/// The samples sorted by the score of one class.
 #[derive(Debug, Clone)]
 pub(super) struct Ranking {
-    /// All rows, from low to high score; of equal ones, those of the class first.
+    /// All rows from low to high score; of rows with equal scores, those of the class come first.
     pub(super) order: Vec<u32>,
-    /// The stretches of `order` that hold rows of the class, ascending. All rows between them are of other classes.
+    /// The groups of equal score that contain rows of the class, ascending. All rows outside are of other classes.
     pub(super) groups: Vec<Group>,
 }
 
-/// Rows of equal score, as places in the order.
+/// Rows of equal score, as a range of indices into [`Ranking::order`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Group {
     pub(super) start: usize,
-    /// Up to here rows of the class, from here on others.
+    /// End of the rows of the class and start of the rows of other classes.
     pub(super) split: usize,
     pub(super) end: usize,
 }
 
 impl Rankings {
-    /// Sorts by each of `k` classes. None where a row has no probabilities, or there are no rows.
+    /// Sorts the rows by the score of each of `k` classes. `None` if a row has no probabilities or there are no rows.
     pub(super) fn new(logits: &[f32], labels: &[u32], k: usize) -> Option<Self> {
         if labels.is_empty() || !logits.chunks_exact(k.max(1)).all(has_probabilities) {
             return None;
@@ -90,7 +92,7 @@ impl Rankings {
         let rows: Vec<Row> = logits.chunks_exact(k.max(1)).map(Row::of).collect();
         Some(Self(parallel::map(k, |class| {
             let scores = logits.iter().skip(class).step_by(k.max(1)).zip(&rows);
-            // Adding nothing makes −0 a 0, which the sorting would tell apart.
+            // Adding 0 turns −0 into +0; `total_cmp` would order them differently.
             let scores = scores
                 .map(|(z, row)| row.log_odds(class, *z) + 0.0)
                 .zip(0..);
@@ -136,9 +138,10 @@ impl Ranking {
         }
     }
 
-    /// The area; none where the class or the rest is empty.
+    /// The area under the curve; `None` if there are no samples of the class or no others.
     fn auc(&self) -> Option<f64> {
-        // Pairs in which the sample of the class scores higher, counted twice, so that half pairs are whole numbers.
+        // Twice the number of pairs in which the class sample scores higher, so that ties, which count half, are
+        // integers.
         let (mut won, mut own) = (0_u64, 0);
         for group in &self.groups {
             let (here, tied) = (group.split - group.start, group.end - group.split);
@@ -150,13 +153,14 @@ impl Ranking {
     }
 }
 
-/// What the log-odds of all classes of a row share.
+/// Precomputed values for the log-odds of all classes of a row.
 struct Row {
     largest: f64,
     /// Σ exp(z − largest).
     mass: f64,
-    /// The class with the largest logit, and its log-odds: there `mass` minus its own part would lose all digits.
+    /// The class with the largest logit.
     first: usize,
+    /// The log-odds of `first`, computed separately because subtracting its own part from `mass` would lose all digits.
     first_log_odds: f64,
 }
 

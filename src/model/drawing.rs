@@ -1,16 +1,16 @@
-//! How a plan is drawn, layer by layer, each with the shape and the parameters that follow from the one before.
+//! Building a plan layer by layer. The output shape of each layer determines the parameters of the next.
 
 use super::plan::{Block, HeadPlan, Init, Layer, Op, Parameter, Plan, Shape};
 use crate::config::Head;
 
-/// A plan being drawn, and the shape at its open end.
-pub(super) struct Drawing {
+/// A plan under construction and the output shape of its last layer.
+pub(super) struct PlanBuilder {
     plan: Plan,
     shape: Shape,
 }
 
-impl Drawing {
-    /// Begins with what flows in.
+impl PlanBuilder {
+    /// An empty plan for inputs of this shape.
     pub(super) fn new(input: Shape) -> Self {
         Self {
             plan: Plan::default(),
@@ -18,7 +18,7 @@ impl Drawing {
         }
     }
 
-    /// The plan.
+    /// The complete plan.
     pub(super) fn finish(self) -> Plan {
         self.plan
     }
@@ -42,7 +42,10 @@ impl Drawing {
         self.plan.parameters.len() - 1
     }
 
-    /// A convolution block.
+    /// Adds a convolution block. `same`: zero padding preserves height and width.
+    ///
+    /// # Errors
+    /// If a convolution or pool does not fit its input.
     pub(super) fn block(&mut self, name: &str, block: Block, same: bool) -> Result<(), String> {
         let padding = if same { block.kernel / 2 } else { 0 };
         self.conv(
@@ -62,8 +65,8 @@ impl Drawing {
         Ok(())
     }
 
-    /// Two convolutions around which the input is carried. The second norm begins at 0, so that the block begins as
-    /// the identity (Goyal et al. 2017).
+    /// Adds two convolutions with a skip connection. The scale of the second norm is initialised to 0, so that the
+    /// block starts as the identity (Goyal et al. 2017).
     fn residual(&mut self, name: &str, channels: i64) -> Result<(), String> {
         self.layer(&format!("{name}.save"), Op::Save, 0);
         self.conv(&format!("{name}.conv1"), channels, 3, 1)?;
@@ -86,7 +89,7 @@ impl Drawing {
         };
         if self.shape.height < 1 || self.shape.width < 1 {
             return Err(format!(
-                "{name}: a {kernel}×{kernel} kernel does not fit what is left of the image, {}×{}: \
+                "{name}: a {kernel}×{kernel} kernel does not fit its input of {}×{}: \
                  use fewer model.channels, a smaller model.first_kernel or model.padding = \"same\"",
                 before.height, before.width
             ));
@@ -133,7 +136,7 @@ impl Drawing {
         };
         if self.shape.height < 1 || self.shape.width < 1 {
             return Err(format!(
-                "{name}: nothing is left of the image to pool, {}×{}: use fewer model.channels",
+                "{name}: its input of {}×{} is too small to pool: use fewer model.channels",
                 before.height, before.width
             ));
         }
@@ -141,7 +144,7 @@ impl Drawing {
         Ok(())
     }
 
-    /// From features to logits.
+    /// Adds the head, which computes logits from features.
     pub(super) fn head(&mut self, head: HeadPlan, classes: i64) {
         let features = match head.kind {
             Head::Gap => Shape {

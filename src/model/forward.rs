@@ -1,7 +1,8 @@
-//! From images to logits, and from logits back to a gradient.
+//! The forward pass from images to logits, and the gradient of the loss.
 //!
-//! There are two ways that give the same: layer by layer with libtorch and its autograd, on every device, and on CPUs in
-//! [`fused`](super::fused) stages, which is several times as fast. `tests/engine/fused.rs` holds them together.
+//! There are two equivalent implementations: layer by layer with libtorch and autograd, on every device, and in
+//! [`fused`](super::fused) stages on CPUs, which is several times faster. `tests/engine/fused.rs` checks that they
+//! agree.
 
 use tch::{Device, Kind, Reduction, Tensor};
 
@@ -9,44 +10,44 @@ use super::fused::Fused;
 use super::plan::{Layer, Op, Plan};
 use super::weights::{NORM_EPS, NORM_MOMENTUM, Weights, norm_views};
 
-/// A plan that can be computed.
+/// A network that computes the layers of a plan. It has no weights.
 #[derive(Debug, Clone)]
 pub struct Network {
-    /// What it is made of.
+    /// Its layers and parameters.
     pub plan: Plan,
     fused: Option<Fused>,
 }
 
-/// What a batch gives.
+/// Loss, logits, gradient and running statistics of a batch.
 #[derive(Debug)]
 pub struct Gradient {
     /// Cross-entropy with label smoothing, mean over the batch; f32 scalar on the device.
     pub loss: Tensor,
     /// Logits (N, classes), f32, with the weights before the step.
     pub logits: Tensor,
-    /// Gradient of every trainable number, f32, flat as [`Weights::flat`].
+    /// Gradient of all trainable parameters, f32, flat like [`Weights::flat`].
     pub flat: Tensor,
-    /// The running statistics after this batch, flat as [`Weights::stats`].
+    /// The running statistics after this batch, flat like [`Weights::stats`].
     pub stats: Tensor,
 }
 
-/// How a batch is computed.
+/// Dtype and label smoothing for the gradient of a batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Computation {
-    /// The kind of numbers between layers: `Float` or `BFloat16`. Weights and sums are f32 in both.
+    /// Dtype of activations: `Float` or `BFloat16`. Weights and sums are f32 in both cases.
     pub kind: Kind,
-    /// Share of the target spread over all classes.
+    /// Fraction of the target probability that is distributed over all classes.
     pub label_smoothing: f64,
 }
 
 impl Network {
-    /// A network of this plan.
+    /// A network for this plan, with fused stages if the plan and the CPU support them.
     pub fn new(plan: Plan) -> Self {
         let fused = Fused::of(&plan);
         Self { plan, fused }
     }
 
-    /// The same network without our own kernels: libtorch layer by layer.
+    /// A network for this plan that uses libtorch layer by layer, without fused stages.
     #[must_use]
     pub fn plain(plan: Plan) -> Self {
         Self { plan, fused: None }
@@ -56,8 +57,8 @@ impl Network {
         self.fused.as_ref().filter(|_| device == Device::Cpu)
     }
 
-    /// Logits (N, classes) of normalised images (N, C, H, W) in f32, as an evaluation computes them: batch norm uses the
-    /// running statistics, nothing is dropped, nothing moves.
+    /// Logits (N, classes) of normalised images (N, C, H, W) in f32, in evaluation mode: batch norm uses the running
+    /// statistics and does not update them, and there is no dropout.
     pub fn logits(&self, weights: &Weights, images: &Tensor) -> Tensor {
         let _guard = tch::no_grad_guard();
         if let Some(fused) = self.fused_on(images.device()) {
@@ -69,8 +70,8 @@ impl Network {
         self.forward(weights, &weights.stats, images, (Kind::Float, false))
     }
 
-    /// Loss and gradient of a batch of normalised images and their labels. `stats` are the running statistics to go on
-    /// from; neither they nor the weights change.
+    /// Loss and gradient of a batch of normalised images and their labels, in training mode. `stats` are the running
+    /// statistics before this batch. Neither they nor the weights are modified.
     pub fn gradient(
         &self,
         weights: &Weights,
@@ -78,12 +79,12 @@ impl Network {
         batch: (&Tensor, &Tensor),
         how: Computation,
     ) -> Gradient {
-        self.gradient_in_two(weights, stats, batch, how, &mut || ())
+        self.gradient_with_timing(weights, stats, batch, how, &mut || ())
     }
 
-    /// As [`gradient`](Self::gradient); `between` is called when the loss is there (or asked for, on a GPU) and the way back
-    /// begins, so that both can be timed.
-    pub fn gradient_in_two(
+    /// Like [`gradient`](Self::gradient), but calls `between` after the forward pass (on a GPU: after it is enqueued)
+    /// and before the backward pass, so that both can be timed.
+    pub fn gradient_with_timing(
         &self,
         weights: &Weights,
         stats: &Tensor,
@@ -92,7 +93,7 @@ impl Network {
         between: &mut dyn FnMut(),
     ) -> Gradient {
         let loss = |logits: &Tensor| {
-            // libtorch's smoothing is (1-ε)·onehot + ε/K, the definition this project uses.
+            // libtorch smooths labels to (1-ε)·onehot + ε/K, the definition this project uses.
             logits.cross_entropy_loss(
                 labels,
                 None::<Tensor>,
@@ -132,8 +133,8 @@ impl Network {
         }
     }
 
-    /// Layer by layer, through autograd. While training, batch norm uses the batch's statistics and moves `stats`, and
-    /// dropout drops.
+    /// The forward pass layer by layer, with autograd. In training mode batch norm uses the statistics of the batch and
+    /// updates `stats` in place, and dropout is active.
     fn forward(
         &self,
         weights: &Weights,
@@ -146,9 +147,9 @@ impl Network {
         Pass::new(&parameters, &norms, how).run(&self.plan.layers, images)
     }
 
-    /// The name of the first layer whose output is not finite for these images, as training computes it; `None` when all
-    /// are.
-    pub fn first_bad_layer(
+    /// The name of the first layer whose output is not finite for these images, in training mode; `None` if all outputs
+    /// are finite.
+    pub fn first_non_finite_layer(
         &self,
         weights: &Weights,
         images: &Tensor,
@@ -172,7 +173,7 @@ impl Network {
     }
 }
 
-/// One way through layers.
+/// A forward pass through layers.
 struct Pass<'a> {
     parameters: &'a [Tensor],
     norms: &'a [(Tensor, Tensor)],
@@ -224,9 +225,9 @@ impl<'a> Pass<'a> {
             Op::AddSaved => self
                 .saved
                 .take()
-                .map_or_else(|| x.shallow_clone(), |kept| x + kept),
+                .map_or_else(|| x.shallow_clone(), |saved| x + saved),
             Op::Gap => x.mean_dim([2_i64, 3].as_slice(), false, Kind::Float),
-            // Channels-last in memory, but PyTorch's order in the matrix.
+            // Memory is channels-last, but the weight matrix expects PyTorch's order (C, H, W).
             Op::Flatten => x.contiguous().flatten(1, -1),
             Op::Dropout(p) => x.dropout(p, self.train),
             Op::Linear { weight } => linear(x, parameter(weight), parameter(weight + 1), self.kind),
@@ -234,8 +235,8 @@ impl<'a> Pass<'a> {
     }
 }
 
-// A plan draws its own indices, so a missing parameter cannot happen; were it to, the layer would pass its input on and
-// the shapes that follow would not fit, which libtorch reports.
+// A plan creates its own parameter indices, so a parameter cannot be missing. If one were, the layer would return its
+// input and libtorch would report a shape mismatch in a later layer.
 
 fn conv(x: &Tensor, weight: Option<&Tensor>, padding: i64, kind: Kind) -> Tensor {
     let Some(weight) = weight else {
@@ -273,7 +274,8 @@ fn norm_layer(
     )
 }
 
-/// A matrix of many features is worth the smaller numbers; one of few is not.
+/// A linear layer. It uses the dtype `kind` only for 1024 or more input features; with fewer, the speed gain does not
+/// justify the lower precision.
 fn linear(x: &Tensor, weight: Option<&Tensor>, bias: Option<&Tensor>, kind: Kind) -> Tensor {
     let Some(weight) = weight else {
         return x.shallow_clone();

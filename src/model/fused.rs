@@ -1,8 +1,8 @@
-//! The network on a CPU, forwards and backwards, without autograd: convolutions are libtorch's, what lies between them is
-//! one of our [`kernels`](crate::kernels), and the head, which is small, is left to autograd.
+//! Forward and backward pass of the network on a CPU, without autograd. Convolutions use libtorch, everything between
+//! them one of our [`kernels`](crate::kernels). Only the head, which is small, uses autograd.
 //!
-//! Activations are stored as f32 or bf16 in the order (image, row, column, channel); weights, sums, statistics and
-//! gradients are f32 (but for the convolutions' own, which libtorch gives in the kind it computes with).
+//! Activations are stored as f32 or bf16 in the order (image, row, column, channel). Weights, sums, statistics and
+//! gradients are f32, except for the gradients of convolutions, which libtorch returns in the dtype of the computation.
 
 mod backward;
 mod stages;
@@ -16,46 +16,47 @@ use super::weights::{NORM_EPS, NORM_MOMENTUM, Weights, norm_views};
 use crate::kernels::{self, Affine, Element, Extent, FewConv, Moments};
 use crate::native::{Bf16, empty_nhwc, slice, slice_mut};
 
-/// A plan as stages that are computed in one go.
+/// A plan divided into fused stages, and its head.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Fused {
     stages: Vec<Stage>,
-    /// The first layer of the head.
+    /// Index of the first layer of the head.
     pub(super) head: usize,
 }
 
-/// What a stage keeps for the way back.
-struct Kept {
-    /// What came into the convolution: images (f32) for the first stage.
+/// Activations of a stage that its backward pass needs.
+struct SavedActivations {
+    /// Input of the convolution, (N, H, W, C); for the first stage the images in f32.
     input: Tensor,
-    /// What the convolution gave.
+    /// Output of the convolution, (N, H, W, C).
     x: Tensor,
+    /// The activation added by a skip connection.
     skip: Option<Tensor>,
     moments: Moments,
     affine: Affine,
     extent: Extent,
 }
 
-/// Where batch norm takes its moments from.
+/// The mean and variance that batch norm uses.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Statistics {
-    /// The batch; the running ones move.
+    /// Those of the batch, which also update the running statistics.
     Batch,
-    /// The running ones.
+    /// The running statistics.
     Running,
 }
 
 impl Fused {
-    /// The stages of a plan; `None` when it has a form that no kernel is made for, or the CPU is none they are made for.
+    /// Divides a plan into stages; `None` if the kernels do not support the plan or the CPU.
     pub(super) fn of(plan: &Plan) -> Option<Self> {
-        if !kernels::worthwhile() {
+        if !kernels::is_cpu_supported() {
             return None;
         }
         let (stages, head) = stages::of(plan)?;
         Some(Self { stages, head })
     }
 
-    /// Features that the head takes: (N, C), or (N, C, H, W) where nothing was pooled over all positions.
+    /// The input of the head in evaluation mode: features (N, C) after global pooling, otherwise (N, C, H, W).
     pub(super) fn features(
         &self,
         plan: &Plan,
@@ -78,8 +79,8 @@ impl Fused {
         }
     }
 
-    /// Loss, logits and the flat gradient of a batch; `head` computes loss and logits of features with a leaf for each
-    /// parameter; forwards ends with it.
+    /// Loss, logits and the flat gradient of a batch. `head` completes the forward pass: it computes loss and logits
+    /// from the parameters (autograd leaves) and the features.
     pub(super) fn gradient(
         &self,
         plan: &Plan,
@@ -109,12 +110,12 @@ impl Fused {
             .collect();
         let stats = stats.copy();
         let views = norm_views(&stats, plan);
-        let (features, kept) = {
+        let (features, saved) = {
             let _guard = tch::no_grad_guard();
             self.forward::<T>(&parameters, &views, images, Statistics::Batch)
         };
         let mut gradients: Vec<Option<Tensor>> = (0..parameters.len()).map(|_| None).collect();
-        // The head: features and its own parameters are leaves.
+        // For the head, the features and its own parameters are autograd leaves.
         let features = features.detach().set_requires_grad(true);
         let own = stages::parameters_of(plan, self.head);
         let leaves: Vec<Tensor> = parameters
@@ -140,7 +141,7 @@ impl Fused {
                 *place = Some(gradient);
             }
         }
-        self.backward::<T>(&parameters, kept, &upstream, &mut gradients);
+        self.backward::<T>(&parameters, saved, &upstream, &mut gradients);
         let flat: Vec<Tensor> = gradients
             .into_iter()
             .zip(&parameters)
@@ -165,8 +166,8 @@ impl Fused {
         norms: &[(Tensor, Tensor)],
         images: &Tensor,
         statistics: Statistics,
-    ) -> (Tensor, Vec<Kept>) {
-        let mut kept = Vec::with_capacity(self.stages.len());
+    ) -> (Tensor, Vec<SavedActivations>) {
+        let mut activations = Vec::with_capacity(self.stages.len());
         let mut saved: Option<Tensor> = None;
         let mut input = images.shallow_clone();
         for (i, stage) in self.stages.iter().enumerate() {
@@ -186,7 +187,7 @@ impl Fused {
             let moments = match statistics {
                 Statistics::Batch => {
                     let moments = kernels::moments(slice::<T>(&x), extent);
-                    move_running((mean, variance), &moments, extent);
+                    update_running((mean, variance), &moments, extent);
                     moments
                 }
                 Statistics::Running => Moments {
@@ -198,7 +199,7 @@ impl Fused {
             let skip = if stage.add { saved.take() } else { None };
             let y = activation::<T>(&x, skip.as_ref(), &affine, extent, stage.pool);
             if statistics == Statistics::Batch {
-                kept.push(Kept {
+                activations.push(SavedActivations {
                     input,
                     x,
                     skip,
@@ -215,11 +216,11 @@ impl Fused {
                 input.permute([0, 3, 1, 2]).to_kind(Kind::Float)
             }
         };
-        (features, kept)
+        (features, activations)
     }
 }
 
-/// Whether the kernel for images with few channels is the faster one.
+/// Whether [`FewConv`] is faster than libtorch's convolution for these images (N, H, W, C).
 fn few_channels(images: &Tensor) -> bool {
     images.size().last().is_some_and(|&channels| channels <= 4)
 }
@@ -278,8 +279,8 @@ fn convolution(nhwc: &Tensor, weight: &Tensor, padding: i64) -> Tensor {
         .contiguous()
 }
 
-/// Moves the running statistics as PyTorch does: towards the batch's mean and unbiased variance.
-fn move_running((mean, variance): (&Tensor, &Tensor), moments: &Moments, extent: Extent) {
+/// Updates the running statistics as PyTorch does, with the batch's mean and unbiased variance.
+fn update_running((mean, variance): (&Tensor, &Tensor), moments: &Moments, extent: Extent) {
     let m = extent.positions() as f64;
     let unbiased: Vec<f32> = moments
         .variance

@@ -1,22 +1,22 @@
-//! What the network is made of: layers with their shapes and parameters, without a tensor.
+//! The plan of a network: its layers with their shapes and parameters, without tensors.
 
-use super::drawing::Drawing;
+use super::drawing::PlanBuilder;
 use crate::config::{Head, ModelConfig, Padding};
 use crate::event::DatasetInfo;
 
-/// Channels, height and width of what flows between layers; height and width are 1 after pooling over all positions.
+/// Shape of an activation of one image. Height and width are 1 after global pooling or flattening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
-    /// Features at each position.
+    /// Number of channels.
     pub channels: i64,
-    /// Positions from top to bottom.
+    /// Number of rows.
     pub height: i64,
-    /// Positions from left to right.
+    /// Number of columns.
     pub width: i64,
 }
 
 impl Shape {
-    /// Numbers for one image.
+    /// Number of elements.
     pub fn size(self) -> i64 {
         self.channels * self.height * self.width
     }
@@ -27,72 +27,72 @@ impl Shape {
 pub struct Parameter {
     /// Its name in `model.safetensors`, as a PyTorch module with the same attributes would call it.
     pub name: String,
-    /// Its sizes, as PyTorch has them.
+    /// Its shape, as in PyTorch.
     pub shape: Vec<i64>,
-    /// Whether weight decay applies: not to biases and norms.
+    /// Whether weight decay applies; false for biases and batch norms.
     pub decay: bool,
-    /// How it begins.
+    /// Its initialisation.
     pub init: Init,
 }
 
 impl Parameter {
-    /// Numbers in it.
+    /// Number of elements.
     pub fn size(&self) -> i64 {
         self.shape.iter().product()
     }
 }
 
-/// How a parameter begins.
+/// Initialisation of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Init {
-    /// Normal with this deviation (He et al. 2015 for layers before a ReLU: √(2/fan-in)).
+    /// Normal with mean 0 and this standard deviation (He et al. 2015 for layers before a ReLU: √(2/fan-in)).
     Normal(f64),
-    /// Uniform in ± this bound (1/√fan-in for the last layers, as PyTorch's `Linear`).
+    /// Uniform in ± this bound (1/√fan-in for the last layers, as in PyTorch's `Linear`).
     Uniform(f64),
-    /// The same everywhere.
+    /// This value for all elements.
     Constant(f64),
 }
 
-/// What a layer computes. Numbers are indices into the plan's parameters and norms.
+/// The operation of a layer. Its fields are indices into the plan's parameters and norms.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Op {
-    /// Convolution with stride 1 and this padding, without bias (batch norm follows).
+    /// Convolution with stride 1, without bias, as batch norm follows.
     Conv {
         /// Index of the weight (out, in, k, k).
         weight: usize,
-        /// Zeros added on each side.
+        /// Number of zeros added on each side.
         padding: i64,
     },
-    /// Batch norm (Ioffe & Szegedy 2015): index of the scale (the shift is next to it), and which norm.
+    /// Batch norm (Ioffe & Szegedy 2015).
     Norm {
-        /// Index of the scale.
+        /// Index of the scale γ; the shift β has the next index.
         weight: usize,
-        /// Which running statistics.
+        /// Index of its running statistics.
         norm: usize,
     },
     /// max(0, x).
     Relu,
-    /// Largest of each 2×2.
+    /// 2×2 max-pooling with stride 2.
     MaxPool,
-    /// Keeps its input for the layer `AddSaved`.
+    /// Start of a skip connection: stores its input for `AddSaved`.
     Save,
-    /// Adds what `Save` kept.
+    /// End of a skip connection: adds the activation that `Save` stored.
     AddSaved,
-    /// Mean over all positions.
+    /// Global average pooling: the mean over all positions.
     Gap,
-    /// All numbers of an image in one row.
+    /// Flattens (C, H, W) to one dimension.
     Flatten,
-    /// Zeroes features at random while training.
+    /// Dropout with this probability, in training only.
     Dropout(f64),
-    /// Matrix and bias (next to it).
+    /// Linear layer with bias.
     Linear {
-        /// Index of the weight (out, in).
+        /// Index of the weight (out, in); the bias has the next index.
         weight: usize,
     },
 }
 
 impl Op {
-    /// Indices of its parameters in the plan.
+    /// Indices of the layer's parameters in the plan.
     pub fn parameters(&self) -> Vec<usize> {
         match *self {
             Self::Linear { weight } | Self::Norm { weight, .. } => vec![weight, weight + 1],
@@ -111,22 +111,22 @@ impl Op {
 /// A layer of the plan.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layer {
-    /// Name for people, such as `blocks.0.conv`.
+    /// Its display name, such as `blocks.0.conv`.
     pub name: String,
-    /// What it computes.
+    /// Its operation.
     pub op: Op,
-    /// What comes out.
+    /// Its output shape.
     pub output: Shape,
-    /// Trainable numbers in it.
+    /// Its parameter count.
     pub parameters: i64,
 }
 
 /// One convolution block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Block {
-    /// Channels that come out.
+    /// Number of output channels.
     pub channels: i64,
-    /// Side of the kernel.
+    /// Side length of the kernel.
     pub kernel: i64,
     /// Whether a 2×2 max-pool follows.
     pub pool: bool,
@@ -134,33 +134,33 @@ pub struct Block {
     pub residual: bool,
 }
 
-/// How features become logits.
+/// The head of a network, which computes logits from features.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HeadPlan {
-    /// Over all positions or over their mean.
+    /// Whether features are averaged over all positions or flattened.
     pub kind: Head,
-    /// Width of the hidden layer of the `flatten` head; 0 for none.
+    /// Number of hidden features of the `flatten` head; 0 for no hidden layer.
     pub hidden: i64,
     /// Probability of dropping a feature before the last layer.
     pub dropout: f64,
 }
 
-/// The whole network on paper.
+/// The architecture of a network.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Plan {
-    /// In order of computation.
+    /// Layers in order of computation.
     pub layers: Vec<Layer>,
-    /// In the order of the flat buffer.
+    /// Parameters in the order of the flat buffer.
     pub parameters: Vec<Parameter>,
-    /// Name and channels of each batch norm.
+    /// Name and number of channels of each batch norm.
     pub norms: Vec<(String, i64)>,
 }
 
 impl Plan {
-    /// The network of a configuration for images of this data set.
+    /// The network of a configuration for the images of a dataset.
     ///
     /// # Errors
-    /// Which layer does not fit the images, and what to change.
+    /// If a layer does not fit the images; the message names the layer and the settings to change.
     pub fn of(config: &ModelConfig, data: &DatasetInfo) -> Result<Self, String> {
         let last = config.channels.len().saturating_sub(1);
         let blocks: Vec<Block> = config
@@ -193,7 +193,10 @@ impl Plan {
         )
     }
 
-    /// The network of these blocks and this head.
+    /// The network with these blocks and this head. `same`: zero padding preserves height and width.
+    ///
+    /// # Errors
+    /// As for [`of`](Self::of).
     pub fn from_blocks(
         input: Shape,
         blocks: &[Block],
@@ -201,20 +204,20 @@ impl Plan {
         head: HeadPlan,
         classes: i64,
     ) -> Result<Self, String> {
-        let mut drawing = Drawing::new(input);
+        let mut builder = PlanBuilder::new(input);
         for (i, block) in blocks.iter().enumerate() {
-            drawing.block(&format!("blocks.{i}"), *block, same)?;
+            builder.block(&format!("blocks.{i}"), *block, same)?;
         }
-        drawing.head(head, classes);
-        Ok(drawing.finish())
+        builder.head(head, classes);
+        Ok(builder.finish())
     }
 
-    /// Trainable numbers in all.
+    /// Total parameter count.
     pub fn size(&self) -> i64 {
         self.parameters.iter().map(Parameter::size).sum()
     }
 
-    /// Trainable numbers in layers that connect everything with everything.
+    /// Parameter count of the dense (linear) layers.
     pub fn dense_size(&self) -> i64 {
         self.layers
             .iter()
@@ -268,13 +271,13 @@ mod tests {
     }
 
     #[test]
-    fn the_default_network_has_483_thousand_parameters() {
+    fn default_network_has_483_thousand_parameters() {
         let plan = Plan::of(&Config::default().model, &fashion()).unwrap();
         assert_eq!(plan.size(), 482_666);
     }
 
     #[test]
-    fn two_5x5_blocks_without_padding_leave_4x4() {
+    fn two_5x5_blocks_without_padding_output_4x4() {
         let block = |channels| Block {
             channels,
             kernel: 5,
@@ -306,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_drops_three_quarters_of_the_positions_and_keeps_every_channel() {
+    fn pool_quarters_the_positions_and_preserves_the_channels() {
         let plan = textbook(GAP);
         for pair in plan
             .layers
@@ -320,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn flatten_puts_85_percent_into_dense_layers_and_gap_cuts_them() {
+    fn flatten_head_has_85_percent_dense_parameters_and_gap_head_far_fewer() {
         let (flatten, gap) = (textbook(FLATTEN), textbook(GAP));
         assert!(
             flatten.dense_size() * 100 > flatten.size() * 85,
@@ -328,17 +331,17 @@ mod tests {
             flatten.dense_size(),
             flatten.size()
         );
-        // Without the hidden layer both heads are one matrix, and the cut is the number of positions, 7 × 7.
+        // Without the hidden layer both heads are one matrix, and their ratio is the number of positions, 7 × 7.
         let direct = textbook(HeadPlan {
             hidden: 0,
             ..FLATTEN
         });
-        let cut = direct.dense_size() as f64 / gap.dense_size() as f64;
-        assert!((10.0..100.0).contains(&cut), "{cut}");
+        let ratio = direct.dense_size() as f64 / gap.dense_size() as f64;
+        assert!((10.0..100.0).contains(&ratio), "{ratio}");
     }
 
     #[test]
-    fn an_image_too_small_for_the_network_is_told_before_a_tensor_exists() {
+    fn too_small_images_are_an_error() {
         let tiny = DatasetInfo {
             height: 3,
             width: 3,

@@ -1,4 +1,4 @@
-//! The network as a table for people.
+//! The output of `epochtop summary`: the network as a table.
 
 use std::fmt::Write;
 
@@ -6,7 +6,11 @@ use super::plan::{Op, Plan, Shape};
 use crate::config::{Head, ModelConfig, Padding};
 use crate::event::DatasetInfo;
 
-/// Layers, output shapes, parameters and their share; then what the other head and the other padding would give.
+/// A table of layers with their output shapes, parameter counts and percentages, followed by the size of the network
+/// with the other head and with the other padding.
+///
+/// # Errors
+/// If the network does not fit the images.
 pub fn summary(config: &ModelConfig, data: &DatasetInfo) -> Result<String, String> {
     let plan = Plan::of(config, data)?;
     let total = plan.size().max(1);
@@ -68,7 +72,7 @@ fn alternatives(config: &ModelConfig, data: &DatasetInfo, plan: &Plan) -> String
         Padding::Same => "\"same\"",
         Padding::Valid => "0",
     };
-    let mut out = String::from("\nwhat other choices would give\n");
+    let mut out = String::from("\nalternatives (dense parameters relative to this network)\n");
     for (choice, other) in [
         (
             format!("model.head = \"{}\"", word(head)),
@@ -88,7 +92,7 @@ fn alternatives(config: &ModelConfig, data: &DatasetInfo, plan: &Plan) -> String
         let _ = match Plan::of(&other, data) {
             Ok(other) => writeln!(
                 out,
-                "  {choice:<26} {:>10} parameters, {:>9} dense ({}); before the head {}",
+                "  {choice:<26} {:>10} parameters, {:>9} dense ({}); head input {}",
                 thousands(other.size()),
                 thousands(other.dense_size()),
                 ratio(plan.dense_size(), other.dense_size()),
@@ -100,7 +104,7 @@ fn alternatives(config: &ModelConfig, data: &DatasetInfo, plan: &Plan) -> String
     out
 }
 
-/// The last shape that still has positions.
+/// The output shape of the last layer before the head.
 fn before_head(plan: &Plan) -> Shape {
     let body = plan
         .layers
@@ -116,14 +120,15 @@ fn before_head(plan: &Plan) -> Shape {
     )
 }
 
+/// Size of another network relative to this one, such as `2,370×` or `1/49`; `same` within 5 %.
 fn ratio(here: i64, there: i64) -> String {
     let (here, there) = (here.max(1) as f64, there.max(1) as f64);
     if there > here * 1.05 {
-        format!("{:.0} times as many", there / here)
+        format!("{}×", thousands((there / here).round_ties_even() as i64))
     } else if here > there * 1.05 {
-        format!("{:.0} times fewer", here / there)
+        format!("1/{}", thousands((here / there).round_ties_even() as i64))
     } else {
-        "as many".to_owned()
+        "same".to_owned()
     }
 }
 
@@ -135,7 +140,7 @@ fn text(shape: Shape) -> String {
     }
 }
 
-/// `482666` as `482,666`.
+/// Formats `482666` as `482,666`.
 fn thousands(n: i64) -> String {
     let digits = n.to_string();
     let mut out = String::new();

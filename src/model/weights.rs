@@ -1,7 +1,8 @@
-//! The numbers that fill a plan: all trainable ones in one flat buffer, all running statistics in another.
+//! The weights of a network: all trainable parameters in one flat buffer, all running statistics in another.
 //!
-//! One buffer makes the optimizer a handful of operations, the global norm one, and a copy of the model two. Layers
-//! see views of it: `split_with_sizes` has a backward that is a single concatenation, so the gradient comes out flat.
+//! With flat buffers an optimizer step needs only a few operations, the global gradient norm one and a copy of the
+//! model two. Layers use views of the buffer. The backward pass of `split_with_sizes` is a single concatenation, so the
+//! gradient is flat, too.
 
 use std::fmt;
 
@@ -9,11 +10,11 @@ use tch::{Device, Kind, Tensor};
 
 use super::plan::{Init, Plan};
 
-/// Momentum and epsilon of the running statistics, PyTorch's defaults.
+/// Momentum of the running statistics and epsilon of batch norm: PyTorch's defaults.
 pub(super) const NORM_MOMENTUM: f64 = 0.1;
 pub(super) const NORM_EPS: f64 = 1e-5;
 
-/// Why tensors do not fit a plan.
+/// An error message for tensors that do not fit a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WeightsError(pub String);
 
@@ -25,19 +26,19 @@ impl fmt::Display for WeightsError {
 
 impl std::error::Error for WeightsError {}
 
-/// The state of a network.
+/// The weights and running statistics of a network.
 #[derive(Debug)]
 pub struct Weights {
-    /// All trainable numbers, f32, a leaf that gradients are taken of.
+    /// All trainable parameters in plan order, f32, an autograd leaf.
     pub flat: Tensor,
-    /// Running mean, then running variance, of each norm in turn, f32.
+    /// Running mean and running variance of each batch norm in plan order, f32.
     pub stats: Tensor,
 }
 
 impl Weights {
-    /// Fresh weights that follow from the seed.
+    /// Random initial weights that depend only on the plan and the seed.
     pub fn new(plan: &Plan, seed: u64, device: Device) -> Self {
-        // Drawn on the CPU, so that a seed gives the same network on every device.
+        // Sampled on the CPU, so that a seed gives the same weights on every device.
         tch::manual_seed(crate::random::step_seed(seed, 0, u64::MAX));
         let options = (Kind::Float, Device::Cpu);
         let parts: Vec<Tensor> = plan
@@ -76,7 +77,7 @@ impl Weights {
         }
     }
 
-    /// Weights of these numbers, in the order of the flat buffers.
+    /// Weights with these values for the two flat buffers.
     pub fn from_slices(flat: &[f32], stats: &[f32], device: Device) -> Self {
         Self::from_flat(
             &Tensor::from_slice(flat),
@@ -85,7 +86,7 @@ impl Weights {
         )
     }
 
-    /// A copy that training does not touch.
+    /// A copy that training does not change. Its `flat` is not an autograd leaf.
     #[must_use]
     pub fn snapshot(&self) -> Self {
         let _guard = tch::no_grad_guard();
@@ -95,7 +96,7 @@ impl Weights {
         }
     }
 
-    /// The parameters in their shapes: views of the flat buffer.
+    /// The parameters as views of the flat buffer, in their shapes.
     pub fn parameters(&self, plan: &Plan) -> Vec<Tensor> {
         let sizes: Vec<i64> = plan.parameters.iter().map(super::Parameter::size).collect();
         let views = self.flat.split_with_sizes(sizes, 0);
@@ -106,7 +107,7 @@ impl Weights {
             .collect()
     }
 
-    /// All tensors by name, on the CPU: what `model.safetensors` holds.
+    /// Name, shape and values of all tensors, as in `model.safetensors`.
     pub fn named(&self, plan: &Plan) -> Vec<(String, Vec<i64>, Vec<f32>)> {
         let _guard = tch::no_grad_guard();
         let parameters = self.parameters(plan).into_iter().zip(&plan.parameters);
@@ -120,10 +121,10 @@ impl Weights {
         out
     }
 
-    /// Takes tensors by name, as [`Weights::named`] gave them.
+    /// Weights from tensors by name, as returned by [`Weights::named`].
     ///
     /// # Errors
-    /// The first tensor that is missing or of another shape.
+    /// If a tensor is missing, unexpected or has the wrong shape.
     pub fn from_named(
         plan: &Plan,
         tensors: &[(String, Vec<i64>, Vec<f32>)],
@@ -135,7 +136,7 @@ impl Weights {
                 found.ok_or_else(|| WeightsError(format!("tensor {name} is missing")))?;
             if got != shape || values.len() as i64 != shape.iter().product::<i64>() {
                 return Err(WeightsError(format!(
-                    "tensor {name} has the shape {got:?}; this network needs {shape:?}"
+                    "tensor {name} has shape {got:?}, expected {shape:?}"
                 )));
             }
             Ok(Tensor::from_slice(values))
@@ -148,10 +149,10 @@ impl Weights {
                 };
                 plan.parameters.iter().any(|p| p.name == name) || plan.norms.iter().any(norm)
             };
-            let odd = tensors.iter().find(|(name, _, _)| !known(name));
-            let name = odd.map_or("", |(name, _, _)| name);
+            let unexpected = tensors.iter().find(|(name, _, _)| !known(name));
+            let name = unexpected.map_or("", |(name, _, _)| name);
             return Err(WeightsError(format!(
-                "tensor {name} has no place in this network"
+                "tensor {name} is not part of this network"
             )));
         }
         let flat: Vec<Tensor> = plan
@@ -173,7 +174,7 @@ impl Weights {
     }
 }
 
-/// Running mean and variance of each norm: views of the flat `stats`.
+/// Running mean and variance of each batch norm, as views of the flat `stats`.
 pub(super) fn norm_views(stats: &Tensor, plan: &Plan) -> Vec<(Tensor, Tensor)> {
     let mut start = 0;
     plan.norms
@@ -193,7 +194,7 @@ fn named(name: &str, tensor: &Tensor) -> (String, Vec<i64>, Vec<f32>) {
     (name.to_owned(), tensor.size(), to_vec(tensor))
 }
 
-/// A tensor's numbers on the CPU, in order.
+/// The values of a tensor as f32, row-major.
 pub(crate) fn to_vec(tensor: &Tensor) -> Vec<f32> {
     let host = tensor
         .detach()

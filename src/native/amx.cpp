@@ -1,13 +1,14 @@
-// The weight gradient of a convolution with the tile unit (AMX) of Intel's server CPUs, in bf16 with sums in f32.
+// The weight gradient of a convolution on the tile unit (AMX) of Intel server CPUs, in bf16 with sums in f32.
 //
-// libtorch's own takes three times as long as its forward pass, which does as many multiplications. Here the gradient of
-// each tap of the kernel is a product of two matrices, (output channels x positions) times (positions x input channels),
-// summed over images. Both are laid out once for a few images, so that they stay in the core's cache, and serve all taps:
+// libtorch's implementation takes three times as long as its forward pass, which has the same number of
+// multiplications. Here the gradient of each tap of the kernel is a product of two matrices, (output channels x
+// positions) times (positions x input channels), summed over images. The matrices are prepared for a few images at a
+// time, so that they stay in the core's cache, and are used for all taps:
 //
-//   a     the output's gradient, transposed: for each output channel its positions, in rows as wide as the padded input,
-//         so that a tap is one fixed offset between positions of output and input; zeros where a row is wider.
-//   even  the padded input, neighbouring positions 2j and 2j+1 side by side, as the tile unit wants its second operand.
-//   odd   the same for positions 2j+1 and 2j+2, for taps whose offset is odd.
+//   a     the gradient of the output, transposed: for each output channel its positions, in rows as wide as the padded
+//         input, so that each tap is a fixed offset between output and input positions; the rest of a row is zero.
+//   even  the padded input with positions 2j and 2j+1 interleaved, as the tile unit requires for its second operand.
+//   odd   the same for positions 2j+1 and 2j+2, for taps with an odd offset.
 
 #include <algorithm>
 #include <cstddef>
@@ -38,11 +39,11 @@ void epochtop_amx_weight_gradient(const EpochtopConvolution*, size_t images, con
 
 namespace {
 
-constexpr size_t GROUP = 8;    // images laid out together
-constexpr size_t TILE = 16;    // channels of a tile
-constexpr size_t DEPTH = 32;   // positions of a tile
+constexpr size_t GROUP = 8;    // images prepared together
+constexpr size_t TILE = 16;    // channels per tile
+constexpr size_t DEPTH = 32;   // positions per tile
 
-// Sizes that follow from a convolution with stride 1.
+// Buffer sizes and strides for a convolution with stride 1.
 struct Layout {
   size_t height, width, inputs, outputs, kernel, padding;
   size_t out_height, out_width, row, positions, pairs;
@@ -65,7 +66,7 @@ struct Buffers {
       : a(scratch), even(a + GROUP * l.a()), odd(even + GROUP * l.b()), zeros(odd + GROUP * l.b()) {}
 };
 
-// Lays out one image.
+// Prepares the matrices of one image.
 __attribute__((target("avx512f,avx512bw,avx512vl"))) void lay_out(const Layout& l, const uint16_t* input,
                                                                   const uint16_t* gradient, const Buffers& to,
                                                                   size_t place) {
@@ -77,9 +78,10 @@ __attribute__((target("avx512f,avx512bw,avx512vl"))) void lay_out(const Layout& 
       uint16_t* column = a + y * l.row + x;
       for (size_t o = 0; o < l.outputs; ++o) column[o * l.positions] = from[o];
     }
-  // The border of the padded input, and what lies beyond its end, is zero.
+  // Positions in the padding and beyond the end of the input are zero.
   const auto position = [&](size_t p) {
-    const size_t y = p / l.row - l.padding, x = p % l.row - l.padding;  // wraps around outside, and then is too large
+    // In the padding these wrap around to large values.
+    const size_t y = p / l.row - l.padding, x = p % l.row - l.padding;
     return y < l.height && x < l.width ? input + (y * l.width + x) * l.inputs : to.zeros;
   };
   uint16_t *even = to.even + place * l.b(), *odd = to.odd + place * l.b();
@@ -98,7 +100,7 @@ __attribute__((target("avx512f,avx512bw,avx512vl"))) void lay_out(const Layout& 
   }
 }
 
-// M by N tiles of the sums of one tap: output channels from `o`, input channels from `c`.
+// Computes M by N tiles of the sums of one tap: output channels from `o`, input channels from `c`.
 template <int M, int N>
 __attribute__((target("amx-tile,amx-bf16"))) void tiles(const Layout& l, const Buffers& from, size_t images, size_t tap,
                                                         size_t o, size_t c, float* sums) {
@@ -133,8 +135,8 @@ __attribute__((target("amx-tile,amx-bf16"))) void tiles(const Layout& l, const B
   if constexpr (M == 2 && N == 2) _tile_stored(3, sum + TILE * l.inputs + TILE, sum_row);
 }
 
-// Compilers do not know that the tile instructions read memory: what was written before them is really to be written.
-inline void written() { __asm__ volatile("" ::: "memory"); }
+// A compiler barrier. Compilers do not know that tile instructions access memory, so earlier stores must be forced.
+inline void memory_barrier() { __asm__ volatile("" ::: "memory"); }
 
 struct alignas(64) Configuration {
   uint8_t palette = 1, start = 0, reserved[14] = {};
@@ -166,7 +168,8 @@ void all_tiles(const Layout& l, const Buffers& from, size_t images, float* sums)
 
 }  // namespace
 
-// Whether this CPU has the unit and the kernel lets this process use it, which it must be asked for.
+// Whether this CPU has AMX and the operating system grants this process the permission to use it, which must be
+// requested.
 int epochtop_amx_available() {
   constexpr long REQUEST = 0x1023, TILE_DATA = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
   unsigned a = 7, b = 0, c = 0, d = 0;
@@ -175,13 +178,13 @@ int epochtop_amx_available() {
   return bf16 && tile && words && syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
 }
 
-// Numbers of 16 bits that the function below wants as scratch, all zero the first time.
+// Number of 16-bit elements that the function below needs as scratch; they must be zero before its first call.
 size_t epochtop_amx_scratch(const EpochtopConvolution* convolution) {
   const Layout l(*convolution);
   return GROUP * (l.a() + 2 * l.b()) + l.inputs;
 }
 
-// Adds to `sums` (kernel, kernel, outputs, inputs) what these images give.
+// Adds the weight gradient of these images to `sums` (kernel, kernel, outputs, inputs).
 void epochtop_amx_weight_gradient(const EpochtopConvolution* convolution, size_t images, const uint16_t* input,
                                   const uint16_t* gradient, float* sums, uint16_t* scratch) {
   const Layout l(*convolution);
@@ -192,9 +195,9 @@ void epochtop_amx_weight_gradient(const EpochtopConvolution* convolution, size_t
     for (size_t i = 0; i < count; ++i)
       lay_out(l, input + (first + i) * l.height * l.width * l.inputs,
               gradient + (first + i) * l.out_height * l.out_width * l.outputs, buffers, i);
-    written();
+    memory_barrier();
     all_tiles(l, buffers, count, sums);
-    written();
+    memory_barrier();
   }
   release();
 }

@@ -1,4 +1,4 @@
-//! The weight gradient of a convolution on a CPU's tile unit (`amx.cpp`).
+//! The weight gradient of a convolution on the CPU's tile unit, AMX (`amx.cpp`).
 #![expect(unsafe_code, reason = "calls into C++ that works on slices")]
 
 use std::ffi::c_int;
@@ -11,21 +11,21 @@ use super::parallel::for_chunks;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub(crate) struct Convolution {
-    /// Rows of the input.
+    /// Height of the input.
     pub(crate) height: usize,
-    /// Its columns.
+    /// Width of the input.
     pub(crate) width: usize,
-    /// Its channels.
+    /// Number of input channels.
     pub(crate) inputs: usize,
-    /// Channels of the output.
+    /// Number of output channels.
     pub(crate) outputs: usize,
-    /// Side of the kernel.
+    /// Side length of the kernel.
     pub(crate) kernel: usize,
-    /// Zeros on each side of the input.
+    /// Number of zeros added on each side of the input.
     pub(crate) padding: usize,
 }
 
-// SAFETY: the signatures are those of amx.cpp, and so is the layout of `Convolution`.
+// SAFETY: the signatures and the layout of `Convolution` match amx.cpp.
 unsafe extern "C" {
     fn epochtop_amx_available() -> c_int;
     fn epochtop_amx_scratch(convolution: *const Convolution) -> usize;
@@ -40,19 +40,21 @@ unsafe extern "C" {
 }
 
 impl Convolution {
+    /// Number of output elements per image.
     fn output(self) -> usize {
         let side = |n: usize| n + 2 * self.padding + 1 - self.kernel;
         side(self.height) * side(self.width) * self.outputs
     }
 
+    /// Number of input elements per image.
     fn input(self) -> usize {
         self.height * self.width * self.inputs
     }
 
-    /// Whether this CPU has the unit, and the channels fill its tiles.
+    /// Whether this CPU has AMX and the numbers of channels are multiples of its tile size.
     pub(crate) fn is_supported(self) -> bool {
         static AVAILABLE: OnceLock<bool> = OnceLock::new();
-        // SAFETY: asks the CPU and the kernel; changes nothing but the permission to use the unit.
+        // SAFETY: queries the CPU and requests permission from the operating system; it has no other effect.
         let available = *AVAILABLE.get_or_init(|| unsafe { epochtop_amx_available() } != 0);
         let fits = self.kernel <= self.height + 2 * self.padding
             && self.kernel <= self.width + 2 * self.padding;
@@ -60,8 +62,11 @@ impl Convolution {
     }
 
     /// The gradient of the weight (out, in, k, k) of this convolution, from its input and the gradient of its output,
-    /// both (image, row, column, channel). The images are shared out to `threads` parts, and what these give is added in
+    /// both (image, row, column, channel). The images are divided into `threads` parts, whose gradients are added in
     /// order.
+    ///
+    /// # Panics
+    /// If the convolution is not supported or a slice has the wrong length.
     pub(crate) fn weight_gradient(
         self,
         images: usize,
@@ -73,21 +78,22 @@ impl Convolution {
             self.is_supported()
                 && input.len() == images * self.input()
                 && gradient.len() == images * self.output(),
-            "{self:?}, {images} images: {} and {} numbers",
+            "{self:?}, {images} images: {} input and {} gradient elements",
             input.len(),
             gradient.len()
         );
         let size = self.kernel * self.kernel * self.inputs * self.outputs;
         let threads = threads.clamp(1, images.max(1));
-        // SAFETY: reads the sizes it is given.
+        // SAFETY: only reads `self`.
         let scratch = unsafe { epochtop_amx_scratch(&raw const self) };
         let mut sums = vec![0.0_f32; threads * size];
-        let mut room = vec![0_u16; threads * scratch];
-        for_chunks(threads, &mut sums, &mut room, |thread, sums, scratch| {
+        let mut buffers = vec![0_u16; threads * scratch];
+        for_chunks(threads, &mut sums, &mut buffers, |thread, sums, scratch| {
             let first = images * thread / threads;
             let count = images * (thread + 1) / threads - first;
-            // SAFETY: `count` images from `first` on lie in both slices, whose lengths were checked above; `sums` and
-            // `scratch` are as long as the function wants, and this thread's own. It is supported, which was checked too.
+            // SAFETY: both slices contain `count` images from `first`, as their lengths were checked above. `sums` and
+            // `scratch` have the required lengths and are exclusive to this call. AMX is available, as also checked
+            // above.
             unsafe {
                 epochtop_amx_weight_gradient(
                     &raw const self,
@@ -99,11 +105,11 @@ impl Convolution {
                 );
             }
         });
-        self.in_order(&sums, size)
+        self.sum_parts(&sums, size)
     }
 
-    /// The sum of the parts (k, k, out, in), as PyTorch orders weights.
-    fn in_order(self, parts: &[f32], size: usize) -> Vec<f32> {
+    /// The sum of the parts, each (k, k, out, in), in PyTorch's order (out, in, k, k).
+    fn sum_parts(self, parts: &[f32], size: usize) -> Vec<f32> {
         let (taps, (inputs, outputs)) = (self.kernel * self.kernel, (self.inputs, self.outputs));
         let mut out = vec![0.0; size];
         for part in parts.chunks_exact(size.max(1)) {
@@ -124,15 +130,15 @@ mod tests {
     use crate::native::{convolution_backward, slice};
     use tch::{Device, Kind, Tensor};
 
-    /// Random numbers that bf16 holds exactly, (N, H, W, C).
+    /// Random bf16 values, (N, H, W, C).
     fn random(shape: [i64; 4]) -> Tensor {
         Tensor::randn(shape, (Kind::Float, Device::Cpu)).to_kind(Kind::BFloat16)
     }
 
     #[test]
-    fn the_tiles_sum_up_what_libtorch_does_in_f32() {
+    fn weight_gradient_agrees_with_libtorch_in_f32() {
         let shapes = [
-            // rows, columns, inputs, outputs, kernel, padding, images
+            // height, width, inputs, outputs, kernel, padding, images
             (7, 7, 32, 64, 3, 1, 19),
             (5, 9, 48, 16, 3, 1, 3),
             (14, 14, 16, 96, 3, 1, 2),
@@ -150,7 +156,7 @@ mod tests {
                 padding,
             };
             if !convolution.is_supported() {
-                return; // no tile unit here; nothing uses it then
+                return; // this CPU has no AMX, so the code is not used
             }
             let side = |n: usize| (n + 2 * padding + 1 - kernel) as i64;
             let input = random([images, height as i64, width as i64, inputs as i64]);

@@ -1,31 +1,31 @@
-//! CUDA from a program that was linked against the CPU part of libtorch only.
-#![expect(unsafe_code, reason = "calls into C++ that opens a library")]
+//! CUDA for a program that is linked only against the CPU library of libtorch.
+#![expect(unsafe_code, reason = "calls into C++ that loads a library")]
 
 use std::ffi::c_int;
 use std::sync::OnceLock;
 
-// SAFETY: the signature is that of native.cpp.
+// SAFETY: the signature matches native.cpp.
 unsafe extern "C" {
     fn epochtop_load_cuda() -> c_int;
 }
 
-/// What became of libtorch's CUDA part.
+/// Whether libtorch's CUDA library is loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cuda {
-    /// It lies beside the libtorch that was loaded, and is open.
+    /// It is in the directory of the loaded libtorch and was loaded.
     Loaded,
-    /// This libtorch has none.
+    /// This libtorch has no CUDA library.
     Absent,
-    /// It is there and cannot be loaded, for this reason.
+    /// It exists but cannot be loaded, for this reason.
     Broken(String),
 }
 
-/// Opens `libtorch_cuda.so` where it lies beside the `libtorch_cpu.so` that was loaded, once for the process and before
-/// the first tensor: from then on libtorch knows the device.
+/// Loads `libtorch_cuda.so` from the directory of the loaded `libtorch_cpu.so`, once per process and before the first
+/// tensor is created. After that libtorch can use CUDA devices.
 pub fn load_cuda() -> &'static Cuda {
     static STATE: OnceLock<Cuda> = OnceLock::new();
     STATE.get_or_init(|| {
-        // SAFETY: no arguments; opening runs the library's own initializers, as linking against it would.
+        // SAFETY: no arguments. Loading runs the library's initializers, as linking against it would.
         match unsafe { epochtop_load_cuda() } {
             1 => Cuda::Loaded,
             0 => Cuda::Absent,

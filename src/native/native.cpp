@@ -1,6 +1,6 @@
-// What libtorch has and tch does not bind: the backward of a convolution, the fused optimizers, the thread pool, and the
-// door to CUDA. Each function catches everything, since nothing may be thrown through Rust, and leaves its words in a
-// buffer of the calling thread.
+// Parts of libtorch that tch does not bind: the backward pass of a convolution, the fused optimizers, the thread pool
+// and the loading of CUDA. Functions that call libtorch catch all exceptions, which must not propagate into Rust, and
+// store the message in a thread-local buffer.
 
 #include <array>
 #include <exception>
@@ -31,7 +31,7 @@ int guarded(Body body) noexcept {
   } catch (const std::exception& error) {
     message = error.what();
   } catch (...) {
-    message = "an exception that is no std::exception";
+    message = "unknown C++ exception";
   }
   return 1;
 }
@@ -43,8 +43,8 @@ std::vector<at::Tensor> list(at::Tensor* const* tensors, size_t count) {
   return out;
 }
 
-// libgomp's own entry points. They are looked up at run time: every libtorch carries its OpenMP library under another
-// name, and a second one would make a second set of threads that fight the first for the cores.
+// Entry points of libgomp. They are looked up at run time, because each libtorch build includes its OpenMP library
+// under a different name, and linking a second one would create a second set of threads that competes for the cores.
 using GompParallel = void (*)(void (*)(void*), void*, unsigned, unsigned);
 using ThreadNumber = int (*)();
 
@@ -56,8 +56,9 @@ struct Job {
   ThreadNumber number;
 };
 
-// Every thread takes one stretch of neighbours, so that a kernel finds in its core's cache what the one before it left.
-void stretch(void* data) {
+// Each thread processes one contiguous range of indices, so that a kernel finds the results of the previous one in the
+// cache of its core.
+void run_range(void* data) {
   const Job& job = *static_cast<Job*>(data);
   const size_t mine = static_cast<size_t>(job.number());
   const size_t begin = job.count * mine / job.threads;
@@ -99,7 +100,7 @@ int epochtop_fused_sgd(size_t count, at::Tensor* const* parameters, at::Tensor* 
                        at::Tensor* const* velocities, double lr, double momentum, double weight_decay, bool nesterov,
                        const at::Tensor* scale, const at::Tensor* skip) {
   return guarded([&] {
-    // Without momentum the kernel wants no velocities.
+    // Without momentum the kernel expects an empty list of velocities.
     auto p = list(parameters, count), g = list(gradients, count), b = list(velocities, momentum == 0.0 ? 0 : count);
     at::_ops::_fused_sgd_::call(p, g, b, weight_decay, momentum, lr, 0.0, nesterov, false, false, *scale, *skip);
   });
@@ -114,12 +115,12 @@ void epochtop_parallel(size_t count, void (*task)(void*, size_t), void* context)
     return;
   }
   Job job{task, context, count, threads, number};
-  parallel(stretch, &job, static_cast<unsigned>(threads), 0);
+  parallel(run_range, &job, static_cast<unsigned>(threads), 0);
 }
 
-// A step allocates and frees the same large blocks again and again. By default glibc gives each back to the kernel and
-// takes it again, zeroed, page by page; here it keeps them: up to 32 MiB (its limit) they come from the heap, which is
-// trimmed only above 1 GiB.
+// Every step allocates and frees the same large blocks. By default glibc returns them to the kernel and requests them
+// again, which zeroes every page. With these settings, blocks up to 32 MiB (glibc's limit) are allocated on the heap,
+// which is trimmed only if more than 1 GiB is free.
 void epochtop_keep_memory() {
 #ifdef __GLIBC__
   mallopt(M_MMAP_THRESHOLD, 32 << 20);
@@ -129,13 +130,13 @@ void epochtop_keep_memory() {
 #endif
 }
 
-// 1: loaded, 0: this libtorch has no CUDA part, -1: it has one that cannot be loaded (epochtop_error says why).
+// Returns 1 if libtorch's CUDA library was loaded, 0 if there is none, -1 if it cannot be loaded (see epochtop_error).
 int epochtop_load_cuda() {
   Dl_info info{};
   if (dladdr(reinterpret_cast<void*>(&at::get_num_threads), &info) == 0 || info.dli_fname == nullptr) return 0;
   std::string path(info.dli_fname);
   path = path.substr(0, path.find_last_of('/') + 1) + "libtorch_cuda.so";
-  // Whether the file is there is asked of the loader too: a broken link is no CUDA part.
+  // Check that the file exists by opening it: a broken symbolic link counts as no CUDA library.
   if (FILE* file = std::fopen(path.c_str(), "rb")) {
     std::fclose(file);
   } else {

@@ -1,15 +1,15 @@
-//! Work spread over libtorch's own threads: a second pool would fight the first for the cores.
+//! Parallel loops on libtorch's own threads, as a second thread pool would compete with it for the cores.
 #![expect(
     unsafe_code,
-    reason = "hands disjoint pieces of a slice to several threads"
+    reason = "passes disjoint chunks of a slice to several threads"
 )]
 
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-// SAFETY: the signature is that of native.cpp, which calls the task once for each index below `count`, on any thread,
-// and returns when all have returned.
+// SAFETY: the signatures match native.cpp. `epochtop_parallel` calls the task once for each index below `count`, on any
+// thread, and returns after all calls have returned.
 unsafe extern "C" {
     fn epochtop_parallel(
         count: usize,
@@ -19,9 +19,10 @@ unsafe extern "C" {
     fn epochtop_keep_memory();
 }
 
-/// Keeps freed memory for the next step instead of giving it back to the system. For a process that trains.
+/// Configures the C allocator to reuse freed memory for the next step instead of returning it to the system. Intended
+/// for training processes.
 pub fn keep_memory() {
-    // SAFETY: sets three numbers of the C library's allocator.
+    // SAFETY: only sets parameters of the C library's allocator.
     unsafe { epochtop_keep_memory() };
 }
 
@@ -31,9 +32,9 @@ struct Context<'a> {
 }
 
 extern "C" fn call(context: *mut c_void, index: usize) {
-    // SAFETY: `context` is the `Context` of `for_each`, which waits for all calls and is only read here.
+    // SAFETY: `context` is the `Context` of `for_each`, which outlives all calls. It is only read here.
     let context = unsafe { &*context.cast::<Context<'_>>() };
-    // A panic must not run through C++.
+    // A panic must not unwind through C++.
     if catch_unwind(AssertUnwindSafe(|| (context.body)(index))).is_err() {
         context.panicked.store(true, Ordering::Relaxed);
     }
@@ -53,19 +54,23 @@ fn for_each(count: usize, body: &(dyn Fn(usize) + Sync)) {
 }
 
 struct Base<T>(*mut T);
-// SAFETY: only used to cut disjoint chunks of `T: Send` out of a slice that the caller holds mutably.
+// SAFETY: only used to create disjoint chunks of `T: Send` from a slice that the caller borrows mutably.
 unsafe impl<T: Send> Sync for Base<T> {}
 
 impl<T> Base<T> {
-    /// SAFETY: chunk `index` of `size` lies in the slice, no two calls have the same index.
+    /// SAFETY: chunk `index` of length `size` must be inside the slice, and no two calls may have the same index.
     unsafe fn chunk<'a>(&self, index: usize, size: usize) -> &'a mut [T] {
-        // SAFETY: as the caller promises.
+        // SAFETY: guaranteed by the caller.
         unsafe { std::slice::from_raw_parts_mut(self.0.add(index * size), size) }
     }
 }
 
-/// Calls `body` for each index below `count` with that part of `a` and of `b`, both cut into `count` equal parts. What
-/// a part becomes depends on nothing but its index, so the number of threads changes no result.
+/// Calls `body` in parallel for each index below `count`, with chunk `index` of `a` and of `b`, which are both divided
+/// into `count` equal chunks. A chunk's result depends only on its index, so the number of threads does not affect
+/// results.
+///
+/// # Panics
+/// If a length is not a multiple of `count`, or `body` panics.
 pub(crate) fn for_chunks<A: Send, B: Send>(
     count: usize,
     a: &mut [A],
@@ -77,15 +82,15 @@ pub(crate) fn for_chunks<A: Send, B: Send>(
     }
     assert!(
         a.len().is_multiple_of(count) && b.len().is_multiple_of(count),
-        "{} and {} are no multiples of {count}",
+        "lengths {} and {} must be multiples of {count}",
         a.len(),
         b.len()
     );
     let (size_a, size_b) = (a.len() / count, b.len() / count);
     let (a, b) = (Base(a.as_mut_ptr()), Base(b.as_mut_ptr()));
     for_each(count, &|index| {
-        // SAFETY: index < count and each comes once, so the chunks are inside and disjoint; the slices are borrowed
-        // mutably until `for_each` returns.
+        // SAFETY: index < count and each index is used once, so the chunks are inside the slices and disjoint. The
+        // slices are borrowed mutably until `for_each` returns.
         let (a, b) = unsafe { (a.chunk(index, size_a), b.chunk(index, size_b)) };
         body(index, a, b);
     });

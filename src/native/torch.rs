@@ -1,4 +1,4 @@
-//! Operations of libtorch that tch leaves out.
+//! Operations of libtorch that tch does not bind.
 #![expect(unsafe_code, reason = "calls into C++ that tch does not bind")]
 
 use std::ffi::{CStr, c_char, c_int};
@@ -6,7 +6,7 @@ use std::ffi::{CStr, c_char, c_int};
 use tch::Tensor;
 use torch_sys::C_tensor;
 
-// SAFETY: the signatures are those of native.cpp. `C_tensor` is tch's name for `at::Tensor`.
+// SAFETY: the signatures match native.cpp. `C_tensor` is tch's name for `at::Tensor`.
 unsafe extern "C" {
     fn epochtop_error() -> *const c_char;
     fn epochtop_convolution_backward(
@@ -49,23 +49,23 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-/// What the last failed call on this thread said.
+/// The error message of the last failed call on this thread.
 pub(super) fn last_error() -> String {
-    // SAFETY: the function returns a string that ends with a zero byte and lives until this thread's next call.
+    // SAFETY: the function returns a zero-terminated string that is valid until this thread's next call.
     let text = unsafe { CStr::from_ptr(epochtop_error()) };
     text.to_string_lossy().into_owned()
 }
 
-/// Fails as tch's operations do, so that one place puts both into words.
+/// Panics with the same message format as tch's operations, so that both are handled in one place.
 fn check(status: c_int) {
     assert!(status == 0, "Torch({:?})", last_error());
 }
 
-/// Gradients of a convolution with stride 1 and without bias with respect to its input and its weight, those that are
-/// wanted.
+/// Gradients of a convolution with stride 1 and without bias with respect to its input and its weight. Only the
+/// requested ones are computed.
 ///
 /// # Panics
-/// As tch's operations, with libtorch's message.
+/// If libtorch reports an error, with its message, as tch's operations do.
 pub(crate) fn convolution_backward(
     gradient: &Tensor,
     input: &Tensor,
@@ -74,8 +74,8 @@ pub(crate) fn convolution_backward(
     (wants_input, wants_weight): (bool, bool),
 ) -> (Option<Tensor>, Option<Tensor>) {
     let (mut x, mut w) = (std::ptr::null_mut(), std::ptr::null_mut());
-    // SAFETY: the three tensors are alive; the two places are ours. On success those
-    // that are wanted are fresh tensors that nobody else owns.
+    // SAFETY: the three tensors are alive and the two output pointers are valid. On success each requested output is a
+    // new tensor with no other owner.
     unsafe {
         check(epochtop_convolution_backward(
             gradient.as_ptr(),
@@ -94,10 +94,10 @@ pub(crate) fn convolution_backward(
     }
 }
 
-/// Numbers of one step of Adam or AdamW.
+/// Hyperparameters of one step of Adam or AdamW.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AdamStep {
-    /// AdamW (decay of the weights themselves) or Adam (decay added to the gradient).
+    /// AdamW (decoupled weight decay) if true, Adam (decay added to the gradient) if false.
     pub(crate) decoupled: bool,
     pub(crate) lr: f64,
     pub(crate) beta1: f64,
@@ -106,7 +106,7 @@ pub(crate) struct AdamStep {
     pub(crate) eps: f64,
 }
 
-/// Numbers of one step of SGD.
+/// Hyperparameters of one step of SGD.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SgdStep {
     pub(crate) lr: f64,
@@ -115,13 +115,13 @@ pub(crate) struct SgdStep {
     pub(crate) nesterov: bool,
 }
 
-/// Addresses of tensors. The vector must not outlive them, which no caller here lets it.
+/// Addresses of tensors. The vector must not outlive them; all callers in this file ensure that.
 fn addresses(tensors: &[Tensor]) -> Vec<*const C_tensor> {
     tensors.iter().map(Tensor::as_ptr).collect()
 }
 
-/// One step of the parameters in place, with the kernel of `torch.optim.Adam(W)(fused=True)`. The gradients are divided
-/// by `scale`; where `skip` is 1 nothing changes. `steps` is the number of this step, from 1. Both are f32 scalars.
+/// Updates the parameters in place with the kernel of `torch.optim.Adam(W)(fused=True)`. The gradients are divided by
+/// `scale`. If `skip` is 1, nothing changes. `steps` is the number of this step, from 1. All three are f32 scalars.
 pub(crate) fn fused_adam(
     numbers: AdamStep,
     parameters: &[Tensor],
@@ -133,10 +133,10 @@ pub(crate) fn fused_adam(
     let count = parameters.len();
     assert!(
         [gradients.len(), means.len(), squares.len()] == [count; 3],
-        "as many gradients and moments as parameters"
+        "the numbers of gradients and moments must match the number of parameters"
     );
     let _guard = tch::no_grad_guard();
-    // SAFETY: every list has `count` tensors that outlive the call.
+    // SAFETY: every list has `count` tensors, and they outlive the call.
     unsafe {
         check(epochtop_fused_adam(
             numbers.decoupled,
@@ -157,7 +157,7 @@ pub(crate) fn fused_adam(
     }
 }
 
-/// One step of the parameters in place, with the kernel of `torch.optim.SGD(fused=True)`; `scale` and `skip` as in
+/// Updates the parameters in place with the kernel of `torch.optim.SGD(fused=True)`. `scale` and `skip` are as for
 /// [`fused_adam`].
 pub(crate) fn fused_sgd(
     numbers: SgdStep,
@@ -169,10 +169,10 @@ pub(crate) fn fused_sgd(
     let count = parameters.len();
     assert!(
         [gradients.len(), velocities.len()] == [count; 2],
-        "as many gradients and velocities as parameters"
+        "the numbers of gradients and velocities must match the number of parameters"
     );
     let _guard = tch::no_grad_guard();
-    // SAFETY: every list has `count` tensors that outlive the call.
+    // SAFETY: every list has `count` tensors, and they outlive the call.
     unsafe {
         check(epochtop_fused_sgd(
             count,

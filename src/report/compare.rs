@@ -1,4 +1,4 @@
-//! Two networks on one test set, in words and for programs.
+//! Comparison of two networks on the same test set, as text and as JSON.
 
 use std::fmt::Write;
 
@@ -7,24 +7,28 @@ use serde_json::{Value, json};
 use crate::event::EvalReport;
 use crate::metrics::{Comparison, Difference, Measure};
 
-/// One of those that are compared.
+/// One of the two compared evaluations.
 #[derive(Debug, Clone, Copy)]
-pub struct Contender<'a> {
-    /// What it is called.
+pub struct ComparedEvaluation<'a> {
+    /// Its title in the table.
     pub title: &'a str,
-    /// Its numbers.
+    /// Its metrics.
     pub report: &'a EvalReport,
 }
 
-/// A table of differences, each with whether it can be told from none.
-pub fn comparison(first: Contender<'_>, second: Contender<'_>, found: &Comparison) -> String {
+/// A table of the differences, each with its 95 % interval and whether it is distinguishable from 0.
+pub fn comparison(
+    first: ComparedEvaluation<'_>,
+    second: ComparedEvaluation<'_>,
+    found: &Comparison,
+) -> String {
     let mut out = String::new();
-    for (letter, contender) in [("A", first), ("B", second)] {
-        let written = |measure: Measure| measure.written(contender.report.value(measure));
+    for (letter, evaluation) in [("A", first), ("B", second)] {
+        let written = |measure: Measure| measure.written(evaluation.report.value(measure));
         let _ = writeln!(
             out,
             "{letter}  {}   accuracy {}  NLL {}",
-            contender.title,
+            evaluation.title,
             written(Measure::Accuracy),
             written(Measure::NllCalibrated)
         );
@@ -64,7 +68,7 @@ fn line(measure: Measure, difference: Option<Difference>) -> String {
     format!("{title:<18}{value:<15} {ends:<20} {verdict}")
 }
 
-/// The same for programs: second minus first.
+/// The comparison as JSON. Differences are second minus first.
 pub fn comparison_json(first: &str, second: &str, found: &Comparison) -> Value {
     let difference = |difference: Option<Difference>| {
         difference.map(|found| {

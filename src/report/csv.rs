@@ -1,13 +1,13 @@
-//! `predictions.csv`: what every number of `eval.json` can be computed from again.
+//! `predictions.csv`: the logits and labels from which every number of `eval.json` can be recomputed.
 
 use std::fmt::Write;
 
 use super::Predictions;
 use crate::metrics::confidences;
 
-/// The rows of some splits: split, index in it, label, predicted class, calibrated confidence, logits.
+/// The CSV text, one row per image: split, index in the split, label, predicted class, calibrated confidence, logits.
 ///
-/// Numbers are written with the fewest digits that read back to the same bits. Splits must have the same classes.
+/// Numbers have the fewest digits that parse to the same bits. All splits must have the same classes.
 pub fn csv(splits: &[&Predictions], temperature: f64) -> String {
     let classes = splits.first().map_or(0, |split| split.classes);
     let mut out = "split,index,label,predicted,confidence".to_owned();
@@ -16,8 +16,8 @@ pub fn csv(splits: &[&Predictions], temperature: f64) -> String {
     });
     out.push('\n');
     for split in splits {
-        let said = confidences(&split.logits, split.classes, temperature);
-        let rows = split.rows().zip(&split.labels).zip(said).enumerate();
+        let predictions = confidences(&split.logits, split.classes, temperature);
+        let rows = split.rows().zip(&split.labels).zip(predictions).enumerate();
         for (index, ((row, label), (predicted, confidence))) in rows {
             let name = split.split.name();
             let _ = write!(out, "{name},{index},{label},{predicted},{confidence}");
@@ -36,7 +36,7 @@ mod tests {
     use crate::event::Split;
 
     #[test]
-    fn every_logit_reads_back_bit_by_bit() {
+    fn logits_round_trip_bit_for_bit() {
         let logits = vec![
             0.1,
             -1e-30,

@@ -1,33 +1,34 @@
-//! What an evaluation leaves in a run directory.
+//! The files that an evaluation writes to a run directory.
 
 use std::io;
 use std::path::Path;
 
 use super::{Predictions, csv, eval_json};
 use crate::event::{EvalReport, Split};
-use crate::files::{Dir, Staged};
+use crate::files::{Dir, StagedFile};
 
-/// An evaluation with what it was computed from.
+/// The results of an evaluation and the predictions they were computed from.
 #[derive(Debug, Clone, Copy)]
-pub struct Evaluated<'a> {
-    /// The numbers.
+pub struct EvaluationOutput<'a> {
+    /// The metrics.
     pub report: &'a EvalReport,
     /// Name of the run.
     pub run: &'a str,
     /// Names of the classes, by label.
     pub names: &'a [String],
-    /// The rows: of validation, which the temperature was fitted on, and of the split itself.
+    /// The predictions on validation, which the temperature was fitted on, and on the split itself.
     pub rows: &'a [&'a Predictions],
 }
 
-/// Writes `evals/step-N.json` and `evals/step-N.csv`; of the test split also `eval.json` and `predictions.csv`, which are
-/// the last evaluation's. Readers see old or new files, never half of one, and those of one evaluation together unless the
-/// machine stops between two renames. Returns what was written, below the run directory.
+/// Writes `evals/step-N.json` and `evals/step-N.csv`; for the test split also `eval.json` and `predictions.csv`, which
+/// belong to the latest evaluation. Each file is replaced atomically; the files of one evaluation can only be mixed
+/// with older ones if the machine stops between two renames. Returns the paths of the written files, relative to the
+/// run directory.
 ///
 /// # Errors
-/// The path and what the system said.
-pub fn write(run_dir: &Path, evaluated: Evaluated<'_>) -> io::Result<Vec<String>> {
-    let Evaluated {
+/// The path and the error of the operating system.
+pub fn write(run_dir: &Path, evaluated: EvaluationOutput<'_>) -> io::Result<Vec<String>> {
+    let EvaluationOutput {
         report,
         run,
         names,
@@ -54,7 +55,7 @@ pub fn write(run_dir: &Path, evaluated: Evaluated<'_>) -> io::Result<Vec<String>
         staged.push(dir.stage("eval.json", &json)?);
         files.splice(..0, ["eval.json", "predictions.csv"].map(str::to_owned));
     }
-    staged.into_iter().try_for_each(Staged::commit)?;
+    staged.into_iter().try_for_each(StagedFile::commit)?;
     evals.sync()?;
     dir.sync()?;
     Ok(files)

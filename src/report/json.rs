@@ -1,11 +1,12 @@
-//! `eval.json`: an evaluation for programs.
+//! `eval.json`: an evaluation as JSON.
 
 use serde_json::{Value, json};
 
 use crate::event::{EvalReport, F64};
 use crate::metrics::{ClassScores, Estimate, Measure};
 
-/// A report in the shape of `eval.json`: of which run, if it is of one; `names` are those of the classes, by label.
+/// A report in the format of `eval.json`. `run` is the name of the run, if the report belongs to one; `names` are the
+/// class names, by label.
 pub fn eval_json(report: &EvalReport, run: Option<&str>, names: &[String]) -> Value {
     let confusion: Vec<&[u64]> = report.confusion.rows().collect();
     let mut all = json!({
@@ -51,7 +52,7 @@ pub fn eval_json(report: &EvalReport, run: Option<&str>, names: &[String]) -> Va
     all
 }
 
-/// Puts a measure at its path: a number, or value and `ci95` where it is published with an interval.
+/// Inserts a measure at its path: a number, or `value` and `ci95` if it is published with an interval.
 fn put(all: &mut Value, measure: Measure, found: &Estimate) {
     let place = measure
         .info()
@@ -66,7 +67,7 @@ fn put(all: &mut Value, measure: Measure, found: &Estimate) {
     }
 }
 
-/// A number; null where it is undefined, and a word where it is infinite, for which JSON has no number.
+/// A number as JSON: null if it is undefined, and a string if it is infinite, as JSON has no infinite numbers.
 fn number(value: F64) -> Value {
     if value.0.is_nan() {
         Value::Null
@@ -93,7 +94,7 @@ fn classes(report: &EvalReport, names: &[String]) -> Vec<Value> {
     .collect()
 }
 
-/// Which scores of a class are 0, or missing, by convention.
+/// Names of the scores of a class that are undefined, and so 0 or missing by convention. `auc`: the AUC is undefined.
 fn undefined(scores: &ClassScores, auc: bool) -> Vec<&'static str> {
     [
         ("precision", scores.precision_undefined),

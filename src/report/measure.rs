@@ -1,23 +1,23 @@
-//! Every number of a measured split.
+//! Computation of all metrics of a split.
 
 use crate::event::{EvalReport, F64, Split, WeightsKind};
 use crate::metrics::{
-    Confusion, Outcomes, Reliability, Temperature, Whole, argmax, confidences, reliability,
+    Confusion, FullSplit, Outcomes, Reliability, Temperature, argmax, confidences, reliability,
 };
 
-/// Where the draws of all bootstrap intervals come from. One number for all, so that networks can be compared draw by draw.
+/// Seed of all bootstrap intervals. It is the same for all, so that networks can be compared resample by resample.
 pub const SEED: u64 = 0;
 
 /// A split's logits and labels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Predictions {
-    /// Which split.
+    /// The split.
     pub split: Split,
-    /// Row-major (n, classes).
+    /// Logits in row-major order, of shape (n, classes).
     pub logits: Vec<f32>,
-    /// A class for each row.
+    /// The label of each row.
     pub labels: Vec<u32>,
-    /// Classes.
+    /// Number of classes.
     pub classes: usize,
 }
 
@@ -27,23 +27,24 @@ impl Predictions {
         self.logits.chunks_exact(self.classes.max(1))
     }
 
-    /// What each row says, for resampling.
+    /// The outcome of each row at a temperature, for resampling.
     pub fn outcomes(&self, temperature: f64, bins: usize) -> Outcomes {
         Outcomes::new(&self.logits, &self.labels, self.classes, temperature, bins)
     }
 }
 
-/// How to measure: `eval` of the configuration.
+/// Options of an evaluation: section `eval` of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// Equal bins of confidence.
+    /// Number of equal-width confidence bins.
     pub bins: usize,
-    /// Bootstrap resamples; 0: no intervals.
+    /// Number of bootstrap resamples; 0 for no intervals.
     pub resamples: usize,
 }
 
-/// Measures predictions with a temperature that was fitted on validation. Every number is computed over the whole split,
-/// never averaged over batches. Whose predictions they are, and when, is left for the caller to fill in.
+/// Computes all metrics of predictions, with a temperature that was fitted on validation. Every metric is computed over
+/// the entire split, never averaged over batches. The caller sets the epoch, step, weights and checkpoint of the
+/// report.
 pub fn measure(measured: &Predictions, temperature: Temperature, options: Options) -> EvalReport {
     let Predictions {
         split,
@@ -57,7 +58,7 @@ pub fn measure(measured: &Predictions, temperature: Temperature, options: Option
     let before = calibration(measured, 1.0, options.bins);
     let after = calibration(measured, temperature.value, options.bins);
     let outcomes = measured.outcomes(temperature.value, options.bins);
-    let whole = Whole {
+    let whole = FullSplit {
         logits,
         labels,
         classes: k,
@@ -87,16 +88,17 @@ pub fn measure(measured: &Predictions, temperature: Temperature, options: Option
     }
 }
 
-/// Rows with a logit that is no number; the numbers that need probabilities are undefined then.
+/// Number of rows with a logit that is NaN or +infinity. If there is one, the metrics that need probabilities are
+/// undefined.
 fn not_finite(measured: &Predictions) -> u64 {
     let odd = |row: &&[f32]| row.iter().any(|z| z.is_nan() || *z == f32::INFINITY);
     measured.rows().filter(odd).count() as u64
 }
 
-/// Confidence against accuracy. Without probabilities for every row there is no calibration to speak of.
+/// The reliability diagram with its errors. ECE and MCE are NaN unless every row has probabilities.
 fn calibration(measured: &Predictions, temperature: f64, bins: usize) -> Reliability {
-    let said = confidences(&measured.logits, measured.classes, temperature);
-    let (classes, confidence): (Vec<u32>, Vec<f64>) = said.into_iter().unzip();
+    let predictions = confidences(&measured.logits, measured.classes, temperature);
+    let (classes, confidence): (Vec<u32>, Vec<f64>) = predictions.into_iter().unzip();
     let right = classes.iter().zip(&measured.labels).map(|(p, l)| p == l);
     let found = reliability(&confidence, &right.collect::<Vec<_>>(), bins);
     if confidence.iter().all(|c| c.is_finite()) {

@@ -26,21 +26,22 @@ fn names() -> Vec<String> {
     ["cat", "dog", "eel"].map(str::to_owned).to_vec()
 }
 
-/// What there is to say of it, for people and for programs; neither may fail.
-fn told(rows: &Predictions) -> (EvalReport, String, serde_json::Value) {
+/// The report with its text and its JSON; checks that both and the journal format can represent it.
+fn formats(rows: &Predictions) -> (EvalReport, String, serde_json::Value) {
     let report = report(rows);
     let json = eval_json(&report, None, &names());
     let back: serde_json::Value = serde_json::from_str(&json.to_string()).unwrap();
     assert_eq!(json, back);
-    let whole: EvalReport = serde_json::from_str(&serde_json::to_string(&report).unwrap()).unwrap();
-    assert_eq!(whole, report, "a report survives the journal");
+    let parsed: EvalReport =
+        serde_json::from_str(&serde_json::to_string(&report).unwrap()).unwrap();
+    assert_eq!(parsed, report, "a report survives the journal");
     let text = table(&report, &names());
     (report, text, json)
 }
 
 #[test]
-fn one_class_only_has_no_auc_and_no_temperature() {
-    let (report, text, json) = told(&rows(&[0.3; 20], &[0; 20], 1));
+fn single_class_has_no_auc_and_no_temperature() {
+    let (report, text, json) = formats(&rows(&[0.3; 20], &[0; 20], 1));
     assert_eq!(
         (
             report.value(Measure::Accuracy),
@@ -57,8 +58,8 @@ fn one_class_only_has_no_auc_and_no_temperature() {
 }
 
 #[test]
-fn an_empty_split_is_all_zeros_and_no_intervals() {
-    let (report, _, json) = told(&rows(&[], &[], 3));
+fn empty_split_has_zeros_and_no_intervals() {
+    let (report, _, json) = formats(&rows(&[], &[], 3));
     assert_eq!((report.n, report.value(Measure::Accuracy)), (0, 0.0));
     assert!(json["accuracy"]["ci95"].is_null() && json["macro_f1"]["ci95"].is_null());
     assert_eq!(json["bootstrap"]["resamples"], 0);
@@ -66,14 +67,14 @@ fn an_empty_split_is_all_zeros_and_no_intervals() {
 }
 
 #[test]
-fn logits_that_are_no_numbers_leave_what_is_counted() {
+fn non_finite_logits_leave_only_metrics_without_probabilities() {
     let logits = [
         [2.0, 0.0, 1.0],
         [f32::NAN, 0.0, 3.0],
         [0.0, f32::INFINITY, 0.0],
     ]
     .concat();
-    let (report, text, json) = told(&rows(&logits, &[0, 2, 1], 3));
+    let (report, text, json) = formats(&rows(&logits, &[0, 2, 1], 3));
     assert_eq!(
         (report.not_finite, report.value(Measure::Accuracy)),
         (2, 1.0)
@@ -85,16 +86,16 @@ fn logits_that_are_no_numbers_leave_what_is_counted() {
     assert!(json["ece"]["calibrated"]["value"].is_null());
     assert!(json["ece"]["calibrated"]["ci95"].is_null());
     assert!(
-        text.contains("! 2 of 3 images have logits that are no numbers"),
+        text.contains("! 2 of 3 images have non-finite logits"),
         "{text}"
     );
     assert!(text.contains("ECE              undefined"), "{text}");
 }
 
 #[test]
-fn certainty_is_a_number_or_infinite_and_no_panic() {
-    let sure = [[1e4, 0.0, 0.0], [0.0, 1e4, 0.0], [0.0, 0.0, 1e4]].concat();
-    let (right, _, _) = told(&rows(&sure, &[0, 1, 2], 3));
+fn extreme_logits_give_finite_or_infinite_metrics() {
+    let certain = [[1e4, 0.0, 0.0], [0.0, 1e4, 0.0], [0.0, 0.0, 1e4]].concat();
+    let (right, _, _) = formats(&rows(&certain, &[0, 1, 2], 3));
     assert_eq!(
         (
             right.value(Measure::Nll),
@@ -105,17 +106,17 @@ fn certainty_is_a_number_or_infinite_and_no_panic() {
     );
     assert_eq!(right.value(Measure::Auc), 1.0);
     let impossible = [f32::NEG_INFINITY, 0.0, 0.0].repeat(3);
-    let (wrong, _, json) = told(&rows(&impossible, &[0, 1, 2], 3));
+    let (wrong, _, json) = formats(&rows(&impossible, &[0, 1, 2], 3));
     assert_eq!(wrong.value(Measure::Nll), f64::INFINITY);
     assert_eq!(json["nll"]["uncalibrated"], "inf");
 }
 
 #[test]
-fn everything_tied_is_a_coin_and_everything_else_is_marked() {
-    let (report, text, _) = told(&rows(&[0.5; 30], &[0, 1].repeat(5), 3));
+fn tied_scores_have_auc_one_half_and_undefined_scores_are_marked() {
+    let (report, text, _) = formats(&rows(&[0.5; 30], &[0, 1].repeat(5), 3));
     assert_eq!((report.auc[0], report.auc[2]), (Some(0.5), None));
     assert!(text.contains("mean of 2 of 3 classes"), "{text}");
-    // Nothing is taken for a dog, and there is no eel.
+    // No image is predicted as a dog, and no image has the label eel.
     let dog = text.lines().find(|line| line.starts_with("dog")).unwrap();
     assert_eq!(dog.split_whitespace().nth(1), Some("–"), "{dog}");
     let eel = text.lines().find(|line| line.starts_with("eel")).unwrap();
@@ -123,15 +124,15 @@ fn everything_tied_is_a_coin_and_everything_else_is_marked() {
 }
 
 #[test]
-fn an_accuracy_that_flatters_is_called_so() {
+fn misleading_accuracy_has_a_warning() {
     let labels: Vec<u32> = (0..100).map(|i| u32::from(i >= 90)).collect();
-    let (_, text, _) = told(&rows(&[1.0, 0.0].repeat(100), &labels, 2));
-    let line = "! accuracy flatters: always saying cat gives 90.00 %, macro-F1 is 47.37 %";
+    let (_, text, _) = formats(&rows(&[1.0, 0.0].repeat(100), &labels, 2));
+    let line = "! accuracy is misleading: majority baseline cat 90.00 %, macro-F1 47.37 %";
     assert!(text.contains(line), "{text}");
 }
 
 #[test]
-fn names_of_any_kind_keep_the_columns() {
+fn unusual_class_names_keep_the_columns_aligned() {
     let odd = ["長靴長靴長靴長靴長靴長靴長靴", "", "e\u{301}te\u{301}"].map(str::to_owned);
     let logits = [[3.0, 0.0, 1.0], [0.0, 2.0, 1.0], [0.0, 1.0, 2.0]].concat();
     let text = table(&report(&rows(&logits, &[0, 1, 2], 3)), &odd);
@@ -146,18 +147,18 @@ fn names_of_any_kind_keep_the_columns() {
 }
 
 #[test]
-fn a_comparison_says_which_is_better_only_where_it_can_be_told() {
+fn comparison_names_the_better_one_only_if_distinguishable() {
     let labels: Vec<u32> = (0..300).map(|i| i % 3).collect();
     let network = |wrong_every: u32| {
         let logits: Vec<f32> = (0..300_u32)
             .flat_map(|i| {
-                let said = if i % wrong_every == 0 {
+                let predicted = if i % wrong_every == 0 {
                     (i + 1) % 3
                 } else {
                     i % 3
                 };
                 (0..3).map(move |class| {
-                    if class == said {
+                    if class == predicted {
                         2.0 + (i % 7) as f32 * 0.1
                     } else {
                         0.0
@@ -171,11 +172,11 @@ fn a_comparison_says_which_is_better_only_where_it_can_be_told() {
     let (first, second) = (report(&bad), report(&good));
     let found = compare(&bad.outcomes(1.0, 15), &good.outcomes(1.0, 15), 200, SEED).unwrap();
     let (a, b) = (
-        Contender {
+        ComparedEvaluation {
             title: "bad",
             report: &first,
         },
-        Contender {
+        ComparedEvaluation {
             title: "good",
             report: &second,
         },

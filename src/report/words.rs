@@ -1,4 +1,4 @@
-//! An evaluation for people: a table, and what should be said beside a number.
+//! An evaluation as text: a table of the metrics, with notes and warnings.
 
 use std::fmt::Write;
 
@@ -7,14 +7,14 @@ use unicode_width::UnicodeWidthStr;
 use crate::event::{EvalReport, Split};
 use crate::metrics::{Measure, ReliabilityBin, largest_gap_count, overconfidence};
 
-/// Confused pairs told.
+/// Number of confused pairs that are listed.
 const PAIRS: usize = 5;
-/// A mean gap between confidence and accuracy below this is none.
+/// Absolute mean gap between confidence and accuracy below which a network counts as well calibrated.
 const EVEN: f64 = 0.005;
-/// Columns a class name may take.
+/// Greatest width of a class name, in terminal columns.
 const NAME: usize = 24;
 
-/// All numbers with their intervals, the classes, and what is taken for what.
+/// The metrics with their intervals, the scores of each class, and the most confused pairs.
 pub fn table(report: &EvalReport, names: &[String]) -> String {
     let mut out = String::new();
     headline(&mut out, report);
@@ -36,7 +36,7 @@ fn headline(out: &mut String, report: &EvalReport) {
         let info = measure.info();
         let pair = measure.partner().filter(|_| !measure.has_interval());
         if info.calibrated && !measure.has_interval() {
-            continue; // it stands behind its partner
+            continue; // it is printed on the line of its partner
         }
         let between = match pair {
             Some(pair) => format!("→ {}", measure.written(report.value(pair))),
@@ -59,28 +59,28 @@ fn headline(out: &mut String, report: &EvalReport) {
     let how = if fit.converged {
         format!("fitted on validation in {} steps", fit.iterations)
     } else {
-        "has no minimum on validation (did not converge)".to_owned()
+        "no minimum found on validation (did not converge)".to_owned()
     };
     line("temperature", format!("{:.4}", fit.value), "", &how);
     if report.estimates.resamples > 0 {
         let _ = writeln!(
             out,
-            "[ ] 95 % intervals, {} bootstrap resamples; noise only raises an ECE, so it may lie above its own interval",
+            "[ ] 95 % intervals, {} bootstrap resamples; ECE is biased upward: the estimate can exceed its interval",
             report.estimates.resamples
         );
     }
 }
 
-/// What stands behind a measure: what it is a mean of, and what a calibration error says.
+/// The note after a measure: what it is a mean of, or how a calibration error is to be read.
 fn note(report: &EvalReport, measure: Measure) -> String {
-    let sure = |bins: &[ReliabilityBin]| {
-        // With logits that are no numbers only a part of the images has a confidence.
+    let confidence = |bins: &[ReliabilityBin]| {
+        // With non-finite logits, some images have no confidence.
         let gap = if report.not_finite > 0 {
             f64::NAN
         } else {
             overconfidence(bins)
         };
-        sureness(gap)
+        confidence_gap_note(gap)
     };
     if measure == Measure::Auc {
         let used = report.auc.iter().flatten().count();
@@ -88,14 +88,14 @@ fn note(report: &EvalReport, measure: Measure) -> String {
         return format!("mean of {used} of {all} classes, each against the rest");
     }
     if measure == Measure::Ece {
-        return sure(&report.reliability_before);
+        return confidence(&report.reliability_before);
     }
     if measure == Measure::EceCalibrated {
-        return sure(&report.reliability);
+        return confidence(&report.reliability);
     }
     if measure == Measure::Mce {
         return format!(
-            "largest gap of a bin, here of {} and of {} images",
+            "largest gap of a bin (bins with n = {} and {})",
             largest_gap_count(&report.reliability_before),
             largest_gap_count(&report.reliability)
         );
@@ -103,45 +103,47 @@ fn note(report: &EvalReport, measure: Measure) -> String {
     measure.info().note.to_owned()
 }
 
-/// What a reader must know to read the numbers rightly.
+/// Warnings that are needed to interpret the metrics.
 fn remarks(report: &EvalReport, names: &[String]) -> Vec<String> {
     let mut remarks = Vec::new();
     remarks.extend(match report.split {
-        Split::Train => Some("these images taught the network: on others it is worse".to_owned()),
+        Split::Train => Some("training images: metrics on new images are worse".to_owned()),
         Split::Valid => Some(
-            "these images chose the checkpoint and the temperature: on others it is a little worse"
+            "the checkpoint and the temperature were chosen on these images: metrics on new images are slightly worse"
                 .to_owned(),
         ),
         Split::Test => None,
     });
-    remarks.extend(flattery(report, names));
+    remarks.extend(imbalance_warning(report, names));
     if report.not_finite > 0 {
         remarks.push(format!(
-            "{} of {} images have logits that are no numbers: what needs probabilities is undefined",
+            "{} of {} images have non-finite logits: metrics that need probabilities are undefined",
             report.not_finite, report.n
         ));
     }
     remarks
 }
 
-/// A sentence where accuracy tells more about the sizes of the classes than about the network.
-pub fn flattery(report: &EvalReport, names: &[String]) -> Option<String> {
-    let imbalance = report.confusion.flattered()?;
+/// A warning if accuracy depends more on the class sizes than on the network: always predicting the largest class would
+/// be about as accurate.
+pub fn imbalance_warning(report: &EvalReport, names: &[String]) -> Option<String> {
+    let imbalance = report.confusion.misleading_imbalance()?;
     Some(format!(
-        "accuracy flatters: always saying {} gives {}, macro-F1 is {}",
+        "accuracy is misleading: majority baseline {} {}, macro-F1 {}",
         class_name(names, imbalance.majority),
         Measure::Accuracy.written(imbalance.share),
         Measure::MacroF1.written(report.value(Measure::MacroF1))
     ))
 }
 
-/// What a gap between mean confidence and accuracy is called.
-pub fn sureness(gap: f64) -> String {
+/// Describes the gap between mean confidence and accuracy (confidence minus accuracy, -1 to 1); empty if it is not
+/// finite.
+pub fn confidence_gap_note(gap: f64) -> String {
     if !gap.is_finite() {
         return String::new();
     }
     if gap.abs() < EVEN {
-        return "as sure as right, on the whole".to_owned();
+        return "well calibrated on average".to_owned();
     }
     let word = if gap > 0.0 { "over" } else { "under" };
     format!("{word}-confident by {:.1} points", gap.abs() * 100.0)
@@ -185,15 +187,15 @@ fn classes(out: &mut String, report: &EvalReport, names: &[String]) {
             scores.support,
         );
     }
-    let some = report
+    let any_undefined = report
         .classes
         .iter()
         .any(|s| s.precision_undefined || s.recall_undefined)
         || report.auc.iter().any(Option::is_none);
-    if some {
+    if any_undefined {
         let _ = writeln!(
             out,
-            "– undefined: nothing was taken for the class, or there is none of it; counts as 0 in macro-F1"
+            "– undefined: no image was predicted as the class, or none belongs to it; counts as 0 in macro-F1"
         );
     }
 }
@@ -203,7 +205,7 @@ fn pairs(out: &mut String, report: &EvalReport, names: &[String]) {
     if pairs.is_empty() {
         return;
     }
-    let _ = writeln!(out, "\nmost often confused");
+    let _ = writeln!(out, "\nmost confused pairs (label → prediction)");
     for pair in pairs {
         let _ = writeln!(
             out,
@@ -217,7 +219,8 @@ fn pairs(out: &mut String, report: &EvalReport, names: &[String]) {
     }
 }
 
-/// The name of a class: whatever it is made of, it stays in its line and its column.
+/// The name of a class for output: without control characters, and cut to at most `NAME` columns. A class without a
+/// name is shown by its number.
 pub fn class_name(names: &[String], label: usize) -> String {
     let name = names.get(label).filter(|name| !name.is_empty());
     let name = name.map_or_else(|| format!("class {label}"), Clone::clone);

@@ -1,8 +1,8 @@
-//! What is not well with a run: rules with reasons, as pure functions of its state.
+//! Alerts: problems of a run, found by rules that are pure functions of its state.
 //!
-//! Rules that follow from records alone are kept up by the fold (in `track`), which writes a line into the log when one
-//! begins and when it is over, so that a replay shows the same. Those that need a clock or the machine are looked at
-//! when [`alerts`] is asked. [`Announcer`] remembers which of them have been announced.
+//! Rules that depend on records alone are updated by the fold (in `track`), which adds a log line when an alert starts
+//! and when it ends, so that a replay shows the same lines. Rules that need the current time or the state of the
+//! machine are evaluated when [`alerts`] is called. [`Announcer`] remembers which alerts have been announced.
 
 mod announcer;
 mod track;
@@ -11,53 +11,54 @@ mod words;
 
 use std::cmp::Reverse;
 
-pub use announcer::{Announcer, Cause, News};
+pub use announcer::{Announcer, Cause, Notification};
 pub use words::alert_lines;
 
 use super::health::{ActiveRule, Rule};
 use super::state::RunState;
 use crate::event::{Level, Phase, ThrottleReason};
 
-/// Without a record for so long, a training stands still: windows come every 50 ms or 16 steps, and the longest pause
-/// that is usual between them (a copy for a checkpoint, a first kernel compiled) is a few seconds.
+/// Time without a record after which a run counts as stalled. Windows of steps arrive every 50 ms or 16 steps; the
+/// longest usual gap between them (copying the weights for a checkpoint, compiling the first kernel) is a few seconds.
 const STALLED_MS: u64 = 30_000;
-/// A network whose steps take longer than a few seconds is given as many of them: windows hold up to 16.
+/// The same limit in units of the usual step time, for networks whose steps take seconds: a window has up to 16 steps.
 const STALLED_STEPS: f64 = 20.0;
-/// Before the first step nothing is known of the pace; libraries are loaded and kernels chosen, in seconds, not minutes.
+/// Limit before the first step, when the step time is unknown. Loading libraries and choosing kernels takes seconds.
 const FIRST_STEP_MS: u64 = 120_000;
-/// So many more checkpoints should fit: at the default of one an epoch that leaves a person a few epochs to make room.
+/// Number of further checkpoints that should fit on the disk. At the default of one per epoch, this leaves the user a
+/// few epochs to free space.
 const CHECKPOINTS: u64 = 5;
-/// And so much at least: the journal, the evaluations and everybody else on the disk want room too.
+/// Free bytes that should remain in any case: the journal, the evaluations and other users of the disk need space too.
 const FREE: u64 = 1 << 30;
 
-/// Something that is wrong now.
+/// A current problem of the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alert {
-    /// What.
+    /// The rule that found the problem.
     pub rule: Rule,
-    /// How much it matters.
+    /// Severity of the problem.
     pub severity: Level,
-    /// The reason with its numbers, and what to try. It may hold names from outside.
+    /// The reason with its numbers, and what to try. It may contain untrusted names, such as those of layers.
     pub text: String,
-    /// The step it began at, counted from 1 over the run.
+    /// The step at which the problem started, counted from 1 over the run.
     pub since_step: u64,
 }
 
-/// All that is wrong at `now_ms` (ms since 1970, by the clock of the records), most serious first. Nothing is, once the
-/// run has ended: there is nothing left to try, and the log keeps what was.
+/// The alerts that are active at `now_ms` (milliseconds since 1970 on the clock of the records), most severe first.
+/// Empty once the run has ended: no action is left, and the log keeps the past alerts.
 pub fn alerts(state: &RunState, now_ms: u64) -> Vec<Alert> {
     if state.outcome.is_some() {
         return Vec::new();
     }
-    let held = state.health.active().iter();
-    let mut all: Vec<Alert> = held.map(|held| state.describe(*held)).collect();
+    let active = state.health.active().iter();
+    let mut all: Vec<Alert> = active.map(|rule| state.describe(*rule)).collect();
     all.extend(stalled(state, now_ms));
     all.extend(machine(state));
     all.sort_by_key(|alert| (Reverse(alert.severity), alert.rule));
     all
 }
 
-/// What is wrong with the machine, by the latest look at it. Of the GPUs those count that the run computes on.
+/// Alerts about the machine, from its latest sample. Only the GPUs that the run uses are considered.
 fn machine(state: &RunState) -> Vec<Alert> {
     let Some(sample) = &state.system.latest else {
         return Vec::new();
@@ -73,7 +74,8 @@ fn machine(state: &RunState) -> Vec<Alert> {
     all
 }
 
-/// No step where steps should come: not while the run is paused, measured, saved or over.
+/// The alert for missing steps. It applies only to the training phase, not while the run is paused, evaluated, saved or
+/// finished.
 fn stalled(state: &RunState, now_ms: u64) -> Option<Alert> {
     if state.phase != Phase::Training || state.info.is_none() {
         return None;
@@ -91,9 +93,11 @@ fn stalled(state: &RunState, now_ms: u64) -> Option<Alert> {
     })
 }
 
-/// Whether the disk of the checkpoints fills up: fewer than 5 more of them fit, or less than 1 GiB is left.
+/// An alert if the disk with the checkpoints is nearly full: fewer than 5 more checkpoints fit, or less than 1 GiB is
+/// free.
 ///
-/// `free` and `checkpoint_bytes` (the size of the latest, 0 before the first) are bytes. An error once not one more fits.
+/// `free` and `checkpoint_bytes` (size of the latest checkpoint, 0 before the first) are in bytes. The alert is an
+/// error if no further checkpoint fits.
 pub fn low_disk(free: u64, checkpoint_bytes: u64) -> Option<Alert> {
     let fit = free.checked_div(checkpoint_bytes);
     if free >= FREE && fit.is_none_or(|fit| fit >= CHECKPOINTS) {
@@ -111,7 +115,7 @@ pub fn low_disk(free: u64, checkpoint_bytes: u64) -> Option<Alert> {
     })
 }
 
-/// Whether a GPU slows itself down for a reason that somebody should look into.
+/// An alert if a GPU reduces its clocks for a reason that is not intended, such as heat.
 pub fn throttling(gpu: usize, reasons: &[ThrottleReason]) -> Option<Alert> {
     let harmful = reasons.iter().filter(|reason| !reason.is_intended());
     let harmful: Vec<&str> = harmful.map(ThrottleReason::words).collect();
@@ -119,7 +123,7 @@ pub fn throttling(gpu: usize, reasons: &[ThrottleReason]) -> Option<Alert> {
         rule: Rule::Throttling,
         severity: Level::Warn,
         text: format!(
-            "GPU {gpu} slows down ({}): look after its cooling, its power supply and who else computes on it",
+            "GPU {gpu} is throttled ({}): check its cooling, its power supply and other processes on it",
             harmful.join(", ")
         ),
         since_step: 0,

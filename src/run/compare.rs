@@ -1,67 +1,67 @@
-//! Runs beside each other: which keys of their configurations differ, what came out of each, which is best, and whether a
-//! difference can be told from none.
+//! Comparison of runs: differences between their configurations, their results, the best run for each result, and
+//! whether a difference is statistically distinguishable from 0.
 
 use super::state::RunState;
 use crate::event::Outcome;
 use crate::metrics::{self, Better, Measure};
 
-/// Runs shown at once, the first one included.
-pub const MOST_RUNS: usize = 8;
-/// Sections of the configuration that are a person's and not a run's.
-const NOT_OF_RUNS: [&str; 3] = ["ui.", "keys.", "runs."];
+/// Greatest number of runs in a comparison, including the reference run.
+pub const MAX_RUNS: usize = 8;
+/// Sections of the configuration that belong to the user and not to the run.
+const USER_SECTIONS: [&str; 3] = ["ui.", "keys.", "runs."];
 
-/// A run shown beside the first one.
+/// A run that is compared with the reference run.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Other {
-    /// What it is called.
+pub struct ComparedRun {
+    /// Its name.
     pub name: String,
     /// Its last state.
     pub state: RunState,
-    /// Its configuration: `section.key` and value, in the order of its file. Empty where it is not known.
+    /// Its configuration: pairs of `section.key` and value, in the order of its file. Empty if unknown.
     pub config: Vec<(String, String)>,
-    /// What differs from the first run on the test images both measured: this one minus the first.
-    pub against: Vec<Paired>,
-    /// Why there is nothing in `against`, where that is worth telling.
+    /// Paired differences from the reference run on the common test images: this run minus the reference run.
+    pub against: Vec<PairedDifference>,
+    /// Why `against` is empty, if the user should know.
     pub unpaired: Option<String>,
-    /// It was trained and tested on other images than the first: none of its numbers is better or worse.
+    /// The run has other training and test images than the reference run, so its results cannot be ranked.
     pub other_data: bool,
 }
 
-/// Runs beside the one that is shown, as they were found.
+/// The compared runs that were found, and an error for each that was not.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Beside {
-    /// The configuration of the first run, as in [`Other::config`].
+pub struct ComparedRuns {
+    /// The configuration of the reference run, as in [`ComparedRun::config`].
     pub config: Vec<(String, String)>,
-    /// The others.
-    pub others: Vec<Other>,
-    /// What could not be shown, each with its name and why.
+    /// The compared runs.
+    pub others: Vec<ComparedRun>,
+    /// An error message for each run that cannot be shown, with its name and the reason.
     pub problems: Vec<String>,
 }
 
-/// How much a measure of two runs differs on the same images.
+/// The difference of a measure between two runs on the same images.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Paired {
-    /// Which measure.
+pub struct PairedDifference {
+    /// The measure.
     pub measure: Measure,
-    /// The evaluations that were compared, of the first and of the other run, by the steps their weights had seen.
+    /// The compared evaluations of the reference run and of the other run, by the training steps of their weights.
     pub global_steps: [u64; 2],
-    /// The other run's minus the first's, with its 95 % interval by a paired bootstrap.
+    /// Value of the other run minus that of the reference run, with its 95 % interval from a paired bootstrap.
     pub difference: metrics::Difference,
 }
 
-/// What a difference says of the other run.
+/// The conclusion from a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is better than the first.
+    /// The run is better than the reference run.
     Better,
-    /// It is worse than the first.
+    /// The run is worse than the reference run.
     Worse,
-    /// The interval holds 0: the two cannot be told apart.
+    /// The interval contains 0: the two runs are not distinguishable.
     Unclear,
 }
 
-impl Paired {
-    /// What it says of the other run.
+impl PairedDifference {
+    /// The conclusion about the compared run.
     pub fn verdict(&self) -> Verdict {
         if !self.difference.distinguishable() {
             return Verdict::Unclear;
@@ -79,20 +79,20 @@ impl Paired {
     }
 }
 
-/// What is compared of runs.
+/// A result that is compared between runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunResult {
     /// Validation accuracy of the best epoch, 0 to 1.
     ValidAccuracy,
-    /// The epoch it was reached in, from 1.
+    /// The epoch in which it was reached, from 1.
     BestEpoch,
     /// Validation NLL of that epoch, in nats.
     ValidNll,
-    /// A measure of the last test-set evaluation.
+    /// A measure of the latest test-set evaluation.
     Test(Measure),
-    /// The epoch of the weights that were evaluated on test, from 1.
+    /// The epoch of the weights in the latest test-set evaluation, from 1.
     TestEpoch,
-    /// How long it worked, pauses left out, in seconds.
+    /// Working time in seconds, without pauses.
     Seconds,
     /// Epochs done.
     Epochs,
@@ -101,7 +101,7 @@ pub enum RunResult {
 }
 
 impl RunResult {
-    /// All of them, in the order they are shown.
+    /// All results, in display order.
     pub fn all() -> impl Iterator<Item = Self> {
         let compared = |measure: &Measure| measure.info().compared;
         let measures = Measure::ALL.into_iter().filter(compared).map(Self::Test);
@@ -116,7 +116,7 @@ impl RunResult {
             ])
     }
 
-    /// Which direction is better; none where a run is neither better nor worse for it.
+    /// Which direction is better; `None` if the result does not rank runs.
     pub fn better(self) -> Option<Better> {
         match self {
             Self::ValidAccuracy => Some(Measure::Accuracy.info().better),
@@ -127,7 +127,8 @@ impl RunResult {
         }
     }
 
-    /// The measure that it is a value of, if it says how good the network is: a difference is worth its own column then.
+    /// The measure of the result, if it describes the quality of the network. Such results have a column for the
+    /// difference.
     pub fn measure(self) -> Option<Measure> {
         match self {
             Self::ValidAccuracy => Some(Measure::Accuracy),
@@ -139,7 +140,7 @@ impl RunResult {
         }
     }
 
-    /// Its value of a run, as far as the run has come.
+    /// The value for a run so far; `None` if there is none yet.
     pub fn of(self, state: &RunState) -> Option<f64> {
         let best = state.best.as_ref();
         let test = state.test.latest.as_ref();
@@ -160,20 +161,20 @@ impl RunResult {
     }
 }
 
-/// A result of all runs.
+/// A result for all runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResultRow {
-    /// Which result.
+    /// The result.
     pub result: RunResult,
-    /// Of the first run, then of the others.
+    /// The value for the reference run, then for the others.
     pub values: Vec<Option<f64>>,
-    /// Whether no other run has a better one. All that share the best are marked; none where all share it, or only one run
-    /// has any.
+    /// Whether the run has the best value. Runs with equal best values are all marked; none is marked if all are equal
+    /// or only one run has a value.
     pub best: Vec<bool>,
 }
 
 impl ResultRow {
-    /// What the run at this place has more than the first one; none for the first one itself.
+    /// The value of the run at an index minus that of the reference run; `None` for the reference run itself.
     pub fn difference(&self, at: usize) -> Option<f64> {
         let first = self.values.first().copied().flatten()?;
         let other = self.values.get(at).copied().flatten()?;
@@ -181,22 +182,22 @@ impl ResultRow {
     }
 }
 
-/// What came out of the runs, a row for each number that any of them has.
-pub fn result_rows(first: &RunState, others: &[Other]) -> Vec<ResultRow> {
+/// The results of the runs: a row for each result that at least one run has.
+pub fn result_rows(first: &RunState, others: &[ComparedRun]) -> Vec<ResultRow> {
     let states = || std::iter::once(first).chain(others.iter().map(|other| &other.state));
     let rows = RunResult::all().map(|result| {
         let values: Vec<Option<f64>> = states().map(|state| result.of(state)).collect();
-        // A run that is not through has spent little time, and one on other images is not in the race.
-        let judged = states().enumerate().map(|(at, state)| {
-            let rival = at.checked_sub(1).and_then(|at| others.get(at));
-            let of_others = rival.is_some_and(|other| other.other_data);
-            let through = state.outcome == Some(Outcome::Completed);
-            !of_others && (result != RunResult::Seconds || through)
+        // Runs on other images are not ranked, and the working time is ranked only for completed runs.
+        let ranked = states().enumerate().map(|(at, state)| {
+            let other = at.checked_sub(1).and_then(|at| others.get(at));
+            let other_data = other.is_some_and(|other| other.other_data);
+            let completed = state.outcome == Some(Outcome::Completed);
+            !other_data && (result != RunResult::Seconds || completed)
         });
-        let judged: Vec<bool> = judged.collect();
+        let ranked: Vec<bool> = ranked.collect();
         ResultRow {
             result,
-            best: best(result.better(), &values, &judged),
+            best: best(result.better(), &values, &ranked),
             values,
         }
     });
@@ -204,14 +205,14 @@ pub fn result_rows(first: &RunState, others: &[Other]) -> Vec<ResultRow> {
         .collect()
 }
 
-fn best(better: Option<Better>, values: &[Option<f64>], judged: &[bool]) -> Vec<bool> {
+fn best(better: Option<Better>, values: &[Option<f64>], ranked: &[bool]) -> Vec<bool> {
     let none = vec![false; values.len()];
     let Some(better) = better else {
         return none;
     };
     let known =
-        |(value, judged): (&Option<f64>, &bool)| value.filter(|value| *judged && value.is_finite());
-    let known: Vec<Option<f64>> = values.iter().zip(judged).map(known).collect();
+        |(value, ranked): (&Option<f64>, &bool)| value.filter(|value| *ranked && value.is_finite());
+    let known: Vec<Option<f64>> = values.iter().zip(ranked).map(known).collect();
     let choose = |best: f64, value: f64| {
         if better.prefers(value, best) {
             value
@@ -223,17 +224,17 @@ fn best(better: Option<Better>, values: &[Option<f64>], judged: &[bool]) -> Vec<
         return none;
     };
     let marked: Vec<bool> = known.iter().map(|value| *value == Some(best)).collect();
-    let (rivals, winners) = (
+    let (candidates, winners) = (
         known.iter().flatten().count(),
         marked.iter().filter(|mark| **mark).count(),
     );
-    if winners < rivals { marked } else { none }
+    if winners < candidates { marked } else { none }
 }
 
-impl Other {
-    /// The paired difference of a result to the first run, if it is of the evaluations that are shown: a live run may have
-    /// been evaluated again since.
-    pub fn paired(&self, first: &RunState, result: RunResult) -> Option<&Paired> {
+impl ComparedRun {
+    /// The paired difference of a result from the reference run. `None` if it does not belong to the latest
+    /// evaluations: a live run can have been evaluated again.
+    pub fn paired(&self, first: &RunState, result: RunResult) -> Option<&PairedDifference> {
         let RunResult::Test(measure) = result else {
             return None;
         };
@@ -247,25 +248,25 @@ impl Other {
     }
 }
 
-/// A key of the configuration that is not the same in all runs.
+/// A configuration key whose value differs between runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// `section.key`.
     pub key: String,
-    /// Its value in the first run, then in the others; none where it is not written.
+    /// Its value in the reference run, then in the others; `None` where the key is not set.
     pub values: Vec<Option<String>>,
 }
 
-/// The keys whose values differ, in the order of the first file; then those that only others have. Runs whose configuration
-/// is not known have no part in it.
-pub fn config_differences(first: &[(String, String)], others: &[Other]) -> Vec<Difference> {
+/// The keys whose values differ, in the order of the reference run's file; then those that only other runs have. Runs
+/// with unknown configuration are ignored.
+pub fn config_differences(first: &[(String, String)], others: &[ComparedRun]) -> Vec<Difference> {
     let configs: Vec<&[(String, String)]> = std::iter::once(first)
         .chain(others.iter().map(|other| other.config.as_slice()))
         .collect();
     let mut keys: Vec<&str> = Vec::new();
     for (key, _) in configs.iter().copied().flatten() {
-        let ours = !NOT_OF_RUNS.iter().any(|section| key.starts_with(section));
-        if ours && !keys.contains(&key.as_str()) {
+        let of_run = !USER_SECTIONS.iter().any(|section| key.starts_with(section));
+        if of_run && !keys.contains(&key.as_str()) {
             keys.push(key);
         }
     }
@@ -298,17 +299,17 @@ mod tests {
         text.iter().map(own).collect()
     }
 
-    fn configured(text: &[(&str, &str)]) -> Other {
-        Other {
+    fn configured(text: &[(&str, &str)]) -> ComparedRun {
+        ComparedRun {
             config: config(text),
-            ..Other::default()
+            ..ComparedRun::default()
         }
     }
 
-    fn scored(accuracy: f64) -> Other {
-        Other {
+    fn scored(accuracy: f64) -> ComparedRun {
+        ComparedRun {
             state: state(accuracy),
-            ..Other::default()
+            ..ComparedRun::default()
         }
     }
 
@@ -325,7 +326,7 @@ mod tests {
         }
     }
 
-    fn marks(first: f64, others: &[Other]) -> Vec<bool> {
+    fn marks(first: f64, others: &[ComparedRun]) -> Vec<bool> {
         let rows = result_rows(&state(first), others);
         let row = rows
             .into_iter()
@@ -334,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn only_keys_that_differ_are_told_in_the_order_of_the_file() {
+    fn differing_keys_are_listed_in_the_order_of_the_file() {
         let first = config(&[
             ("data.name", "mine"),
             ("optim.name", "muon"),
@@ -369,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_whose_configuration_is_not_known_differs_in_nothing() {
+    fn unknown_configuration_has_no_differences() {
         let first = config(&[("optim.lr", "0.008")]);
         assert!(config_differences(&first, &[configured(&[])]).is_empty());
         assert!(config_differences(&[], &[configured(&[("optim.lr", "1")])]).is_empty());
@@ -377,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_is_marked_and_all_that_share_it_unless_all_do() {
+    fn best_values_are_marked_unless_all_are_equal() {
         assert_eq!(marks(0.9, &[scored(0.8), scored(0.9)]), [true, false, true]);
         assert_eq!(marks(0.7, &[scored(0.8)]), [false, true]);
         assert_eq!(marks(0.8, &[scored(0.8)]), [false, false]);
@@ -389,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn less_is_better_of_a_loss_and_nothing_of_a_number_of_epochs() {
+    fn lower_loss_is_better_and_epochs_are_not_ranked() {
         let rows = result_rows(&state(0.9), &[scored(0.8)]);
         let row = |result| rows.iter().find(|row| row.result == result);
         let best = |result| row(result).map(|row| row.best.clone());
@@ -398,12 +399,12 @@ mod tests {
         assert_eq!(
             row(RunResult::Test(Measure::Accuracy)),
             None,
-            "nothing was tested"
+            "no test-set evaluation"
         );
     }
 
     #[test]
-    fn a_run_on_other_images_is_in_no_race() {
+    fn run_on_other_images_is_not_ranked() {
         let mut other = scored(0.99);
         other.other_data = true;
         assert_eq!(
@@ -419,9 +420,9 @@ mod tests {
     }
 
     #[test]
-    fn a_verdict_needs_an_interval_without_0_and_knows_which_direction_is_better() {
+    fn verdict_depends_on_the_interval_and_on_the_better_direction() {
         let verdict = |measure, value, low, high| {
-            let paired = Paired {
+            let paired = PairedDifference {
                 measure,
                 global_steps: [1, 1],
                 difference: difference(value, low, high),

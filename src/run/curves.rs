@@ -1,8 +1,9 @@
-//! The curves of a run: one table of those that epochtop knows, and the named ones that events bring.
+//! The curves of a run: a table of the known ones, and named ones that are defined by events.
 //!
-//! A curve is a number over steps. [`CURVES`] declares everything about a known one; fold, journal queries, TensorBoard,
-//! export, cursor and charts iterate over it. A trainer may log any other under a name ([`Event::Scalars`](
-//! crate::event::Event::Scalars)); those are bounded in number and length of their names.
+//! A curve is a value over steps. [`CURVES`] declares the properties of each known curve; fold, journal queries,
+//! TensorBoard, export, cursor and charts iterate over it. A trainer can log any other curve under a name
+//! ([`Event::Scalars`](crate::event::Event::Scalars)); the number of named curves and the length of their names are
+//! bounded.
 
 use std::collections::BTreeMap;
 use std::ops::Index;
@@ -15,67 +16,67 @@ use super::steps::Steps;
 use crate::event::{EpochSummary, F32, F64, StepWindow};
 use crate::metrics::Better;
 
-/// Named curves of a run at most.
-pub const MOST_NAMED: usize = 256;
-/// Bytes of a name at most.
-pub(super) const MOST_NAME_BYTES: usize = 128;
-/// Buckets of a named curve at most. There may be many of them, and their charts are small.
+/// Greatest number of named curves of a run.
+pub const MAX_NAMED: usize = 256;
+/// Greatest length of a curve name in bytes.
+pub(super) const MAX_NAME_BYTES: usize = 128;
+/// Greatest number of buckets of a named curve. There can be many named curves, and their charts are small.
 const NAMED_BUCKETS: usize = 512;
 
-/// How the values of a curve are laid along a vertical axis, unless the user switches it.
+/// Default scale of the y-axis for a curve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scaling {
-    /// Equal differences.
+    /// Linear.
     Linear,
-    /// Equal ratios.
+    /// Logarithmic.
     Log,
-    /// Shares from 0 to 1, written in percent; always of equal differences.
+    /// Linear, for shares from 0 to 1 that are shown in percent; the user cannot switch it to logarithmic.
     Percent,
 }
 
-/// Where the values of a curve come from.
+/// Source of the values of a curve.
 #[derive(Debug, Clone, Copy)]
 pub enum Source {
-    /// One value for each step of a window; no values where the trainer does not report them.
+    /// One value for each step of a window; empty if the trainer does not report them.
     Steps(fn(&StepWindow) -> &[F32]),
     /// One value for a window, at its last step.
     Window(fn(&StepWindow) -> F64),
-    /// Values of some steps of a window.
+    /// Values at some steps of a window, with their steps.
     Sampled(fn(&StepWindow) -> &[(u64, F32)]),
     /// One value for an epoch, at its last step.
     Epoch(fn(&EpochSummary) -> F64),
 }
 
-/// Everything about a known curve.
+/// Properties of a known curve.
 #[derive(Debug)]
 pub struct CurveInfo {
-    /// The name in files and on the wire.
+    /// Name in files and in the protocol.
     pub key: &'static str,
-    /// The name on screens.
+    /// Name on screens.
     pub title: &'static str,
-    /// How its values are laid along an axis.
+    /// Default scale of the y-axis.
     pub scaling: Scaling,
-    /// Which direction is better; none where neither is.
+    /// Which direction is better; `None` if neither is.
     pub better: Option<Better>,
-    /// Where its values come from.
+    /// Source of its values.
     pub source: Source,
-    /// The tag in TensorBoard.
+    /// Tag in TensorBoard.
     pub tag: &'static str,
-    /// The column in the CSV export of steps.
+    /// Column in the CSV export of steps.
     pub column: Option<&'static str>,
 }
 
 /// Declares the known curves: the enum, its names and the table.
 macro_rules! curves {
     ($($(#[$doc:meta])* $curve:ident = $key:literal { $($field:ident: $value:expr),* $(,)? })*) => {
-        /// A curve that epochtop knows. Those with a value for each step come first.
+        /// A known curve. Those with a value for each step come first.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum Curve {
             $($(#[$doc])* #[serde(rename = $key)] $curve,)*
         }
 
         impl Curve {
-            /// All of them, in the order of the table.
+            /// All known curves, in the order of the table.
             pub const ALL: [Self; CURVES.len()] = [$(Self::$curve),*];
         }
 
@@ -94,7 +95,7 @@ curves! {
         tag: "train/loss",
         column: Some("loss"),
     }
-    /// Share of the batch classified correctly, with the weights before the step.
+    /// Accuracy on the batch, with the weights before the step.
     TrainAccuracy = "train_accuracy" {
         title: "training accuracy",
         scaling: Scaling::Percent,
@@ -121,7 +122,7 @@ curves! {
         tag: "train/lr",
         column: Some("lr"),
     }
-    /// L2 norm of the update of all weights over that of the weights, at some steps: around 1e-3 is usual.
+    /// L2 norm of the update of all weights divided by that of the weights, at some steps; around 1e-3 is usual.
     UpdateRatio = "update_ratio" {
         title: "update-to-weight ratio",
         scaling: Scaling::Log,
@@ -139,7 +140,7 @@ curves! {
         tag: "valid/nll",
         column: None,
     }
-    /// Share of validation images classified correctly.
+    /// Accuracy on validation.
     ValidAccuracy = "valid_accuracy" {
         title: "validation accuracy",
         scaling: Scaling::Percent,
@@ -160,19 +161,19 @@ pub(super) const STEP_CURVES: usize = {
 };
 
 impl Curve {
-    /// Its entry of the table.
+    /// Its entry in the table.
     pub fn info(self) -> &'static CurveInfo {
         &CURVES[self as usize]
     }
 }
 
-/// A curve of a run: a known one, or one that its trainer named.
+/// Identifier of a curve: a known one, or one named by the trainer.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CurveId {
-    /// One that [`Event::Scalars`](crate::event::Event::Scalars) named.
+    /// A curve from [`Event::Scalars`](crate::event::Event::Scalars).
     Named(String),
-    /// One of the table.
+    /// A curve of the table.
     #[serde(untagged)]
     Known(Curve),
 }
@@ -184,7 +185,7 @@ impl From<Curve> for CurveId {
 }
 
 impl CurveId {
-    /// The name on screens; a named curve's is foreign text.
+    /// Name on screens. That of a named curve is untrusted text.
     pub fn title(&self) -> &str {
         match self {
             Self::Known(curve) => curve.info().title,
@@ -192,7 +193,7 @@ impl CurveId {
         }
     }
 
-    /// How its values are laid along an axis.
+    /// Default scale of the y-axis.
     pub fn scaling(&self) -> Scaling {
         match self {
             Self::Known(curve) => curve.info().scaling,
@@ -201,12 +202,12 @@ impl CurveId {
     }
 }
 
-/// Whether a trainer may give a curve this name.
+/// Whether a name is valid for a named curve.
 pub fn is_curve_name(name: &str) -> bool {
-    !name.is_empty() && name.len() <= MOST_NAME_BYTES && !name.chars().any(char::is_control)
+    !name.is_empty() && name.len() <= MAX_NAME_BYTES && !name.chars().any(char::is_control)
 }
 
-/// What a named curve is shown with: those with the same last part of the name, as `train/loss` and `val/loss`.
+/// The group of a named curve, which is the last part of its name: `train/loss` and `val/loss` are shown in one chart.
 pub fn group_of(name: &str) -> &str {
     name.rsplit('/')
         .find(|part| !part.is_empty())
@@ -222,7 +223,7 @@ pub struct Curves {
     ignored: u64,
 }
 
-/// [`Curves`] as they are written: the known ones by their keys, so that a version with others reads them too.
+/// Serialized form of [`Curves`]: known curves are stored by key, so that versions with other curves can read them.
 #[derive(Deserialize)]
 struct Stored {
     known: BTreeMap<String, Series>,
@@ -264,7 +265,7 @@ impl Index<Curve> for Curves {
 }
 
 impl Curves {
-    /// A curve; without points where the run has no such curve.
+    /// A curve; empty if the run has no such curve.
     pub fn of(&self, id: &CurveId) -> &Series {
         static NONE: Series = Series::new();
         match id {
@@ -273,14 +274,14 @@ impl Curves {
         }
     }
 
-    /// The named curves in the order of their names.
+    /// The named curves, ordered by name.
     pub fn named(&self) -> impl Iterator<Item = (&str, &Series)> {
         self.named
             .iter()
             .map(|(name, series)| (name.as_str(), series))
     }
 
-    /// All curves, those without points too.
+    /// All curves, including empty ones.
     pub fn all(&self) -> impl Iterator<Item = &Series> {
         self.known.iter().chain(self.named.values())
     }
@@ -316,12 +317,12 @@ impl Curves {
         }
     }
 
-    /// Adds a point to a named curve. False where that is the first one that is left out, because the name cannot be used or
-    /// there are too many.
+    /// Adds a point to a named curve. A point is ignored if the name is invalid or there are too many curves; returns
+    /// false for the first ignored point only.
     pub(super) fn push_named(&mut self, name: &str, step: u64, value: f32) -> bool {
         if let Some(series) = self.named.get_mut(name) {
             series.push_within(NAMED_BUCKETS, step, value);
-        } else if is_curve_name(name) && self.named.len() < MOST_NAMED {
+        } else if is_curve_name(name) && self.named.len() < MAX_NAMED {
             let series = self.named.entry(name.to_owned()).or_default();
             series.push_within(NAMED_BUCKETS, step, value);
         } else {
@@ -345,7 +346,7 @@ mod tests {
             assert_eq!(
                 by_step,
                 (curve as usize) < STEP_CURVES,
-                "{curve:?}: first those by step"
+                "{curve:?}: curves by step must come first"
             );
             assert_eq!(serde_json::to_value(curve).unwrap(), info.key);
         }
@@ -359,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_a_key_or_a_name_and_neither_is_taken_for_the_other() {
+    fn known_and_named_ids_are_distinct_in_json() {
         let known = CurveId::from(Curve::TrainLoss);
         let named = CurveId::Named("train_loss".to_owned());
         let text = |id: &CurveId| serde_json::to_string(id).unwrap();
@@ -377,21 +378,21 @@ mod tests {
     }
 
     #[test]
-    fn named_curves_are_bounded_and_the_first_that_is_left_out_is_reported() {
+    fn named_curves_are_bounded_and_the_first_ignored_one_is_reported() {
         let mut curves = Curves::default();
         assert!(curves.push_named("val/loss", 3, 0.5));
         assert!(!curves.push_named("bad\u{1b}[2J", 3, 0.5));
         assert!(
-            curves.push_named(&"x".repeat(MOST_NAME_BYTES + 1), 3, 0.5),
+            curves.push_named(&"x".repeat(MAX_NAME_BYTES + 1), 3, 0.5),
             "one warning is enough"
         );
-        for i in 0..2 * MOST_NAMED {
+        for i in 0..2 * MAX_NAMED {
             curves.push_named(&format!("m/{i}"), u64::MAX, 1.0);
         }
-        assert_eq!(curves.named().count(), MOST_NAMED);
+        assert_eq!(curves.named().count(), MAX_NAMED);
         assert!(
             curves.push_named("val/loss", 9, 0.25),
-            "those that are there go on"
+            "existing curves still accept points"
         );
         assert_eq!(
             curves.of(&CurveId::Named("val/loss".to_owned())).last(),

@@ -1,45 +1,45 @@
-//! What is remembered of a run for its health rules: which of them hold, and the few numbers they go by.
+//! The state of the health rules: which of them are active, and the numbers they depend on.
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::{F32, F64, Finding, Health, Remedy};
 
-/// Steps after which a step that was not finite is no news any more: about two epochs of Fashion-MNIST at a batch of 256,
-/// and as many as `RunState::recent` keeps.
+/// Steps after which the alert about a non-finite step ends: about two epochs of Fashion-MNIST at a batch size of 256,
+/// and about the length of `RunState::recent`.
 pub(super) const NON_FINITE_STEPS: u64 = 500;
-/// Steps after which a spike is over: four times the about 50 steps the trainer's running mean remembers, which has then
-/// either come back or taken the new level in.
+/// Steps after which the alert about a loss spike ends: four times the time constant of the trainer's running mean
+/// (about 50 steps). By then the loss has recovered, or the mean has adapted to the new level.
 pub(super) const SPIKE_STEPS: u64 = 200;
-/// Names kept of layers without a gradient, and characters of a name.
+/// Greatest number of retained names of layers without a gradient, and greatest number of characters of a name.
 const NAMES: usize = 4;
 const NAME: usize = 60;
 
-/// What can be wrong. Of two that are equally serious the earlier comes first.
+/// An alert rule. Of two alerts with equal severity, that of the earlier variant is shown first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rule {
-    /// Losses or gradients that are no numbers.
+    /// Losses or gradients that are NaN or infinite.
     NonFinite,
-    /// No step comes.
+    /// No step for a long time.
     Stalled,
-    /// Hardly any room for checkpoints.
+    /// Little disk space for checkpoints.
     LowDisk,
-    /// A loss far above those before it.
+    /// A loss far above the running mean.
     Spike,
-    /// Layers that no gradient reaches.
+    /// Layers whose gradient is zero.
     DeadGradient,
-    /// A GPU that slows itself down.
+    /// A GPU that reduces its clocks.
     Throttling,
     /// Validation gets worse while training gets better.
     Overfitting,
-    /// Validation gets no better.
+    /// Validation no longer gets better.
     Plateau,
     /// Nearly every step is clipped.
     AlwaysClipping,
 }
 
 impl Rule {
-    /// Its name in logs and for the hook command.
+    /// Name in logs and for the hook command.
     pub fn name(self) -> &'static str {
         match self {
             Self::NonFinite => "non-finite",
@@ -55,16 +55,16 @@ impl Rule {
     }
 }
 
-/// A rule that holds.
+/// A rule whose alert is active.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActiveRule {
-    /// Which.
+    /// The rule.
     pub rule: Rule,
-    /// The step it began at.
+    /// The step at which the problem started.
     pub since_step: u64,
 }
 
-/// What the health rules go by; a few numbers, however long a run is.
+/// The state of the health rules. Its size does not depend on the length of the run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct HealthTrack {
@@ -72,11 +72,11 @@ pub struct HealthTrack {
     pub(super) heard_ms: u64,
     pub(super) non_finite: Option<NonFinite>,
     pub(super) spike: Option<Spike>,
-    pub(super) dead: Option<Dead>,
+    pub(super) dead: Option<DeadLayers>,
     pub(super) better: Option<Better>,
 }
 
-/// Steps that were not finite, none of them long after the one before.
+/// An episode of non-finite steps: none is more than [`NON_FINITE_STEPS`] after the one before.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct NonFinite {
     pub(super) first: u64,
@@ -84,11 +84,11 @@ pub(super) struct NonFinite {
     pub(super) count: u64,
     /// The first layer whose output was not finite, if it is known.
     pub(super) layer: Option<String>,
-    /// Whether the trainer has done something about it.
+    /// Whether the trainer has reacted, for example with a pause or a rollback.
     pub(super) acted: bool,
 }
 
-/// Spikes of the loss, none of them long after the one before.
+/// An episode of loss spikes: none is more than [`SPIKE_STEPS`] after the one before.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct Spike {
     pub(super) first: u64,
@@ -98,16 +98,16 @@ pub(super) struct Spike {
     pub(super) mean: F64,
 }
 
-/// Layers without a gradient, when they were looked at last.
+/// Layers without a gradient in the latest sample.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub(super) struct Dead {
+pub(super) struct DeadLayers {
     pub(super) first: u64,
     pub(super) last: u64,
     pub(super) names: Vec<String>,
     pub(super) count: u64,
 }
 
-/// The last time validation was clearly better than before.
+/// The last epoch whose validation was clearly better than before.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Better {
     pub(super) epoch: u32,
@@ -118,25 +118,26 @@ pub(super) struct Better {
 }
 
 impl HealthTrack {
-    /// The rules that hold by the records, in the order they began.
+    /// The active rules among those that depend on records alone, in the order in which they started.
     pub fn active(&self) -> &[ActiveRule] {
         &self.active
     }
 
-    /// When the trainer itself was heard last, ms since 1970.
+    /// Time of the last record of the trainer's work, milliseconds since 1970.
     pub fn heard_ms(&self) -> u64 {
         self.heard_ms
     }
 
+    /// The episode that a non-finite step belongs to; starts a new one if the last is too long ago.
     pub(super) fn not_finite(&mut self, step: u64) -> &mut NonFinite {
         let known = self.non_finite.take();
         let known = known.filter(|known| step.saturating_sub(known.last) <= NON_FINITE_STEPS);
-        let spell = self.non_finite.insert(known.unwrap_or(NonFinite {
+        let episode = self.non_finite.insert(known.unwrap_or(NonFinite {
             first: step,
             ..NonFinite::default()
         }));
-        spell.last = spell.last.max(step);
-        spell
+        episode.last = episode.last.max(step);
+        episode
     }
 
     fn spiked(&mut self, step: u64, loss: F32, mean: F64) {
@@ -152,25 +153,26 @@ impl HealthTrack {
         });
     }
 
+    /// Records a finding of the trainer.
     pub(super) fn found(&mut self, health: &Health) {
         let step = health.global_step;
         match &health.finding {
             Finding::NonFinite {
                 in_a_row, layer, ..
             } => {
-                let spell = self.not_finite(step);
-                spell.count = spell.count.max(*in_a_row);
+                let episode = self.not_finite(step);
+                episode.count = episode.count.max(*in_a_row);
                 let first = step.saturating_sub(in_a_row.saturating_sub(1));
-                spell.first = spell.first.min(first);
-                spell.acted |= health.remedy != Remedy::Told;
+                episode.first = episode.first.min(first);
+                episode.acted |= health.remedy != Remedy::Reported;
                 if let Some(layer) = layer {
-                    spell.layer = Some(short(layer));
+                    episode.layer = Some(short(layer));
                 }
             }
             Finding::Spike { loss, mean } => self.spiked(step, *loss, *mean),
             Finding::DeadGradient { layers } => {
                 let first = self.dead.take().map_or(step, |dead| dead.first);
-                self.dead = Some(Dead {
+                self.dead = Some(DeadLayers {
                     first,
                     last: step,
                     names: layers.iter().take(NAMES).map(|name| short(name)).collect(),

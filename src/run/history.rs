@@ -1,4 +1,4 @@
-//! What a state keeps of something that goes on for as long as the run does.
+//! Bounded histories of values that are recorded throughout a run.
 
 use std::collections::VecDeque;
 
@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::F64;
 
-/// Moments of the whole run, evenly spread: when there are too many, every second goes, and from then on fewer are kept. The
-/// newest is always there.
+/// Samples of the entire run, evenly spaced. When there are too many, every second one is discarded and the sampling
+/// interval doubles. The latest sample is always retained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct History<T> {
-    /// Oldest first.
+    /// The samples, oldest first.
     pub moments: Vec<T>,
-    /// One in so many is kept.
+    /// Sampling interval: one in so many samples is retained.
     every: u64,
-    /// Moments since the last that is kept for good.
+    /// Samples since the last one that is retained permanently.
     waiting: u64,
 }
 
@@ -29,7 +29,8 @@ impl<T> Default for History<T> {
 }
 
 impl<T> History<T> {
-    /// Adds a moment, at the place in the run that `place` reads of it; what a restored run does again counts once.
+    /// Adds a sample. `place` returns its position in the run; samples from that position on are replaced, because a
+    /// restored run repeats steps.
     pub(super) fn push<P: Ord>(&mut self, capacity: usize, moment: T, place: impl Fn(&T) -> P) {
         let at = place(&moment);
         let before = self.moments.partition_point(|known| place(known) < at);
@@ -52,7 +53,7 @@ impl<T> History<T> {
     }
 }
 
-/// Adds to a queue, whose oldest goes where it is full.
+/// Appends to a queue; if it is full, the oldest element is removed.
 pub(super) fn push_bounded<T>(queue: &mut VecDeque<T>, capacity: usize, item: T) {
     if queue.len() >= capacity {
         queue.pop_front();
@@ -60,7 +61,7 @@ pub(super) fn push_bounded<T>(queue: &mut VecDeque<T>, capacity: usize, item: T)
     queue.push_back(item);
 }
 
-/// Keeps the lowest value so far.
+/// Updates the lowest finite value so far.
 pub(super) fn lower(lowest: &mut Option<F64>, value: F64) {
     if value.0.is_finite() && lowest.is_none_or(|low| value.0 < low.0) {
         *lowest = Some(value);

@@ -1,34 +1,34 @@
-//! How strongly each parameter was moved, over the run.
+//! Gradient norms and update-to-weight ratios of each parameter, over the run.
 
 use serde::{Deserialize, Serialize};
 
 use super::history::History;
 use crate::event::{F32, LayerNorms};
 
-/// Parameters kept; a network with more shows its first.
+/// Greatest number of parameters that are retained; of a larger network, the first ones.
 const LAYERS: usize = 128;
-/// Moments kept.
+/// Greatest number of retained samples.
 const MOMENTS: usize = 256;
 
-/// One moment: what each parameter's gradient and step were like.
+/// A sample of all parameters at one step.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct LayerMoment {
     /// The step it was measured at.
     pub step: u64,
     /// L2 norm of each parameter's gradient before clipping, in the order of the names.
     pub grad_norm: Vec<F32>,
-    /// L2 norm of each parameter's step over that of its weights: around 1e-3 is usual (Karpathy 2015, CS231n).
+    /// L2 norm of each parameter's update divided by that of its weights; around 1e-3 is usual (Karpathy 2015, CS231n).
     pub ratio: Vec<F32>,
 }
 
-/// The moments of a run.
+/// The samples of a run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct LayerTrack {
-    /// Names of the parameters, first layer first.
+    /// Names of the parameters, from the first layer to the last.
     pub names: Vec<String>,
-    /// Parameters that are not kept.
+    /// Number of parameters that are not retained.
     pub left_out: u64,
-    /// What they were like.
+    /// The samples, with one value per name.
     #[serde(flatten)]
     pub history: History<LayerMoment>,
 }
@@ -43,11 +43,11 @@ impl LayerTrack {
             };
         }
         self.left_out = layers.len().saturating_sub(LAYERS) as u64;
-        let kept = layers.iter().take(LAYERS);
+        let retained = layers.iter().take(LAYERS);
         let moment = LayerMoment {
             step,
-            grad_norm: kept.clone().map(|layer| layer.grad_norm).collect(),
-            ratio: kept
+            grad_norm: retained.clone().map(|layer| layer.grad_norm).collect(),
+            ratio: retained
                 .map(|layer| F32(layer.update_norm.0 / layer.weight_norm.0))
                 .collect(),
         };
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_run_keeps_moments_of_all_of_it() {
+    fn long_run_retains_samples_of_all_periods() {
         let mut track = LayerTrack::default();
         for step in 1..=10_000 {
             track.push(step, &[layer("a"), layer("b")]);
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn another_network_begins_anew_and_a_huge_one_is_cut() {
+    fn another_network_resets_the_track_and_a_huge_one_is_truncated() {
         let mut track = LayerTrack::default();
         track.push(1, &[layer("a")]);
         let many: Vec<LayerNorms> = (0..1000).map(|i| layer(&i.to_string())).collect();

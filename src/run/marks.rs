@@ -1,4 +1,4 @@
-//! What happened at a step, for the time axis of charts: changes of the learning rate, checkpoints, evaluations, pauses.
+//! Events at steps, for the time axis of charts: changes of the learning rate, checkpoints, evaluations, pauses.
 
 use std::collections::VecDeque;
 
@@ -6,22 +6,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::F64;
 
-/// Marks kept; beyond that every second routine one goes, then the oldest.
+/// Greatest number of marks. When it is reached, every second routine mark is discarded, then the oldest mark.
 const CAPACITY: usize = 512;
 
-/// What happened.
+/// Kind of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum MarkKind {
-    /// A checkpoint that the configuration asked for.
+    /// A periodic checkpoint.
     Checkpoint,
-    /// A checkpoint that somebody asked for.
+    /// A checkpoint that a user requested.
     Requested,
-    /// The test split was measured.
+    /// A test-set evaluation.
     Tested,
-    /// A pause began.
+    /// Start of a pause.
     Paused,
-    /// A pause ended.
+    /// End of a pause.
     Resumed,
     /// A new process restored the run from a checkpoint.
     #[serde(rename = "restarted")]
@@ -31,40 +31,40 @@ pub enum MarkKind {
         /// The rate.
         lr: F64,
     },
-    /// Another number of epochs.
+    /// A new number of epochs.
     Epochs {
-        /// Epochs in all.
+        /// Total number of epochs.
         epochs: u32,
     },
 }
 
 impl MarkKind {
-    /// Whether it happens by itself, again and again.
+    /// Whether it occurs regularly, without a user's action.
     pub fn is_routine(self) -> bool {
         matches!(self, Self::Checkpoint)
     }
 
-    /// In a few words.
+    /// A short description.
     pub fn words(self) -> String {
         match self {
             Self::Checkpoint => "checkpoint".to_owned(),
-            Self::Requested => "checkpoint, asked".to_owned(),
-            Self::Tested => "test measured".to_owned(),
+            Self::Requested => "user checkpoint".to_owned(),
+            Self::Tested => "test evaluated".to_owned(),
             Self::Paused => "paused".to_owned(),
             Self::Resumed => "resumed".to_owned(),
             Self::Restored => "restored".to_owned(),
-            Self::LearningRate { lr } => format!("base rate {:.3e}", lr.0),
+            Self::LearningRate { lr } => format!("base lr {:.3e}", lr.0),
             Self::Epochs { epochs } => format!("{epochs} epochs"),
         }
     }
 }
 
-/// Something that happened at a step.
+/// An event at a step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Mark {
-    /// Steps done then.
+    /// Steps done at the time of the event.
     pub step: u64,
-    /// What happened.
+    /// Kind of the event.
     pub kind: MarkKind,
 }
 
@@ -73,7 +73,7 @@ pub struct Mark {
 pub struct Marks(VecDeque<Mark>);
 
 impl Marks {
-    /// Adds one. What a resumed run does again is told once.
+    /// Adds a mark; an immediate repetition, as after a restart, is skipped.
     pub(super) fn push(&mut self, step: u64, kind: MarkKind) {
         let mark = Mark { step, kind };
         if self.0.back() == Some(&mark) {
@@ -92,7 +92,7 @@ impl Marks {
         self.0.push_back(mark);
     }
 
-    /// All of them, oldest first.
+    /// All marks, oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Mark> {
         self.0.iter()
     }
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_people_did_outlives_what_happens_by_itself() {
+    fn user_events_are_retained_longer_than_routine_ones() {
         let mut marks = Marks::default();
         let rate = MarkKind::LearningRate { lr: F64(1e-3) };
         marks.push(1, rate);
@@ -112,7 +112,7 @@ mod tests {
         }
         assert!(marks.iter().count() <= CAPACITY);
         assert_eq!(marks.iter().next().map(|mark| mark.kind), Some(rate));
-        // And the routine ones still tell of the whole run.
+        // The routine marks still cover the entire run.
         assert!(marks.iter().any(|mark| mark.step > 0 && mark.step < 3_000));
         for step in 0..1_000 {
             marks.push(step, rate);
@@ -120,4 +120,3 @@ mod tests {
         assert_eq!(marks.iter().count(), CAPACITY);
     }
 }
-// x

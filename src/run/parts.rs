@@ -1,4 +1,4 @@
-//! What a [`RunState`](super::RunState) is made of.
+//! Parts of a [`RunState`](super::RunState).
 
 use std::collections::VecDeque;
 
@@ -7,32 +7,32 @@ use serde::{Deserialize, Serialize};
 use crate::event::{Answer, Command, EvalReport, F32, F64, Level};
 use crate::metrics::Interval;
 
-/// A step whose gradient was scaled down.
+/// A step whose gradient was clipped.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ClipEvent {
     /// Counted from 1 over the run.
     pub step: u64,
-    /// Norm before clipping.
+    /// Gradient norm before clipping.
     pub norm: F32,
-    /// What the gradient was multiplied with.
+    /// Factor by which the gradient was scaled, 0 to 1.
     pub factor: F32,
 }
 
 /// How often gradients were clipped.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Clip {
-    /// Clipped steps of the running epoch.
+    /// Clipped steps in the current epoch.
     pub epoch_clipped: u64,
-    /// Steps of the running epoch.
+    /// Steps done in the current epoch.
     pub epoch_steps: u64,
-    /// Clipped steps of the run.
+    /// Clipped steps in the run.
     pub total: u64,
     /// The latest clipped steps, newest last.
     pub events: VecDeque<ClipEvent>,
 }
 
 impl Clip {
-    /// Clipped share of the running epoch, 0 to 1.
+    /// Share of clipped steps in the current epoch, 0 to 1.
     pub fn epoch_share(&self) -> f64 {
         share(self.epoch_clipped, self.epoch_steps)
     }
@@ -41,9 +41,9 @@ impl Clip {
 /// The best epoch by validation accuracy.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Best {
-    /// From 1.
+    /// Epoch, from 1.
     pub epoch: u32,
-    /// Steps done after it.
+    /// Steps done at its end.
     #[serde(default)]
     pub global_step: u64,
     /// Validation accuracy, 0 to 1.
@@ -55,51 +55,51 @@ pub struct Best {
     pub nll: F64,
 }
 
-/// The latest measurement of a split and the one before.
+/// The latest evaluation of a split and the one before.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct EvalHistory {
-    /// The newest.
+    /// The latest evaluation.
     pub latest: Option<EvalReport>,
-    /// The one before it, for changes.
+    /// The evaluation before it, to show changes.
     pub previous: Option<EvalReport>,
 }
 
-/// A line for people.
+/// A line of the log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LogLine {
     /// Milliseconds since 1970, UTC.
     pub t_ms: u64,
-    /// Milliseconds the run had worked by then, as its clock shows them: pauses are no work.
+    /// Working time of the run by then, in milliseconds, without pauses.
     #[serde(default)]
     pub worked_ms: u64,
-    /// How much it matters.
+    /// Severity.
     pub level: Level,
-    /// The line.
+    /// The message.
     pub text: String,
 }
 
-/// Somebody's request and how far it has come.
+/// A request and its status.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CommandLine {
-    /// The request's number.
+    /// Id of the request.
     pub id: u64,
-    /// What was asked.
+    /// The requested command.
     pub command: Command,
-    /// Who asked, where it was not this process's own screen.
+    /// The requester, unless it was the screen of the trainer's own process.
     #[serde(default)]
     pub by: Option<String>,
-    /// How far it has come.
+    /// The trainer's latest answer.
     pub answer: Answer,
-    /// Steps done when that was said.
+    /// Steps done at the time of the answer.
     pub global_step: u64,
-    /// When that was said.
+    /// Time of the answer, milliseconds since 1970, UTC.
     pub t_ms: u64,
-    /// Milliseconds the run had worked by then.
+    /// Working time of the run by then, in milliseconds.
     #[serde(default)]
     pub worked_ms: u64,
 }
 
-/// A part of a whole; nothing of nothing is 0.
+/// The quotient of `part` and `whole`; 0 if `whole` is 0.
 pub(super) fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 {
         0.0

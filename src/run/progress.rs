@@ -1,13 +1,13 @@
-//! How far a run is, how long it has worked and still needs: questions a [`RunState`] can answer.
+//! Progress, working time and remaining time of a [`RunState`].
 
 use super::parts::share;
 use super::state::RunState;
 
-/// Steps the "recent" clip share is taken over.
+/// Number of steps in the recent clip share.
 pub const CLIP_WINDOW: usize = 100;
 
 impl RunState {
-    /// Milliseconds the run had worked at `now_ms`; pauses are no work.
+    /// Working time of the run at `now_ms`, in milliseconds, without pauses.
     pub fn worked_ms(&self, now_ms: u64) -> u64 {
         let now_ms = self.paused_since.unwrap_or(now_ms);
         now_ms
@@ -15,14 +15,14 @@ impl RunState {
             .saturating_sub(self.paused_ms)
     }
 
-    /// Threshold of the gradient norm; 0 means no clipping.
+    /// Clipping threshold of the gradient norm; 0 for no clipping.
     pub fn clip_norm(&self) -> f32 {
         self.info
             .as_ref()
             .map_or(0.0, |info| info.clip_norm.0 as f32)
     }
 
-    /// Clipped share of the latest [`CLIP_WINDOW`] steps, 0 to 1.
+    /// Share of clipped steps among the latest [`CLIP_WINDOW`], 0 to 1.
     pub fn recent_clip_share(&self) -> f64 {
         let window = self.recent.iter().rev().take(CLIP_WINDOW);
         let (clipped, steps) = window.fold((0, 0), |(c, n), sample| {
@@ -31,18 +31,19 @@ impl RunState {
         share(clipped, steps)
     }
 
-    /// Steps the whole run will have, as of now.
+    /// Total number of steps of the run, with the current number of epochs.
     pub fn total_steps(&self) -> u64 {
         u64::from(self.epochs).saturating_mul(self.epoch_steps)
     }
 
-    /// Share of the run's steps done, 0 to 1.
+    /// Share of the run's steps that are done, 0 to 1.
     pub fn progress(&self) -> f64 {
         share(self.global_step, self.total_steps()).min(1.0)
     }
 
-    /// Milliseconds the run still needs after its last record: the steps to come, the validations to come and the
-    /// final test, at the pace seen so far. `None` before a pace is known, and for a run that has ended.
+    /// Estimated remaining time after the last record, in milliseconds: the remaining steps, the remaining validations
+    /// and the final test-set evaluation, at the pace measured so far. `None` before the pace is known and after the
+    /// run has ended.
     pub fn remaining_ms(&self) -> Option<u64> {
         if self.outcome.is_some() {
             return None;
@@ -63,7 +64,7 @@ impl RunState {
         (total.is_finite() && total >= 0.0).then_some(total as u64)
     }
 
-    /// Milliseconds an image costs to evaluate, from the latest validation.
+    /// Evaluation time per image in the latest validation, in milliseconds.
     fn eval_image_millis(&self) -> Option<f64> {
         let report = self.valid.latest.as_ref()?;
         (report.n > 0 && report.seconds.0 > 0.0)

@@ -1,50 +1,51 @@
-//! A run told again: its state at any moment between its first record and its last.
+//! Replay of a run: its state at any time between its first and its last record.
 //!
-//! A [`Replay`] holds the records and, every so many of them, the state they had made by then; so a seek folds a bounded
-//! stretch, wherever it goes. Its clock leaves out what nobody would watch: where nothing was said for longer than
-//! [`MOST_GAP_MS`], it goes on as if that had been all.
+//! A [`Replay`] contains the records and, at regular intervals, the state after them; so a seek folds a bounded number
+//! of records. Its clock shortens long gaps: if there is no record for longer than [`MAX_GAP_MS`], the gap counts as
+//! [`MAX_GAP_MS`].
 
 use super::marks::MarkKind;
 use super::series::Bucket;
 use super::state::RunState;
 use crate::event::{EvalReport, Event, Phase, Record};
 
-/// Milliseconds without a record that are replayed at most: a night's pause is no night to watch.
-pub const MOST_GAP_MS: u64 = 2_000;
+/// Greatest replayed duration of a gap between two records, in milliseconds: a pause overnight is not replayed in full.
+pub const MAX_GAP_MS: u64 = 2_000;
 
-/// States kept at most, and bytes they may take; where they take more, every second goes.
+/// Greatest number of retained states, and their greatest total size in bytes. Above that size, every second one is
+/// discarded.
 const STATES: usize = 64;
 const STATE_BYTES: usize = 64 << 20;
-/// Records between two states at least: to fold these takes a millisecond or two.
+/// Least number of records between two states; folding these takes one or two milliseconds.
 const LEAST_APART: usize = 1024;
-/// Bytes of a state besides what [`weight`] counts.
+/// Size in bytes of the parts of a state that [`state_bytes`] does not count.
 const REST_BYTES: usize = 64 << 10;
-/// Bytes of what is kept of a GPU.
+/// Size in bytes of the history of one GPU.
 const GPU_BYTES: usize = 8 << 10;
 
-/// A run's records with its state at any moment.
+/// The records of a run, with access to its state at any time.
 ///
 /// Memory: the records, which take about as much as their lines in the journal, and at most 64 MiB of states.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Replay {
     records: Vec<Record>,
-    /// When each record comes, in milliseconds of the replay; never falling.
+    /// Time of each record on the replay's clock, in milliseconds; ascending.
     times: Vec<u64>,
-    /// The state after so many records.
+    /// Retained states, each with the number of records folded into it.
     states: Vec<(usize, RunState)>,
     epochs: Vec<u64>,
     breaks: Vec<(u64, MarkKind)>,
-    looks: u64,
+    test_evaluations: u64,
 }
 
 impl Replay {
-    /// A replay of the records that count, in their order; those the fold would pass over are left out.
+    /// A replay of the records, in their order. Records that the fold would skip are omitted.
     pub fn new(records: Vec<Record>) -> Self {
         let apart = records.len().div_ceil(STATES + 1).max(LEAST_APART);
         Self::spaced(records, apart, STATE_BYTES)
     }
 
-    /// The same with a state every `apart` records, which together take about so many `bytes` at most.
+    /// As [`Self::new`], with a state every `apart` records and at most about `bytes` bytes of states.
     pub fn spaced(mut records: Vec<Record>, apart: usize, bytes: usize) -> Self {
         let mut last = 0;
         records.retain(|record| {
@@ -59,16 +60,16 @@ impl Replay {
         replay
     }
 
-    /// Gives each record its time, and finds what the slider marks.
+    /// Assigns each record its time on the replay's clock, and finds the marks of the slider.
     fn lay_out(&mut self, records: &[Record]) {
-        let (mut clock, mut before, mut held) = (0_u64, None, false);
+        let (mut clock, mut before, mut paused) = (0_u64, None, false);
         for record in records {
-            // A clock that was set back tells nothing of how long it took.
+            // If the clock was set back, the duration is unknown and counts as 0.
             let gap = record.t_ms.saturating_sub(before.unwrap_or(record.t_ms));
-            clock = clock.saturating_add(gap.min(MOST_GAP_MS));
-            let anew = matches!(record.event, Event::Restored(_) | Event::RunStarted(_));
-            if gap > MOST_GAP_MS && (anew || held) {
-                let kind = if anew {
+            clock = clock.saturating_add(gap.min(MAX_GAP_MS));
+            let restarted = matches!(record.event, Event::Restored(_) | Event::RunStarted(_));
+            if gap > MAX_GAP_MS && (restarted || paused) {
+                let kind = if restarted {
                     MarkKind::Restored
                 } else {
                     MarkKind::Paused
@@ -76,16 +77,16 @@ impl Replay {
                 self.breaks.push((clock, kind));
             }
             match record.event {
-                Event::Phase { phase } => held = phase == Phase::Paused,
+                Event::Phase { phase } => paused = phase == Phase::Paused,
                 Event::EpochFinished(_) => self.epochs.push(clock),
-                _ => held &= !anew,
+                _ => paused &= !restarted,
             }
             before = Some(record.t_ms);
             self.times.push(clock);
         }
     }
 
-    /// Keeps states on the way through the records.
+    /// Folds the records and retains states at regular intervals.
     fn fold(&mut self, records: &[Record], mut apart: usize, bytes: usize) {
         let (mut state, mut taken) = (RunState::default(), 0);
         for (done, record) in (1..).zip(records) {
@@ -93,61 +94,67 @@ impl Replay {
             if done % apart != 0 {
                 continue;
             }
-            taken += weight(&state);
+            taken += state_bytes(&state);
             self.states.push((done, state.clone()));
             while taken > bytes && !self.states.is_empty() {
                 apart = apart.saturating_mul(2);
                 self.states.retain(|(after, _)| after % apart == 0);
-                taken = self.states.iter().map(|(_, state)| weight(state)).sum();
+                taken = self
+                    .states
+                    .iter()
+                    .map(|(_, state)| state_bytes(state))
+                    .sum();
             }
         }
-        self.looks = state.test_looks;
+        self.test_evaluations = state.test_looks;
     }
 
-    /// Milliseconds from the first record to the last.
+    /// Duration of the replay in milliseconds.
     pub fn span(&self) -> u64 {
         self.times.last().copied().unwrap_or(0)
     }
 
-    /// Whether there is nothing to tell.
+    /// Whether there are no records.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
 
-    /// When each epoch was done, in milliseconds of the replay.
+    /// End of each epoch on the replay's clock, in milliseconds.
     pub fn epochs(&self) -> &[u64] {
         &self.epochs
     }
 
-    /// Where a longer time was left out because the run was held or its process gone: when it goes on, and which of the two.
+    /// The gaps that were shortened because the run was paused or restarted: the end of each gap on the replay's clock,
+    /// in milliseconds, and which of the two it was.
     pub fn breaks(&self) -> &[(u64, MarkKind)] {
         &self.breaks
     }
 
-    /// How often the test split had been looked at in the end.
-    pub fn looks(&self) -> u64 {
-        self.looks
+    /// Total number of test-set evaluations at the end of the run.
+    pub fn test_evaluations(&self) -> u64 {
+        self.test_evaluations
     }
 
-    /// The state at a moment: all records up to then, folded.
+    /// The state at a time of the replay's clock, in milliseconds.
     pub fn at(&self, ms: u64) -> RunState {
         let mut state = RunState::default();
         self.show(&mut state, ms);
         state
     }
 
-    /// Turns a state of this replay, or an empty one, into that of a moment. Forwards it folds what came in between, at most
-    /// from the nearest state kept; backwards it begins with one.
+    /// Moves a state of this replay, or an empty one, to a time of the replay's clock, in milliseconds. Forwards, it
+    /// folds the records in between or starts from a retained state that is nearer; backwards, it starts from a
+    /// retained state.
     pub fn show(&self, state: &mut RunState, ms: u64) {
         let wanted = self.times.partition_point(|time| *time <= ms);
         let mut here = self
             .records
             .partition_point(|record| record.seq <= state.seq);
-        let kept = self.states.partition_point(|(done, _)| *done <= wanted);
-        let kept = kept.checked_sub(1).and_then(|at| self.states.get(at));
-        if here > wanted || kept.is_some_and(|(done, _)| *done > here) {
-            if let Some((done, kept)) = kept {
-                state.clone_from(kept);
+        let retained = self.states.partition_point(|(done, _)| *done <= wanted);
+        let retained = retained.checked_sub(1).and_then(|at| self.states.get(at));
+        if here > wanted || retained.is_some_and(|(done, _)| *done > here) {
+            if let Some((done, retained)) = retained {
+                state.clone_from(retained);
                 here = *done;
             } else {
                 *state = RunState::default();
@@ -159,8 +166,8 @@ impl Replay {
     }
 }
 
-/// About how many bytes a state takes.
-fn weight(state: &RunState) -> usize {
+/// Approximate size of a state in bytes.
+fn state_bytes(state: &RunState) -> usize {
     let buckets: usize = state.curves.all().map(|curve| curve.buckets().len()).sum();
     let reports = [
         &state.valid.latest,
@@ -200,18 +207,18 @@ mod tests {
     }
 
     #[test]
-    fn a_night_is_two_seconds_and_marked_where_it_was() {
+    fn long_gaps_are_shortened_and_marked() {
         let night = 10 * 3_600_000;
         let resumed = || Event::Restored(Box::default());
         let records = vec![
             record(1, 1_000, steps(1)),
             record(2, 1_500, phase(Phase::Paused)),
             record(3, 1_500 + night, phase(Phase::Training)),
-            // An hour back: the clock was set.
+            // The clock was set back by an hour.
             record(4, 1_500 + night - 3_600_000, steps(2)),
             record(5, 2_000 + night - 3_600_000, steps(3)),
             record(6, 2_000 + 2 * night, resumed()),
-            // A step that took long is shortened too, without a mark: nothing happened there.
+            // A slow step is shortened too, but without a mark.
             record(7, 9_000 + 2 * night, steps(4)),
         ];
         let replay = Replay::new(records);
@@ -228,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn records_that_count_no_more_are_no_part_of_it() {
+    fn records_that_the_fold_skips_are_omitted() {
         let log = |text: &str| Event::Log {
             level: Level::Info,
             text: text.to_owned(),
@@ -245,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn states_are_bounded_in_number_and_bytes() {
+    fn states_are_bounded_in_number_and_size() {
         let records: Vec<Record> = (1..=20_000).map(|i| record(i, i, steps(i))).collect();
         let replay = Replay::new(records.clone());
         assert!((8..=STATES).contains(&replay.states.len()));
@@ -255,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_can_be_told_again_too() {
+    fn empty_replay_has_the_default_state() {
         let replay = Replay::new(Vec::new());
         assert!(replay.is_empty());
         assert_eq!((replay.span(), replay.at(5)), (0, RunState::default()));

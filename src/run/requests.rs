@@ -1,4 +1,4 @@
-//! What was asked of the run, by whom, and how far it has come.
+//! Requests to the run, their requesters and their status.
 
 use super::history::push_bounded;
 use super::marks::MarkKind;
@@ -6,11 +6,11 @@ use super::parts::CommandLine;
 use super::state::RunState;
 use crate::event::{Answer, Command, F64};
 
-/// Requests kept.
+/// Greatest number of retained requests.
 const COMMANDS: usize = 16;
 
 impl RunState {
-    /// Somebody asked. That may be told after the trainer has answered already.
+    /// Records the requester of a request. This record can arrive after the trainer's answer.
     pub(super) fn asked(&mut self, id: u64, by: &str) {
         if let Some(known) = self.commands.iter_mut().find(|known| known.id == id) {
             known.by = Some(by.to_owned());
@@ -18,21 +18,22 @@ impl RunState {
         push_bounded(&mut self.askers, COMMANDS, (id, by.to_owned()));
     }
 
-    /// The trainer has answered.
+    /// Records the trainer's answer to a request.
     pub(super) fn acknowledged(&mut self, mut line: CommandLine) {
         match &line.answer {
             Answer::Done { .. } => self.done(line.command, line.global_step),
             Answer::Accepted | Answer::Refused { .. } => {}
         }
-        let asker = self.askers.iter().find(|(id, _)| *id == line.id);
-        line.by = asker.map(|(_, by)| by.clone());
+        let requester = self.askers.iter().find(|(id, _)| *id == line.id);
+        line.by = requester.map(|(_, by)| by.clone());
         if let Some(known) = self.commands.iter_mut().find(|known| known.id == line.id) {
             *known = line;
         } else {
             push_bounded(&mut self.commands, COMMANDS, line);
         }
     }
-    /// Takes over what the trainer has changed on request.
+
+    /// Updates the state for a command that the trainer has completed.
     fn done(&mut self, command: Command, global_step: u64) {
         let kind = match command {
             Command::SetEpochs { epochs } => {
@@ -43,7 +44,7 @@ impl RunState {
                 self.base_lr = Some(F64(lr));
                 MarkKind::LearningRate { lr: F64(lr) }
             }
-            // What these change is told by events of their own.
+            // The effects of these are reported by separate events.
             Command::Pause
             | Command::Resume
             | Command::Evaluate

@@ -4,25 +4,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{F32, F64};
 
-/// Buckets a curve holds at most; a screen has fewer columns than half of it.
+/// Greatest number of buckets of a curve: more than twice the columns of a screen.
 const CAPACITY: usize = 2048;
 
-/// The finite points that fell into one stretch of a curve.
+/// Statistics of the points in one interval of a curve.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Bucket {
-    /// Finite points.
+    /// Number of finite points.
     #[serde(rename = "n", default, skip_serializing_if = "is_zero")]
     pub count: u32,
-    /// Points that were NaN or infinite.
+    /// Number of points that were NaN or infinite.
     #[serde(rename = "x", default, skip_serializing_if = "is_zero")]
     pub non_finite: u32,
     /// Sum of the finite points.
     #[serde(rename = "s", default, skip_serializing_if = "is_zero")]
     pub sum: f64,
-    /// Least finite point.
+    /// Smallest finite point.
     #[serde(rename = "a", default, skip_serializing_if = "is_zero")]
     pub min: f32,
-    /// Greatest finite point.
+    /// Largest finite point.
     #[serde(rename = "b", default, skip_serializing_if = "is_zero")]
     pub max: f32,
 }
@@ -37,7 +37,7 @@ impl Bucket {
         (self.count > 0).then(|| self.sum / f64::from(self.count))
     }
 
-    /// Takes a point in.
+    /// Adds a point.
     pub fn push(&mut self, value: f32) {
         if !value.is_finite() {
             self.non_finite = self.non_finite.saturating_add(1);
@@ -50,7 +50,7 @@ impl Bucket {
         self.count = self.count.saturating_add(1);
     }
 
-    /// Takes in another bucket's points.
+    /// Adds the points of another bucket.
     pub fn merge(&mut self, other: &Self) {
         self.non_finite = self.non_finite.saturating_add(other.non_finite);
         if other.count == 0 {
@@ -72,8 +72,8 @@ impl Bucket {
     }
 }
 
-/// A curve over steps. Neighbouring steps share a bucket once there are too many, so extremes are never lost and
-/// memory is bounded: when full, pairs of buckets merge and the stride doubles.
+/// A curve over steps in bounded memory. Each bucket covers `stride` steps; when the curve is full, pairs of buckets
+/// are merged and the stride doubles. Minima and maxima are never lost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Series {
     stride: u64,
@@ -97,12 +97,12 @@ impl Series {
         }
     }
 
-    /// Adds the point of a step. Steps may come in any order and leave holes.
+    /// Adds the point of a step. Steps can be in any order and have gaps.
     pub fn push(&mut self, step: u64, value: f32) {
         self.push_within(CAPACITY, step, value);
     }
 
-    /// The same for a curve of so many buckets at most.
+    /// As [`Self::push`], for a curve of at most `buckets` buckets.
     pub(super) fn push_within(&mut self, buckets: usize, step: u64, value: f32) {
         self.stride = self.stride.max(1);
         while step / self.stride >= buckets as u64 {
@@ -118,7 +118,8 @@ impl Series {
         self.last = Some(F64(f64::from(value)));
     }
 
-    /// Adds the points of consecutive steps. Those that share a bucket are summed up outside of it, which is twice as fast.
+    /// Adds the points of consecutive steps. Points of the same bucket are accumulated in a local copy, which is twice
+    /// as fast.
     pub(super) fn extend(&mut self, first: u64, values: &[F32]) {
         let (mut step, mut values) = (first, values);
         while let Some((value, rest)) = values.split_first() {
@@ -151,12 +152,12 @@ impl Series {
         self.stride = self.stride.saturating_mul(2);
     }
 
-    /// Steps a bucket spans.
+    /// Number of steps per bucket.
     pub fn stride(&self) -> u64 {
         self.stride.max(1)
     }
 
-    /// The buckets in step order; bucket `i` holds the steps `i * stride ..`.
+    /// The buckets in the order of steps; bucket `i` covers the steps from `i * stride`.
     pub fn buckets(&self) -> &[Bucket] {
         &self.buckets
     }
@@ -166,12 +167,12 @@ impl Series {
         self.last.map(|value| value.0)
     }
 
-    /// Whether there is no point.
+    /// Whether the curve has no points.
     pub fn is_empty(&self) -> bool {
         self.last.is_none()
     }
 
-    /// Those that hold anything, with their first step, in order.
+    /// The buckets with points, each with its first step, in the order of steps.
     pub fn filled(&self) -> impl Iterator<Item = (u64, Bucket)> + '_ {
         let stride = self.stride();
         let with_step =
@@ -184,13 +185,13 @@ impl Series {
             .filter(filled)
     }
 
-    /// The bucket a step falls into, if it holds anything.
+    /// The bucket of a step, if it has points.
     pub fn bucket_at(&self, step: u64) -> Option<&Bucket> {
         let bucket = self.buckets.get((step / self.stride()) as usize);
         bucket.filter(|bucket| bucket.count > 0 || bucket.non_finite > 0)
     }
 
-    /// One bucket a column for the steps `from..to`, as a chart of that many columns needs them.
+    /// The steps `from..to` divided into `columns` buckets, one per column of a chart.
     pub fn columns(&self, from: u64, to: u64, columns: usize) -> Vec<Bucket> {
         let mut out = vec![Bucket::default(); columns];
         let span = to.saturating_sub(from);
@@ -212,8 +213,8 @@ impl Series {
     }
 }
 
-/// One bucket for each stretch between neighbouring bounds, which grow: the lower bound belongs to it, the upper does not.
-/// Points are steps with their bucket, in the order of the steps; those outside are left out.
+/// One bucket for each interval between neighbouring bounds, which must be ascending. The lower bound is included, the
+/// upper is not. `points` are steps with their buckets, in the order of steps; those outside the bounds are skipped.
 pub fn between(points: impl IntoIterator<Item = (u64, Bucket)>, bounds: &[u64]) -> Vec<Bucket> {
     let mut out = vec![Bucket::default(); bounds.len().saturating_sub(1)];
     let mut column = 0;
@@ -232,8 +233,8 @@ pub fn between(points: impl IntoIterator<Item = (u64, Bucket)>, bounds: &[u64]) 
     out
 }
 
-/// Exponential moving average without the pull towards zero at its start (the correction of Adam, Kingma & Ba 2015,
-/// used by TensorBoard for curves): `s ← w·s + (1−w)·x`, shown as `s / (1 − wⁿ)`. Non-finite points are skipped.
+/// Exponential moving average with bias correction (as in Adam, Kingma & Ba 2015, and in TensorBoard's smoothing):
+/// `s ← w·s + (1−w)·x`, with the value `s / (1 − wⁿ)`. Non-finite points are skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Ema {
     sum: f64,
@@ -241,7 +242,7 @@ pub struct Ema {
 }
 
 impl Ema {
-    /// Takes a point in, keeping the share `keep` of the past.
+    /// Adds a point; `keep` is the weight of the previous average, 0 to 1.
     pub fn push(&mut self, keep: f64, value: f64) {
         if value.is_finite() {
             self.sum = keep * self.sum + (1.0 - keep) * value;
@@ -249,7 +250,7 @@ impl Ema {
         }
     }
 
-    /// The average, if a finite point was seen.
+    /// The average; `None` before the first finite point.
     pub fn value(&self) -> Option<f64> {
         (self.weight > 0.0).then(|| self.sum / self.weight)
     }
@@ -261,7 +262,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn ema_of_a_constant_is_that_constant_from_the_first_point() {
+    fn ema_of_a_constant_is_the_constant_from_the_first_point() {
         let mut ema = Ema::default();
         for _ in 0..3 {
             ema.push(0.98, 2.5);
@@ -271,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn consecutive_steps_together_are_the_same_as_one_by_one() {
+    fn extend_equals_pushing_one_by_one() {
         let values: Vec<F32> = (0..40_000)
             .map(|i| F32(if i % 97 == 5 { f32::NAN } else { i as f32 }))
             .collect();
@@ -286,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_possible_step_is_only_one_more_point() {
+    fn largest_possible_step_is_bounded() {
         let mut series = Series::default();
         series.push(u64::MAX, 1.0);
         series.push(0, 2.0);
@@ -295,7 +296,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_spike_and_no_bad_point_is_ever_lost(values in prop::collection::vec(-1e6_f32..1e6, 1..9000), columns in 1_usize..200) {
+        fn extremes_and_non_finite_points_are_never_lost(values in prop::collection::vec(-1e6_f32..1e6, 1..9000), columns in 1_usize..200) {
             let mut series = Series::default();
             for (step, value) in values.iter().enumerate() {
                 series.push(step as u64, if step % 97 == 5 { f32::NAN } else { *value });

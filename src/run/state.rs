@@ -1,10 +1,10 @@
-//! [`RunState`]: everything a screen can show of a run, folded from its records.
+//! [`RunState`]: everything that a screen can show about a run, folded from its records.
 
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::curves::{Curve, Curves, MOST_NAME_BYTES, MOST_NAMED};
+use super::curves::{Curve, Curves, MAX_NAME_BYTES, MAX_NAMED};
 use super::health::HealthTrack;
 use super::history::{History, lower, push_bounded};
 use super::layers::LayerTrack;
@@ -12,7 +12,6 @@ use super::marks::{MarkKind, Marks};
 use super::parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine};
 use super::series::Ema;
 use super::steps::{Sample, Steps};
-
 use super::system::SystemHistory;
 use super::text::size;
 use super::timeline::Timeline;
@@ -23,79 +22,79 @@ use crate::event::{
 };
 use crate::metrics::{ClassScores, Measure};
 
-/// Steps kept one by one; older ones live on in the curves.
+/// Number of latest steps with exact values; older ones are only in the curves.
 const RECENT: usize = 512;
-/// Epoch rows, clipping events and log lines kept.
+/// Greatest numbers of retained epoch rows, clipping events and log lines.
 const EPOCHS: usize = 512;
 const CLIP_EVENTS: usize = 64;
 const LOG_LINES: usize = 256;
-/// Numbers of the classes' F1 kept: the more classes, the fewer epochs.
+/// Greatest number of retained F1 values over all classes and epochs: with more classes, fewer epochs are retained.
 const CLASS_F1: usize = 1 << 16;
-/// Share of the past the shown training numbers keep, per step.
+/// Weight of the previous average in the smoothed training loss and accuracy, per step.
 const SMOOTHING: f64 = 0.9;
-/// What the shown speed remembers, and what an estimate of the rest of the run goes by, in ms: the first follows what
-/// happens, the second multiplies every tremble by all the steps to come.
+/// Time constants in milliseconds of the displayed speed and of the pace for the remaining time. The displayed speed
+/// adapts fast; the pace adapts slowly, because the estimate multiplies its fluctuations by all remaining steps.
 const SPEED_MS: f64 = 3_000.0;
 const PACE_MS: f64 = 30_000.0;
 
-/// The whole state of a run.
+/// The complete state of a run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct RunState {
-    /// Number of the last record folded in.
+    /// Sequence number of the last folded record.
     pub seq: u64,
-    /// Time of the first record.
+    /// Time of the first record, milliseconds since 1970.
     pub started_ms: u64,
-    /// Time of the last record.
+    /// Time of the latest record, milliseconds since 1970.
     pub now_ms: u64,
-    /// What is known before the first step.
+    /// Description of the run, known before the first step.
     pub info: Option<RunStarted>,
-    /// What the trainer is doing.
+    /// Current phase of the trainer.
     pub phase: Phase,
-    /// Epoch under way, from 1; 0 before the first.
+    /// Current epoch, from 1; 0 before the first.
     pub epoch: u32,
-    /// Epochs in all.
+    /// Total number of epochs.
     pub epochs: u32,
-    /// Steps done in this epoch.
+    /// Steps done in the current epoch.
     pub epoch_step: u64,
-    /// Steps of this epoch.
+    /// Total steps of the current epoch.
     pub epoch_steps: u64,
-    /// Steps done.
+    /// Steps done in the run.
     pub global_step: u64,
     /// Learning rate of the last step.
     pub lr: F64,
-    /// Base learning rate of the schedule, as far as it was told.
+    /// Base learning rate of the schedule, if it was reported.
     #[serde(default)]
     pub base_lr: Option<F64>,
     /// Smoothed training loss.
     pub loss: Ema,
     /// Smoothed training accuracy.
     pub accuracy: Ema,
-    /// Smoothed milliseconds a step.
+    /// Smoothed time per step in milliseconds.
     pub step_millis: Ema,
-    /// Smoothed images a second.
+    /// Smoothed images per second.
     pub images_per_second: Ema,
-    /// How the time of a step divides, as last told.
+    /// Latest report of the parts of the step time.
     #[serde(default)]
     pub step_time: Option<StepTime>,
-    /// All numbers over steps.
+    /// All curves over steps.
     pub curves: Curves,
     /// The latest steps, oldest first.
     pub recent: VecDeque<Sample>,
-    /// Clipping.
+    /// Clipping of gradients.
     pub clip: Clip,
-    /// Milliseconds of ended pauses.
+    /// Total duration of past pauses in milliseconds.
     pub paused_ms: u64,
-    /// When the pause that is on began.
+    /// Start of the current pause, milliseconds since 1970.
     pub paused_since: Option<u64>,
-    /// Steps that were not finite and changed nothing.
+    /// Number of skipped steps: they were not finite and did not change the weights.
     pub skipped: u64,
-    /// How strongly each parameter was moved.
+    /// Gradient norms and update-to-weight ratios of each parameter.
     #[serde(default)]
     pub layers: LayerTrack,
-    /// What happened at which step.
+    /// Events at steps, for charts.
     #[serde(default)]
     pub marks: Marks,
-    /// When each step was done.
+    /// Time of each step.
     #[serde(default)]
     pub timeline: Timeline,
     /// The latest epochs, oldest first.
@@ -106,64 +105,65 @@ pub struct RunState {
     pub lowest_valid_nll: Option<F64>,
     /// Lowest mean training loss of an epoch so far.
     pub lowest_train_loss: Option<F64>,
-    /// Measurements of validation.
+    /// Evaluations on validation.
     pub valid: EvalHistory,
-    /// The epoch, and F1 of each class on validation at its end; NaN where it is undefined.
+    /// Pairs of an epoch and the F1 of each class on validation at its end; NaN where it is undefined.
     #[serde(default)]
     pub class_f1: History<(u32, Vec<F32>)>,
-    /// Measurements of test.
+    /// Evaluations on the test set.
     pub test: EvalHistory,
-    /// How often the test split was looked at, with whatever weights.
+    /// Number of test-set evaluations, with any weights.
     #[serde(default)]
     pub test_looks: u64,
-    /// Images done and in all while a split is measured.
+    /// During an evaluation: the split, the evaluated images and the total number of images.
     pub eval_progress: Option<(Split, u64, u64)>,
     /// The gallery's images.
     pub gallery: GalleryImages,
-    /// What the network thinks of them.
+    /// Predictions for the gallery's images.
     pub predictions: Option<GalleryPredictions>,
     /// The latest checkpoint.
     pub checkpoint: Option<CheckpointSaved>,
-    /// Checkpoints written.
+    /// Number of checkpoints written.
     pub checkpoints: u64,
     /// The latest requests, oldest first.
     pub commands: VecDeque<CommandLine>,
-    /// Who asked for the latest requests that did not come from the trainer's own process.
+    /// Ids and requesters of the latest requests from other processes.
     #[serde(default)]
     pub askers: VecDeque<(u64, String)>,
-    /// The latest lines for people, oldest first.
+    /// The latest log lines, oldest first.
     pub log: VecDeque<LogLine>,
     /// Steps at which the run was restored from a checkpoint.
     #[serde(default, rename = "resumes")]
     pub restores: Vec<u64>,
-    /// How the run ended, once it has.
+    /// How the run ended; `None` while it is running.
     pub outcome: Option<Outcome>,
-    /// How the machine is doing.
+    /// Samples of the machine.
     #[serde(default)]
     pub system: SystemHistory,
-    /// What the health rules go by.
+    /// State of the health rules.
     #[serde(default)]
     pub health: HealthTrack,
-    /// Records of a kind that this version does not know.
+    /// Number of records of unknown type.
     #[serde(default)]
     pub unknown: u64,
 }
 
 impl RunState {
-    /// Folds a record in. A record that was folded in before is passed over.
+    /// Folds a record into the state. A record that was folded before is skipped.
     pub fn apply(&mut self, record: &Record) {
         if record.seq <= self.seq {
             return;
         }
         self.seq = record.seq;
         if matches!(record.event, Event::Restored(_)) {
-            // Nobody trained in between.
+            // The time between the processes counts as a pause.
             let since = self.paused_since.take().unwrap_or(self.now_ms);
             self.paused_ms = self
                 .paused_ms
                 .saturating_add(record.t_ms.saturating_sub(since));
         }
-        // Clocks are set back now and then; the state's time never is. An evaluation may follow long after the end.
+        // Time never goes backwards here, even if the clock is set back. Evaluations are excluded because they can be
+        // made long after the end of the run.
         if !matches!(record.event, Event::EvalFinished(_)) {
             self.now_ms = self.now_ms.max(record.t_ms);
         }
@@ -171,7 +171,7 @@ impl RunState {
             self.started_ms = record.t_ms;
         }
         self.apply_event(&record.event, record.t_ms);
-        self.look_after(&record.event, record.t_ms);
+        self.update_rules(&record.event, record.t_ms);
     }
 
     fn apply_event(&mut self, event: &Event, t_ms: u64) {
@@ -198,21 +198,21 @@ impl RunState {
             Event::GalleryPredictions(predictions) => self.predictions = Some(predictions.clone()),
             Event::CheckpointSaved(saved) => {
                 self.checkpoints = self.checkpoints.saturating_add(1);
-                let asked = saved.reason == CheckpointReason::Requested;
-                let kind = if asked {
+                let requested = saved.reason == CheckpointReason::Requested;
+                let kind = if requested {
                     MarkKind::Requested
                 } else {
                     MarkKind::Checkpoint
                 };
                 self.marks.push(saved.global_step, kind);
-                // One that somebody asked for is told by the answer.
-                if !asked {
+                // A requested checkpoint is reported by the answer to the request.
+                if !requested {
                     let text = format!("checkpoint {} ({})", saved.path, size(saved.bytes));
-                    self.say(t_ms, Level::Info, text);
+                    self.add_log(t_ms, Level::Info, text);
                 }
                 self.checkpoint = Some(saved.clone());
             }
-            // It is for those who resume.
+            // Only needed to restore a run.
             Event::Marked { .. } => {}
             Event::Restored(restoration) => self.restored(restoration, t_ms),
             Event::StepSkipped {
@@ -225,7 +225,7 @@ impl RunState {
                     "step {global_step} skipped: loss {}, gradient norm {} (weights unchanged)",
                     loss.0, grad_norm.0
                 );
-                self.say(t_ms, Level::Warn, text);
+                self.add_log(t_ms, Level::Warn, text);
             }
             Event::Health(health) => {
                 if let Remedy::RolledBack { lr, .. } = health.remedy {
@@ -233,14 +233,14 @@ impl RunState {
                     let kind = MarkKind::LearningRate { lr };
                     self.marks.push(self.global_step, kind);
                 }
-                self.say(t_ms, Level::Warn, health.words());
+                self.add_log(t_ms, Level::Warn, health.words());
             }
             Event::Layers {
                 global_step,
                 layers,
             } => self.layers.push(*global_step, layers),
             Event::System(sample) => self.system.push(t_ms, sample),
-            Event::Log { level, text } => self.say(t_ms, *level, text.clone()),
+            Event::Log { level, text } => self.add_log(t_ms, *level, text.clone()),
             Event::Asked { id, by, .. } => self.asked(*id, by),
             Event::Acknowledged {
                 id,
@@ -262,39 +262,39 @@ impl RunState {
                 outcome,
                 global_step,
             } => {
-                // A run that failed cannot always say how far it had come; what it told before can.
+                // A failed run cannot always report its last step, and earlier records can have a later one.
                 self.global_step = self.global_step.max(*global_step);
                 self.eval_progress = None;
                 if let Outcome::Failed { message } = outcome {
-                    self.say(t_ms, Level::Error, message.clone());
+                    self.add_log(t_ms, Level::Error, message.clone());
                 }
                 self.outcome = Some(outcome.clone());
             }
-            Event::Unknown => self.not_understood(t_ms),
+            Event::Unknown => self.count_unknown(t_ms),
         }
     }
 
-    /// Told once: a newer version may say such things all the time.
-    fn not_understood(&mut self, t_ms: u64) {
+    /// Counts a record of unknown type; only the first is logged, because a newer version can write many of them.
+    fn count_unknown(&mut self, t_ms: u64) {
         self.unknown = self.unknown.saturating_add(1);
         if self.unknown == 1 {
             let version = env!("CARGO_PKG_VERSION");
             let text = format!(
-                "the run tells things this epochtop ({version}) does not know: a newer one shows them"
+                "some records are unknown to this version of epochtop ({version}): a newer version can show them"
             );
-            self.say(t_ms, Level::Warn, text);
+            self.add_log(t_ms, Level::Warn, text);
         }
     }
 
-    /// A new process continues where the checkpoint was made. The records after that are left out by whoever reads a
-    /// journal; what the checkpoint's own record would have told is told by this one.
+    /// A new process restored the run from a checkpoint. Readers of a journal omit the records after that checkpoint,
+    /// including the one that reported it; this record replaces it.
     fn restored(&mut self, restoration: &Restoration, t_ms: u64) {
         self.outcome = None;
         self.phase = Phase::Starting;
         self.eval_progress = None;
         for line in &mut self.commands {
             if line.answer == Answer::Accepted {
-                let reason = "the process ended before it was done".to_owned();
+                let reason = "the process ended before the command was done".to_owned();
                 line.answer = Answer::Refused { reason };
             }
         }
@@ -313,14 +313,14 @@ impl RunState {
             pause_ms: F64(0.0),
             write_ms: F64(0.0),
         });
-        let again = match restoration.redone {
+        let repeated = match restoration.redone {
             0 => String::new(),
-            steps => format!(" ({steps} steps are done again)"),
+            steps => format!(" ({steps} steps are repeated)"),
         };
-        let text = format!("resumed from {}{again}", restoration.checkpoint);
-        self.say(t_ms, Level::Info, text);
+        let text = format!("restored from {}{repeated}", restoration.checkpoint);
+        self.add_log(t_ms, Level::Info, text);
         for note in &restoration.notes {
-            self.say(t_ms, Level::Warn, note.clone());
+            self.add_log(t_ms, Level::Warn, note.clone());
         }
     }
 
@@ -328,7 +328,7 @@ impl RunState {
         self.epochs = info.epochs;
         self.base_lr = Some(info.lr);
         self.epoch_steps = info.steps_per_epoch;
-        // A run that was resumed has a step whose rate is known.
+        // In a restored run, the rate of the last step is already known.
         if self.global_step == 0 {
             self.lr = info.lr;
         }
@@ -373,16 +373,16 @@ impl RunState {
         let count = steps.count();
         if count > 0 && window.millis.0 > 0.0 {
             let millis = window.millis.0;
-            let keep = |remembered_ms: f64| (-millis / remembered_ms).exp();
+            let keep = |time_constant_ms: f64| (-millis / time_constant_ms).exp();
             self.step_millis.push(keep(PACE_MS), millis / count as f64);
             let speed = window.images as f64 * 1000.0 / millis;
             self.images_per_second.push(keep(SPEED_MS), speed);
         }
     }
 
-    /// Takes in values of curves that no table may know.
+    /// Adds values of named curves.
     fn scalars(&mut self, step: u64, values: &[(String, F64)], t_ms: u64) {
-        // A trainer may report nothing else.
+        // Some trainers report only scalars.
         if step > self.global_step {
             self.global_step = step;
             self.timeline.push(step, self.worked_ms(self.now_ms));
@@ -390,10 +390,10 @@ impl RunState {
         for (name, value) in values {
             if !self.curves.push_named(name, step, value.0 as f32) {
                 let text = format!(
-                    "a scalar was left out, and more may be: names have 1 to {MOST_NAME_BYTES} bytes without control \
-                     characters, and a run has at most {MOST_NAMED} of them"
+                    "scalar ignored (later ones are ignored silently): a name has 1 to {MAX_NAME_BYTES} bytes without \
+                     control characters, and a run has at most {MAX_NAMED} named scalars"
                 );
-                self.say(t_ms, Level::Warn, text);
+                self.add_log(t_ms, Level::Warn, text);
             }
         }
     }
@@ -425,7 +425,7 @@ impl RunState {
         self.curves.epoch(summary);
         lower(&mut self.lowest_valid_nll, summary.valid_nll);
         lower(&mut self.lowest_train_loss, summary.train_loss);
-        // The evaluation that the epoch's row is a part of came just before it.
+        // The epoch's validation was reported just before this summary.
         let measured = self.valid.latest.as_ref();
         let measured = measured.filter(|report| report.global_step == summary.global_step);
         if let Some(report) = measured {
@@ -449,7 +449,7 @@ impl RunState {
         self.eval_progress = None;
         let of_another = report.weights == WeightsKind::Checkpoint;
         if report.split == Split::Test {
-            // Each look at the test split leaves a trace.
+            // Every test-set evaluation is recorded, because repeated use biases the result.
             self.test_looks = self.test_looks.saturating_add(1);
             self.marks.push(report.global_step, MarkKind::Tested);
             let weights = if of_another {
@@ -459,24 +459,25 @@ impl RunState {
             };
             let accuracy = report.value(Measure::Accuracy) * 100.0;
             let text = format!("test accuracy {accuracy:.2} % ({weights})");
-            self.say(t_ms, Level::Info, text);
+            self.add_log(t_ms, Level::Info, text);
         }
         if of_another {
-            // Neither what the run is at nor its best: beside those it would be taken for one of them.
+            // Not stored: it could be mistaken for an evaluation of the current or the best weights.
             return;
         }
         let history = match report.split {
             Split::Test => &mut self.test,
             Split::Valid | Split::Train => &mut self.valid,
         };
-        // The same weights measured again are no change.
+        // A repeated evaluation of the same weights does not count as a change.
         let known = history.latest.replace(report.clone());
         if let Some(known) = known.filter(|known| known.global_step != report.global_step) {
             history.previous = Some(known);
         }
     }
 
-    pub(super) fn say(&mut self, t_ms: u64, level: Level, text: String) {
+    /// Appends a line to the log.
+    pub(super) fn add_log(&mut self, t_ms: u64, level: Level, text: String) {
         let line = LogLine {
             t_ms,
             worked_ms: self.worked_ms(self.now_ms),
@@ -487,7 +488,7 @@ impl RunState {
     }
 }
 
-/// F1 to four digits.
+/// F1 rounded to four decimals; NaN if undefined.
 fn f1(scores: &ClassScores) -> F32 {
     let rounded = ((scores.f1 * 1e4).round() / 1e4) as f32;
     F32(if scores.f1_undefined {

@@ -1,29 +1,29 @@
-//! The steps of a window, one by one, with the values of the curves that have one for each.
+//! The individual steps of a window, with the values of the curves that have one value per step.
 
 use serde::{Deserialize, Serialize};
 
 use super::curves::{CURVES, Curve, STEP_CURVES, Source};
 use crate::event::{F32, StepWindow};
 
-/// One step, exactly.
+/// The values of one step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     /// Counted from 1 over the run.
     pub step: u64,
-    /// The value of each curve that has one for each step, in the order of the table; NaN where it was not reported.
+    /// Values of the curves that have one value per step, in the order of the table; NaN where not reported.
     values: [F32; STEP_CURVES],
-    /// Whether the gradient was scaled down.
+    /// Whether the gradient was clipped.
     pub clipped: bool,
 }
 
 impl Sample {
-    /// The value of a curve at this step; none of a curve that has no value for each step.
+    /// The value of a curve at this step; `None` for a curve without one value per step.
     pub fn value(&self, curve: Curve) -> Option<F32> {
         self.values.get(curve as usize).copied()
     }
 }
 
-/// The steps of a window. Lists that are shorter than the longest have no values for the last steps.
+/// The steps of a window. Curves with fewer values than the longest list have no values at the last steps.
 #[derive(Debug, Clone, Copy)]
 pub struct Steps<'a> {
     window: &'a StepWindow,
@@ -32,7 +32,7 @@ pub struct Steps<'a> {
 }
 
 impl<'a> Steps<'a> {
-    /// Those of a window.
+    /// The steps of a window.
     pub fn of(window: &'a StepWindow) -> Self {
         let list = |at: usize| match CURVES[at].source {
             Source::Steps(values) => values(window),
@@ -47,18 +47,18 @@ impl<'a> Steps<'a> {
         }
     }
 
-    /// How many there are.
+    /// Number of steps.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// The first one, counted from 1 over the run.
+    /// The first step, counted from 1 over the run.
     pub fn first(&self) -> u64 {
         let before = self.window.global_step.saturating_sub(self.count as u64);
         before.saturating_add(1)
     }
 
-    /// The numbers of the step at a place, from 0.
+    /// The values of the step at an index, from 0.
     pub fn sample(&self, at: usize) -> Sample {
         let missing = F32(f32::NAN);
         Sample {
@@ -70,7 +70,7 @@ impl<'a> Steps<'a> {
         }
     }
 
-    /// What the window has of a curve for the step at a place. The value of a whole window is that of each of its steps.
+    /// The value of a curve for the step at an index, from 0. A value per window applies to each of its steps.
     pub fn value(&self, curve: Curve, at: usize) -> Option<f64> {
         match curve.info().source {
             Source::Steps(values) => values(self.window).get(at).map(|value| value.0.into()),
@@ -84,7 +84,7 @@ impl<'a> Steps<'a> {
         }
     }
 
-    /// The numbers of every step, in order.
+    /// The values of all steps, in order.
     pub fn samples(&self) -> impl Iterator<Item = Sample> {
         (0..self.count).map(|at| self.sample(at))
     }

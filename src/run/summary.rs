@@ -1,14 +1,14 @@
-//! Records and states in words: the plain log's lines and the closing words.
+//! Lines of the plain log for records and states, and the final summary of a run.
 //!
-//! Scripts read some of them: what [`epoch_line`], [`eval_line`] and [`closing_lines`] give keeps its form, which the README
-//! tells and `tests/viewer/headless.rs` holds.
+//! Scripts read some of these lines: the formats of [`epoch_line`], [`eval_line`] and [`closing_lines`] are stable.
+//! They are documented in the README and tested in `tests/viewer/headless.rs`.
 
 use super::state::RunState;
 use super::text::clock;
 use crate::event::{Answer, EpochSummary, EvalReport, Event, Level, Outcome};
 use crate::metrics::{Interval, Measure};
 
-/// What a run is, in one line, once it has begun.
+/// A one-line description of the run: data set, model, device and seed; `None` before the run has started.
 pub fn headline(state: &RunState) -> Option<String> {
     let info = state.info.as_ref()?;
     let data = &info.dataset;
@@ -32,7 +32,7 @@ pub fn headline(state: &RunState) -> Option<String> {
     ))
 }
 
-/// The one line of an epoch. Columns keep their width, so that lines stand under each other.
+/// The line of an epoch. Columns have fixed widths, so that consecutive lines are aligned.
 pub fn epoch_line(row: &EpochSummary, epochs: u32) -> String {
     let width = epochs.to_string().len();
     format!(
@@ -53,7 +53,7 @@ pub fn epoch_line(row: &EpochSummary, epochs: u32) -> String {
     )
 }
 
-/// An evaluation in one line.
+/// The line of an evaluation.
 pub fn eval_line(report: &EvalReport) -> String {
     let of_line = |measure: &Measure| measure.info().in_line && !measure.info().calibrated;
     let with = |measure: Measure| {
@@ -82,18 +82,18 @@ pub fn eval_line(report: &EvalReport) -> String {
     )
 }
 
-/// A 95 % interval in percent, where there is one.
+/// A 95 % interval in percent; empty if there is none.
 fn ends(interval: Option<Interval>) -> String {
     interval.map_or_else(String::new, |Interval { low, high }| {
         format!(" [{:.2}, {:.2}]", low * 100.0, high * 100.0)
     })
 }
 
-/// What the plain log says of an event just folded into `state`, if anything.
+/// The line of the plain log for an event that was just folded into `state`; `None` for events without a line.
 pub fn event_line(state: &RunState, event: &Event) -> Option<String> {
     match event {
         Event::RunStarted(info) => {
-            // A run that was resumed has its headline above its earlier epochs.
+            // For a restarted run, the headline has already been printed above its earlier epochs.
             let mut lines: Vec<String> = Vec::new();
             lines.extend(headline(state).filter(|_| state.restores.is_empty()));
             lines.extend(info.warnings.iter().map(|text| format!("warning: {text}")));
@@ -108,9 +108,14 @@ pub fn event_line(state: &RunState, event: &Event) -> Option<String> {
             saved.path,
             saved.bytes as f64 / 1e6
         )),
-        Event::Restored(resumed) => {
-            let mut lines = vec![format!("resumed from {}", resumed.checkpoint)];
-            lines.extend(resumed.notes.iter().map(|note| format!("warning: {note}")));
+        Event::Restored(restoration) => {
+            let mut lines = vec![format!("restored from {}", restoration.checkpoint)];
+            lines.extend(
+                restoration
+                    .notes
+                    .iter()
+                    .map(|note| format!("warning: {note}")),
+            );
             Some(lines.join("\n"))
         }
         Event::Health(health) => Some(format!("warning: {}", health.words())),
@@ -123,7 +128,7 @@ pub fn event_line(state: &RunState, event: &Event) -> Option<String> {
             Level::Warn => format!("warning: {text}"),
             Level::Error => format!("error: {text}"),
         }),
-        Event::Asked { command, by, .. } => Some(format!("{} asked by {by}", command.name())),
+        Event::Asked { command, by, .. } => Some(format!("{} requested by {by}", command.name())),
         Event::Acknowledged {
             command,
             answer,
@@ -144,7 +149,7 @@ pub fn event_line(state: &RunState, event: &Event) -> Option<String> {
     }
 }
 
-/// The closing words of a run: how it ended and its best epoch.
+/// The final lines of a run: how it ended, and its best epoch.
 pub fn closing_lines(state: &RunState) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(outcome) = &state.outcome {
@@ -172,7 +177,7 @@ pub fn closing_lines(state: &RunState) -> Vec<String> {
     lines
 }
 
-/// The closing words for who has not followed the lines before: with the test result and the last checkpoint.
+/// The final lines with the test-set result and the last checkpoint, for readers who have not seen the earlier lines.
 pub fn final_lines(state: &RunState) -> Vec<String> {
     let mut lines = closing_lines(state);
     if let Some(report) = &state.test.latest {

@@ -1,4 +1,4 @@
-//! How the machine has been doing: the latest look at it, and what the looks before leave as curves.
+//! The machine: its latest sample, and the recent history of its main values.
 
 use std::collections::VecDeque;
 
@@ -6,52 +6,52 @@ use serde::{Deserialize, Serialize};
 
 use super::history::push_bounded;
 use super::state::RunState;
-use crate::event::{GPUS, GpuSample, SystemSample, share_of};
+use crate::event::{GpuSample, MAX_GPUS, SystemSample, share_of};
 
-/// Looks whose numbers are kept; at five seconds a look they are twenty minutes.
+/// Number of retained samples: twenty minutes at one sample every five seconds.
 pub const SAMPLES: usize = 240;
 
-/// A number over the latest looks, newest last; `None` where it was not known.
+/// A value over the latest samples, newest last; `None` where it is unknown.
 pub type Trace = VecDeque<Option<f32>>;
 
-/// The machine over the latest looks. Each trace ends with the newest look; one that began later is shorter.
+/// The machine over the latest samples. Each trace ends with the latest sample; a trace that started later is shorter.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SystemHistory {
-    /// The latest look, whole.
+    /// The complete latest sample.
     pub latest: Option<Box<SystemSample>>,
-    /// When each look was taken, ms since 1970.
+    /// Time of each sample, milliseconds since 1970.
     pub t_ms: VecDeque<u64>,
-    /// Share of the machine's processor time, 0 to 1.
+    /// CPU utilization of the machine, 0 to 1.
     pub cpu: Trace,
-    /// Processors the trainer kept busy.
+    /// Number of CPU cores that the trainer used.
     pub process_cpu: Trace,
-    /// Share of main memory that is taken, 0 to 1.
+    /// Share of main memory in use, 0 to 1.
     pub memory: Trace,
-    /// Share of main memory that the trainer holds, 0 to 1.
+    /// Share of main memory used by the trainer, 0 to 1.
     pub rss: Trace,
-    /// The GPUs, in the order they were first seen.
+    /// The GPUs, in the order in which they first appeared.
     pub gpus: Vec<GpuHistory>,
 }
 
-/// A GPU over the latest looks.
+/// A GPU over the latest samples.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GpuHistory {
-    /// Its number with the driver.
+    /// Its index in the driver.
     pub index: u32,
-    /// Share of the time in which it computed, 0 to 1.
+    /// Share of the time in which it was computing, 0 to 1.
     pub utilisation: Trace,
-    /// Share of its memory that is taken, 0 to 1.
+    /// Share of its memory in use, 0 to 1.
     pub memory: Trace,
-    /// °C.
+    /// Temperature in °C.
     pub temperature: Trace,
-    /// Watts.
+    /// Power in watts.
     pub power: Trace,
 }
 
 impl SystemHistory {
-    /// Takes a look in.
+    /// Adds a sample.
     pub(super) fn push(&mut self, t_ms: u64, sample: &SystemSample) {
         let sample = sample.clone().bounded();
         push_bounded(&mut self.t_ms, SAMPLES, t_ms);
@@ -62,14 +62,14 @@ impl SystemHistory {
         push_bounded(&mut self.rss, SAMPLES, memory(sample.process_rss));
         for gpu in &sample.gpus {
             let known = self.gpus.iter().any(|known| known.index == gpu.index);
-            if !known && self.gpus.len() < GPUS {
+            if !known && self.gpus.len() < MAX_GPUS {
                 self.gpus.push(GpuHistory {
                     index: gpu.index,
                     ..GpuHistory::default()
                 });
             }
         }
-        // One that is not told of any more, as after its driver failed, leaves a gap.
+        // A GPU that is missing from the sample, for example after a driver failure, gets a gap.
         for history in &mut self.gpus {
             let gpu = sample.gpus.iter().find(|gpu| gpu.index == history.index);
             history.push(gpu);
@@ -77,12 +77,12 @@ impl SystemHistory {
         self.latest = Some(Box::new(sample));
     }
 
-    /// When the latest look was taken, ms since 1970.
+    /// Time of the latest sample, milliseconds since 1970.
     pub fn latest_ms(&self) -> Option<u64> {
         self.t_ms.back().copied()
     }
 
-    /// What is known of a GPU's past.
+    /// The history of a GPU, by its index.
     pub fn gpu(&self, index: u32) -> Option<&GpuHistory> {
         self.gpus.iter().find(|known| known.index == index)
     }
@@ -106,8 +106,8 @@ impl GpuHistory {
     }
 }
 
-/// Checkpoints as large as the last one that the disk still takes; `None` before there is one, or where the disk does not
-/// tell. Old ones are removed as new ones come, so this is the room of a run that keeps all it writes.
+/// Number of further checkpoints of the size of the last one that fit on the disk; `None` before the first checkpoint
+/// or if the free space is unknown. The removal of old checkpoints is not taken into account.
 pub fn checkpoints_left(run: &RunState) -> Option<u64> {
     let free = run.system.latest.as_ref()?.disk_free?;
     let bytes = run.checkpoint.as_ref()?.bytes;
@@ -143,15 +143,15 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_look_is_whole_and_those_before_are_curves() {
-        let look = |cpu| SystemSample {
+    fn latest_sample_is_complete_and_earlier_ones_are_traces() {
+        let sample = |cpu| SystemSample {
             cpu: Some(cpu),
             memory_used: Some(3),
             memory_total: Some(4),
             gpus: vec![gpu(2, cpu)],
             ..SystemSample::default()
         };
-        let run = fold([look(0.25), look(0.5)]);
+        let run = fold([sample(0.25), sample(0.5)]);
         let system = &run.system;
         assert_eq!(system.cpu, [Some(0.25), Some(0.5)]);
         assert_eq!(system.memory, [Some(0.75); 2]);
@@ -160,19 +160,19 @@ mod tests {
         assert_eq!(system.gpu(2).unwrap().utilisation, [Some(0.25), Some(0.5)]);
         assert_eq!(system.gpu(2).unwrap().memory, [Some(0.25); 2]);
         assert_eq!(system.gpu(0), None);
-        assert_eq!(system.latest.as_deref(), Some(&look(0.5)));
+        assert_eq!(system.latest.as_deref(), Some(&sample(0.5)));
     }
 
     #[test]
-    fn a_gpu_that_goes_away_leaves_a_gap_and_one_that_comes_late_is_shorter() {
-        let look = |gpus| SystemSample {
+    fn missing_gpu_leaves_a_gap_and_a_late_one_has_a_shorter_trace() {
+        let sample = |gpus| SystemSample {
             gpus,
             ..SystemSample::default()
         };
         let run = fold([
-            look(vec![gpu(0, 0.5)]),
-            look(Vec::new()),
-            look(vec![gpu(0, 0.75), gpu(1, 1.0)]),
+            sample(vec![gpu(0, 0.5)]),
+            sample(Vec::new()),
+            sample(vec![gpu(0, 0.75), gpu(1, 1.0)]),
         ]);
         let system = &run.system;
         let trace = |index| &system.gpu(index).unwrap().utilisation;
@@ -181,16 +181,16 @@ mod tests {
     }
 
     #[test]
-    fn a_week_of_looks_at_many_gpus_is_bounded() {
-        // Each look tells of other GPUs, more than there can be.
-        let look = |i: u32| SystemSample {
+    fn memory_is_bounded_for_many_samples_and_gpus() {
+        // Each sample has different GPUs, and more than the limit.
+        let sample = |i: u32| SystemSample {
             cpu: Some(f32::NAN),
             gpus: (0..200).map(|n| gpu(i + n, f32::NAN)).collect(),
             ..SystemSample::default()
         };
-        let run = fold((0..1000).map(look));
+        let run = fold((0..1000).map(sample));
         let system = &run.system;
-        assert_eq!((system.cpu.len(), system.gpus.len()), (SAMPLES, GPUS));
+        assert_eq!((system.cpu.len(), system.gpus.len()), (SAMPLES, MAX_GPUS));
         assert!(system.cpu.iter().all(Option::is_none));
         let text = serde_json::to_string(&run).unwrap();
         assert!(text.len() < 1 << 20, "{} bytes", text.len());
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn the_room_for_checkpoints_is_counted_in_the_last_one() {
+    fn checkpoints_left_uses_the_size_of_the_last_one() {
         let mut run = fold([SystemSample {
             disk_free: Some(1000),
             ..SystemSample::default()

@@ -1,23 +1,24 @@
-//! When each step was done, for charts over time.
+//! The time of each step, for charts over time.
 
 use serde::{Deserialize, Serialize};
 
-/// Points kept; when there are more, every second goes.
+/// Greatest number of points; when it is reached, every second one is discarded.
 const CAPACITY: usize = 1024;
 
-/// Worked milliseconds at some steps, both growing; between them time passes evenly.
+/// Working time at some steps, as pairs of step and milliseconds, both ascending. Times in between are interpolated.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Timeline {
     points: Vec<(u64, u64)>,
-    /// Points of which one is kept.
+    /// Sampling interval: one in so many points is retained.
     every: u64,
-    /// Points since one was kept.
+    /// Points since the last retained one.
     waiting: u64,
     last: (u64, u64),
 }
 
 impl Timeline {
-    /// A step was done after so many worked milliseconds. A run that was resumed goes back.
+    /// Adds the working time in milliseconds at which a step was done. Points from that step on are replaced, because a
+    /// restored run repeats steps.
     pub(super) fn push(&mut self, step: u64, worked_ms: u64) {
         let before = self.points.partition_point(|(known, _)| *known < step);
         self.points.truncate(before);
@@ -39,22 +40,23 @@ impl Timeline {
         }
     }
 
-    /// The last step with its worked milliseconds.
+    /// The last step and its working time in milliseconds.
     pub fn last(&self) -> (u64, u64) {
         self.last
     }
 
-    /// Worked milliseconds when a step was done; beyond the last at the mean pace.
+    /// Working time in milliseconds when a step was done; extrapolated at the mean pace after the last step.
     pub fn at(&self, step: u64) -> f64 {
         self.between(step as f64, |point| point)
     }
 
-    /// The step done after so many worked milliseconds; beyond the last at the mean pace.
+    /// The step done after a working time in milliseconds; extrapolated at the mean pace after the last step.
     pub fn step_at(&self, worked_ms: f64) -> f64 {
         self.between(worked_ms, |(step, ms)| (ms, step))
     }
 
-    /// Interpolates from the first number of each point to the second, from the origin to the last point and on.
+    /// Interpolates from the first to the second coordinate of the points, after `turn` has ordered them; extrapolates
+    /// after the last point. The origin is the first point.
     fn between(&self, x: f64, turn: impl Fn((u64, u64)) -> (u64, u64)) -> f64 {
         let after = self
             .points
@@ -82,7 +84,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn steps_and_times_go_back_and_forth() {
+    fn steps_and_times_convert_both_ways() {
         let mut line = Timeline::default();
         for step in 1..=5000 {
             // Twice as slow in the second half.
@@ -96,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_done_again_replaces_what_was_done() {
+    fn repeated_steps_replace_earlier_ones() {
         let mut line = Timeline::default();
         for step in 1..=100 {
             line.push(step, step * 10);
@@ -114,7 +116,7 @@ mod tests {
                 line.push(step, ms);
             }
             let (a, b) = (steps[0].min(steps[1]), steps[0].max(steps[1]));
-            // Up to the last point; beyond it the pace is a guess.
+            // Only up to the last point: after it the pace is an estimate.
             if b <= line.last().0 {
                 prop_assert!(line.at(a) <= line.at(b) * (1.0 + 1e-9) + 1e-3, "{} {}", line.at(a), line.at(b));
             }

@@ -1,8 +1,8 @@
-//! Answers to questions, read from a run's directory: alike for a live run, over a socket, and in a replay.
+//! Answers queries from the files of a run directory, in the same way for a live run, over a socket and in a replay.
 //!
-//! Whoever answers has a thread of its own and remembers what it has read: where in the journal what stands (`index`), a table of
-//! `predictions.csv` (`table`), the images, and the evaluations kept of earlier. Each is read when it is first asked for, and
-//! again when its file has changed; each says how much memory it may take.
+//! Each link has its own answering thread with caches: the positions of records in the journal (`index`), a table of
+//! `predictions.csv` (`table`), the images, and the predictions of earlier evaluations. A cache is filled at its first
+//! use and refreshed when its file has changed. Each cache has a memory limit.
 
 mod earlier;
 mod images;
@@ -23,16 +23,16 @@ use self::index::Index;
 use super::rundir::RunDir;
 use crate::link::{Queries, Query, Reply};
 
-/// Questions that may wait.
+/// Capacity of the query queue and of the reply queue.
 const WAITING: usize = 16;
 
-/// Starts answering questions about the run in a directory. `None` when the system gives no thread.
+/// Starts a thread that answers queries about the run in `dir`. `None` if the thread cannot be started.
 pub(super) fn start(dir: &Path) -> Option<Queries> {
-    let (ask, questions) = bounded::<(u64, Query)>(WAITING);
+    let (ask, queries) = bounded::<(u64, Query)>(WAITING);
     let (answered, replies) = bounded(WAITING);
-    let mut desk = Desk::new(RunDir::at(dir));
+    let mut desk = QueryResponder::new(RunDir::at(dir));
     let answering = move || {
-        for (id, query) in questions {
+        for (id, query) in queries {
             let reply = desk.answer(&query).unwrap_or_else(|error| Reply::Unknown {
                 reason: error.to_string(),
             });
@@ -45,14 +45,14 @@ pub(super) fn start(dir: &Path) -> Option<Queries> {
     spawned.ok().map(|_| Queries { ask, replies })
 }
 
-/// Where a run's questions are answered.
-struct Desk {
+/// Answers the queries about one run.
+struct QueryResponder {
     run: RunDir,
     journal: Index,
     gallery: Gallery,
 }
 
-impl Desk {
+impl QueryResponder {
     fn new(run: RunDir) -> Self {
         Self {
             journal: Index::new(run.journal()),
@@ -78,7 +78,7 @@ impl Desk {
                 read?;
                 Ok(Reply::Step(series::nearest(&self.journal, step)?))
             }
-            // Without a journal there still is what the evaluation left.
+            // The images can be answered from the evaluation's files even if the journal is unreadable.
             Query::Images {
                 from,
                 count,

@@ -1,4 +1,4 @@
-//! A record for a run that has ended: what is found out about it later belongs into its journal too.
+//! Appends records to the journal of a run that has ended, for example the result of a later evaluation.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
@@ -10,7 +10,7 @@ use super::journal::read;
 use super::rundir::{JOURNAL, RunDir};
 use crate::event::{Event, Record};
 
-/// A journal that nobody else writes while this is held.
+/// A journal locked for writing: no other process can write to it while this value exists.
 #[derive(Debug)]
 pub struct Journal {
     file: File,
@@ -19,14 +19,14 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Takes the journal of a run that nobody is writing.
+    /// Locks the journal of a run for writing.
     ///
     /// # Errors
-    /// `WouldBlock` while the run is trained or evaluated elsewhere; what the system said otherwise.
+    /// `WouldBlock` if another process is training or evaluating the run, or an I/O error.
     pub fn take(run: &RunDir) -> io::Result<Self> {
         let path = run.journal();
         let file = run.open()?.append_existing(JOURNAL)?;
-        lock_patiently(&file).map_err(|error| {
+        lock_with_retries(&file).map_err(|error| {
             let live = run.meta().filter(|meta| meta.ended_ms.is_none());
             let holder = live.map_or_else(String::new, |meta| {
                 format!(" (last seen: process {} on {})", meta.pid, meta.host)
@@ -37,20 +37,23 @@ impl Journal {
             );
             io::Error::new(error.kind(), what)
         })?;
-        let told = read(&path)?.state;
+        let state = read(&path)?.state;
         Ok(Self {
-            seq: told.seq,
-            test_looks: told.test_looks,
+            seq: state.seq,
+            test_looks: state.test_looks,
             file,
         })
     }
 
-    /// How often the run's test split had been looked at.
+    /// How often the run had been evaluated on its test set when the journal was locked.
     pub fn test_looks(&self) -> u64 {
         self.test_looks
     }
 
-    /// Writes a record down, as one line.
+    /// Appends the event as a record, one JSON line.
+    ///
+    /// # Errors
+    /// An I/O error of the journal.
     pub fn append(&mut self, event: Event) -> io::Result<()> {
         let record = Record {
             seq: self.seq.saturating_add(1),
@@ -59,7 +62,7 @@ impl Journal {
         };
         let mut line = Vec::new();
         if self.is_torn()? {
-            // What a killed writer left of its last line must not swallow this one.
+            // If a killed writer left an incomplete last line, this record must start on a new line.
             line.push(b'\n');
         }
         serde_json::to_writer(&mut line, &record)?;
@@ -69,7 +72,7 @@ impl Journal {
         Ok(())
     }
 
-    /// The locked file, and whether its last line is half there.
+    /// Returns the locked file and whether its last line is incomplete.
     pub(super) fn into_file(mut self) -> io::Result<(File, bool)> {
         let torn = self.is_torn()?;
         Ok((self.file, torn))
@@ -86,8 +89,8 @@ impl Journal {
     }
 }
 
-/// Who only looks whether a run is live holds the lock for a moment; that is waited for.
-fn lock_patiently(file: &File) -> io::Result<()> {
+/// Locks a journal, with a few retries: a process that only checks whether the run is live holds the lock briefly.
+fn lock_with_retries(file: &File) -> io::Result<()> {
     for _ in 0..10 {
         if lock(file).is_ok() {
             return Ok(());
@@ -97,7 +100,11 @@ fn lock_patiently(file: &File) -> io::Result<()> {
     lock(file)
 }
 
-/// Locks a journal until it is closed, also by a kill. Where a file system knows no locks, nobody is kept out.
+/// Locks a journal until the file is closed, which the system does also for a killed process. On a file system without
+/// locks this succeeds without protection.
+///
+/// # Errors
+/// `WouldBlock` if another process holds the lock.
 pub(super) fn lock(file: &File) -> io::Result<()> {
     match flock(file.file(), FlockOperation::NonBlockingLockExclusive) {
         Err(rustix::io::Errno::WOULDBLOCK) => Err(io::ErrorKind::WouldBlock.into()),
@@ -119,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn records_go_on_where_the_journal_ends_even_if_it_is_torn() {
+    fn append_continues_a_journal_with_an_incomplete_last_line() {
         let runs = tempfile::tempdir().unwrap();
         let run = RunDir::create(runs.path(), "one", "").unwrap();
         let first = serde_json::to_string(&Record {
@@ -137,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn two_processes_never_write_one_run() {
+    fn a_locked_journal_cannot_be_taken() {
         let runs = tempfile::tempdir().unwrap();
         let run = RunDir::create(runs.path(), "one", "").unwrap();
         let files =

@@ -1,4 +1,4 @@
-//! The other end of a trainer's socket: a [`Link`] like any other.
+//! The client side of a trainer's socket. It provides the same [`Link`] as a session in this process.
 
 use std::io::{self, BufReader, BufWriter, Write};
 use std::net::Shutdown;
@@ -9,52 +9,52 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
-use super::wire::{About, ClientHello, FromClient, FromTrainer, Role, invalid};
+use super::wire::{ClientHello, FromClient, FromTrainer, Role, TrainerInfo, invalid};
 use crate::event::Request;
 use crate::link::{Feed, Link, Queries, Query, Reply};
 
-/// Records, requests and questions that may wait.
+/// Queue capacities: of records, and of requests, queries and replies.
 const BACKLOG: usize = 1024;
 const WAITING: usize = 64;
-/// How long a trainer may take to say hello. One that is stopped never does.
+/// Time limit for the trainer's hello. A trainer that is stopped (SIGSTOP) never sends it.
 const HELLO: Duration = Duration::from_secs(3);
 
 /// A connection to a run.
 #[derive(Debug)]
-pub struct Connected {
-    /// What a front end holds.
+pub struct Connection {
+    /// The link for a front end.
     pub link: Link,
-    /// The run.
-    pub about: About,
-    /// Whether this client may steer.
+    /// The trainer and its run.
+    pub about: TrainerInfo,
+    /// Whether this client has control: whether it may send requests.
     pub control: bool,
 }
 
-/// Connects to the trainer that listens at a path. `who` is for the run's log: a person on a machine.
+/// Connects to the trainer that listens on the socket `path`. `who` names this client in the run's log (user and host).
 ///
 /// # Errors
-/// `ConnectionRefused` or `NotFound` where nobody listens, `TimedOut` where the trainer does not answer, and what it said
-/// where it wants no more to do with us.
-pub fn connect(path: &Path, role: Role, who: &str) -> io::Result<Connected> {
+/// `ConnectionRefused` or `NotFound` if no trainer listens there, `TimedOut` if it does not reply, and the reason given
+/// by the trainer if it rejects the client.
+pub fn connect(path: &Path, role: Role, who: &str) -> io::Result<Connection> {
     let named =
         |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
     let stream = UnixStream::connect(path).map_err(named)?;
-    let (control, about) = shake_hands(&stream, role, who).map_err(named)?;
+    let (control, about) = exchange_hellos(&stream, role, who).map_err(named)?;
     stream.set_read_timeout(None)?;
     stream.set_write_timeout(None)?;
-    let (requests, asked) = bounded(WAITING);
-    let (take_control, wanted) = bounded(1);
-    let (ask, questions) = bounded(WAITING);
-    let (tell, feed) = bounded(BACKLOG);
+    let (requests, request_receiver) = bounded(WAITING);
+    let (take_control, control_receiver) = bounded(1);
+    let (ask, queries) = bounded(WAITING);
+    let (feed_sender, feed) = bounded(BACKLOG);
     let (answer, replies) = bounded(WAITING);
-    let (reading, pid) = (stream.try_clone()?, about.clone());
+    let (reading, trainer) = (stream.try_clone()?, about.clone());
     Builder::new()
         .name("from-trainer".to_owned())
-        .spawn(move || read(&reading, &pid, &tell, &answer))?;
+        .spawn(move || read(&reading, &trainer, &feed_sender, &answer))?;
     Builder::new()
         .name("to-trainer".to_owned())
-        .spawn(move || write(&stream, &asked, &wanted, &questions))?;
-    Ok(Connected {
+        .spawn(move || write(&stream, &request_receiver, &control_receiver, &queries))?;
+    Ok(Connection {
         link: Link {
             requests: Some(requests),
             control: Some(take_control),
@@ -67,10 +67,11 @@ pub fn connect(path: &Path, role: Role, who: &str) -> io::Result<Connected> {
     })
 }
 
-fn shake_hands(stream: &UnixStream, role: Role, who: &str) -> io::Result<(bool, About)> {
+fn exchange_hellos(stream: &UnixStream, role: Role, who: &str) -> io::Result<(bool, TrainerInfo)> {
     stream.set_read_timeout(Some(HELLO))?;
     stream.set_write_timeout(Some(HELLO))?;
-    // A trainer that has no place says so and hangs up without reading: what it said is still to be read.
+    // A trainer that has too many clients sends a goodbye and closes without reading. Sending then fails, but its
+    // goodbye can still be read.
     let sent = FromClient::Hello(ClientHello::new(role, who.to_owned())).send(&mut &*stream);
     let answer = match (FromTrainer::receive(&mut &*stream), sent) {
         (Ok(Some(answer)), _) => Ok(Some(answer)),
@@ -80,10 +81,12 @@ fn shake_hands(stream: &UnixStream, role: Role, who: &str) -> io::Result<(bool, 
     match answer {
         Ok(Some(FromTrainer::Hello(hello))) => Ok((hello.control, hello.about)),
         Ok(Some(FromTrainer::Goodbye(reason))) => Err(io::Error::other(reason)),
-        Ok(Some(_)) => Err(invalid("the trainer did not begin with a hello")),
+        Ok(Some(_)) => Err(invalid(
+            "protocol error: the trainer's first message was not a hello",
+        )),
         Ok(None) => Err(io::Error::new(
             io::ErrorKind::UnexpectedEof,
-            "the trainer closed the connection without a word",
+            "the trainer closed the connection without a reply",
         )),
         Err(error)
             if matches!(
@@ -95,7 +98,7 @@ fn shake_hands(stream: &UnixStream, role: Role, who: &str) -> io::Result<(bool, 
             Err(io::Error::new(
                 io::ErrorKind::TimedOut,
                 format!(
-                    "the trainer does not answer within {seconds} s; it may be stopped (kill -CONT goes on with it)"
+                    "no reply from the trainer within {seconds} s; it may be stopped (`kill -CONT PID` continues it)"
                 ),
             ))
         }
@@ -103,47 +106,57 @@ fn shake_hands(stream: &UnixStream, role: Role, who: &str) -> io::Result<(bool, 
     }
 }
 
-fn read(stream: &UnixStream, about: &About, tell: &Sender<Feed>, answer: &Sender<(u64, Reply)>) {
+/// Passes on the trainer's messages until the connection ends.
+fn read(
+    stream: &UnixStream,
+    about: &TrainerInfo,
+    feed_sender: &Sender<Feed>,
+    answer: &Sender<(u64, Reply)>,
+) {
     let mut from = BufReader::with_capacity(1 << 16, stream);
     let reason = loop {
         match FromTrainer::receive(&mut from) {
             Ok(Some(FromTrainer::Feed(feed))) => {
-                if tell.send(feed).is_err() {
+                if feed_sender.send(feed).is_err() {
                     return;
                 }
             }
             Ok(Some(FromTrainer::Reply(id, reply))) => {
-                // Nobody waits for it any more: then it is not needed.
+                // If the reply queue is full or closed, the reply is no longer needed.
                 let _ = answer.try_send((id, reply));
             }
             Ok(Some(FromTrainer::Goodbye(reason))) if reason.is_empty() => return,
             Ok(Some(FromTrainer::Goodbye(reason))) => break reason,
-            Ok(Some(FromTrainer::Hello(_))) => break "the trainer said hello twice".to_owned(),
-            Ok(None) => break why_gone(about, "the connection to the run was closed"),
+            Ok(Some(FromTrainer::Hello(_))) => {
+                break "protocol error: the trainer sent a second hello".to_owned();
+            }
+            Ok(None) => break disconnect_reason(about, "the connection to the run was closed"),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                break why_gone(
+                break disconnect_reason(
                     about,
-                    "the run let this screen go, which had taken nothing for too long",
+                    "the trainer disconnected this client: it read nothing for too long",
                 );
             }
-            Err(error) => break format!("the connection to the run is lost: {error}"),
+            Err(error) => break format!("lost the connection to the trainer: {error}"),
         }
     };
-    let _ = tell.send(Feed::Gone { reason });
+    let _ = feed_sender.send(Feed::Gone { reason });
 }
 
-/// What became of a trainer whose socket has closed without a goodbye.
-fn why_gone(about: &About, otherwise: &str) -> String {
+/// Why the socket was closed without a goodbye: the trainer's death if its process is gone from this host, or
+/// `otherwise`.
+fn disconnect_reason(about: &TrainerInfo, otherwise: &str) -> String {
     let here = rustix::system::uname();
     let here = here.nodename().to_string_lossy();
     if about.host == here && !is_alive(about.pid) {
-        format!("the trainer, process {}, was killed or crashed", about.pid)
+        format!("the trainer (process {}) was killed or crashed", about.pid)
     } else {
         otherwise.to_owned()
     }
 }
 
-/// Whether a process runs; one that nobody has waited for yet does not. A process is a while in ending.
+/// Whether a process is running. Zombies do not count. Waits up to 1 s, because a process closes its sockets before it
+/// ends.
 fn is_alive(pid: u32) -> bool {
     let alive = || {
         let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else {
@@ -164,20 +177,21 @@ fn is_alive(pid: u32) -> bool {
     true
 }
 
+/// Sends requests, control requests and queries to the trainer until the front end or the connection is closed.
 fn write(
     stream: &UnixStream,
     requests: &Receiver<Request>,
     control: &Receiver<()>,
-    questions: &Receiver<(u64, Query)>,
+    queries: &Receiver<(u64, Query)>,
 ) {
     let mut out = BufWriter::new(stream);
     loop {
         let message = select! {
             recv(requests) -> request => request.map(FromClient::Request),
-            recv(control) -> wanted => wanted.map(|()| FromClient::Control),
-            recv(questions) -> question => question.map(|(id, query)| FromClient::Query(id, query)),
+            recv(control) -> message => message.map(|()| FromClient::Control),
+            recv(queries) -> query => query.map(|(id, query)| FromClient::Query(id, query)),
         };
-        // The front end is gone, or the trainer is.
+        // The front end or the reader has closed its end.
         let Ok(message) = message else { break };
         if message.send(&mut out).and_then(|()| out.flush()).is_err() {
             break;

@@ -1,4 +1,4 @@
-//! The door of a hub: where front ends and everybody else outside the trainer come in.
+//! The handle of a hub, with which front ends and other threads subscribe, send requests and add events.
 
 use std::path::PathBuf;
 
@@ -8,20 +8,20 @@ use super::answer;
 use crate::event::{Event, Level, Request, SystemSample};
 use crate::link::{Feed, Link};
 
-/// Where front ends come in. It can be copied, and outlives the session without holding it up.
+/// Access to a hub. It can be cloned, and it may outlive the session without delaying its end.
 #[derive(Debug, Clone)]
-pub struct Door {
+pub struct HubHandle {
     pub(super) requests: Sender<Request>,
     pub(super) subscribe: Sender<Sender<Feed>>,
     pub(super) asides: Sender<Event>,
     pub(super) dir: Option<PathBuf>,
 }
 
-impl Door {
-    /// A new front end's link, which may lag behind by so many records.
+impl HubHandle {
+    /// A new link for a front end. It may lag by `backlog` records (at least 2) before it gets a snapshot instead.
     pub fn link(&self, backlog: usize) -> Link {
         let (sender, feed) = bounded(backlog.max(2));
-        // A hub that has ended drops the sender, and the link says so.
+        // If the hub has ended, the sender is dropped and the link's feed is closed.
         let _ = self.subscribe.send(sender);
         Link {
             requests: Some(self.requests.clone()),
@@ -32,10 +32,11 @@ impl Door {
         }
     }
 
-    /// Passes on a request of somebody outside this process, and has it written down who asked.
+    /// Sends a request of a client outside this process to the trainer and records the request with its requester
+    /// (`by`).
     ///
     /// # Errors
-    /// A sentence for who asked, when the trainer cannot take it.
+    /// A message for the requester, if the trainer cannot accept the request.
     pub fn ask(&self, request: Request, by: String) -> Result<(), &'static str> {
         let Request { id, command } = request;
         let _ = self.asides.send(Event::Asked { id, command, by });
@@ -46,13 +47,13 @@ impl Door {
         link.send(request)
     }
 
-    /// Has a line written into the run's log.
+    /// Adds a line to the run's log.
     pub fn note(&self, level: Level, text: String) {
         let _ = self.asides.send(Event::Log { level, text });
     }
 
-    /// Tells how the machine is doing. False once nobody listens any more.
-    pub(super) fn tell_system(&self, sample: SystemSample) -> bool {
+    /// Sends a system sample to the hub. Returns false if the hub has ended.
+    pub(super) fn send_system_sample(&self, sample: SystemSample) -> bool {
         self.asides.send(Event::System(Box::new(sample))).is_ok()
     }
 }

@@ -1,4 +1,4 @@
-//! The files of a run, written as records arrive: `events.jsonl`, `epochs.csv`, `run.json`.
+//! Writes the files of a run as records arrive: `events.jsonl`, `epochs.csv`, `run.json`.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -26,36 +26,36 @@ pub struct RunFiles {
     epochs: File,
     board: Board,
     meta: Meta,
-    /// The last line may be half there.
+    /// Whether the last line of the journal may be incomplete.
     torn: bool,
-    /// An error was told; telling it with every record would bury everything else.
+    /// Whether a write error has been reported. It is reported once, not with every record.
     failed: bool,
 }
 
 impl RunFiles {
-    /// Makes the files of a new run in its directory.
+    /// Creates the files of a new run in its directory.
     ///
     /// # Errors
-    /// The path and what the system said.
+    /// An I/O error that names the path.
     pub fn create(dir: &Path, meta: Meta) -> io::Result<Self> {
         let dir = Dir::open(dir)?;
         let journal = dir.append(JOURNAL)?;
-        // Whoever comes later sees that the run is being written.
+        // The lock shows other processes that this run is being written.
         lock(&journal)?;
-        Self::begin(dir, journal, meta, &[], false)
+        Self::open(dir, journal, meta, &[], false)
     }
 
-    /// Takes up the files of a run that goes on after a checkpoint: of what the journal tells only `records` count. What
-    /// is made of the journal, `epochs.csv` and `tb/`, is made anew of them.
+    /// Opens the files of a run that is restored from a checkpoint. Only `records` of its journal are still valid;
+    /// `epochs.csv` and `tb/` are rewritten from them.
     ///
     /// # Errors
-    /// The path and what the system said.
-    pub fn resume(dir: &Path, held: Journal, meta: Meta, records: &[Record]) -> io::Result<Self> {
-        let (journal, torn) = held.into_file()?;
-        Self::begin(Dir::open(dir)?, journal, meta, records, torn)
+    /// An I/O error that names the path.
+    pub fn resume(dir: &Path, locked: Journal, meta: Meta, records: &[Record]) -> io::Result<Self> {
+        let (journal, torn) = locked.into_file()?;
+        Self::open(Dir::open(dir)?, journal, meta, records, torn)
     }
 
-    fn begin(
+    fn open(
         dir: Dir,
         journal: File,
         meta: Meta,
@@ -71,7 +71,7 @@ impl RunFiles {
         dir.replace(EPOCHS, csv.as_bytes())?;
         let epochs = dir.append(EPOCHS)?;
         let board = Board::create(&dir.ensure_subdir("tb")?, &meta.host, records, now_ms())?;
-        // A run that goes on is what it was until it has really begun again.
+        // The `run.json` of a restored run stays unchanged until training has actually restarted.
         let new = records.is_empty();
         let files = Self {
             journal,
@@ -93,21 +93,22 @@ impl RunFiles {
         self.dir.path()
     }
 
-    /// When the run began, milliseconds since 1970, UTC.
+    /// Start time of the run, milliseconds since 1970-01-01 UTC.
     pub fn started_ms(&self) -> u64 {
         self.meta.started_ms
     }
 
-    /// Waits until the journal is on the disk.
+    /// Flushes the journal to disk.
     pub(super) fn flush(&self) {
-        // A disk that cannot flush is told of when it cannot write.
+        // A failing disk is reported by the next write.
         let _ = self.journal.sync_data();
     }
 
-    /// Writes a record down. Each line is one write, so a killed process loses no line it was told of.
+    /// Writes a record to the files. Each line is a single write, so a kill of the process loses no line already
+    /// written.
     ///
     /// # Errors
-    /// Once, in words, when the disk takes no more; the run goes on.
+    /// An error message, once per series of failed writes. Training continues.
     pub fn write(&mut self, record: &Record) -> Result<(), String> {
         match self.try_write(record) {
             Ok(()) => {
@@ -118,13 +119,13 @@ impl RunFiles {
             Err(error) => {
                 self.failed = true;
                 Err(format!(
-                    "the run's files are not written any more: {error} (training goes on)"
+                    "the run's files are not written: {error} (training continues)"
                 ))
             }
         }
     }
 
-    /// Tries every file the record concerns; the first error is told.
+    /// Writes to every file that the record concerns, even after an error. Returns the first error.
     fn try_write(&mut self, record: &Record) -> io::Result<()> {
         let journal = self.write_journal(record);
         let others = match &record.event {
@@ -135,8 +136,8 @@ impl RunFiles {
                 self.meta.parameters = info.parameters;
                 self.write_meta()
             }
-            // One write a row: a killed process leaves whole rows.
-            Event::EpochFinished(row) => append_whole(&mut self.epochs, &(csv_row(row) + "\n")),
+            // One write per row, so that a killed process leaves only complete rows.
+            Event::EpochFinished(row) => append_line(&mut self.epochs, &(csv_row(row) + "\n")),
             Event::RunFinished { outcome, .. } => {
                 self.meta.socket = None;
                 self.meta.ended_ms = Some(record.t_ms);
@@ -146,7 +147,7 @@ impl RunFiles {
                 }
                 self.write_meta()
             }
-            // Nothing of these is kept outside the journal and TensorBoard's files.
+            // These are saved only in the journal and in TensorBoard's files.
             Event::Phase { .. }
             | Event::EpochStarted { .. }
             | Event::Steps(_)
@@ -175,7 +176,7 @@ impl RunFiles {
     fn write_journal(&mut self, record: &Record) -> io::Result<()> {
         let mut line = Vec::new();
         if self.torn {
-            // The line that was cut short must not swallow this one.
+            // This record must not be appended to an incomplete line.
             line.push(b'\n');
         }
         serde_json::to_writer(&mut line, record)?;
@@ -191,12 +192,12 @@ impl RunFiles {
     }
 }
 
-/// Appends a line; half of one goes again, or it would take the next one along.
-fn append_whole(file: &mut File, line: &str) -> io::Result<()> {
-    let whole = file.metadata()?.len();
+/// Appends a line. A partial write is removed again, so that the next line does not continue it.
+fn append_line(file: &mut File, line: &str) -> io::Result<()> {
+    let length = file.metadata()?.len();
     let written = file.write_all(line.as_bytes());
     if written.is_err() {
-        file.set_len(whole)?;
+        file.set_len(length)?;
     }
     written
 }

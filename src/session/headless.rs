@@ -1,29 +1,30 @@
-//! The front end without a screen: a line per epoch, no escape codes.
+//! The front end without a screen. It prints one line per epoch, without escape codes.
 
 use std::io::Write;
 
 use crate::link::{Feed, Link};
 use crate::run::{RunState, alert_lines, closing_lines, epoch_line, event_line, headline};
 
-/// Follows a run to its end and writes its lines. A reader that goes away ends the writing, not the run; one that was
-/// slow gets the lines of the epochs it missed.
+/// Follows a run to its end, prints its lines to `out` and returns the final state. Write errors are ignored, so a
+/// closed pipe does not end the run. If the link lags, the lines of the missed epochs are printed with the next
+/// snapshot.
 pub fn follow(link: &Link, mut out: impl Write) -> RunState {
     let mut state = RunState::default();
     let mut print = |text: &str| {
-        let whole = format!("{text}\n");
-        let _ = out.write_all(whole.as_bytes()).and_then(|()| out.flush());
+        let line = format!("{text}\n");
+        let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
     };
     for feed in &link.feed {
         match feed {
-            Feed::Snapshot(whole) => {
+            Feed::Snapshot(snapshot) => {
                 if state.info.is_none() {
-                    headline(&whole).iter().for_each(|line| print(line));
+                    headline(&snapshot).iter().for_each(|line| print(line));
                 }
-                let told = state.history.back().map_or(0, |row| row.epoch);
-                for row in whole.history.iter().filter(|row| row.epoch > told) {
-                    print(&epoch_line(row, whole.epochs));
+                let printed = state.history.back().map_or(0, |row| row.epoch);
+                for row in snapshot.history.iter().filter(|row| row.epoch > printed) {
+                    print(&epoch_line(row, snapshot.epochs));
                 }
-                state = *whole;
+                state = *snapshot;
             }
             Feed::Live(record) => {
                 let before = state.health.active().to_vec();
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn epochs_missed_by_a_slow_reader_are_told_with_the_next_snapshot() {
+    fn missed_epochs_are_printed_with_the_next_snapshot() {
         let (sender, feed) = unbounded();
         let mut state = RunState::default();
         let epoch = |epoch: u32| {
@@ -113,10 +114,10 @@ mod tests {
         let mut out = Vec::new();
         follow(&Link::only(feed), &mut out);
         let text = String::from_utf8(out).unwrap();
-        let told: Vec<&str> = text
+        let printed: Vec<&str> = text
             .lines()
             .filter_map(|line| line.strip_prefix("epoch ")?.split('/').next())
             .collect();
-        assert_eq!(told, ["1", "2", "3", "4", "5", "6"]);
+        assert_eq!(printed, ["1", "2", "3", "4", "5", "6"]);
     }
 }

@@ -1,9 +1,8 @@
-//! The hook command: what a person wants to be run when a run ends or is not well, by the process that trains, so that it
-//! works without a screen, without a terminal and after a logout.
+//! The notification hook: a user's command (`notify.command`) that is executed when a run ends or an alert is raised.
+//! The training process executes it, so it works without a screen, without a terminal and after a logout.
 //!
-//! A thread follows the run as any front end does, with a clock of its own for what no record tells: a training that
-//! stands still. Commands run one at a time, each in a process group of its own and for a limited time; whatever becomes
-//! of them, the run goes on.
+//! A thread follows the run as a front end does. It also has a timer, because a stalled training produces no records.
+//! Commands run one at a time, each in its own process group and with a time limit. They cannot affect the run.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -17,34 +16,34 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::door::Door;
+use super::door::HubHandle;
 use crate::config::{NotifyConfig, Occasion};
 use crate::event::Level;
 use crate::link::Feed;
-use crate::run::{Announcer, Cause, News, RunState};
+use crate::run::{Announcer, Cause, Notification, RunState};
 
-/// How long a command may take.
+/// Time limit of a command.
 const LIMIT: Duration = Duration::from_secs(30);
-/// How long the one for an alert may still take once the run has ended: the last one wants its time.
+/// Time limit of an alert's command after the run has ended: the final notification also needs time.
 const LAST_ALERT: Duration = Duration::from_secs(10);
-/// Commands that may wait for the one that runs.
+/// The longest queue of notifications whose commands have not started.
 const WAITING: usize = 8;
-/// How often the clock is looked at; and while a command runs, whether it has ended.
+/// Polling interval when idle, and while a command is running or waiting.
 const TICK: Duration = Duration::from_secs(1);
 const SOON: Duration = Duration::from_millis(50);
-/// Records this thread may lag behind before it gets a snapshot instead.
+/// Records by which this thread may lag before it gets a snapshot instead.
 const BACKLOG: usize = 1024;
-/// Characters of a message.
+/// The longest message, in characters.
 const LONGEST: usize = 1000;
 
-/// The run a hook is told of.
+/// The run that a hook reports about.
 #[derive(Debug)]
 pub struct HookRun {
     /// Its name.
     pub name: String,
     /// Its directory.
     pub dir: PathBuf,
-    /// Where the command's output goes.
+    /// The file for the command's output.
     pub log: File,
 }
 
@@ -55,16 +54,17 @@ pub struct Hook {
 }
 
 impl Hook {
-    /// Follows the run behind the door; `None` where there is no command or no occasion for it.
+    /// Starts a thread that follows the run of this hub. `None` if the configuration has no command or no events for
+    /// it.
     ///
     /// # Errors
-    /// When the system gives no thread.
-    pub fn start(door: &Door, notify: &NotifyConfig, run: HookRun) -> io::Result<Option<Self>> {
-        Self::with_limits(door, notify, run, (LIMIT, LAST_ALERT))
+    /// If the thread cannot be started.
+    pub fn start(hub: &HubHandle, notify: &NotifyConfig, run: HookRun) -> io::Result<Option<Self>> {
+        Self::with_limits(hub, notify, run, (LIMIT, LAST_ALERT))
     }
 
     fn with_limits(
-        door: &Door,
+        hub: &HubHandle,
         notify: &NotifyConfig,
         run: HookRun,
         limits: (Duration, Duration),
@@ -72,12 +72,12 @@ impl Hook {
         if notify.command.trim().is_empty() || notify.on.is_empty() {
             return Ok(None);
         }
-        let feed = door.link(BACKLOG).feed;
+        let feed = hub.link(BACKLOG).feed;
         let runner = Runner {
             command: notify.command.clone(),
             on: notify.on.clone(),
             run,
-            door: door.clone(),
+            hub: hub.clone(),
             limits,
             waiting: VecDeque::new(),
             running: None,
@@ -90,79 +90,80 @@ impl Hook {
         Ok(Some(Self { thread }))
     }
 
-    /// Whether nothing is left to be waited for.
+    /// Whether the thread has ended, so that [`Self::finish`] returns at once.
     pub fn is_done(&self) -> bool {
         self.thread.is_finished()
     }
 
-    /// Waits for the command that tells the end, 30 s at most; the run's session must have ended. Returns what went wrong
-    /// since, a sentence each: the run's log takes nothing any more.
+    /// Waits at most 30 s for the command that reports the end of the run. The session must have ended. Returns the
+    /// error messages since the end, because the run's log no longer accepts them.
     pub fn finish(self) -> Vec<String> {
         self.thread
             .join()
-            .unwrap_or_else(|_| vec!["notify.command: its thread has failed".to_owned()])
+            .unwrap_or_else(|_| vec!["notify.command: its thread panicked".to_owned()])
     }
 }
 
-/// Follows the run to its end, and the last command to its own.
+/// Follows the run to its end and waits for the last command. Returns the error messages since the end of the run.
 fn follow(feed: &Receiver<Feed>, mut runner: Runner) -> Vec<String> {
     let mut state = RunState::default();
     let mut announcer = Announcer::default();
-    // By a clock that nobody sets and that stands still while the machine sleeps.
-    let mut heard = Instant::now();
+    // Monotonic, so that neither a clock change nor a suspended machine looks like a stall.
+    let mut last_progress = Instant::now();
     loop {
-        let patience = if runner.is_busy() { SOON } else { TICK };
-        match feed.recv_timeout(patience) {
-            Ok(Feed::Snapshot(whole)) => {
-                state = *whole;
-                heard = Instant::now();
+        let interval = if runner.is_busy() { SOON } else { TICK };
+        match feed.recv_timeout(interval) {
+            Ok(Feed::Snapshot(snapshot)) => {
+                state = *snapshot;
+                last_progress = Instant::now();
             }
             Ok(Feed::Live(record)) => {
-                if record.event.nature().work {
-                    heard = Instant::now();
+                if record.event.traits().progress {
+                    last_progress = Instant::now();
                 }
                 state.apply(&record);
             }
-            // Of the connection, not of the run.
+            // These concern the connection, not the run.
             Ok(Feed::Control(_) | Feed::Unsent { .. } | Feed::Gone { .. })
             | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
-        let quiet = heard.elapsed().as_millis() as u64;
+        let quiet = last_progress.elapsed().as_millis() as u64;
         let now_ms = state.health.heard_ms().saturating_add(quiet);
-        for news in announcer.look(&state, now_ms) {
-            runner.take(news);
+        for notification in announcer.update(&state, now_ms) {
+            runner.enqueue(notification);
         }
-        runner.look();
+        runner.poll();
     }
     if state.outcome.is_none() && state.info.is_some() {
-        runner.take(News {
+        runner.enqueue(Notification {
             cause: Cause::Failure,
-            text: "the trainer ended without a word".to_owned(),
+            text: "the trainer ended without reporting an outcome".to_owned(),
         });
     }
     runner.end()
 }
 
-/// A command that runs.
+/// A running command.
 struct Running {
     child: Child,
-    began: Instant,
-    what: String,
+    started: Instant,
+    /// What it reports, for error messages.
+    occasion: String,
     alert: bool,
 }
 
-/// Runs commands, one at a time.
+/// Executes the commands, one at a time.
 struct Runner {
     command: String,
     on: Vec<Occasion>,
     run: HookRun,
-    door: Door,
-    /// How long a command may take; and one for an alert once the run has ended.
+    hub: HubHandle,
+    /// Time limits: of a command, and of an alert's command after the run has ended.
     limits: (Duration, Duration),
-    waiting: VecDeque<News>,
+    waiting: VecDeque<Notification>,
     running: Option<Running>,
-    /// When the run has ended.
+    /// When the run ended.
     ended: Option<Instant>,
     problems: Vec<String>,
 }
@@ -172,111 +173,115 @@ impl Runner {
         self.running.is_some() || !self.waiting.is_empty()
     }
 
-    fn take(&mut self, news: News) {
-        if !self.on.contains(&news.cause.occasion()) {
+    /// Queues the command for a notification, if the user wants it.
+    fn enqueue(&mut self, notification: Notification) {
+        if !self.on.contains(&notification.cause.occasion()) {
             return;
         }
-        let alert = matches!(news.cause, Cause::Alert(_));
+        let alert = matches!(notification.cause, Cause::Alert(_));
         if !alert {
-            // Whatever else waits is told by the end.
+            // The report of the end replaces the waiting alerts.
             self.waiting.clear();
             self.ended = Some(Instant::now());
         } else if self.waiting.len() >= WAITING {
-            let what = what(news.cause);
-            self.tell(format!(
-                "notify.command is too slow: {what} was not passed on"
+            let occasion = occasion(notification.cause);
+            self.report(format!(
+                "notify.command is too slow: it was not executed for {occasion}"
             ));
             return;
         }
-        self.waiting.push_back(news);
+        self.waiting.push_back(notification);
     }
 
-    /// Sees after the command that runs, and starts the next one.
-    fn look(&mut self) {
+    /// Checks the running command, kills it after its time limit, and starts the next one once it has ended.
+    fn poll(&mut self) {
         if let Some(mut running) = self.running.take() {
             match running.child.try_wait() {
-                Ok(Some(status)) => self.ended_with(&running.what, status),
-                Ok(None) if running.began.elapsed() < self.limit(&running) => {
+                Ok(Some(status)) => self.check_status(&running.occasion, status),
+                Ok(None) if running.started.elapsed() < self.limit(&running) => {
                     self.running = Some(running);
                     return;
                 }
                 Ok(None) => {
                     kill(&mut running.child);
-                    let seconds = running.began.elapsed().as_secs();
-                    let what = running.what;
-                    self.tell(format!(
-                        "notify.command ({what}) was killed after {seconds} s"
+                    let seconds = running.started.elapsed().as_secs();
+                    let occasion = running.occasion;
+                    self.report(format!(
+                        "notify.command ({occasion}) was killed after {seconds} s"
                     ));
                 }
-                Err(error) => self.tell(format!("notify.command ({}): {error}", running.what)),
+                Err(error) => {
+                    self.report(format!("notify.command ({}): {error}", running.occasion));
+                }
             }
         }
-        if let Some(news) = self.waiting.pop_front() {
-            let what = what(news.cause);
-            match self.spawn(&news) {
+        if let Some(notification) = self.waiting.pop_front() {
+            let occasion = occasion(notification.cause);
+            match self.spawn(&notification) {
                 Ok(child) => {
                     self.running = Some(Running {
                         child,
-                        began: Instant::now(),
-                        what,
-                        alert: matches!(news.cause, Cause::Alert(_)),
+                        started: Instant::now(),
+                        occasion,
+                        alert: matches!(notification.cause, Cause::Alert(_)),
                     });
                 }
-                Err(error) => self.tell(format!("notify.command ({what}): {error}")),
+                Err(error) => self.report(format!("notify.command ({occasion}): {error}")),
             }
         }
     }
 
-    /// How long a command may run from its start.
+    /// The time limit of a command, counted from its start.
     fn limit(&self, running: &Running) -> Duration {
         let (limit, last_alert) = self.limits;
         match self.ended {
             None => limit,
-            // By then it has run for this long already.
+            // The time before the end of the run does not count towards the shorter limit.
             Some(ended) if running.alert => {
-                let before = ended.saturating_duration_since(running.began);
+                let before = ended.saturating_duration_since(running.started);
                 limit.min(before + last_alert)
             }
-            // What an alert's command took of the time is taken off, so that the whole wait keeps to the limit.
-            Some(ended) => limit.saturating_sub(running.began.saturating_duration_since(ended)),
+            // The time spent waiting for an alert's command is subtracted, so that the total wait stays within the
+            // limit.
+            Some(ended) => limit.saturating_sub(running.started.saturating_duration_since(ended)),
         }
     }
 
-    fn ended_with(&mut self, what: &str, status: ExitStatus) {
+    fn check_status(&mut self, occasion: &str, status: ExitStatus) {
         if !status.success() {
-            // Not the command itself: tokens stand in such.
-            self.tell(format!(
-                "notify.command ({what}) failed: {status}; its output is in log.txt"
+            // The command itself is not shown: it may contain access tokens.
+            self.report(format!(
+                "notify.command ({occasion}) failed: {status}; its output is in log.txt"
             ));
         }
     }
 
-    /// Into the run's log as long as there is one, else to who waits for the end.
-    fn tell(&mut self, text: String) {
+    /// Logs a problem to the run's log or, after the end of the run, saves it for the caller of [`Hook::finish`].
+    fn report(&mut self, text: String) {
         if self.ended.is_some() {
             self.problems.push(text);
         } else {
-            self.door.note(Level::Warn, text);
+            self.hub.note(Level::Warn, text);
         }
     }
 
-    fn spawn(&self, news: &News) -> io::Result<Child> {
-        let rule = match news.cause {
+    fn spawn(&self, notification: &Notification) -> io::Result<Child> {
+        let rule = match notification.cause {
             Cause::Alert(rule) => rule.name(),
             Cause::Finish | Cause::Failure => "",
         };
         Command::new("sh")
             .arg("-c")
             .arg(&self.command)
-            .env("EPOCHTOP_EVENT", news.cause.occasion().name())
+            .env("EPOCHTOP_EVENT", notification.cause.occasion().name())
             .env("EPOCHTOP_RUN", &self.run.name)
             .env("EPOCHTOP_RUN_DIR", &self.run.dir)
-            .env("EPOCHTOP_MESSAGE", plain(&news.text))
+            .env("EPOCHTOP_MESSAGE", one_line(&notification.text))
             .env("EPOCHTOP_RULE", rule)
             .stdin(Stdio::null())
             .stdout(self.run.log.try_clone()?)
             .stderr(self.run.log.try_clone()?)
-            // No Ctrl-C of the terminal reaches it, and all of it can be killed.
+            // The terminal's Ctrl-C does not reach the group, and the command can be killed with its children.
             .process_group(0)
             .spawn()
     }
@@ -284,29 +289,29 @@ impl Runner {
     /// Waits until all commands have ended.
     fn end(mut self) -> Vec<String> {
         self.ended.get_or_insert_with(Instant::now);
-        // Whoever wanted to know of alerts only is not kept waiting for each of them.
+        // The end of the process is not delayed by waiting alerts.
         self.waiting
-            .retain(|news| !matches!(news.cause, Cause::Alert(_)));
-        self.look();
+            .retain(|notification| !matches!(notification.cause, Cause::Alert(_)));
+        self.poll();
         while self.is_busy() {
             std::thread::sleep(SOON);
-            self.look();
+            self.poll();
         }
         self.problems
     }
 }
 
-/// What a command is run for, in words.
-fn what(cause: Cause) -> String {
+/// The occasion of a command, for error messages.
+fn occasion(cause: Cause) -> String {
     match cause {
         Cause::Alert(rule) => format!("alert {}", rule.name()),
         Cause::Finish | Cause::Failure => cause.occasion().name().to_owned(),
     }
 }
 
-/// Ends a command with all it has started.
+/// Kills a command and its process group.
 fn kill(child: &mut Child) {
-    // It has not been waited for, so its number is still its own.
+    // The child has not been waited for, so its PID cannot belong to another process yet.
     if let Some(group) = Pid::from_raw(child.id() as i32) {
         let _ = kill_process_group(group, Signal::KILL);
     }
@@ -314,10 +319,10 @@ fn kill(child: &mut Child) {
     let _ = child.wait();
 }
 
-/// A message of one line without control characters: it is passed on to who knows what.
-fn plain(text: &str) -> String {
-    let mark = |c: char| if c.is_control() { ' ' } else { c };
-    text.chars().take(LONGEST).map(mark).collect()
+/// The message on one line without control characters, because the command may pass it on to any program.
+fn one_line(text: &str) -> String {
+    let printable = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().take(LONGEST).map(printable).collect()
 }
 
 #[cfg(test)]

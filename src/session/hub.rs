@@ -1,4 +1,5 @@
-//! The hub: stamps events, folds them, writes them down, passes them on.
+//! The hub of a run. It numbers and timestamps events, updates the state, writes records to the files and sends them to
+//! subscribers.
 
 use std::collections::VecDeque;
 use std::io;
@@ -8,49 +9,49 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select, unbounded};
 
 use super::clock::now_ms;
-use super::door::Door;
+use super::door::HubHandle;
 use super::files::RunFiles;
-use super::system::{Watch, Watching};
+use super::system::{SamplerThread, SystemSampling};
 use crate::event::{Event, Level, Record, Request};
 use crate::link::{Feed, Link};
 use crate::run::RunState;
 
-/// Records a subscriber may lag behind before it gets a snapshot instead.
+/// Records by which a subscriber may lag before it gets a snapshot instead.
 const BACKLOG: usize = 1024;
-/// Requests that may wait for the trainer.
+/// Capacity of the queue of requests to the trainer.
 const REQUESTS: usize = 64;
-/// How soon a subscriber that fell behind is looked at again; and how long the hub sleeps when nobody is.
+/// How long the hub waits for events before it tries again to send a snapshot to a lagging subscriber, and otherwise.
 const CATCH_UP: Duration = Duration::from_millis(50);
 const IDLE: Duration = Duration::from_secs(3600);
-/// Requests remembered, so that one asked twice is written down once.
+/// Number of recent request IDs that are stored, so that a repeated request is recorded once.
 const REMEMBERED: usize = 256;
 
 /// A running hub.
 #[derive(Debug)]
 pub struct Session {
-    door: Door,
+    handle: HubHandle,
     marks: Receiver<u64>,
     hub: JoinHandle<RunState>,
-    watching: Option<Watching>,
+    watching: Option<SamplerThread>,
 }
 
-/// The trainer's ends of a session: where its events go, and where requests come from. The events' channel is
+/// The trainer's ends of a session: the sender of its events and the receiver of requests. The event channel is
 /// unbounded, because the trainer must never wait for a disk or a screen.
 pub type TrainerEnds = (Sender<Event>, Receiver<Request>);
 
 impl Session {
-    /// Starts the hub of a run that writes these files.
+    /// Starts the hub of a new run. Its records are written to `files`, if given.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// If the thread cannot be started.
     pub fn start(files: Option<RunFiles>) -> io::Result<(Self, TrainerEnds)> {
         Self::resume(files, RunState::default())
     }
 
-    /// Starts the hub of a run that goes on from this state.
+    /// Starts the hub of a run that continues from `state`.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// If the thread cannot be started.
     pub fn resume(files: Option<RunFiles>, state: RunState) -> io::Result<(Self, TrainerEnds)> {
         let (event_sender, events) = unbounded();
         let (requests, request_receiver) = bounded(REQUESTS);
@@ -63,21 +64,21 @@ impl Session {
             files,
             subscribers: Vec::new(),
             marked,
-            asked: VecDeque::with_capacity(REMEMBERED),
-            begun: false,
-            early: None,
+            recorded_requests: VecDeque::with_capacity(REMEMBERED),
+            started: false,
+            early_sample: None,
         };
         let hub = Builder::new()
             .name("hub".to_owned())
             .spawn(move || hub.run(&events, subscriptions, aside_receiver))?;
-        let door = Door {
+        let handle = HubHandle {
             requests,
             subscribe,
             asides,
             dir,
         };
         let session = Self {
-            door,
+            handle,
             marks,
             hub,
             watching: None,
@@ -85,38 +86,38 @@ impl Session {
         Ok((session, (event_sender, request_receiver)))
     }
 
-    /// From now on until the run ends the machine is looked at.
+    /// Starts sampling the machine's load until the run ends.
     ///
     /// # Errors
-    /// When the system gives no thread.
-    pub fn watch(&mut self, watch: Watch) -> io::Result<()> {
-        self.watching = Some(Watching::start(self.door.clone(), watch)?);
+    /// If the thread cannot be started.
+    pub fn watch(&mut self, watch: SystemSampling) -> io::Result<()> {
+        self.watching = Some(SamplerThread::start(self.handle.clone(), watch)?);
         Ok(())
     }
 
-    /// A new front end's link: a snapshot first, then what happens.
+    /// A new link for a front end: a snapshot, then the records that follow.
     pub fn link(&self) -> Link {
-        self.door.link(BACKLOG)
+        self.handle.link(BACKLOG)
     }
 
-    /// Where front ends come in.
-    pub fn door(&self) -> Door {
-        self.door.clone()
+    /// A handle with which front ends and other threads access the hub.
+    pub fn handle(&self) -> HubHandle {
+        self.handle.clone()
     }
 
-    /// Where requests go.
+    /// The sender of requests to the trainer.
     pub fn requests(&self) -> Sender<Request> {
-        self.door.requests.clone()
+        self.handle.requests.clone()
     }
 
-    /// Tells the number of each mark once the journal holds it, or once the disk has refused it.
+    /// Receives the number of each mark once it is flushed to the journal, or once the write has failed.
     pub fn marks(&self) -> Receiver<u64> {
         self.marks.clone()
     }
 
-    /// Waits until the trainer has let go of its end; returns the last state.
+    /// Waits until the trainer has dropped its ends. Returns the final state.
     pub fn join(self) -> RunState {
-        drop(self.door);
+        drop(self.handle);
         let state = self.hub.join().unwrap_or_default();
         drop(self.watching);
         state
@@ -128,16 +129,17 @@ struct Hub {
     files: Option<RunFiles>,
     subscribers: Vec<Subscriber>,
     marked: Sender<u64>,
-    /// Numbers of requests that are written down.
-    asked: VecDeque<u64>,
-    /// The trainer has said that it begins, and the latest look at the machine before it did.
-    begun: bool,
-    early: Option<Event>,
+    /// IDs of the latest requests that are in the journal.
+    recorded_requests: VecDeque<u64>,
+    /// Whether the trainer has reported its start.
+    started: bool,
+    /// The latest system sample from before the start.
+    early_sample: Option<Event>,
 }
 
 struct Subscriber {
     feed: Sender<Feed>,
-    /// It missed records and needs a snapshot before it may hear any more.
+    /// It missed records and needs a snapshot before further records.
     stale: bool,
 }
 
@@ -151,20 +153,20 @@ impl Hub {
         loop {
             select! {
                 recv(events) -> event => match event {
-                    Ok(event) => self.hear(event),
+                    Ok(event) => self.take_trainer_event(event),
                     Err(_) => break,
                 },
                 recv(subscriptions) -> feed => match feed {
                     Ok(feed) => self.subscribers.push(Subscriber { feed, stale: true }),
-                    // Nobody can subscribe any more; an exhausted channel would make the loop spin.
+                    // All handles are dropped. A closed channel would make the loop spin.
                     Err(_) => subscriptions = crossbeam_channel::never(),
                 },
                 recv(asides) -> event => match event {
                     Ok(event) => self.take_aside(event),
                     Err(_) => asides = crossbeam_channel::never(),
                 },
-                // Whoever is behind gets its state when it has room, though nothing more may happen for long.
-                default(self.patience()) => {}
+                // A lagging subscriber gets a snapshot once it has room, even if no further events arrive.
+                default(self.timeout()) => {}
             }
             self.refresh();
         }
@@ -173,7 +175,7 @@ impl Hub {
                 .try_iter()
                 .map(|feed| Subscriber { feed, stale: true }),
         );
-        // The end must arrive: whoever is behind now waits for no later record that could bring a snapshot.
+        // Every subscriber must get the final state. No later record would trigger a snapshot.
         for subscriber in self
             .subscribers
             .drain(..)
@@ -187,8 +189,8 @@ impl Hub {
         self.state
     }
 
-    /// How long to wait for something to happen.
-    fn patience(&self) -> Duration {
+    /// How long to wait for an event.
+    fn timeout(&self) -> Duration {
         if self.subscribers.iter().any(|subscriber| subscriber.stale) {
             CATCH_UP
         } else {
@@ -196,40 +198,42 @@ impl Hub {
         }
     }
 
-    /// What the trainer has to say.
-    fn hear(&mut self, event: Event) {
-        let begins = matches!(event, Event::RunStarted(_));
+    /// Handles an event of the trainer.
+    fn take_trainer_event(&mut self, event: Event) {
+        let starts = matches!(event, Event::RunStarted(_));
         self.take(event);
-        if begins {
-            self.begun = true;
-            if let Some(early) = self.early.take() {
-                self.take(early);
+        if starts {
+            self.started = true;
+            if let Some(sample) = self.early_sample.take() {
+                self.take(sample);
             }
         }
     }
 
-    /// What others than the trainer have to say. A request that is asked again is the same request. How the machine is
-    /// doing counts from when the run has begun, for before that its clock stands where it was left, to when it has ended.
+    /// Handles an event that is not from the trainer. A repeated request is recorded once. System samples are recorded
+    /// only between the start and the end of the run: before the start, the clock of a restored run still has its old
+    /// time.
     fn take_aside(&mut self, event: Event) {
-        if matches!(event, Event::System(_)) && !self.begun {
-            self.early = Some(event);
+        if matches!(event, Event::System(_)) && !self.started {
+            self.early_sample = Some(event);
             return;
         }
         if matches!(event, Event::System(_)) && self.state.outcome.is_some() {
             return;
         }
         if let Event::Asked { id, .. } = event {
-            if self.asked.contains(&id) {
+            if self.recorded_requests.contains(&id) {
                 return;
             }
-            if self.asked.len() >= REMEMBERED {
-                self.asked.pop_front();
+            if self.recorded_requests.len() >= REMEMBERED {
+                self.recorded_requests.pop_front();
             }
-            self.asked.push_back(id);
+            self.recorded_requests.push_back(id);
         }
         self.take(event);
     }
 
+    /// Records an event and sends it to the subscribers. A write error is sent as a log line.
     fn take(&mut self, event: Event) {
         let record = self.stamp(event);
         let problem = self
@@ -238,7 +242,7 @@ impl Hub {
             .and_then(|files| files.write(&record).err());
         if let Event::Marked { mark } = record.event {
             self.files.iter().for_each(RunFiles::flush);
-            // A disk that takes no more must not keep the checkpoint waiting.
+            // Also sent after a failed write, so that a full disk does not block the checkpoint.
             let _ = self.marked.send(mark);
         }
         self.pass_on(record);
@@ -251,6 +255,7 @@ impl Hub {
         }
     }
 
+    /// Makes a numbered, timestamped record of an event and applies it to the state.
     fn stamp(&mut self, event: Event) -> Record {
         let record = Record {
             seq: self.state.seq + 1,
@@ -278,7 +283,7 @@ impl Hub {
         });
     }
 
-    /// Gives the whole state to whoever needs it and has room.
+    /// Sends a snapshot to each lagging subscriber whose queue is at most half full.
     fn refresh(&mut self) {
         let state = &self.state;
         self.subscribers.retain_mut(|subscriber| {
@@ -313,13 +318,13 @@ mod tests {
         }
     }
 
-    /// What a front end that listens to the end makes of its feed.
-    fn snapshot(link: &Link) -> (RunState, usize) {
+    /// Reads a feed to its end. Returns the final state and the number of snapshots.
+    fn final_state(link: &Link) -> (RunState, usize) {
         let (mut state, mut snapshots) = (RunState::default(), 0);
         for feed in &link.feed {
             match feed {
-                Feed::Snapshot(whole) => {
-                    state = *whole;
+                Feed::Snapshot(snapshot) => {
+                    state = *snapshot;
                     snapshots += 1;
                 }
                 Feed::Live(record) => state.apply(&record),
@@ -330,39 +335,39 @@ mod tests {
     }
 
     #[test]
-    fn a_subscriber_that_fell_behind_ends_with_the_same_state() {
+    fn lagging_subscriber_ends_with_the_same_state() {
         let (session, (events, _requests)) = Session::start(None).unwrap();
         let slow = session.link();
         for i in 0..5 * BACKLOG {
             events.send(log(i)).unwrap();
         }
         let late = session.link();
-        let listener = std::thread::spawn(move || snapshot(&slow));
+        let listener = std::thread::spawn(move || final_state(&slow));
         for i in 0..10 {
             events.send(log(i)).unwrap();
         }
         drop(events);
-        let (late, _) = snapshot(&late);
+        let (late, _) = final_state(&late);
         let (slow, snapshots) = listener.join().unwrap();
-        let whole = session.join();
-        assert_eq!(whole.seq as usize, 5 * BACKLOG + 10);
-        assert_eq!(late, whole);
-        assert_eq!(slow, whole);
+        let state = session.join();
+        assert_eq!(state.seq as usize, 5 * BACKLOG + 10);
+        assert_eq!(late, state);
+        assert_eq!(slow, state);
         assert!(snapshots >= 1);
     }
 
-    /// It was left without, as long as nothing more happened: in a pause, for as long as that lasted.
+    /// Regression test: a lagging subscriber got no snapshot until the next event, for example during a pause.
     #[test]
-    fn a_subscriber_that_fell_behind_catches_up_though_nothing_more_happens() {
+    fn lagging_subscriber_catches_up_without_further_events() {
         let (session, (events, _requests)) = Session::start(None).unwrap();
-        let slow = session.door().link(4);
+        let slow = session.handle().link(4);
         for i in 0..100 {
             events.send(log(i)).unwrap();
         }
         let mut state = RunState::default();
         while state.seq < 100 {
             match slow.feed.recv_timeout(Duration::from_secs(10)).unwrap() {
-                Feed::Snapshot(whole) => state = *whole,
+                Feed::Snapshot(snapshot) => state = *snapshot,
                 Feed::Live(record) => state.apply(&record),
                 other => panic!("{other:?}"),
             }
@@ -373,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn a_front_end_that_never_reads_stops_nobody() {
+    fn front_end_that_never_reads_does_not_block_the_hub() {
         let (session, (events, _requests)) = Session::start(None).unwrap();
         let _stalled = session.link();
         for i in 0..3 * BACKLOG {

@@ -1,4 +1,4 @@
-//! Reading `events.jsonl`, the journal of a run that has ended or is still going on.
+//! Reads `events.jsonl`, the journal of a run. The run may have ended or may still be running.
 
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
@@ -8,49 +8,51 @@ use crate::event::{Event, Record, Split};
 use crate::files::open_read;
 use crate::run::RunState;
 
-/// A line longer than this is no record of ours.
+/// The longest line that is read, in bytes. A longer line cannot be a record.
 pub(super) const LONGEST: u64 = 64 << 20;
-/// More bad lines than this are not told one by one.
+/// The maximum number of invalid lines that are reported.
 const PROBLEMS: usize = 20;
 
-/// What a journal holds.
+/// The state and the errors from reading a journal.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct JournalState {
-    /// All readable records, folded.
+    /// The state after all valid records.
     pub state: RunState,
-    /// Lines that are no records, with their number and the reason. A torn last line is no problem: the writer was stopped, or
-    /// has not finished it yet.
+    /// An error message with line number for each invalid line (at most 20). An incomplete last line is not an error:
+    /// the writer was killed or is still writing it.
     pub problems: Vec<String>,
 }
 
-/// Folds a journal.
+/// Reads a journal and applies its valid records to a state.
 ///
 /// # Errors
-/// The path and why it cannot be read.
+/// An I/O error that names the path.
 pub(super) fn read(path: &Path) -> io::Result<JournalState> {
-    let mut found = JournalState::default();
-    let given_up = given_up(path)?;
-    found.problems = each(path, |record| {
-        if is_live(record.seq, &given_up) {
-            found.state.apply(record);
+    let mut journal = JournalState::default();
+    let discarded = discarded_ranges(path)?;
+    journal.problems = each(path, |record| {
+        if is_live(record.seq, &discarded) {
+            journal.state.apply(record);
         } else if is_test(&record.event) {
-            // Steps can be done again; what was seen of the test split cannot be unseen.
-            found.state.test_looks = found.state.test_looks.saturating_add(1);
+            // Test-set evaluations still count after the steps before them were discarded: repeated use biases the
+            // result.
+            journal.state.test_looks = journal.state.test_looks.saturating_add(1);
         }
     })?;
-    Ok(found)
+    Ok(journal)
 }
 
+/// Whether the event is a test-set evaluation.
 pub(super) fn is_test(event: &Event) -> bool {
     matches!(event, Event::EvalFinished(report) if report.split == Split::Test)
 }
 
-/// The stretches of a journal that tell of what was done again after a resume: records after the first number and before
-/// the second.
-pub(super) fn given_up(path: &Path) -> io::Result<Vec<(u64, u64)>> {
-    let mut stretches = Vec::new();
+/// The ranges of records that were discarded by restoring an earlier checkpoint. Each range `(after, before)` excludes
+/// both ends.
+pub(super) fn discarded_ranges(path: &Path) -> io::Result<Vec<(u64, u64)>> {
+    let mut ranges = Vec::new();
     lines(path, |_, line, _| {
-        // Most of a journal needs no parsing for this.
+        // Avoids parsing all other lines.
         if contains(line, b"\"event\":\"resumed\"")
             && let Ok(Record {
                 seq,
@@ -58,57 +60,63 @@ pub(super) fn given_up(path: &Path) -> io::Result<Vec<(u64, u64)>> {
                 ..
             }) = serde_json::from_slice(line)
         {
-            stretches.push((resumed.after, seq));
+            ranges.push((resumed.after, seq));
         }
     })?;
-    Ok(stretches)
+    Ok(ranges)
 }
 
+/// Whether the first 120 bytes of the line contain `part`.
 fn contains(line: &[u8], part: &[u8]) -> bool {
-    // It stands near the beginning, behind two numbers.
+    // The event name follows two numbers, so it is near the start of the line.
     let head = line.get(..line.len().min(120)).unwrap_or_default();
     head.windows(part.len()).any(|window| window == part)
 }
 
-/// Whether a record still counts.
-pub(super) fn is_live(seq: u64, given_up: &[(u64, u64)]) -> bool {
-    !given_up
+/// Whether a record is valid, that is, in none of the discarded ranges.
+pub(super) fn is_live(seq: u64, discarded: &[(u64, u64)]) -> bool {
+    !discarded
         .iter()
         .any(|&(after, before)| after < seq && seq < before)
 }
 
-/// Calls `take` with each record of a run that counts: those of steps that were done again after a resume do not.
+/// Calls `take` with each valid record of a run. Records that were discarded by restoring an earlier checkpoint are
+/// skipped.
 ///
 /// # Errors
-/// The path and why it cannot be read.
+/// An I/O error that names the path.
 pub fn live_records(run: &RunDir, mut take: impl FnMut(&Record)) -> io::Result<()> {
     let path = run.journal();
-    let given_up = given_up(&path)?;
+    let discarded = discarded_ranges(&path)?;
     each(&path, |record| {
-        if is_live(record.seq, &given_up) {
+        if is_live(record.seq, &discarded) {
             take(record);
         }
     })?;
     Ok(())
 }
 
-/// Calls `take` with each record of a journal. Returns lines that were none, with their number and what was wrong.
+/// Calls `take` with each record of a journal. Returns an error message with line number for each invalid line.
 pub(super) fn each(path: &Path, mut take: impl FnMut(&Record)) -> io::Result<Vec<String>> {
     let mut problems = Vec::new();
-    lines(path, |number, line, whole| {
-        match serde_json::from_slice::<Record>(line) {
+    lines(
+        path,
+        |number, line, complete| match serde_json::from_slice::<Record>(line) {
             Ok(record) => take(&record),
-            Err(_) if !whole && (line.len() as u64) < LONGEST => {}
+            Err(_) if !complete && (line.len() as u64) < LONGEST => {}
             Err(_) if problems.len() >= PROBLEMS => {}
             Err(error) => {
-                problems.push(format!("{}:{number}: no record: {error}", path.display()));
+                problems.push(format!(
+                    "{}:{number}: not a record: {error}",
+                    path.display()
+                ));
             }
-        }
-    })?;
+        },
+    )?;
     Ok(problems)
 }
 
-/// Calls `take` with the number of each line, the line, and whether it is whole.
+/// Calls `take` with the number of each line, the line, and whether it is complete (ends with a newline).
 fn lines(path: &Path, mut take: impl FnMut(u64, &[u8], bool)) -> io::Result<()> {
     let mut reader = BufReader::new(open_read(path)?);
     let mut line = Vec::new();
@@ -144,24 +152,24 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_tail_costs_only_itself() {
+    fn incomplete_last_line_is_ignored() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("events.jsonl");
-        let whole = line(1) + &line(2) + &line(3);
-        for cut in 0..=whole.len() {
-            std::fs::write(&path, &whole[..cut]).unwrap();
+        let text = line(1) + &line(2) + &line(3);
+        for cut in 0..=text.len() {
+            std::fs::write(&path, &text[..cut]).unwrap();
             let replay = read(&path).unwrap();
             assert!(
                 replay.problems.is_empty(),
                 "cut at {cut}: {:?}",
                 replay.problems
             );
-            assert!(replay.state.seq as usize >= whole[..cut].matches('\n').count());
+            assert!(replay.state.seq as usize >= text[..cut].matches('\n').count());
         }
     }
 
     #[test]
-    fn what_was_done_again_counts_once() {
+    fn repeated_steps_count_once() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("events.jsonl");
         let resumed = |seq, after| {
@@ -176,21 +184,21 @@ mod tests {
             };
             serde_json::to_string(&record).unwrap() + "\n"
         };
-        // 3 and 4 are done again as 6; then all from 3 on once more, as 8.
+        // Records 3 and 4 are repeated as 6, then everything after 2 is repeated as 8.
         let once = (1..5).map(line).collect::<String>() + &resumed(5, 2) + &line(6);
         let twice = once.clone() + &resumed(7, 2) + &line(8);
         for (text, left) in [(once, vec![1, 2, 6]), (twice, vec![1, 2, 8])] {
             std::fs::write(&path, text).unwrap();
             let state = read(&path).unwrap().state;
-            let told: Vec<String> = state.log.iter().map(|line| line.text.clone()).collect();
+            let logged: Vec<String> = state.log.iter().map(|line| line.text.clone()).collect();
             let expected: Vec<String> = left.iter().map(|n| format!("line {n}")).collect();
-            let told: Vec<&String> = told.iter().filter(|t| t.starts_with("line")).collect();
-            assert_eq!(told, expected.iter().collect::<Vec<_>>());
+            let logged: Vec<&String> = logged.iter().filter(|t| t.starts_with("line")).collect();
+            assert_eq!(logged, expected.iter().collect::<Vec<_>>());
         }
     }
 
     #[test]
-    fn garbage_in_the_middle_is_named_and_passed_over() {
+    fn invalid_line_is_reported_and_skipped() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("events.jsonl");
         std::fs::write(&path, line(1) + "not json\n" + &line(2)).unwrap();

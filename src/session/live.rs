@@ -1,43 +1,43 @@
-//! Finds a run by name or path, wherever it is: live under this user, ended, or on another host.
+//! Finds a run by name or path: a live run of this user, a run that has ended, or a run on another host.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::client::{Connected, connect};
+use super::client::{Connection, connect};
 use super::meta::RunOutcome;
 use super::overview::{Status, status};
 use super::rundir::{RunDir, resolve};
 use super::sockets;
-use super::wire::{About, Role};
+use super::wire::{Role, TrainerInfo};
 
-/// A run that a command is about, by how it can be reached.
+/// The run that a command refers to, and how it can be reached.
 #[derive(Debug)]
 pub enum RunTarget {
-    /// It is trained now.
-    Live(Box<Connected>, PathBuf),
-    /// It has ended.
+    /// The run is live: the connection and the path of the socket.
+    Live(Box<Connection>, PathBuf),
+    /// The run has ended.
     Ended(RunDir),
-    /// It is trained on another host.
+    /// The run is live on another host.
     Elsewhere {
         /// The run.
         run: RunDir,
         /// The host.
         host: String,
     },
-    /// Its process is there, but cannot be spoken to.
+    /// The run's process exists, but connecting to it failed.
     Silent {
         /// The run.
         run: RunDir,
-        /// Why.
+        /// Why connecting failed.
         reason: String,
     },
 }
 
-/// Looks for a run: among this user's live ones wherever they were started (`within`: only those in `runs`), then in `runs`.
-/// Without a name, the newest.
+/// Searches for a run: first among this user's live runs (with `within`, only those in the directory `runs`), then in
+/// `runs`. Without a name, returns the newest.
 ///
 /// # Errors
-/// What was looked for, where, and what is there.
+/// An error with the name, the searched directory and the existing runs. Also if connecting to a live run fails.
 pub fn find(
     (runs, within): (&Path, bool),
     wanted: Option<&str>,
@@ -45,23 +45,23 @@ pub fn find(
     who: &str,
 ) -> io::Result<RunTarget> {
     let place = runs.canonicalize();
-    let inside = |about: &About| {
+    let is_inside = |about: &TrainerInfo| {
         let place = place.as_ref();
         place.is_ok_and(|place| about.path.starts_with(place))
     };
     if let Some((path, _)) = live()
         .into_iter()
         .rev()
-        .find(|(_, about)| is_it(about, runs, wanted) && (!within || inside(about)))
+        .find(|(_, about)| matches(about, runs, wanted) && (!within || is_inside(about)))
     {
         let connected = connect(&path, role, who)?;
         return Ok(RunTarget::Live(Box::new(connected), path));
     }
     let run = resolve(runs, wanted).map_err(|error| {
-        let live = "no run of yours is being trained on this machine";
+        let live = "none of your runs is live on this machine";
         let what = match wanted {
             None => format!("{live}, and {error}"),
-            Some(_) => format!("{error}; none of that name is being trained"),
+            Some(_) => format!("{error}; no live run has that name"),
         };
         io::Error::new(error.kind(), what)
     })?;
@@ -81,7 +81,7 @@ pub fn find(
     if status(&run, &meta) != Status::Live {
         return Ok(RunTarget::Ended(run));
     }
-    // It may listen in a place that is not this environment's.
+    // Its socket may be in another directory than this process's environment specifies.
     let Some(socket) = meta.socket else {
         let reason = format!("process {} has no socket", meta.pid);
         return Ok(RunTarget::Silent { run, reason });
@@ -95,12 +95,12 @@ pub fn find(
     })
 }
 
-/// This user's live runs that answer, oldest first, with where they listen.
-pub fn live() -> Vec<(PathBuf, About)> {
-    let mut all: Vec<(PathBuf, About)> = sockets::all()
+/// This user's live runs that accept a connection, each with the path of its socket, oldest first.
+pub fn live() -> Vec<(PathBuf, TrainerInfo)> {
+    let mut all: Vec<(PathBuf, TrainerInfo)> = sockets::all()
         .into_iter()
         .filter_map(|path| {
-            let connected = connect(&path, Role::Watcher, "looking around").ok()?;
+            let connected = connect(&path, Role::Watcher, "list of runs").ok()?;
             Some((path, connected.about))
         })
         .collect();
@@ -108,10 +108,11 @@ pub fn live() -> Vec<(PathBuf, About)> {
     all
 }
 
-fn is_it(about: &About, runs: &Path, wanted: Option<&str>) -> bool {
+/// Whether a live run is the wanted one, given by name or path.
+fn matches(about: &TrainerInfo, runs: &Path, wanted: Option<&str>) -> bool {
     let Some(word) = wanted else { return true };
     if about.run == word {
-        // A run of the same name in this place, but another one, is the one that is meant.
+        // If `runs` contains another run of the same name, that run is meant.
         let here = runs.join(word).canonicalize();
         return here.is_err() || here.is_ok_and(|here| here == about.path);
     }
@@ -120,8 +121,8 @@ fn is_it(about: &About, runs: &Path, wanted: Option<&str>) -> bool {
         .any(|path| path.canonicalize().is_ok_and(|path| path == about.path))
 }
 
-/// Who this process is, for the log of a run: `screen of alice@node17`.
-pub fn who(what: &str) -> String {
+/// The name of this process as a client, for the log of a run: `screen of alice@node17`.
+pub fn client_name(what: &str) -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
     let user = user.unwrap_or_else(|_| format!("user {}", rustix::process::getuid().as_raw()));
     let host = rustix::system::uname();

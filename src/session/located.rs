@@ -1,4 +1,4 @@
-//! Checkpoints by whatever name a person has for them.
+//! Finds a checkpoint by run name, path or pointer file.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,25 +6,25 @@ use std::path::{Path, PathBuf};
 use super::rundir::{RunDir, resolve};
 use crate::files::read_text;
 
-/// The file that makes a directory a checkpoint.
+/// The weights file. A directory with this file is a checkpoint.
 const WEIGHTS: &str = "model.safetensors";
 
-/// No `BEST` or `LATEST` is longer.
+/// The maximum size of a `BEST` or `LATEST` file, in bytes.
 const LONGEST_POINTER: u64 = 4096;
 
-/// A checkpoint that was found.
+/// A checkpoint with its run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Located {
+pub struct CheckpointLocation {
     /// Its directory.
     pub path: PathBuf,
-    /// The run it belongs to, unless it lies somewhere by itself.
+    /// The run it belongs to; `None` for a checkpoint outside a run directory.
     pub run: Option<RunDir>,
-    /// Whether it holds the best weights of its run by validation.
+    /// Whether it is the run's best checkpoint by validation.
     pub best: bool,
 }
 
-impl Located {
-    /// Its path below the run directory, or the whole where there is no run.
+impl CheckpointLocation {
+    /// The path relative to the run directory, or the full path if there is no run.
     pub fn name(&self) -> String {
         let below = self
             .run
@@ -33,7 +33,7 @@ impl Located {
         below.unwrap_or(&self.path).to_string_lossy().into_owned()
     }
 
-    /// What people call it: the run and the step, or its path.
+    /// The display name: the run and the step, or the path if there is no run.
     pub fn title(&self) -> String {
         let step = self.path.file_name().unwrap_or_default().to_string_lossy();
         match &self.run {
@@ -47,12 +47,12 @@ impl Located {
     }
 }
 
-/// A checkpoint: a directory with weights, a `BEST` or `LATEST` that names one, or a run, which gives its best, else its
-/// latest one. Without a name, the newest run.
+/// Finds a checkpoint. `wanted` is a checkpoint directory, its weights file, a `BEST` or `LATEST` file, or a run. For a
+/// run, returns the best checkpoint, or the latest if none is marked as best. Without `wanted`, uses the newest run.
 ///
 /// # Errors
-/// What was looked for, and where.
-pub fn locate_checkpoint(runs: &Path, wanted: Option<&str>) -> io::Result<Located> {
+/// `NotFound` with the searched path if there is no such checkpoint.
+pub fn locate_checkpoint(runs: &Path, wanted: Option<&str>) -> io::Result<CheckpointLocation> {
     if let Some(word) = wanted {
         let path = Path::new(word);
         if path.join(WEIGHTS).is_file() {
@@ -76,24 +76,24 @@ pub fn locate_checkpoint(runs: &Path, wanted: Option<&str>) -> io::Result<Locate
     if let Some(pointer) = best_or_latest(&checkpoints) {
         return pointed(&pointer).map(of_path);
     }
-    // A kill may have come between the first checkpoint and what names it.
+    // The process may have been killed after writing the first checkpoint and before writing its pointer.
     let store = crate::checkpoint::Store::new(&run.path);
     match store.steps().last() {
         Some(&newest) => Ok(of_path(store.path(newest))),
         None => Err(missing(format!(
-            "{}: no checkpoint yet: one is written after the first epoch, or with the key for it",
+            "{}: no checkpoint yet: the first is saved after the first epoch, or on request",
             checkpoints.display()
         ))),
     }
 }
 
-/// The pointer of a directory of checkpoints.
+/// The pointer file (`BEST`, else `LATEST`) in a directory of checkpoints.
 fn best_or_latest(checkpoints: &Path) -> Option<PathBuf> {
     let pointers = ["BEST", "LATEST"].map(|name| checkpoints.join(name));
     pointers.into_iter().find(|pointer| pointer.is_file())
 }
 
-/// The checkpoint a pointer names.
+/// The path of the checkpoint that a pointer file names.
 fn pointed(pointer: &Path) -> io::Result<PathBuf> {
     let name = read_text(pointer, LONGEST_POINTER)?;
     let name = name.trim();
@@ -103,13 +103,13 @@ fn pointed(pointer: &Path) -> io::Result<PathBuf> {
         return Ok(path);
     }
     Err(missing(format!(
-        "{} names {name:?}, which is no checkpoint beside it; name one by its directory",
+        "{} names {name:?}, which is not a checkpoint in the same directory; specify a checkpoint directory",
         pointer.display()
     )))
 }
 
-/// The checkpoint at a path, with the run above it, if there is one.
-fn of_path(path: PathBuf) -> Located {
+/// The checkpoint at a path, with its run if the path is in a run directory.
+fn of_path(path: PathBuf) -> CheckpointLocation {
     let path = path.canonicalize().unwrap_or(path);
     let above = path.parent().filter(|dir| dir.ends_with("checkpoints"));
     let run = above
@@ -124,7 +124,7 @@ fn of_path(path: PathBuf) -> Located {
             path.file_name()
                 .is_some_and(|own| own.to_string_lossy() == name.trim())
         });
-    Located { path, run, best }
+    CheckpointLocation { path, run, best }
 }
 
 fn missing(message: String) -> io::Error {
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_gives_its_best_and_a_path_what_it_names() {
+    fn run_gives_its_best_checkpoint_and_path_the_named_one() {
         let runs = run_with(
             &["step-1", "step-2"],
             &[("BEST", "step-1"), ("LATEST", "step-2")],
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_named() {
+    fn missing_checkpoints_are_named() {
         let words = |runs: &Path, word| locate_checkpoint(runs, word).unwrap_err().to_string();
         let none = run_with(&[], &[]);
         assert!(words(none.path(), Some("one")).contains("no checkpoint yet"));
@@ -198,6 +198,6 @@ mod tests {
         let gone = run_with(&[], &[("BEST", "step-9")]);
         assert!(words(gone.path(), Some("one")).contains("step-9"));
         let out = run_with(&["step-1"], &[("BEST", "../../elsewhere")]);
-        assert!(words(out.path(), Some("one")).contains("no checkpoint beside it"));
+        assert!(words(out.path(), Some("one")).contains("not a checkpoint in the same directory"));
     }
 }

@@ -1,4 +1,4 @@
-//! `run.json`: what a run is and how it ended, for whoever does not want to read its journal.
+//! `run.json`: the metadata and the outcome of a run, available without reading its journal.
 
 use std::path::PathBuf;
 
@@ -16,50 +16,50 @@ pub struct Meta {
     pub epochtop: String,
     /// Version of libtorch.
     pub libtorch: String,
-    /// Everything random follows from it.
+    /// The seed of all random numbers.
     pub seed: u64,
-    /// Where it is computed; known once the run has begun.
+    /// The compute device. Empty until the run has started.
     pub device: String,
-    /// Numbers the training step computes with.
+    /// The numeric precision of the training step.
     pub precision: String,
-    /// Threads libtorch computes with.
+    /// The number of libtorch's compute threads.
     pub threads: u32,
-    /// BLAKE3 of the data.
+    /// BLAKE3 hash of the data set.
     pub data_fingerprint: String,
-    /// Trainable numbers.
+    /// The number of trainable parameters.
     pub parameters: u64,
-    /// Process that trains.
+    /// The PID of the trainer.
     pub pid: u32,
-    /// Host it runs on.
+    /// The host of the trainer.
     pub host: String,
-    /// Where the process listens for `attach` and `ctl`, while it runs.
+    /// The socket for `attach` and `ctl`, while the process is running.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub socket: Option<PathBuf>,
-    /// Where the images lie.
+    /// The directory of the images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
-    /// Milliseconds since 1970, UTC.
+    /// The start time, milliseconds since 1970-01-01 UTC.
     pub started_ms: u64,
-    /// Milliseconds since 1970, UTC; none while the run is going on.
+    /// The end time, milliseconds since 1970-01-01 UTC. `None` while the run is live or if it crashed.
     pub ended_ms: Option<u64>,
-    /// How the run ended, or that it has not.
+    /// The outcome of the run.
     pub outcome: RunOutcome,
-    /// Why it failed, if it did.
+    /// The error that ended the run, if it failed.
     pub error: Option<String>,
 }
 
-/// How a run ended, as `run.json` records it in one word.
+/// The outcome of a run, one word in `run.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum RunOutcome {
-    /// It has not ended, or its process was killed before it could record that.
+    /// The run has not ended, or its process was killed before it could record the outcome.
     #[default]
     Running,
-    /// All epochs are done.
+    /// All epochs were completed.
     Completed,
-    /// It was ended on request.
+    /// The run was stopped on request.
     Stopped,
-    /// It was ended by an error.
+    /// The run was ended by an error.
     Failed,
     /// A word of another version of this program.
     Other(String),
@@ -78,7 +78,7 @@ impl From<&Outcome> for RunOutcome {
 impl From<String> for RunOutcome {
     fn from(word: String) -> Self {
         match word.as_str() {
-            // It is written before anything is known of the end.
+            // The file is written with an empty outcome before the run starts.
             "running" | "" => Self::Running,
             "completed" => Self::Completed,
             "stopped" => Self::Stopped,
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn outcomes_keep_their_words_and_those_of_other_versions_are_kept() {
+    fn outcomes_round_trip_including_unknown_words() {
         for (outcome, word) in [
             (RunOutcome::Running, "running"),
             (RunOutcome::Completed, "completed"),

@@ -1,5 +1,5 @@
-//! Runs laid beside another one, read from their directories: the state from the journal, the configuration, and what the
-//! test images both measured say about the difference.
+//! Reads the compared runs from their directories: the state from the journal, the configuration, and the paired
+//! differences from the reference run on the common test images.
 
 use std::cell::OnceCell;
 use std::io;
@@ -13,21 +13,26 @@ use super::predictions::Rows;
 use super::rundir::{RunDir, resolve};
 use crate::event::EvalReport;
 use crate::metrics::{Comparison, Measure, Outcomes, Reference};
-use crate::run::{Beside, MOST_RUNS, Other, Paired, RunState};
+use crate::run::{ComparedRun, ComparedRuns, MAX_RUNS, PairedDifference, RunState};
 
-/// Bootstrap resamples where the first run was measured without.
+/// The number of bootstrap resamples if the reference run was evaluated without resamples.
 const RESAMPLES: usize = 1000;
-/// Tables within tables in a configuration; it has two.
+/// The maximum nesting of tables in a configuration; it normally has two levels.
 const DEPTH: usize = 8;
 
-/// Reads the runs that are wanted beside the first one. `runs` is where names are looked for; `state` is the first run's
-/// state where that is complete, and without it nothing is paired: a live run is measured again.
+/// Reads the runs to compare with the reference run `first`. Names are searched in `runs`. `state` is the reference
+/// run's final state. Without it (the run is live and will be evaluated again) no paired differences are computed.
 ///
-/// What cannot be read is told by its name and does not keep the others from being shown.
-pub fn beside(runs: &Path, first: &RunDir, state: Option<&RunState>, wanted: &[String]) -> Beside {
-    let mut beside = Beside::default();
+/// Each run that cannot be read gives an error message in `problems`; the others are still returned.
+pub fn compared_runs(
+    runs: &Path,
+    first: &RunDir,
+    state: Option<&RunState>,
+    wanted: &[String],
+) -> ComparedRuns {
+    let mut compared = ComparedRuns::default();
     if wanted.is_empty() {
-        return beside;
+        return compared;
     }
     let config = |run: &RunDir, problems: &mut Vec<String>| {
         configuration(&run.path).unwrap_or_else(|error| {
@@ -35,14 +40,14 @@ pub fn beside(runs: &Path, first: &RunDir, state: Option<&RunState>, wanted: &[S
             Vec::new()
         })
     };
-    let problems = &mut beside.problems;
-    beside.config = config(first, problems);
-    let measured = state.map(|state| Measured::read(first, state, None));
-    let reference = measured.as_ref().map(|measured| First {
-        measured,
-        drawn: OnceCell::new(),
+    let problems = &mut compared.problems;
+    compared.config = config(first, problems);
+    let predictions = state.map(|state| TestPredictions::read(first, state, None));
+    let reference = predictions.as_ref().map(|predictions| ReferenceRun {
+        predictions,
+        resampled: OnceCell::new(),
     });
-    let room = MOST_RUNS - 1;
+    let room = MAX_RUNS - 1;
     for word in wanted.iter().take(room) {
         let (run, state) = match load(runs, first, word, problems) {
             Ok(found) => found,
@@ -51,27 +56,25 @@ pub fn beside(runs: &Path, first: &RunDir, state: Option<&RunState>, wanted: &[S
                 continue;
             }
         };
-        let mut other = Other {
+        let mut other = ComparedRun {
             config: config(&run, problems),
             name: run.name.clone(),
             state,
-            ..Other::default()
+            ..ComparedRun::default()
         };
         pair(first, reference.as_ref(), &run, &mut other);
-        beside.others.push(other);
+        compared.others.push(other);
     }
     let more = wanted.iter().skip(room).map(String::as_str);
     let more: Vec<&str> = more.collect();
     if !more.is_empty() {
         let more = more.join(", ");
-        problems.push(format!(
-            "{more}: at most {MOST_RUNS} runs are shown at once"
-        ));
+        problems.push(format!("{more}: at most {MAX_RUNS} runs are shown at once"));
     }
-    beside
+    compared
 }
 
-/// A run by its name, with its state.
+/// Finds a run by name and reads its state. Errors of single journal lines are added to `problems`.
 fn load(
     runs: &Path,
     first: &RunDir,
@@ -84,33 +87,44 @@ fn load(
         _ => false,
     };
     if same(&run.path, &first.path) {
-        return Err(format!("{word}: is the run itself"));
+        return Err(format!("{word}: is the reference run"));
     }
     let replay = journal::read(&run.journal()).map_err(|error| format!("{word}: {error}"))?;
     if replay.state.seq == 0 {
-        return Err(format!("{word}: its journal holds no record yet"));
+        return Err(format!("{word}: its journal has no records yet"));
     }
     problems.extend(replay.problems);
     Ok((run, replay.state))
 }
 
-/// The first run, with which each other is compared.
-struct First<'a> {
-    measured: &'a Result<Measured, String>,
-    /// Its draws, made when there is something to compare them with.
-    drawn: OnceCell<Reference<'a>>,
+/// The reference run, with which each other run is compared.
+struct ReferenceRun<'a> {
+    predictions: &'a Result<TestPredictions, String>,
+    /// The bootstrap resamples, drawn at the first comparison.
+    resampled: OnceCell<Reference<'a>>,
 }
 
-impl First<'_> {
-    /// The other minus the first, or why there is no telling; with `true` where their images differ.
-    fn compared(&self, run: &RunDir, state: &RunState) -> Result<Vec<Paired>, (String, bool)> {
-        let first = self.measured.as_ref().map_err(|why| (why.clone(), false))?;
-        let second = Measured::read(run, state, Some(first.bins)).map_err(|why| (why, false))?;
+impl ReferenceRun<'_> {
+    /// The differences: the other run minus the reference run.
+    ///
+    /// # Errors
+    /// Why they cannot be computed, and whether the reason is that the test images differ.
+    fn compared(
+        &self,
+        run: &RunDir,
+        state: &RunState,
+    ) -> Result<Vec<PairedDifference>, (String, bool)> {
+        let first = self
+            .predictions
+            .as_ref()
+            .map_err(|why| (why.clone(), false))?;
+        let second =
+            TestPredictions::read(run, state, Some(first.bins)).map_err(|why| (why, false))?;
         let draw = || Reference::new(&first.outcomes, first.resamples, first.seed);
-        let found = self.drawn.get_or_init(draw).compare(&second.outcomes);
+        let found = self.resampled.get_or_init(draw).compare(&second.outcomes);
         let found = found.ok_or_else(|| {
             let name = &first.name;
-            let why = format!("the labels of its test images are not those of {name}");
+            let why = format!("the labels of its test images differ from those of {name}");
             (why, true)
         })?;
         let agree = [
@@ -119,22 +133,27 @@ impl First<'_> {
         ];
         match agree
             .iter()
-            .find(|(one, right)| !one.agrees(*right, found.n))
+            .find(|(one, correct)| !one.agrees(*correct, found.n))
         {
             None => Ok(paired(&found, [first.global_step, second.global_step])),
             Some((one, _)) => {
                 let name = &one.name;
                 let why =
-                    format!("the predictions kept of {name} are not those of its test result");
+                    format!("the saved predictions of {name} do not match its test-set result");
                 Err((why, false))
             }
         }
     }
 }
 
-/// Compares the other run with the first, or says why not.
-fn pair(first: &RunDir, reference: Option<&First<'_>>, run: &RunDir, other: &mut Other) {
-    let compared = match (other_images(first, run), reference) {
+/// Stores the paired differences in `other`, or the reason why there are none.
+fn pair(
+    first: &RunDir,
+    reference: Option<&ReferenceRun<'_>>,
+    run: &RunDir,
+    other: &mut ComparedRun,
+) {
+    let compared = match (data_mismatch(first, run), reference) {
         (Some(why), _) => Err((why, true)),
         (None, Some(reference)) => reference.compared(run, &other.state),
         (None, None) => return,
@@ -147,25 +166,26 @@ fn pair(first: &RunDir, reference: Option<&First<'_>>, run: &RunDir, other: &mut
     }
 }
 
-/// Why two runs cannot have been measured on the same images, by what their `run.json` say of the data.
-fn other_images(first: &RunDir, run: &RunDir) -> Option<String> {
+/// An error message if the data fingerprints in the `run.json` files of two runs differ.
+fn data_mismatch(first: &RunDir, run: &RunDir) -> Option<String> {
     let fingerprint = |run: &RunDir| run.meta().map(|meta| meta.data_fingerprint);
     let (ours, theirs) = (fingerprint(first)?, fingerprint(run)?);
     let differ = !ours.is_empty() && !theirs.is_empty() && ours != theirs;
     differ.then(|| {
         format!(
-            "trained and tested on other images than {}: data_fingerprint in run.json differs",
+            "trained and tested on different images than {}: data_fingerprint in run.json differs",
             first.name
         )
     })
 }
 
-fn paired(found: &Comparison, global_steps: [u64; 2]) -> Vec<Paired> {
+/// The differences of all measures that could be computed.
+fn paired(found: &Comparison, global_steps: [u64; 2]) -> Vec<PairedDifference> {
     let known = found
         .differences
         .iter()
         .filter_map(|(measure, difference)| {
-            Some(Paired {
+            Some(PairedDifference {
                 measure: *measure,
                 global_steps,
                 difference: (*difference)?,
@@ -174,25 +194,26 @@ fn paired(found: &Comparison, global_steps: [u64; 2]) -> Vec<Paired> {
     known.collect()
 }
 
-/// What a run's test split was measured to, row by row.
-struct Measured {
+/// The test-set predictions of a run, one outcome per image.
+struct TestPredictions {
     name: String,
     outcomes: Outcomes,
-    /// Steps the evaluated weights had seen.
+    /// The number of training steps of the evaluated weights.
     global_step: u64,
-    /// The accuracy of the report.
+    /// The accuracy in the evaluation report, 0 to 1.
     accuracy: f64,
     bins: usize,
     resamples: usize,
     seed: u64,
 }
 
-impl Measured {
-    /// The rows behind the test result of a state. A calibration error depends on its bins: both get the first run's.
+impl TestPredictions {
+    /// Reads the predictions behind the latest test-set result of `state`. `bins` is the number of calibration bins, by
+    /// default that of the report. Calibration errors depend on it, so both runs must use the reference run's.
     fn read(run: &RunDir, state: &RunState, bins: Option<usize>) -> Result<Self, String> {
         let name = &run.name;
         let report = state.test.latest.as_ref();
-        let report = report.ok_or_else(|| format!("{name} has not been tested yet"))?;
+        let report = report.ok_or_else(|| format!("{name} has no test-set evaluation yet"))?;
         let rows = rows(run, report).map_err(|error| format!("{name}: {error}"))?;
         let bins = bins.unwrap_or(report.reliability.len());
         let Rows {
@@ -215,13 +236,13 @@ impl Measured {
         })
     }
 
-    /// Whether the rows give what the report tells, told by how many are right.
-    fn agrees(&self, right: u64, n: u64) -> bool {
-        (right as f64 / n.max(1) as f64 - self.accuracy).abs() < 1e-9
+    /// Whether `correct` of `n` predictions gives the accuracy of the report.
+    fn agrees(&self, correct: u64, n: u64) -> bool {
+        (correct as f64 / n.max(1) as f64 - self.accuracy).abs() < 1e-9
     }
 }
 
-/// The rows of a measurement: the file kept of its step, else that of the last evaluation.
+/// The predictions of an evaluation: from the file saved for its step, otherwise from `predictions.csv`.
 fn rows(run: &RunDir, report: &EvalReport) -> io::Result<Rows> {
     let step = run
         .path
@@ -232,7 +253,7 @@ fn rows(run: &RunDir, report: &EvalReport) -> io::Result<Rows> {
     Rows::read(&run.path.join("predictions.csv"))
 }
 
-/// A run's configuration, key by key in the order of its file.
+/// A run's configuration: pairs of `section.key` and value, in the order of its file.
 fn configuration(run: &Path) -> io::Result<Vec<(String, String)>> {
     let path = run.join("config.toml");
     let text = fs::read_to_string(&path)?;
@@ -242,7 +263,7 @@ fn configuration(run: &Path) -> io::Result<Vec<(String, String)>> {
     })
 }
 
-/// `section.key` and value, in the order they are written.
+/// Parses a TOML text to pairs of `section.key` and value, in the order of the text.
 fn flattened(text: &str) -> Result<Vec<(String, String)>, toml::de::Error> {
     let values: toml::Table = toml::from_str(text)?;
     let places = DeTable::parse(text)?;
@@ -255,8 +276,9 @@ fn flattened(text: &str) -> Result<Vec<(String, String)>, toml::de::Error> {
         .collect())
 }
 
+/// Adds the values of a table with their byte offsets. `prefix` is the key of the table.
 fn flatten(
-    above: &str,
+    prefix: &str,
     values: &toml::Table,
     places: &DeTable<'_>,
     depth: usize,
@@ -266,9 +288,9 @@ fn flatten(
         let Some(value) = values.get(name.get_ref().as_ref()) else {
             continue;
         };
-        let key = match above {
+        let key = match prefix {
             "" => name.get_ref().to_string(),
-            above => format!("{above}.{}", name.get_ref()),
+            prefix => format!("{prefix}.{}", name.get_ref()),
         };
         match (value, place.get_ref()) {
             (toml::Value::Table(values), DeValue::Table(places)) if depth > 0 => {
@@ -288,18 +310,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_configuration_is_told_key_by_key_in_the_order_of_its_file() {
+    fn configuration_is_flattened_in_file_order() {
         let text = "[train]\nepochs = 8\n\n[data]\nname = 'mine'\ndir = ''\n[data.augment]\nshift = 1\n\n[optim]\nlr = 1e-3\n[model]\nchannels = [32, 64]\n";
-        let told = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         assert_eq!(
             flattened(text).unwrap(),
             [
-                told("train.epochs", "8"),
-                told("data.name", "mine"),
-                told("data.dir", "\"\""),
-                told("data.augment.shift", "1"),
-                told("optim.lr", "0.001"),
-                told("model.channels", "[32, 64]"),
+                pair("train.epochs", "8"),
+                pair("data.name", "mine"),
+                pair("data.dir", "\"\""),
+                pair("data.augment.shift", "1"),
+                pair("optim.lr", "0.001"),
+                pair("model.channels", "[32, 64]"),
             ]
         );
         assert!(flattened("a = [").is_err());

@@ -1,4 +1,5 @@
-//! Where stdout and stderr go while a screen is up: libtorch and its kin print when they like, and would print over it.
+//! Redirects stdout and stderr to a file while a screen is shown, because output of libtorch and other libraries would
+//! corrupt the screen.
 
 use std::fs::File;
 use std::io;
@@ -7,7 +8,7 @@ use rustix::fd::OwnedFd;
 use rustix::io::dup;
 use rustix::stdio::{dup2_stderr, dup2_stdout, stderr, stdout};
 
-/// Stdout and stderr lead to a file until this is dropped.
+/// Redirects stdout and stderr to a file until it is dropped.
 #[derive(Debug)]
 pub struct Redirect {
     stdout: OwnedFd,
@@ -15,7 +16,10 @@ pub struct Redirect {
 }
 
 impl Redirect {
-    /// Leads both to `log`.
+    /// Redirects stdout and stderr to `log`.
+    ///
+    /// # Errors
+    /// If a file descriptor cannot be duplicated.
     pub fn to(log: &File) -> io::Result<Self> {
         let saved = Self {
             stdout: dup(stdout())?,
@@ -28,7 +32,7 @@ impl Redirect {
 }
 
 impl Redirect {
-    /// Leaves both where they lead now, for good: the terminal they led to is gone.
+    /// Makes the redirection permanent, because the terminal has been closed.
     pub fn keep(self) {
         std::mem::forget(self);
     }
@@ -36,7 +40,7 @@ impl Redirect {
 
 impl Drop for Redirect {
     fn drop(&mut self) {
-        // Failing to lead back leaves the log, and nothing better could be done.
+        // If this fails, the output continues to go to the log.
         let _ = dup2_stdout(&self.stdout);
         let _ = dup2_stderr(&self.stderr);
     }

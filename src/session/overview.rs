@@ -1,4 +1,4 @@
-//! A run in a line: whether it lives, how far it came, how good it is, what it takes up.
+//! The summary of a run: status, progress, results and disk usage; and the files that can be deleted.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,23 +13,23 @@ use super::rundir::{RunDir, summaries};
 use crate::files::{Dir, TEMPORARY, open_read};
 use crate::run::RunState;
 
-/// What has become of a run.
+/// The status of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// A process writes it.
+    /// A process is writing to it.
     Live,
-    /// All epochs are done.
+    /// All epochs were completed.
     Finished,
-    /// Ended on request; it can go on.
+    /// Stopped on request; it can be resumed.
     Stopped,
-    /// Ended by an error that it could tell of.
+    /// Ended by an error that was recorded.
     Failed,
-    /// Its process is gone and said nothing: killed, or the machine went down.
+    /// The process ended without recording an outcome: it was killed or the machine went down.
     Crashed,
 }
 
 impl Status {
-    /// The word used on screens and in files.
+    /// The name of the status, as shown on screens and printed in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::Live => "live",
@@ -41,27 +41,27 @@ impl Status {
     }
 }
 
-/// A run, looked at from outside.
+/// The summary of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Overview {
-    /// Where it is.
+    /// Its name and directory.
     pub run: RunDir,
-    /// What its `run.json` says.
+    /// The content of its `run.json`.
     pub meta: Meta,
-    /// What has become of it.
+    /// Its status.
     pub status: Status,
     /// Its last state.
     pub state: RunState,
-    /// Bytes of all its files.
+    /// The total size of its files, in bytes.
     pub bytes: u64,
 }
 
-/// All runs below a directory, oldest first.
+/// Summaries of all runs in a directory, oldest first.
 pub fn overviews(runs: &Path) -> Vec<Overview> {
     let all = summaries(runs).into_iter();
     all.map(|(run, meta)| Overview {
         status: status(&run, &meta),
-        // A journal that cannot be read leaves a run without numbers.
+        // If the journal cannot be read, the run is listed without results.
         state: journal::read(&run.journal())
             .map(|replay| replay.state)
             .unwrap_or_default(),
@@ -72,7 +72,7 @@ pub fn overviews(runs: &Path) -> Vec<Overview> {
     .collect()
 }
 
-/// What has become of a run.
+/// The status of a run, from the lock of its journal and the outcome in `meta`.
 pub fn status(run: &RunDir, meta: &Meta) -> Status {
     if lock_of(run) == Lock::Taken {
         return Status::Live;
@@ -90,11 +90,11 @@ pub fn status(run: &RunDir, meta: &Meta) -> Status {
 enum Lock {
     Taken,
     Free,
-    /// The file system knows no locks, or the journal cannot be opened.
+    /// The file system does not support locks, or the journal cannot be opened.
     Unknown,
 }
 
-/// The state of the journal's lock, which a process that writes a run holds until it ends.
+/// The state of the journal's lock. A process that writes to a run holds it until it ends.
 fn lock_of(run: &RunDir) -> Lock {
     let Ok(file) = open_read(&run.journal()) else {
         return Lock::Unknown;
@@ -106,7 +106,7 @@ fn lock_of(run: &RunDir) -> Lock {
     }
 }
 
-/// Bytes of the files in a directory and below; links are not followed.
+/// The total size in bytes of the files in a directory and its subdirectories. Symbolic links are not followed.
 pub fn size(dir: &Path) -> u64 {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries
@@ -118,26 +118,27 @@ pub fn size(dir: &Path) -> u64 {
         .fold(0, u64::saturating_add)
 }
 
-/// Something that nobody needs.
+/// An incomplete or damaged file or directory that can be deleted.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Litter {
-    /// A directory or a file.
+pub struct Deletable {
+    /// The directory or file.
     pub path: PathBuf,
-    /// Why nobody needs it.
+    /// Why it can be deleted.
     pub why: &'static str,
     run: RunDir,
 }
 
-impl Litter {
-    /// Removes it, unless somebody has taken the run up meanwhile.
+impl Deletable {
+    /// Deletes it, unless it has come into use since it was found.
     ///
     /// # Errors
-    /// Who holds the run, or the path and what the system said.
+    /// An error that names the path, if another process is writing to the run, if the file is in use again, or if it
+    /// cannot be deleted.
     pub fn remove(&self) -> io::Result<()> {
-        let _held = Journal::take(&self.run)?;
+        let _lock = Journal::take(&self.run)?;
         if !of_run(&self.run)
             .iter()
-            .any(|litter| litter.path == self.path)
+            .any(|deletable| deletable.path == self.path)
         {
             return Err(io::Error::other(format!(
                 "{}: is in use again",
@@ -147,7 +148,7 @@ impl Litter {
         let (Some(above), Some(name)) = (self.path.parent(), self.path.file_name()) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
-        // Below the run no link is followed on the way.
+        // Within the run directory no symbolic link is followed.
         let dir = match above.strip_prefix(&self.run.path) {
             Ok(below) => below
                 .iter()
@@ -158,26 +159,27 @@ impl Litter {
     }
 }
 
-/// What in a runs directory nobody needs: leftovers of interrupted saves, checkpoints set aside as damaged, runs that
-/// ended before their first epoch and their first checkpoint. Nothing of a live run is among it, nor of one of which that
-/// cannot be known.
-pub fn litter(runs: &Path) -> Vec<Litter> {
+/// Finds what can be deleted in a directory of runs: files left over from interrupted saves, damaged checkpoints, and
+/// runs that ended before their first epoch and their first checkpoint. Live runs and runs whose lock cannot be checked
+/// are skipped.
+pub fn deletable(runs: &Path) -> Vec<Deletable> {
     let all = summaries(runs).into_iter();
     all.filter(|(run, _)| lock_of(run) == Lock::Free)
         .flat_map(|(run, _)| of_run(&run))
         .collect()
 }
 
-fn of_run(run: &RunDir) -> Vec<Litter> {
+/// Finds what can be deleted in one run that is not live.
+fn of_run(run: &RunDir) -> Vec<Deletable> {
     let names = |place: &str| match run.open().and_then(|dir| dir.subdir(place)?.names()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         names => names,
     };
-    // What cannot be looked at is not removed.
+    // If the directories cannot be read, nothing is deleted.
     let (Ok(checkpoints), Ok(evals)) = (names("checkpoints"), names("evals")) else {
         return Vec::new();
     };
-    let litter = |path, why| Litter {
+    let deletable = |path, why| Deletable {
         path,
         why,
         run: run.clone(),
@@ -187,31 +189,32 @@ fn of_run(run: &RunDir) -> Vec<Litter> {
         .any(|name| name.starts_with("step-") || name.starts_with("bad-step-"));
     let state = journal::read(&run.journal()).map(|replay| replay.state);
     if !has_any && state.is_ok_and(|state| state.history.is_empty() && state.test_looks == 0) {
-        return vec![litter(
+        return vec![deletable(
             run.path.clone(),
             "a run that ended before its first epoch and its first checkpoint",
         )];
     }
     let why = |name: &str| match name {
-        _ if name.starts_with(TEMPORARY) => Some("left by an interrupted save"),
-        _ if name.starts_with("bad-step-") => Some("a damaged checkpoint that was set aside"),
+        _ if name.starts_with(TEMPORARY) => Some("left over from an interrupted save"),
+        _ if name.starts_with("bad-step-") => Some("a damaged checkpoint"),
         _ => None,
     };
     let path = |place: &str, name: &String| run.path.join(place).join(name);
     let of_checkpoints = checkpoints.iter().filter_map(|name| {
         let why = why(name)?;
-        Some(litter(path("checkpoints", name), why))
+        Some(deletable(path("checkpoints", name), why))
     });
     let own = run.open().and_then(|dir| dir.names()).unwrap_or_default();
     let unfinished = own.iter().map(|name| ("", name));
     let unfinished = unfinished.chain(evals.iter().map(|name| ("evals", name)));
     let unfinished = unfinished
         .filter(|(_, name)| is_unfinished(name))
-        .map(|(place, name)| litter(path(place, name), "a file that was never finished"));
+        .map(|(place, name)| deletable(path(place, name), "an incomplete file"));
     of_checkpoints.chain(unfinished).collect()
 }
 
-/// Whether a name is a temporary one. Earlier versions wrote `run.tmp`, `config.tmp` and `eval.json.tmp-1234`.
+/// Whether a file name is that of an incomplete file. Earlier versions wrote `run.tmp`, `config.tmp` and
+/// `eval.json.tmp-1234`.
 fn is_unfinished(name: &str) -> bool {
     let is_tmp = Path::new(name).extension().is_some_and(|end| end == "tmp");
     name.starts_with(TEMPORARY) || is_tmp || name.contains(".tmp-")
@@ -224,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_is_live_while_its_files_are_held_and_crashed_when_nobody_said_anything() {
+    fn run_is_live_while_locked_and_crashed_without_an_outcome() {
         let runs = tempfile::tempdir().unwrap();
         let run = RunDir::create(runs.path(), "one", "").unwrap();
         let meta = Meta {
@@ -233,24 +236,24 @@ mod tests {
         };
         let files = RunFiles::create(&run.path, meta.clone()).unwrap();
         assert_eq!(status(&run, &meta), Status::Live);
-        assert!(litter(runs.path()).is_empty());
+        assert!(deletable(runs.path()).is_empty());
         drop(files);
         let [overview] = overviews(runs.path()).try_into().unwrap();
         assert_eq!(overview.status, Status::Crashed);
         assert!(overview.bytes > 0);
-        let [found] = litter(runs.path()).try_into().unwrap();
+        let [found] = deletable(runs.path()).try_into().unwrap();
         assert_eq!(found.path, run.path);
         assert!(found.why.contains("first checkpoint"));
-        // Somebody takes it up before it is removed.
-        let held = Journal::take(&run).unwrap();
+        // Another process locks the run before it is deleted.
+        let lock = Journal::take(&run).unwrap();
         assert!(found.remove().is_err());
-        drop(held);
+        drop(lock);
         found.remove().unwrap();
         assert!(!run.path.exists());
     }
 
     #[test]
-    fn what_interrupted_saves_left_is_litter_and_whole_checkpoints_are_not() {
+    fn only_incomplete_and_damaged_files_are_deletable() {
         let runs = tempfile::tempdir().unwrap();
         let run = RunDir::create(runs.path(), "one", "").unwrap();
         drop(RunFiles::create(&run.path, Meta::default()).unwrap());
@@ -265,12 +268,12 @@ mod tests {
         let evals = run.path.join("evals");
         fs::create_dir(&evals).unwrap();
         let new = crate::files::Dir::open(&evals).unwrap();
-        // A killed process removes nothing.
+        // A killed process does not remove its temporary file.
         std::mem::forget(new.stage("step-000000007.csv", b"").unwrap());
         for old in ["run.tmp", "eval.json.tmp-77", "notes.tmpl"] {
             fs::write(run.path.join(old), "").unwrap();
         }
-        let names: Vec<String> = litter(runs.path())
+        let names: Vec<String> = deletable(runs.path())
             .iter()
             .map(|found| {
                 found
@@ -290,10 +293,10 @@ mod tests {
         );
         assert_eq!(before, ["eval.json.tmp-77", "run.tmp"]);
         assert!(new.starts_with(".tmp-step-000000007.csv-"), "{new}");
-        for found in litter(runs.path()) {
+        for found in deletable(runs.path()) {
             found.remove().unwrap();
         }
-        assert!(litter(runs.path()).is_empty());
+        assert!(deletable(runs.path()).is_empty());
         assert!(checkpoints.join("step-000000007").exists());
     }
 }

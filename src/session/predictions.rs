@@ -1,11 +1,11 @@
-//! The rows of `predictions.csv`: `split,index,label,predicted,confidence,logit_0,logit_1,…`.
+//! Parses the rows of `predictions.csv`: `split,index,label,predicted,confidence,logit_0,logit_1,…`.
 
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 use fs_err::File;
 
-/// The first cells of a row of the test split.
+/// The prediction in a test-set row, without the logits.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Prediction {
     pub(super) index: u32,
@@ -15,7 +15,7 @@ pub(super) struct Prediction {
 }
 
 impl Prediction {
-    /// Reads a line; gives the cells of the logits too. None where it is not a row of the test split.
+    /// Parses a line. Also returns the unparsed cells of the logits. `None` if it is not a test-set row.
     pub(super) fn parse(line: &str) -> Option<(Self, &str)> {
         let mut cells = line.strip_prefix("test,")?.trim_end().splitn(5, ',');
         let prediction = Self {
@@ -28,7 +28,7 @@ impl Prediction {
     }
 }
 
-/// `logit_0,logit_1,…`; none where a cell is not a number.
+/// Parses comma-separated logits. `None` if a cell is not a number.
 pub(super) fn logits(cells: &str) -> Option<Vec<f32>> {
     if cells.is_empty() {
         return Some(Vec::new());
@@ -36,20 +36,20 @@ pub(super) fn logits(cells: &str) -> Option<Vec<f32>> {
     cells.split(',').map(|cell| cell.parse().ok()).collect()
 }
 
-/// Logits and labels of the test split.
+/// The logits and labels of the test set.
 #[derive(Debug, PartialEq)]
 pub(super) struct Rows {
-    /// Row-major (n, classes).
+    /// Row-major, shape (n, classes).
     pub(super) logits: Vec<f32>,
     pub(super) labels: Vec<u32>,
     pub(super) classes: usize,
 }
 
 impl Rows {
-    /// Reads a file whose rows of the test split must be complete and in order.
+    /// Reads a file. Its test-set rows must be complete and in the order of their indices.
     ///
     /// # Errors
-    /// The path, the line and what is wrong with it.
+    /// An error that names the path, the line and the problem.
     pub(super) fn read(path: &Path) -> io::Result<Self> {
         let bad = |number: usize, what: &str| {
             let text = format!("{}:{number}: {what}", path.display());
@@ -60,7 +60,7 @@ impl Rows {
         let names = header.split(',').filter(|cell| cell.starts_with("logit_"));
         let classes = names.count();
         if classes == 0 {
-            return Err(bad(1, "no columns of logits"));
+            return Err(bad(1, "no logit_* columns"));
         }
         let mut rows = Self {
             logits: Vec::new(),
@@ -71,16 +71,16 @@ impl Rows {
             let line = line?;
             if line.starts_with("test,") {
                 rows.push(&line)
-                    .ok_or_else(|| bad(number, "no row of a test image"))?;
+                    .ok_or_else(|| bad(number, "invalid or misplaced test-set row"))?;
             }
         }
         if rows.labels.is_empty() {
-            return Err(bad(1, "no rows of the test split"));
+            return Err(bad(1, "no test-set rows"));
         }
         Ok(rows)
     }
 
-    /// Adds a row; none where it is not the next one, or not complete.
+    /// Adds a row. `None` if it is incomplete or not the next one.
     fn push(&mut self, line: &str) -> Option<()> {
         let (prediction, cells) = Prediction::parse(line)?;
         let logits = logits(cells)?;
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rows_of_the_test_split_are_read_bit_by_bit() {
+    fn test_set_rows_are_read_exactly() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("predictions.csv");
         let head = "split,index,label,predicted,confidence,logit_0,logit_1\n";
@@ -111,19 +111,19 @@ mod tests {
         assert_eq!(rows.logits[..2], [0.1, -1e-30]);
         assert!(rows.logits[2].is_nan() && rows.logits[3] == f32::NEG_INFINITY);
         for (text, why) in [
-            ("", ":1: no columns of logits"),
-            (head, ":1: no rows of the test split"),
+            ("", ":1: no logit_* columns"),
+            (head, ":1: no test-set rows"),
             (
                 &format!("{head}test,1,0,0,0.5,1,2\n"),
-                ":2: no row of a test image",
+                ":2: invalid or misplaced test-set row",
             ),
             (
                 &format!("{head}test,0,0,0,0.5,1\n"),
-                ":2: no row of a test image",
+                ":2: invalid or misplaced test-set row",
             ),
             (
                 &format!("{head}test,0,0,0,0.5,1,x\n"),
-                ":2: no row of a test image",
+                ":2: invalid or misplaced test-set row",
             ),
         ] {
             fs::write(&path, text).unwrap();

@@ -1,47 +1,48 @@
-//! The part of a journal up to a checkpoint, for a run that is restored from there.
+//! Reads the part of a journal up to a checkpoint, to restore a run from it.
 
 use std::io;
 
-use super::journal::{each, given_up, is_live, is_test};
+use super::journal::{discarded_ranges, each, is_live, is_test};
 use super::rundir::RunDir;
 use crate::event::{Event, Record};
 use crate::run::RunState;
 
 /// The part of a journal up to a checkpoint.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Prefix {
-    /// The state at that moment.
+pub struct JournalPrefix {
+    /// The state at the checkpoint.
     pub state: RunState,
-    /// Number of the record that marks it.
+    /// The number of the last record of this part.
     pub after: u64,
-    /// Steps that were done later and will be done again.
+    /// The number of later steps, which will be repeated.
     pub redone: u64,
-    /// Records of the journal, whether they count or not.
+    /// The number of the last record in the journal.
     pub last: u64,
-    /// The journal has no mark of this checkpoint: its end is missing, and what there is ends before.
+    /// Whether the journal has no mark of this checkpoint, because the end of the journal was lost.
     pub torn: bool,
 }
 
-/// The moment of a checkpoint.
+/// The position of a checkpoint in its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moment {
-    /// The number of its save.
+pub struct CheckpointPosition {
+    /// The number of its mark in the journal.
     pub mark: u64,
-    /// Steps done.
+    /// The number of training steps.
     pub global_step: u64,
-    /// Whether the epoch's validation had been made.
+    /// Whether the epoch's validation had been completed.
     pub epoch_done: bool,
 }
 
-/// Where the part of a checkpoint ends: at its mark, or at the last record that is not of a later step.
-fn end(run: &RunDir, at: Moment) -> io::Result<Prefix> {
+/// Finds the end of the part up to a checkpoint: its mark, or else the last record before any of a later step. The
+/// state is left empty.
+fn end(run: &RunDir, at: CheckpointPosition) -> io::Result<JournalPrefix> {
     let path = run.journal();
-    let given_up = given_up(&path)?;
+    let discarded = discarded_ranges(&path)?;
     let (mut marked, mut before, mut reached, mut last) = (None, 0, 0, 0);
     let mut beyond = false;
     each(&path, |record| {
         last = last.max(record.seq);
-        if !is_live(record.seq, &given_up) {
+        if !is_live(record.seq, &discarded) {
             return;
         }
         if matches!(record.event, Event::Marked { mark } if mark == at.mark) {
@@ -50,7 +51,7 @@ fn end(run: &RunDir, at: Moment) -> io::Result<Prefix> {
         let step = match &record.event {
             Event::Steps(window) => Some(window.global_step),
             Event::EpochFinished(row) => {
-                // An epoch's row that the checkpoint does not know of will be told again.
+                // The epoch's validation came after the checkpoint, so it will be repeated.
                 beyond |= row.global_step == at.global_step && !at.epoch_done;
                 Some(row.global_step)
             }
@@ -62,33 +63,37 @@ fn end(run: &RunDir, at: Moment) -> io::Result<Prefix> {
             before = record.seq;
         }
     })?;
-    Ok(Prefix {
+    Ok(JournalPrefix {
         after: marked.unwrap_or(before),
         redone: reached.saturating_sub(at.global_step),
         last,
         torn: marked.is_none(),
-        ..Prefix::default()
+        ..JournalPrefix::default()
     })
 }
 
-/// The part up to the checkpoint with this mark; `take` is given each of its records that count.
+/// Reads the part of a journal up to a checkpoint. `take` is called with each of its valid records.
 ///
 /// # Errors
-/// The path and why it cannot be read.
-pub fn prefix(run: &RunDir, at: Moment, mut take: impl FnMut(&Record)) -> io::Result<Prefix> {
+/// An I/O error that names the path.
+pub fn prefix(
+    run: &RunDir,
+    at: CheckpointPosition,
+    mut take: impl FnMut(&Record),
+) -> io::Result<JournalPrefix> {
     let mut prefix = end(run, at)?;
-    let mut given_up = given_up(&run.journal())?;
-    given_up.push((prefix.after, u64::MAX));
+    let mut discarded = discarded_ranges(&run.journal())?;
+    discarded.push((prefix.after, u64::MAX));
     let mut state = RunState::default();
     each(&run.journal(), |record| {
-        if is_live(record.seq, &given_up) {
+        if is_live(record.seq, &discarded) {
             state.apply(record);
             take(record);
         } else if is_test(&record.event) {
             state.test_looks = state.test_looks.saturating_add(1);
         }
     })?;
-    // The next record's number follows on the last one's, whether that counts or not.
+    // Numbering continues after the last record, even if that record is discarded.
     state.seq = prefix.last;
     prefix.state = state;
     Ok(prefix)
@@ -115,7 +120,7 @@ mod tests {
         })
     }
 
-    /// A journal of these events.
+    /// A run directory whose journal has these events.
     fn run(events: Vec<Event>) -> (tempfile::TempDir, RunDir) {
         let runs = tempfile::tempdir().unwrap();
         let run = RunDir::create(runs.path(), "one", "").unwrap();
@@ -129,8 +134,8 @@ mod tests {
         (runs, run)
     }
 
-    fn at(mark: u64, global_step: u64, epoch_done: bool) -> Moment {
-        Moment {
+    fn at(mark: u64, global_step: u64, epoch_done: bool) -> CheckpointPosition {
+        CheckpointPosition {
             mark,
             global_step,
             epoch_done,
@@ -138,13 +143,13 @@ mod tests {
     }
 
     #[test]
-    fn the_story_ends_at_the_mark_of_the_checkpoint() {
+    fn prefix_ends_at_the_mark_of_the_checkpoint() {
         let mark = |mark| Event::Marked { mark };
         let (_runs, run) = run(vec![steps(3), mark(1), steps(6), mark(2), steps(9)]);
-        let mut told = 0;
-        let prefix = prefix(&run, at(1, 3, false), |_| told += 1).unwrap();
+        let mut count = 0;
+        let prefix = prefix(&run, at(1, 3, false), |_| count += 1).unwrap();
         assert_eq!(
-            (prefix.after, prefix.redone, prefix.last, told),
+            (prefix.after, prefix.redone, prefix.last, count),
             (2, 6, 5, 2)
         );
         assert_eq!((prefix.state.global_step, prefix.state.seq), (3, 5));
@@ -152,11 +157,11 @@ mod tests {
     }
 
     #[test]
-    fn without_its_mark_it_ends_before_the_first_record_that_goes_beyond() {
+    fn without_a_mark_prefix_ends_before_the_first_later_record() {
         let (_runs, run) = run(vec![steps(3), row(3), steps(6)]);
         let known = prefix(&run, at(7, 3, true), |_| {}).unwrap();
         assert_eq!((known.after, known.torn), (2, true));
         let unknown = prefix(&run, at(7, 3, false), |_| {}).unwrap();
-        assert_eq!(unknown.after, 1, "the row is told again");
+        assert_eq!(unknown.after, 1, "the epoch's validation will be repeated");
     }
 }

@@ -1,4 +1,4 @@
-//! A recorded run as a link, so that the screen shows it like a live one.
+//! Provides the link to a recorded run, so that the screen can show it like a live one.
 
 use std::io;
 use std::sync::Arc;
@@ -9,13 +9,14 @@ use crossbeam_channel::bounded;
 use super::answer;
 use super::journal::{self, JournalState, live_records};
 use super::rundir::RunDir;
-use crate::link::{Feed, Link, Replays};
+use crate::link::{Feed, Link, ReplayRequests};
 use crate::run::Replay;
 
-/// A link that gives the run's last state; its records are read when a replay is asked for.
+/// Reads a run's journal. Returns a link whose feed has the final state, and the result of reading. The records
+/// themselves are read only when the front end requests a replay.
 ///
 /// # Errors
-/// The path of the journal and why it cannot be read.
+/// An I/O error that names the path of the journal.
 pub fn replay(run: &RunDir) -> io::Result<(Link, JournalState)> {
     let journal = journal::read(&run.journal())?;
     let (sender, feed) = bounded(1);
@@ -28,16 +29,16 @@ pub fn replay(run: &RunDir) -> io::Result<(Link, JournalState)> {
     Ok((link, journal))
 }
 
-/// Starts a thread that reads the run's records each time they are asked for. `None` when the system gives no thread.
-fn replays(run: &RunDir) -> Option<Replays> {
-    let (ask, asked) = bounded(1);
-    let (tell, told) = bounded(1);
+/// Starts a thread that reads the run's records at each request. `None` if the thread cannot be started.
+fn replays(run: &RunDir) -> Option<ReplayRequests> {
+    let (ask, requests) = bounded(1);
+    let (answer, replay) = bounded(1);
     let run = run.clone();
     let reading = move || {
-        for () in asked {
-            let replay = records(&run).map(Arc::new);
-            if tell
-                .send(replay.map_err(|error| error.to_string()))
+        for () in requests {
+            let records = records(&run).map(Arc::new);
+            if answer
+                .send(records.map_err(|error| error.to_string()))
                 .is_err()
             {
                 break;
@@ -45,10 +46,10 @@ fn replays(run: &RunDir) -> Option<Replays> {
         }
     };
     let spawned = Builder::new().name("replay".to_owned()).spawn(reading);
-    spawned.ok().map(|_| Replays { ask, told })
+    spawned.ok().map(|_| ReplayRequests { ask, replay })
 }
 
-/// The records that count, in the order they were written.
+/// The valid records of a run, in the order in which they were written.
 fn records(run: &RunDir) -> io::Result<Replay> {
     let mut records = Vec::new();
     live_records(run, |record| records.push(record.clone()))?;

@@ -1,4 +1,4 @@
-//! Run directories: made whole, found by name, listed.
+//! Run directories: creates them, finds them by name and lists them.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,24 +8,24 @@ use fs_err as fs;
 use super::meta::Meta;
 use crate::files::Dir;
 
-/// The journal's name in a run directory.
+/// The file name of the journal in a run directory.
 pub(super) const JOURNAL: &str = "events.jsonl";
-/// The name of the file that [`Meta`] is kept in.
+/// The file name of [`Meta`] in a run directory.
 pub(super) const META: &str = "run.json";
 const CONFIG: &str = "config.toml";
-/// No `run.json` is larger; a file that is, is not read.
+/// The maximum size of `run.json` in bytes. A larger file is not read.
 const LONGEST_META: u64 = 1 << 20;
 
-/// A run directory of ours.
+/// A run directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunDir {
-    /// Name of the run.
+    /// The name of the run.
     pub name: String,
     /// The directory.
     pub path: PathBuf,
 }
 
-/// `YYYYMMDD-HHMMSS-<model>` in local time; a number is added where that name is taken.
+/// The default name of a new run: `YYYYMMDD-HHMMSS-<model>` in local time, with a number appended if that name exists.
 pub fn default_name(runs: &Path, model: &str) -> String {
     let base = format!("{}-{model}", jiff::Zoned::now().strftime("%Y%m%d-%H%M%S"));
     let taken = |name: &str| runs.join(name).exists();
@@ -39,10 +39,10 @@ pub fn default_name(runs: &Path, model: &str) -> String {
 }
 
 impl RunDir {
-    /// Makes the directory of a new run with its `config.toml`. Nothing is left behind when that fails.
+    /// Creates the directory of a new run with its `config.toml`. On an error the directory is removed again.
     ///
     /// # Errors
-    /// A name that is taken or no name, or what the system said about which path.
+    /// If the name is invalid or exists, or an I/O error that names the path.
     pub fn create(runs: &Path, name: &str, config: &str) -> io::Result<Self> {
         let bad = |message: String| io::Error::new(io::ErrorKind::InvalidInput, message);
         if name.is_empty()
@@ -51,13 +51,13 @@ impl RunDir {
             || name.chars().any(char::is_control)
         {
             return Err(bad(format!(
-                "--name {name:?}: a run's name is not empty, begins with no dot, and has no slash and no control character"
+                "--name {name:?}: a run name must not be empty, start with a dot, or contain slashes or control characters"
             )));
         }
         let path = runs.join(name);
         if runs.exists() && !runs.is_dir() {
             return Err(bad(format!(
-                "{}: is a file; runs.dir (--runs) names a directory",
+                "{}: is a file; runs.dir (--runs) must be a directory",
                 runs.display()
             )));
         }
@@ -67,13 +67,12 @@ impl RunDir {
             .make_subdir(name)
             .map_err(|error| match error.kind() {
                 io::ErrorKind::AlreadyExists => {
-                    let what =
-                        "a run of this name exists; choose another --name (nothing was changed)";
+                    let what = "a run of this name exists; choose another --name (no changes)";
                     io::Error::new(error.kind(), format!("{}: {what}", path.display()))
                 }
                 _ => error,
             })?;
-        // The names too must be on the disk, or a power cut would take the run with all its checkpoints.
+        // The directory entries are flushed too. Otherwise a power failure could lose the run with all its checkpoints.
         let written = dir.write_new(CONFIG, config.as_bytes());
         let written = written
             .and_then(|()| dir.sync())
@@ -88,25 +87,28 @@ impl RunDir {
         })
     }
 
-    /// Writes its `config.toml` anew: the old one or the new one is there at any moment.
+    /// Replaces `config.toml` atomically.
+    ///
+    /// # Errors
+    /// An I/O error that names the path.
     pub fn write_config(&self, config: &str) -> io::Result<()> {
         self.open()?.replace(CONFIG, config.as_bytes())
     }
 
-    /// Opens the directory: all its files are read and written by way of this handle.
+    /// Opens the directory. The run's files are read and written through this handle.
     ///
     /// # Errors
-    /// The path and why it cannot be opened.
+    /// An I/O error that names the path.
     pub fn open(&self) -> io::Result<Dir> {
         Dir::open(&self.path)
     }
 
-    /// Takes everything back, for a run that could not begin.
+    /// Deletes the directory, for a run that could not start.
     pub fn discard(&self) {
         let _ = fs::remove_dir_all(&self.path);
     }
 
-    /// The run in a directory.
+    /// The run in the directory `path`. The directory is not checked.
     pub fn at(path: &Path) -> Self {
         Self {
             name: path
@@ -117,22 +119,22 @@ impl RunDir {
         }
     }
 
-    /// What its `run.json` says, if it can be read.
+    /// The content of `run.json`; `None` if it cannot be read.
     pub fn meta(&self) -> Option<Meta> {
         let json = self.open().and_then(|dir| dir.read(META, LONGEST_META));
         serde_json::from_slice(&json.ok()?).ok()
     }
 
-    /// Its journal.
+    /// The path of the journal.
     pub fn journal(&self) -> PathBuf {
         self.path.join(JOURNAL)
     }
 }
 
-/// The directory of a run: a name below `runs`, a path, or the newest.
+/// Finds a run. `wanted` is a name in the directory `runs` or a path; without it, the newest run is returned.
 ///
 /// # Errors
-/// What was looked for, where, and what is there.
+/// `NotFound` with the name, the searched directory and the existing runs.
 pub fn resolve(runs: &Path, wanted: Option<&str>) -> io::Result<RunDir> {
     let missing = |message: String| io::Error::new(io::ErrorKind::NotFound, message);
     match wanted {
@@ -147,7 +149,7 @@ pub fn resolve(runs: &Path, wanted: Option<&str>) -> io::Result<RunDir> {
                     .map(|(run, _)| run.name)
                     .collect();
                 let list = if known.is_empty() {
-                    "none yet".to_owned()
+                    "none".to_owned()
                 } else {
                     known.join(", ")
                 };
@@ -156,31 +158,31 @@ pub fn resolve(runs: &Path, wanted: Option<&str>) -> io::Result<RunDir> {
                     .find(|path| path.join(META).is_file())
                 {
                     return missing(format!(
-                        "{}: its events.jsonl is missing, or is no regular file: there is nothing to show",
+                        "{}: events.jsonl is missing or not a regular file; the run cannot be shown",
                         dir.display()
                     ));
                 }
                 let other = if Path::new(word).is_dir() {
-                    "the directory of that name is no run, it has no events.jsonl"
+                    "the directory of that name is not a run: it has no events.jsonl"
                 } else {
-                    "nor a directory"
+                    "and no directory of that name"
                 };
                 let place = runs.display();
                 missing(format!(
-                    "{word}: no such run in {place} ({other}); there are: {list}"
+                    "{word}: no such run in {place} ({other}); existing runs: {list}"
                 ))
             })
         }
         None => summaries(runs).pop().map(|(run, _)| run).ok_or_else(|| {
             missing(format!(
-                "{}: no run yet; `epochtop train` makes one, --runs DIR looks elsewhere",
+                "no runs in {}; `epochtop train` starts one, --runs DIR selects another directory",
                 runs.display()
             ))
         }),
     }
 }
 
-/// All runs below a directory with what their `run.json` says, oldest first.
+/// All runs in a directory with the content of their `run.json`, oldest first.
 pub fn summaries(runs: &Path) -> Vec<(RunDir, Meta)> {
     let Ok(entries) = fs::read_dir(runs) else {
         return Vec::new();
@@ -203,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_exists_is_refused_and_left_alone() {
+    fn existing_name_is_refused_without_changes() {
         let runs = tempfile::tempdir().unwrap();
         let run = RunDir::create(runs.path(), "one", "a = 1\n").unwrap();
         let error = RunDir::create(runs.path(), "one", "a = 2\n").unwrap_err();
@@ -215,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_lead_elsewhere_are_refused() {
+    fn invalid_names_are_refused() {
         let runs = tempfile::tempdir().unwrap();
         for name in ["", ".", "..", "../x", "a/b", ".hidden", "a\nb"] {
             assert!(RunDir::create(runs.path(), name, "").is_err(), "{name:?}");
@@ -224,13 +226,13 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_run_is_found_without_a_name() {
+    fn newest_run_is_found_without_a_name() {
         let runs = tempfile::tempdir().unwrap();
         assert!(
             resolve(runs.path(), None)
                 .unwrap_err()
                 .to_string()
-                .contains("no run yet")
+                .contains("no runs in")
         );
         for (name, started_ms) in [("b", 1), ("a", 2)] {
             let dir = runs.path().join(name);
@@ -246,7 +248,7 @@ mod tests {
             resolve(runs.path(), Some("c"))
                 .unwrap_err()
                 .to_string()
-                .contains("there are: b, a")
+                .contains("existing runs: b, a")
         );
     }
 }

@@ -1,8 +1,8 @@
-//! The socket a trainer listens on: any number of screens and askers of the same user.
+//! The socket on which a trainer accepts clients of the same user: screens and commands.
 //!
-//! Each client has a thread that reads and one that writes, and a queue of its own in the hub: one that is slow gets a
-//! fresh state instead of what it missed, one that takes nothing is let go. None of them can hold up another, the hub or
-//! the trainer.
+//! Each client has a reading thread, a writing thread and its own queue in the hub. A slow client gets a snapshot
+//! instead of the records that it missed; a client that reads nothing is disconnected. No client can block another, the
+//! hub or the trainer.
 
 mod conversation;
 
@@ -18,18 +18,19 @@ use std::time::{Duration, Instant};
 use fs_err as fs;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::door::Door;
+use super::door::HubHandle;
 use super::sockets;
-use super::wire::{About, invalid};
+use super::wire::{TrainerInfo, invalid};
 use conversation::Client;
 
-/// Clients at once; those that have not said hello yet are among them, but not for long.
+/// The maximum number of clients, including those that have not sent their hello yet (which has a time limit).
 const CLIENTS: usize = 32;
-/// How long the end waits for clients to hear it.
+/// How long the server waits at the end of the run for clients to receive the last records.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// How often to see whether the socket is still there.
+/// The interval between checks that the socket file still exists.
 const LOOK: Duration = Duration::from_secs(30);
-/// A socket that is listened on until this is dropped.
+
+/// A listening socket. Dropping it closes the socket and deletes its file.
 #[derive(Debug)]
 pub struct Server {
     path: PathBuf,
@@ -39,24 +40,24 @@ pub struct Server {
 
 #[derive(Debug)]
 struct Shared {
-    door: Door,
-    about: About,
+    hub: HubHandle,
+    about: TrainerInfo,
     stop: AtomicBool,
     clients: AtomicUsize,
-    /// How many of them steer.
+    /// The number of clients with control.
     steering: AtomicUsize,
 }
 
 impl Server {
-    /// Listens at a path. A socket there that nobody listens on any more is replaced.
+    /// Listens on the socket `path`. A stale socket file there is replaced.
     ///
     /// # Errors
-    /// The path and what the system said.
-    pub fn start(path: &Path, door: Door, about: About) -> io::Result<Self> {
+    /// An I/O error that names the path, also if another process listens there.
+    pub fn start(path: &Path, hub: HubHandle, about: TrainerInfo) -> io::Result<Self> {
         let listener = bind(path)?;
         sockets::sweep(path);
         let shared = Arc::new(Shared {
-            door,
+            hub,
             about,
             stop: AtomicBool::new(false),
             clients: AtomicUsize::new(0),
@@ -73,12 +74,12 @@ impl Server {
         })
     }
 
-    /// Where it listens.
+    /// The path of the socket.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Takes no more clients, and gives those that are there a moment to hear the end.
+    /// Stops accepting clients, and waits at most 2 s until the connected ones have received the end of the run.
     pub fn finish(mut self) {
         self.close();
         let began = Instant::now();
@@ -90,7 +91,7 @@ impl Server {
     fn close(&mut self) {
         self.shared.stop.store(true, Ordering::Release);
         if let Some(listening) = self.listening.take() {
-            // Wakes it; whether that works or not, it looks by itself soon.
+            // Wakes the listening thread. If this fails, its poll ends after at most 1 s.
             let _ = UnixStream::connect(&self.path);
             let _ = listening.join();
         }
@@ -124,10 +125,11 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
+/// Accepts clients until the server is closed.
 fn listen(mut listener: UnixListener, path: &Path, shared: &Arc<Shared>) {
     let inode = |path: &Path| fs::symlink_metadata(path).map(|meta| meta.ino()).ok();
     let mut own = inode(path);
-    let mut looked = Instant::now();
+    let mut checked = Instant::now();
     while !shared.stop.load(Ordering::Acquire) {
         let mut fds = [PollFd::new(&listener, PollFlags::IN)];
         let wait = Timespec {
@@ -138,12 +140,12 @@ fn listen(mut listener: UnixListener, path: &Path, shared: &Arc<Shared>) {
         match listener.accept() {
             Ok((stream, _)) => welcome(stream, shared),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            // Out of descriptors, most likely: later there may be some.
+            // Most likely there are no free file descriptors; try again later.
             Err(_) => thread::sleep(Duration::from_millis(200)),
         }
-        if looked.elapsed() >= LOOK {
-            looked = Instant::now();
-            // What cleans /tmp up may have taken it.
+        if checked.elapsed() >= LOOK {
+            checked = Instant::now();
+            // A cleanup of /tmp may have deleted the socket.
             if inode(path) != own
                 && sockets::make_directory().is_ok()
                 && let Ok(again) = bind(path)
@@ -155,6 +157,7 @@ fn listen(mut listener: UnixListener, path: &Path, shared: &Arc<Shared>) {
     }
 }
 
+/// Starts the thread of a new client, or rejects the client if there are too many.
 fn welcome(stream: UnixStream, shared: &Arc<Shared>) {
     if shared.stop.load(Ordering::Acquire) {
         return;
@@ -163,10 +166,10 @@ fn welcome(stream: UnixStream, shared: &Arc<Shared>) {
     let client = Client::new(stream, Arc::clone(shared));
     if before >= CLIENTS {
         return client.goodbye(&format!(
-            "{CLIENTS} others are attached already: one of them must leave first"
+            "{CLIENTS} clients are attached already: one of them must detach first"
         ));
     }
-    // Without a thread the client is dropped, and with it the connection.
+    // If the thread cannot be started, the client is dropped and its connection closed.
     let _ = Builder::new()
         .name("client".to_owned())
         .spawn(move || client.converse());

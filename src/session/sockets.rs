@@ -1,7 +1,7 @@
-//! Where trainers listen: a directory of this user's own below `/tmp` (or `EPOCHTOP_SOCKET_DIR`), as tmux has it.
+//! The directory of the trainers' sockets: one per user in `/tmp` or in `EPOCHTOP_SOCKET_DIR`, like that of tmux.
 //!
-//! Not `$XDG_RUNTIME_DIR`: that is removed at the last logout, which is just when the socket is needed. The directory is
-//! nobody else's, is no link, and is open to nobody else, or it is not used.
+//! `$XDG_RUNTIME_DIR` is not used: it is deleted at the user's last logout, when the socket is still needed. The
+//! directory is used only if it belongs to the user, is not a symbolic link and is not accessible to others.
 
 use std::env;
 use std::io;
@@ -11,22 +11,22 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
-/// The longest path a socket may have, the NUL not counted.
+/// The maximum length of a socket's path in bytes, without the terminating NUL.
 const LONGEST: usize = 107;
-/// Characters of a run's name in the name of its socket.
+/// The maximum number of characters of the run's name in the name of its socket.
 const NAME: usize = 40;
 
-/// The directory of this user's sockets; it may not be there.
+/// The directory of this user's sockets. It may not exist.
 pub fn directory() -> PathBuf {
     let base = env::var_os("EPOCHTOP_SOCKET_DIR").filter(|dir| !dir.is_empty());
     let base = base.map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
     base.join(format!("epochtop-{}", rustix::process::geteuid().as_raw()))
 }
 
-/// Makes the directory where it is not there, and checks it.
+/// Creates the directory of this user's sockets if it does not exist, and checks it.
 ///
 /// # Errors
-/// What is wrong with it, and what to do.
+/// If it cannot be created or is not safe. The message includes a remedy.
 pub fn make_directory() -> io::Result<PathBuf> {
     let dir = directory();
     match std::fs::DirBuilder::new().mode(0o700).create(&dir) {
@@ -34,7 +34,7 @@ pub fn make_directory() -> io::Result<PathBuf> {
             return Err(io::Error::new(
                 error.kind(),
                 format!(
-                    "{}: {error}; EPOCHTOP_SOCKET_DIR names another place",
+                    "{}: {error}; EPOCHTOP_SOCKET_DIR can specify another directory",
                     dir.display()
                 ),
             ));
@@ -45,15 +45,15 @@ pub fn make_directory() -> io::Result<PathBuf> {
     Ok(dir)
 }
 
-/// Whether a directory is safe to put a socket into.
+/// Checks that a directory is safe for sockets.
 ///
 /// # Errors
-/// What is wrong with it, and what to do.
+/// `NotFound` if it does not exist, otherwise an error of the form `path: problem; remedy`.
 pub fn check(dir: &Path) -> io::Result<()> {
     let meta = fs::symlink_metadata(dir)?;
     let mine = rustix::process::geteuid().as_raw();
     let wrong = if !meta.is_dir() {
-        "is no directory (a link is not followed)".to_owned()
+        "is not a directory (symbolic links are not followed)".to_owned()
     } else if meta.uid() != mine {
         format!("belongs to user {}, not to you ({mine})", meta.uid())
     } else if meta.mode() & 0o077 != 0 {
@@ -67,16 +67,17 @@ pub fn check(dir: &Path) -> io::Result<()> {
     Err(io::Error::new(
         io::ErrorKind::PermissionDenied,
         format!(
-            "{}: {wrong}; no socket is put there, EPOCHTOP_SOCKET_DIR names another place",
+            "{}: {wrong}; EPOCHTOP_SOCKET_DIR can specify another directory",
             dir.display()
         ),
     ))
 }
 
-/// Where the trainer of a run listens: a name for people, and a hash that tells runs of one name apart.
+/// The path of a run's socket in `dir`. Its name has the run's name and a hash of the run's path, because runs in
+/// different directories can have the same name.
 ///
 /// # Errors
-/// A path longer than sockets may have.
+/// If the path is too long for a socket.
 pub fn path_of(dir: &Path, run: &Path) -> io::Result<PathBuf> {
     let run = run.canonicalize().unwrap_or_else(|_| run.to_owned());
     let plain = |c: char| {
@@ -95,7 +96,7 @@ pub fn path_of(dir: &Path, run: &Path) -> io::Result<PathBuf> {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             format!(
-                "{}: {length} bytes, and a socket's path has at most {LONGEST}; EPOCHTOP_SOCKET_DIR names a shorter place",
+                "{}: {length} bytes, but a socket path has at most {LONGEST}; set EPOCHTOP_SOCKET_DIR to a shorter path",
                 path.display()
             ),
         ));
@@ -103,7 +104,7 @@ pub fn path_of(dir: &Path, run: &Path) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-/// All sockets of this user, listened to or not.
+/// The paths of all sockets of this user, including stale ones.
 pub fn all() -> Vec<PathBuf> {
     let dir = directory();
     if check(&dir).is_err() {
@@ -118,19 +119,19 @@ pub fn all() -> Vec<PathBuf> {
     sockets
 }
 
-/// Whether nobody listens there any more: its process is gone.
+/// Whether no process listens on the socket any more.
 pub fn is_stale(socket: &Path) -> bool {
     matches!(UnixStream::connect(socket), Err(error) if error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
-/// Removes what trainers that were killed have left.
+/// Deletes stale sockets of killed trainers, except `own`.
 pub(super) fn sweep(own: &Path) {
     for socket in all().iter().filter(|socket| *socket != own) {
-        // One that is being made is a moment old, and may not be listened to yet.
-        let settled = fs::metadata(socket)
+        // A new socket may not be listening yet, so only those at least 10 s old are deleted.
+        let old_enough = fs::metadata(socket)
             .and_then(|meta| meta.modified())
             .is_ok_and(|at| at.elapsed().is_ok_and(|age| age.as_secs() >= 10));
-        if settled && is_stale(socket) {
+        if old_enough && is_stale(socket) {
             let _ = fs::remove_file(socket);
         }
     }
@@ -143,7 +144,7 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     #[test]
-    fn only_a_closed_directory_of_ones_own_is_used() {
+    fn directory_must_be_private_and_owned() {
         let dir = tempfile::tempdir().unwrap();
         let words = |path: &Path| check(path).unwrap_err().to_string();
         let mode = |path: &Path, mode| {
@@ -158,9 +159,9 @@ mod tests {
         mode(&own, 0o700);
         check(&own).unwrap();
         symlink(&own, dir.path().join("link")).unwrap();
-        assert!(words(&dir.path().join("link")).contains("is no directory"));
+        assert!(words(&dir.path().join("link")).contains("is not a directory"));
         fs::write(dir.path().join("file"), "").unwrap();
-        assert!(words(&dir.path().join("file")).contains("is no directory"));
+        assert!(words(&dir.path().join("file")).contains("is not a directory"));
         if rustix::process::geteuid().is_root() {
             std::os::unix::fs::chown(&own, Some(12345), None).unwrap();
             assert!(words(&own).contains("belongs to user 12345"));
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_has_one_socket_and_a_long_path_is_refused() {
+    fn socket_path_is_unique_per_run_and_limited_in_length() {
         let dir = Path::new("/tmp/epochtop-0");
         let a = path_of(dir, Path::new("/a/runs/first")).unwrap();
         assert_eq!(a, path_of(dir, Path::new("/a/runs/first")).unwrap());

@@ -1,7 +1,7 @@
-//! How the machine is doing: a thread beside the trainer that looks every few seconds and tells the hub.
+//! Samples CPU, memory, disk and GPUs: a thread that sends a sample to the hub every few seconds.
 //!
-//! It holds nothing up. It never speaks with the trainer, the hub ends without asking it, and it ends with the session, or
-//! is left behind where a call into a file system or a driver does not come back.
+//! It delays nothing: it does not communicate with the trainer, the hub ends without waiting for it, and the session
+//! waits only briefly for it. If a call to a file system or a driver blocks, the thread is abandoned.
 
 mod gpu;
 mod proc;
@@ -14,16 +14,16 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use fs_err as fs;
 
-use super::door::Door;
+use super::door::HubHandle;
 use crate::event::SystemSample;
 use gpu::Gpus;
 use proc::Ticks;
 
-/// How long the end of a session waits for a look that is being taken: a driver's library should not be called while the
-/// process is taken down.
+/// How long the end of a session waits for a sample in progress. A driver library should not be called during the exit
+/// of the process.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Where a container finds its limit of memory, what it has taken, and of what: control groups of version 2 and 1.
+/// The files with a container's memory limit, memory usage and usage statistics, for control groups version 2 and 1.
 const GROUPS: [(&str, &str, &str); 2] = [
     (
         "/sys/fs/cgroup/memory.max",
@@ -37,34 +37,34 @@ const GROUPS: [(&str, &str, &str); 2] = [
     ),
 ];
 
-/// What is looked at, and how often.
+/// What to sample, and how often.
 #[derive(Debug, Clone)]
-pub struct Watch {
-    /// Time between two looks.
+pub struct SystemSampling {
+    /// The time between two samples.
     pub every: Duration,
-    /// The run directory, for the file system it lies on.
+    /// The run directory. The free space of its file system is sampled.
     pub dir: PathBuf,
-    /// The GPU that is trained on, by CUDA's number.
+    /// The CUDA device index of the GPU used for training, if any.
     pub gpu: Option<u32>,
 }
 
-/// A thread that looks; it ends with this.
+/// The sampling thread. Dropping this ends it.
 #[derive(Debug)]
-pub(super) struct Watching {
+pub(super) struct SamplerThread {
     stop: Option<Sender<()>>,
     ended: Receiver<()>,
 }
 
-impl Watching {
-    /// Looks at once, and then as often as is asked for.
+impl SamplerThread {
+    /// Starts the thread. It takes the first sample at once.
     ///
     /// # Errors
-    /// When the system gives no thread.
-    pub(super) fn start(door: Door, watch: Watch) -> io::Result<Self> {
+    /// If the thread cannot be started.
+    pub(super) fn start(hub: HubHandle, watch: SystemSampling) -> io::Result<Self> {
         let (stop, stopped) = bounded(0);
         let (end, ended) = bounded::<()>(0);
         Builder::new().name("system".to_owned()).spawn(move || {
-            run(&door, watch, &stopped);
+            run(&hub, watch, &stopped);
             drop(end);
         })?;
         Ok(Self {
@@ -74,31 +74,31 @@ impl Watching {
     }
 }
 
-impl Drop for Watching {
+impl Drop for SamplerThread {
     fn drop(&mut self) {
         self.stop.take();
         let _ = self.ended.recv_timeout(PATIENCE);
     }
 }
 
-fn run(door: &Door, watch: Watch, stopped: &Receiver<()>) {
+fn run(hub: &HubHandle, watch: SystemSampling, stopped: &Receiver<()>) {
     let every = watch.every;
-    let mut looker = Looker::new(watch);
-    while door.tell_system(looker.look())
+    let mut sampler = Sampler::new(watch);
+    while hub.send_system_sample(sampler.sample())
         && stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout)
     {}
 }
 
-/// What a look needs of the looks before.
-struct Looker {
+/// Takes samples. Stores the state of the previous sample, which is needed to compute rates.
+struct Sampler {
     dir: PathBuf,
     gpus: Gpus,
     machine: Option<Ticks>,
     process: Option<(u64, Instant)>,
 }
 
-impl Looker {
-    fn new(Watch { dir, gpu, .. }: Watch) -> Self {
+impl Sampler {
+    fn new(SystemSampling { dir, gpu, .. }: SystemSampling) -> Self {
         Self {
             dir,
             gpus: Gpus::open(gpu),
@@ -107,8 +107,8 @@ impl Looker {
         }
     }
 
-    /// One look. What takes two of them is not known the first time.
-    fn look(&mut self) -> SystemSample {
+    /// Takes one sample. Rates are unknown in the first one.
+    fn sample(&mut self) -> SystemSample {
         let (used, total) = memory().unzip();
         let disk = rustix::fs::statvfs(&self.dir).ok();
         let bytes = |blocks: u64, size: u64| blocks.saturating_mul(size);
@@ -128,34 +128,36 @@ impl Looker {
             disk_total: disk
                 .as_ref()
                 .map(|disk| bytes(disk.f_blocks, disk.f_frsize)),
-            gpus: self.gpus.look(),
+            gpus: self.gpus.sample(),
         }
         .bounded()
     }
 
+    /// The fraction of all CPU time that was used since the previous sample, 0 to 1.
     fn machine_share(&mut self) -> Option<f32> {
         let now = read("/proc/stat", proc::machine_ticks)?;
         let before = self.machine.replace(now)?;
         now.share_since(before).map(|share| rounded(share, 1e3))
     }
 
+    /// The average number of cores used by this process since the previous sample.
     fn process_cores(&mut self) -> Option<f32> {
         let now = read("/proc/self/stat", proc::process_ticks)?;
-        let moment = Instant::now();
-        let (before, then) = self.process.replace((now, moment))?;
-        let seconds = moment.duration_since(then).as_secs_f64();
+        let taken_at = Instant::now();
+        let (before, then) = self.process.replace((now, taken_at))?;
+        let seconds = taken_at.duration_since(then).as_secs_f64();
         let worked = now.saturating_sub(before) as f64 / ticks_per_second()?;
         let cores = (worked / seconds) as f32;
         cores.is_finite().then(|| rounded(cores, 1e2))
     }
 }
 
-/// A journal of days should not be full of digits that are noise.
+/// Rounds to multiples of 1 / `parts`, because digits below the noise would only enlarge the journal.
 fn rounded(value: f32, parts: f32) -> f32 {
     (value * parts).round() / parts
 }
 
-/// Memory taken and in all: the container's, where that is given less than the machine has.
+/// Used and total memory in bytes. If the container has a limit below the machine's memory, the container's values.
 fn memory() -> Option<(u64, u64)> {
     let (used, total) = read("/proc/meminfo", proc::memory)?;
     let text = |path: &str| fs::read_to_string(path).ok();
@@ -169,14 +171,14 @@ fn read<T>(path: &str, parse: fn(&str) -> Option<T>) -> Option<T> {
     fs::read_to_string(path).ok().and_then(|text| parse(&text))
 }
 
-/// The unit of times in `/proc`.
+/// Clock ticks per second, the unit of times in `/proc`.
 #[cfg(target_os = "linux")]
 fn ticks_per_second() -> Option<f64> {
     let ticks = rustix::param::clock_ticks_per_second() as f64;
     (ticks > 0.0).then_some(ticks)
 }
 
-/// There is no `/proc` to measure in it.
+/// `None`: only Linux has `/proc`.
 #[cfg(not(target_os = "linux"))]
 fn ticks_per_second() -> Option<f64> {
     None
@@ -191,15 +193,15 @@ mod tests {
     use crate::link::{Feed, Link};
     use crate::run::RunState;
 
-    fn watch(every: Duration) -> Watch {
-        Watch {
+    fn watch(every: Duration) -> SystemSampling {
+        SystemSampling {
             every,
             dir: PathBuf::from("."),
             gpu: None,
         }
     }
 
-    /// A session that is watched, and the trainer's end of it.
+    /// A session with system sampling, a link to it, and the trainer's event sender.
     fn watched(every: Duration) -> (Session, Link, Sender<Event>) {
         let (mut session, (events, _requests)) = Session::start(None).unwrap();
         let link = session.link();
@@ -218,9 +220,9 @@ mod tests {
     }
 
     #[test]
-    fn the_first_look_comes_with_the_beginning_of_the_run_and_more_follow() {
+    fn sampling_starts_with_the_run() {
         let (session, link, events) = watched(Duration::from_millis(1));
-        // What is told before the run has begun would count as its time.
+        // Samples from before the start of the run must not count as part of its time.
         thread::sleep(Duration::from_millis(20));
         events.send(Event::RunStarted(Box::default())).unwrap();
         assert!(matches!(next(&link).event, Event::RunStarted(_)));
@@ -234,11 +236,11 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_told_after_the_last_word_and_the_end_waits_for_no_look() {
+    fn no_sample_is_recorded_after_the_end_and_join_does_not_wait() {
         let (session, link, events) = watched(Duration::from_secs(3600));
         events.send(Event::RunStarted(Box::default())).unwrap();
         while !matches!(next(&link).event, Event::System(_)) {}
-        let door = session.door();
+        let hub = session.handle();
         let outcome = Outcome::Completed;
         events
             .send(Event::RunFinished {
@@ -247,23 +249,26 @@ mod tests {
             })
             .unwrap();
         assert!(matches!(next(&link).event, Event::RunFinished { .. }));
-        assert!(door.tell_system(SystemSample::default()));
+        assert!(hub.send_system_sample(SystemSample::default()));
         drop(events);
-        // Would wait for an hour if it waited.
+        // If `join` waited for the next sample, this would take an hour.
         let state: RunState = session.join();
         assert_eq!((state.system.cpu.len(), state.seq), (1, 3));
-        assert!(!door.tell_system(SystemSample::default()), "nobody listens");
+        assert!(
+            !hub.send_system_sample(SystemSample::default()),
+            "the hub has ended"
+        );
     }
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn two_looks_tell_all_there_is_to_know_of_a_linux_machine() {
-        let mut looker = Looker::new(watch(Duration::ZERO));
-        let first = looker.look();
+    fn second_sample_is_complete_on_linux() {
+        let mut sampler = Sampler::new(watch(Duration::ZERO));
+        let first = sampler.sample();
         assert_eq!((first.cpu, first.process_cpu), (None, None));
-        // The machine's clock ticks a hundred times a second.
+        // The CPU times have a resolution of 10 ms.
         thread::sleep(Duration::from_millis(60));
-        let second = looker.look();
+        let second = sampler.sample();
         let known = [second.cpu, second.process_cpu, second.load];
         assert!(known.iter().all(Option::is_some), "{second:?}");
         let known = [
@@ -277,24 +282,24 @@ mod tests {
         assert!(second.process_rss < second.memory_total && second.cores > Some(0));
     }
 
-    /// `cargo test --no-default-features --lib -- --ignored --nocapture what_a_look_costs`
+    /// `cargo test --no-default-features --lib -- --ignored --nocapture cost_of_a_sample`
     #[test]
-    #[ignore = "it measures"]
-    #[expect(clippy::print_stdout, reason = "what is measured is printed")]
-    fn what_a_look_costs() {
-        const LOOKS: u32 = 2000;
-        let mut looker = Looker::new(watch(Duration::ZERO));
+    #[ignore = "a measurement, not a test"]
+    #[expect(clippy::print_stdout, reason = "the measurement is printed")]
+    fn cost_of_a_sample() {
+        const SAMPLES: u32 = 2000;
+        let mut sampler = Sampler::new(watch(Duration::ZERO));
         let ticks = || read("/proc/self/stat", proc::process_ticks).unwrap();
         let (began, before) = (Instant::now(), ticks());
         let mut bytes = 0;
-        for _ in 0..LOOKS {
-            bytes = serde_json::to_string(&looker.look()).unwrap().len();
+        for _ in 0..SAMPLES {
+            bytes = serde_json::to_string(&sampler.sample()).unwrap().len();
         }
-        let took = began.elapsed() / LOOKS;
+        let took = began.elapsed() / SAMPLES;
         let worked = (ticks() - before) as f64 / ticks_per_second().unwrap();
         println!(
-            "a look: {took:?} of time, {:.3} ms of a processor, {bytes} bytes",
-            worked * 1000.0 / f64::from(LOOKS)
+            "a sample: {took:?} elapsed, {:.3} ms CPU time, {bytes} bytes",
+            worked * 1000.0 / f64::from(SAMPLES)
         );
     }
 }

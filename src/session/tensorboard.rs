@@ -1,8 +1,8 @@
-//! `tb/`: the run's curves as TensorBoard reads them.
+//! Writes the run's curves to an event file for TensorBoard, in `tb/`.
 //!
-//! A file of records: length (u64, little endian), its checksum, an `Event` message, its checksum; the checksum is CRC-32C,
-//! masked as TFRecord does it: rotated right by 15 bits, plus 0xa282ead8. The messages are the few fields of
-//! `tensorflow/core/util/event.proto` and `summary.proto` that scalars need.
+//! The file consists of records: length (u64, little-endian), checksum of the length, an `Event` message, checksum of
+//! the message. The checksum is CRC-32C with the mask of TFRecord: rotated right by 15 bits, plus 0xa282ead8. The
+//! messages have only those fields of `tensorflow/core/util/event.proto` and `summary.proto` that scalars need.
 
 use std::io::{self, Seek, SeekFrom, Write};
 
@@ -33,32 +33,32 @@ struct Summary {
     value: Vec<Scalar>,
 }
 
-/// `tensorflow.Summary.Value` with a number in it.
+/// `tensorflow.Summary.Value` with a scalar.
 #[derive(Clone, PartialEq, Message)]
 struct Scalar {
     #[prost(string, tag = "1")]
     tag: String,
-    // Optional, or a zero would not be written.
+    // Optional, because prost does not write a zero otherwise.
     #[prost(float, optional, tag = "2")]
     simple_value: Option<f32>,
 }
 
-/// How the names of event files begin.
+/// The prefix of the names of event files.
 const PREFIX: &str = "events.out.tfevents.";
 
-/// An event file being written.
+/// An event file that is open for writing.
 #[derive(Debug)]
 pub(super) struct Board {
     file: File,
-    /// Bytes of whole records.
-    whole: u64,
+    /// The length of all complete records, in bytes.
+    length: u64,
 }
 
 impl Board {
-    /// A new file in `dir`, which takes the place of those that are there: what `earlier` tells is written first.
+    /// Creates a new file in `dir` with the scalars of the records `earlier`, then deletes the existing event files.
     ///
     /// # Errors
-    /// The path and what the system said.
+    /// An I/O error that names the path.
     pub(super) fn create<'a>(
         dir: &Dir,
         host: &str,
@@ -73,7 +73,7 @@ impl Board {
         }
         let mut board = Self {
             file: dir.create_new(&name(seconds))?,
-            whole: 0,
+            length: 0,
         };
         board.write(&Entry {
             wall_time: seconds as f64,
@@ -89,7 +89,7 @@ impl Board {
         Ok(board)
     }
 
-    /// Writes down what a record tells of curves, in one piece.
+    /// Appends the scalars of a record in a single write.
     pub(super) fn record(&mut self, record: &Record) -> io::Result<()> {
         let mut bytes = Vec::new();
         for (step, scalars) in scalars(&record.event) {
@@ -104,14 +104,14 @@ impl Board {
         self.append(&bytes)
     }
 
-    /// A record that is only half there would hide all that follow, so it goes again.
+    /// Appends bytes. A partial write is removed again, because readers stop at an incomplete record.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let written = self.file.write_all(bytes);
         if written.is_ok() {
-            self.whole += bytes.len() as u64;
+            self.length += bytes.len() as u64;
         } else {
-            self.file.set_len(self.whole)?;
-            self.file.seek(SeekFrom::Start(self.whole))?;
+            self.file.set_len(self.length)?;
+            self.file.seek(SeekFrom::Start(self.length))?;
         }
         written
     }
@@ -123,12 +123,14 @@ impl Board {
     }
 }
 
+/// The names of the event files in a directory.
 fn files(dir: &Dir) -> io::Result<Vec<String>> {
     let mut names = dir.names()?;
     names.retain(|name| name.starts_with(PREFIX));
     Ok(names)
 }
 
+/// Appends a message with its length and checksums to `out`.
 fn frame(entry: &Entry, out: &mut Vec<u8>) {
     let message = entry.encode_to_vec();
     let length = (message.len() as u64).to_le_bytes();
@@ -138,6 +140,7 @@ fn frame(entry: &Entry, out: &mut Vec<u8>) {
     out.extend(masked(&message));
 }
 
+/// The masked CRC-32C of the bytes, little-endian.
 fn masked(bytes: &[u8]) -> [u8; 4] {
     crc32c::crc32c(bytes)
         .rotate_right(15)
@@ -145,7 +148,7 @@ fn masked(bytes: &[u8]) -> [u8; 4] {
         .to_le_bytes()
 }
 
-/// The points a record adds: step, names and values.
+/// The scalars of an event, by step.
 fn scalars(event: &Event) -> Vec<(u64, Vec<Scalar>)> {
     match event {
         Event::Steps(window) => steps(window),
@@ -172,8 +175,8 @@ fn steps(window: &StepWindow) -> Vec<(u64, Vec<Scalar>)> {
     let steps = Steps::of(window);
     let row = |at: usize| {
         let last = at + 1 == steps.count();
-        let told = |curve: &Curve| last || !matches!(curve.info().source, Source::Window(_));
-        let curves = Curve::ALL.into_iter().filter(told);
+        let has_value = |curve: &Curve| last || !matches!(curve.info().source, Source::Window(_));
+        let curves = Curve::ALL.into_iter().filter(has_value);
         let scalars =
             curves.filter_map(|curve| Some(scalar(curve.info().tag, steps.value(curve, at)?)));
         (steps.sample(at).step, scalars.collect())
@@ -181,10 +184,10 @@ fn steps(window: &StepWindow) -> Vec<(u64, Vec<Scalar>)> {
     (0..steps.count()).map(row).collect()
 }
 
-/// A tag and where its value comes from.
+/// A tag and the function that reads its value.
 type EpochScalar = (&'static str, fn(&EpochSummary) -> F64);
 
-/// What an epoch's row has besides the curves.
+/// The scalars of an epoch that are not curves.
 const EPOCH: [EpochScalar; 5] = [
     ("epoch/train_loss", |row| row.train_loss),
     ("epoch/train_accuracy", |row| row.train_accuracy),
@@ -202,7 +205,7 @@ fn epoch(row: &EpochSummary) -> Vec<Scalar> {
     all.map(|(tag, value)| scalar(tag, value(row).0)).collect()
 }
 
-/// A named curve's tag is its name.
+/// User-defined scalars; the tag is the name.
 fn named(values: &[(String, F64)]) -> Vec<Scalar> {
     let usable = values.iter().filter(|(name, _)| is_curve_name(name));
     usable.map(|(name, value)| scalar(name, value.0)).collect()
@@ -236,7 +239,7 @@ mod tests {
         }
     }
 
-    /// The records of a file, their checksums checked.
+    /// Reads the only event file in a directory and verifies the checksums.
     fn read(dir: &Dir) -> Vec<Entry> {
         let [name] = files(dir).unwrap().try_into().unwrap();
         let bytes = dir.read(&name, 1 << 20).unwrap();
@@ -256,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_is_what_tensorboard_writes() {
+    fn frame_equals_that_of_tensorboard() {
         // import struct; from tensorboard.compat.proto.event_pb2 import Event
         // from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
         // m = Event(wall_time=1.0, file_version="brain.Event:2").SerializeToString()
@@ -280,7 +283,7 @@ mod tests {
         "1800000000000000a37f4b2209000000000000f03f1a0d627261696e2e4576656e743a3286bf577a";
 
     #[test]
-    fn every_step_is_a_point_and_a_new_file_takes_over_what_counts() {
+    fn each_step_has_an_entry_and_a_new_file_replaces_the_old_one() {
         let place = tempfile::tempdir().unwrap();
         let dir = Dir::open(place.path()).unwrap();
         let mut board = Board::create(&dir, "host", [], 1000).unwrap();
@@ -307,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn published_tags_stay_and_a_named_curve_has_its_name() {
+    fn published_tags_are_stable() {
         let tags = |event: &Event| -> Vec<String> {
             let all = scalars(event).into_iter().flat_map(|(_, row)| row);
             all.map(|scalar| scalar.tag).collect()

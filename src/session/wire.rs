@@ -1,8 +1,9 @@
-//! What goes over a socket: `u32` length (little-endian, of what follows), one byte that says what it is, a body in JSON.
+//! The protocol of the socket. A message consists of a `u32` length (little-endian, of the rest), a byte for the kind,
+//! and a JSON body.
 //!
-//! Both sides begin with a hello that names the version of the protocol. Another major version is told in words and ends
-//! the conversation; the frame of those words, [`GOODBYE`], never changes. A kind of message that is not known is passed
-//! over, so minor versions may add some. No length is believed before its bytes have come.
+//! Both sides start with a hello that has the protocol version. If the major versions differ, the connection ends with
+//! an error message in a [`GOODBYE`], whose format never changes. Messages of unknown kinds are skipped, so minor
+//! versions may add kinds. Memory is allocated for received bytes only, not for the announced length.
 
 use std::io::{self, Read, Write};
 
@@ -12,14 +13,14 @@ use serde::{Deserialize, Serialize};
 use crate::event::Request;
 use crate::link::{Feed, Query, Reply};
 
-/// Versions of the protocol: the same major one is needed on both sides.
+/// Major version of the protocol. Both sides must have the same.
 pub const MAJOR: u32 = 3;
-/// What a side may know more than the other.
+/// Minor version of the protocol. It may differ.
 pub const MINOR: u32 = 0;
-/// First words of both hellos.
+/// The value of `magic` in both hellos.
 const MAGIC: &str = "epochtop";
 
-/// The longest message a client may send, and a trainer.
+/// The maximum message length in bytes: from a client, and from a trainer.
 pub(super) const FROM_CLIENT: u32 = 64 << 10;
 pub(super) const FROM_TRAINER: u32 = 256 << 20;
 
@@ -32,37 +33,37 @@ const REQUEST: u8 = 5;
 const QUERY: u8 = 6;
 const CONTROL: u8 = 7;
 
-/// What a client means to do.
+/// The role of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Watch, and steer if nobody else does.
+    /// A screen. It gets control if no other client has it.
     Screen,
-    /// Watch only.
+    /// A client that only reads.
     Watcher,
-    /// Ask for one thing.
+    /// A command that sends one request.
     Asker,
 }
 
 /// A client's first message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClientHello {
-    /// Always the same word.
+    /// Always "epochtop".
     pub magic: String,
-    /// Version of the protocol.
+    /// Major version of the protocol.
     pub major: u32,
-    /// Version of the protocol.
+    /// Minor version of the protocol.
     pub minor: u32,
     /// Version of the program.
     pub epochtop: String,
-    /// What it means to do.
+    /// The role of the client.
     pub role: Role,
-    /// Who it is, for the log: a person on a machine.
+    /// The name of the client (program, user and host), for the log.
     pub who: String,
 }
 
 impl ClientHello {
-    /// The hello of this program.
+    /// The hello of this version of the program.
     pub fn new(role: Role, who: String) -> Self {
         Self {
             magic: MAGIC.to_owned(),
@@ -75,18 +76,18 @@ impl ClientHello {
     }
 }
 
-/// What a trainer says of itself.
+/// A trainer and its run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct About {
-    /// Name of the run.
+pub struct TrainerInfo {
+    /// The name of the run.
     pub run: String,
-    /// Its directory, absolute.
+    /// The absolute path of the run directory.
     pub path: std::path::PathBuf,
-    /// Process that trains.
+    /// The PID of the trainer.
     pub pid: u32,
-    /// Host it runs on.
+    /// The host of the trainer.
     pub host: String,
-    /// When the run began, milliseconds since 1970, UTC.
+    /// The start time of the run, milliseconds since 1970-01-01 UTC.
     pub started_ms: u64,
     /// Version of the program.
     pub epochtop: String,
@@ -95,47 +96,47 @@ pub struct About {
 /// A trainer's first message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainerHello {
-    /// Always the same word.
+    /// Always "epochtop".
     pub magic: String,
-    /// Version of the protocol.
+    /// Major version of the protocol.
     pub major: u32,
-    /// Version of the protocol.
+    /// Minor version of the protocol.
     pub minor: u32,
-    /// Whether the client may steer.
+    /// Whether the client has control: whether it may send requests.
     pub control: bool,
-    /// The run.
-    pub about: About,
+    /// The trainer and its run.
+    pub about: TrainerInfo,
 }
 
-/// What a client sends.
+/// A message from a client.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FromClient {
-    /// First of all.
+    /// The first message.
     Hello(ClientHello),
-    /// Something is asked of the trainer.
+    /// A request to the trainer.
     Request(Request),
-    /// A question, with a number that comes back.
+    /// A query with an ID that is repeated in the reply.
     Query(u64, Query),
-    /// It wants to steer.
+    /// The client requests control.
     Control,
 }
 
-/// What a trainer sends.
+/// A message from a trainer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FromTrainer {
-    /// First of all.
+    /// The first message.
     Hello(TrainerHello),
-    /// The run's story.
+    /// A snapshot, a record, or a change of the connection.
     Feed(Feed),
-    /// The reply to a question.
+    /// The reply to a query, with the query's ID.
     Reply(u64, Reply),
-    /// Last of all: why nothing more comes.
+    /// The last message: why the connection ends.
     Goodbye(String),
 }
 
 impl TrainerHello {
-    /// The hello of this program.
-    pub fn new(about: About, control: bool) -> Self {
+    /// The hello of this version of the program.
+    pub fn new(about: TrainerInfo, control: bool) -> Self {
         Self {
             magic: MAGIC.to_owned(),
             major: MAJOR,
@@ -146,7 +147,7 @@ impl TrainerHello {
     }
 }
 
-/// A hello as far as any version understands it.
+/// The fields of a hello that all versions have.
 #[derive(Debug, Deserialize)]
 struct AnyHello {
     magic: String,
@@ -155,12 +156,15 @@ struct AnyHello {
     epochtop: String,
 }
 
-/// What is wrong with a hello, in words for both sides.
-fn check_hello(body: &[u8], whose: &str) -> io::Result<()> {
+/// Checks the magic word and the version of a hello. `sender` is "client" or "trainer".
+///
+/// # Errors
+/// A message that is understandable on both sides.
+fn check_hello(body: &[u8], sender: &str) -> io::Result<()> {
     let hello: AnyHello =
-        serde_json::from_slice(body).map_err(|_| invalid("no hello of epochtop"))?;
+        serde_json::from_slice(body).map_err(|_| invalid("not a hello message of epochtop"))?;
     if hello.magic != MAGIC {
-        return Err(invalid("no hello of epochtop"));
+        return Err(invalid("not a hello message of epochtop"));
     }
     if hello.major != MAJOR {
         let version = if hello.epochtop.is_empty() {
@@ -169,8 +173,8 @@ fn check_hello(body: &[u8], whose: &str) -> io::Result<()> {
             format!(" (epochtop {})", hello.epochtop)
         };
         return Err(invalid(&format!(
-            "the {whose}{version} speaks version {} of the protocol, this side (epochtop {}) version {MAJOR}: \
-             use the epochtop the run was started with, or one of the same version",
+            "the {sender}{version} uses protocol version {}, this side (epochtop {}) version {MAJOR}: \
+             use the epochtop version that started the run, or one with the same protocol version",
             hello.major,
             env!("CARGO_PKG_VERSION"),
         )));
@@ -182,18 +186,19 @@ pub(super) fn invalid(message: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, message.to_owned())
 }
 
-/// Writes one message; several may go before a flush.
+/// Writes one message without flushing.
 fn send(out: &mut impl Write, kind: u8, body: &impl Serialize) -> io::Result<()> {
     let mut frame = vec![0, 0, 0, 0, kind];
     serde_json::to_writer(&mut frame, body)?;
-    let length = u32::try_from(frame.len() - 4).map_err(|_| invalid("a message of over 4 GiB"))?;
+    let length =
+        u32::try_from(frame.len() - 4).map_err(|_| invalid("message longer than 4 GiB"))?;
     if let Some(head) = frame.first_chunk_mut::<4>() {
         *head = length.to_le_bytes();
     }
     out.write_all(&frame)
 }
 
-/// Reads one message of at most so many bytes. `None` at the end between two messages.
+/// Reads one message of at most `most` bytes. `None` if the stream ends before a message.
 fn receive(from: &mut impl Read, most: u32) -> io::Result<Option<(u8, Vec<u8>)>> {
     let mut head = [0; 4];
     let mut got = 0;
@@ -209,10 +214,10 @@ fn receive(from: &mut impl Read, most: u32) -> io::Result<Option<(u8, Vec<u8>)>>
     let length = u32::from_le_bytes(head);
     if length == 0 || length > most {
         return Err(invalid(&format!(
-            "announces a message of {length} bytes; 1 to {most} are taken"
+            "invalid message length {length}; expected 1 to {most} bytes"
         )));
     }
-    // Grows with what comes, not with what is announced.
+    // The buffer grows with the received bytes, not with the announced length.
     let mut frame = Vec::new();
     from.by_ref().take(length.into()).read_to_end(&mut frame)?;
     if frame.len() < length as usize {
@@ -223,15 +228,14 @@ fn receive(from: &mut impl Read, most: u32) -> io::Result<Option<(u8, Vec<u8>)>>
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> io::Result<T> {
-    serde_json::from_slice(body)
-        .map_err(|error| invalid(&format!("a message that makes no sense: {error}")))
+    serde_json::from_slice(body).map_err(|error| invalid(&format!("malformed message: {error}")))
 }
 
 impl FromClient {
-    /// Writes it.
+    /// Writes the message without flushing.
     ///
     /// # Errors
-    /// What the writer says.
+    /// An I/O error of the writer.
     pub fn send(&self, out: &mut impl Write) -> io::Result<()> {
         match self {
             Self::Hello(hello) => send(out, HELLO, hello),
@@ -241,10 +245,10 @@ impl FromClient {
         }
     }
 
-    /// The next message that is understood.
+    /// Reads the next message of a known kind. `None` at the end of the stream.
     ///
     /// # Errors
-    /// What is wrong with it; nothing more can be read then.
+    /// If the message is invalid or reading fails. The stream cannot be used afterwards.
     pub fn receive(from: &mut impl Read) -> io::Result<Option<Self>> {
         while let Some((kind, body)) = receive(from, FROM_CLIENT)? {
             return Ok(Some(match kind {
@@ -266,10 +270,10 @@ impl FromClient {
 }
 
 impl FromTrainer {
-    /// Writes it.
+    /// Writes the message without flushing.
     ///
     /// # Errors
-    /// What the writer says.
+    /// An I/O error of the writer.
     pub fn send(&self, out: &mut impl Write) -> io::Result<()> {
         match self {
             Self::Hello(hello) => send(out, HELLO, hello),
@@ -279,10 +283,10 @@ impl FromTrainer {
         }
     }
 
-    /// The next message that is understood.
+    /// Reads the next message of a known kind. `None` at the end of the stream.
     ///
     /// # Errors
-    /// What is wrong with it; nothing more can be read then.
+    /// If the message is invalid or reading fails. The stream cannot be used afterwards.
     pub fn receive(from: &mut impl Read) -> io::Result<Option<Self>> {
         while let Some((kind, body)) = receive(from, FROM_TRAINER)? {
             return Ok(Some(match kind {
@@ -311,7 +315,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_message_comes_back_and_an_unknown_one_is_passed_over() {
+    fn message_round_trips_and_unknown_kind_is_skipped() {
         let request = Request {
             id: u64::MAX,
             command: Command::SetLearningRate { lr: 1e-4 },
@@ -328,12 +332,12 @@ mod tests {
     }
 
     #[test]
-    fn a_length_is_not_believed() {
+    fn announced_length_is_checked() {
         for length in [0_u32, FROM_CLIENT + 1, u32::MAX] {
             let error = FromClient::receive(&mut length.to_le_bytes().as_slice()).unwrap_err();
             assert!(error.to_string().contains(&length.to_string()), "{error}");
         }
-        // Announced, and never sent.
+        // The announced bytes are never sent.
         let mut short = 1000_u32.to_le_bytes().to_vec();
         short.push(REQUEST);
         let error = FromClient::receive(&mut short.as_slice()).unwrap_err();
@@ -341,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_told_in_words() {
+    fn version_mismatch_gives_a_clear_error() {
         let hello = ClientHello {
             major: MAJOR + 1,
             epochtop: "9.9".to_owned(),
@@ -353,7 +357,7 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(
-            error.contains("client (epochtop 9.9) speaks version 4"),
+            error.contains("client (epochtop 9.9) uses protocol version 4"),
             "{error}"
         );
         let mut bytes = Vec::new();
@@ -367,7 +371,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400), kind in 0_u8..9) {
+        fn arbitrary_bytes_do_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400), kind in 0_u8..9) {
             let _ = FromClient::receive(&mut bytes.as_slice());
             let _ = FromTrainer::receive(&mut bytes.as_slice());
             let mut framed = (bytes.len() as u32 + 1).to_le_bytes().to_vec();

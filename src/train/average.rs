@@ -1,10 +1,11 @@
-//! A running average of the weights (EMA; Polyak & Juditsky 1992, with exponential weights): often better than any of them.
+//! The EMA weights: an exponential moving average of the trained weights (after Polyak & Juditsky 1992), which often
+//! generalises better than the trained weights themselves.
 
 use tch::Tensor;
 
 use crate::model::Weights;
 
-/// The average, of weights and of batch norm's statistics, which belong to them.
+/// The EMA of the weights and of the running statistics that belong to them.
 #[derive(Debug)]
 pub(super) struct Average {
     decay: f64,
@@ -13,7 +14,7 @@ pub(super) struct Average {
 }
 
 impl Average {
-    /// An average that begins as these weights; `None` for a decay of 0.
+    /// An EMA that starts with these weights; `None` for a decay of 0.
     pub(super) fn new(decay: f64, weights: &Weights) -> Option<Self> {
         (decay > 0.0).then(|| Self {
             decay,
@@ -22,8 +23,8 @@ impl Average {
         })
     }
 
-    /// Takes a step's weights in. The first steps, far from the goal, are forgotten sooner: the decay is at most
-    /// (1 + n)/(10 + n), as TensorFlow's `ExponentialMovingAverage` has it.
+    /// Updates the EMA with the weights of a step. After n updates the decay is at most (1 + n)/(10 + n), as in
+    /// TensorFlow's `ExponentialMovingAverage`, so that the first, poor weights have little influence.
     pub(super) fn update(&mut self, weights: &Weights) {
         let _guard = tch::no_grad_guard();
         let n = self.updates as f64;
@@ -36,23 +37,23 @@ impl Average {
         self.updates += 1;
     }
 
-    /// Steps taken in.
+    /// Number of updates so far.
     pub(super) fn updates(&self) -> u64 {
         self.updates
     }
 
-    /// Goes on from an average of so many steps.
-    pub(super) fn take_up(&mut self, average: &Weights, updates: u64) {
+    /// Restores an EMA and its number of updates.
+    pub(super) fn restore(&mut self, average: &Weights, updates: u64) {
         self.weights = average.snapshot();
         self.updates = updates;
     }
 
-    /// Begins again from these weights.
+    /// Sets the EMA to these weights.
     pub(super) fn restart(&mut self, weights: &Weights) {
         self.weights = weights.snapshot();
     }
 
-    /// What it is now.
+    /// The current EMA weights.
     pub(super) fn weights(&self) -> &Weights {
         &self.weights
     }
@@ -71,10 +72,10 @@ mod tests {
     }
 
     #[test]
-    fn early_weights_are_forgotten_sooner_and_statistics_follow() {
+    fn decay_is_smaller_for_early_updates_and_applies_to_statistics() {
         assert!(Average::new(0.0, &weights(0.0)).is_none());
         let Some(mut average) = Average::new(0.5, &weights(0.0)) else {
-            panic!("a decay above 0 averages")
+            panic!("no EMA for a decay above 0")
         };
         // n = 0: decay min(0.5, 1/10) = 0.1; n = 1: min(0.5, 2/11)
         average.update(&weights(1.0));

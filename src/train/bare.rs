@@ -1,5 +1,4 @@
-//! A training of which nobody is told: the trainer's own steps for measuring how fast they are and how they take a learning
-//! rate.
+//! Training without events: the trainer's own steps, for benchmarks and the learning-rate range test.
 
 use tch::Tensor;
 
@@ -13,9 +12,9 @@ use crate::data::{Augment, Dataset, Resident};
 use crate::model::{Computation, Network, Plan, Weights};
 use crate::random::{augment_words, epoch_order};
 
-/// A training without events.
+/// A trainer that sends no events and has no evaluation, requests or checkpoints.
 #[derive(Debug)]
-pub(super) struct Bare {
+pub(super) struct BareTrainer {
     pub(super) config: Config,
     pub(super) network: Network,
     pub(super) weights: Weights,
@@ -28,8 +27,11 @@ pub(super) struct Bare {
     pub(super) clock: Clock,
 }
 
-impl Bare {
-    /// The first moment of a training.
+impl BareTrainer {
+    /// A trainer with fresh weights, before its first step.
+    ///
+    /// # Errors
+    /// If the network cannot be built or the device does not exist.
     pub(super) fn new(config: &Config, dataset: &Dataset) -> Result<Self, String> {
         device::set_threads(config.train.threads);
         let device = device::choose(&config.train.device)?;
@@ -55,7 +57,7 @@ impl Bare {
         })
     }
 
-    /// The numbers of the next step.
+    /// Hyperparameters of the next step.
     pub(super) fn hyper(&self) -> Hyper {
         let train = &self.config.train;
         let steps = (self.train.len() as u64).div_ceil(train.batch_size as u64);
@@ -76,11 +78,12 @@ impl Bare {
         }
     }
 
-    /// The batch of the next step.
+    /// The batch of the next step: images and labels.
     pub(super) fn batch(&self) -> (Tensor, Tensor) {
         let size = self.config.train.batch_size.min(self.train.len());
-        let whole = (self.train.len() / size).max(1);
-        let indices = self.order.narrow(0, self.step as i64 % whole * size, size);
+        let full_batches = (self.train.len() / size).max(1);
+        let start = self.step as i64 % full_batches * size;
+        let indices = self.order.narrow(0, start, size);
         self.train.batch(
             &indices,
             &self.augment,
@@ -88,13 +91,13 @@ impl Bare {
         )
     }
 
-    /// A step as the trainer takes it.
+    /// Trains one step, exactly as the trainer does.
     pub(super) fn step(&mut self) -> StepStats {
         let hyper = self.hyper();
         self.step_with(hyper)
     }
 
-    /// A step with these numbers.
+    /// Trains one step with these hyperparameters.
     pub(super) fn step_with(&mut self, hyper: Hyper) -> StepStats {
         self.clock.begin(false);
         let (images, labels) = self.batch();

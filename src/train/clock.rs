@@ -1,8 +1,8 @@
-//! Where the time of a step goes: data, forward, backward, optimizer, and what is left, which is waiting.
+//! The breakdown of a step's time into data, forward pass, backward pass, optimizer and waiting, which is the rest.
 //!
-//! On a CPU a part is done when its call returns, and every step is measured. On a GPU calls only ask for work: there one
-//! step in about ten seconds is measured, with the device waited for after each part, and told as a sample. Nothing here
-//! touches a tensor or draws a number, so a training is the same with the clock and without.
+//! On a CPU a part is finished when its call returns, and every step is measured. On a GPU calls only enqueue work, so
+//! about one step every ten seconds is measured, with a device synchronisation after each part, and reported as a
+//! sample. The clock uses no tensor and no random number, so it does not influence training results.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,11 @@ use tch::{Cuda, Device};
 
 use crate::event::{F64, StepTime};
 
-/// The first is told after about a second of training, the later ones after so much more.
+/// Training time before the first breakdown is reported.
 const FIRST: Duration = Duration::from_secs(1);
+/// Training time between later reports on a CPU.
 const EVERY: Duration = Duration::from_secs(5);
-/// Time between two steps that a GPU is waited for in.
+/// Training time between two measured steps on a GPU.
 const SAMPLE: Duration = Duration::from_secs(10);
 
 /// A part of a step.
@@ -25,32 +26,35 @@ pub(super) enum Part {
     Forward,
     /// From the loss to the gradient.
     Backward,
-    /// Clipping, the update, the average of the weights.
+    /// Clipping, the weight update, and the EMA of the weights.
     Optimizer,
     /// Everything else until the next step begins.
     Wait,
 }
 
-/// Measures steps and adds them up until they are told.
+/// Measures the parts of steps and sums them until they are reported.
 #[derive(Debug)]
 pub(super) struct Clock {
-    /// The GPU whose work goes on after a call has returned.
+    /// Index of the GPU to synchronise with; `None` on a CPU.
     cuda: Option<i64>,
-    /// The step under way is measured.
+    /// Whether the current step is measured.
     on: bool,
-    /// Up to here time has been counted.
+    /// Time up to this instant has been counted.
     mark: Instant,
-    /// Training since the last time that parts were told.
+    /// Training time since the last report.
     since: Duration,
+    /// Sum of each part, in the order of [`Part`].
     parts: [Duration; 5],
-    /// Steps in `parts`, and the number of the last.
+    /// Number of steps in `parts`.
     steps: u64,
+    /// Number of the last step in `parts`.
     global_step: u64,
-    told: bool,
+    /// Whether anything was reported yet.
+    reported: bool,
 }
 
 impl Clock {
-    /// A clock that stands until the first [`begin`](Self::begin).
+    /// A clock that is stopped until the first [`begin`](Self::begin).
     pub(super) fn new(device: Device) -> Self {
         Self {
             cuda: match device {
@@ -63,11 +67,12 @@ impl Clock {
             parts: [Duration::ZERO; 5],
             steps: 0,
             global_step: 0,
-            told: false,
+            reported: false,
         }
     }
 
-    /// A step begins; `last` is that of an epoch, after which there must be something to tell.
+    /// Marks the start of a step. `last`: it is the last step of an epoch, after which there must be something to
+    /// report.
     pub(super) fn begin(&mut self, last: bool) {
         if self.on {
             self.lap(Part::Wait);
@@ -76,13 +81,13 @@ impl Clock {
         }
         self.on = self.cuda.is_none() || self.steps == 0 && self.is_due(last);
         if self.on && self.cuda.is_some() {
-            // What was asked for before is no part of this step.
+            // Work that was enqueued earlier must not count for this step.
             self.synchronize();
             self.spend();
         }
     }
 
-    /// What was done since the last call was this part of the step.
+    /// Counts the time since the last call for this part of the step.
     pub(super) fn lap(&mut self, part: Part) {
         if !self.on {
             return;
@@ -94,7 +99,7 @@ impl Clock {
         }
     }
 
-    /// The step is done; it was this one of the run, counted from 1.
+    /// Marks the end of a step; `global_step` is its number, from 1.
     pub(super) fn count(&mut self, global_step: u64) {
         if self.on {
             self.steps += 1;
@@ -102,15 +107,15 @@ impl Clock {
         }
     }
 
-    /// What was done since the last call is no part of a step: a pause, an evaluation.
+    /// Discards the time since the last call, such as a pause or an evaluation.
     pub(super) fn skip(&mut self) {
         self.mark = Instant::now();
     }
 
-    /// Between two steps: the means of those measured, when it is time to tell them.
+    /// Called between two steps: returns the means over the measured steps if a report is due.
     pub(super) fn take(&mut self, last: bool) -> Option<StepTime> {
         self.lap(Part::Wait);
-        // The sample is whole; the next step is none.
+        // On a GPU the sample is complete and the next step is not measured.
         self.on &= self.cuda.is_none();
         if self.steps == 0 || self.cuda.is_none() && !self.is_due(last) {
             return None;
@@ -119,7 +124,7 @@ impl Clock {
         let [data, forward, backward, optimizer, wait] = self
             .parts
             .map(|part| F64(part.as_secs_f64() * 1000.0 / steps));
-        let told = StepTime {
+        let step_time = StepTime {
             global_step: self.global_step,
             steps: self.steps,
             data_ms: data,
@@ -130,18 +135,18 @@ impl Clock {
             sampled: self.cuda.is_some(),
         };
         (self.parts, self.steps, self.since) = ([Duration::ZERO; 5], 0, Duration::ZERO);
-        self.told = true;
-        Some(told)
+        self.reported = true;
+        Some(step_time)
     }
 
-    /// Whether it is time to measure (on a GPU) or to tell (on a CPU). A run too short for either tells once all the same.
+    /// Whether a measurement (on a GPU) or a report (on a CPU) is due. Short runs report once, after their first epoch.
     fn is_due(&self, last: bool) -> bool {
-        let wanted = match (self.told, self.cuda) {
+        let wanted = match (self.reported, self.cuda) {
             (false, _) => FIRST,
             (true, None) => EVERY,
             (true, Some(_)) => SAMPLE,
         };
-        self.since >= wanted || last && !self.told
+        self.since >= wanted || last && !self.reported
     }
 
     fn spend(&mut self) -> Duration {
@@ -172,34 +177,34 @@ mod tests {
     }
 
     #[test]
-    fn all_time_between_the_first_step_and_the_telling_is_in_some_part() {
+    fn all_time_from_the_first_step_to_the_report_is_counted() {
         let mut clock = Clock::new(Device::Cpu);
         clock.skip();
         let began = Instant::now();
         for global_step in 1..=3 {
             step(&mut clock, global_step);
         }
-        // Counted from the first step's beginning.
-        let told = clock.take(true).unwrap_or_default();
-        let sum = told.total_ms() * told.steps as f64;
-        assert_eq!((told.steps, told.global_step, told.sampled), (3, 3, false));
-        assert!(told.parts().iter().all(|(_, ms)| *ms >= 0.0), "{told:?}");
+        // Counted from the start of the first step.
+        let time = clock.take(true).unwrap_or_default();
+        let sum = time.total_ms() * time.steps as f64;
+        assert_eq!((time.steps, time.global_step, time.sampled), (3, 3, false));
+        assert!(time.parts().iter().all(|(_, ms)| *ms >= 0.0), "{time:?}");
         assert!(sum > 0.0 && sum <= began.elapsed().as_secs_f64() * 1000.0);
     }
 
     #[test]
-    fn an_epoch_ends_with_something_told_once() {
+    fn first_epoch_is_always_reported_once() {
         let mut clock = Clock::new(Device::Cpu);
         step(&mut clock, 1);
-        assert!(clock.take(false).is_none(), "a second is not over");
+        assert!(clock.take(false).is_none(), "less than a second has passed");
         step(&mut clock, 2);
-        assert_eq!(clock.take(true).map(|told| told.steps), Some(2));
+        assert_eq!(clock.take(true).map(|time| time.steps), Some(2));
         step(&mut clock, 3);
-        assert!(clock.take(true).is_none(), "there is something already");
+        assert!(clock.take(true).is_none(), "already reported");
     }
 
     #[test]
-    fn it_is_told_when_so_much_training_is_over() {
+    fn reports_are_due_after_a_fixed_training_time() {
         let mut clock = Clock::new(Device::Cpu);
         step(&mut clock, 1);
         clock.since = FIRST;
@@ -212,36 +217,36 @@ mod tests {
     }
 
     #[test]
-    fn what_is_skipped_is_no_part_of_a_step() {
+    fn skipped_time_is_not_counted() {
         let mut clock = Clock::new(Device::Cpu);
         step(&mut clock, 1);
         // A pause of a minute.
         let minute = Duration::from_secs(60);
         clock.mark = clock.mark.checked_sub(minute).unwrap_or(clock.mark);
         clock.skip();
-        let told = clock.take(true).unwrap_or_default();
-        assert!(told.total_ms() < 60_000.0, "{told:?}");
+        let time = clock.take(true).unwrap_or_default();
+        assert!(time.total_ms() < 60_000.0, "{time:?}");
     }
 
-    /// `cargo test --lib -- --ignored --nocapture what_measuring_a_step_costs`
+    /// `cargo test --lib -- --ignored --nocapture measure_overhead_per_step`
     #[test]
-    #[ignore = "it measures"]
-    #[expect(clippy::print_stdout, reason = "what is measured is printed")]
-    fn what_measuring_a_step_costs() {
+    #[ignore = "a benchmark"]
+    #[expect(clippy::print_stdout, reason = "the benchmark prints its result")]
+    fn measure_overhead_per_step() {
         const STEPS: u64 = 1_000_000;
         let mut clock = Clock::new(Device::Cpu);
         let began = Instant::now();
-        let told = (1..=STEPS).filter(|global_step| {
+        let reports = (1..=STEPS).filter(|global_step| {
             step(&mut clock, *global_step);
             clock.take(false).is_some()
         });
-        let told = told.count();
+        let reports = reports.count();
         let each = began.elapsed().as_secs_f64() * 1e9 / STEPS as f64;
-        println!("{each:.0} ns for each of {STEPS} steps, told {told} times");
+        println!("{each:.0} ns per step over {STEPS} steps, {reports} reports");
     }
 
     #[test]
-    fn a_clock_that_stands_measures_nothing() {
+    fn stopped_clock_measures_nothing() {
         let mut clock = Clock::new(Device::Cpu);
         clock.lap(Part::Forward);
         clock.count(1);

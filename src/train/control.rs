@@ -1,4 +1,4 @@
-//! What people ask of the trainer, answered between steps.
+//! The trainer's event and request channels.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 
 use crate::event::{Answer, Event, Request};
 
-/// Requests remembered, so that one sent twice is obeyed once.
+/// Number of request ids remembered, so that a request that was sent twice is executed once.
 const REMEMBERED: usize = 256;
 
 /// The trainer's end of both channels.
@@ -27,12 +27,12 @@ impl Control {
         }
     }
 
-    /// Says something. The channel is unbounded, so this waits for nobody; with nobody listening it does nothing.
-    pub(super) fn say(&self, event: Event) {
+    /// Sends an event. The channel is unbounded, so this never waits. A closed channel is ignored.
+    pub(super) fn emit(&self, event: Event) {
         let _ = self.events.send(event);
     }
 
-    /// The next new request, if there is one, acknowledged as accepted.
+    /// The next new request, if there is one. It has been acknowledged as accepted.
     pub(super) fn next(&mut self, global_step: u64) -> Option<Request> {
         loop {
             match self.requests.try_recv() {
@@ -45,17 +45,17 @@ impl Control {
         }
     }
 
-    /// Waits for the next new request, no longer than this.
-    pub(super) fn wait(&mut self, global_step: u64, patience: Duration) -> Waited {
-        let until = Instant::now() + patience;
+    /// Waits at most `timeout` for the next new request, and acknowledges it as accepted.
+    pub(super) fn wait(&mut self, global_step: u64, timeout: Duration) -> WaitOutcome {
+        let until = Instant::now() + timeout;
         loop {
             match self.requests.recv_deadline(until) {
                 Ok(request) if self.is_new(request.id) => {
-                    return Waited::For(self.accept(request, global_step));
+                    return WaitOutcome::Received(self.accept(request, global_step));
                 }
                 Ok(_) => {}
-                Err(RecvTimeoutError::Timeout) => return Waited::InVain,
-                Err(RecvTimeoutError::Disconnected) => return Waited::ForNobody,
+                Err(RecvTimeoutError::Timeout) => return WaitOutcome::TimedOut,
+                Err(RecvTimeoutError::Disconnected) => return WaitOutcome::Disconnected,
             }
         }
     }
@@ -92,7 +92,7 @@ impl Control {
 
     fn answer(&self, request: Request, answer: Answer, global_step: u64) {
         let Request { id, command } = request;
-        self.say(Event::Acknowledged {
+        self.emit(Event::Acknowledged {
             id,
             command,
             answer,
@@ -101,13 +101,13 @@ impl Control {
     }
 }
 
-/// What came of waiting for a request.
+/// Result of waiting for a request.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Waited {
-    /// This.
-    For(Request),
-    /// Nothing yet.
-    InVain,
-    /// Every sender is gone; while the process listens to signals there is one.
-    ForNobody,
+pub(super) enum WaitOutcome {
+    /// A new request.
+    Received(Request),
+    /// No new request within the timeout.
+    TimedOut,
+    /// All senders are closed. The signal handler owns one for as long as it runs.
+    Disconnected,
 }

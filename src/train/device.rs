@@ -1,20 +1,20 @@
-//! Where to compute, and with how many threads.
+//! The choice of device, dtype and number of threads.
 
 use tch::{Cuda, Device, Kind};
 
 use crate::config::Precision;
 use crate::native::{self, load_cuda};
 
-/// The device of `train.device`: `auto`, `cpu`, `cuda` or `cuda:N`.
+/// The device for a value of `train.device`: `auto`, `cpu`, `cuda` or `cuda:N`.
 ///
 /// # Errors
-/// What was asked for and what is there.
+/// If the value is not one of these, or the device does not exist.
 pub fn choose(word: &str) -> Result<Device, String> {
-    let there = cuda_devices();
+    let count = cuda_devices();
     let wanted = match word {
         "cpu" => return Ok(Device::Cpu),
         "auto" => {
-            return Ok(if there > 0 {
+            return Ok(if count > 0 {
                 Device::Cuda(0)
             } else {
                 Device::Cpu
@@ -26,14 +26,14 @@ pub fn choose(word: &str) -> Result<Device, String> {
             .and_then(|index| index.parse().ok()),
     };
     match wanted {
-        Some(index) if index < there => Ok(Device::Cuda(index)),
+        Some(index) if index < count => Ok(Device::Cuda(index)),
         Some(_) => Err(format!(
-            "train.device = {word:?}: this libtorch sees {there} CUDA devices{}; use \"cpu\" or \"auto\", \
-             and `epochtop doctor` to see what is missing",
+            "train.device = {word:?}: libtorch finds {count} CUDA devices{}; use \"cpu\" or \"auto\", \
+             or run `epochtop doctor` to see what is missing",
             match load_cuda() {
                 native::Cuda::Loaded => String::new(),
-                native::Cuda::Absent => " (it is one for CPUs only)".to_owned(),
-                native::Cuda::Broken(why) => format!(" (its CUDA part cannot be loaded: {why})"),
+                native::Cuda::Absent => " (it is a CPU-only build)".to_owned(),
+                native::Cuda::Broken(why) => format!(" (its CUDA library cannot be loaded: {why})"),
             }
         )),
         None => Err(format!(
@@ -42,7 +42,7 @@ pub fn choose(word: &str) -> Result<Device, String> {
     }
 }
 
-/// The GPU that `train.device` means, by CUDA's number; `None` for the CPU.
+/// CUDA index of the GPU that a value of `train.device` selects; `None` for the CPU.
 pub fn gpu(word: &str) -> Option<u32> {
     match choose(word) {
         Ok(Device::Cuda(index)) => u32::try_from(index).ok(),
@@ -50,9 +50,9 @@ pub fn gpu(word: &str) -> Option<u32> {
     }
 }
 
-/// CUDA devices this libtorch can compute on; 0 also where it was built without CUDA.
+/// Number of CUDA devices that libtorch can use; 0 if it was built without CUDA.
 pub fn cuda_devices() -> usize {
-    // libtorch must know its CUDA part before it is asked.
+    // libtorch reports CUDA devices only after its CUDA library is loaded.
     load_cuda();
     if Cuda::is_available() {
         Cuda::device_count().max(0) as usize
@@ -61,7 +61,7 @@ pub fn cuda_devices() -> usize {
     }
 }
 
-/// The device's name in records.
+/// Name of a device in events and files: `cpu` or `cuda:N`.
 pub(super) fn name(device: Device) -> String {
     match device {
         Device::Cuda(index) => format!("cuda:{index}"),
@@ -70,7 +70,7 @@ pub(super) fn name(device: Device) -> String {
     }
 }
 
-/// The kind of numbers between layers for `train.precision` on this device.
+/// Dtype of activations for `train.precision` on this device.
 pub fn kind(precision: Precision, device: Device) -> Kind {
     match precision {
         Precision::Bf16 => Kind::BFloat16,
@@ -79,7 +79,7 @@ pub fn kind(precision: Precision, device: Device) -> Kind {
     }
 }
 
-/// That kind's name in records.
+/// Name of that dtype in events and files: `f32` or `bf16`.
 pub(super) fn precision(kind: Kind) -> &'static str {
     match kind {
         Kind::BFloat16 => "bf16",
@@ -87,24 +87,25 @@ pub(super) fn precision(kind: Kind) -> &'static str {
     }
 }
 
-/// Whether the device multiplies matrices of bf16 faster than of f32.
+/// Whether the device multiplies bf16 matrices faster than f32 matrices.
 fn has_bf16(device: Device) -> bool {
     match device {
         #[cfg(target_arch = "x86_64")]
         Device::Cpu => std::arch::is_x86_feature_detected!("avx512bf16"),
-        // Every GPU that libtorch with CUDA 13 supports and that this was made for is an Ampere or younger.
+        // All supported GPUs are Ampere or newer, and these have bf16 tensor cores.
         Device::Cuda(_) => true,
         _ => false,
     }
 }
 
-/// Computes with the threads of `train.threads` from here on, and keeps the memory of a step for the next.
+/// Sets the number of libtorch threads from `train.threads`, and configures the allocator to reuse the memory of a
+/// step.
 pub fn set_threads(configured: i32) {
     crate::native::keep_memory();
     tch::set_num_threads(cores(configured));
 }
 
-/// Threads for `train.threads`, where 0 means one for each core this process may use.
+/// Number of threads for a value of `train.threads`; 0 means one per core that this process may use.
 pub fn cores(configured: i32) -> i32 {
     if configured > 0 {
         return configured;

@@ -1,49 +1,50 @@
-//! The learning-rate range test (Smith 2017): steps with a rate that grows from tiny to absurd, and the loss of each.
+//! The learning-rate range test (Smith 2017): trains with a rate that grows from very small to far too large, and
+//! records the loss at each step.
 
-use super::bare::Bare;
+use super::bare::BareTrainer;
 use super::step::Hyper;
 use crate::config::Config;
 use crate::data::Dataset;
 
-/// Share of the past in the smoothed loss, debiased.
+/// Decay of the smoothed loss, a bias-corrected EMA.
 const SMOOTHING: f64 = 0.95;
-/// The test is over when the smoothed loss is so many times the lowest.
+/// The test ends when the smoothed loss exceeds its minimum by this factor.
 const DIVERGED: f64 = 3.0;
-/// Share of the steps at the start whose smoothed loss is too few steps' mean to judge by.
+/// Fraction of the steps at the start that is ignored, because their smoothed loss averages too few steps.
 const SETTLING: f64 = 0.1;
 
-/// One step of the test.
+/// One step of the range test.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Tried {
+pub struct LrFindStep {
     /// The learning rate.
     pub lr: f64,
-    /// The loss before the step.
+    /// The loss of the batch before the update.
     pub loss: f64,
-    /// The mean of this loss and those before, the later the more.
+    /// The bias-corrected EMA of the losses up to this step.
     pub smooth: f64,
 }
 
-/// What the test says.
+/// The learning rates that the test suggests.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Suggestion {
     /// The rate at which the loss falls fastest.
     pub steepest: f64,
-    /// The rate with the lowest loss: beyond it steps are too large.
+    /// The rate with the lowest loss; higher rates are too large.
     pub lowest: f64,
 }
 
-/// Trains with rates from `from` to `to`, each step's the same factor above the one before it, until the loss has diverged.
-/// `say` is told after each step; it ends the test by returning false.
+/// Trains `steps` steps with rates from `from` to `to` that grow by a constant factor, and ends early if the loss
+/// diverges. `progress` is called after each step with all steps so far; it ends the test by returning false.
 ///
 /// # Errors
-/// When the network or the device is none.
-pub fn find_lr(
+/// If the network cannot be built or the device does not exist.
+pub fn run_lr_find(
     config: &Config,
     dataset: &Dataset,
     (from, to, steps): (f64, f64, u64),
-    mut say: impl FnMut(&[Tried]) -> bool,
-) -> Result<Vec<Tried>, String> {
-    let mut bare = Bare::new(config, dataset)?;
+    mut progress: impl FnMut(&[LrFindStep]) -> bool,
+) -> Result<Vec<LrFindStep>, String> {
+    let mut bare = BareTrainer::new(config, dataset)?;
     let mut tried = Vec::new();
     let (mut sum, mut weight, mut lowest) = (0.0, 0.0, f64::INFINITY);
     for step in 0..steps {
@@ -57,17 +58,18 @@ pub fn find_lr(
         weight = SMOOTHING * weight + (1.0 - SMOOTHING);
         let smooth = sum / weight;
         lowest = f64::min(lowest, smooth);
-        tried.push(Tried { lr, loss, smooth });
-        if !say(&tried) || (step > steps / 10 && smooth > DIVERGED * lowest) {
+        tried.push(LrFindStep { lr, loss, smooth });
+        if !progress(&tried) || (step > steps / 10 && smooth > DIVERGED * lowest) {
             break;
         }
     }
     Ok(tried)
 }
 
-/// Where the smoothed loss falls fastest by step, which is by factor of the rate, and where it is lowest; `None` where it
-/// never falls. The fall is the slope of a straight line through a tenth of the steps before the lowest.
-pub fn suggest(tried: &[Tried]) -> Option<Suggestion> {
+/// The rate at which the smoothed loss falls fastest per step (so per factor of the rate), and the rate at which it is
+/// lowest; `None` if the loss never falls. The slope is a least-squares fit over a window of a tenth of the steps,
+/// taken before the lowest loss.
+pub fn suggest(tried: &[LrFindStep]) -> Option<Suggestion> {
     let settled = (tried.len() as f64 * SETTLING) as usize;
     let settled = tried.get(settled..)?;
     let (at, lowest) = settled
@@ -87,8 +89,8 @@ pub fn suggest(tried: &[Tried]) -> Option<Suggestion> {
     })
 }
 
-/// Least-squares slope of the smoothed loss by step.
-fn slope(part: &[Tried]) -> f64 {
+/// Least-squares slope of the smoothed loss per step.
+fn slope(part: &[LrFindStep]) -> f64 {
     let middle = (part.len() as f64 - 1.0) / 2.0;
     let mean = part.iter().map(|tried| tried.smooth).sum::<f64>() / part.len() as f64;
     let products = part.iter().enumerate().map(|(i, tried)| {
@@ -103,9 +105,9 @@ fn slope(part: &[Tried]) -> f64 {
 mod tests {
     use super::*;
 
-    fn curve(loss: impl Fn(f64) -> f64) -> Vec<Tried> {
+    fn curve(loss: impl Fn(f64) -> f64) -> Vec<LrFindStep> {
         let rate = |i: u32| 10_f64.powf(-6.0 + 7.0 * f64::from(i) / 99.0);
-        let tried = |lr: f64| Tried {
+        let tried = |lr: f64| LrFindStep {
             lr,
             loss: loss(lr),
             smooth: loss(lr),
@@ -114,18 +116,18 @@ mod tests {
     }
 
     #[test]
-    fn the_steepest_fall_and_the_lowest_loss_are_found() {
+    fn suggests_the_steepest_fall_and_the_lowest_loss() {
         // A fall around 1e-3, then a rise from 0.1 on.
         let loss = |lr: f64| 2.3 - 1.5 / (1.0 + (1e-3 / lr).powi(2)) + lr * lr * 10.0;
         let Some(found) = suggest(&curve(loss)) else {
-            panic!("it falls")
+            panic!("no suggestion for a loss that falls")
         };
         assert!((5e-4..2e-3).contains(&found.steepest), "{found:?}");
         assert!((5e-3..1e-1).contains(&found.lowest), "{found:?}");
     }
 
     #[test]
-    fn a_loss_that_never_falls_suggests_nothing() {
+    fn no_suggestion_if_the_loss_never_falls() {
         assert_eq!(suggest(&curve(|lr| 2.0 + lr)), None);
         assert_eq!(suggest(&[]), None);
     }

@@ -1,39 +1,40 @@
-//! Watching steps for what goes wrong. Numbers in, findings out; what is done about them is the trainer's business.
+//! Detection of non-finite steps, loss spikes and dead gradients. It only returns findings; the trainer reacts to them.
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::HealthConfig;
 use crate::event::{F32, F64, Finding, LayerNorms};
 
-/// Steps before a loss can be a spike, and after one before the next.
+/// Number of finite steps needed before a spike is reported, at the start and after each spike.
 const CALM: u64 = 50;
-/// Share of the past in the running mean and variance: about the last 50 steps.
+/// Decay of the running mean and variance of the loss; they cover about the last 50 steps.
 const PAST: f64 = 0.98;
 
-/// Steps one after the other that were not finite.
+/// Consecutive non-finite steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Row {
-    /// The last of them, counted from 1 over the run.
+pub(super) struct Streak {
+    /// Number of the last of these steps, from 1 over the run.
     pub(super) last: u64,
-    /// How many.
+    /// Number of steps.
     pub(super) length: u64,
-    /// Whether it began since the last time it was asked for.
+    /// Whether the streak started after the previous call of [`Watch::take_streak`].
     pub(super) is_new: bool,
-    /// Loss of the last.
+    /// Loss of the last step.
     pub(super) loss: f32,
-    /// Gradient norm of the last.
+    /// Gradient norm of the last step.
     pub(super) grad_norm: f32,
 }
 
-/// What is known of the steps so far.
+/// Statistics of the steps so far, and the thresholds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Watch {
     spike: f64,
     dead: f64,
     bad_in_a_row: u64,
-    /// The longest row since it was asked for, and how long the one was that reached into that time.
+    /// The longest streak since the last call of `take_streak`.
     #[serde(skip)]
-    row: Option<Row>,
+    streak: Option<Streak>,
+    /// Length of the streak that was in progress at that call.
     old: u64,
     mean: f64,
     variance: f64,
@@ -47,7 +48,7 @@ impl Watch {
             spike: config.spike,
             dead: config.dead,
             bad_in_a_row: 0,
-            row: None,
+            streak: None,
             old: 0,
             mean: 0.0,
             variance: 0.0,
@@ -55,7 +56,7 @@ impl Watch {
         }
     }
 
-    /// What was seen, watched from now on as configured.
+    /// The same statistics with the thresholds of `config`.
     pub(super) fn with(self, config: &HealthConfig) -> Self {
         Self {
             spike: config.spike,
@@ -64,24 +65,25 @@ impl Watch {
         }
     }
 
-    /// The longest row of bad steps since the last call: many steps may be told at once, and the last of them may be well.
-    pub(super) fn take_row(&mut self) -> Option<Row> {
+    /// The longest streak of non-finite steps since the last call. A window has several steps, so a streak may already
+    /// have ended.
+    pub(super) fn take_streak(&mut self) -> Option<Streak> {
         self.old = self.bad_in_a_row;
-        self.row.take()
+        self.streak.take()
     }
 
-    /// Begins to count anew.
-    pub(super) fn forgive(&mut self) {
+    /// Restarts the count of consecutive non-finite steps.
+    pub(super) fn reset_streak(&mut self) {
         (self.bad_in_a_row, self.old) = (0, 0);
     }
 
-    /// Takes a step in; a spike is a finding. Steps that are not finite are only counted.
+    /// Adds a step; returns a finding if its loss is a spike. Non-finite steps are only counted.
     pub(super) fn step(&mut self, global_step: u64, loss: f32, grad_norm: f32) -> Option<Finding> {
         if !loss.is_finite() || !grad_norm.is_finite() {
             self.bad_in_a_row += 1;
             let length = self.bad_in_a_row;
-            if self.row.is_none_or(|row| length >= row.length) {
-                self.row = Some(Row {
+            if self.streak.is_none_or(|streak| length >= streak.length) {
+                self.streak = Some(Streak {
                     last: global_step,
                     length,
                     is_new: self.old == 0,
@@ -94,7 +96,7 @@ impl Watch {
         (self.bad_in_a_row, self.old) = (0, 0);
         let value = f64::from(loss);
         let (mean, difference) = (self.mean, value - self.mean);
-        // A loss that hardly varies would make a spike of anything: a twentieth of the mean counts as variation.
+        // With a nearly constant loss any change would be a spike, so the deviation is at least 5 % of the mean.
         let deviation = self.variance.sqrt().max(0.05 * mean.abs());
         let spike = self.spike > 0.0 && self.calm >= CALM && difference > self.spike * deviation;
         if self.calm == 0 && self.mean == 0.0 {
@@ -111,20 +113,20 @@ impl Watch {
         })
     }
 
-    /// Layers whose gradient is a vanishing share of the whole.
+    /// A finding that names the parameters whose gradient norm is less than `health.dead` times the global norm.
     pub(super) fn layers(&self, layers: &[LayerNorms]) -> Option<Finding> {
         let norm = |layer: &LayerNorms| f64::from(layer.grad_norm.0);
-        let whole = layers
+        let global = layers
             .iter()
             .map(|layer| norm(layer).powi(2))
             .sum::<f64>()
             .sqrt();
-        if !whole.is_finite() || whole == 0.0 {
+        if !global.is_finite() || global == 0.0 {
             return None;
         }
         let dead: Vec<String> = layers
             .iter()
-            .filter(|layer| norm(layer) < self.dead * whole)
+            .filter(|layer| norm(layer) < self.dead * global)
             .map(|layer| layer.name.clone())
             .collect();
         (!dead.is_empty()).then_some(Finding::DeadGradient { layers: dead })
@@ -140,14 +142,14 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_row_of_bad_steps_is_told_with_its_own_step() {
+    fn longest_streak_is_returned_with_its_last_step() {
         let mut watch = watch();
-        let row = |watch: &mut Watch| {
+        let streak = |watch: &mut Watch| {
             watch
-                .take_row()
-                .map(|row| (row.last, row.length, row.is_new))
+                .take_streak()
+                .map(|streak| (streak.last, streak.length, streak.is_new))
         };
-        // One window: a row of three, then a good step, then another bad one.
+        // One window: a streak of three, then a finite step, then another non-finite one.
         for (step, loss) in [
             (1, 1.0),
             (2, f32::NAN),
@@ -158,21 +160,21 @@ mod tests {
         ] {
             assert_eq!(watch.step(step, loss, 1.0), None);
         }
-        assert_eq!(row(&mut watch), Some((4, 3, true)));
-        // The next window goes on with the row that step 6 began, which is not new.
+        assert_eq!(streak(&mut watch), Some((4, 3, true)));
+        // The next window continues the streak that step 6 started, so it is not new.
         assert_eq!(watch.step(7, 1.0, f32::INFINITY), None);
-        assert_eq!(row(&mut watch), Some((7, 2, false)));
+        assert_eq!(streak(&mut watch), Some((7, 2, false)));
         watch.step(8, 1.0, 1.0);
-        assert_eq!(row(&mut watch), None);
+        assert_eq!(streak(&mut watch), None);
         watch.step(9, f32::NAN, 1.0);
-        watch.forgive();
-        watch.take_row();
+        watch.reset_streak();
+        watch.take_streak();
         watch.step(10, f32::NAN, 1.0);
-        assert_eq!(row(&mut watch), Some((10, 1, true)));
+        assert_eq!(streak(&mut watch), Some((10, 1, true)));
     }
 
     #[test]
-    fn a_spike_is_told_once_and_noise_is_none() {
+    fn spike_is_reported_once_and_noise_is_not() {
         let mut watch = watch();
         let noisy = |i: u32| 0.5 + 0.1 * (i as f32 * 1.7).sin();
         for i in 0..200 {
@@ -184,12 +186,12 @@ mod tests {
         assert_eq!(
             watch.step(201, 3.0, 1.0),
             None,
-            "the next is part of the same"
+            "the next step belongs to the same spike"
         );
     }
 
     #[test]
-    fn the_first_losses_fall_without_alarm() {
+    fn falling_loss_at_the_start_is_not_a_spike() {
         let mut watch = watch();
         for i in 0..100 {
             assert_eq!(watch.step(i, 2.5 / (1.0 + i as f32 * 0.1), 5.0), None);
@@ -197,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_layer_without_gradient_is_named() {
+    fn layer_without_gradient_is_reported() {
         let layer = |name: &str, grad_norm| LayerNorms {
             name: name.to_owned(),
             grad_norm: F32(grad_norm),

@@ -1,9 +1,10 @@
-//! The optimizers, over the flat parameter buffer, with a state that can be read, saved and compared, unlike that of tch's.
+//! The optimizers. They update the flat parameter buffer, and their state can be read, saved and compared, unlike the
+//! state of tch's optimizers.
 //!
-//! Each lies in a file of its own: a struct with its state, the names of its tensors and the step of one group. Clipping and
-//! the mask of steps that are not finite are part of that step: the gradient is divided by a scale, and where the step is
-//! not ok nothing changes, without the device being waited for. What the configuration needs to know is in
-//! [`OptimName::traits`].
+//! Each has its own file: a struct with its state and hyperparameters, the names of its tensors and the update of one
+//! group. Gradient clipping and the masking of non-finite steps are part of the update, so that they need no device
+//! synchronisation: the gradient is divided by a scale, and if the step is not ok, nothing changes. The properties that
+//! the configuration checks are in [`OptimName::traits`].
 
 mod adam;
 mod lion;
@@ -19,25 +20,25 @@ use lion::Lion;
 use muon::Muon;
 use sgd::Sgd;
 
-/// Parameters with the same learning rate and decay: ranges of the flat buffer.
+/// A parameter group: ranges of the flat buffer with the same learning rate and weight decay.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group {
     /// Start and length of each range.
     pub ranges: Vec<(i64, i64)>,
-    /// Learning rate relative to the schedule's.
+    /// Learning rate relative to that of the schedule.
     pub lr_factor: f64,
     /// Weight decay.
     pub weight_decay: f64,
-    /// What the ranges hold.
+    /// How the ranges are updated.
     pub layout: Layout,
 }
 
-/// What the ranges of a group hold.
+/// How the ranges of a group are updated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Layout {
-    /// Parameters that are updated element by element.
+    /// Element by element.
     Elements,
-    /// Matrices, one a range, with these numbers of rows and columns.
+    /// As matrices: one per range, with these numbers of rows and columns.
     Matrices(Vec<(i64, i64)>),
 }
 
@@ -48,8 +49,9 @@ impl Group {
     }
 }
 
-/// The groups of a plan: weights, which decay; biases and norm parameters, which do not. Where the optimizer updates whole
-/// matrices, those between the first and the last layer are a group of their own: these two are rather lists of vectors.
+/// The groups of a plan: weights, with weight decay, and biases and norm parameters, without. If the optimizer updates
+/// matrices, the weights between the first and the last layer form a separate group. The first and the last weight are
+/// excluded, as they are better treated as lists of vectors.
 pub fn groups(config: &OptimConfig, plan: &Plan) -> Vec<Group> {
     let decay = |p: &Parameter| p.decay;
     let first = plan.parameters.iter().position(decay);
@@ -89,7 +91,7 @@ pub fn groups(config: &OptimConfig, plan: &Plan) -> Vec<Group> {
     all
 }
 
-/// Adds a range, joined to the last one where they touch.
+/// Adds a range, merged with the last one if they are adjacent.
 fn extend(ranges: &mut Vec<(i64, i64)>, range: (i64, i64)) {
     match ranges.last_mut() {
         Some(last) if last.0 + last.1 == range.0 => last.1 += range.1,
@@ -97,7 +99,7 @@ fn extend(ranges: &mut Vec<(i64, i64)>, range: (i64, i64)) {
     }
 }
 
-/// A weight as a matrix: a row for each output.
+/// Shape of a weight as a matrix: one row per output channel.
 fn rows_and_columns(parameter: &Parameter) -> (i64, i64) {
     let rows = parameter.shape.first().copied().unwrap_or(1).max(1);
     (rows, parameter.size() / rows)
@@ -110,9 +112,9 @@ pub struct Optimizer {
     state: State,
     /// Dtype of matrix products inside a step.
     kind: Kind,
-    /// A step has begun and has not been settled: parameters and state may be half updated.
+    /// Whether a step has started that was not settled: parameters and state may be partly updated.
     moving: bool,
-    /// Steps that counted, an f32 scalar on the device: only the device knows which were masked.
+    /// Number of steps that were not masked, an f32 scalar on the device, since only the device knows which were.
     steps: Tensor,
 }
 
@@ -136,7 +138,7 @@ impl State {
         }
     }
 
-    /// Its flat tensors by the names of `torch.optim`, which checkpoints use.
+    /// The flat state tensors by their names in `torch.optim`, which checkpoints use.
     fn tensors(&self) -> Vec<(&'static str, &Tensor)> {
         match self {
             Self::Adam(adam) => adam.tensors(),
@@ -146,7 +148,7 @@ impl State {
         }
     }
 
-    /// Updates the parameters of one group and what belongs to them.
+    /// Updates the parameters of one group and their optimizer state.
     fn step(&self, step: &Step<'_>) {
         match self {
             Self::Adam(adam) => adam.step(step),
@@ -157,34 +159,34 @@ impl State {
     }
 }
 
-/// One step of one group.
+/// Arguments for the update of one group.
 struct Step<'a> {
     group: &'a Group,
     /// Views of the group's ranges.
     parameters: Vec<Tensor>,
-    /// Views of the same ranges of the gradient, which the step may overwrite.
+    /// Views of the same ranges of the gradient; the update may overwrite them.
     gradients: Vec<Tensor>,
     /// Learning rate of this group.
     lr: f64,
     /// Number of this step, from 1, an f32 scalar.
     number: &'a Tensor,
-    /// What the gradient is divided by, an f32 scalar.
+    /// Divisor of the gradient, an f32 scalar.
     scale: &'a Tensor,
-    /// Whether the step counts, a boolean scalar; where it is false nothing may change.
+    /// Whether the step is applied, a boolean scalar; if false, nothing may change.
     ok: &'a Tensor,
-    /// 1 where the step does not count, an f32 scalar: the form that libtorch's fused kernels take.
+    /// 1 if the step is skipped, else 0, an f32 scalar: the form that libtorch's fused kernels expect.
     skip: &'a Tensor,
     /// Dtype of matrix products.
     kind: Kind,
 }
 
 impl Optimizer {
-    /// A fresh optimizer for a plan's parameters.
+    /// A new optimizer for the parameters of a plan.
     pub fn new(config: &OptimConfig, plan: &Plan, device: Device) -> Self {
         Self::with_groups(config, groups(config, plan), plan.size(), device)
     }
 
-    /// A fresh optimizer for `size` parameters in these groups.
+    /// A new optimizer for `size` parameters in these groups.
     pub fn with_groups(
         config: &OptimConfig,
         groups: Vec<Group>,
@@ -201,30 +203,30 @@ impl Optimizer {
         }
     }
 
-    /// Matrix products inside a step may use this dtype.
+    /// Sets the dtype of matrix products inside an update.
     #[must_use]
     pub fn computing_in(self, kind: Kind) -> Self {
         Self { kind, ..self }
     }
 
-    /// The last step is counted: weights, state and counters belong together again.
+    /// Marks the last step as complete: weights, optimizer state and the trainer's counters are consistent again.
     pub fn settle(&mut self) {
         self.moving = false;
     }
 
-    /// Whether a step began that was not settled.
+    /// Whether a step has started that was not settled.
     pub fn is_moving(&self) -> bool {
         self.moving
     }
 
-    /// The state by the names of `torch.optim`: flat tensors, and `step`, a scalar.
+    /// The state by its names in `torch.optim`: flat tensors, and the scalar `step`.
     pub fn state(&self) -> Vec<(&'static str, &Tensor)> {
         let mut state = self.state.tensors();
         state.push(("step", &self.steps));
         state
     }
 
-    /// A copy of the state that later steps do not touch.
+    /// A copy of the state that later steps do not change.
     pub fn snapshot(&self) -> Vec<Tensor> {
         self.state()
             .into_iter()
@@ -232,26 +234,29 @@ impl Optimizer {
             .collect()
     }
 
-    /// A copy of the state by name, that later steps do not touch.
+    /// A copy of the state by name that later steps do not change.
     pub fn named_snapshot(&self) -> Vec<(&'static str, Tensor)> {
         let state = self.state().into_iter();
         state.map(|(name, tensor)| (name, tensor.copy())).collect()
     }
 
-    /// Restores the state by name, all of it or nothing.
+    /// Restores the state by name. After an error the state is unchanged.
     ///
     /// # Errors
-    /// What is missing or of another size.
-    pub fn take_up(&mut self, tensors: &[(String, Vec<i64>, Vec<f32>)]) -> Result<(), String> {
+    /// If a tensor is missing or has the wrong size.
+    pub fn restore_named(
+        &mut self,
+        tensors: &[(String, Vec<i64>, Vec<f32>)],
+    ) -> Result<(), String> {
         let own = self.state();
         let mut found = Vec::with_capacity(own.len());
         for (name, tensor) in &own {
-            let there = tensors.iter().find(|(known, _, _)| known == name);
+            let stored = tensors.iter().find(|(known, _, _)| known == name);
             let (_, size, values) =
-                there.ok_or_else(|| format!("{name} is missing: another optimizer wrote it"))?;
+                stored.ok_or_else(|| format!("{name} is missing: written by another optimizer"))?;
             if *size != tensor.size() || values.len() as i64 != size.iter().product::<i64>() {
                 return Err(format!(
-                    "{name} has the size {size:?}; it must be {:?}",
+                    "{name} has size {size:?}, expected {:?}",
                     tensor.size()
                 ));
             }
@@ -262,7 +267,7 @@ impl Optimizer {
         Ok(())
     }
 
-    /// Restores a snapshot. It must be of an optimizer of the same kind and size.
+    /// Restores a snapshot of an optimizer of the same kind and size.
     pub fn restore(&mut self, snapshot: &[Tensor]) {
         let _guard = tch::no_grad_guard();
         for ((_, tensor), from) in self.state().into_iter().zip(snapshot) {
@@ -270,8 +275,8 @@ impl Optimizer {
         }
     }
 
-    /// One step of `theta` along the gradient divided by `scale`, on the device and without waiting for it. Where `ok` (a
-    /// boolean scalar) is false nothing changes, neither weights nor state. The gradient is used up.
+    /// Updates `theta` with the gradient divided by `scale`, without waiting for the device. If `ok` (a boolean scalar)
+    /// is false, neither weights nor state change. The gradient is overwritten.
     pub fn step(
         &mut self,
         theta: &Tensor,

@@ -1,5 +1,5 @@
-//! From the trainer's state to a checkpoint's files: copied at a step boundary, written by a thread of its own, so that the
-//! next step waits for the copy only.
+//! The checkpoint writer. The state is copied at a step boundary and written by a separate thread, so that training
+//! waits for the copy only.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,82 +10,89 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use tch::Tensor;
 
-use crate::checkpoint::{Candidate, Draft, NamedTensor, Saved, State, Store, encode, superfluous};
+use crate::checkpoint::{
+    Candidate, NamedTensor, PendingCheckpoint, SavedCheckpoint, State, Store, encode, removable,
+};
 use crate::event::{CheckpointReason, Request};
 use crate::model::{Plan, Weights, to_vec};
 
-/// Copies that may wait for the disk at a time.
+/// Number of snapshots that may be queued for the writer.
 const QUEUE: usize = 2;
-/// A journal that takes longer to write a mark down does not keep the checkpoint waiting.
+/// Longest wait for the journal to write a mark; after that the checkpoint is completed without it.
 const JOURNAL: Duration = Duration::from_secs(30);
 
-/// The training at a step boundary, copied.
+/// A copy of the training state at a step boundary.
 #[derive(Debug)]
 pub(super) struct Snapshot {
     pub(super) state: State,
-    /// The weights that are evaluated.
+    /// The weights used for evaluation.
     pub(super) evaluated: Weights,
-    /// Those that are trained, where that are others.
+    /// The trained weights, if the EMA weights are evaluated instead.
     pub(super) weights: Option<Weights>,
-    /// What the optimizer remembers, by name.
-    pub(super) memory: Vec<(&'static str, Tensor)>,
-    pub(super) order: Order,
+    /// Optimizer state by tensor name.
+    pub(super) optimizer: Vec<(&'static str, Tensor)>,
+    pub(super) metadata: SaveMetadata,
 }
 
-/// Why, and for whom, something is saved.
+/// Why a checkpoint is saved, and what its manifest and its event contain.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Order {
+pub(super) struct SaveMetadata {
     pub(super) reason: CheckpointReason,
+    /// The request to answer once it is written.
     pub(super) request: Option<Request>,
-    /// The best weights by validation so far.
+    /// Whether these are the best weights by validation accuracy so far.
     pub(super) best: bool,
     pub(super) valid_accuracy: Option<f64>,
+    /// Milliseconds since the Unix epoch.
     pub(super) created_ms: u64,
+    /// Milliseconds that training waited for the copy.
     pub(super) pause_ms: f64,
 }
 
-/// What became of a snapshot.
+/// The result of writing a snapshot.
 #[derive(Debug)]
-pub(super) struct Written {
-    pub(super) order: Order,
+pub(super) struct SaveResult {
+    pub(super) metadata: SaveMetadata,
     pub(super) global_step: u64,
     pub(super) epoch: u32,
-    pub(super) result: Result<Saved, String>,
-    /// What went wrong besides.
-    pub(super) complaints: Vec<String>,
+    pub(super) result: Result<SavedCheckpoint, String>,
+    /// Errors after the checkpoint was written, in updating `LATEST` and `BEST` and removing old checkpoints.
+    pub(super) warnings: Vec<String>,
     pub(super) write_ms: f64,
     /// Number of the save.
     pub(super) mark: u64,
 }
 
-impl Written {
+impl SaveResult {
     fn failed(snapshot: &Snapshot, why: String) -> Self {
         Self {
-            order: snapshot.order,
+            metadata: snapshot.metadata,
             global_step: snapshot.state.global_step,
             epoch: snapshot.state.epoch,
             result: Err(why),
-            complaints: Vec::new(),
+            warnings: Vec::new(),
             write_ms: 0.0,
             mark: snapshot.state.mark,
         }
     }
 }
 
-/// The trainer's end of the writer.
+/// The trainer's handle of the writer thread.
 #[derive(Debug)]
 pub(super) struct Saver {
     work: Option<Sender<Snapshot>>,
-    written: Receiver<Written>,
+    written: Receiver<SaveResult>,
     thread: Option<JoinHandle<()>>,
+    /// Number of snapshots passed to the writer and not reported as written yet.
     waiting: usize,
 }
 
 impl Saver {
-    /// Starts the writer of a run directory. `marks` tells which marks the journal holds.
+    /// Starts the writer thread of a run directory. `marks` receives the number of each mark that the journal has
+    /// written.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// If the thread cannot be created.
     pub(super) fn new(
         run_dir: &Path,
         plan: &Plan,
@@ -94,7 +101,7 @@ impl Saver {
         marks: Option<Receiver<u64>>,
     ) -> Result<Self, String> {
         let (work, snapshots) = unbounded();
-        let (tell, written) = unbounded();
+        let (results, written) = unbounded();
         let mut writer = Writer {
             store: Store::new(run_dir),
             plan: plan.clone(),
@@ -106,18 +113,18 @@ impl Saver {
         let thread = Builder::new()
             .name("checkpoints".to_owned())
             .spawn(move || {
-                // A process before this one may have been killed before it let them go.
-                let _ = writer.let_go();
+                // An earlier process may have been killed before it removed old checkpoints.
+                let _ = writer.remove_old();
                 for snapshot in snapshots {
-                    // A failure of libtorch's in here is a checkpoint that was not written, no more.
+                    // A panic of libtorch here must only fail this checkpoint, not the run.
                     let write = AssertUnwindSafe(|| writer.write(&snapshot));
                     let written = catch_unwind(write).unwrap_or_else(|panic| {
-                        Written::failed(&snapshot, super::explain(&*panic))
+                        SaveResult::failed(&snapshot, super::explain(&*panic))
                     });
-                    let _ = tell.send(written);
+                    let _ = results.send(written);
                 }
             })
-            .map_err(|error| format!("no thread for checkpoints: {error}"))?;
+            .map_err(|error| format!("cannot start the checkpoint thread: {error}"))?;
         Ok(Self {
             work: Some(work),
             written,
@@ -126,44 +133,47 @@ impl Saver {
         })
     }
 
-    /// Whether another snapshot would have to wait long.
+    /// Whether the queue is full.
     pub(super) fn is_busy(&self) -> bool {
         self.waiting >= QUEUE
     }
 
-    /// Hands a snapshot over; what was ordered comes back when nobody can take it.
-    pub(super) fn hand_over(&mut self, snapshot: Snapshot) -> Result<(), Order> {
-        let order = snapshot.order;
-        let taken = self
+    /// Queues a snapshot for writing.
+    ///
+    /// # Errors
+    /// The metadata of the snapshot, if the writer thread has ended.
+    pub(super) fn enqueue(&mut self, snapshot: Snapshot) -> Result<(), SaveMetadata> {
+        let metadata = snapshot.metadata;
+        let accepted = self
             .work
             .as_ref()
             .is_some_and(|work| work.send(snapshot).is_ok());
-        if taken {
+        if accepted {
             self.waiting += 1;
             return Ok(());
         }
-        Err(order)
+        Err(metadata)
     }
 
-    /// What has been written since the last call.
-    pub(super) fn poll(&mut self) -> Option<Written> {
+    /// The next result that is available, without waiting.
+    pub(super) fn poll(&mut self) -> Option<SaveResult> {
         self.count(self.written.try_recv().ok())
     }
 
-    /// Waits for the next to be written; `None` when nothing waits.
-    pub(super) fn wait(&mut self) -> Option<Written> {
+    /// Waits for the next result; `None` if the queue is empty.
+    pub(super) fn wait(&mut self) -> Option<SaveResult> {
         if self.waiting == 0 {
             return None;
         }
         let written = self.written.recv().ok();
         if written.is_none() {
-            // The writer is gone, and what waited with it.
+            // The writer thread has ended; the queued snapshots are lost.
             self.waiting = 0;
         }
         self.count(written)
     }
 
-    fn count(&mut self, written: Option<Written>) -> Option<Written> {
+    fn count(&mut self, written: Option<SaveResult>) -> Option<SaveResult> {
         self.waiting -= usize::from(written.is_some()).min(self.waiting);
         written
     }
@@ -178,58 +188,64 @@ impl Drop for Saver {
     }
 }
 
-/// The thread's side.
+/// The state of the writer thread.
 struct Writer {
     store: Store,
     plan: Plan,
     keep: usize,
     best: Option<u64>,
     marks: Option<Receiver<u64>>,
-    /// The newest mark that the journal holds.
+    /// The newest mark that the journal has written.
     marked: u64,
 }
 
 impl Writer {
-    fn write(&mut self, snapshot: &Snapshot) -> Written {
+    fn write(&mut self, snapshot: &Snapshot) -> SaveResult {
         let began = Instant::now();
-        let (order, state) = (snapshot.order, &snapshot.state);
+        let (metadata, state) = (snapshot.metadata, &snapshot.state);
         let result = self.try_write(snapshot).map_err(|error| error.to_string());
-        let complaints = match &result {
-            Ok(_) => self.tidy(state.global_step, order.best),
+        let warnings = match &result {
+            Ok(_) => self.update_links(state.global_step, metadata.best),
             Err(_) => Vec::new(),
         };
-        Written {
-            order,
+        SaveResult {
+            metadata,
             global_step: state.global_step,
             epoch: state.epoch,
             result,
-            complaints,
+            warnings,
             write_ms: began.elapsed().as_secs_f64() * 1000.0,
             mark: state.mark,
         }
     }
 
-    fn try_write(&mut self, snapshot: &Snapshot) -> io::Result<Saved> {
-        let Snapshot { state, order, .. } = snapshot;
+    fn try_write(&mut self, snapshot: &Snapshot) -> io::Result<SavedCheckpoint> {
+        let Snapshot {
+            state, metadata, ..
+        } = snapshot;
         let invalid = |message: String| io::Error::new(io::ErrorKind::InvalidData, message);
         let model = encode(&snapshot.evaluated.named(&self.plan)).map_err(invalid)?;
-        let memory = encode(&memory_tensors(snapshot)).map_err(invalid)?;
+        let optimizer = encode(&optimizer_tensors(snapshot)).map_err(invalid)?;
         let step = state.global_step;
-        // One that somebody asked for stays, also when its step is saved again.
+        // A requested checkpoint stays pinned, also if its step is saved again.
         let pinned_before = self.store.manifest(step).is_ok_and(|old| old.pinned);
-        let draft = Draft {
+        let draft = PendingCheckpoint {
             state: state.clone(),
-            reason: reason(order.reason).to_owned(),
-            pinned: pinned_before || order.reason == CheckpointReason::Requested,
-            valid_accuracy: order.valid_accuracy,
-            created_ms: order.created_ms,
-            files: vec![("model.safetensors", model), ("optim.safetensors", memory)],
+            reason: reason(metadata.reason).to_owned(),
+            pinned: pinned_before || metadata.reason == CheckpointReason::Requested,
+            valid_accuracy: metadata.valid_accuracy,
+            created_ms: metadata.created_ms,
+            files: vec![
+                ("model.safetensors", model),
+                ("optim.safetensors", optimizer),
+            ],
         };
         let store = self.store.clone();
         store.save(&draft, || self.wait_for_journal(state.mark))
     }
 
-    /// A checkpoint that has its name may be resumed from, and then the journal must tell all that came before it.
+    /// Waits until the journal has written `mark`. A checkpoint with its final name may be resumed from, and then the
+    /// journal must contain everything before it.
     fn wait_for_journal(&mut self, mark: u64) {
         let Some(marks) = &self.marks else { return };
         let deadline = Instant::now() + JOURNAL;
@@ -241,20 +257,21 @@ impl Writer {
         }
     }
 
-    /// Names the newest and the best, and removes what is superfluous. The checkpoint is safe whatever fails here.
-    fn tidy(&mut self, step: u64, best: bool) -> Vec<String> {
-        let mut complaints = Vec::new();
-        complaints.extend(self.store.point("LATEST", step).err());
+    /// Updates `LATEST` and `BEST` and removes old checkpoints. Returns the errors; none of them affects the
+    /// checkpoint.
+    fn update_links(&mut self, step: u64, best: bool) -> Vec<String> {
+        let mut errors = Vec::new();
+        errors.extend(self.store.point("LATEST", step).err());
         if best {
             self.best = Some(step);
-            complaints.extend(self.store.point("BEST", step).err());
+            errors.extend(self.store.point("BEST", step).err());
         }
-        complaints.extend(self.let_go());
-        complaints.iter().map(ToString::to_string).collect()
+        errors.extend(self.remove_old());
+        errors.iter().map(ToString::to_string).collect()
     }
 
-    /// Removes what the keep policy says; returns what went wrong.
-    fn let_go(&self) -> Vec<io::Error> {
+    /// Removes the checkpoints that `checkpoint.keep` does not retain. Returns the errors.
+    fn remove_old(&self) -> Vec<io::Error> {
         let all: Vec<Candidate> = self
             .store
             .steps()
@@ -267,8 +284,8 @@ impl Writer {
                     .is_ok_and(|manifest| manifest.pinned),
             })
             .collect();
-        let superfluous = superfluous(&all, self.keep, self.best).into_iter();
-        superfluous
+        let removable = removable(&all, self.keep, self.best).into_iter();
+        removable
             .filter_map(|old| self.store.remove(old).err())
             .collect()
     }
@@ -282,13 +299,16 @@ fn reason(reason: CheckpointReason) -> &'static str {
     }
 }
 
-/// The optimizer's memory, and the weights it goes on from where others are evaluated.
-fn memory_tensors(snapshot: &Snapshot) -> Vec<NamedTensor> {
-    let own = snapshot.weights.iter();
-    let own = own.flat_map(|own| [("weights", &own.flat), ("statistics", &own.stats)]);
-    let memory = snapshot.memory.iter().map(|(name, tensor)| (*name, tensor));
-    memory
-        .chain(own)
+/// The tensors of `optim.safetensors`: the optimizer state and, if the EMA weights are evaluated, the trained weights.
+fn optimizer_tensors(snapshot: &Snapshot) -> Vec<NamedTensor> {
+    let trained = snapshot.weights.iter();
+    let trained = trained.flat_map(|own| [("weights", &own.flat), ("statistics", &own.stats)]);
+    let state = snapshot
+        .optimizer
+        .iter()
+        .map(|(name, tensor)| (*name, tensor));
+    state
+        .chain(trained)
         .map(|(name, tensor)| (name.to_owned(), tensor.size(), to_vec(tensor)))
         .collect()
 }

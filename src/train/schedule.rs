@@ -1,26 +1,26 @@
-//! The learning rate of a step.
+//! Learning-rate schedules.
 
 use std::f64::consts::PI;
 
 use crate::config::{OptimConfig, ScheduleName};
 
-/// Linear warm-up `(t+1)/W`, which never begins at 0 and so wastes no step, then the curve's name.
+/// A schedule: linear warm-up with the factor `(t+1)/W`, which is above 0 from the first step on, then the named curve.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Schedule {
     /// Shape after the warm-up.
     pub name: ScheduleName,
-    /// Rate at its highest.
+    /// Peak learning rate.
     pub lr: f64,
-    /// Steps of warm-up.
+    /// Number of warm-up steps.
     pub warmup: u64,
-    /// Steps in all.
+    /// Total number of steps.
     pub total: u64,
-    /// `step`: steps between two falls, and the factor of each.
+    /// For `step`: number of steps between two decays, and the factor of each decay.
     pub falls: (f64, f64),
 }
 
 impl Schedule {
-    /// As configured, for epochs of this many steps.
+    /// The configured schedule with peak rate `lr`.
     pub fn new(config: &OptimConfig, lr: f64, steps_per_epoch: u64, epochs: u32) -> Self {
         let warmup = (config.warmup_epochs * steps_per_epoch as f64).round() as u64;
         Self {
@@ -35,7 +35,8 @@ impl Schedule {
         }
     }
 
-    /// The rate of step `step`, counted from 0. Cosine (Loshchilov & Hutter 2017, without restarts) and linear end at 0.
+    /// The learning rate of step `step`, counted from 0. The cosine schedule (Loshchilov & Hutter 2017, without
+    /// restarts) and the linear schedule end at a rate of 0.
     pub fn at(&self, step: u64) -> f64 {
         if step < self.warmup {
             return self.lr * (step + 1) as f64 / self.warmup as f64;
@@ -78,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn curves_pass_their_middle_and_end() {
+    fn curves_have_the_expected_middle_and_end() {
         assert!((schedule(ScheduleName::Cosine).at(60) - 0.05).abs() < 1e-12);
         assert!((schedule(ScheduleName::Linear).at(85) - 0.025).abs() < 1e-12);
         assert!((schedule(ScheduleName::Constant).at(109) - 0.1).abs() < 1e-12);
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn no_warm_up_and_no_steps_are_fine() {
+    fn zero_warm_up_and_zero_steps_are_valid() {
         let s = Schedule {
             name: ScheduleName::Linear,
             lr: 1.0,

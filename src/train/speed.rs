@@ -1,11 +1,11 @@
-//! How fast training is: the trainer's own steps, without anybody watching, for `make bench`.
+//! Training speed and losses for `make bench`: the trainer's own steps, without events.
 
 use std::path::Path;
 use std::time::Instant;
 
 use serde::Serialize;
 
-use super::bare::Bare;
+use super::bare::BareTrainer;
 use super::clock::Clock;
 use super::device;
 use super::step::{clip_divisor, gradient};
@@ -16,29 +16,29 @@ use crate::data::Dataset;
 use crate::event::StepTime;
 use crate::random::epoch_order;
 
-/// Steps and seconds before the clock runs: the first ones touch their memory for the first time.
+/// Minimum number of steps and seconds before the measurement, since the first steps allocate their memory.
 const WARM_UP: (u64, f64) = (4, 1.0);
-/// Optimizer steps that are timed alone.
+/// Number of optimizer steps that are timed separately.
 const OPTIMIZER_STEPS: usize = 20;
 
-/// What was measured.
+/// Results of a speed measurement.
 #[derive(Debug, Clone, Serialize)]
 pub struct Speed {
-    /// Images a second over all segments.
+    /// Images per second over all segments.
     pub images_per_second: f64,
-    /// Images a second in each second or so.
+    /// Images per second in each segment of about one second.
     pub segments: Vec<f64>,
-    /// Seconds for making the network and bringing the data to the device, then for the first step.
+    /// Seconds to build the network and to copy the data to the device.
     pub model_seconds: f64,
     /// Seconds of the first step.
     pub first_step_seconds: f64,
-    /// Median milliseconds of clipping and updating.
+    /// Median milliseconds of gradient clipping and update.
     pub optimizer_ms: f64,
-    /// Steps in the segments.
+    /// Number of steps in the segments.
     pub steps: u64,
-    /// How the time of these steps divides.
+    /// Breakdown of the time of these steps.
     pub step_time: Option<StepTime>,
-    /// Threads on the CPU.
+    /// Number of CPU threads.
     pub threads: i32,
     /// `f32` or `bf16`.
     pub precision: String,
@@ -46,8 +46,8 @@ pub struct Speed {
     pub device: String,
 }
 
-/// Steps as the trainer takes them, until so many seconds are over; returns how many.
-fn run(bare: &mut Bare, window: &mut Window, seconds: f64) -> u64 {
+/// Trains for at least `seconds`, exactly as the trainer does. Returns the number of steps.
+fn run(bare: &mut BareTrainer, window: &mut Window, seconds: f64) -> u64 {
     let (began, before) = (Instant::now(), bare.step);
     while began.elapsed().as_secs_f64() < seconds {
         let stats = bare.step();
@@ -60,8 +60,8 @@ fn run(bare: &mut Bare, window: &mut Window, seconds: f64) -> u64 {
     bare.step - before
 }
 
-/// Median milliseconds of an update.
-fn optimizer_ms(bare: &mut Bare) -> f64 {
+/// Median milliseconds of gradient clipping and update.
+fn optimizer_ms(bare: &mut BareTrainer) -> f64 {
     let (images, labels) = bare.batch();
     let hyper = bare.hyper();
     let batch = (&images, &labels);
@@ -85,13 +85,13 @@ fn optimizer_ms(bare: &mut Bare) -> f64 {
     times.get(OPTIMIZER_STEPS / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Trains for about so many seconds after a warm-up.
+/// Measures the training speed over about `seconds` after a warm-up.
 ///
 /// # Errors
-/// When the network or the device is none.
+/// If the network cannot be built or the device does not exist.
 pub fn speed(config: &Config, dataset: &Dataset, seconds: f64) -> Result<Speed, String> {
     let began = Instant::now();
-    let mut bare = Bare::new(config, dataset)?;
+    let mut bare = BareTrainer::new(config, dataset)?;
     let model_seconds = began.elapsed().as_secs_f64();
     let stats = bare.step();
     stats.loss.double_value(&[]);
@@ -126,18 +126,18 @@ pub fn speed(config: &Config, dataset: &Dataset, seconds: f64) -> Result<Speed, 
     })
 }
 
-/// The losses of the first steps. What another program needs to take the same steps is left in `dir`: the weights, the
-/// images and labels of each batch, and the learning rates.
+/// Trains `steps` steps and returns their losses. Writes to `dir` what another program needs to repeat these steps: the
+/// initial weights, the images and labels of each batch, and the learning rates.
 ///
 /// # Errors
-/// When a file cannot be written, or the network or the device is none.
+/// If a file cannot be written, the network cannot be built or the device does not exist.
 pub fn losses(
     config: &Config,
     dataset: &Dataset,
     steps: u64,
     dir: &Path,
 ) -> Result<Vec<f64>, String> {
-    let mut bare = Bare::new(config, dataset)?;
+    let mut bare = BareTrainer::new(config, dataset)?;
     let write = |name: &str, bytes: &[u8]| {
         fs_err::write(dir.join(name), bytes).map_err(|error| error.to_string())
     };

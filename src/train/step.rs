@@ -1,4 +1,4 @@
-//! One optimizer step, from a batch to new weights, without waiting for the device.
+//! One training step, from a batch to updated weights, without waiting for the device.
 
 use tch::{Device, Kind, Tensor};
 
@@ -6,36 +6,37 @@ use super::clock::{Clock, Part};
 use super::optim::Optimizer;
 use crate::model::{Computation, Gradient, Network, Weights};
 
-/// What a step tells of itself: scalars that still lie on the device.
+/// Statistics of one step. The tensors are scalars on the device.
 #[derive(Debug)]
 pub struct StepStats {
     /// Cross-entropy with label smoothing, mean over the batch.
     pub loss: Tensor,
-    /// Images classified rightly, with the weights before the step.
+    /// Number of correctly classified images, with the weights before the step.
     pub correct: Tensor,
     /// Global L2 norm of the gradient before clipping.
     pub grad_norm: Tensor,
-    /// Images in the batch.
+    /// Number of images in the batch.
     pub images: i64,
-    /// Whether the step counted, a boolean: nothing changed where it did not.
+    /// Whether the step was applied, a boolean; if false, nothing changed.
     pub ok: Tensor,
-    /// The step's number, and its update-to-weight ratio, if that was measured.
+    /// The step number and its update-to-weight ratio, if it was measured.
     pub update_ratio: Option<(u64, Tensor)>,
 }
 
-/// Steps from one whose update-to-weight ratio is measured to the next. Measuring takes a copy of the weights and three passes
-/// over them, a hundredth of a step on a CPU and several launches on a GPU; as often as a window at most, it costs nothing that
-/// can be seen. The steps are fixed by their numbers, so a resumed run measures the same ones.
+/// The update-to-weight ratio is measured every so many steps. It needs a copy of the weights and three passes over
+/// them, which is a hundredth of a step on a CPU and several kernel launches on a GPU; at most once per window, that is
+/// negligible. The step number decides, so a resumed run measures the same steps.
 const MEASURED: u64 = 16;
 
-/// The weights before a step, counted from 1 over the run, whose update is to be measured.
+/// A copy of the weights before `step` (from 1 over the run), if its update is to be measured.
 pub(super) fn weights_before(step: u64, weights: &Weights) -> Option<Tensor> {
     step.is_multiple_of(MEASURED)
         .then(|| weights.flat.detach().copy())
 }
 
 impl StepStats {
-    /// Measures the update, on the device and without waiting for it: its L2 norm over that of the weights before the step.
+    /// Computes the update-to-weight ratio, without waiting for the device: the L2 norm of the update divided by that
+    /// of the weights before the step. It is NaN for a masked step.
     pub fn measure_update(&mut self, step: u64, before: &Tensor, after: &Weights) {
         let _guard = tch::no_grad_guard();
         let ratio = (after.flat.detach() - before).norm() / before.norm();
@@ -44,20 +45,20 @@ impl StepStats {
     }
 }
 
-/// The numbers of one step.
+/// Hyperparameters of one step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Hyper {
-    /// How a batch is computed.
+    /// Dtype and label smoothing.
     pub how: Computation,
     /// Learning rate.
     pub lr: f64,
-    /// Threshold of the global gradient norm; 0: never clip.
+    /// Clipping threshold for the global gradient norm; 0 disables clipping.
     pub clip_norm: f64,
-    /// Parts that the batch is computed in.
+    /// Number of parts for gradient accumulation.
     pub accumulate: i64,
 }
 
-/// What the gradient is divided by: the inverse of `min(1, c/(norm + 1e-6))`, as `torch.nn.utils.clip_grad_norm_` has it
+/// The divisor that clips a gradient: the inverse of `min(1, c/(norm + 1e-6))`, as in `torch.nn.utils.clip_grad_norm_`
 /// (Pascanu et al. 2013). `c = 0` never clips.
 pub fn clip_divisor(norm: &Tensor, threshold: f64) -> Tensor {
     if threshold > 0.0 {
@@ -67,8 +68,8 @@ pub fn clip_divisor(norm: &Tensor, threshold: f64) -> Tensor {
     }
 }
 
-/// Forward, backward, clip, update. A step whose loss or gradient is not finite is masked on the device: weights,
-/// optimizer and running statistics stay as they were.
+/// Forward pass, backward pass, clipping and update. A step with a non-finite loss or gradient is masked on the device:
+/// weights, optimizer state and running statistics do not change. Returns the statistics and the flat gradient.
 pub fn train_step(
     network: &Network,
     weights: &mut Weights,
@@ -76,11 +77,11 @@ pub fn train_step(
     batch: (&Tensor, &Tensor),
     hyper: Hyper,
 ) -> (StepStats, Tensor) {
-    let mut standing = Clock::new(Device::Cpu);
-    timed_step(network, weights, optimizer, batch, (hyper, &mut standing))
+    let mut stopped = Clock::new(Device::Cpu);
+    timed_step(network, weights, optimizer, batch, (hyper, &mut stopped))
 }
 
-/// As [`train_step`]; the clock is told where each part ends, up to the update.
+/// Like [`train_step`], and measures forward pass, backward pass and update with the clock.
 pub(super) fn timed_step(
     network: &Network,
     weights: &mut Weights,
@@ -97,7 +98,7 @@ pub(super) fn timed_step(
         stats,
     } = gradient;
     let grad_norm = flat.norm();
-    // The statistics too: a batch of one image on one position has no variance.
+    // Include the statistics: the variance of a batch with one image and one position is not finite.
     let ok = (&loss + &grad_norm + stats.sum(Kind::Float)).isfinite();
     optimizer.step(
         &weights.flat,
@@ -119,23 +120,24 @@ pub(super) fn timed_step(
     (stats, flat)
 }
 
-/// The gradient of the mean loss of a batch, computed in parts of about the same size whose batch norm is their own.
+/// The gradient of the mean loss of a batch, accumulated over parts of about equal size. Each part has its own
+/// batch-norm statistics.
 pub(super) fn gradient(
     network: &Network,
     weights: &Weights,
     (images, labels): (&Tensor, &Tensor),
     (hyper, clock): (Hyper, &mut Clock),
 ) -> Gradient {
-    let mut whole = |stats: &Tensor, batch: (&Tensor, &Tensor)| {
+    let mut compute = |stats: &Tensor, batch: (&Tensor, &Tensor)| {
         let between = &mut || clock.lap(Part::Forward);
-        let gradient = network.gradient_in_two(weights, stats, batch, hyper.how, between);
+        let gradient = network.gradient_with_timing(weights, stats, batch, hyper.how, between);
         clock.lap(Part::Backward);
         gradient
     };
     let total = labels.size().first().copied().unwrap_or(0);
     let parts = hyper.accumulate.clamp(1, (total / 2).max(1));
     if parts == 1 {
-        return whole(&weights.stats, (images, labels));
+        return compute(&weights.stats, (images, labels));
     }
     let mut sum: Option<Gradient> = None;
     for part in 0..parts {
@@ -146,7 +148,7 @@ pub(super) fn gradient(
             &labels.narrow(0, start, end - start),
         );
         let stats = sum.as_ref().map_or(&weights.stats, |sum| &sum.stats);
-        let next = whole(stats, batch);
+        let next = compute(stats, batch);
         let _guard = tch::no_grad_guard();
         sum = Some(match sum {
             None => Gradient {
@@ -162,5 +164,5 @@ pub(super) fn gradient(
             },
         });
     }
-    sum.unwrap_or_else(|| whole(&weights.stats, (images, labels)))
+    sum.unwrap_or_else(|| compute(&weights.stats, (images, labels)))
 }

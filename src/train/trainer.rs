@@ -1,4 +1,4 @@
-//! The loop: epochs of steps, a validation after each, requests in between.
+//! The training loop: epochs of steps, a validation after each epoch, and requests handled between steps.
 
 mod end;
 mod epoch;
@@ -29,18 +29,19 @@ use crate::event::{
 use crate::model::{Network, Plan, Weights};
 use health::Recovery;
 use measure::{Best, Validated};
-use obey::Asked;
+use obey::PendingRequests;
 
-/// How the run goes on after a boundary; the greater of two decides.
+/// How the run continues after a step boundary. If two apply, the greater one is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Flow {
     Go,
-    /// No more epochs: the run comes to its end.
+    /// Start no further epoch and complete the run.
     Finish,
+    /// Save a checkpoint and stop.
     Stop,
 }
 
-/// Everything of a running training.
+/// The state of a training run.
 pub(super) struct Trainer {
     job: Job,
     network: Network,
@@ -58,41 +59,45 @@ pub(super) struct Trainer {
     watch: Watch,
     average: Option<Average>,
     recovery: Recovery,
-    asked: Asked,
-    /// The next step tells how strongly each parameter is moved.
+    pending: PendingRequests,
+    /// Whether the next step reports the gradient, weight and update norm of each parameter.
     detail: bool,
     began: Instant,
-    /// How long the run had taken before this process.
+    /// Duration of the run before this process was started.
     earlier: Duration,
-    /// Epochs since the validation accuracy was better by enough, and what it was then.
+    /// Epochs since the validation accuracy last improved by more than `train.min_delta`, and that accuracy.
     stale: (u32, f64),
     sums: EpochSums,
     saver: Saver,
-    /// Number of the last save, and the steps whose checkpoints are on disk.
+    /// Number of the last save.
     mark: u64,
+    /// Steps whose checkpoints are on disk.
     saved: BTreeSet<u64>,
     /// Step and time of the last save.
     last_save: (u64, Instant),
     phase: Phase,
-    /// Epoch under way, from 1.
+    /// The current epoch, from 1.
     epoch: u32,
-    /// Epochs in all.
+    /// Total number of epochs.
     epochs: u32,
+    /// Steps done in the current epoch.
     epoch_step: u64,
-    /// Its validation has been made too.
+    /// Whether the current epoch is complete, including its validation.
     epoch_done: bool,
+    /// Steps done in the run.
     global_step: u64,
+    /// Base learning rate.
     lr: f64,
-    /// The temperature of the latest validation, if one was found, and the step it was made at.
+    /// Temperature fitted at the latest validation, and its step; `None` if the fit did not converge.
     temperature: Option<(f64, u64)>,
     best: Option<Best>,
     /// The latest validation.
     validated: Option<Validated>,
-    /// Why the run ends as failed, once that is decided.
+    /// The error message, once it is decided that the run fails.
     failed: Option<String>,
-    /// All epochs are done.
+    /// Whether all epochs are done.
     ending: bool,
-    /// Time spent paused; its growth is taken off what is measured meanwhile.
+    /// Total time spent paused in this epoch; subtracted from measured durations.
     paused: Duration,
 }
 
@@ -133,7 +138,7 @@ impl Trainer {
             watch: Watch::new(&config.health),
             average: Average::new(config.train.ema, &weights),
             recovery: Recovery::default(),
-            asked: Asked::default(),
+            pending: PendingRequests::default(),
             detail: false,
             began: Instant::now(),
             earlier: Duration::ZERO,
@@ -164,12 +169,12 @@ impl Trainer {
             job,
         };
         if let Some(resume) = trainer.job.resume.clone() {
-            trainer.take_up(&resume)?;
+            trainer.restore(&resume)?;
         }
         Ok(trainer)
     }
 
-    /// Trains to the end. Returns how it ended and the steps done.
+    /// Trains until the run ends. Returns the outcome and the number of steps done.
     pub(super) fn run(&mut self) -> Result<(Outcome, u64), String> {
         let end = self.run_epochs();
         self.finish_saves();
@@ -183,14 +188,14 @@ impl Trainer {
             .resume
             .as_ref()
             .is_some_and(|resume| resume.changed);
-        self.tell_resumed();
-        self.introduce();
+        self.report_restoration();
+        self.report_run_start();
         if changed {
-            // A kill before the next checkpoint must not undo what was set.
-            self.save_beside(CheckpointReason::Periodic, None);
+            // If the process is killed before the next checkpoint, the changed settings must not be lost.
+            self.save_async(CheckpointReason::Periodic, None);
         }
         if forked && !self.epoch_done {
-            self.tell_epoch();
+            self.report_epoch_start();
         }
         while !self.epoch_done || self.epoch < self.epochs && !self.is_over() {
             if self.epoch_done {
@@ -209,14 +214,15 @@ impl Trainer {
         self.complete()
     }
 
-    fn introduce(&self) {
+    /// Sends the description of the run and its gallery images.
+    fn report_run_start(&self) {
         let Job {
             name,
             config,
             dataset,
             ..
         } = &self.job;
-        self.control.say(Event::RunStarted(Box::new(RunStarted {
+        self.control.emit(Event::RunStarted(Box::new(RunStarted {
             run: name.clone(),
             dataset: dataset.info.clone(),
             model: config.model.name.name().to_owned(),
@@ -232,7 +238,7 @@ impl Trainer {
             lr: F64(self.lr),
             warnings: [config.warnings(), dataset.warnings.clone()].concat(),
         })));
-        self.control.say(Event::GalleryImages(gallery_images(
+        self.control.emit(Event::GalleryImages(gallery_images(
             dataset,
             self.gallery_size(),
         )));
@@ -250,15 +256,15 @@ impl Trainer {
         (self.train.len() as u64).div_ceil(self.job.config.train.batch_size.max(1) as u64)
     }
 
-    fn say_phase(&mut self, phase: Phase) {
+    fn set_phase(&mut self, phase: Phase) {
         if self.phase != phase {
             self.phase = phase;
-            self.control.say(Event::Phase { phase });
+            self.control.emit(Event::Phase { phase });
         }
     }
 }
 
-/// The first images of the test split; colour becomes its mean.
+/// The first `count` images of the test split. Colour images become grey: the mean of their channels.
 fn gallery_images(dataset: &Dataset, count: usize) -> GalleryImages {
     let (channels, size) = (dataset.info.channels.max(1) as usize, dataset.image_size());
     let area = size / channels;

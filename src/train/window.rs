@@ -1,4 +1,5 @@
-//! Steps gathered on the device and brought over together, and the sums of an epoch.
+//! Windows: the statistics of several steps, collected on the device and copied to the host at once; and the sums over
+//! an epoch.
 
 use std::time::{Duration, Instant};
 
@@ -9,12 +10,12 @@ use super::step::StepStats;
 use crate::event::{EpochSummary, F32, F64, StepWindow};
 use crate::model::to_vec;
 
-/// A window is closed at 16 steps or after 50 ms, whichever is first: often enough for an eye, rare enough that
-/// waiting for the device costs nothing.
+/// A window is closed after 16 steps or 50 ms, whichever comes first: often enough for a live display, and rarely
+/// enough that the device synchronisation costs nothing.
 const STEPS: usize = 16;
 const TIME: Duration = Duration::from_millis(50);
 
-/// The open window.
+/// The current window.
 #[derive(Debug)]
 pub(super) struct Window {
     steps: Vec<StepStats>,
@@ -31,7 +32,7 @@ impl Window {
         }
     }
 
-    /// Begins to count time anew, after something that is no step.
+    /// Restarts the time measurement, after anything that is not a step.
     pub(super) fn restart_clock(&mut self) {
         self.opened = Instant::now();
     }
@@ -44,7 +45,7 @@ impl Window {
         self.steps.len() >= STEPS || self.opened.elapsed() >= TIME
     }
 
-    /// Waits for the device and empties the window into an event's payload; `None` when it is empty.
+    /// Waits for the device, empties the window and returns its steps; `None` if there are none.
     pub(super) fn close(&mut self) -> Option<StepWindow> {
         if self.steps.is_empty() {
             return None;
@@ -110,7 +111,7 @@ pub(super) struct EpochSums {
 }
 
 impl EpochSums {
-    /// Takes a window in; `batch` is the size of each step but perhaps the last.
+    /// Adds a window. `batch` is the batch size of all steps; only the last one may be smaller.
     pub(super) fn add(&mut self, window: &StepWindow, batch: u64) {
         let steps = window.loss.len() as u64;
         let last = window
@@ -143,12 +144,12 @@ impl EpochSums {
         self.millis += window.millis.0;
     }
 
-    /// Time the steps took.
+    /// Duration of the steps in seconds.
     pub(super) fn seconds(&self) -> f64 {
         self.millis / 1000.0
     }
 
-    /// The training half of an epoch's row.
+    /// The epoch summary with its training values; the validation values are left at their defaults.
     pub(super) fn summary(&self) -> EpochSummary {
         let mean = |sum: f64, n: u64| F64(if n == 0 { f64::NAN } else { sum / n as f64 });
         EpochSummary {
@@ -176,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_smaller_last_batch_weighs_less_and_bad_steps_weigh_nothing() {
+    fn means_are_weighted_by_batch_size_and_skip_non_finite_steps() {
         let mut sums = EpochSums::default();
         let window = StepWindow {
             loss: vec![F32(1.0), F32(f32::NAN), F32(3.0)],
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_brings_every_step_over() {
+    fn closed_window_has_every_step() {
         let mut window = Window::new(1.0);
         assert!(window.close().is_none());
         for i in 0..3 {

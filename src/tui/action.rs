@@ -1,25 +1,25 @@
-//! What a key can do. The help, the key table and its errors are made of this list.
+//! The actions that keys can be bound to. The help, the key table of the README and the error messages use this list.
 
 use super::page::Page;
 
-/// Defines the actions once: the enum, their order in the help, their names in `[keys]` and what the help says.
+/// Defines the actions once: the enum, their order in the help, their names in `[keys]` and their descriptions.
 macro_rules! actions {
     ($($action:ident $name:literal $doc:literal,)*) => {
-        /// What a key can do.
+        /// An action that a key can be bound to.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Action {
             $(#[doc = $doc] $action,)*
-            /// Another page.
+            /// Opens a page.
             Open(Page),
         }
 
         impl Action {
-            /// All of them, in the order the help shows.
+            /// All actions, in the order of the help.
             pub fn all() -> impl DoubleEndedIterator<Item = Self> + Clone {
                 [$(Self::$action,)*].into_iter().chain(Page::ALL.into_iter().map(Self::Open))
             }
 
-            /// Its name in `[keys]`.
+            /// The name of the action in `[keys]`.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$action => $name,)*
@@ -27,7 +27,7 @@ macro_rules! actions {
                 }
             }
 
-            /// What it does, for the help.
+            /// The one-line description of the action in the help.
             pub fn doc(self) -> &'static str {
                 match self {
                     $(Self::$action => $doc,)*
@@ -39,49 +39,49 @@ macro_rules! actions {
 }
 
 actions! {
-    Pause "pause" "pause at the next step, or go on; in view: replay",
-    Evaluate "evaluate" "measure validation and test now",
-    Checkpoint "checkpoint" "write a checkpoint now",
-    RateHalf "lr-half" "half the learning rate",
-    RateDouble "lr-double" "twice the learning rate",
-    RateSet "lr-set" "another learning rate, typed",
-    Epochs "epochs-set" "another number of epochs, typed",
-    StopAfterEpoch "stop-after-epoch" "end after this epoch, with a checkpoint",
-    Quit "quit" "leave; asks first while the run is live",
-    Detach "detach" "leave the screen, the run goes on",
-    Suspend "suspend" "put the screen aside; fg brings it back",
-    Control "control" "steer the run, where another screen does",
-    NextPane "next-pane" "the next pane; after a page's last, the next page",
-    PreviousPane "previous-pane" "the previous pane; before a page's first, the page before",
-    Left "left" "charts: cursor to the left; gallery: previous image",
-    Right "right" "charts: cursor to the right; gallery: next image",
-    Up "up" "scroll up, or the pane above; gallery: a row up",
-    Down "down" "scroll down, or the pane below; gallery: a row down",
-    Zoom "zoom" "the focused pane alone; confusion: its images",
-    Back "back" "one step back: cursor, time, zoom, page, replay",
-    Palette "palette" "go to any page or panel, by its name",
-    Axis "axis" "charts: along epochs, steps or time",
-    LogScale "log-scale" "charts: equal ratios or equal steps upwards",
-    Smooth "smooth" "charts: smoothing, from none to calm",
-    Closer "closer" "charts: show half as much of the time",
-    Farther "farther" "charts: show twice as much of the time",
-    Earlier "earlier" "charts: what was before",
-    Later "later" "charts: what came after",
-    Fit "fit" "charts: all of the time",
-    Filter "filter" "gallery: the next filter",
-    NextMistake "next-mistake" "gallery: the next mistake",
-    SliderBack "slider-back" "replay: back by a fiftieth of the run",
-    SliderForward "slider-forward" "replay: forwards by a fiftieth of the run",
-    Slower "slower" "replay: slower",
-    Faster "faster" "replay: faster",
-    ReplayEnd "replay-end" "replay: leave it, for the last state of the run",
+    Pause "pause" "pause or resume training; in view: replay",
+    Evaluate "evaluate" "evaluate validation and test now",
+    Checkpoint "checkpoint" "save a checkpoint now",
+    RateHalf "lr-half" "halve the learning rate",
+    RateDouble "lr-double" "double the learning rate",
+    RateSet "lr-set" "set the learning rate",
+    Epochs "epochs-set" "set the number of epochs",
+    StopAfterEpoch "stop-after-epoch" "stop after this epoch and save a checkpoint",
+    Quit "quit" "quit; asks first while the run is live",
+    Detach "detach" "close the screen; the run continues",
+    Suspend "suspend" "suspend the screen; fg resumes it",
+    Control "control" "take control while another screen has it",
+    NextPane "next-pane" "focus the next pane, then the next page",
+    PreviousPane "previous-pane" "focus the previous pane, then previous page",
+    Left "left" "charts: cursor left; gallery: previous image",
+    Right "right" "charts: cursor right; gallery: next image",
+    Up "up" "scroll or focus up; gallery: previous row",
+    Down "down" "scroll or focus down; gallery: next row",
+    Zoom "zoom" "maximize the pane; confusion: show its images",
+    Back "back" "go back: cursor, time, zoom, page, replay",
+    Palette "palette" "go to a page or panel by name",
+    Axis "axis" "charts: x-axis in epochs, steps or time",
+    LogScale "log-scale" "charts: switch log/linear y-axis",
+    Smooth "smooth" "charts: change the smoothing (EMA)",
+    Closer "closer" "charts: zoom in on the time axis",
+    Farther "farther" "charts: zoom out on the time axis",
+    Earlier "earlier" "charts: scroll to earlier steps",
+    Later "later" "charts: scroll to later steps",
+    Fit "fit" "charts: reset zoom",
+    Filter "filter" "gallery: select the next filter",
+    NextMistake "next-mistake" "gallery: go to the next mistake",
+    SliderBack "slider-back" "replay: go back by 2% of the run",
+    SliderForward "slider-forward" "replay: go forward by 2% of the run",
+    Slower "slower" "replay: decrease the speed",
+    Faster "faster" "replay: increase the speed",
+    ReplayEnd "replay-end" "replay: leave; go to the final state",
     Help "help" "show or hide this help",
-    Theme "theme" "next theme",
-    Repaint "repaint" "draw everything anew",
+    Theme "theme" "switch to the next theme",
+    Repaint "repaint" "redraw the screen",
 }
 
 impl Action {
-    /// The page it leads to, for those that lead to one.
+    /// The page that the action opens, if it opens one.
     pub fn page(self) -> Option<Page> {
         match self {
             Self::Open(page) => Some(page),
@@ -89,7 +89,7 @@ impl Action {
         }
     }
 
-    /// The action of this name.
+    /// The action with this name in `[keys]`.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::all().find(|action| action.name() == name)
     }

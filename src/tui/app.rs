@@ -1,8 +1,8 @@
-//! Everything the screen shows: the run, and what the user looks at.
+//! The state of the screen: the run, and the page, panels and popups that the user has opened.
 
 use crate::config::{Art, NotifyConfig};
 use crate::event::{Answer, Command, Outcome, Phase, Request};
-use crate::run::{Beside, Other, RunState};
+use crate::run::{ComparedRun, ComparedRuns, RunState};
 
 use super::attention::Attention;
 use super::charts::{Charts, Extent};
@@ -13,75 +13,75 @@ use super::layout::Layout;
 use super::lookup::Lookups;
 use super::page::{Page, Pane};
 use super::panels::Panels;
-use super::replay::{ReplayView, Story};
+use super::replay::{ReplayState, ReplayView};
 
-/// Requests remembered until the run has told their end.
-const REQUESTS: usize = 16;
+/// Maximum number of requests from this screen whose answers are tracked.
+const MAX_REQUESTS: usize = 16;
 
-/// What lies over the screen.
+/// A box that covers the screen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Popup {
-    /// The keys, from this line on.
+    /// The help, scrolled to this line.
     Help(usize),
-    /// What is to become of the run.
+    /// The dialog that offers to detach from the run or to stop it.
     Quit,
-    /// A number is asked for.
+    /// The prompt for a number.
     Prompt(Prompt),
-    /// Pages and panels by name.
+    /// The palette: opens pages and panels by name.
     Palette(Palette),
 }
 
-/// What is looked for among the pages and panels.
+/// State of the palette, which finds pages and panels by name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Palette {
-    /// What was typed.
+    /// The search text.
     pub typed: String,
-    /// The selected one of those found.
+    /// Index of the selected match.
     pub at: usize,
 }
 
-/// A number that is being typed.
+/// State of the prompt for a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prompt {
-    /// What it is for.
+    /// The setting that the number is for.
     pub wanted: Wanted,
-    /// What was typed.
+    /// The text entered so far.
     pub typed: String,
-    /// What is wrong with it.
+    /// The error of the last attempt to confirm.
     pub problem: Option<String>,
 }
 
-/// What a typed number is for.
+/// The setting that a prompt changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
     /// The base learning rate.
     LearningRate,
-    /// Epochs in all.
+    /// The total number of epochs.
     Epochs,
 }
 
-/// What frames cost: how many were drawn, how long that took, what was sent.
+/// Cost of drawing: frames drawn, time taken, bytes sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FrameStats {
     /// Frames drawn.
     pub frames: u64,
-    /// Time the last one took, from the state of the run to bytes, µs.
+    /// Time to render the last frame from the state of the run to bytes, µs.
     pub draw_us_last: u64,
-    /// Time all of them took, µs.
+    /// Total render time of all frames, µs.
     pub draw_us_sum: u64,
-    /// Time the slowest took, µs.
+    /// Render time of the slowest frame, µs.
     pub draw_us_max: u64,
-    /// Bytes sent to the terminal; 0 where nobody counts them.
+    /// Bytes sent to the terminal; 0 if they are not counted.
     pub bytes: u64,
 }
 
 impl FrameStats {
-    /// Mean time of a frame, µs.
+    /// Mean render time per frame, µs.
     pub fn draw_us_mean(&self) -> u64 {
         self.draw_us_sum.checked_div(self.frames).unwrap_or(0)
     }
 
-    /// One more frame; `bytes` are those of all so far.
+    /// Adds a frame. `bytes`: total of all frames so far.
     pub(super) fn drawn(&mut self, micros: u64, bytes: u64) {
         self.frames = self.frames.saturating_add(1);
         self.draw_us_last = micros;
@@ -91,142 +91,142 @@ impl FrameStats {
     }
 }
 
-/// A word from the screen itself.
+/// A short message from the screen itself, shown for a few seconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    /// The words.
+    /// The text.
     pub text: String,
-    /// When they were said, ms since 1970.
+    /// When it appeared, ms since 1970.
     pub at_ms: u64,
 }
 
-/// What this screen may ask of the run.
+/// The permission of this screen to send commands to the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Control {
-    /// Anything.
+    /// This screen has control.
     #[default]
-    Steers,
-    /// Nothing before it has asked to steer: another screen does.
-    MayAsk,
-    /// Nothing: it was opened so.
-    Watches,
+    HasControl,
+    /// Another screen has control; this one can request it.
+    CanRequest,
+    /// Read-only: the screen was opened with `--read-only`.
+    ReadOnly,
 }
 
-/// How the screen belongs to the run.
+/// How the screen is attached to the run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Home {
-    /// What it may ask.
+pub struct Attachment {
+    /// Whether it has control at first.
     pub control: Control,
-    /// The command that shows the run again.
-    pub come_back: Option<String>,
-    /// The run is trained in this very process, and ends with it.
+    /// The command that reattaches to the run.
+    pub reattach: Option<String>,
+    /// The run is trained in this process and ends with it (`--in-process`).
     pub same_process: bool,
 }
 
-/// What was set before the screen came up.
+/// Settings that are fixed before the screen opens.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// Which keys do what.
+    /// The key bindings.
     pub keymap: Keymap,
-    /// Keep to ASCII.
+    /// Draw with ASCII characters only.
     pub ascii: bool,
-    /// What the terminal can show.
+    /// The colour depth of the terminal.
     pub color: ColorDepth,
     /// How images are drawn.
     pub art: Art,
-    /// What curves are drawn with.
+    /// The characters that curves are drawn with.
     pub dots: Dots,
-    /// Names of the themes the key walks through.
+    /// Names of the themes that the theme key cycles through.
     pub themes: Vec<String>,
-    /// How the screen belongs to the run.
-    pub home: Home,
-    /// How somebody who looks elsewhere is told.
+    /// How the screen is attached to the run.
+    pub attachment: Attachment,
+    /// Which events ring the bell or send a desktop notification.
     pub notify: NotifyConfig,
 }
 
-/// What the user looks at.
+/// The view state of the screen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ui {
     /// Columns and rows of the terminal.
     pub size: (u16, u16),
-    /// What the screen is about.
+    /// The current page.
     pub page: Page,
-    /// The pane the arrow keys act on; always one of the page's.
+    /// The pane that receives the arrow keys; always one of the current page.
     pub focus: Pane,
-    /// Whether that pane has the whole screen.
+    /// Whether the focused pane is maximized.
     pub zoom: bool,
-    /// How charts look at time.
+    /// Axis, zoom, cursor and smoothing of all charts.
     pub charts: Charts,
-    /// What is looked at in each panel.
+    /// The state of each panel.
     pub panels: Panels,
-    /// What lies over the screen.
+    /// The open popup.
     pub popup: Option<Popup>,
-    /// A word from the screen itself.
+    /// The current notice.
     pub notice: Option<Notice>,
-    /// The clock, ms since 1970.
+    /// The clock of this screen, ms since 1970.
     pub now_ms: u64,
-    /// What was asked for from here, oldest first.
+    /// Requests sent from this screen, oldest first.
     pub requested: Vec<Request>,
-    /// The current theme, as an index into the settings' names.
+    /// The current theme, as an index into [`Settings::themes`].
     pub theme: usize,
-    /// Leave when the run has finished.
+    /// Close the screen when the run has finished.
     pub leaving: bool,
 }
 
-/// Everything the screen shows. Changes only in [`update`](super::update()).
+/// The complete state of the screen. Changed only by [`update`](super::update()).
 #[derive(Debug, Clone)]
 pub struct App {
-    /// The run; in a replay, as it was at the moment shown.
+    /// The state of the run; in a replay, the state at the moment shown.
     pub run: RunState,
-    /// Its story, as far as a replay has wanted it.
-    pub story: Story,
-    /// The replay that is shown, if one is.
+    /// Whether the records for a replay have been loaded.
+    pub replay_state: ReplayState,
+    /// The active replay, if any.
     pub replay: Option<ReplayView>,
-    /// What the user looks at.
+    /// The view state.
     pub ui: Ui,
-    /// Runs shown beside it.
-    pub others: Vec<Other>,
-    /// Its own configuration, as in [`Other::config`]; empty where it is not known.
+    /// The compared runs.
+    pub others: Vec<ComparedRun>,
+    /// The configuration of this run, as in [`ComparedRun::config`]; empty if it is unknown.
     pub own_config: Vec<(String, String)>,
-    /// Runs that were to be shown beside it and cannot be, each with why.
-    pub missing: Vec<String>,
-    /// What was set before.
+    /// An error for each run that was requested for comparison and could not be loaded.
+    pub compare_errors: Vec<String>,
+    /// Settings from before the screen opened.
     pub settings: Settings,
-    /// Whether there is a trainer to ask; a replay has none.
+    /// Whether there is a trainer that accepts commands; false for a replay.
     pub live: bool,
-    /// What this screen may ask of the run.
+    /// Whether this screen has control of the run.
     pub control: Control,
-    /// Whether more can come of the run.
+    /// Whether the feed of the run is still open.
     pub connected: bool,
-    /// Why nothing more comes, if the run has not told its end.
-    pub gone: Option<String>,
-    /// Snapshots taken because this screen fell behind.
+    /// Why the connection was lost, if the run did not report its end.
+    pub lost_reason: Option<String>,
+    /// Number of snapshots received because this screen had missed records.
     pub resyncs: u64,
-    /// What frames have cost so far.
+    /// Cost of the frames so far.
     pub frames: FrameStats,
-    /// Where everything is on the screen, as of the last message.
+    /// The layout of the screen, as of the last message.
     pub(super) layout: Layout,
-    /// What was asked of the session for the screen, and what is known.
+    /// Queries to the session, and their answers.
     pub lookups: Lookups,
-    /// Whether a first snapshot has come.
+    /// Whether the first snapshot has arrived.
     pub(super) synced: bool,
-    /// What was heard of the run, and what was told of it.
+    /// When the trainer was last heard from, and which alerts were announced.
     pub(super) attention: Attention,
 }
 
 impl App {
-    /// Before anything is known. `live`: there is a trainer to ask.
+    /// The initial state, without a run. `live`: there is a trainer that accepts commands.
     pub fn new(settings: Settings, live: bool) -> Self {
-        let control = settings.home.control;
+        let control = settings.attachment.control;
         Self {
             control,
-            gone: None,
+            lost_reason: None,
             run: RunState::default(),
-            story: Story::default(),
+            replay_state: ReplayState::default(),
             replay: None,
             others: Vec::new(),
             own_config: Vec::new(),
-            missing: Vec::new(),
+            compare_errors: Vec::new(),
             ui: Ui {
                 size: (0, 0),
                 page: Page::Overview,
@@ -253,66 +253,71 @@ impl App {
         }
     }
 
-    /// Shows other runs beside this one.
-    pub fn beside(&mut self, found: Beside) {
-        (self.others, self.own_config, self.missing) = (found.others, found.config, found.problems);
+    /// Sets the runs to compare this one with.
+    pub fn set_compared_runs(&mut self, found: ComparedRuns) {
+        self.others = found.others;
+        self.own_config = found.config;
+        self.compare_errors = found.problems;
     }
 
-    /// How far charts reach. In a replay they have room for all of the run, so that what is drawn stays where it is.
+    /// The range of steps of the charts. In a replay it covers the complete run, so that points do not move as it
+    /// plays.
     pub fn extent(&self) -> Extent {
         let of = |run| Extent::of(run, &self.others, self.ui.charts.axis);
         let Some(view) = &self.replay else {
             return of(&self.run);
         };
         let newest = self.run.global_step;
-        let last = of(&view.whole).last.max(newest);
+        let last = of(&view.final_state).last.max(newest);
         Extent { newest, last }
     }
 
-    /// Whether the focused pane has all of the screen between header and footer.
+    /// Whether the focused pane takes all the space between header and footer.
     pub fn alone(&self) -> bool {
         self.ui.zoom || self.ui.page.panes().len() == 1
     }
 
-    /// The base learning rate, as it will be once what was asked for from here has got through.
+    /// The base learning rate, assuming that pending requests from this screen are accepted.
     pub fn wanted_lr(&self) -> Option<f64> {
         let asked = self.ui.requested.iter().rev().find_map(|request| {
             let Command::SetLearningRate { lr } = request.command else {
                 return None;
             };
-            self.open(request.id).then_some(lr)
+            self.is_pending(request.id).then_some(lr)
         });
         asked.or(self.run.base_lr.map(|lr| lr.0))
     }
 
-    /// Whether the run has ended, or nothing more can be heard of it.
+    /// Whether the run has ended or the connection was lost.
     pub fn over(&self) -> bool {
         self.run.outcome.is_some() || self.lost()
     }
 
-    /// Whether nothing more can be heard of it. In the middle of a replay there is.
+    /// Whether the connection was lost. False in the middle of a replay.
     pub fn lost(&self) -> bool {
         !self.connected && self.replay.as_ref().is_none_or(ReplayView::at_end)
     }
 
-    /// Whether what the session answers about the test split is known at the moment shown, too: in a replay only once the
-    /// last look at it has been told.
-    pub fn knows_the_test(&self) -> bool {
+    /// Whether the session's test predictions apply to the moment shown. They come from the last test-set evaluation,
+    /// so a replay must have reached it.
+    pub fn test_predictions_available(&self) -> bool {
         let replay = self.replay.as_ref();
-        replay.is_none_or(|view| view.knows_the_test(&self.run))
+        replay.is_none_or(|view| view.test_predictions_available(&self.run))
     }
 
-    /// Whether a replay goes on by itself.
+    /// Whether a replay is playing.
     pub fn playing(&self) -> bool {
         self.replay.as_ref().is_some_and(|view| view.playing)
     }
 
-    /// Whether time goes on: a live run that is neither paused nor over. Only then does the clock cause frames.
+    /// Whether the clock is running: the run is live and neither paused nor over. Only then does the clock cause
+    /// frames.
     pub fn ticking(&self) -> bool {
         self.live && !self.over() && self.run.phase != Phase::Paused && self.run.info.is_some()
     }
 
-    /// The time the screen shows, ms since 1970. It stands still with the run, and in a replay it is the story's.
+    /// The time that the screen shows, ms since 1970. It stops with the run; in a replay it is the time of the moment
+    /// shown.
     pub fn clock_ms(&self) -> u64 {
         if self.ticking() {
             self.ui.now_ms.max(self.run.now_ms)
@@ -321,34 +326,35 @@ impl App {
         }
     }
 
-    /// Milliseconds since the run began.
+    /// Training time of the run so far, ms.
     pub fn elapsed_ms(&self) -> u64 {
         self.run.worked_ms(self.clock_ms())
     }
 
-    /// Milliseconds to the end as far as is known.
+    /// Estimated time to the end, ms; `None` if there is no estimate yet.
     pub fn eta_ms(&self) -> Option<u64> {
         let since = self.clock_ms().saturating_sub(self.run.now_ms);
         self.run.remaining_ms().map(|ms| ms.saturating_sub(since))
     }
 
-    /// Whether the run is held, or will be once a request from here has got through.
+    /// Whether the run is paused, assuming that pending requests from this screen are accepted.
     pub fn wants_pause(&self) -> bool {
         let newest = self.ui.requested.iter().rev().find(|request| {
-            matches!(request.command, Command::Pause | Command::Resume) && self.open(request.id)
+            matches!(request.command, Command::Pause | Command::Resume)
+                && self.is_pending(request.id)
         });
         newest.map_or(self.run.phase == Phase::Paused, |request| {
             request.command == Command::Pause
         })
     }
 
-    /// Whether a pause or a resumption is under way.
+    /// Whether a request to pause or resume is pending.
     pub fn changing_pause(&self) -> bool {
         !self.over() && self.wants_pause() != (self.run.phase == Phase::Paused)
     }
 
-    /// Whether a request from here is neither done nor refused.
-    fn open(&self, id: u64) -> bool {
+    /// Whether a request is neither done nor refused.
+    fn is_pending(&self, id: u64) -> bool {
         let answer = self
             .run
             .commands
@@ -365,7 +371,7 @@ impl App {
         }
     }
 
-    /// Says something to the user for a while.
+    /// Shows a notice to the user for a few seconds.
     pub(super) fn notify(&mut self, text: String) {
         self.ui.notice = Some(Notice {
             text,
@@ -374,7 +380,7 @@ impl App {
     }
 
     pub(super) fn remember(&mut self, request: Request) {
-        if self.ui.requested.len() >= REQUESTS {
+        if self.ui.requested.len() >= MAX_REQUESTS {
             self.ui.requested.remove(0);
         }
         self.ui.requested.push(request);

@@ -1,12 +1,12 @@
-//! Images as characters: brightness becomes ink.
+//! Images as characters: brightness is mapped to ink, the share of a cell that the strokes of a character cover.
 //!
-//! Each character of the ramp stands for the share of its cell that its strokes cover, as measured on `DejaVu` Sans Mono at 64
-//! points (cell = advance × line height). Other fonts differ in size but hardly in order. A cell gets the character whose
-//! ink is nearest to its brightness, so ink is linear in brightness.
+//! The ink of the characters in the ramp was measured on `DejaVu` Sans Mono at 64 points (cell = advance × line
+//! height). Other fonts have different values but nearly the same order. A cell gets the character whose ink is nearest
+//! to its brightness, so ink is linear in brightness.
 
 use ratatui::style::Color;
 
-/// Characters and their ink, from none to most.
+/// Characters and their ink, in ascending order.
 const RAMP: [(char, f32); 18] = [
     (' ', 0.0),
     ('.', 0.0266),
@@ -27,28 +27,29 @@ const RAMP: [(char, f32); 18] = [
     ('@', 0.2599),
     ('M', 0.2681),
 ];
-/// The most ink a character of the ramp has.
+/// The ink of the last character of the ramp.
 const MOST_INK: f32 = 0.2681;
-/// Images whose brightest and darkest places differ by less than this are not stretched: that would only show noise.
+/// Images with a smaller brightness range (0 to 255) are not contrast-stretched, which would only amplify noise.
 const LEAST_RANGE: f32 = 16.0;
 
-/// Share of its cell that a character of the ramp covers; 0 for any other.
+/// The ink of a character of the ramp, 0 to 1; 0 for any other character.
 pub fn ink(glyph: char) -> f32 {
     RAMP.iter()
         .find(|(known, _)| *known == glyph)
         .map_or(0.0, |(_, ink)| *ink)
 }
 
-/// Rows that keep an image's proportions at this many columns, cells being twice as tall as wide; at least one.
+/// The number of rows that preserves the aspect ratio of an image at this many columns, as cells are twice as tall as
+/// wide; at least one.
 pub fn rows_for(height: usize, width: usize, columns: usize) -> usize {
     ((columns * height) as f64 / (width.max(1) * 2) as f64)
         .round()
         .max(1.0) as usize
 }
 
-/// The mean brightness (0 to 255) of the part of the image that each cell covers, row by row.
+/// The mean brightness (0 to 255) of the image area that each cell covers; `rows` × `columns` values, row by row.
 ///
-/// Pixels on the border of a cell count with the part of them that is inside. Missing pixels are black.
+/// Pixels on the border of a cell are weighted with their share inside. Missing pixels are black.
 pub fn resample(
     pixels: &[u8],
     height: usize,
@@ -75,7 +76,7 @@ pub fn resample(
     cells
 }
 
-/// For each of `cells` equal parts of `0..pixels`: the pixels it touches and how much of each.
+/// For each of `cells` equal parts of `0..pixels`: the pixels it overlaps, and the overlap with each (0 to 1).
 fn weights(pixels: usize, cells: usize) -> Vec<Vec<(usize, f32)>> {
     let span = pixels as f64 / cells.max(1) as f64;
     (0..cells)
@@ -92,7 +93,7 @@ fn weights(pixels: usize, cells: usize) -> Vec<Vec<(usize, f32)>> {
         .collect()
 }
 
-/// The image as lines of characters. On a dark ground bright places get much ink, on a light one little.
+/// The image as lines of characters. `dark`: the terminal background is dark, so bright areas get more ink, else less.
 pub fn render(
     pixels: &[u8],
     height: usize,
@@ -115,7 +116,7 @@ pub fn render(
         .collect()
 }
 
-/// The image as half blocks: for each cell the greys of its upper and lower half.
+/// The image as half blocks: for each cell the grey levels of its upper and lower half.
 pub fn halves(
     pixels: &[u8],
     height: usize,
@@ -125,7 +126,7 @@ pub fn halves(
 ) -> Vec<Vec<(Color, Color)>> {
     let cells = stretch(resample(pixels, height, width, columns, rows * 2));
     let grey = |bright: Option<&f32>| {
-        // 24 greys of the fixed palette: enough for a thumbnail, and short to send.
+        // The 24 greys of the fixed palette are enough for a thumbnail and take few bytes.
         Color::Indexed(
             232 + (bright.copied().unwrap_or(0.0) * 23.0)
                 .round()
@@ -143,7 +144,7 @@ pub fn halves(
         .collect()
 }
 
-/// Brightness from 0 to 1, stretched over the whole range; the order of any two cells stays.
+/// Scales brightness from 0 to 255 to the full range of 0 to 1. Monotonic.
 fn stretch(mut cells: Vec<f32>) -> Vec<f32> {
     let low = cells.iter().copied().fold(f32::INFINITY, f32::min);
     let high = cells.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -169,7 +170,7 @@ fn glyph(bright: f32) -> char {
 mod tests {
     use super::*;
 
-    /// Pearson's r.
+    /// Pearson's correlation coefficient r.
     fn correlation(a: &[f32], b: &[f32]) -> f32 {
         let n = a.len() as f32;
         let mean = |v: &[f32]| v.iter().sum::<f32>() / n;
@@ -179,7 +180,7 @@ mod tests {
         cov / (var(a, ma) * var(b, mb)).sqrt()
     }
 
-    /// A gradient, a blob, strokes, a weak image: what garments are made of.
+    /// Test images: a gradient, a blob, stripes, a shape, and an image of low contrast.
     fn image(kind: usize, x: usize, y: usize) -> u8 {
         let (fx, fy) = (x as f32 - 13.5, y as f32 - 13.5);
         match kind {
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn ink_follows_brightness_on_both_grounds() {
+    fn ink_correlates_with_brightness_on_both_backgrounds() {
         for kind in 0..5 {
             let pixels: Vec<u8> = (0..28 * 28).map(|i| image(kind, i % 28, i / 28)).collect();
             for (columns, rows) in [(28, 14), (18, 9), (56, 28), (13, 7)] {
@@ -228,13 +229,13 @@ mod tests {
     }
 
     #[test]
-    fn the_ramp_rises() {
+    fn the_ramp_is_ascending() {
         assert!(RAMP.windows(2).all(|pair| pair[0].1 < pair[1].1));
         assert_eq!(RAMP[RAMP.len() - 1].1, MOST_INK);
     }
 
     #[test]
-    fn a_mean_is_a_mean() {
+    fn resampling_averages_pixels() {
         assert_eq!(resample(&[0, 100, 200, 100], 2, 2, 1, 1), [100.0]);
         assert_eq!(
             resample(&[10, 20, 30], 1, 3, 2, 1),
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_makes_nothing() {
+    fn empty_images_and_sizes_are_handled() {
         assert!(resample(&[], 0, 0, 0, 0).is_empty());
         assert_eq!(render(&[], 0, 0, 3, 1, true), ["   "]);
         assert_eq!(render(&[], 5, 5, 0, 2, true), ["", ""]);

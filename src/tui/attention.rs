@@ -1,34 +1,34 @@
-//! What is not well with the run, as this screen knows it, and what somebody who looks elsewhere is told of it.
+//! Alerts of the run, and the notifications that they cause.
 //!
-//! The trainer's clock may be another host's, so how long it has been quiet is counted by this screen's own since it was
-//! heard last; only before anything was heard do its own records say.
+//! The trainer may run on a host with a different clock, so the time since its last record is measured with the clock
+//! of this screen. The timestamps of the records are used only until the first record arrives.
 
 use super::app::App;
 use super::text::{clean, fit};
 use crate::event::Record;
 use crate::run::{Alert, Announcer, alerts};
 
-/// A clock that jumps by more was not looked at in between, ms: the screen was put aside, or the machine slept.
-const ASLEEP_MS: u64 = 5_000;
-/// Columns of what is told.
+/// A larger jump between two ticks, ms, means that the screen was suspended or the machine was asleep.
+const MAX_TICK_GAP_MS: u64 = 5_000;
+/// Maximum width of a notification, columns.
 const WIDTH: usize = 300;
 
-/// What was heard of the run, and what was told of it.
+/// When the trainer was last heard from, and which alerts were announced.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Attention {
-    /// When the trainer was heard last, by this screen's clock; `None` before the first record.
+    /// When the last record arrived, by the clock of this screen, ms since 1970; `None` before the first record.
     heard_ms: Option<u64>,
-    told: Announcer,
+    announcer: Announcer,
 }
 
 impl App {
-    /// All that is wrong now, most serious first.
+    /// The current alerts, most serious first.
     pub(super) fn alerts(&self) -> Vec<Alert> {
         alerts(&self.run, clock_ms(self))
     }
 }
 
-/// The time by the clock of the records; it stands still where nothing is to be expected.
+/// The current time on the clock of the records, ms since 1970. It stops while no records are expected.
 fn clock_ms(app: &App) -> u64 {
     let last = app.run.health.heard_ms();
     if !app.ticking() {
@@ -40,37 +40,38 @@ fn clock_ms(app: &App) -> u64 {
     }
 }
 
-/// A record came; before it is folded in.
+/// Handles an incoming record. Called before the record is applied to the state.
 pub(super) fn heard(app: &mut App, record: &Record) {
-    if record.event.nature().work {
+    if record.event.traits().progress {
         app.attention.heard_ms = Some(app.ui.now_ms);
     }
 }
 
-/// A whole state came; one after the first is of a run that goes on.
+/// Handles a snapshot. Any snapshot after the first shows that the trainer is still active.
 pub(super) fn caught_up(app: &mut App) {
     if app.synced {
         app.attention.heard_ms = Some(app.ui.now_ms);
     }
 }
 
-/// The clock goes on; before it is set.
+/// Handles a tick. Called before the clock is set.
 pub(super) fn ticked(app: &mut App, now_ms: u64) {
-    if now_ms.saturating_sub(app.ui.now_ms) > ASLEEP_MS
+    if now_ms.saturating_sub(app.ui.now_ms) > MAX_TICK_GAP_MS
         && let Some(heard) = &mut app.attention.heard_ms
     {
         *heard = now_ms;
     }
 }
 
-/// What is new and wanted, as texts without control characters. Nothing is in a replay: it is the past.
-pub(super) fn news(app: &mut App) -> Vec<String> {
-    // What there is before anything was heard is not news either.
+/// The texts of new alerts and events that the user wants to be notified of, without control characters. A replay
+/// causes none.
+pub(super) fn notifications(app: &mut App) -> Vec<String> {
+    // Neither does a run without any record yet.
     if !app.live || app.run.seq == 0 {
         return Vec::new();
     }
     let now_ms = clock_ms(app);
-    let news = app.attention.told.look(&app.run, now_ms);
+    let news = app.attention.announcer.update(&app.run, now_ms);
     let notify = &app.settings.notify;
     if !notify.bell && !notify.osc9 {
         return Vec::new();

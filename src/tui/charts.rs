@@ -1,13 +1,13 @@
-//! How charts look at time: their axis, the stretch they show, the cursor on it.
+//! The settings that all charts share: x-axis, zoom, cursor, smoothing and y-scale.
 
-use crate::run::{Other, RunState, Scaling};
+use crate::run::{ComparedRun, RunState, Scaling};
 
 use super::page::Pane;
 
-/// Shares of the past a smoothed curve may keep per step, from the raw curve to a very calm one.
+/// The selectable smoothing weights: the weight of the previous EMA value per step; 0 is the raw curve.
 const SMOOTHINGS: [f64; 5] = [0.0, 0.6, 0.9, 0.97, 0.99];
 
-/// What stands along a chart.
+/// The unit of the x-axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Axis {
     /// Epochs.
@@ -15,12 +15,12 @@ pub enum Axis {
     Epochs,
     /// Steps.
     Steps,
-    /// Time worked.
+    /// Training time, without pauses.
     Time,
 }
 
 impl Axis {
-    /// The next one, round the end.
+    /// The next unit, wrapping around.
     #[must_use]
     pub fn next(self) -> Self {
         match self {
@@ -30,7 +30,7 @@ impl Axis {
         }
     }
 
-    /// The word beside it.
+    /// The label of the axis.
     pub fn name(self) -> &'static str {
         match self {
             Self::Epochs => "epoch",
@@ -40,17 +40,19 @@ impl Axis {
     }
 }
 
-/// How all charts of the screen are looked at.
+/// The settings of all charts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Charts {
-    /// What stands along them.
+    /// The x-axis.
     pub axis: Axis,
-    /// The steps shown, both ends included; all of them if none.
+    /// The first and the last step shown, if zoomed; `None` shows all steps.
     pub window: Option<(u64, u64)>,
-    /// The step whose values are read out.
+    /// The step whose values are displayed.
     pub cursor: Option<u64>,
+    /// Index into [`SMOOTHINGS`].
     smoothing: usize,
-    flipped: Vec<Pane>,
+    /// Panels whose y-scale was switched from its default.
+    toggled: Vec<Pane>,
 }
 
 impl Default for Charts {
@@ -60,53 +62,53 @@ impl Default for Charts {
             window: None,
             cursor: None,
             smoothing: 2,
-            flipped: Vec::new(),
+            toggled: Vec::new(),
         }
     }
 }
 
 impl Charts {
-    /// Share of the past the smoothed curve keeps, per step.
+    /// The smoothing weight: the weight of the previous EMA value per step, 0 to 1.
     pub fn smoothing(&self) -> f64 {
         SMOOTHINGS.get(self.smoothing).copied().unwrap_or(0.9)
     }
 
-    /// The next smoothing, round the end.
+    /// Selects the next smoothing weight, wrapping around.
     pub(super) fn smooth_more(&mut self) {
         self.smoothing = (self.smoothing + 1) % SMOOTHINGS.len();
     }
 
-    /// Whether values that usually stand so stand in equal ratios in a pane. Layers have two numbers instead.
+    /// Whether a panel has a logarithmic y-axis, for values with this default scale. Percentages are always linear.
     pub fn log(&self, pane: Pane, usual: Scaling) -> bool {
         match usual {
-            Scaling::Linear => self.flipped.contains(&pane),
-            Scaling::Log => !self.flipped.contains(&pane),
+            Scaling::Linear => self.toggled.contains(&pane),
+            Scaling::Log => !self.toggled.contains(&pane),
             Scaling::Percent => false,
         }
     }
 
-    /// Equal ratios or equal steps for a pane that can have either; whether it can.
-    pub(super) fn flip(&mut self, pane: Pane) -> bool {
+    /// Switches the y-axis of a panel between log and linear. Returns false if the panel has only one scale.
+    pub(super) fn toggle_log(&mut self, pane: Pane) -> bool {
         if !matches!(
             pane,
             Pane::Loss | Pane::Gradient | Pane::Rate | Pane::Metrics | Pane::Layers
         ) {
             return false;
         }
-        if let Some(at) = self.flipped.iter().position(|known| *known == pane) {
-            self.flipped.remove(at);
+        if let Some(at) = self.toggled.iter().position(|known| *known == pane) {
+            self.toggled.remove(at);
         } else {
-            self.flipped.push(pane);
+            self.toggled.push(pane);
         }
         true
     }
 
-    /// The steps shown, both ends included.
+    /// The first and the last step shown.
     pub fn shown(&self, extent: Extent) -> (u64, u64) {
         self.window.unwrap_or((0, extent.last))
     }
 
-    /// Moves the cursor by a share of what is shown; the first time it appears at the last step.
+    /// Moves the cursor by `by` columns of a plot of this width. A hidden cursor appears at the newest visible step.
     pub(super) fn move_cursor(&mut self, extent: Extent, by: i64, columns: u16) {
         let (from, to) = self.shown(extent);
         let newest = extent.newest.clamp(from, to);
@@ -119,7 +121,7 @@ impl Charts {
         self.put_cursor(extent, at);
     }
 
-    /// Puts the cursor on this step, or on the nearest one that was done and is shown.
+    /// Sets the cursor to this step, or to the nearest visible step that has been trained.
     pub(super) fn put_cursor(&mut self, extent: Extent, at: u64) {
         let (from, to) = self.shown(extent);
         let first = from.max(1).min(to);
@@ -127,12 +129,12 @@ impl Charts {
         self.cursor = Some(at.clamp(first, newest));
     }
 
-    /// Shows half as much, or twice, around the cursor or the end; all of it at most.
+    /// Zooms in or out by a factor of two, around the cursor or the newest step.
     pub(super) fn zoom(&mut self, extent: Extent, closer: bool) {
         self.zoom_around(extent, closer, self.cursor.unwrap_or(extent.newest));
     }
 
-    /// The same around a step: what is looked at stays where it is on the screen.
+    /// Zooms around a step, which keeps its position on the screen.
     pub(super) fn zoom_around(&mut self, extent: Extent, closer: bool, anchor: u64) {
         let last = extent.last;
         let (from, to) = self.shown(extent);
@@ -156,7 +158,7 @@ impl Charts {
         self.show(extent, from, span);
     }
 
-    /// Moves what is shown by a quarter of it.
+    /// Scrolls by a quarter of the visible range, if zoomed.
     pub(super) fn pan(&mut self, extent: Extent, later: bool) {
         let Some((from, to)) = self.window else {
             return;
@@ -177,27 +179,27 @@ impl Charts {
         self.cursor = self.cursor.map(|at| at.clamp(from, from + span));
     }
 
-    /// Shows all of it again.
+    /// Resets the zoom.
     pub(super) fn fit(&mut self) {
         self.window = None;
     }
 }
 
-/// How far charts reach.
+/// The range of steps of the charts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extent {
-    /// The newest step.
+    /// The newest step of the run.
     pub newest: u64,
-    /// The last step the time axis has.
+    /// The last step of the x-axis.
     pub last: u64,
 }
 
 impl Extent {
-    /// That of a run with others laid beside it, each by epochs, steps or time as the axis has it.
-    pub(super) fn of(run: &RunState, others: &[Other], axis: Axis) -> Self {
+    /// The range for a run and the compared runs, which are aligned by epochs, steps or time as on the axis.
+    pub(super) fn of(run: &RunState, others: &[ComparedRun], axis: Axis) -> Self {
         let others = others.iter().map(|other| {
             let end = other.state.global_step as f64;
-            step_beside(&other.state, run, axis, end).ceil() as u64
+            matching_step(&other.state, run, axis, end).ceil() as u64
         });
         Self {
             newest: run.global_step,
@@ -206,8 +208,9 @@ impl Extent {
     }
 }
 
-/// The step of one run that stands where this step of another stands: at the same epoch, step or time.
-pub(super) fn step_beside(from: &RunState, to: &RunState, axis: Axis, step: f64) -> f64 {
+/// Converts a step of the run `from` to the step of the run `to` at the same position on the axis: the same epoch, step
+/// or time.
+pub(super) fn matching_step(from: &RunState, to: &RunState, axis: Axis, step: f64) -> f64 {
     match axis {
         Axis::Epochs if from.epoch_steps > 0 && to.epoch_steps > 0 => {
             step / from.epoch_steps as f64 * to.epoch_steps as f64
@@ -219,23 +222,23 @@ pub(super) fn step_beside(from: &RunState, to: &RunState, axis: Axis, step: f64)
     }
 }
 
-/// The last step of the time axis all charts share: it grows in doublings of epochs, so that a point stays where it is while
-/// the run goes on.
+/// The last step of the shared x-axis. While the run continues, its number of epochs grows by doubling, so that points
+/// keep their position most of the time.
 pub(super) fn last_step(run: &RunState) -> u64 {
     let per_epoch = run.epoch_steps;
     let reached = run.global_step.max(1);
     if per_epoch == 0 {
         return reached;
     }
-    let begun = reached.div_ceil(per_epoch);
-    let shown = begun.checked_next_power_of_two().unwrap_or(begun);
+    let started = reached.div_ceil(per_epoch);
+    let shown = started.checked_next_power_of_two().unwrap_or(started);
     let most = if run.epochs == 0 {
         u64::MAX
     } else {
-        u64::from(run.epochs).max(begun)
+        u64::from(run.epochs).max(started)
     };
     let last = shown.min(most).saturating_mul(per_epoch);
-    // A run that has ended needs no room for more.
+    // A run that has ended needs no space for further steps.
     if run.outcome.is_some() {
         reached.min(last)
     } else {
@@ -261,24 +264,24 @@ mod tests {
     }
 
     #[test]
-    fn a_longer_run_beside_it_has_room_and_stands_by_its_epochs() {
-        let other = Other {
+    fn a_longer_compared_run_extends_the_axis_and_is_aligned() {
+        let other = ComparedRun {
             state: RunState {
                 epoch_steps: 50,
                 global_step: 1000,
                 ..RunState::default()
             },
-            ..Other::default()
+            ..ComparedRun::default()
         };
         let (run, others) = (run(1000), [other]);
         assert_eq!(Extent::of(&run, &others, Axis::Epochs).last, 2000);
         assert_eq!(Extent::of(&run, &others, Axis::Steps).last, 1000);
-        let back = step_beside(&run, &others[0].state, Axis::Epochs, 500.0);
+        let back = matching_step(&run, &others[0].state, Axis::Epochs, 500.0);
         assert!((back - 250.0).abs() < 1e-9);
     }
 
     #[test]
-    fn closer_and_back_shows_all_again() {
+    fn zooming_in_and_out_shows_all_again() {
         let (run, mut charts) = (run(1000), Charts::default());
         for _ in 0..4 {
             charts.zoom(extent(&run), true);
@@ -294,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_pointed_at_stays_where_it_is() {
+    fn zooming_keeps_the_position_of_the_anchor() {
         let (run, mut charts) = (run(1000), Charts::default());
         let place = |charts: &Charts| {
             let (from, to) = charts.shown(extent(&run));
@@ -311,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cursor_is_put_on_steps_that_were_done() {
+    fn the_cursor_is_clamped_to_trained_steps() {
         let (run, mut charts) = (run(450), Charts::default());
         for (at, expected) in [(0, 1), (200, 200), (999, 450)] {
             charts.put_cursor(extent(&run), at);
@@ -320,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cursor_stays_on_steps_that_were_done_and_are_shown() {
+    fn the_cursor_stays_on_visible_trained_steps() {
         let (run, mut charts) = (run(450), Charts::default());
         charts.move_cursor(extent(&run), -1, 100);
         assert_eq!(charts.cursor, Some(450), "it appears at the newest step");
@@ -336,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_known_is_nothing_to_fear() {
+    fn an_empty_run_causes_no_overflow() {
         let (run, mut charts) = (RunState::default(), Charts::default());
         for by in [-3, 0, 3] {
             charts.move_cursor(extent(&run), by, 0);

@@ -1,23 +1,24 @@
-//! What a terminal can show, and how a colour is brought down to it. The only place that does so.
+//! The colour depth of the terminal, and the conversion of colours to it. No other module converts colours.
 
 use ratatui::style::Color;
 
-/// How many colours there are.
+/// The number of colours that a terminal supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ColorDepth {
-    /// None: bold, reversed and the like must do.
+    /// No colours, only modifiers such as bold and reversed.
     None,
-    /// The sixteen of the terminal's own palette.
+    /// The 16 colours of the terminal's palette.
     Ansi16,
-    /// The fixed palette of 256.
+    /// The fixed palette of 256 colours.
     #[default]
     Ansi256,
-    /// 24 bits.
+    /// 24-bit colour.
     True,
 }
 
 impl ColorDepth {
-    /// What the environment says: `NO_COLOR`, then `COLORTERM`, then `TERM`. `lookup` reads a variable.
+    /// Detects the depth from the environment: `NO_COLOR`, then `COLORTERM`, then `TERM`. `lookup` returns the value of
+    /// a variable.
     pub fn detect(lookup: impl Fn(&str) -> Option<String>) -> Self {
         let get = |name| lookup(name).unwrap_or_default();
         if !get("NO_COLOR").is_empty() {
@@ -31,20 +32,20 @@ impl ColorDepth {
         }
     }
 
-    /// The colour as this terminal can show it.
+    /// The nearest colour that a terminal of this depth can show.
     pub(super) fn reduce(self, color: Color) -> Color {
         match (self, color) {
             (Self::None, _) => Color::Reset,
             (Self::Ansi256, Color::Rgb(r, g, b)) => Color::Indexed(to_256([r, g, b])),
             (Self::Ansi16, Color::Rgb(r, g, b)) => to_16([r, g, b]),
             (Self::Ansi16, Color::Indexed(index)) => to_16(of_256(index)),
-            // True colour shows all, 256 show themselves, and names are for every terminal.
+            // No conversion is needed: true colour shows everything, and named colours exist on every terminal.
             _ => color,
         }
     }
 }
 
-/// Whether the locale's characters are UTF-8. `lookup` reads a variable.
+/// Whether the character encoding of the locale is UTF-8. `lookup` returns the value of a variable.
 pub fn utf8_locale(lookup: impl Fn(&str) -> Option<String>) -> bool {
     ["LC_ALL", "LC_CTYPE", "LANG"]
         .into_iter()
@@ -56,10 +57,10 @@ pub fn utf8_locale(lookup: impl Fn(&str) -> Option<String>) -> bool {
         })
 }
 
-/// Steps of the 6×6×6 cube.
+/// Channel values of the 6×6×6 cube in the 256-colour palette.
 const CUBE: [u8; 6] = [0, 95, 135, 175, 215, 255];
 
-/// The sixteen as xterm has them. Terminals differ, so this only has to be near.
+/// xterm's values of the 16 colours. Terminals differ, so these are approximate.
 const SIXTEEN: [([u8; 3], Color); 16] = [
     ([0, 0, 0], Color::Black),
     ([205, 0, 0], Color::Red),
@@ -112,7 +113,8 @@ fn of_256(index: u8) -> [u8; 3] {
     }
 }
 
-/// A colour in red, green and blue, alike everywhere: the named ones as xterm has them. `None` is the terminal's own default.
+/// The red, green and blue values of a colour, using xterm's values for named colours. `None` for the terminal's
+/// default colour.
 pub(super) fn rgb(color: Color) -> Option<[u8; 3]> {
     match color {
         Color::Reset => None,
@@ -139,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_decides() {
+    fn depth_is_detected_from_the_environment() {
         assert_eq!(
             depth(&[("NO_COLOR", "1"), ("COLORTERM", "truecolor")]),
             ColorDepth::None
@@ -154,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_locale_variable_that_says_something_decides() {
+    fn first_nonempty_locale_variable_decides() {
         let locale = |pairs: &[(&str, &str)]| {
             utf8_locale(|name| {
                 pairs
@@ -174,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_come_down_to_their_neighbours() {
+    fn colours_are_reduced_to_the_nearest() {
         assert_eq!(
             ColorDepth::Ansi256.reduce(Color::Rgb(255, 0, 0)),
             Color::Indexed(196)

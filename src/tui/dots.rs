@@ -1,22 +1,22 @@
-//! What curves are drawn with, as fine as the terminal has it.
+//! The characters that curves are drawn with, at the finest resolution that the terminal supports.
 
 use crate::config::ChartMode;
 
-/// The dots of a cell.
+/// How a cell is divided into dots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Dots {
-    /// Braille, 2 × 4.
+    /// Braille characters: 2 × 4 dots (columns × rows).
     #[default]
     Braille,
-    /// Half blocks, 1 × 2.
+    /// Half blocks: 1 × 2 dots.
     HalfBlock,
-    /// One ASCII character, which tells about where in the cell the curve passes.
+    /// One ASCII character, chosen by the approximate position of the curve in the cell.
     Ascii,
 }
 
 impl Dots {
-    /// What is to be drawn with: as configured, or the finest the environment tells of. A screen that keeps to ASCII has
-    /// ASCII only. `lookup` reads a variable.
+    /// The configured mode, or with `auto` the finest one that the terminal named by `TERM` supports. With `ascii` the
+    /// result is always ASCII. `lookup` returns the value of an environment variable.
     pub fn choose(mode: ChartMode, ascii: bool, lookup: impl Fn(&str) -> Option<String>) -> Self {
         match mode {
             ChartMode::Auto | ChartMode::Braille | ChartMode::Halfblock if ascii => Self::Ascii,
@@ -29,7 +29,7 @@ impl Dots {
         }
     }
 
-    /// Dots of a cell from side to side.
+    /// Dot columns per cell.
     pub(super) fn across(self) -> usize {
         match self {
             Self::HalfBlock => 1,
@@ -37,7 +37,7 @@ impl Dots {
         }
     }
 
-    /// Dots of a cell from top to bottom.
+    /// Dot rows per cell.
     pub(super) fn down(self) -> usize {
         match self {
             Self::HalfBlock => 2,
@@ -46,8 +46,8 @@ impl Dots {
     }
 }
 
-/// The console of the Linux kernel: a font of 256 or 512 characters, none of them braille. GNU screen says so of what it runs
-/// in, too.
+/// Whether `TERM` names the Linux console, whose font of 256 or 512 glyphs has no braille. GNU screen adds a prefix to
+/// the name of the terminal that it runs in.
 fn has_no_braille(term: &str) -> bool {
     let inner = term.strip_prefix("screen.").unwrap_or(term);
     inner.split('-').next() == Some("linux")
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn the_finest_that_can_be_shown_unless_told_otherwise() {
+    fn auto_chooses_the_finest_supported_dots() {
         use ChartMode::{Ascii, Auto, Braille, Halfblock};
         for term in ["xterm-256color", "tmux", "screen.xterm", "linuxlike", ""] {
             assert_eq!(chosen(Auto, false, term), Dots::Braille, "{term}");

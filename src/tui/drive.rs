@@ -1,4 +1,4 @@
-//! The loop: what comes in, and when a frame goes out. The only place of the face that looks at a clock.
+//! The event loop: receives messages, decides when to draw a frame. Only this module of the interface reads a clock.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -16,44 +16,45 @@ use super::view::view;
 use crate::fault;
 use crate::link::{Feed, Link};
 
-/// Why there is no replay where nobody reads one.
-const UNREAD: &str = "nobody reads the run's records here";
+/// Error if the link cannot load a replay.
+const NO_REPLAY: &str = "the run's records cannot be read here";
 
-/// Records taken in before the next look at keys and clock.
+/// Maximum number of records processed before keys and the clock are checked again.
 const DRAIN: usize = 256;
-/// How late a signal to leave is noticed at most.
+/// Maximum delay until a signal is noticed.
 const IDLE: Duration = Duration::from_millis(100);
 
-/// How often a replay goes on.
+/// Interval between updates of a playing replay, ms.
 const TICK_MS: u64 = 100;
 
-/// How late it is noticed that a frame under way has arrived.
+/// Polling interval while the previous frame is still being written.
 const BUSY: Duration = Duration::from_millis(10);
 
-/// How often to draw, when to leave, what time it is.
+/// The environment of the event loop: frame rate, signals, clock and output state.
 pub struct Pace {
-    /// At most this many frames a second.
+    /// Maximum number of frames per second.
     pub fps: u32,
-    /// What signals ask of the screen.
+    /// Flags set by signal handlers.
     pub signals: Signals,
-    /// Whether the terminal takes another frame yet.
+    /// Whether the terminal is ready for another frame.
     pub free: Box<dyn Fn() -> bool + Send>,
     /// Bytes sent to the terminal so far.
     pub sent: Box<dyn Fn() -> u64 + Send>,
     /// The clock, ms since 1970.
     pub now_ms: fn() -> u64,
-    /// Tells somebody who looks elsewhere.
+    /// Rings the bell or sends a desktop notification with this text.
     pub notify: Box<dyn Fn(&str) + Send>,
 }
 
-/// The time, ms since 1970.
+/// The current time, ms since 1970.
 pub(super) fn wall_clock() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_millis() as u64)
 }
 
-/// Shows the run on any backend until it is left. A backend that fails is a terminal that is gone.
+/// Runs the event loop on any backend until the screen is closed. An error of the backend means that the terminal was
+/// disconnected.
 pub fn drive<B: Backend>(
     terminal: &mut Terminal<B>,
     app: &mut App,
@@ -67,11 +68,11 @@ pub fn drive<B: Backend>(
     let mut replies = if let Some(queries) = &link.queries {
         queries.replies.clone()
     } else {
-        update(app, Msg::Unanswered);
+        update(app, Msg::QueriesUnavailable);
         never()
     };
-    let mut retold = match &link.replays {
-        Some(replays) => replays.told.clone(),
+    let mut loaded = match &link.replays {
+        Some(replays) => replays.replay.clone(),
         None => never(),
     };
     let gap = Duration::from_secs(1) / pace.fps.clamp(1, 60);
@@ -90,7 +91,7 @@ pub fn drive<B: Backend>(
             }
             dirty = false;
             drawn = Instant::now();
-            // What it cost is shown with the next frame, and is no reason for one.
+            // The next frame shows this cost; the cost alone must not cause another frame.
             let micros = drawn.duration_since(began).as_micros() as u64;
             let bytes = (pace.sent)();
             update(app, Msg::Drawn { micros, bytes });
@@ -126,14 +127,14 @@ pub fn drive<B: Backend>(
                     msgs.push(Msg::Reply(id, reply));
                 } else {
                     replies = never();
-                    msgs.push(Msg::Unanswered);
+                    msgs.push(Msg::QueriesUnavailable);
                 }
             }
-            recv(retold) -> got => {
-                let gone = got.is_err();
-                msgs.push(Msg::Retold(got.unwrap_or_else(|_| Err(UNREAD.to_owned()))));
-                if gone {
-                    retold = never();
+            recv(loaded) -> got => {
+                let closed = got.is_err();
+                msgs.push(Msg::ReplayLoaded(got.unwrap_or_else(|_| Err(NO_REPLAY.to_owned()))));
+                if closed {
+                    loaded = never();
                 }
             }
             default(wait) => {}
@@ -152,10 +153,10 @@ pub fn drive<B: Backend>(
     }
 }
 
-/// What somebody waits for: it is shown before the next frame would be due.
+/// Whether the user waits for this message; it is then shown before the next frame is due.
 fn is_urgent(msg: &Msg) -> bool {
     match msg {
-        Msg::Feed(Feed::Live(record)) => record.event.nature().urgent,
+        Msg::Feed(Feed::Live(record)) => record.event.traits().urgent,
         Msg::Tick(_) | Msg::Drawn { .. } => false,
         _ => true,
     }
@@ -178,13 +179,13 @@ fn drain(first: Feed, feed: &Receiver<Feed>, msgs: &mut Vec<Msg>) {
     msgs.extend(feed.try_iter().take(DRAIN - 1).map(Msg::Feed));
 }
 
-/// Passes the time on when the second it shows has changed; says whether a frame is due for it.
+/// Adds messages for signals, and a tick if the displayed second has changed. Returns whether a frame must be drawn.
 fn clock(app: &App, pace: &Pace, msgs: &mut Vec<Msg>) -> bool {
     let signals = &pace.signals;
     if signals.terminate.load(Ordering::Relaxed) {
         msgs.push(Msg::Terminated);
     }
-    // Whoever was stopped without notice takes the terminal anew, too.
+    // After SIGSTOP the process also has to set up the terminal again.
     let suspended = signals.suspend.swap(false, Ordering::Relaxed);
     if signals.resumed.swap(false, Ordering::Relaxed) {
         msgs.push(Msg::Foreground);
@@ -205,7 +206,7 @@ fn clock(app: &App, pace: &Pace, msgs: &mut Vec<Msg>) -> bool {
     leave || plays || app.ticking() || app.ui.notice.is_some()
 }
 
-/// How long a replay that plays stays as it is; what does not play needs no look at the clock for that.
+/// Time until the next update of a playing replay; `Duration::MAX` if none is playing.
 fn until_tick(app: &App, pace: &Pace) -> Duration {
     if !app.playing() {
         return Duration::MAX;
@@ -230,16 +231,16 @@ fn carry_out<B: Backend>(
                 }
             }
             Effect::Notify(text) => (pace.notify)(&text),
-            Effect::Steer => {
+            Effect::RequestControl => {
                 if let Some(control) = &link.control {
-                    // Asked already: the answer is on its way.
+                    // A full queue means that control was already requested.
                     let _ = control.try_send(());
                 }
             }
-            Effect::Retell => {
+            Effect::LoadReplay => {
                 let replays = link.replays.as_ref();
                 if replays.is_none_or(|replays| replays.ask.try_send(()).is_err()) {
-                    update(app, Msg::Retold(Err(UNREAD.to_owned())));
+                    update(app, Msg::ReplayLoaded(Err(NO_REPLAY.to_owned())));
                 }
             }
             Effect::Query(id, query) => {
@@ -248,8 +249,8 @@ fn carry_out<B: Backend>(
                     .as_ref()
                     .is_some_and(|queries| queries.ask.try_send((id, query)).is_ok());
                 if !asked {
-                    // Too many wait already, which one question of a kind at a time cannot do; or nobody is there.
-                    update(app, Msg::Unanswered);
+                    // At most one query of each kind is pending, so the queue is never full: the session has ended.
+                    update(app, Msg::QueriesUnavailable);
                 }
             }
             Effect::Send(request) => {
@@ -296,7 +297,7 @@ mod tests {
         update(app, Msg::Key(key));
     }
 
-    /// What the clock has to say after so many milliseconds: messages, and whether they are worth a frame.
+    /// Advances the clock by `ms`. Returns the number of messages, and whether they cause a frame.
     fn after(app: &mut App, pace: &Pace, ms: u64) -> (usize, bool) {
         NOW_MS.fetch_add(ms, Ordering::Relaxed);
         let mut msgs = Vec::new();
@@ -309,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_causes_frames_while_a_replay_plays_and_only_then() {
+    fn clock_causes_frames_only_while_a_replay_plays() {
         let pace = Pace {
             fps: 10,
             signals: Signals::default(),
@@ -322,7 +323,7 @@ mod tests {
         update(&mut app, Msg::Tick(10_000));
         space(&mut app);
         let replay = Replay::new((1..=40).map(steps).collect());
-        update(&mut app, Msg::Retold(Ok(Arc::new(replay))));
+        update(&mut app, Msg::ReplayLoaded(Ok(Arc::new(replay))));
         assert!(app.playing());
         assert_eq!(until_tick(&app, &pace), Duration::from_millis(100));
         assert_eq!(after(&mut app, &pace, 99), (0, false));
@@ -331,12 +332,12 @@ mod tests {
         }
         assert!(app.run.global_step > 1);
         space(&mut app);
-        let told = app.run.clone();
+        let paused = app.run.clone();
         assert_eq!(until_tick(&app, &pace), Duration::MAX);
         for _ in 0..100 {
-            // The second that a notice might wait for is passed on, and nothing is drawn for it.
+            // Ticks still arrive each second, to expire notices, but none causes a frame.
             assert!(!after(&mut app, &pace, 100).1);
         }
-        assert_eq!(app.run, told);
+        assert_eq!(app.run, paused);
     }
 }

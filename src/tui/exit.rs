@@ -1,36 +1,36 @@
-//! How the screen is left, and what signals ask of it.
+//! Why the screen was closed, and the flags that signals set for it.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// What signals ask of the screen; handlers set these, and the screen looks.
+/// Flags that signal handlers set and the event loop polls.
 #[derive(Debug, Clone, Default)]
 pub struct Signals {
-    /// Leave as soon as the run has finished.
+    /// Close the screen when the run has finished.
     pub leave: Arc<AtomicBool>,
-    /// Leave at once.
+    /// Close the screen immediately.
     pub terminate: Arc<AtomicBool>,
-    /// Give the terminal to the shell for a while.
+    /// Suspend: return the terminal to the shell (SIGTSTP).
     pub suspend: Arc<AtomicBool>,
-    /// Back from having been stopped: the terminal may be another's by now.
+    /// The process was resumed (SIGCONT); another program may have changed the terminal meanwhile.
     pub resumed: Arc<AtomicBool>,
 }
 
-/// Why the screen is gone.
+/// Why the screen was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// The run has finished, as was asked for.
+    /// The run has finished, after a request to close the screen then.
     Finished,
-    /// The user left, after the run had ended or from a replay.
+    /// The user closed the screen after the run had ended, or a replay.
     Left,
-    /// The user left a run that goes on.
+    /// The user detached from a run that continues.
     Detached,
-    /// The shell wants the terminal for a while.
+    /// The user suspended the screen; the shell gets the terminal.
     Suspended,
-    /// The process goes on after it was stopped without notice.
+    /// The process was resumed after SIGSTOP; the screen must be set up again.
     Foreground,
-    /// A signal ended the screen.
+    /// A signal closed the screen.
     Terminated,
-    /// The terminal is gone: go on without a screen.
+    /// The terminal was disconnected; the process continues without a screen.
     HungUp,
 }

@@ -1,10 +1,11 @@
-//! Keys, the mouse, resizes and hang-up, from a thread of their own.
+//! Reads keys, mouse events, resizes and hang-up in a separate thread.
 //!
-//! crossterm 0.29 spins for ever on a terminal that was hung up, so poll(2) is asked before every read, and once it has
-//! told of a hang-up the terminal is never touched again.
+//! crossterm 0.29 loops forever on a terminal that was hung up. Therefore poll(2) is called before every read, and once
+//! it has reported a hang-up the terminal is not accessed again.
 //!
-//! Its default way of reading (mio, told once of each readiness) forgets a key that comes together with a resize until the
-//! next key is pressed, and leaves this loop spinning until then; the way of its feature `use-dev-tty` asks anew each time.
+//! crossterm's default event source (mio, edge-triggered) loses a key that arrives together with a resize until the
+//! next key press, and makes this loop spin until then. The source of its feature `use-dev-tty` polls each time
+//! instead.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,17 +19,17 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::msg::{MouseKind, Msg};
 use super::terminal::drawable;
 
-/// How long a wait for input lasts at most; also how late the end of the screen is noticed.
+/// Maximum wait for input, and maximum delay until [`Reader::stop`] takes effect.
 const WAIT: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 100_000_000,
 };
-/// Not zero, for which crossterm with `use-dev-tty` does not look at all.
+/// Timeout for crossterm's poll. With `use-dev-tty` a timeout of zero does not check the terminal at all.
 const READY: Duration = Duration::from_millis(1);
-/// Keys waiting for a screen that is stuck in a write.
-const WAITING: usize = 256;
+/// Capacity of the message queue, for keys pressed while the screen is blocked in a write.
+const QUEUE_LEN: usize = 256;
 
-/// The thread that reads.
+/// The thread that reads the terminal.
 #[derive(Debug)]
 pub(super) struct Reader {
     stop: Arc<AtomicBool>,
@@ -36,7 +37,8 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Ends it, and waits until it leaves the terminal alone. Its messages must not be waited for by then.
+    /// Stops the thread and waits until it no longer accesses the terminal. The receiver of its messages must already
+    /// be dropped.
     pub(super) fn stop(self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread {
@@ -45,38 +47,40 @@ impl Reader {
     }
 }
 
-/// Starts reading.
+/// Starts the thread that reads the terminal.
 pub(super) fn spawn() -> (Receiver<Msg>, Reader) {
-    let (send, receive) = bounded(WAITING);
+    let (send, receive) = bounded(QUEUE_LEN);
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     let spawned = thread::Builder::new()
         .name("input".to_owned())
         .spawn(move || {
-            let gone = read(&send, &flag).is_err();
-            if gone {
+            let closed = read(&send, &flag).is_err();
+            if closed {
                 let _ = send.send(Msg::HungUp);
             }
         });
-    // Without this thread there are no keys, but the run is still worth watching; signals end it.
+    // If the thread cannot be started, keys do not work, but the screen still shows the run and signals can close it.
     let thread = spawned.ok();
     (receive, Reader { stop, thread })
 }
 
-/// The terminal is gone.
-struct Gone;
+/// Error: the terminal was disconnected.
+struct TerminalClosed;
 
-/// What poll(2) says of the terminal.
-enum Said {
-    Nothing,
+/// The result of poll(2) on the terminal.
+enum PollResult {
+    /// No input before the timeout.
+    Timeout,
+    /// Input can be read.
     Input,
 }
 
-fn read(send: &Sender<Msg>, stop: &AtomicBool) -> Result<(), Gone> {
+fn read(send: &Sender<Msg>, stop: &AtomicBool) -> Result<(), TerminalClosed> {
     let mut size = None;
     while !stop.load(Ordering::Relaxed) {
-        let said = wait()?;
-        // Asking the terminal costs nothing and cannot block; crossterm is left alone unless there is something to read.
+        let polled = wait()?;
+        // The size is read directly: it is cheap and cannot block, while crossterm is only called if there is input.
         let now = rustix::termios::tcgetwinsize(rustix::stdio::stdin())
             .ok()
             .map(|size| drawable(size.ws_col, size.ws_row));
@@ -88,11 +92,11 @@ fn read(send: &Sender<Msg>, stop: &AtomicBool) -> Result<(), Gone> {
                 return Ok(());
             }
         }
-        if matches!(said, Said::Nothing) {
+        if matches!(polled, PollResult::Timeout) {
             continue;
         }
-        while event::poll(READY).map_err(|_| Gone)? {
-            let msg = match event::read().map_err(|_| Gone)? {
+        while event::poll(READY).map_err(|_| TerminalClosed)? {
+            let msg = match event::read().map_err(|_| TerminalClosed)? {
                 Event::Key(key) if key.kind != KeyEventKind::Release => Msg::Key(key),
                 Event::Resize(columns, rows) => {
                     let (columns, rows) = drawable(columns, rows);
@@ -108,13 +112,13 @@ fn read(send: &Sender<Msg>, stop: &AtomicBool) -> Result<(), Gone> {
             if send.send(msg).is_err() {
                 return Ok(());
             }
-            wait_no_longer()?;
+            check_open()?;
         }
     }
     Ok(())
 }
 
-/// What of the mouse means anything. Nothing comes but where the mouse was taken.
+/// The message for a mouse event, if it is used. Events arrive only if the mouse is captured.
 fn mouse(event: MouseEvent) -> Option<Msg> {
     let kind = match event.kind {
         MouseEventKind::Down(MouseButton::Left) => MouseKind::Click,
@@ -126,32 +130,32 @@ fn mouse(event: MouseEvent) -> Option<Msg> {
     Some(Msg::Mouse { column, row, kind })
 }
 
-fn wait() -> Result<Said, Gone> {
-    ask(&WAIT)
+fn wait() -> Result<PollResult, TerminalClosed> {
+    poll_terminal(&WAIT)
 }
 
-/// Before each further read: the terminal may have gone since.
-fn wait_no_longer() -> Result<Said, Gone> {
-    ask(&Timespec {
+/// Checks, before each further read, that the terminal was not disconnected.
+fn check_open() -> Result<PollResult, TerminalClosed> {
+    poll_terminal(&Timespec {
         tv_sec: 0,
         tv_nsec: 0,
     })
 }
 
-fn ask(timeout: &Timespec) -> Result<Said, Gone> {
+fn poll_terminal(timeout: &Timespec) -> Result<PollResult, TerminalClosed> {
     let mut fds = [PollFd::from_borrowed_fd(
         rustix::stdio::stdin(),
         PollFlags::IN,
     )];
     match poll(&mut fds, Some(timeout)) {
-        Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(Said::Nothing),
+        Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(PollResult::Timeout),
         Ok(_) => {}
-        Err(_) => return Err(Gone),
+        Err(_) => return Err(TerminalClosed),
     }
-    let said = fds.first().map_or(PollFlags::empty(), PollFd::revents);
-    if said.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
-        Err(Gone)
+    let events = fds.first().map_or(PollFlags::empty(), PollFd::revents);
+    if events.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
+        Err(TerminalClosed)
     } else {
-        Ok(Said::Input)
+        Ok(PollResult::Input)
     }
 }

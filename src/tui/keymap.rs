@@ -1,4 +1,4 @@
-//! Which keys do what: `[keys]` of the configuration, checked.
+//! Key bindings: parses and validates `[keys]` of the configuration.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::action::Action;
 use crate::config::Keys;
 
-/// Names of keys that are not a single character.
+/// Names of the keys that are not written as a single character.
 //
-// Not the crate `crokey`: it reads names in lower case, so that `Q` would become `q`, refuses `ü` and `ctrl--`, and would save
-// about 45 lines for three more crates.
+// The crate `crokey` is not used: it lower-cases names, so that `Q` would become `q`, rejects `ü` and `ctrl--`, and
+// would save about 45 lines at the cost of three more crates.
 const NAMED: &[(&str, KeyCode)] = &[
     ("space", KeyCode::Char(' ')),
     ("enter", KeyCode::Enter),
@@ -30,10 +30,10 @@ const NAMED: &[(&str, KeyCode)] = &[
     ("pagedown", KeyCode::PageDown),
 ];
 
-/// Similar enough to be meant.
-const ALIKE: f64 = 0.8;
+/// Minimum Jaro-Winkler similarity for a suggestion in an error message.
+const MIN_SIMILARITY: f64 = 0.8;
 
-/// A key with ctrl and alt; shift is part of the character.
+/// A key with the modifiers ctrl and alt. Shift is part of the character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key {
     code: KeyCode,
@@ -42,10 +42,10 @@ pub struct Key {
 }
 
 impl Key {
-    /// A key as it is written in `[keys]`: `q`, `space`, `ctrl-c`, `alt-x`, `f5`.
+    /// Parses a key of `[keys]`: `q`, `space`, `ctrl-c`, `alt-x`, `f5`.
     ///
     /// # Errors
-    /// A sentence about what is wrong with it.
+    /// A message for the user if there is no such key.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (mut rest, mut ctrl, mut alt) = (text, false, false);
         loop {
@@ -62,7 +62,7 @@ impl Key {
         Ok(Self { code, ctrl, alt }.normal())
     }
 
-    /// The key of an event.
+    /// The key of a terminal event.
     pub fn of(event: KeyEvent) -> Self {
         let ctrl = event.modifiers.contains(KeyModifiers::CONTROL);
         let alt = event.modifiers.contains(KeyModifiers::ALT);
@@ -74,7 +74,7 @@ impl Key {
         .normal()
     }
 
-    /// Terminals cannot tell ctrl-C from ctrl-c.
+    /// Lower-cases characters with ctrl, as terminals cannot distinguish ctrl-C from ctrl-c.
     fn normal(mut self) -> Self {
         if let (KeyCode::Char(c), true) = (self.code, self.ctrl) {
             self.code = KeyCode::Char(c.to_ascii_lowercase());
@@ -82,22 +82,22 @@ impl Key {
         self
     }
 
-    /// Ctrl-C, which always asks.
+    /// Ctrl-C, which opens the quit dialog even if it is not bound.
     pub(super) fn is_interrupt(self) -> bool {
         self.ctrl && self.code == KeyCode::Char('c')
     }
 
-    /// What ends a line.
+    /// The key that confirms input.
     pub(super) fn is_enter(self) -> bool {
         self.code == KeyCode::Enter
     }
 
-    /// What takes the last character back.
+    /// A key that deletes the last character.
     pub(super) fn is_erase(self) -> bool {
         matches!(self.code, KeyCode::Backspace | KeyCode::Delete)
     }
 
-    /// The plain character of this key.
+    /// The character of a key without ctrl and alt.
     pub(super) fn plain(self) -> Option<char> {
         match self.code {
             KeyCode::Char(c) if !self.ctrl && !self.alt => Some(c),
@@ -138,9 +138,9 @@ fn code(text: &str) -> Option<KeyCode> {
 fn unknown_key(text: &str, rest: &str) -> String {
     let names = NAMED.iter().map(|(name, _)| *name);
     match nearest(rest, names) {
-        Some(name) => format!("`{text}` is no key, did you mean `{name}`?"),
+        Some(name) => format!("`{text}` is not a key, did you mean `{name}`?"),
         None => format!(
-            "`{text}` is no key: write one character, or a name such as space, enter, ctrl-c, alt-x, f5"
+            "`{text}` is not a key: write one character, or a name such as space, enter, ctrl-c, alt-x, f5"
         ),
     }
 }
@@ -148,36 +148,36 @@ fn unknown_key(text: &str, rest: &str) -> String {
 fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     names
         .map(|name| (strsim::jaro_winkler(written, name), name))
-        .filter(|(alike, _)| *alike >= ALIKE)
+        .filter(|(similarity, _)| *similarity >= MIN_SIMILARITY)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)
 }
 
-/// Which keys do what.
+/// The key bindings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keymap {
     bindings: Vec<(Key, Action)>,
 }
 
 impl Keymap {
-    /// The table of the configuration.
+    /// Builds the bindings from `[keys]` of the configuration.
     ///
     /// # Errors
-    /// All that is wrong with it, each with its key in `[keys]`.
+    /// All errors at once: pairs of the name in `[keys]` and a message.
     pub fn from_config(keys: &Keys) -> Result<Self, Vec<(String, String)>> {
         let mut bindings: Vec<(Key, Action)> = Vec::new();
-        let mut wrong = Vec::new();
+        let mut errors = Vec::new();
         for (name, texts) in &keys.0 {
             let Some(action) = Action::from_name(name) else {
-                wrong.push((name.clone(), unknown_action(name)));
+                errors.push((name.clone(), unknown_action(name)));
                 continue;
             };
             for text in texts {
                 match Key::parse(text) {
-                    Err(message) => wrong.push((name.clone(), message)),
+                    Err(message) => errors.push((name.clone(), message)),
                     Ok(key) => match bindings.iter().find(|(bound, _)| *bound == key) {
                         Some((_, other)) if *other != action => {
-                            wrong.push((
+                            errors.push((
                                 name.clone(),
                                 format!("`{text}` is already bound to `{}`", other.name()),
                             ));
@@ -188,14 +188,14 @@ impl Keymap {
                 }
             }
         }
-        if wrong.is_empty() {
+        if errors.is_empty() {
             Ok(Self { bindings })
         } else {
-            Err(wrong)
+            Err(errors)
         }
     }
 
-    /// What the key does.
+    /// The action bound to the key.
     pub fn action(&self, key: Key) -> Option<Action> {
         self.bindings
             .iter()
@@ -203,7 +203,7 @@ impl Keymap {
             .map(|(_, action)| *action)
     }
 
-    /// The keys that do it, in the order of the configuration.
+    /// The keys bound to the action, in the order of the configuration.
     pub fn keys(&self, action: Action) -> impl Iterator<Item = Key> + '_ {
         self.bindings
             .iter()
@@ -211,7 +211,7 @@ impl Keymap {
             .map(|(key, _)| *key)
     }
 
-    /// The first key that does it, as text.
+    /// The first key bound to the action, as text.
     pub(super) fn first(&self, action: Action) -> Option<String> {
         self.keys(action).next().map(|key| key.to_string())
     }
@@ -219,7 +219,7 @@ impl Keymap {
 
 impl Default for Keymap {
     fn default() -> Self {
-        // The compiled-in table is proved right by a test.
+        // A test verifies that the default table is valid.
         Self::from_config(&Keys::default()).unwrap_or(Self {
             bindings: Vec::new(),
         })
@@ -230,7 +230,7 @@ fn unknown_action(name: &str) -> String {
     let known: Vec<&str> = Action::all().map(Action::name).collect();
     match nearest(name, known.iter().copied()) {
         Some(near) => format!("unknown action, did you mean `{near}`?"),
-        None => format!("unknown action, there are {}", known.join(", ")),
+        None => format!("unknown action, expected one of {}", known.join(", ")),
     }
 }
 
@@ -244,10 +244,10 @@ mod tests {
     }
 
     #[test]
-    fn the_default_binds_every_action_and_the_first_ten_pages() {
+    fn default_binds_every_action_and_the_first_ten_pages() {
         let keymap = Keymap::from_config(&Keys::default()).unwrap();
-        let far = |action: &Action| action.page().is_some_and(|page| page as usize >= 10);
-        for action in Action::all().filter(|action| !far(action)) {
+        let unbound = |action: &Action| action.page().is_some_and(|page| page as usize >= 10);
+        for action in Action::all().filter(|action| !unbound(action)) {
             assert!(keymap.keys(action).next().is_some(), "{}", action.name());
         }
         assert_eq!(
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_written_as_it_is_read() {
+    fn keys_round_trip_as_text() {
         for text in [
             "q",
             "Q",
@@ -278,27 +278,27 @@ mod tests {
     }
 
     #[test]
-    fn all_mistakes_are_told_at_once() {
-        let wrong = Keymap::from_config(&keys(
+    fn all_errors_are_reported_at_once() {
+        let errors = Keymap::from_config(&keys(
             "pase = 'p'\nquit = 'q'\nhelp = ['q', 'hyper-x']\nzoom = 'entr'",
         ))
         .unwrap_err();
-        let said: Vec<String> = wrong
+        let messages: Vec<String> = errors
             .iter()
             .map(|(key, message)| format!("{key}: {message}"))
             .collect();
-        assert_eq!(said.len(), 4, "{said:?}");
+        assert_eq!(messages.len(), 4, "{messages:?}");
         assert!(
-            said.contains(&"pase: unknown action, did you mean `pause`?".to_owned()),
-            "{said:?}"
+            messages.contains(&"pase: unknown action, did you mean `pause`?".to_owned()),
+            "{messages:?}"
         );
         assert!(
-            said.contains(&"zoom: `entr` is no key, did you mean `enter`?".to_owned()),
-            "{said:?}"
+            messages.contains(&"zoom: `entr` is not a key, did you mean `enter`?".to_owned()),
+            "{messages:?}"
         );
         assert!(
-            said.contains(&"quit: `q` is already bound to `help`".to_owned()),
-            "{said:?}"
+            messages.contains(&"quit: `q` is already bound to `help`".to_owned()),
+            "{messages:?}"
         );
     }
 

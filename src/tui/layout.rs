@@ -1,66 +1,67 @@
-//! What goes where.
+//! The layout of the screen.
 //!
 //! ```text
-//!  header   2 rows, a third with the pages from 28 on;    │ below 60×16: essentials, a line each;
-//!           1 more while something is not well
-//!  ┌──────────────────────────┬─────────────────────────┐ │ below 4 rows: one line
+//!  header   2 rows; a third with the pages from 28 rows;  │ below 60×16: essentials, a line each
+//!           1 more while there are alerts                 │ below 4 rows: one line
+//!  ┌──────────────────────────┬─────────────────────────┐ │
 //!  │ Loss                     │ Classes   1 + 1 + n     │ │
-//!  │                          │                         │ │ zoomed: one pane has all between
-//!  ├──────────────────────────┼─────────────────────────┤ │ header and footer
+//!  │                          │                         │ │ maximized: one pane takes all rows
+//!  ├──────────────────────────┼─────────────────────────┤ │ between header and footer
 //!  │ Accuracy                 │ Gallery   as large as   │ │
-//!  │                          │           the rest      │ │ ended: `result` takes the lower
-//!  ├──────────────────────────┤           allows        │ │ end of the left column
+//!  │                          │           the other     │ │ ended: `result` takes the bottom
+//!  ├──────────────────────────┤           panes allow   │ │ of the left column
 //!  │ Gradient norm + clip row ├─────────────────────────┤ │
-//!  │ epoch axis               │ Log       what is left  │ │
+//!  │ epoch axis               │ Log       remaining rows│ │
 //!  └──────────────────────────┴─────────────────────────┘ │
-//!  slider   1 row, in a replay                             │ where there is room for two rows, the last
+//!  slider   1 row, in a replay
 //!  footer   1 row
 //! ```
 //!
-//! A panel without room is named at the right end of the header, with the key of the page that has room for it. Computed after each
-//! message by [`update`](super::update()); the view, the mouse and the questions to the session read it.
+//! A panel that does not fit is listed at the right end of the header, with the key of the page that shows it. The
+//! layout is computed after each message by [`update`](super::update()) and used by the view, the mouse and the
+//! queries.
 
 use ratatui::layout::{Position, Rect};
 
 use super::page::{Arrangement, Height, Page, Pane};
 
-/// Smallest screen with panels.
+/// Minimum screen size for panels: columns, rows.
 const PANES: (u16, u16) = (60, 16);
-/// Rows from which the names of the pages have a row.
+/// Minimum screen height for a row with the names of the pages.
 const PAGES: u16 = 28;
-/// Columns between left and right.
+/// Columns between the left and the right column of panels.
 pub(super) const GUTTER: u16 = 2;
-/// Rows an image needs to be worth showing: its title, the image, the row of marks.
+/// Minimum height of the gallery: its title, the image, the row of marks.
 const GALLERY_LEAST: u16 = 8;
-/// Rows from which the log is worth its title.
+/// Minimum height of the log.
 const LOG_LEAST: u16 = 4;
-/// Rows that images leave for it below them.
+/// Rows reserved for the log when the gallery is sized.
 const LOG_WANTED: u16 = LOG_LEAST + 4;
 
-/// What the layout depends on.
-pub(super) struct Facts<'a> {
+/// The properties of the screen that determine the layout.
+pub(super) struct LayoutInput<'a> {
     pub(super) page: Page,
     pub(super) focus: Pane,
-    /// Whether the focused panel has the screen.
+    /// Whether only the focused panel is shown.
     pub(super) alone: bool,
-    /// Whether there is an alert to show.
+    /// Whether there are alerts.
     pub(super) alerts: bool,
-    /// Whether a run is replayed.
+    /// Whether a replay is active.
     pub(super) replay: bool,
-    /// The rows of the result at a width; `None` while the run goes on.
+    /// The height of the result at a given width; `None` until the run has ended.
     pub(super) result: Option<&'a dyn Fn(u16) -> u16>,
-    /// Whether a panel has anything to show, or will have.
+    /// Whether a panel has content, or will have content later in the run.
     pub(super) exists: &'a dyn Fn(Pane) -> bool,
-    /// The rows a panel would fill in some room.
+    /// The height that a panel requests within an area.
     pub(super) rows: &'a dyn Fn(Pane, Rect) -> u16,
 }
 
-/// Where everything is.
+/// The layout of the screen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Layout {
-    /// Too small for panels.
+    /// The screen is too small for panels.
     Essentials(Rect),
-    /// The screen.
+    /// A screen with panels.
     Full(Screen),
 }
 
@@ -69,24 +70,24 @@ pub(super) enum Layout {
 pub(super) struct Screen {
     pub(super) area: Rect,
     pub(super) header: Rect,
-    /// No row while all is well.
+    /// Empty if there are no alerts.
     pub(super) alerts: Rect,
     pub(super) panes: Vec<(Pane, Rect)>,
-    /// Panels of this page that have no room; none where one was asked to be alone.
+    /// Panels of this page that do not fit; empty if only the focused panel is shown.
     pub(super) left_out: Vec<Pane>,
     pub(super) result: Option<Rect>,
-    /// The row of a replay.
+    /// The slider of a replay.
     pub(super) slider: Option<Rect>,
     pub(super) footer: Rect,
 }
 
-/// What is at a place of the screen.
+/// The element at a position of the screen.
 pub(super) enum Place {
     /// The row with the names of the pages.
     Pages,
     /// A panel, with its area.
     Pane(Pane, Rect),
-    /// Nothing that does anything.
+    /// No element that reacts to the mouse.
     Nothing,
 }
 
@@ -97,24 +98,24 @@ impl Default for Layout {
 }
 
 impl Layout {
-    /// Divides the screen.
-    pub(super) fn of(facts: &Facts<'_>, area: Rect) -> Self {
+    /// Computes the layout of a screen.
+    pub(super) fn of(input: &LayoutInput<'_>, area: Rect) -> Self {
         if area.width < PANES.0 || area.height < PANES.1 {
             return Self::Essentials(area);
         }
         let (header, rest) = top(area, if area.height >= PAGES { 3 } else { 2 });
-        let (alerts, rest) = top(rest, u16::from(facts.alerts));
+        let (alerts, rest) = top(rest, u16::from(input.alerts));
         let (footer, body) = bottom(rest, 1);
-        let (slider, body) = bottom(body, u16::from(facts.replay));
-        let (panes, result) = match facts.page.arrangement() {
-            _ if facts.alone => (vec![(facts.focus, body)], None),
-            Arrangement::Stack(heights) => (stack(facts, heights, body), None),
-            Arrangement::Overview => overview(facts, body),
+        let (slider, body) = bottom(body, u16::from(input.replay));
+        let (panes, result) = match input.page.arrangement() {
+            _ if input.alone => (vec![(input.focus, body)], None),
+            Arrangement::Stack(heights) => (stack(input, heights, body), None),
+            Arrangement::Overview => overview(input, body),
         };
         let shown = |pane: &Pane| panes.iter().any(|(known, _)| known == pane);
-        let wanting = |pane: &Pane| !shown(pane) && (facts.exists)(*pane);
-        let all = facts.page.panes().iter().copied();
-        let left_out = all.filter(|pane| !facts.alone && wanting(pane)).collect();
+        let wanting = |pane: &Pane| !shown(pane) && (input.exists)(*pane);
+        let all = input.page.panes().iter().copied();
+        let left_out = all.filter(|pane| !input.alone && wanting(pane)).collect();
         Self::Full(Screen {
             area,
             header,
@@ -122,12 +123,12 @@ impl Layout {
             left_out,
             panes,
             result,
-            slider: facts.replay.then_some(slider),
+            slider: input.replay.then_some(slider),
             footer,
         })
     }
 
-    /// The whole area that is divided.
+    /// The area of the complete screen.
     pub(super) fn area(&self) -> Rect {
         match self {
             Self::Essentials(area) => *area,
@@ -135,25 +136,25 @@ impl Layout {
         }
     }
 
-    fn placed(&self) -> &[(Pane, Rect)] {
+    fn pane_areas(&self) -> &[(Pane, Rect)] {
         match self {
             Self::Essentials(_) => &[],
             Self::Full(screen) => &screen.panes,
         }
     }
 
-    /// The panels on the screen, in the order of the focus.
+    /// The visible panels, in focus order.
     pub(super) fn visible(&self) -> Vec<Pane> {
-        self.placed().iter().map(|(pane, _)| *pane).collect()
+        self.pane_areas().iter().map(|(pane, _)| *pane).collect()
     }
 
-    /// Where a panel is; nowhere if it is not on the screen.
+    /// The area of a panel; empty if it is not visible.
     pub(super) fn pane_area(&self, pane: Pane) -> Rect {
-        let found = self.placed().iter().find(|(known, _)| *known == pane);
+        let found = self.pane_areas().iter().find(|(known, _)| *known == pane);
         found.map_or(Rect::ZERO, |(_, area)| *area)
     }
 
-    /// What is at this column and row.
+    /// The element at this column and row.
     pub(super) fn place(&self, (column, row): (u16, u16)) -> Place {
         let Self::Full(screen) = self else {
             return Place::Nothing;
@@ -168,24 +169,24 @@ impl Layout {
     }
 }
 
-/// Panels one below the other; those of fixed height first, the others share the rest.
-fn stack(facts: &Facts<'_>, heights: &[Height], body: Rect) -> Vec<(Pane, Rect)> {
-    let stacked = facts.page.panes().iter().copied().zip(heights);
-    let asked = |(pane, height): (Pane, &Height)| {
-        let rows = || (facts.rows)(pane, body);
+/// Stacks panels vertically. Heights are assigned to panels of fixed height first; the others share the remaining rows.
+fn stack(input: &LayoutInput<'_>, heights: &[Height], body: Rect) -> Vec<(Pane, Rect)> {
+    let stacked = input.page.panes().iter().copied().zip(heights);
+    let requested = |(pane, height): (Pane, &Height)| {
+        let rows = || (input.rows)(pane, body);
         match *height {
             Height::Share | Height::Part { .. } => None,
             Height::Content => Some(rows().min(body.height - body.height / 3)),
             Height::Third => Some(rows().min(body.height / 3)),
         }
     };
-    let asked: Vec<Option<u16>> = stacked.clone().map(asked).collect();
-    let left = body.height.saturating_sub(asked.iter().flatten().sum());
-    let fixed = |(height, asked): (&Height, Option<u16>)| match *height {
+    let requested: Vec<Option<u16>> = stacked.clone().map(requested).collect();
+    let left = body.height.saturating_sub(requested.iter().flatten().sum());
+    let fixed = |(height, requested): (&Height, Option<u16>)| match *height {
         Height::Part { of, least } => Some((left / of.max(1)).max(least)),
-        Height::Share | Height::Content | Height::Third => asked,
+        Height::Share | Height::Content | Height::Third => requested,
     };
-    let wanted: Vec<Option<u16>> = heights.iter().zip(asked).map(fixed).collect();
+    let wanted: Vec<Option<u16>> = heights.iter().zip(requested).map(fixed).collect();
     let taken: u16 = wanted.iter().flatten().sum();
     let mut sharers = wanted.iter().filter(|rows| rows.is_none()).count() as u16;
     let (mut spare, mut rest) = (body.height.saturating_sub(taken), body);
@@ -206,26 +207,26 @@ fn stack(facts: &Facts<'_>, heights: &[Height], body: Rect) -> Vec<(Pane, Rect)>
     panes
 }
 
-fn overview(facts: &Facts<'_>, body: Rect) -> (Vec<(Pane, Rect)>, Option<Rect>) {
-    // 58 % for what changes with time; on narrow screens the classes need their columns more.
+fn overview(input: &LayoutInput<'_>, body: Rect) -> (Vec<(Pane, Rect)>, Option<Rect>) {
+    // 58 % for the charts; on narrow screens less, as the classes need at least 36 columns.
     let left = (body.width * 58 / 100).min(body.width.saturating_sub(36));
     let (left, right) = split(body, left);
-    let (left, result) = if let Some(rows) = facts.result {
+    let (left, result) = if let Some(rows) = input.result {
         let (result, left) = bottom(left, rows(left.width).min(left.height / 2));
         (left, Some(result))
     } else {
         (left, None)
     };
     let mut panes = charts(left);
-    panes.extend(right_column(facts, right));
+    panes.extend(right_column(input, right));
     (panes, result)
 }
 
-/// Three charts of about equal height; the lowest carries the clip rows and the axis of all three.
+/// Three charts of about equal height. The lowest also has the clip row and the shared x-axis.
 fn charts(area: Rect) -> Vec<(Pane, Rect)> {
     let extra = 2;
     let third = area.height.saturating_sub(extra) / 3;
-    // Two rows still carry a title with its numbers; below that the accuracy gives way.
+    // Without room for three charts of at least three rows the accuracy is omitted.
     if third < 3 {
         let (loss, gradient) = top(area, area.height / 2);
         return vec![(Pane::Loss, loss), (Pane::Gradient, gradient)];
@@ -240,14 +241,14 @@ fn charts(area: Rect) -> Vec<(Pane, Rect)> {
     ]
 }
 
-fn right_column(facts: &Facts<'_>, area: Rect) -> Vec<(Pane, Rect)> {
-    // Where there is room, a row of headings and one of calibration.
+fn right_column(input: &LayoutInput<'_>, area: Rect) -> Vec<(Pane, Rect)> {
+    // On tall screens the classes also have a row of headings and one for calibration.
     let (headings, most) = if area.height >= 30 {
         (2, area.height / 2)
     } else {
         (0, 11)
     };
-    let wanted = (facts.rows)(Pane::Classes, area)
+    let wanted = (input.rows)(Pane::Classes, area)
         .saturating_add(headings)
         .min(most);
     if area.height < wanted + GALLERY_LEAST {
@@ -255,7 +256,7 @@ fn right_column(facts: &Facts<'_>, area: Rect) -> Vec<(Pane, Rect)> {
     }
     let (classes, rest) = top(area, wanted);
     let (room, _) = top(rest, rest.height.saturating_sub(LOG_WANTED));
-    let gallery = (facts.rows)(Pane::Gallery, room).min(rest.height);
+    let gallery = (input.rows)(Pane::Gallery, room).min(rest.height);
     if rest.height < gallery + LOG_LEAST {
         return vec![(Pane::Classes, classes), (Pane::Gallery, rest)];
     }
@@ -267,7 +268,7 @@ fn right_column(facts: &Facts<'_>, area: Rect) -> Vec<(Pane, Rect)> {
     ]
 }
 
-/// Cuts `rows` off the top.
+/// Splits an area below the first `rows` rows. Returns the upper and the lower part.
 pub(super) fn top(area: Rect, rows: u16) -> (Rect, Rect) {
     let rows = rows.min(area.height);
     let head = Rect {
@@ -284,14 +285,14 @@ pub(super) fn top(area: Rect, rows: u16) -> (Rect, Rect) {
     )
 }
 
-/// Cuts `rows` off the bottom: the cut, then the rest.
+/// Splits an area above the last `rows` rows. Returns the lower part, then the upper part.
 pub(super) fn bottom(area: Rect, rows: u16) -> (Rect, Rect) {
     let rows = rows.min(area.height);
     let (rest, foot) = top(area, area.height - rows);
     (foot, rest)
 }
 
-/// Cuts at a column, with the gutter between.
+/// Splits an area after `left` columns, with a gutter in between. Returns the left and the right part.
 pub(super) fn split(area: Rect, left: u16) -> (Rect, Rect) {
     let left = left.min(area.width);
     let right = area.width.saturating_sub(left + GUTTER);

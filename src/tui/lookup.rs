@@ -1,94 +1,99 @@
-//! What the run's state does not hold and the screen shows: what the session was asked, and what it answered.
+//! Queries to the session, and their answers: data that the screen shows and the bounded state of the run lacks.
 
 use crate::event::F32;
 use crate::link::{Filter, ImagePage, ImageRow, Query, Reply, StepValues};
 use crate::run::{Bucket, CurveId, Series};
 
-/// The stretch of a curve that a chart shows from close by.
+/// A range of a curve at the resolution of a zoomed chart.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Stretch {
+pub(super) struct CurveRange {
     curve: CurveId,
+    /// First and last step that was requested.
     from: u64,
     to: u64,
+    /// Steps and values; empty if the query was not answered.
     values: Vec<(u64, F32)>,
 }
 
-/// What was asked and what is known.
+/// Pending queries, and the latest answer of each kind.
 #[derive(Debug, Clone, Default)]
 pub struct Lookups {
+    /// Id of the last query.
     next: u64,
+    /// Pending queries with their ids.
     waiting: Vec<(u64, Query)>,
-    /// The step asked for, and its numbers.
+    /// The values of the step that was queried last.
     step: Option<(u64, StepValues)>,
-    stretches: Vec<Stretch>,
-    /// The images asked for: which, and from where on.
+    /// At most one range per curve.
+    ranges: Vec<CurveRange>,
+    /// The page of images that was queried last, and its filter.
     images: Option<(Filter, ImagePage)>,
-    /// Why there are no images.
+    /// Why no images are available.
     no_images: Option<String>,
-    /// When the latest answer about images came, ms since 1970.
+    /// When the latest answer to an image query arrived, ms since 1970.
     images_ms: u64,
-    /// Nobody answers.
+    /// Whether queries are no longer answered.
     closed: bool,
 }
 
 impl Lookups {
-    /// The numbers of a step, if they were told.
+    /// The values of a step, if they are known.
     pub(super) fn step(&self, step: u64) -> Option<&StepValues> {
         let known = self.step.as_ref().filter(|(asked, _)| *asked == step);
         known.map(|(_, values)| values)
     }
 
-    /// A curve's points as closely as they are known: the stretch that was told, and the state around it. Of what was told
-    /// those after step `newest` are left out, which a replay has not come to.
+    /// The points of a curve at the best known resolution: the queried range, and the state of the run before and after
+    /// it. Queried points after step `newest` are omitted, as a replay has not reached them.
     pub(super) fn points<'a>(
         &'a self,
         curve: &CurveId,
         series: &'a Series,
         newest: u64,
     ) -> Box<dyn Iterator<Item = (u64, Bucket)> + 'a> {
-        let told = self
-            .stretches
-            .iter()
-            .find(|stretch| stretch.curve == *curve);
-        let Some(told) = told.filter(|told| !told.values.is_empty()) else {
+        let range = self.ranges.iter().find(|range| range.curve == *curve);
+        let Some(range) = range.filter(|range| !range.values.is_empty()) else {
             return Box::new(series.filled());
         };
-        let last = told.values.last().map_or(0, |(step, _)| *step);
-        let close = told.values.iter().take_while(move |told| told.0 <= newest);
-        let close = close.map(|(step, value)| {
+        let last = range.values.last().map_or(0, |(step, _)| *step);
+        let fine = range
+            .values
+            .iter()
+            .take_while(move |(step, _)| *step <= newest);
+        let fine = fine.map(|(step, value)| {
             let mut bucket = Bucket::default();
             bucket.push(value.0);
             (*step, bucket)
         });
-        let before = series.filled().take_while(|(step, _)| *step < told.from);
+        let before = series.filled().take_while(|(step, _)| *step < range.from);
         let after = series.filled().skip_while(move |(step, _)| *step <= last);
-        Box::new(before.chain(close).chain(after))
+        Box::new(before.chain(fine).chain(after))
     }
 
-    /// The image at a place of the filtered list.
+    /// The image at this index of the filtered list.
     pub(super) fn image(&self, at: usize) -> Option<&ImageRow> {
         let (_, page) = self.images.as_ref()?;
         page.rows.get(at.checked_sub(page.from as usize)?)
     }
 
-    /// What is known of the images that match: of a filter, as the last answer told it.
+    /// The last page of images, and its filter.
     pub(super) fn page(&self) -> Option<(Filter, &ImagePage)> {
         self.images.as_ref().map(|(filter, page)| (*filter, page))
     }
 
-    /// Why there are no images.
+    /// Why no images are available.
     pub(super) fn no_images(&self) -> Option<&str> {
         self.no_images.as_deref()
     }
 
-    /// Whether a question of this kind waits for its answer.
-    pub(super) fn asks(&self, kind: fn(&Query) -> bool) -> bool {
+    /// Whether a query of this kind is pending.
+    pub(super) fn is_pending(&self, kind: fn(&Query) -> bool) -> bool {
         self.waiting.iter().any(|(_, query)| kind(query))
     }
 
-    /// Whether a stretch of a curve is known about as closely as can be.
-    pub(super) fn knows_stretch(&self, curve: &CurveId, (from, to): (u64, u64)) -> bool {
-        self.stretches.iter().any(|known| {
+    /// Whether a known range covers these steps at a sufficient resolution: it is at most four times as long.
+    pub(super) fn has_range(&self, curve: &CurveId, (from, to): (u64, u64)) -> bool {
+        self.ranges.iter().any(|known| {
             known.curve == *curve
                 && known.from <= from
                 && known.to >= to
@@ -96,30 +101,30 @@ impl Lookups {
         })
     }
 
-    /// When the latest answer about images came, ms since 1970.
+    /// When the latest answer to an image query arrived, ms since 1970.
     pub(super) fn images_ms(&self) -> u64 {
         self.images_ms
     }
 
-    /// Whether nobody answers.
+    /// Whether queries are no longer answered.
     pub(super) fn is_closed(&self) -> bool {
         self.closed
     }
 
-    /// Nobody answers questions.
+    /// Discards all pending queries: they are no longer answered.
     pub(super) fn close(&mut self) {
         self.closed = true;
         self.waiting.clear();
     }
 
-    /// Notes that this is asked; gives the number of the question.
-    pub(super) fn ask(&mut self, query: &Query) -> u64 {
+    /// Adds a pending query. Returns its id.
+    pub(super) fn add_query(&mut self, query: &Query) -> u64 {
         self.next += 1;
         self.waiting.push((self.next, query.clone()));
         self.next
     }
 
-    /// Takes an answer in.
+    /// Stores an answer. Answers to unknown ids are ignored.
     pub(super) fn take(&mut self, id: u64, reply: Reply, now_ms: u64) {
         let Some(at) = self.waiting.iter().position(|(known, _)| *known == id) else {
             return;
@@ -138,8 +143,8 @@ impl Lookups {
                 },
                 Reply::Series(values),
             ) => {
-                self.stretches.retain(|known| known.curve != curve);
-                self.stretches.push(Stretch {
+                self.ranges.retain(|known| known.curve != curve);
+                self.ranges.push(CurveRange {
                     curve,
                     from,
                     to,
@@ -154,21 +159,21 @@ impl Lookups {
                 self.images = None;
                 self.no_images = Some(reason);
             }
-            // What cannot be told is not asked for again and again.
+            // A failed query is stored as an empty answer, so that it is not repeated.
             (Query::Step { step }, _) => self.step = Some((step, StepValues::default())),
             (
                 Query::Series {
                     curve, from, to, ..
                 },
                 _,
-            ) => self.stretches.push(Stretch {
+            ) => self.ranges.push(CurveRange {
                 curve,
                 from,
                 to,
                 values: Vec::new(),
             }),
             (Query::Images { .. }, _) => {
-                let reason = "an answer that was not understood".to_owned();
+                let reason = "unexpected answer from the session".to_owned();
                 self.no_images = Some(reason);
             }
         }
@@ -181,13 +186,13 @@ mod tests {
     use crate::run::Curve;
 
     #[test]
-    fn what_is_told_closely_takes_the_place_of_what_was_known_roughly() {
+    fn queried_points_replace_coarse_points() {
         let mut series = Series::default();
         for step in 0..100_000 {
             series.push(step, 1.0);
         }
         let mut lookups = Lookups::default();
-        lookups.stretches.push(Stretch {
+        lookups.ranges.push(CurveRange {
             curve: Curve::TrainLoss.into(),
             from: 1000,
             to: 1003,
@@ -197,7 +202,7 @@ mod tests {
             .points(&Curve::TrainLoss.into(), &series, u64::MAX)
             .collect();
         assert!(points.is_sorted_by_key(|(step, _)| *step));
-        let close = points.iter().filter(|(_, bucket)| bucket.max == 2.0);
-        assert_eq!(close.count(), 4);
+        let fine = points.iter().filter(|(_, bucket)| bucket.max == 2.0);
+        assert_eq!(fine.count(), 4);
     }
 }

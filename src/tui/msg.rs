@@ -1,4 +1,4 @@
-//! What can happen to the screen, and what it asks to be done.
+//! Messages to the screen, and the effects that it requests.
 
 use std::sync::Arc;
 
@@ -9,88 +9,88 @@ use crate::event::Request;
 use crate::link::{Feed, Query, Reply};
 use crate::run::Replay;
 
-/// What happened.
+/// An event that [`update`](super::update()) handles.
 #[derive(Debug, Clone)]
 pub enum Msg {
-    /// Something came up the link.
+    /// A message from the run.
     Feed(Feed),
-    /// Nothing more can come up the link.
+    /// The feed of the run was closed.
     FeedClosed,
-    /// An answer to a question of this number.
+    /// The answer to the query with this id.
     Reply(u64, Reply),
-    /// Nobody answers questions.
-    Unanswered,
-    /// The run's story for a replay, or why there is none.
-    Retold(Result<Arc<Replay>, String>),
+    /// Queries are not or no longer answered.
+    QueriesUnavailable,
+    /// The records for a replay, or why they could not be read.
+    ReplayLoaded(Result<Arc<Replay>, String>),
     /// A key was pressed.
     Key(KeyEvent),
     /// Text was pasted.
     Paste(String),
-    /// The mouse did something at a place of the screen, both from 0.
+    /// A mouse event.
     Mouse {
-        /// Where from left to right.
+        /// Column, from 0.
         column: u16,
-        /// Where from top to bottom.
+        /// Row, from 0.
         row: u16,
-        /// What.
+        /// The kind of event.
         kind: MouseKind,
     },
-    /// The terminal has this many columns and rows.
+    /// The new size of the terminal: columns, rows.
     Resize(u16, u16),
-    /// The clock, ms since 1970.
+    /// The current time, ms since 1970.
     Tick(u64),
     /// A frame was drawn.
     Drawn {
-        /// Time it took, µs.
+        /// Render time, µs.
         micros: u64,
-        /// Bytes sent so far, of all frames.
+        /// Bytes sent so far, for all frames.
         bytes: u64,
     },
     /// A request could not be sent.
     Unsent {
-        /// Its number.
+        /// Id of the request.
         id: u64,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// Leave as soon as the run has finished.
+    /// Close the screen when the run has finished.
     LeaveWhenDone,
-    /// Leave at once.
+    /// Close the screen immediately.
     Terminated,
-    /// The shell wants the terminal for a while.
+    /// Suspend the screen: the shell gets the terminal.
     Suspended,
-    /// The process goes on after it was stopped.
+    /// The process was resumed after it was stopped.
     Foreground,
-    /// The terminal is gone.
+    /// The terminal was disconnected.
     HungUp,
 }
 
-/// What is to be done.
+/// An action that [`update`](super::update()) requests from the event loop.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Send this down the link.
+    /// Send a request to the trainer.
     Send(Request),
-    /// Ask to steer.
-    Steer,
-    /// Ask the session, under this number.
+    /// Request control of the run.
+    RequestControl,
+    /// Send a query to the session, with this id.
     Query(u64, Query),
-    /// Have the run's story read, to tell it again.
-    Retell,
-    /// Draw everything anew.
+    /// Load the records of the run for a replay.
+    LoadReplay,
+    /// Clear and redraw the screen.
     Repaint,
-    /// Tell somebody who looks elsewhere; a text without control characters.
+    /// Ring the bell or send a desktop notification with this text, which has no control characters.
     Notify(String),
-    /// The screen is done.
+    /// Close the screen.
     Leave(Exit),
 }
 
-/// What a mouse did.
+/// The kind of a mouse event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MouseKind {
     /// The main button was pressed.
     Click,
-    /// The wheel was turned away from the hand.
+    /// The wheel was scrolled up.
     WheelUp,
-    /// The wheel was turned towards it.
+    /// The wheel was scrolled down.
     WheelDown,
 }

@@ -1,30 +1,30 @@
-//! What the user looks at in each panel.
+//! The state of each panel: scroll position, selection and filter.
 
 use std::ops::{Index, IndexMut};
 
 use super::page::Pane;
 use crate::link::Filter;
 
-/// The state of all panels. Indexed by a panel it is that panel's position: the first row shown or the item selected, as
-/// its own code has it.
+/// The state of all panels. Indexing with a panel yields its position: the first visible row or the selected item,
+/// depending on the panel.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Panels {
     positions: [usize; Pane::ALL.len()],
-    /// What else the panel of all test images has.
+    /// Further state of the panel with all test images.
     pub images: Images,
 }
 
-/// What the panel of all test images shows.
+/// State of the panel with all test images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Images {
-    /// Which images.
+    /// Which images are listed.
     pub filter: Filter,
-    /// Whether the selected one has the panel alone.
+    /// Whether only the selected image is shown, enlarged.
     pub large: bool,
 }
 
 impl Panels {
-    /// Moves a panel's position, no further than to `last`.
+    /// Moves the position of a panel, clamped to `0..=last`.
     pub(super) fn shift(&mut self, pane: Pane, by: isize, last: usize) {
         let at = self[pane].min(last).saturating_add_signed(by);
         self[pane] = at.min(last);

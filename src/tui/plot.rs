@@ -1,4 +1,4 @@
-//! A curve as text, for what is printed and not shown on the screen.
+//! Plots of a curve as plain text, for command-line output.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -7,21 +7,22 @@ use ratatui::widgets::{Axis, Chart, Dataset, GraphType, Widget};
 
 use super::dots::Dots;
 
-/// A curve over a logarithmic axis.
+/// A curve with a logarithmic x-axis.
 #[derive(Debug, Clone)]
 pub struct Plot<'a> {
-    /// What is drawn: (x, y), x above 0.
+    /// The curve: pairs (x, y) with x > 0.
     pub points: &'a [(f64, f64)],
-    /// What is drawn thinner, behind it.
+    /// Raw points, drawn as a scatter plot behind the curve.
     pub behind: &'a [(f64, f64)],
-    /// Places on the x axis that are marked below it, each with a character.
+    /// Positions on the x-axis to mark below it, each with a character.
     pub marks: &'a [(f64, char)],
-    /// What it is drawn with.
+    /// The characters that the curve is drawn with.
     pub dots: Dots,
 }
 
 impl Plot<'_> {
-    /// The lines of a plot of this size; none where there is nothing to plot.
+    /// Renders the plot: `height` lines of at most `width` columns, and a line with the marks. Empty if no curve can be
+    /// plotted.
     pub fn lines(&self, width: u16, height: u16) -> Vec<String> {
         let Some((x, y)) = self.bounds() else {
             return Vec::new();
@@ -64,7 +65,7 @@ impl Plot<'_> {
         lines
     }
 
-    /// Smallest and largest of both axes. The raw points may leave the screenshot at the top.
+    /// The ranges of both axes, x as log10. Only the curve determines them; raw points above the range are clamped.
     fn bounds(&self) -> Option<([f64; 2], [f64; 2])> {
         let finite = || {
             self.points
@@ -84,7 +85,7 @@ impl Plot<'_> {
         (left < right).then_some(([left, right], [low - room, high + room]))
     }
 
-    /// The marks at their places. The axis begins after the labels of the y axis and its own line.
+    /// The line with the marks. The first columns are taken by the labels of the y-axis and its line.
     fn marks_line(&self, x: [f64; 2], width: u16) -> String {
         let start = 5_usize;
         let mut line = vec![' '; usize::from(width)];
@@ -101,7 +102,7 @@ impl Plot<'_> {
     }
 }
 
-/// Labels at the ends and the middle of a logarithmic axis.
+/// Labels for the ends and the middle of a logarithmic axis.
 fn decades(x: [f64; 2]) -> Vec<String> {
     [x[0], f64::midpoint(x[0], x[1]), x[1]]
         .map(|v| format!("{:.0e}", 10_f64.powf(v)))
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plot_has_its_curve_its_labels_and_its_marks() {
+    fn a_plot_has_curve_labels_and_marks() {
         let lines = lines(Dots::Braille);
         assert_eq!(lines.len(), 13);
         assert!(lines.iter().all(|line| line.chars().count() <= 60));
@@ -162,19 +163,19 @@ mod tests {
     }
 
     #[test]
-    fn in_ascii_every_character_is() {
+    fn ascii_plots_contain_only_ascii() {
         assert!(lines(Dots::Ascii).iter().all(|line| line.is_ascii()));
     }
 
     #[test]
-    fn in_half_blocks_there_is_no_braille() {
+    fn half_block_plots_contain_no_braille() {
         let text = lines(Dots::HalfBlock).join("\n");
         assert!(text.contains(['▀', '▄', '█']), "{text}");
         assert!(!text.contains(|c| ('\u{2800}'..='\u{28ff}').contains(&c)));
     }
 
     #[test]
-    fn nothing_is_plotted_of_nothing() {
+    fn a_plot_without_valid_points_is_empty() {
         let plot = Plot {
             points: &[(1e-3, f64::NAN)],
             behind: &[],

@@ -1,38 +1,38 @@
-//! A number typed on the screen, and what it asks of the run.
+//! The prompt for a number, and the command for the run that results from it.
 
 use super::app::{App, Popup, Prompt, Wanted};
 use super::keymap::Key;
 use crate::event::{Command, check_epochs, check_lr};
 
-/// Characters of a number, and more than any has.
-const TYPED: usize = 16;
+/// Maximum number of characters; no valid number is longer.
+const MAX_LEN: usize = 16;
 
-/// What a key did to a prompt.
-pub(super) enum Typed {
-    /// The box stays, or was closed.
+/// The outcome of a key press in a prompt.
+pub(super) enum PromptOutcome {
+    /// No command: the prompt stays open or was closed.
     Nothing,
-    /// This is asked for.
-    Ask(Command),
+    /// The number was confirmed: this command is to be sent to the run.
+    Submit(Command),
 }
 
 impl Wanted {
-    /// What is asked, for the box.
+    /// The title of the prompt.
     pub(super) fn title(self) -> &'static str {
         match self {
             Self::LearningRate => "Base learning rate",
-            Self::Epochs => "Epochs in all",
+            Self::Epochs => "Total epochs",
         }
     }
 
-    /// What may be typed.
+    /// The valid input, for the prompt and its errors.
     pub(super) fn rule(self) -> &'static str {
         match self {
             Self::LearningRate => "a number, or x and a factor: 3e-4, x0.5",
-            Self::Epochs => "a whole number, no less than the epoch under way",
+            Self::Epochs => "a whole number, at least the current epoch",
         }
     }
 
-    /// How it is now, if that is known.
+    /// The current value, if it is known.
     pub(super) fn now(self, app: &App) -> Option<String> {
         match self {
             Self::LearningRate => app.wanted_lr().map(|lr| format!("{lr:e}")),
@@ -47,7 +47,11 @@ impl Wanted {
                 let factor = typed.strip_prefix(['x', '*']);
                 let number: f64 = factor.unwrap_or(typed).parse().map_err(|_| expected())?;
                 let lr = match factor {
-                    Some(_) => app.wanted_lr().ok_or("the rate is not known yet")? * number,
+                    Some(_) => {
+                        app.wanted_lr()
+                            .ok_or("the learning rate is not known yet")?
+                            * number
+                    }
                     None => number,
                 };
                 check_lr(lr).map(|lr| Command::SetLearningRate { lr })
@@ -60,7 +64,7 @@ impl Wanted {
     }
 }
 
-/// Opens the box.
+/// Opens the prompt.
 pub(super) fn open(app: &mut App, wanted: Wanted) {
     app.ui.popup = Some(Popup::Prompt(Prompt {
         wanted,
@@ -69,17 +73,17 @@ pub(super) fn open(app: &mut App, wanted: Wanted) {
     }));
 }
 
-/// A key while the box is open. `leave`: it is one that closes boxes.
-pub(super) fn press(app: &mut App, key: Key, leave: bool) -> Typed {
+/// Handles a key press while the prompt is open. `leave`: the key is bound to an action that closes popups.
+pub(super) fn press(app: &mut App, key: Key, leave: bool) -> PromptOutcome {
     let Some(Popup::Prompt(mut prompt)) = app.ui.popup.take() else {
-        return Typed::Nothing;
+        return PromptOutcome::Nothing;
     };
     if key.is_enter() {
         if prompt.typed.is_empty() {
-            return Typed::Nothing;
+            return PromptOutcome::Nothing;
         }
         match prompt.wanted.command(app, &prompt.typed) {
-            Ok(command) => return Typed::Ask(command),
+            Ok(command) => return PromptOutcome::Submit(command),
             Err(problem) => prompt.problem = Some(problem),
         }
     } else if key.is_erase() {
@@ -88,13 +92,13 @@ pub(super) fn press(app: &mut App, key: Key, leave: bool) -> Typed {
     } else if let Some(c) = key.plain().filter(|c| is_part(*c)) {
         add(&mut prompt, c);
     } else if leave {
-        return Typed::Nothing;
+        return PromptOutcome::Nothing;
     }
     app.ui.popup = Some(Popup::Prompt(prompt));
-    Typed::Nothing
+    PromptOutcome::Nothing
 }
 
-/// Puts text into the box, as far as it can be part of a number.
+/// Inserts text into the prompt, without the characters that cannot be part of a number.
 pub(super) fn insert(prompt: &mut Prompt, text: &str) {
     let parts = text.chars().filter(|c| is_part(*c));
     parts.for_each(|c| add(prompt, c));
@@ -105,7 +109,7 @@ fn is_part(c: char) -> bool {
 }
 
 fn add(prompt: &mut Prompt, c: char) {
-    if prompt.typed.len() < TYPED {
+    if prompt.typed.len() < MAX_LEN {
         prompt.typed.push(c);
     }
     prompt.problem = None;
@@ -118,7 +122,7 @@ mod tests {
     use crate::tui::app::Settings;
 
     #[test]
-    fn numbers_and_factors_are_taken_and_nonsense_is_told() {
+    fn numbers_and_factors_parse_and_invalid_input_is_an_error() {
         let mut app = App::new(Settings::default(), true);
         app.run.base_lr = Some(F64(1e-3));
         app.run.epoch = 3;

@@ -1,64 +1,65 @@
-//! A run told again on the screen: where it is, whether it plays, and how fast.
+//! The replay of a run on the screen: position, speed, and whether it is playing.
 
 use std::sync::Arc;
 
 use crate::run::{Replay, RunState};
 
-/// Milliseconds of the run that a millisecond shows.
+/// The playback speeds, as multiples of real time.
 const SPEEDS: [u64; 11] = [1, 2, 5, 10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000];
-/// About how long a whole run is watched at the speed that is set first.
-const WATCHED_MS: f64 = 30_000.0;
-/// A screen that was put aside meanwhile goes on where it was.
-const LONGEST_TICK_MS: u64 = 500;
-/// The part of the whole that one press of a key moves.
-const STRIDES: u64 = 50;
+/// Duration of a complete replay that the initial speed aims at, ms.
+const DEFAULT_DURATION_MS: f64 = 30_000.0;
+/// Maximum time that one tick advances, ms, so that a replay does not jump after the screen was suspended.
+const MAX_TICK_MS: u64 = 500;
+/// Number of steps that the slider keys divide the run into.
+const SEEK_STEPS: u64 = 50;
 
-/// What is wanted of a replay.
+/// A change of the playback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wish {
-    /// Go on, or stop for a while.
-    Play,
-    /// So many strides forwards, or back.
-    Move(i32),
+pub enum ReplayRequest {
+    /// Play or pause.
+    TogglePlay,
+    /// Move by this many slider steps; negative values go back.
+    Seek(i32),
 }
 
-/// The run's story as far as this screen knows it.
+/// Whether the records for a replay have been loaded.
 #[derive(Debug, Clone, Default)]
-pub enum Story {
-    /// Nobody has asked for it.
+pub enum ReplayState {
+    /// Not requested yet.
     #[default]
-    Unread,
-    /// It is being read, and this is wanted of it.
-    Reading(Wish),
-    /// It can be told again.
-    Read(Arc<Replay>),
-    /// There is none.
-    Missing(String),
+    NotLoaded,
+    /// The records are being read; the request is applied when they have been loaded.
+    Loading(ReplayRequest),
+    /// The records are loaded.
+    Loaded(Arc<Replay>),
+    /// The records cannot be replayed; the reason.
+    Unavailable(String),
 }
 
-/// A replay on the screen.
+/// An active replay.
 #[derive(Debug, Clone)]
 pub struct ReplayView {
-    /// What is told.
-    pub story: Arc<Replay>,
-    /// The last state of the run, which is shown again afterwards.
-    pub whole: Box<RunState>,
-    /// The moment shown, in milliseconds from the first record.
+    /// The records that are replayed.
+    pub replay: Arc<Replay>,
+    /// The final state of the run, which is shown again when the replay is left.
+    pub final_state: Box<RunState>,
+    /// The moment shown, ms since the first record.
     pub at_ms: u64,
-    /// Whether it goes on by itself.
+    /// Whether the replay is playing; otherwise it is paused.
     pub playing: bool,
+    /// Index into [`SPEEDS`].
     speed: usize,
-    /// When it went on last, ms since 1970.
+    /// Time of the last tick while playing, ms since 1970.
     ticked_ms: Option<u64>,
 }
 
 impl ReplayView {
-    /// At its end and held, at a speed that shows all of it in about half a minute.
-    pub(super) fn new(story: Arc<Replay>, whole: RunState) -> Self {
-        let span = story.span();
-        // Twice as long is as far from it as half as long.
+    /// A paused replay at its end. The speed is set so that the complete run plays in about [`DEFAULT_DURATION_MS`].
+    pub(super) fn new(replay: Arc<Replay>, final_state: RunState) -> Self {
+        let span = replay.span();
+        // Distances are on a log scale: twice the target duration is as far from it as half of it.
         let far = |speed: u64| {
-            (span as f64 / speed as f64 / WATCHED_MS)
+            (span as f64 / speed as f64 / DEFAULT_DURATION_MS)
                 .max(1e-9)
                 .ln()
                 .abs()
@@ -67,47 +68,48 @@ impl ReplayView {
         let nearest = (0..SPEEDS.len()).min_by(|a, b| far(a).total_cmp(&far(b)));
         Self {
             at_ms: span,
-            story,
-            whole: Box::new(whole),
+            replay,
+            final_state: Box::new(final_state),
             playing: false,
             speed: nearest.unwrap_or(0),
             ticked_ms: None,
         }
     }
 
-    /// Milliseconds of the run that a millisecond shows.
+    /// The speed as a multiple of real time.
     pub fn speed(&self) -> u64 {
         SPEEDS.get(self.speed).copied().unwrap_or(1)
     }
 
     /// Whether the last record is shown.
     pub fn at_end(&self) -> bool {
-        self.at_ms >= self.story.span()
+        self.at_ms >= self.replay.span()
     }
 
-    /// The share of the whole that has been told, 0 to 1.
+    /// The position as a share of the complete run, 0 to 1.
     pub fn share(&self) -> f64 {
-        match self.story.span() {
+        match self.replay.span() {
             0 => 1.0,
             span => self.at_ms as f64 / span as f64,
         }
     }
 
-    /// Whether what the session knows of the test split is known at the moment shown, too.
-    pub(super) fn knows_the_test(&self, run: &RunState) -> bool {
-        let looks = self.story.looks();
-        self.at_end() || looks > 0 && run.test_looks >= looks
+    /// Whether the session's test predictions apply to the moment shown: the replay has reached the last test-set
+    /// evaluation.
+    pub(super) fn test_predictions_available(&self, run: &RunState) -> bool {
+        let evaluations = self.replay.test_evaluations();
+        self.at_end() || evaluations > 0 && run.test_looks >= evaluations
     }
 
-    /// Does what is wanted.
-    pub(super) fn wish(&mut self, wish: Wish) {
-        match wish {
-            Wish::Play => self.toggle(),
-            Wish::Move(by) => self.stride(by),
+    /// Applies a request.
+    pub(super) fn apply(&mut self, request: ReplayRequest) {
+        match request {
+            ReplayRequest::TogglePlay => self.toggle(),
+            ReplayRequest::Seek(by) => self.seek(by),
         }
     }
 
-    /// Goes on, or stops for a while; after the end it begins again.
+    /// Plays or pauses. At the end it plays again from the beginning.
     fn toggle(&mut self) {
         if !self.playing && self.at_end() {
             self.at_ms = 0;
@@ -116,22 +118,22 @@ impl ReplayView {
         self.ticked_ms = None;
     }
 
-    /// Moves by strides.
-    fn stride(&mut self, by: i32) {
-        let span = self.story.span();
-        let way = (span / STRIDES)
+    /// Moves by slider steps, clamped to the run.
+    fn seek(&mut self, by: i32) {
+        let span = self.replay.span();
+        let distance = (span / SEEK_STEPS)
             .max(1)
             .saturating_mul(by.unsigned_abs().into());
         self.at_ms = if by < 0 {
-            self.at_ms.saturating_sub(way)
+            self.at_ms.saturating_sub(distance)
         } else {
-            self.at_ms.saturating_add(way).min(span)
+            self.at_ms.saturating_add(distance).min(span)
         };
         self.playing &= !self.at_end();
     }
 
-    /// Faster or slower, as far as it goes.
-    pub(super) fn hurry(&mut self, faster: bool) {
+    /// Selects the next faster or slower speed, if there is one.
+    pub(super) fn change_speed(&mut self, faster: bool) {
         self.speed = if faster {
             (self.speed + 1).min(SPEEDS.len() - 1)
         } else {
@@ -139,17 +141,17 @@ impl ReplayView {
         };
     }
 
-    /// Lets it go on up to this time of the clock, and stop at its end.
+    /// Advances a playing replay to this time of the clock, ms since 1970, and pauses it at its end.
     pub(super) fn tick(&mut self, now_ms: u64) {
         if !self.playing {
             return;
         }
         let before = self.ticked_ms.replace(now_ms).unwrap_or(now_ms);
-        let passed = now_ms.saturating_sub(before).min(LONGEST_TICK_MS);
+        let passed = now_ms.saturating_sub(before).min(MAX_TICK_MS);
         let to = self
             .at_ms
             .saturating_add(passed.saturating_mul(self.speed()));
-        self.at_ms = to.min(self.story.span());
+        self.at_ms = to.min(self.replay.span());
         self.playing = !self.at_end();
     }
 }

@@ -1,4 +1,4 @@
-//! One frame of the screen without a terminal, for screenshots.
+//! Renders a single frame without a terminal, for screenshots.
 
 use std::time::Duration;
 
@@ -14,48 +14,48 @@ use super::theme::Theme;
 use super::update::{perform, update};
 use super::view::view;
 use crate::link::Link;
-use crate::run::Beside;
+use crate::run::ComparedRuns;
 
-/// How long an answer for a screenshot is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Maximum wait for each answer from the session.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Names of all pages, as `--page` takes them.
+/// The names of all pages, for `--page`.
 pub fn pages() -> Vec<&'static str> {
     Page::ALL.into_iter().map(Page::key).collect()
 }
 
-/// Opens the page of this name.
+/// Opens the page with this name.
 ///
 /// # Errors
-/// A sentence with the names there are.
+/// If there is no such page: a message with the valid names.
 pub(super) fn open(app: &mut App, page: &str) -> Result<Vec<Effect>, String> {
     let found = Page::from_key(page).ok_or_else(|| {
         let pages = pages().join(", ");
-        format!("there is no page `{page}`, there are {pages}")
+        format!("unknown page `{page}`, expected one of {pages}")
     })?;
     Ok(perform(app, Action::Open(found)))
 }
 
-/// Asks what is missing for the page, and waits for it.
-fn look_up(app: &mut App, link: &Link, mut effects: Vec<Effect>) {
+/// Sends the queries of the page, and further ones that the answers cause, and waits for the answers.
+fn run_queries(app: &mut App, link: &Link, mut effects: Vec<Effect>) {
     let Some(queries) = &link.queries else {
         return;
     };
     loop {
-        let mut asked = 0;
+        let mut pending = 0;
         for effect in effects.drain(..) {
             if let Effect::Query(id, query) = effect {
                 if queries.ask.send((id, query)).is_err() {
                     return;
                 }
-                asked += 1;
+                pending += 1;
             }
         }
-        if asked == 0 {
+        if pending == 0 {
             return;
         }
-        for _ in 0..asked {
-            match queries.replies.recv_timeout(PATIENCE) {
+        for _ in 0..pending {
+            match queries.replies.recv_timeout(REPLY_TIMEOUT) {
                 Ok((id, reply)) => effects.extend(update(app, Msg::Reply(id, reply))),
                 Err(_) => return,
             }
@@ -63,18 +63,18 @@ fn look_up(app: &mut App, link: &Link, mut effects: Vec<Effect>) {
     }
 }
 
-/// The page of this name as a screen of so many columns and rows would show it, once all that waits in the link is taken in.
-/// A link whose other end is gone shows a run of which nothing more comes.
+/// Renders a page on a screen of this size (columns, rows), after processing all messages that are waiting in the feed
+/// of the link. The feed counts as closed afterwards, so a run without an end is shown as disconnected.
 ///
 /// # Errors
-/// A sentence, when there is no such page.
+/// A message for the user if there is no such page.
 pub fn draw_once(
     link: &Link,
     page: &str,
     (columns, rows): (u16, u16),
     theme: &Theme,
     settings: Settings,
-    others: Beside,
+    others: ComparedRuns,
 ) -> Result<Buffer, String> {
     let mut app = App::new(settings, link.requests.is_some());
     update(&mut app, Msg::Resize(columns, rows));
@@ -82,9 +82,9 @@ pub fn draw_once(
         update(&mut app, Msg::Feed(feed));
     }
     update(&mut app, Msg::FeedClosed);
-    app.beside(others);
-    let asked = open(&mut app, page)?;
-    look_up(&mut app, link, asked);
+    app.set_compared_runs(others);
+    let effects = open(&mut app, page)?;
+    run_queries(&mut app, link, effects);
     let mut terminal =
         Terminal::new(TestBackend::new(columns, rows)).map_err(|error| error.to_string())?;
     let drawn = terminal.draw(|frame| view(&app, theme, frame));
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_page_has_one_word_and_opens() {
+    fn page_names_are_unique_words_and_open() {
         let pages = pages();
         for (i, page) in pages.iter().enumerate() {
             assert!(!pages[..i].contains(page), "{page} twice");
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_page_is_told_with_those_there_are() {
+    fn an_unknown_page_is_an_error_with_the_valid_names() {
         let link = Link::only(bounded(1).1);
         let theme = Theme::load("dark").unwrap();
         let error = draw_once(
@@ -119,17 +119,17 @@ mod tests {
             (80, 24),
             &theme,
             Settings::default(),
-            Beside::default(),
+            ComparedRuns::default(),
         )
         .unwrap_err();
         assert_eq!(
             error,
-            format!("there is no page `los`, there are {}", pages().join(", "))
+            format!("unknown page `los`, expected one of {}", pages().join(", "))
         );
     }
 
     #[test]
-    fn any_size_is_drawn() {
+    fn every_size_can_be_drawn() {
         let theme = Theme::load("dark").unwrap();
         for page in pages() {
             for size in [(0, 0), (1, 1), (7, 3), (80, 24)] {
@@ -140,7 +140,7 @@ mod tests {
                     size,
                     &theme,
                     Settings::default(),
-                    Beside::default(),
+                    ComparedRuns::default(),
                 )
                 .unwrap();
                 assert_eq!((buffer.area.width, buffer.area.height), size);

@@ -1,4 +1,4 @@
-//! Ctrl-Z and `fg`: the shell has the terminal for a while.
+//! Job control: Ctrl-Z suspends the process, `fg` resumes it.
 
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -9,37 +9,38 @@ use rustix::process::{getpgrp, getpid, getsid, kill_current_process_group, kill_
 
 use super::exit::Signals;
 
-/// How long the group's stop may take to arrive.
-const ARRIVE: Duration = Duration::from_millis(50);
-/// How long it may take until the process has heard that it goes on.
-const HEARD: Duration = Duration::from_secs(1);
+/// Maximum wait for the SIGTSTP that was sent to the process group.
+const STOP_TIMEOUT: Duration = Duration::from_millis(50);
+/// Maximum wait for the notification of SIGCONT.
+const RESUME_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Stops this process and those it was started with, until the shell goes on with them. Where no shell could do that,
-/// nothing happens. The terminal must have been given back.
+/// Stops the process group of this process until the shell resumes it. Does nothing without a job-control shell. The
+/// terminal must already be restored.
 pub(super) fn stop(signals: &Signals) {
     if !shell_waits() {
         return;
     }
     signals.resumed.store(false, Ordering::Relaxed);
-    // make or cargo, which started us, must stop too, or the shell would wait for them.
+    // The whole group, so that make or cargo, which may have started this process, also stop; else the shell waits for
+    // them.
     let _ = kill_current_process_group(Signal::TSTP);
     let began = Instant::now();
-    while !signals.suspend.load(Ordering::Relaxed) && began.elapsed() < ARRIVE {
+    while !signals.suspend.load(Ordering::Relaxed) && began.elapsed() < STOP_TIMEOUT {
         thread::sleep(Duration::from_millis(1));
     }
     let _ = kill_process(getpid(), Signal::STOP);
-    // Here the process goes on. The thread that hears of it may be late: told after the screen is up again, it would be taken
-    // down once more, with the keys that were pressed meanwhile.
+    // Here the process has been resumed. Wait for the thread that receives SIGCONT: if it set the flag after the screen
+    // was set up, the screen would be closed and opened once more, and keys pressed meanwhile would be lost.
     let began = Instant::now();
-    while !signals.resumed.load(Ordering::Relaxed) && began.elapsed() < HEARD {
+    while !signals.resumed.load(Ordering::Relaxed) && began.elapsed() < RESUME_TIMEOUT {
         thread::sleep(Duration::from_millis(1));
     }
     signals.suspend.store(false, Ordering::Relaxed);
     signals.resumed.store(false, Ordering::Relaxed);
 }
 
-/// Whether a shell with job control watches our process group: the leader's parent is of the same session, and not of the
-/// group.
+/// Whether a job-control shell waits for our process group: the parent of the group leader belongs to the same session,
+/// but not to the group.
 fn shell_waits() -> bool {
     let group = getpgrp();
     let parent = parent_of(group);

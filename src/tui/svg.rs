@@ -1,7 +1,8 @@
-//! A screen as a screenshot in SVG, with the colours of its theme, for a README or a report.
+//! Screenshots of the screen as SVG, in the colours of its theme, for a README or a report.
 //!
-//! Letters are text, each run of them held to its columns, so that any monospace font will do. Bars, lines and dots are
-//! figures of the grid ([`glyph`]): in a browser's fonts they would have gaps. The same screen gives the same bytes.
+//! Letters are text elements, and each text run is fitted to the width of its columns, so that any monospace font can
+//! be used. Bars, lines and dots are drawn as paths ([`glyph`]), as with the fonts of a browser they would have gaps.
+//! The output is deterministic.
 
 mod glyph;
 mod path;
@@ -21,62 +22,63 @@ use glyph::{CELL, Ink, Layers};
 /// Red, green, blue.
 type Rgb = [u8; 3];
 
-/// What themes leave to the terminal: letters and ground of a dark one and of a light one.
+/// Default text and background colours of a dark and a light terminal, for themes that do not set them.
 const DARK: (Rgb, Rgb) = ([0xd0, 0xd0, 0xd0], [0x16, 0x18, 0x1d]);
 const LIGHT: (Rgb, Rgb) = ([0x2a, 0x2c, 0x30], [0xfc, 0xfc, 0xfb]);
 
-/// Around the screen: at the sides and below, and above, where the title is.
+/// Space at the sides and below the screen, and above it for the title, in units of the `viewBox`.
 const MARGIN: i32 = 24;
 const HEAD: i32 = 64;
-/// Where letters stand in their cell, and how large they are; most monospace fonts then have a cell's width by themselves.
+/// Baseline of the letters in their cell, and their size. Most monospace fonts then have exactly the width of a cell.
 const BASELINE: i32 = 25;
 const FONT_SIZE: &str = "26.5";
 const FONTS: &str = "ui-monospace,SFMono-Regular,Menlo,'Cascadia Mono','DejaVu Sans Mono',Consolas,'Liberation Mono',monospace";
-/// Letters of a dim cell: this much of their colour, the rest is the ground's.
+/// Weight of the text colour in dim cells, percent; the rest is the background colour.
 const DIM: u32 = 60;
 
-/// Letters of one look.
+/// The style of a text run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Face {
+struct TextStyle {
     color: Rgb,
     bold: bool,
     italic: bool,
 }
 
-/// A cell's look, with all that its style says.
+/// The style of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Look {
-    face: Face,
-    /// Where it is not the screenshot's.
-    ground: Option<Rgb>,
+struct CellStyle {
+    text: TextStyle,
+    /// Set if it differs from the background of the screenshot.
+    background: Option<Rgb>,
     underlined: bool,
     crossed_out: bool,
 }
 
-/// A run of letters in a row.
+/// A run of letters of one style in a row.
 #[derive(Debug)]
 struct Run {
-    face: Face,
+    style: TextStyle,
     x: i32,
     columns: i32,
     text: String,
-    /// Spaces after it, which count once more letters follow.
+    /// Trailing columns of spaces, which are added only if more letters follow.
     gap: i32,
-    /// Whether more letters may follow: those that any monospace font has keep their columns in company, others only alone.
+    /// Whether more letters may be added. Letters that any monospace font has are laid out together; others get an
+    /// element of their own, as their width may differ.
     grows: bool,
 }
 
-/// Everything on the screen, sorted by look.
+/// The elements of the screenshot, grouped by style.
 #[derive(Default)]
 struct Drawing {
     layers: Layers,
-    texts: BTreeMap<Face, String>,
+    texts: BTreeMap<TextStyle, String>,
     run: Option<Run>,
 }
 
-/// The screen as a screenshot, in a window that bears the title.
+/// Renders the screen as an SVG document, in a window with this title.
 pub fn svg(buffer: &Buffer, theme: &Theme, title: &str) -> String {
-    let (text, ground) = colors(theme);
+    let (text, background) = colors(theme);
     let mut drawing = Drawing::default();
     for row in 0..buffer.area.height {
         let mut column = 0;
@@ -90,28 +92,30 @@ pub fn svg(buffer: &Buffer, theme: &Theme, title: &str) -> String {
             let columns = (symbol.width() as u16).clamp(1, left);
             let x = MARGIN + i32::from(column) * CELL.0;
             let y = HEAD + i32::from(row) * CELL.1;
-            let look = look(cell, text, ground);
-            drawing.cell(&symbol, (x, y), i32::from(columns), look);
+            let style = cell_style(cell, text, background);
+            drawing.cell(&symbol, (x, y), i32::from(columns), style);
             column += columns;
         }
         drawing.end_run(HEAD + i32::from(row) * CELL.1);
     }
     let size = (i32::from(buffer.area.width), i32::from(buffer.area.height));
-    assemble(drawing, size, (text, ground), title)
+    assemble(drawing, size, (text, background), title)
 }
 
-/// The theme's letters and ground.
+/// The text and the background colour of a theme.
 fn colors(theme: &Theme) -> (Rgb, Rgb) {
-    let (text, ground) = if theme.is_dark() { DARK } else { LIGHT };
+    let (text, background) = if theme.is_dark() { DARK } else { LIGHT };
     let (style, screen) = (theme.style(Role::Text), theme.style(Role::Screen));
     (
         style.fg.or(screen.fg).and_then(rgb).unwrap_or(text),
-        style.bg.or(screen.bg).and_then(rgb).unwrap_or(ground),
+        style.bg.or(screen.bg).and_then(rgb).unwrap_or(background),
     )
 }
 
-fn look(cell: &Cell, text: Rgb, ground: Rgb) -> Look {
-    let (mut color, mut behind) = (rgb(cell.fg).unwrap_or(text), rgb(cell.bg).unwrap_or(ground));
+/// The style of a cell. `text` and `background` are the default colours.
+fn cell_style(cell: &Cell, text: Rgb, background: Rgb) -> CellStyle {
+    let mut color = rgb(cell.fg).unwrap_or(text);
+    let mut behind = rgb(cell.bg).unwrap_or(background);
     if cell.modifier.contains(Modifier::REVERSED) {
         std::mem::swap(&mut color, &mut behind);
     }
@@ -121,19 +125,19 @@ fn look(cell: &Cell, text: Rgb, ground: Rgb) -> Look {
     if cell.modifier.contains(Modifier::HIDDEN) {
         color = behind;
     }
-    Look {
-        face: Face {
+    CellStyle {
+        text: TextStyle {
             color,
             bold: cell.modifier.contains(Modifier::BOLD),
             italic: cell.modifier.contains(Modifier::ITALIC),
         },
-        ground: (behind != ground).then_some(behind),
+        background: (behind != background).then_some(behind),
         underlined: cell.modifier.contains(Modifier::UNDERLINED),
         crossed_out: cell.modifier.contains(Modifier::CROSSED_OUT),
     }
 }
 
-/// So many hundredths of one colour, the rest of another.
+/// Mixes `percent` of colour `a` with colour `b`.
 fn mix(a: Rgb, b: Rgb, percent: u32) -> Rgb {
     let part = |i: usize| {
         let (a, b) = (
@@ -145,14 +149,14 @@ fn mix(a: Rgb, b: Rgb, percent: u32) -> Rgb {
     [part(0), part(1), part(2)]
 }
 
-/// What XML may hold.
+/// The text without characters that XML does not allow.
 fn safe(text: &str) -> String {
     let mut text = clean(text);
     text.retain(|c| !matches!(c, '\u{fffe}' | '\u{ffff}'));
     text
 }
 
-/// Letters that every monospace font has, at one width.
+/// Whether every monospace font has this letter, one cell wide.
 fn is_plain(symbol: &str) -> bool {
     let mut chars = symbol.chars();
     let plain = |c: char| matches!(c, '!'..='~' | '\u{a1}'..='\u{17f}' | '\u{391}'..='\u{3c9}' | '\u{410}'..='\u{44f}' | '–' | '—' | '…');
@@ -160,21 +164,21 @@ fn is_plain(symbol: &str) -> bool {
 }
 
 impl Drawing {
-    /// Takes in the cell at this place.
-    fn cell(&mut self, symbol: &str, (x, y): (i32, i32), columns: i32, look: Look) {
+    /// Adds a cell at this position.
+    fn cell(&mut self, symbol: &str, (x, y): (i32, i32), columns: i32, style: CellStyle) {
         let width = columns * CELL.0;
-        let color = look.face.color;
-        if let Some(ground) = look.ground {
+        let color = style.text.color;
+        if let Some(background) = style.background {
             self.layers
-                .path(Ink::Ground, ground)
+                .path(Ink::Background, background)
                 .rect(x, y, width, CELL.1);
         }
-        if look.underlined {
+        if style.underlined {
             self.layers
                 .path(Ink::Line(2), color)
                 .level(x, y + 29, width);
         }
-        if look.crossed_out {
+        if style.crossed_out {
             self.layers
                 .path(Ink::Line(2), color)
                 .level(x, y + 17, width);
@@ -187,20 +191,20 @@ impl Drawing {
         }
         let mut chars = symbol.chars();
         if let (Some(glyph), None) = (chars.next(), chars.next())
-            && glyph::draw(glyph, (x, y), color, look.face.bold, &mut self.layers)
+            && glyph::draw(glyph, (x, y), color, style.text.bold, &mut self.layers)
         {
             self.end_run(y);
             return;
         }
-        self.letter(symbol, (x, y), columns, look.face);
+        self.letter(symbol, (x, y), columns, style.text);
     }
 
-    /// Adds to the run, or begins another.
-    fn letter(&mut self, symbol: &str, (x, y): (i32, i32), columns: i32, face: Face) {
+    /// Adds a letter to the current run, or starts a new run.
+    fn letter(&mut self, symbol: &str, (x, y): (i32, i32), columns: i32, style: TextStyle) {
         let plain = is_plain(symbol);
         match &mut self.run {
-            // Words further apart are placed on their own.
-            Some(run) if plain && run.grows && run.face == face && run.gap <= 1 => {
+            // Words more than one space apart become separate runs.
+            Some(run) if plain && run.grows && run.style == style && run.gap <= 1 => {
                 if run.gap == 1 {
                     run.text.push(' ');
                 }
@@ -211,7 +215,7 @@ impl Drawing {
             _ => {
                 self.end_run(y);
                 self.run = Some(Run {
-                    face,
+                    style,
                     x,
                     columns,
                     text: escaped(symbol),
@@ -222,11 +226,11 @@ impl Drawing {
         }
     }
 
-    /// Writes the run down.
+    /// Writes the current run as a text element.
     fn end_run(&mut self, y: i32) {
         let Some(run) = self.run.take() else { return };
         let _ = write!(
-            self.texts.entry(run.face).or_default(),
+            self.texts.entry(run.style).or_default(),
             r#"<text x="{}" y="{}" textLength="{}" lengthAdjust="spacingAndGlyphs">{}</text>"#,
             run.x,
             y + BASELINE,
@@ -236,7 +240,7 @@ impl Drawing {
     }
 }
 
-/// A text between tags.
+/// Escapes text for use between XML tags.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
@@ -247,7 +251,7 @@ fn hex([r, g, b]: Rgb) -> String {
     format!("#{r:02x}{g:02x}{b:02x}")
 }
 
-/// The window, then everything in it, from the back to the front.
+/// Assembles the document: the window, then its content from back to front.
 fn assemble(
     drawing: Drawing,
     (columns, rows): (i32, i32),
@@ -258,9 +262,11 @@ fn assemble(
     let mut out = window((width, height), colors, title);
     for (ink, color, data) in drawing.layers.finish() {
         let color = hex(color);
-        let look = match ink {
-            // Neighbours of different colours would show a seam where the screenshot is scaled.
-            Ink::Ground | Ink::Block => format!(r#"fill="{color}" shape-rendering="crispEdges""#),
+        let attributes = match ink {
+            // With anti-aliased edges a seam between adjacent cells would be visible when the screenshot is scaled.
+            Ink::Background | Ink::Block => {
+                format!(r#"fill="{color}" shape-rendering="crispEdges""#)
+            }
             Ink::Shade(percent) => format!(r#"fill="{color}" fill-opacity=".{percent}""#),
             Ink::Figure => format!(r#"fill="{color}""#),
             Ink::Line(width) => format!(r#"fill="none" stroke="{color}" stroke-width="{width}""#),
@@ -268,31 +274,31 @@ fn assemble(
                 r#"fill="none" stroke="{color}" stroke-width="{width}" stroke-linecap="round""#
             ),
         };
-        let _ = writeln!(out, r#"<path {look} d="{data}"/>"#);
+        let _ = writeln!(out, r#"<path {attributes} d="{data}"/>"#);
     }
-    for (face, texts) in drawing.texts {
-        let weight = if face.bold {
+    for (text, elements) in drawing.texts {
+        let weight = if text.bold {
             r#" font-weight="bold""#
         } else {
             ""
         };
-        let style = if face.italic {
+        let style = if text.italic {
             r#" font-style="italic""#
         } else {
             ""
         };
         let _ = writeln!(
             out,
-            r#"<g fill="{}"{weight}{style}>{texts}</g>"#,
-            hex(face.color)
+            r#"<g fill="{}"{weight}{style}>{elements}</g>"#,
+            hex(text.color)
         );
     }
     out.push_str("</g>\n</svg>\n");
     out
 }
 
-/// The beginning: a quiet frame with the title, and an open group for what is in it.
-fn window((width, height): (i32, i32), (text, ground): (Rgb, Rgb), title: &str) -> String {
+/// The start of the document: a window frame with the title, and an open group for its content.
+fn window((width, height): (i32, i32), (text, background): (Rgb, Rgb), title: &str) -> String {
     let room = (width - 2 * MARGIN) / CELL.0 - 16;
     let title = safe(title);
     let shown = escaped(&fit(&title, room.max(0) as usize, "…"));
@@ -308,16 +314,16 @@ fn window((width, height): (i32, i32), (text, ground): (Rgb, Rgb), title: &str) 
         height / 2,
         width - 2,
         height - 2,
-        hex(ground),
-        hex(mix(text, ground, 20)),
-        hex(mix(text, ground, 20)),
+        hex(background),
+        hex(mix(text, background, 20)),
+        hex(mix(text, background, 20)),
     );
     if !shown.is_empty() {
         let _ = writeln!(
             out,
             r#"<text x="{}" y="42" fill="{}" text-anchor="middle">{shown}</text>"#,
             width / 2,
-            hex(mix(text, ground, DIM)),
+            hex(mix(text, background, DIM)),
         );
     }
     out

@@ -1,9 +1,9 @@
-//! The characters of the screen, in Unicode and in ASCII. All are one column wide.
+//! The symbols of the screen, in Unicode and in ASCII. Each character is one column wide.
 
-/// Everything the panels draw with that is no letter.
+/// All symbols that the panels draw with.
 #[derive(Debug)]
 pub(super) struct Symbols {
-    /// Whether anything beyond ASCII may be drawn.
+    /// Whether characters beyond ASCII may be drawn.
     pub(super) unicode: bool,
     pub(super) ellipsis: &'static str,
     pub(super) rule: &'static str,
@@ -14,14 +14,14 @@ pub(super) struct Symbols {
     pub(super) focus: &'static str,
     pub(super) gauge: &'static str,
     pub(super) gauge_rest: &'static str,
-    /// Bars, from one part to a whole cell.
+    /// Horizontal bars, from the smallest part of a cell to a full cell.
     pub(super) bar: &'static [&'static str],
     pub(super) bar_rest: &'static str,
-    /// Upright bars, from one part to a whole cell.
+    /// Vertical bars, from the smallest part of a cell to a full cell.
     pub(super) column: &'static [&'static str],
-    /// From little to much of something, in one cell.
+    /// Shades of a cell, from light to dark.
     pub(super) shades: [&'static str; 4],
-    /// A level across a column.
+    /// A horizontal line that marks a level in a column.
     pub(super) level: &'static str,
     pub(super) plus_minus: &'static str,
     pub(super) up: &'static str,
@@ -42,37 +42,37 @@ pub(super) struct Symbols {
     pub(super) saving: &'static str,
     pub(super) stopping: &'static str,
     pub(super) warning: &'static str,
-    /// The best of some points.
+    /// The best point of a curve.
     pub(super) best: &'static str,
-    /// A checkpoint that somebody asked for.
+    /// A requested checkpoint.
     pub(super) requested: &'static str,
-    /// On again after a pause.
+    /// Training resumed after a pause.
     pub(super) resumed: &'static str,
-    /// A new learning rate.
+    /// A change of the learning rate.
     pub(super) rate: &'static str,
-    /// Where a replay is on its slider.
+    /// The position of a replay on its slider.
     pub(super) knob: &'static str,
-    /// Marks on a gauge, where it is filled and where it is not.
+    /// Marks on the filled and on the unfilled part of a gauge.
     pub(super) notches: [&'static str; 2],
-    /// So many times as fast.
+    /// Multiplication sign of a playback speed.
     pub(super) times: &'static str,
-    /// A mean of some, not the value itself.
+    /// Marks a mean over several steps instead of an exact value.
     pub(super) about: &'static str,
     pub(super) dash: &'static str,
     pub(super) arrow: &'static str,
     pub(super) dot: &'static str,
     pub(super) keys_move: &'static str,
     pub(super) keys_scroll: &'static str,
-    /// Marks of several runs, one each.
+    /// Markers that distinguish the compared runs.
     pub(super) runs: [&'static str; 8],
-    /// The best of several runs.
+    /// The best of the compared runs.
     pub(super) winner: &'static str,
-    /// Corners of a box: top left, top right, bottom left, bottom right; then its side.
+    /// Corners of a box: top left, top right, bottom left, bottom right.
     pub(super) corners: [&'static str; 4],
     pub(super) side: &'static str,
 }
 
-/// For terminals that speak UTF-8.
+/// Symbols for UTF-8 terminals.
 pub(super) static UNICODE: Symbols = Symbols {
     unicode: true,
     ellipsis: "…",
@@ -127,7 +127,7 @@ pub(super) static UNICODE: Symbols = Symbols {
     side: "│",
 };
 
-/// For all others.
+/// Symbols for all other terminals.
 pub(super) static ASCII: Symbols = Symbols {
     unicode: false,
     ellipsis: "~",
@@ -182,7 +182,7 @@ pub(super) static ASCII: Symbols = Symbols {
     side: "|",
 };
 
-/// The set to draw with.
+/// The symbols to draw with.
 pub(super) fn symbols(ascii: bool) -> &'static Symbols {
     if ascii { &ASCII } else { &UNICODE }
 }
@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_colours_tell_apart_the_characters_tell_too() {
+    fn symbols_are_distinct_without_colours() {
         for set in [&UNICODE, &ASCII] {
             assert_ne!(set.train, set.valid);
             assert_ne!(set.right, set.wrong);

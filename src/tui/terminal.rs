@@ -1,8 +1,9 @@
-//! The terminal: how it is taken, written to, and given back.
+//! The terminal: setup, output and restoration.
 //!
-//! [`Tty`] is a private duplicate of stdout; [`Painter`] turns ratatui's cells into as few bytes as possible and sends each
-//! frame in one piece, inside a synchronized update, through an [`outlet`] that a stalled line cannot hold up. [`Session`] takes the terminal and gives it back, also on a panic.
-//! Nothing here asks the terminal anything, and no error of a vanished terminal gets out of here as noise.
+//! [`Tty`] is a duplicate of stdout. [`Painter`] encodes ratatui's cells in as few bytes as possible and sends each
+//! frame as one synchronized update, through an [`outlet`] that does not block on a stalled connection. [`Session`]
+//! sets the terminal up and restores it, also after a panic. The terminal is never queried, and if it disappears no
+//! error is printed.
 
 mod abort;
 mod bell;
@@ -21,29 +22,31 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 pub use painter::Painter;
 pub(super) use session::Session;
 
-/// The terminal behind stdout, through a descriptor of its own: fds 1 and 2 may go elsewhere meanwhile.
+/// The terminal of stdout, through a duplicated descriptor, so that fds 1 and 2 can be redirected.
 #[derive(Debug)]
 pub struct Tty(File);
 
-/// A size that can be drawn: a terminal may claim 65,535 columns and rows, whose cells take more memory than there is.
+/// Limits a terminal size to what can be drawn: a terminal can report 65,535 columns and rows, whose cells would
+/// exhaust the memory.
 pub(super) fn drawable(columns: u16, rows: u16) -> (u16, u16) {
     (columns.min(1000), rows.min(500))
 }
 
 impl Tty {
-    /// A duplicate of stdout.
+    /// Duplicates stdout.
     ///
     /// # Errors
-    /// When there is no stdout.
+    /// If stdout is closed.
     pub fn open() -> io::Result<Self> {
         let fd: OwnedFd = rustix::io::dup(rustix::stdio::stdout())?;
         Ok(Self(File::from(fd)))
     }
 
-    /// Columns and rows. Unlike crossterm's, this starts no other program when the terminal is gone.
+    /// Columns and rows. Unlike crossterm's function, this does not run another program if the terminal was
+    /// disconnected.
     ///
     /// # Errors
-    /// When it is gone.
+    /// If the terminal was disconnected.
     pub fn size(&self) -> io::Result<(u16, u16)> {
         let size = rustix::termios::tcgetwinsize(&self.0)?;
         Ok(drawable(size.ws_col, size.ws_row))
@@ -53,18 +56,18 @@ impl Tty {
         self.0.try_clone().map(Self)
     }
 
-    /// Whether the terminal takes bytes within this time.
-    fn takes(&self, patience: Duration) -> bool {
+    /// Whether the terminal accepts bytes within this time.
+    fn is_writable(&self, timeout: Duration) -> bool {
         let mut fds = [PollFd::new(&self.0, PollFlags::OUT)];
-        let patience = Timespec {
-            tv_sec: patience.as_secs() as i64,
-            tv_nsec: i64::from(patience.subsec_nanos()),
+        let timeout = Timespec {
+            tv_sec: timeout.as_secs() as i64,
+            tv_nsec: i64::from(timeout.subsec_nanos()),
         };
-        let ready = poll(&mut fds, Some(&patience)).is_ok_and(|ready| ready > 0);
+        let ready = poll(&mut fds, Some(&timeout)).is_ok_and(|ready| ready > 0);
         ready && fds.iter().all(|fd| fd.revents().contains(PollFlags::OUT))
     }
 
-    /// Waits until the terminal takes bytes again, if somebody made the descriptor non-blocking.
+    /// Waits until the terminal accepts bytes again. Needed if another process made the descriptor non-blocking.
     fn wait(&self) -> io::Result<()> {
         let mut fds = [PollFd::new(&self.0, PollFlags::OUT)];
         poll(
@@ -74,10 +77,10 @@ impl Tty {
                 tv_nsec: 0,
             }),
         )?;
-        let gone = fds
+        let closed = fds
             .iter()
             .any(|fd| fd.revents().intersects(PollFlags::HUP | PollFlags::ERR));
-        if gone {
+        if closed {
             Err(io::ErrorKind::BrokenPipe.into())
         } else {
             Ok(())

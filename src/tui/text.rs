@@ -1,20 +1,20 @@
-//! Text that is safe to draw and keeps its columns: names from outside made clean, cut to a width, and numbers whose
-//! width does not change while they do.
+//! Text for the screen: removes control characters from external text, truncates and wraps it, and formats numbers with
+//! a constant width.
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::symbols::Symbols;
 use crate::metrics::Interval;
 
-/// The text without control characters, escape sequences and marks that turn or hide what stands beside them.
-/// Line breaks and tabs become spaces.
+/// The text without control characters, escape sequences, direction marks and invisible characters. Line breaks and
+/// tabs become spaces.
 pub(super) fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         match c {
             '\u{1b}' => skip_escape(&mut chars),
-            // The one-character form of `ESC [`.
+            // CSI: the one-character form of `ESC [`.
             '\u{9b}' => skip_sequence(&mut chars),
             '\n' | '\t' => out.push(' '),
             _ if hidden(c) => {}
@@ -24,13 +24,13 @@ pub(super) fn clean(text: &str) -> String {
     out
 }
 
-/// Control characters (C0, C1, DEL), direction marks and characters of no width that are no accents.
+/// Whether the character is a control character (C0, C1, DEL), a direction mark, or has no width and is not an accent.
 fn hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// Passes over the rest of an escape sequence: `[` up to its final byte, a string up to BEL or ST, else one character.
+/// Skips the rest of an escape sequence: after `[` up to its final byte, a string up to BEL or ST, else one character.
 fn skip_escape(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
     match chars.peek() {
         Some('[') => {
@@ -55,7 +55,7 @@ fn skip_escape(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
     }
 }
 
-/// A text from outside: clean, in the characters this screen can show, at most `width` columns with an ellipsis.
+/// External text prepared for the screen: cleaned, in ASCII if required, truncated to `width` columns with an ellipsis.
 pub(super) fn outside(text: &str, width: usize, symbols: &Symbols) -> String {
     let mut text = clean(text);
     if !symbols.unicode {
@@ -67,7 +67,7 @@ pub(super) fn outside(text: &str, width: usize, symbols: &Symbols) -> String {
     fit(&text, width, symbols.ellipsis)
 }
 
-/// At most `width` columns of the text; what is cut is replaced by the ellipsis.
+/// The text truncated to `width` columns. If it is cut, it ends with the ellipsis.
 pub(super) fn fit(text: &str, width: usize, ellipsis: &str) -> String {
     if text.width() <= width {
         return text.to_owned();
@@ -88,12 +88,12 @@ pub(super) fn fit(text: &str, width: usize, ellipsis: &str) -> String {
     out
 }
 
-/// Columns of a text.
+/// The width of a text, columns.
 pub(super) fn columns(text: &str) -> u16 {
     text.width().min(usize::from(u16::MAX)) as u16
 }
 
-/// The text in lines of at most `width` columns, broken at spaces where there are any.
+/// The text wrapped into lines of at most `width` columns, at spaces where possible.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     if width == 0 {
@@ -120,7 +120,7 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// A number with `decimals`, right-aligned in `width`; one that does not fit is written in powers of ten.
+/// A number with `decimals` digits, right-aligned in `width` columns. If it does not fit, it is in scientific notation.
 pub(super) fn number(value: f64, decimals: usize, width: usize) -> String {
     let text = if value.is_nan() {
         "nan".to_owned()
@@ -131,7 +131,7 @@ pub(super) fn number(value: f64, decimals: usize, width: usize) -> String {
             "-inf".to_owned()
         }
     } else {
-        // What rounds to nothing has no sign.
+        // A value that rounds to zero has no sign.
         let value = if value.abs() < 0.5 * 10_f64.powi(-(decimals as i32)) {
             0.0
         } else {
@@ -147,7 +147,7 @@ pub(super) fn number(value: f64, decimals: usize, width: usize) -> String {
     format!("{text:>width$}")
 }
 
-/// A number that may not be there yet; `dash` stands for it then.
+/// Formats an optional number like [`number`]; `dash` stands for a missing value.
 pub(super) fn maybe(value: Option<f64>, decimals: usize, width: usize, dash: &str) -> String {
     value.map_or_else(
         || format!("{dash:>width$}"),
@@ -155,7 +155,7 @@ pub(super) fn maybe(value: Option<f64>, decimals: usize, width: usize, dash: &st
     )
 }
 
-/// A share as `85.12%`, always seven columns.
+/// A share (0 to 1) as `85.12%`, always seven columns.
 pub(super) fn percent(share: Option<f64>, dash: &str) -> String {
     match share {
         Some(share) if share.is_finite() => format!("{:>6.2}%", share * 100.0),
@@ -164,7 +164,7 @@ pub(super) fn percent(share: Option<f64>, dash: &str) -> String {
     }
 }
 
-/// A share as `85%`, always four columns.
+/// A share (0 to 1) as `85%`, always four columns.
 pub(super) fn short_percent(share: f64) -> String {
     if share.is_finite() {
         format!("{:>3.0}%", share * 100.0)
@@ -185,14 +185,14 @@ pub(super) fn score(value: f64) -> String {
     }
 }
 
-/// Half of an interval as `±.008`, in the symbols of the screen; as wide as `plus_minus` and four.
+/// The half-width of an interval as `±.008`, in the symbols of the screen; four columns wider than `plus_minus`.
 pub(super) fn margin(interval: Option<Interval>, symbols: &Symbols) -> String {
     interval.map_or_else(String::new, |interval| {
         format!("{}{}", symbols.plus_minus, score(interval.half_width()))
     })
 }
 
-/// Half of an interval of a share as `±0.75`, in points.
+/// The half-width of the interval of a share as `±0.75`, in percentage points.
 pub(super) fn points(interval: Option<Interval>, symbols: &Symbols) -> String {
     interval.map_or_else(String::new, |interval| {
         format!("{}{:.2}", symbols.plus_minus, interval.half_width() * 100.0)
@@ -223,10 +223,10 @@ pub(super) fn count(n: u64) -> String {
     out
 }
 
-/// Passes over parameters up to the final byte.
+/// Skips the parameters of a control sequence and its final byte.
 fn skip_sequence(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
     while let Some(c) = chars.peek().copied() {
-        // What cannot belong to the sequence ends it, so a cut one eats no text.
+        // A character that cannot belong to the sequence ends it, so that a truncated sequence does not swallow text.
         if !('\u{20}'..='\u{7e}').contains(&c) {
             return;
         }
@@ -242,7 +242,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_steers_a_terminal_comes_through() {
+    fn terminal_control_sequences_are_removed() {
         assert_eq!(clean("a\u{1b}[31mred\u{1b}[0m b"), "ared b");
         assert_eq!(
             clean("t\u{1b}]0;title\u{7}x\u{1b}]8;;http://a\u{1b}\\y"),
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn cut_by_columns_and_never_in_a_wide_character() {
+    fn text_is_truncated_by_columns_and_not_within_wide_characters() {
         assert_eq!(fit("T-shirt/top", 11, "…"), "T-shirt/top");
         assert_eq!(fit("T-shirt/top", 7, "…"), "T-shir…");
         assert_eq!(fit("長靴長靴", 6, "…"), "長靴…");
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_keep_their_columns() {
+    fn numbers_have_a_constant_width() {
         for value in [
             0.0,
             0.431_23,

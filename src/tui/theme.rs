@@ -1,7 +1,7 @@
-//! Themes: what each role looks like. A theme is a TOML file with a palette and roles; it may inherit another.
+//! Themes: the style of each role. A theme is a TOML file with a palette and roles; it can inherit from another theme.
 //!
-//! Panels ask for roles and never name a colour. `file` reads one theme as it is written, `family` lays a theme over its
-//! ancestors; neither opens a file: whoever knows where a user's themes lie hands their text to [`Themes`].
+//! Panels use roles, never colours. `file` parses a single theme file, `family` merges a theme with its ancestors.
+//! Neither reads files: the caller that knows where the user's themes are located passes their text to [`Themes`].
 
 mod family;
 mod file;
@@ -19,7 +19,7 @@ use crate::config::Problems;
 pub use family::Themes;
 pub use role::Role;
 
-/// The themes that are compiled in, the default first.
+/// Names and texts of the built-in themes, the default first.
 const BUILT_IN: [(&str, &str); 5] = [
     ("dark", include_str!("../../themes/dark.toml")),
     ("light", include_str!("../../themes/light.toml")),
@@ -34,7 +34,7 @@ const BUILT_IN: [(&str, &str); 5] = [
     ("mono", include_str!("../../themes/mono.toml")),
 ];
 
-/// Words for modifiers in theme files.
+/// Names of the modifiers in theme files.
 const MODIFIERS: [(&str, Modifier); 5] = [
     ("bold", Modifier::BOLD),
     ("dim", Modifier::DIM),
@@ -43,7 +43,7 @@ const MODIFIERS: [(&str, Modifier); 5] = [
     ("reversed", Modifier::REVERSED),
 ];
 
-/// What each role looks like.
+/// The style of each role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Theme {
     name: String,
@@ -51,24 +51,24 @@ pub struct Theme {
     styles: Vec<Style>,
 }
 
-/// All themes that are compiled in, the default first.
+/// All built-in themes with their names, the default first.
 pub fn themes() -> Vec<(String, Theme)> {
     Themes::built_in().all().0
 }
 
 impl Theme {
-    /// A theme that is compiled in.
+    /// Loads a built-in theme.
     ///
     /// # Errors
-    /// When there is none of this name.
+    /// If there is no built-in theme with this name.
     pub fn load(name: &str) -> Result<Self, Problems> {
         Themes::built_in().load(name)
     }
 
-    /// A theme from the text of its file; `name` is what it is called in errors and on the screen.
+    /// Parses the text of a theme file. `name` is used in errors and on the screen.
     ///
     /// # Errors
-    /// Everything that is wrong with it, each with file, line, key, value and rule.
+    /// All problems of the file, each with file, line, key, value and rule.
     pub fn parse(name: &str, text: &str) -> Result<Self, Problems> {
         let mut themes = Themes::built_in();
         let path = Path::new("themes").join(format!("{name}.toml"));
@@ -78,23 +78,24 @@ impl Theme {
         themes.load(name)
     }
 
-    /// Its name.
+    /// The name of the theme.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether it is meant for light letters on a dark ground.
+    /// Whether the theme is for a dark background.
     pub fn is_dark(&self) -> bool {
         self.dark
     }
 
-    /// What a role looks like.
+    /// The style of a role.
     pub fn style(&self, role: Role) -> Style {
         self.styles.get(role as usize).copied().unwrap_or_default()
     }
 
-    /// What a role looks like, in the words of a theme file: `#d55e00 on 235, bold`; empty for a role without a look.
-    pub fn words(&self, role: Role) -> String {
+    /// The style of a role as text, with the names of theme files: `#d55e00 on 235, bold`. Empty for a role without
+    /// style.
+    pub fn describe(&self, role: Role) -> String {
         let style = self.style(role);
         let mut words = style.fg.map(color_word).unwrap_or_default();
         if let Some(bg) = style.bg {
@@ -111,7 +112,7 @@ impl Theme {
         words
     }
 
-    /// The theme in the colours a terminal has.
+    /// The theme reduced to the colours of a terminal.
     #[must_use]
     pub fn reduced(&self, depth: ColorDepth) -> Self {
         let mut theme = self.clone();
@@ -126,7 +127,7 @@ impl Theme {
 fn color_word(color: Color) -> String {
     match color {
         Color::Reset => "default".to_owned(),
-        // `#D55E00`, and names such as `LightRed`.
+        // Formats such as `#D55E00` and `LightRed`.
         other => other.to_string().to_lowercase(),
     }
 }

@@ -1,4 +1,4 @@
-//! The one place where an [`App`] changes. It does nothing itself: what is to be done comes back as [`Effect`]s.
+//! Changes the [`App`]; no other module does. Without side effects: it returns the required actions as [`Effect`]s.
 
 mod lookup;
 mod mouse;
@@ -13,8 +13,8 @@ use super::attention;
 use super::exit::Exit;
 use super::keymap::Key;
 use super::msg::{Effect, Msg};
-use super::prompt::{self, Typed};
-use super::replay::Wish;
+use super::prompt::{self, PromptOutcome};
+use super::replay::ReplayRequest;
 use super::view::popup;
 use crate::event::{Command, Request};
 use crate::link::Feed;
@@ -25,17 +25,17 @@ use navigate::{
 };
 use steer::{ask, scale_rate};
 
-/// Milliseconds a notice stays.
+/// Time that a notice is shown, ms.
 const NOTICE_MS: u64 = 5_000;
 
-/// Takes in what happened; lays the screen out anew and asks for what is missing on it.
+/// Handles a message, updates the layout, and queries the data that visible panels lack.
 pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
     let mut effects = take(app, msg);
     effects.extend(settle(app));
     effects
 }
 
-/// Does what a key is bound to, whatever lies over the screen.
+/// Performs an action, even if a popup is open.
 pub(super) fn perform(app: &mut App, action: Action) -> Vec<Effect> {
     let mut effects = act(app, action);
     effects.extend(settle(app));
@@ -44,8 +44,8 @@ pub(super) fn perform(app: &mut App, action: Action) -> Vec<Effect> {
 
 fn settle(app: &mut App) -> Vec<Effect> {
     arrange(app);
-    let questions = lookup::questions(app).into_iter();
-    questions
+    let queries = lookup::missing_data(app).into_iter();
+    queries
         .map(|(id, query)| Effect::Query(id, query))
         .collect()
 }
@@ -58,8 +58,8 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
             app.lookups.take(id, reply, app.ui.now_ms);
             keep_in_range(app);
         }
-        Msg::Unanswered => app.lookups.close(),
-        Msg::Retold(told) => replay::take(app, told),
+        Msg::QueriesUnavailable => app.lookups.close(),
+        Msg::ReplayLoaded(loaded) => replay::take(app, loaded),
         Msg::Key(event) => return press(app, Key::of(event)),
         Msg::Paste(text) => paste(app, &text),
         Msg::Mouse { column, row, kind } => mouse::take(app, (column, row), kind),
@@ -73,9 +73,9 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
         Msg::Foreground => return vec![Effect::Leave(Exit::Foreground)],
         Msg::Suspended => return vec![Effect::Leave(Exit::Suspended)],
     }
-    let news = attention::news(app).into_iter();
-    let mut effects: Vec<Effect> = news.map(Effect::Notify).collect();
-    // A replay that is left is over, wherever it is.
+    let texts = attention::notifications(app).into_iter();
+    let mut effects: Vec<Effect> = texts.map(Effect::Notify).collect();
+    // A replay can be closed at any position.
     if app.ui.leaving && (app.over() || app.replay.is_some()) {
         effects.push(Effect::Leave(Exit::Finished));
     }
@@ -85,7 +85,7 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
 fn unsent(app: &mut App, id: u64, reason: String) {
     let stop = |request: &Request| request.id == id && request.command == Command::Stop;
     if app.ui.requested.iter().any(stop) {
-        // Nobody will end the run, so the end is not waited for.
+        // The trainer did not receive the request, so its end must not be awaited.
         app.ui.leaving = false;
     }
     app.ui.requested.retain(|request| request.id != id);
@@ -105,13 +105,13 @@ fn take_feed(app: &mut App, feed: Feed) {
             shown(app).apply(&record);
         }
         Feed::Control(true) => {
-            app.control = Control::Steers;
-            app.notify("this screen steers the run now".to_owned());
+            app.control = Control::HasControl;
+            app.notify("you now have control of the run".to_owned());
         }
-        Feed::Control(false) => app.control = Control::MayAsk,
+        Feed::Control(false) => app.control = Control::CanRequest,
         Feed::Unsent { id, reason } => unsent(app, id, reason),
         Feed::Gone { reason } => {
-            app.gone = Some(reason);
+            app.lost_reason = Some(reason);
             app.connected = false;
         }
     }
@@ -121,10 +121,10 @@ fn take_feed(app: &mut App, feed: Feed) {
     keep_in_range(app);
 }
 
-/// The state that the feed is about; a replay shows another.
+/// The state that the feed updates. In a replay this is not the state that is shown.
 fn shown(app: &mut App) -> &mut RunState {
     match &mut app.replay {
-        Some(view) => &mut view.whole,
+        Some(view) => &mut view.final_state,
         None => &mut app.run,
     }
 }
@@ -143,14 +143,14 @@ fn tick(app: &mut App, now_ms: u64) {
     }
 }
 
-/// Letters that somebody copied are no keys: each would be done to the run. A box takes them as if they were typed.
+/// Inserts pasted text into an open prompt or palette. Elsewhere it is ignored: each letter would act as a key binding.
 fn paste(app: &mut App, text: &str) {
     let line = text.trim().lines().next().unwrap_or_default();
     match &mut app.ui.popup {
         Some(Popup::Prompt(prompt)) => prompt::insert(prompt, line),
         Some(Popup::Palette(palette)) => palette::insert(palette, line),
         Some(Popup::Help(_) | Popup::Quit) | None => {
-            app.notify("what was pasted is passed over: here letters are keys".to_owned());
+            app.notify("pasted text is ignored: letters are key bindings here".to_owned());
         }
     }
 }
@@ -167,8 +167,8 @@ fn press(app: &mut App, key: Key) -> Vec<Effect> {
         Some(Popup::Prompt(_)) => {
             let leave = key.is_interrupt() || matches!(action, Some(Action::Back | Action::Quit));
             return match prompt::press(app, key, leave) {
-                Typed::Nothing => Vec::new(),
-                Typed::Ask(command) => ask(app, command),
+                PromptOutcome::Nothing => Vec::new(),
+                PromptOutcome::Submit(command) => ask(app, command),
             };
         }
         Some(Popup::Palette(_)) => {
@@ -181,7 +181,7 @@ fn press(app: &mut App, key: Key) -> Vec<Effect> {
                 Some(Action::Help | Action::Back | Action::Quit | Action::Zoom) => Some(None),
                 Some(Action::Up) => Some(Some(Popup::Help(from.saturating_sub(1)))),
                 Some(Action::Down) => Some(Some(Popup::Help(down))),
-                // Any other key does what it does without the help.
+                // All other keys work as without the help.
                 Some(_) | None => None,
             };
             if let Some(popup) = next {
@@ -194,8 +194,8 @@ fn press(app: &mut App, key: Key) -> Vec<Effect> {
     action.map_or_else(Vec::new, |action| act(app, action))
 }
 
-/// The dialog takes `s` for stop, its own key, enter and Ctrl-C for the default, which costs nothing, and the ways out of it
-/// for no.
+/// Handles a key in the quit dialog: `s` stops the run; `d`, enter, the detach key and Ctrl-C detach, which is the
+/// default as it does not affect the run; `n` and the keys for back and quit close the dialog.
 fn answer_quit(app: &mut App, key: Key, action: Option<Action>) -> Vec<Effect> {
     if key.plain() == Some('s') {
         app.ui.popup = None;
@@ -216,14 +216,14 @@ fn answer_quit(app: &mut App, key: Key, action: Option<Action>) -> Vec<Effect> {
     }
 }
 
-/// Does what a key is bound to.
+/// Performs an action.
 fn act(app: &mut App, action: Action) -> Vec<Effect> {
     match action {
-        Action::Pause if !app.live => return replay::wish(app, Wish::Play),
-        Action::SliderBack => return replay::wish(app, Wish::Move(-1)),
-        Action::SliderForward => return replay::wish(app, Wish::Move(1)),
-        Action::Slower => replay::hurry(app, false),
-        Action::Faster => replay::hurry(app, true),
+        Action::Pause if !app.live => return replay::request(app, ReplayRequest::TogglePlay),
+        Action::SliderBack => return replay::request(app, ReplayRequest::Seek(-1)),
+        Action::SliderForward => return replay::request(app, ReplayRequest::Seek(1)),
+        Action::Slower => replay::change_speed(app, false),
+        Action::Faster => replay::change_speed(app, true),
         Action::ReplayEnd => replay::end(app),
         Action::Pause => {
             let command = if app.wants_pause() {
@@ -278,14 +278,14 @@ fn act(app: &mut App, action: Action) -> Vec<Effect> {
 }
 
 fn quit(app: &mut App) -> Vec<Effect> {
-    if leaving(app) == Exit::Left || app.control != Control::Steers {
+    if leaving(app) == Exit::Left || app.control != Control::HasControl {
         return vec![Effect::Leave(leaving(app))];
     }
     app.ui.popup = Some(Popup::Quit);
     Vec::new()
 }
 
-/// What leaving the screen means now.
+/// The exit reason if the screen is closed now.
 fn leaving(app: &App) -> Exit {
     if app.over() || !app.live {
         Exit::Left
@@ -294,10 +294,10 @@ fn leaving(app: &App) -> Exit {
     }
 }
 
-/// A process that trains is not stopped with its screen.
+/// Suspends the screen, except in a process that trains: the training would be suspended too.
 fn suspend(app: &mut App) -> Vec<Effect> {
-    if app.settings.home.same_process && !app.over() {
-        app.notify("this process trains: it is not put aside; d leaves the screen".to_owned());
+    if app.settings.attachment.same_process && !app.over() {
+        app.notify("cannot suspend: training runs in this process; d closes the screen".to_owned());
         return Vec::new();
     }
     vec![Effect::Leave(Exit::Suspended)]
@@ -305,10 +305,10 @@ fn suspend(app: &mut App) -> Vec<Effect> {
 
 fn control(app: &mut App) -> Vec<Effect> {
     let words = match app.control {
-        _ if !app.live || app.over() => "there is nothing to steer",
-        Control::Steers => "this screen steers already",
-        Control::Watches => "opened with --read-only: this screen only watches",
-        Control::MayAsk => return vec![Effect::Steer],
+        _ if !app.live || app.over() => "no running trainer to control",
+        Control::HasControl => "you already have control",
+        Control::ReadOnly => "read-only: the screen was opened with --read-only",
+        Control::CanRequest => return vec![Effect::RequestControl],
     };
     app.notify(words.to_owned());
     Vec::new()

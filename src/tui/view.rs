@@ -1,7 +1,7 @@
-//! The screen as a function of the [`App`] and the [`Theme`]: no clock, no files, no environment.
+//! Draws the screen as a pure function of the [`App`] and the [`Theme`]: it reads no clock, files or environment.
 //!
-//! Each panel is one file, which draws only inside the area it is given, and one entry in [`PANELS`]. Nothing in this folder
-//! imports this file.
+//! Each panel is one file, which draws only inside its area, and one entry in [`PANELS`]. No other file in this folder
+//! imports this one.
 
 mod alerts;
 mod axis;
@@ -47,13 +47,13 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::app::{App, Popup};
-use super::layout::{Facts, Layout};
+use super::layout::{Layout, LayoutInput};
 use super::page::{Page, Pane};
 use super::symbols::symbols;
 use super::theme::{Role, Theme};
 use ctx::{Arrows, Ctx, Need, Panel, Scroll, Step};
 
-/// What most panels have in common.
+/// Defaults shared by most panels.
 const PANEL: Panel = Panel {
     pane: Pane::Loss,
     title: "",
@@ -74,7 +74,7 @@ const PANEL: Panel = Panel {
     hint: None,
 };
 
-/// What panels with the common time axis have in common.
+/// Defaults shared by the panels with the common time axis.
 const CHART: Panel = Panel {
     page: Page::Curves,
     time_axis: true,
@@ -92,7 +92,7 @@ const TABLE: [Panel; Pane::ALL.len()] = [
     Panel {
         pane: Pane::Loss,
         title: "Loss",
-        empty: "the loss of every step appears here with the first step",
+        empty: "the loss of each step appears here after the first step",
         draw: |ctx, area, buf| chart_panel::panel(ctx, &chart_specs::LOSS, area, buf),
         needs: Need::Curves(|_| vec![chart_specs::LOSS.line.into()]),
         ..CHART
@@ -100,7 +100,7 @@ const TABLE: [Panel; Pane::ALL.len()] = [
     Panel {
         pane: Pane::Accuracy,
         title: "Accuracy",
-        empty: "the share of images told rightly appears here with the first step",
+        empty: "the training accuracy appears here after the first step",
         draw: |ctx, area, buf| chart_panel::panel(ctx, &chart_specs::ACCURACY, area, buf),
         needs: Need::Curves(|_| vec![chart_specs::ACCURACY.line.into()]),
         ..CHART
@@ -109,7 +109,7 @@ const TABLE: [Panel; Pane::ALL.len()] = [
         pane: Pane::Gradient,
         title: "Gradient norm",
         page: Page::Gradients,
-        empty: "the norm of the gradient before clipping appears here with the first step",
+        empty: "the gradient norm before clipping appears here after the first step",
         draw: |ctx, area, buf| chart_panel::panel(ctx, &chart_specs::GRADIENT, area, buf),
         needs: Need::Curves(|_| vec![chart_specs::GRADIENT.line.into()]),
         ..CHART
@@ -117,7 +117,7 @@ const TABLE: [Panel; Pane::ALL.len()] = [
     Panel {
         pane: Pane::Rate,
         title: "Learning rate",
-        empty: "the learning rate of every step appears here with the first step",
+        empty: "the learning rate of each step appears here after the first step",
         draw: |ctx, area, buf| chart_panel::panel(ctx, &chart_specs::RATE, area, buf),
         needs: Need::Curves(|_| vec![chart_specs::RATE.line.into()]),
         ..CHART
@@ -125,14 +125,14 @@ const TABLE: [Panel; Pane::ALL.len()] = [
     Panel {
         pane: Pane::Metrics,
         title: "Metrics",
-        empty: "curves that the trainer logs by name appear here with their first value",
+        empty: "named metrics logged by the trainer appear here with their first value",
         draw: named::draw,
         exists: |app| !named::groups(&app.run).is_empty(),
         rows: |app, room| named::rows(app, room.width),
         needs: Need::Curves(named::shown),
         scroll: Scroll::Own(named::scroll),
         last: |_| usize::MAX,
-        // A click in one of several charts side by side would name a step of another column.
+        // Clicks are ignored: charts are laid out side by side, so a column does not identify one step for all of them.
         click: PANEL.click,
         shares_axis: false,
         ..CHART
@@ -141,7 +141,7 @@ const TABLE: [Panel; Pane::ALL.len()] = [
         pane: Pane::Layers,
         title: "Layers",
         page: Page::Gradients,
-        empty: "how far each parameter is moved appears here with the end of the first epoch",
+        empty: "gradient norm and update-to-weight ratio of each parameter appear here after the first epoch",
         draw: layers::draw,
         rows: layers::rows,
         scroll: Scroll::List,
@@ -164,7 +164,7 @@ const TABLE: [Panel; Pane::ALL.len()] = [
         pane: Pane::Trends,
         title: "Class trends",
         page: Page::Trends,
-        empty: "F1 of each class over the epochs appears after the first validation, at the end of epoch 1",
+        empty: "F1 of each class by epoch appears after the first validation, at the end of epoch 1",
         draw: trends::draw,
         scroll: Scroll::List,
         last: |app| confusions::classes(app).saturating_sub(1),
@@ -175,7 +175,7 @@ const TABLE: [Panel; Pane::ALL.len()] = [
         pane: Pane::Confusion,
         title: "Confusion",
         page: Page::Confusion,
-        empty: "what is taken for what appears after the first validation, at the end of epoch 1",
+        empty: "the confusion matrix appears after the first validation, at the end of epoch 1",
         draw: confusion::draw,
         scroll: Scroll::List,
         last: |app| confusions::possible(app).saturating_sub(1),
@@ -187,7 +187,7 @@ const TABLE: [Panel; Pane::ALL.len()] = [
         pane: Pane::Calibration,
         title: "Calibration",
         page: Page::Calibration,
-        empty: "what the probabilities are worth appears after the first validation, at the end of epoch 1",
+        empty: "the reliability diagram appears after the first validation, at the end of epoch 1",
         draw: calibration::draw,
         ..PANEL
     },
@@ -228,8 +228,8 @@ const TABLE: [Panel; Pane::ALL.len()] = [
         pane: Pane::System,
         title: "System",
         page: Page::System,
-        empty: "CPU, memory, disk and GPUs appear here once they have been looked at, every \
-                system.every_seconds of the run (5; 0 is never). Runs of older versions have nothing of it.",
+        empty: "CPU, memory, disk and GPUs appear here after the first sample, taken every \
+                system.every_seconds (default 5; 0 disables it). Runs of older versions have no samples.",
         draw: system::draw,
         ..PANEL
     },
@@ -239,7 +239,7 @@ const TABLE: [Panel; Pane::ALL.len()] = [
         page: Page::Log,
         empty: "checkpoints, requests and warnings appear here",
         draw: log::draw,
-        // Scrolled back from its end.
+        // Scroll positions count lines back from the end of the log.
         scroll: Scroll::Own(|app, by| {
             let last = log::last(app);
             app.ui.panels.shift(Pane::Log, -by, last);
@@ -253,22 +253,22 @@ const TABLE: [Panel; Pane::ALL.len()] = [
         pane: Pane::Compare,
         title: "Compare",
         page: Page::Compare,
-        empty: "other runs appear here beside this one: `epochtop view A B` lays runs over each other, \
-                `epochtop attach --beside RUN` and `epochtop train --beside RUN` put one behind a live run",
+        empty: "other runs are compared here: `epochtop view A B` compares finished runs, \
+                `epochtop attach --reference RUN` and `epochtop train --reference RUN` add a reference to a live run",
         draw: compare::draw,
         scroll: Scroll::Own(|app, by| {
             let last = compare::last_scroll(app);
             app.ui.panels.shift(Pane::Compare, by, last);
             Step::Done
         }),
-        // All of the page would have to be laid out.
+        // The exact limit would require a layout of the entire page.
         last: |_| usize::MAX,
         hint: Some((Arrows::Vertical, "scroll")),
         ..PANEL
     },
 ];
 
-/// Each panel has its entry at its place.
+/// Compile-time check that each entry is at the index of its pane.
 const _: () = {
     let mut at = 0;
     while at < TABLE.len() {
@@ -277,15 +277,15 @@ const _: () = {
     }
 };
 
-/// The entry of a panel.
+/// The entry of a panel in [`PANELS`].
 pub fn panel(pane: Pane) -> &'static Panel {
     &PANELS[pane as usize]
 }
 
-/// Where everything goes on a screen of this area.
+/// Computes the layout of a screen of this area.
 pub(super) fn arrange(app: &App, area: Rect) -> Layout {
     let result = |width| result::rows(app, width);
-    let facts = Facts {
+    let facts = LayoutInput {
         page: app.ui.page,
         focus: app.ui.focus,
         alone: app.alone(),
@@ -298,13 +298,13 @@ pub(super) fn arrange(app: &App, area: Rect) -> Layout {
     Layout::of(&facts, area)
 }
 
-/// Draws the whole screen.
+/// Draws the screen into a frame.
 pub fn view(app: &App, theme: &Theme, frame: &mut Frame<'_>) {
     let area = frame.area();
     draw(app, theme, area, frame.buffer_mut());
 }
 
-/// Draws the whole screen into a part of a buffer, and nothing outside of it.
+/// Draws the screen into `area` of a buffer and leaves the rest of the buffer unchanged.
 pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let ctx = Ctx {
         app,
@@ -313,7 +313,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
         panels: &PANELS,
     };
     buf.set_style(area, theme.style(Role::Screen));
-    // A terminal may be of another size than it said last.
+    // The terminal size may differ from the last reported one.
     let other = (area != app.layout.area()).then(|| arrange(app, area));
     match other.as_ref().unwrap_or(&app.layout) {
         Layout::Essentials(area) => {

@@ -1,11 +1,11 @@
-//! ASCII art of real garments is recognisable.
+//! The ASCII art of Fashion-MNIST images follows their brightness.
 
 use epochtop::config::Config;
 use epochtop::tui::art;
 
 use crate::fixture::load;
 
-/// Pearson's correlation.
+/// Pearson's correlation coefficient.
 fn correlation(a: &[f32], b: &[f32]) -> f64 {
     let mean = |v: &[f32]| v.iter().map(|x| f64::from(*x)).sum::<f64>() / v.len() as f64;
     let (ma, mb) = (mean(a), mean(b));
@@ -21,12 +21,12 @@ fn correlation(a: &[f32], b: &[f32]) -> f64 {
 }
 
 #[test]
-fn on_100_test_images_ink_follows_brightness_dark_and_light() {
+fn ascii_art_follows_image_brightness_on_dark_and_light() {
     let dataset = load(&Config::default());
     let (height, width) = (dataset.info.height as usize, dataset.info.width as usize);
     for columns in [28, 16] {
         let rows = art::rows_for(height, width, columns);
-        // A cell is twice as tall as wide, so an image of h × w pixels wants half as many rows.
+        // A cell is twice as tall as wide, so an image of h × w pixels needs half as many rows per column.
         assert_eq!(
             rows * 2 * width,
             columns * height,

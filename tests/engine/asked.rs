@@ -1,4 +1,4 @@
-//! `ctl` and signals, on the real program: what is asked is done, and the exit code says so.
+//! `ctl` and signals with the real binary: each command is carried out and has the documented exit code.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::pty::meta;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_epochtop");
 
-/// A run in the foreground without a screen.
+/// Starts a headless run and waits for its first step.
 fn headless(place: &Place, epochs: u32, more: &[&str], env: &[(&str, &str)]) -> Child {
     let child = Command::new(PROGRAM)
         .args(place.arguments(epochs))
@@ -32,12 +32,12 @@ fn send(child: &Child, signal: Signal) {
     kill_process(Pid::from_raw(child.id() as i32).unwrap(), signal).unwrap();
 }
 
-fn code(child: &mut Child) -> Option<i32> {
+fn exit_code(child: &mut Child) -> Option<i32> {
     wait("the end", || child.try_wait().unwrap()).code()
 }
 
-/// The newest checkpoint's step.
-fn saved(place: &Place) -> u64 {
+/// The step of the newest checkpoint in the journal; 0 without one.
+fn last_checkpoint_step(place: &Place) -> u64 {
     let events = records(&place.run());
     let saved = events.iter().rev().find_map(|record| match &record.event {
         Event::CheckpointSaved(saved) => Some(saved.global_step),
@@ -47,48 +47,48 @@ fn saved(place: &Place) -> u64 {
 }
 
 #[test]
-fn every_verb_is_done_and_told_with_its_exit_code() {
+fn every_ctl_command_is_executed_with_the_documented_exit_code() {
     let place = Place::new();
     let mut run = headless(&place, 4000, &[], &[]);
-    let told = |words: &[&str], code: i32, told: &str| {
+    let check = |words: &[&str], code: i32, expected: &str| {
         let output = place.ctl(words);
-        let words_said =
+        let output_text =
             String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{words:?}: {words_said}");
-        assert!(words_said.contains(told), "{words:?}: {words_said}");
+        assert_eq!(output.status.code(), Some(code), "{words:?}: {output_text}");
+        assert!(output_text.contains(expected), "{words:?}: {output_text}");
     };
-    told(&["pause", "t"], 0, "pause done at step");
-    let held = steps_done(&place.run());
-    // While it holds, a checkpoint is written and told, and an evaluation made.
-    told(
+    check(&["pause", "t"], 0, "pause done at step");
+    let paused_at = steps_done(&place.run());
+    // Checkpoints and evaluations also work during a pause.
+    check(
         &["checkpoint", "t"],
         0,
-        &format!("checkpoints/step-{held:09}"),
+        &format!("checkpoints/step-{paused_at:09}"),
     );
-    told(&["evaluate", "t"], 0, "test accuracy");
-    assert_eq!(steps_done(&place.run()), held);
-    told(&["lr", "1e-3", "t"], 0, "base learning rate 1e-3");
-    told(&["lr", "x0.5", "t"], 0, "base learning rate 5e-4");
-    told(&["lr", "0", "t"], 2, "between 1e-10 and 1e30");
-    told(&["lr", "x0", "t"], 1, "between 1e-10 and 1e30");
-    told(&["lr", "half", "t"], 2, "expected a number");
-    told(&["pause", "t"], 0, "was paused already");
-    told(&["resume", "t"], 0, "resume done at step");
+    check(&["evaluate", "t"], 0, "test accuracy");
+    assert_eq!(steps_done(&place.run()), paused_at);
+    check(&["lr", "1e-3", "t"], 0, "base learning rate 1e-3");
+    check(&["lr", "x0.5", "t"], 0, "base learning rate 5e-4");
+    check(&["lr", "0", "t"], 2, "between 1e-10 and 1e30");
+    check(&["lr", "x0", "t"], 1, "between 1e-10 and 1e30");
+    check(&["lr", "half", "t"], 2, "expected a number");
+    check(&["pause", "t"], 0, "already paused");
+    check(&["resume", "t"], 0, "resume done at step");
     wait("a later step", || {
-        (steps_done(&place.run()) > held).then_some(())
+        (steps_done(&place.run()) > paused_at).then_some(())
     });
-    told(&["evaluate", "t"], 0, "test accuracy");
-    told(&["epochs", "3999", "t"], 0, "3999 epochs");
-    told(&["epochs", "0", "t"], 1, "is under way already");
-    told(&["pause", "nobody"], 2, "no such run");
-    // By name, by path, and the newest.
-    told(
+    check(&["evaluate", "t"], 0, "test accuracy");
+    check(&["epochs", "3999", "t"], 0, "3999 epochs");
+    check(&["epochs", "0", "t"], 1, "has already started");
+    check(&["pause", "nobody"], 2, "no such run");
+    // A run can be given by name or by path, or omitted for the newest one.
+    check(
         &["checkpoint", place.run().to_str().unwrap()],
         0,
         "done at step",
     );
     let _ = place.ctl(&["stop"]);
-    assert_eq!(code(&mut run), Some(3));
+    assert_eq!(exit_code(&mut run), Some(3));
     let output = place.ctl(&["pause", place.run().to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(2));
     let words = String::from_utf8_lossy(&output.stderr);
@@ -100,7 +100,7 @@ fn every_verb_is_done_and_told_with_its_exit_code() {
 }
 
 #[test]
-fn a_signal_asks_for_a_checkpoint_and_the_run_goes_on() {
+fn a_signal_requests_a_checkpoint_and_the_run_continues() {
     for (signal, more) in [
         (Signal::USR1, &[][..]),
         (Signal::USR2, &["--set", "checkpoint.on_signal=USR2"][..]),
@@ -123,25 +123,25 @@ fn a_signal_asks_for_a_checkpoint_and_the_run_goes_on() {
         wait("a later step", || {
             (steps_done(&place.run()) > at).then_some(())
         });
-        // A terminal that goes away is nothing to it.
+        // SIGHUP (the terminal was closed) does not stop it.
         send(&run, Signal::HUP);
-        let held = steps_done(&place.run());
+        let before = steps_done(&place.run());
         wait("a later step", || {
-            (steps_done(&place.run()) > held).then_some(())
+            (steps_done(&place.run()) > before).then_some(())
         });
         send(&run, Signal::TERM);
-        assert_eq!(code(&mut run), Some(143));
+        assert_eq!(exit_code(&mut run), Some(143));
         assert_eq!(
-            saved(&place),
+            last_checkpoint_step(&place),
             steps_done(&place.run()),
             "SIGTERM saves the last step"
         );
     }
 }
 
-/// Whatever the trainer is doing: a step, an evaluation image by image, the bootstrap after it, a pause.
+/// The phases are: a step, an evaluation with one image per batch, the bootstrap after it, a pause.
 #[test]
-fn a_stop_is_heard_in_every_phase() {
+fn sigterm_stops_the_run_in_every_phase() {
     for (what, verbs, more) in [
         ("training", &[][..], &[][..]),
         ("evaluating", &["evaluate"][..], &[][..]),
@@ -160,15 +160,19 @@ fn a_stop_is_heard_in_every_phase() {
                 .envs(place.env())
                 .output();
         }
-        let began = Instant::now();
+        let started = Instant::now();
         send(&run, Signal::TERM);
-        assert_eq!(code(&mut run), Some(143), "{what}");
+        assert_eq!(exit_code(&mut run), Some(143), "{what}");
         assert!(
-            began.elapsed() < Duration::from_secs(20),
+            started.elapsed() < Duration::from_secs(20),
             "{what}: {:?}",
-            began.elapsed()
+            started.elapsed()
         );
-        assert_eq!(saved(&place), steps_done(&place.run()), "{what}");
+        assert_eq!(
+            last_checkpoint_step(&place),
+            steps_done(&place.run()),
+            "{what}"
+        );
         assert_eq!(
             meta(&place.run()).unwrap().outcome,
             epochtop::session::RunOutcome::Stopped,
@@ -177,48 +181,53 @@ fn a_stop_is_heard_in_every_phase() {
     }
 }
 
-/// A disk that hangs: the time SIGTERM leaves is kept, and what was saved before is whole.
+/// With a hanging disk, SIGTERM ends the run within the grace period, and the earlier checkpoints are valid.
 #[test]
-fn the_time_for_the_last_checkpoint_is_kept() {
+fn the_grace_period_for_the_last_checkpoint_is_respected() {
     let place = Place::new();
     let env = [
         ("EPOCHTOP_GRACE_S", "1"),
         ("EPOCHTOP_FAULT", "hang@fsync:40+"),
     ];
     let mut run = headless(&place, 4000, &["--set", "checkpoint.every_steps=5"], &env);
-    wait("a few checkpoints", || (saved(&place) >= 15).then_some(()));
-    wait("the disk to hang", || {
-        let before = saved(&place);
-        std::thread::sleep(Duration::from_millis(700));
-        (saved(&place) == before).then_some(())
+    wait("a few checkpoints", || {
+        (last_checkpoint_step(&place) >= 15).then_some(())
     });
-    let began = Instant::now();
+    wait("the disk to hang", || {
+        let before = last_checkpoint_step(&place);
+        std::thread::sleep(Duration::from_millis(700));
+        (last_checkpoint_step(&place) == before).then_some(())
+    });
+    let started = Instant::now();
     send(&run, Signal::TERM);
-    assert_eq!(code(&mut run), Some(143));
-    let took = began.elapsed();
+    assert_eq!(exit_code(&mut run), Some(143));
+    let took = started.elapsed();
     assert!(
         took >= Duration::from_millis(900) && took < Duration::from_secs(10),
         "{took:?}"
     );
     let store = epochtop::checkpoint::Store::new(&place.run());
-    assert!(store.newest_whole().unwrap().0.is_some());
+    assert!(store.newest_verified().unwrap().0.is_some());
 }
 
 #[test]
-fn the_second_sigint_ends_at_once() {
+fn a_second_sigint_exits_immediately() {
     let place = Place::new();
     let fault = [("EPOCHTOP_FAULT", "hang@fsync:1+")];
     let mut run = headless(&place, 4000, &[], &fault);
     send(&run, Signal::INT);
     std::thread::sleep(Duration::from_millis(500));
-    assert!(run.try_wait().unwrap().is_none(), "it saves first");
+    assert!(
+        run.try_wait().unwrap().is_none(),
+        "the run must save a checkpoint before it ends"
+    );
     send(&run, Signal::INT);
-    assert_eq!(code(&mut run), Some(130));
+    assert_eq!(exit_code(&mut run), Some(130));
 }
 
-/// A file that may grow no more is a full disk, not the end.
+/// SIGXFSZ must not kill the program: a file that reaches the size limit is handled as a full disk.
 #[test]
-fn a_limit_on_file_sizes_costs_files_and_not_the_run() {
+fn a_file_size_limit_does_not_stop_training() {
     let place = Place::new();
     let args = place.arguments(3).join(" ");
     let script = format!("ulimit -f 40; exec {PROGRAM} {args} --headless");
@@ -230,7 +239,7 @@ fn a_limit_on_file_sizes_costs_files_and_not_the_run() {
         .stderr(Stdio::null())
         .status()
         .unwrap();
-    // 20 KiB: neither a checkpoint nor the whole journal fits; it trains to its end and says what is missing.
+    // 20 KiB: neither a checkpoint nor the complete journal fits. The run trains to its end and reports what is missing.
     assert_eq!(status.code(), Some(1), "{status}");
     assert!(completed(&place.run()).is_none());
     assert!(
@@ -241,24 +250,24 @@ fn a_limit_on_file_sizes_costs_files_and_not_the_run() {
     );
 }
 
-/// A job in the background of a shell with job control neither stops nor takes the terminal.
+/// A background job of a shell with job control is not stopped and does not take over the terminal.
 #[test]
-fn a_start_in_the_background_is_not_stopped() {
+fn a_background_job_is_not_stopped() {
     let place = Place::new();
     let args = place.arguments(2).join(" ");
     let script = format!("set -m; {PROGRAM} {args} & wait; echo code $?");
     let terminal =
         crate::pty::Terminal::run_program(&place.env(), "sh", &["-c", &script], (30, 200));
-    terminal.wait_for("started in the background: a line per epoch");
+    terminal.wait_for("started in the background: printing a line per epoch");
     terminal.wait_for("completed after 2 epochs");
     terminal.wait_for("code 0");
     assert!(!terminal.text().contains('\u{1b}'));
 }
 
-/// A place for sockets that others could write to is not used: a run that needs none says so and goes on, one that would be
-/// out of reach does not begin.
+/// A socket directory that other users could write to is not used. A headless run reports this and continues; a detached
+/// run, which would be unreachable without a socket, does not start.
 #[test]
-fn an_open_or_linked_directory_of_sockets_is_refused() {
+fn a_world_writable_or_linked_socket_directory_is_refused() {
     use std::os::unix::fs::{PermissionsExt, symlink};
     let own = format!("epochtop-{}", rustix::process::geteuid().as_raw());
     for linked in [false, true] {
@@ -282,7 +291,7 @@ fn an_open_or_linked_directory_of_sockets_is_refused() {
                 .unwrap()
         };
         let why = if linked {
-            "is no directory"
+            "is not a directory"
         } else {
             "is open to others"
         };
@@ -295,7 +304,7 @@ fn an_open_or_linked_directory_of_sockets_is_refused() {
         );
         assert!(
             !place.run().exists(),
-            "nothing has begun, so nothing is left"
+            "a run that did not start must leave no directory"
         );
         let headless = train("--headless");
         let words = String::from_utf8_lossy(&headless.stderr);
@@ -304,7 +313,7 @@ fn an_open_or_linked_directory_of_sockets_is_refused() {
             words.contains("attach and ctl cannot reach this run") && words.contains(why),
             "{words}"
         );
-        let put = std::fs::read_dir(if linked { &real } else { &dir }).unwrap();
-        assert_eq!(put.count(), 0);
+        let entries = std::fs::read_dir(if linked { &real } else { &dir }).unwrap();
+        assert_eq!(entries.count(), 0);
     }
 }

@@ -1,4 +1,4 @@
-//! Data that lies is told before anything is made: which file, what is wrong, what was expected.
+//! Invalid data is reported before a run directory is created: the file, the problem, and what was expected.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ fn error_after(break_it: impl FnOnce(&Path)) -> String {
 }
 
 #[test]
-fn a_missing_directory_is_named() {
+fn a_missing_directory_is_reported() {
     let mut config = small_config(Path::new("/no/such/place"));
     config.data.name = "fashion-mnist".to_owned();
     let error = data::load(&config.data, 1).unwrap_err().0;
@@ -26,13 +26,13 @@ fn a_missing_directory_is_named() {
 }
 
 #[test]
-fn a_missing_file_is_named_with_the_places_looked_into() {
+fn a_missing_file_is_reported() {
     let error = error_after(|dir| fs::remove_file(dir.join("t10k-labels-idx1-ubyte")).unwrap());
     assert!(error.contains("lacks t10k-labels-idx1-ubyte"), "{error}");
 }
 
 #[test]
-fn a_truncated_file_is_named_with_both_sizes() {
+fn a_truncated_file_is_reported_with_both_sizes() {
     let error = error_after(|dir| {
         let path = dir.join("train-images-idx3-ubyte");
         let bytes = fs::read(&path).unwrap();
@@ -49,7 +49,7 @@ fn a_truncated_file_is_named_with_both_sizes() {
 }
 
 #[test]
-fn a_damaged_gzip_file_is_told() {
+fn a_damaged_gzip_file_is_reported() {
     let error = error_after(|dir| {
         let path = dir.join("train-labels-idx1-ubyte");
         fs::write(&path, b"\x1f\x8b\x08\x00garbage").unwrap();
@@ -61,7 +61,7 @@ fn a_damaged_gzip_file_is_told() {
 }
 
 #[test]
-fn a_label_out_of_range_is_told_with_its_image() {
+fn a_label_out_of_range_is_reported_with_its_image() {
     let error = error_after(|dir| {
         let path = dir.join("t10k-labels-idx1-ubyte");
         let mut labels = vec![0; 200];
@@ -75,7 +75,7 @@ fn a_label_out_of_range_is_told_with_its_image() {
 }
 
 #[test]
-fn counts_that_do_not_match_are_told() {
+fn different_numbers_of_images_and_labels_are_reported() {
     let error = error_after(|dir| {
         fs::write(dir.join("train-labels-idx1-ubyte"), idx(&[7], &[0; 7])).unwrap();
     });
@@ -86,7 +86,7 @@ fn counts_that_do_not_match_are_told() {
 }
 
 #[test]
-fn swapped_files_are_told() {
+fn swapped_files_are_reported() {
     let error = error_after(|dir| {
         fs::copy(
             dir.join("train-labels-idx1-ubyte"),
@@ -95,13 +95,13 @@ fn swapped_files_are_told() {
         .unwrap();
     });
     assert!(
-        error.contains("labels where images were expected"),
+        error.contains("contains labels, expected images"),
         "{error}"
     );
 }
 
 #[test]
-fn more_validation_than_images_is_told() {
+fn a_validation_split_larger_than_the_data_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     shapes(dir.path());
     let mut config = small_config(dir.path());
@@ -114,7 +114,7 @@ fn more_validation_than_images_is_told() {
 }
 
 #[test]
-fn a_class_named_twice_is_told_with_its_line() {
+fn a_duplicate_class_name_is_reported_with_its_line() {
     let error =
         error_after(|dir| fs::write(dir.join("classes.txt"), "level\nupright\nlevel\n").unwrap());
     assert!(

@@ -1,4 +1,4 @@
-//! Checkpoints can be loaded, and give the same network.
+//! A loaded checkpoint is the network that was saved.
 
 use epochtop::checkpoint::decode;
 use epochtop::config::Config;
@@ -29,24 +29,24 @@ fn a_saved_network_gives_the_same_logits() {
         epochtop::data::Resident::new(&dataset.test, &dataset.info, Device::Cpu).unwrap();
     let logits = Network::new(plan).logits(&weights, &resident.run(0, resident.len()));
     let predicted: Vec<i64> = logits.argmax(1, false).try_into().unwrap();
-    let right = predicted
+    let correct = predicted
         .iter()
         .zip(&dataset.test.labels)
         .filter(|(p, l)| **p == i64::from(**l))
         .count();
-    let told = story
+    let reported = story
         .state
         .test
         .latest
-        .expect("the end tests")
+        .expect("the run ends with a test-set evaluation")
         .value(Measure::Accuracy);
     assert!(
-        (right as f64 / predicted.len() as f64 - told).abs() < 1e-12,
-        "{right} right, but the run said {told}"
+        (correct as f64 / predicted.len() as f64 - reported).abs() < 1e-12,
+        "{correct} predictions are correct, but the run reported an accuracy of {reported}"
     );
 }
 
-/// The default network, for images of Fashion-MNIST's shape.
+/// The default network for images with the shape of Fashion-MNIST.
 fn default_plan() -> (DatasetInfo, Plan) {
     let classes = vec![String::new(); 10];
     let info = DatasetInfo {
@@ -61,7 +61,7 @@ fn default_plan() -> (DatasetInfo, Plan) {
 }
 
 #[test]
-fn weights_come_back_bit_by_bit_and_others_are_refused() {
+fn weights_round_trip_exactly_and_other_architectures_are_refused() {
     let _generator = generator();
     let (info, plan) = default_plan();
     let weights = Weights::new(&plan, 3, Device::Cpu);
@@ -85,7 +85,7 @@ fn weights_come_back_bit_by_bit_and_others_are_refused() {
 }
 
 #[test]
-fn the_seed_alone_makes_the_first_weights() {
+fn initial_weights_depend_only_on_the_seed() {
     let _generator = generator();
     let (_, plan) = default_plan();
     let one = Weights::new(&plan, 1, Device::Cpu);

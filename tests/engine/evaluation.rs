@@ -1,4 +1,4 @@
-//! `eval` and `predict`, the program itself: what they print, what they leave, what they refuse.
+//! `eval` and `predict` with the real binary: their output, the files they write, and the arguments they refuse.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,13 @@ use serde_json::Value;
 
 use crate::fixture::{SHAPE, idx, shapes};
 
-/// Two small runs over the same images: `one`, and `two` with another seed for its weights.
+/// Two small runs on the same images: `one`, and `two` with a much lower learning rate.
 struct Runs {
     data: tempfile::TempDir,
     runs: tempfile::TempDir,
 }
 
-/// Trained once; tests that change something work on a copy.
+/// The runs, trained once for all tests; tests that change files use a [`Runs::copy`].
 fn runs() -> &'static Runs {
     static RUNS: OnceLock<Runs> = OnceLock::new();
     RUNS.get_or_init(|| {
@@ -70,7 +70,7 @@ impl Runs {
         self.runs.path().join(below)
     }
 
-    /// The same runs in a directory of their own.
+    /// A copy of the runs and data in new directories.
     fn copy(&self) -> Runs {
         let copy = Runs {
             data: tempfile::tempdir().unwrap(),
@@ -121,7 +121,7 @@ fn refused(output: &Output, words: &[&str]) {
 }
 
 #[test]
-fn evaluating_again_gives_the_numbers_of_the_run_and_is_recorded() {
+fn reevaluation_reproduces_the_results_and_is_logged() {
     let runs = runs().copy();
     let eval = runs.path("one/eval.json");
     let (by_trainer, rows) = (
@@ -151,13 +151,13 @@ fn evaluating_again_gives_the_numbers_of_the_run_and_is_recorded() {
         (&"eval_finished".into(), &"test".into())
     );
     assert_eq!(last["seq"], (before.len() + 1) as u64);
-    // The state of the run takes it in, and its clock stands where the run ended.
+    // The state of the run includes the evaluation, and its clock does not advance past the end of the run.
     let view = text(&runs.call(&["view", "one"]).stdout);
     assert!(view.contains("completed after 2 epochs"), "{view}");
 }
 
 #[test]
-fn validation_is_shown_without_a_look_at_the_test_split() {
+fn evaluating_the_validation_split_does_not_evaluate_the_test_set() {
     let runs = runs().copy();
     let before = (
         json(&runs.path("one/eval.json")),
@@ -177,15 +177,15 @@ fn validation_is_shown_without_a_look_at_the_test_split() {
         )
     );
     let step = shown["global_step"].as_u64().unwrap();
-    let kept = runs.path(&format!("one/evals/step-{step:09}.valid.json"));
-    assert_eq!(json(&kept), shown);
+    let saved = runs.path(&format!("one/evals/step-{step:09}.valid.json"));
+    assert_eq!(json(&saved), shown);
 }
 
 #[test]
-fn every_evaluation_of_the_test_split_is_kept() {
+fn every_test_set_evaluation_is_saved() {
     let runs = runs();
-    let told = records(runs, "one");
-    let mut tested = told
+    let events = records(runs, "one");
+    let mut tested = events
         .iter()
         .filter(|r| r["event"] == "eval_finished" && r["split"] == "test");
     let eval = json(&runs.path("one/eval.json"));
@@ -201,7 +201,7 @@ fn every_evaluation_of_the_test_split_is_kept() {
 }
 
 #[test]
-fn predictions_hold_what_the_numbers_are_made_of() {
+fn predictions_csv_reproduces_accuracy_and_confidence() {
     let runs = runs();
     let eval = json(&runs.path("one/eval.json"));
     let table = fs::read_to_string(runs.path("one/predictions.csv")).unwrap();
@@ -253,10 +253,10 @@ fn two_runs_are_compared_on_the_same_images() {
 }
 
 #[test]
-fn a_run_that_is_being_written_is_not_looked_at_behind_its_back() {
+fn a_run_that_is_being_written_is_not_evaluated_on_the_test_set() {
     let runs = runs().copy();
     let run = epochtop::session::RunDir::at(&runs.path("one"));
-    let held = epochtop::session::Journal::take(&run).unwrap();
+    let lock = epochtop::session::Journal::take(&run).unwrap();
     let words = [
         "events.jsonl",
         "another process writes this run",
@@ -268,12 +268,12 @@ fn a_run_that_is_being_written_is_not_looked_at_behind_its_back() {
             .status
             .success()
     );
-    drop(held);
+    drop(lock);
     assert!(runs.call(&["eval", "one"]).status.success());
 }
 
 #[test]
-fn what_does_not_fit_is_refused_by_name() {
+fn mismatched_runs_data_and_checkpoints_are_refused() {
     let runs = runs().copy();
     refused(
         &runs.call(&["eval", "three"]),
@@ -289,7 +289,7 @@ fn what_does_not_fit_is_refused_by_name() {
     let elsewhere = tempfile::tempdir().unwrap();
     let dir = format!("data.dir={}", elsewhere.path().display());
     refused(&runs.call(&["eval", "one", "--set", &dir]), &["data.dir"]);
-    // Other images of the same kind.
+    // Different images with the same shape and classes.
     shapes(elsewhere.path());
     let (rows, columns) = SHAPE;
     let images = idx(
@@ -312,8 +312,8 @@ fn what_does_not_fit_is_refused_by_name() {
             .trim(),
     );
     let state = step.join("state.json");
-    let whole = fs::read_to_string(&state).unwrap();
-    assert!(whole.contains("channels = [8, 16]"), "{whole}");
+    let original = fs::read_to_string(&state).unwrap();
+    assert!(original.contains("channels = [8, 16]"), "{original}");
     for (there, odd, words) in [
         (
             "channels = [8, 16]",
@@ -323,25 +323,25 @@ fn what_does_not_fit_is_refused_by_name() {
         (
             "channels = [8, 16]",
             "channels = [8]",
-            "has no place in this network",
+            "is not part of this network",
         ),
-        ("\"format\": 2", "\"format\": 7", "has the format 7"),
+        ("\"format\": 2", "\"format\": 7", "has format 7"),
         ("\"height\": 20", "\"height\": 200000000", "sides of 1 to"),
         ("\"blob\"", "\"thing\"", "read differently than in training"),
     ] {
-        assert!(whole.contains(there), "{there} in {whole}");
-        fs::write(&state, whole.replacen(there, odd, 1)).unwrap();
+        assert!(original.contains(there), "{there} in {original}");
+        fs::write(&state, original.replacen(there, odd, 1)).unwrap();
         refused(&runs.call(&["eval", "one"]), &[words]);
     }
-    fs::write(&state, whole).unwrap();
+    fs::write(&state, original).unwrap();
     let model = step.join("model.safetensors");
-    let whole = fs::read(&model).unwrap();
-    fs::write(&model, &whole[..whole.len() / 2]).unwrap();
+    let original = fs::read(&model).unwrap();
+    fs::write(&model, &original[..original.len() / 2]).unwrap();
     refused(
         &runs.call(&["eval", "one"]),
-        &["model.safetensors", "no safetensors"],
+        &["model.safetensors", "invalid safetensors"],
     );
-    fs::write(&model, whole).unwrap();
+    fs::write(&model, original).unwrap();
     fs::remove_file(step.join("state.json")).unwrap();
     refused(
         &runs.call(&["eval", step.to_str().unwrap()]),
@@ -350,7 +350,7 @@ fn what_does_not_fit_is_refused_by_name() {
 }
 
 #[test]
-fn a_checkpoint_by_itself_is_evaluated_and_leaves_nothing() {
+fn evaluating_a_separate_checkpoint_writes_no_files() {
     let runs = runs();
     let alone = tempfile::tempdir().unwrap();
     let best = fs::read_to_string(runs.path("one/checkpoints/BEST")).unwrap();
@@ -362,14 +362,14 @@ fn a_checkpoint_by_itself_is_evaluated_and_leaves_nothing() {
     let output = runs.call(&["eval", alone.path().to_str().unwrap()]);
     let stdout = text(&output.stdout);
     assert!(
-        output.status.success() && stdout.contains("nothing was written"),
+        output.status.success() && stdout.contains("no files written"),
         "{stdout}"
     );
     assert_eq!(fs::read_dir(alone.path()).unwrap().count(), files);
 }
 
-/// The second image of the test split, an upright bar, as files of some kinds.
-fn states(dir: &Path) {
+/// Writes test image 2, a vertical bar, in several formats, and two invalid files.
+fn write_images(dir: &Path) {
     let runs = runs();
     let bytes = fs::read(runs.data.path().join("t10k-images-idx3-ubyte")).unwrap();
     let (rows, columns) = SHAPE;
@@ -393,10 +393,10 @@ fn states(dir: &Path) {
 }
 
 #[test]
-fn images_of_any_kind_are_named_and_each_bad_one_has_its_error() {
+fn images_of_all_formats_are_predicted_and_each_bad_file_has_an_error() {
     let runs = runs();
     let dir = tempfile::tempdir().unwrap();
-    states(dir.path());
+    write_images(dir.path());
     let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     let good: Vec<String> = ["own.png", "paper.png", "large.jpg"].map(path).to_vec();
     let mut args = vec!["predict", "--run", "one", "--json"];
@@ -408,7 +408,7 @@ fn images_of_any_kind_are_named_and_each_bad_one_has_its_error() {
         assert_eq!(all[i]["predictions"][0]["class"], "upright", "{}", good[i]);
         assert_eq!(all[i]["inverted"], inverted);
     }
-    // The network's own image is seen as the evaluation saw it.
+    // A PNG of a test image gives the same confidence as the evaluation.
     let table = fs::read_to_string(runs.path("one/predictions.csv")).unwrap();
     let row = table
         .lines()
@@ -441,10 +441,10 @@ fn images_of_any_kind_are_named_and_each_bad_one_has_its_error() {
 }
 
 #[test]
-fn light_and_dark_stay_as_they_are_on_request() {
+fn no_invert_disables_the_inversion() {
     let runs = runs();
     let dir = tempfile::tempdir().unwrap();
-    states(dir.path());
+    write_images(dir.path());
     let path = dir.path().join("paper.png");
     let args = [
         "predict",

@@ -1,4 +1,4 @@
-//! Small data sets and whole trainings for tests.
+//! A small data set, and training runs in the test process.
 
 use std::fs;
 use std::path::Path;
@@ -13,13 +13,13 @@ use epochtop::run::RunState;
 use epochtop::session::Session;
 use epochtop::train::{self, Job};
 
-/// libtorch draws from one generator a process, which the program has to itself but tests share: whoever draws holds this.
+/// libtorch has one random generator per process, which parallel tests share: hold this lock while drawing from it.
 pub(crate) fn generator() -> MutexGuard<'static, ()> {
     static ONE: Mutex<()> = Mutex::new(());
     ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An IDX file's bytes.
+/// The bytes of an IDX file of `u8` values with these dimensions.
 pub(crate) fn idx(dims: &[u32], data: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0, 0, 8, dims.len() as u8];
     dims.iter().for_each(|dim| bytes.extend(dim.to_be_bytes()));
@@ -27,10 +27,10 @@ pub(crate) fn idx(dims: &[u32], data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Rows and columns of [`shapes`]' images.
+/// Rows and columns of the images of [`shapes`].
 pub(crate) const SHAPE: (usize, usize) = (20, 24);
 
-/// Writes a data set of three easy classes, 20×24, seven to two to one: level bars, upright bars, blobs.
+/// Writes a data set of 20×24 images in three easy classes (7:2:1): horizontal bars, vertical bars, discs.
 pub(crate) fn shapes(dir: &Path) {
     let mut random = epochtop::random::Random::new(&[7]);
     for (prefix, count) in [("train", 600), ("t10k", 200)] {
@@ -77,7 +77,7 @@ pub(crate) fn small_config(dir: &Path) -> Config {
     config.data.dir = dir.to_string_lossy().into_owned();
     config.data.valid = 100;
     config.model.channels = vec![8, 16];
-    // Plain and short: what the default adds for long runs only makes these noisier.
+    // The augmentation and EMA of the default configuration would only add noise to such short runs.
     let augment = &mut config.data.augment;
     (augment.shift, augment.erase, config.train.ema) = (0, 0.0, 0.0);
     config.train.epochs = 4;
@@ -85,23 +85,23 @@ pub(crate) fn small_config(dir: &Path) -> Config {
     (config.optim.name, config.optim.lr) = (OptimName::Adamw, 0.01);
     config.train.batch_size = 32;
     "cpu".clone_into(&mut config.train.device);
-    // Many small trainings at once: more threads than cores would only wait for each other.
+    // Tests run in parallel: with more threads than cores they would wait for each other.
     config.train.threads = 1;
     config
 }
 
-/// The data of a configuration.
+/// Loads the data set of a configuration.
 pub(crate) fn load(config: &Config) -> Dataset {
     data::load(&config.data, config.train.seed).unwrap()
 }
 
-/// What a training told, in order, and the state it makes.
+/// The events of a training run in order, and the state they fold to.
 pub(crate) struct Story {
     pub(crate) events: Vec<Event>,
     pub(crate) state: RunState,
 }
 
-/// Trains to the end while `steer` may answer each event with commands.
+/// Trains to the end; `steer` returns the commands to send after each event.
 pub(crate) fn train(
     config: &Config,
     dir: &Path,
@@ -110,7 +110,7 @@ pub(crate) fn train(
     train_on(load(config), config, dir, steer)
 }
 
-/// As [`train`], on data that is there already.
+/// As [`train`], with a data set that is already loaded.
 pub(crate) fn train_on(
     dataset: Dataset,
     config: &Config,
@@ -129,34 +129,34 @@ pub(crate) fn train_on(
         marks: None,
         resume: None,
     };
-    // The first snapshot must be taken before the first event, so that the story has all of them.
+    // Receive the first snapshot before training starts, so that all events follow it.
     let Ok(Feed::Snapshot(first)) = link.feed.recv() else {
-        panic!("a feed begins with a snapshot")
+        panic!("a feed must start with a snapshot")
     };
     assert_eq!(first.seq, 0);
     train::start(job, events, requests).unwrap();
-    let (mut told, mut state) = (Vec::new(), RunState::default());
+    let (mut seen, mut state) = (Vec::new(), RunState::default());
     for feed in &link.feed {
         let Feed::Live(record) = feed else {
-            panic!("a test that reads at once never falls behind")
+            panic!("this client reads without delay, so only live records may follow")
         };
         state.apply(&record);
         for command in steer(&record.event) {
-            // A trainer that has ended takes no more.
+            // Fails if the trainer has already ended.
             let _ = sender.send(request(command));
         }
         let Record { event, .. } = *record;
-        told.push(event);
+        seen.push(event);
     }
-    every_request_was_answered(&told);
+    assert_every_request_was_answered(&seen);
     Story {
-        events: told,
+        events: seen,
         state,
     }
 }
 
-/// What was accepted was carried out or refused before the end.
-fn every_request_was_answered(events: &[Event]) {
+/// Asserts that each accepted command was done or refused before the end.
+fn assert_every_request_was_answered(events: &[Event]) {
     let mut open = Vec::new();
     for event in events {
         if let Event::Acknowledged {
@@ -174,5 +174,8 @@ fn every_request_was_answered(events: &[Event]) {
             }
         }
     }
-    assert!(open.is_empty(), "accepted and never answered: {open:?}");
+    assert!(
+        open.is_empty(),
+        "accepted but neither done nor refused: {open:?}"
+    );
 }

@@ -1,4 +1,4 @@
-//! The fused stages give what libtorch's layers and autograd give.
+//! The fused stages compute the same as libtorch's layers and autograd.
 
 use epochtop::config::{Config, Head, Padding};
 use epochtop::event::DatasetInfo;
@@ -13,7 +13,7 @@ struct Case {
     size: (u32, u32, u32),
 }
 
-/// Networks of every form that a configuration can ask for.
+/// One network for each kind of architecture that can be configured.
 fn cases() -> Vec<Case> {
     let case = |what, size, change: &dyn Fn(&mut Config)| {
         let mut config = Config::default();
@@ -53,7 +53,7 @@ fn networks(case: &Case) -> (Network, Network, Weights) {
     };
     let plan = Plan::of(&case.config.model, &info).unwrap();
     let mut weights = Weights::new(&plan, 3, Device::Cpu);
-    // Scales that begin at 0 would hide half of the gradients.
+    // Norm scales that are initialised to 0 would hide half of the gradients.
     let _guard = tch::no_grad_guard();
     weights.flat = (&weights.flat + weights.flat.randn_like() * 0.05).set_requires_grad(true);
     (Network::new(plan.clone()), Network::plain(plan), weights)
@@ -69,12 +69,12 @@ fn batch(case: &Case, n: i64) -> (Tensor, Tensor) {
     (images, labels)
 }
 
-fn far(a: &Tensor, b: &Tensor) -> f64 {
+fn relative_difference(a: &Tensor, b: &Tensor) -> f64 {
     ((a - b).norm() / b.norm().clamp_min(1e-6)).double_value(&[])
 }
 
 #[test]
-fn the_fused_network_is_the_plain_one() {
+fn the_fused_network_equals_the_plain_one() {
     let _generator = generator();
     for case in cases() {
         tch::manual_seed(11);
@@ -97,14 +97,18 @@ fn the_fused_network_is_the_plain_one() {
                 &plain.logits(&weights, &images),
             ),
         ] {
-            let far = far(a, b);
-            assert!(far < 2e-5, "{}: {name} differs by {far:e}", case.what);
+            let difference = relative_difference(a, b);
+            assert!(
+                difference < 2e-5,
+                "{}: {name} has relative difference {difference:e}",
+                case.what
+            );
         }
     }
 }
 
 #[test]
-fn in_bf16_it_is_as_near_to_f32_as_libtorch_is() {
+fn bf16_error_is_not_larger_than_that_of_libtorch() {
     let _generator = generator();
     for case in cases() {
         tch::manual_seed(12);
@@ -125,10 +129,13 @@ fn in_bf16_it_is_as_near_to_f32_as_libtorch_is() {
             ("gradient", &ours.flat, &theirs.flat, &truth.flat),
             ("statistics", &ours.stats, &theirs.stats, &truth.stats),
         ] {
-            let (ours, theirs) = (far(ours, truth), far(theirs, truth));
+            let (ours, theirs) = (
+                relative_difference(ours, truth),
+                relative_difference(theirs, truth),
+            );
             assert!(
                 ours < theirs * 1.5 + 1e-3,
-                "{}: {name} is {ours:.2e} off in bf16, libtorch's own {theirs:.2e}",
+                "{}: {name} has error {ours:.2e} in bf16, libtorch has {theirs:.2e}",
                 case.what
             );
         }
@@ -136,7 +143,7 @@ fn in_bf16_it_is_as_near_to_f32_as_libtorch_is() {
 }
 
 #[test]
-fn the_number_of_threads_changes_none_of_our_kernels() {
+fn our_kernels_do_not_depend_on_the_number_of_threads() {
     let _generator = generator();
     let case = &cases()[1];
     let (fused, _, weights) = networks(case);
@@ -154,6 +161,6 @@ fn the_number_of_threads_changes_none_of_our_kernels() {
     let before = tch::get_num_threads();
     let (one, two) = (with(1), with(2));
     tch::set_num_threads(before);
-    // The first layer is all ours; the layers behind it have libtorch's convolutions in between.
+    // Only the first layer consists entirely of our kernels; later layers contain libtorch convolutions.
     assert!(one.narrow(0, 0, 64).equal(&two.narrow(0, 0, 64)));
 }

@@ -1,4 +1,4 @@
-//! What a training does when it is not well, and when it has had enough.
+//! Non-finite steps, early stopping, time limits and failures of a training run.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use epochtop::run::{Bucket, Curve};
 
 use crate::fixture::{Story, load, shapes, small_config, train, train_on};
 
-/// A training whose learning rate becomes absurd at step 30, under a policy.
+/// A training run whose learning rate is set to 1e30 after step 60, with a policy for non-finite steps.
 fn exploding(
     policy: NonFinite,
     dir: &Path,
@@ -43,7 +43,7 @@ fn health(story: &Story) -> Vec<&Health> {
 }
 
 #[test]
-fn bad_steps_are_skipped_and_five_in_a_row_pause() {
+fn non_finite_steps_are_skipped_and_five_in_a_row_pause() {
     let dir = tempfile::tempdir().unwrap();
     let mut paused = 0;
     let story = exploding(NonFinite::Skip, dir.path(), |event| match event {
@@ -57,7 +57,7 @@ fn bad_steps_are_skipped_and_five_in_a_row_pause() {
     });
     assert_eq!((paused, &story.state.outcome), (1, &Some(Outcome::Stopped)));
     let health = health(&story);
-    let last = health.last().expect("it was told");
+    let last = health.last().expect("the health event was logged");
     assert_eq!(last.remedy, Remedy::Paused);
     let Finding::NonFinite {
         in_a_row, layer, ..
@@ -66,16 +66,16 @@ fn bad_steps_are_skipped_and_five_in_a_row_pause() {
         panic!("{last:?}")
     };
     assert!(*in_a_row >= 5, "{last:?}");
-    // The first convolution's output is large but finite; what normalises it hands on numbers that overflow in the next.
-    let layer = layer.as_deref().expect("a layer is named");
+    // The output of the first convolution is large but finite; after its norm, the next layer overflows.
+    let layer = layer.as_deref().expect("the first bad layer is reported");
     assert!(layer.starts_with("blocks."), "{layer}");
-    let told = format!("first bad layer {layer}; paused");
+    let expected = format!("first bad layer {layer}; paused");
     assert!(
         story
             .state
             .log
             .iter()
-            .any(|line| line.text.ends_with(&told)),
+            .any(|line| line.text.ends_with(&expected)),
         "{:?}",
         story.state.log
     );
@@ -106,7 +106,7 @@ fn the_policy_stop_ends_as_failed_with_a_checkpoint() {
 }
 
 #[test]
-fn the_policy_rollback_goes_back_to_weights_that_were_good() {
+fn the_policy_rollback_restores_good_weights() {
     let dir = tempfile::tempdir().unwrap();
     let story = exploding(NonFinite::Rollback, dir.path(), |event| match event {
         Event::Health(Health {
@@ -129,18 +129,18 @@ fn the_policy_rollback_goes_back_to_weights_that_were_good() {
             Remedy::RolledBack { global_step, lr } => Some((health.global_step, global_step, lr.0)),
             _ => None,
         });
-    let (at, to, lr) = back.expect("it went back");
-    assert!(to < at && lr == 5e29, "back from {at} to {to}, {lr}");
-    let last = story.state.valid.latest.expect("it was validated");
+    let (at, to, lr) = back.expect("the run was rolled back");
+    assert!(to < at && lr == 5e29, "rolled back from {at} to {to}, {lr}");
+    let last = story.state.valid.latest.expect("the run was validated");
     assert!(
         last.value(Measure::Accuracy) > 0.9,
-        "it goes on learning: {}",
+        "the run must learn after the rollback: {}",
         last.value(Measure::Accuracy)
     );
 }
 
 #[test]
-fn without_progress_the_run_comes_to_its_end() {
+fn early_stopping_ends_the_run() {
     let data = tempfile::tempdir().unwrap();
     shapes(data.path());
     let mut config = small_config(data.path());
@@ -162,11 +162,14 @@ fn without_progress_the_run_comes_to_its_end() {
             .iter()
             .any(|line| line.text.contains("train.patience"))
     );
-    assert!(story.state.test.latest.is_some(), "the best is tested");
+    assert!(
+        story.state.test.latest.is_some(),
+        "the best weights must be evaluated on the test set"
+    );
 }
 
 #[test]
-fn when_the_time_is_used_up_what_was_learnt_is_tested() {
+fn the_time_limit_ends_the_run_with_a_test_set_evaluation() {
     let data = tempfile::tempdir().unwrap();
     shapes(data.path());
     let mut config = small_config(data.path());
@@ -186,13 +189,13 @@ fn when_the_time_is_used_up_what_was_learnt_is_tested() {
 }
 
 #[test]
-fn the_last_step_of_an_epoch_tells_how_each_parameter_moved() {
+fn the_last_step_of_an_epoch_logs_the_norms_of_each_layer() {
     let data = tempfile::tempdir().unwrap();
     shapes(data.path());
     let config = small_config(data.path());
     let dir = tempfile::tempdir().unwrap();
     let story = train(&config, dir.path(), |_| Vec::new());
-    let told: Vec<(u64, &Vec<LayerNorms>)> = story
+    let logged: Vec<(u64, &Vec<LayerNorms>)> = story
         .events
         .iter()
         .filter_map(|event| match event {
@@ -204,7 +207,7 @@ fn the_last_step_of_an_epoch_tells_how_each_parameter_moved() {
         })
         .collect();
     assert_eq!(
-        told.iter().map(|(step, _)| *step).collect::<Vec<_>>(),
+        logged.iter().map(|(step, _)| *step).collect::<Vec<_>>(),
         [16, 32, 48, 64]
     );
     let norms: Vec<f32> = story
@@ -218,9 +221,9 @@ fn the_last_step_of_an_epoch_tells_how_each_parameter_moved() {
         .collect();
     let ratios = &story.state.curves[Curve::UpdateRatio];
     assert_eq!(ratios.filled().count(), 4, "every sixteenth step");
-    for (step, layers) in told {
+    for (step, layers) in logged {
         assert_eq!(layers[0].name, "blocks.0.conv.weight");
-        // The parts' moves make up that of the whole network.
+        // The norms of the layers combine to the update ratio of the network.
         let norm = |pick: fn(&LayerNorms) -> f32| {
             layers
                 .iter()
@@ -228,22 +231,22 @@ fn the_last_step_of_an_epoch_tells_how_each_parameter_moved() {
                 .sum::<f64>()
                 .sqrt()
         };
-        let whole = norm(|layer| layer.update_norm.0) / norm(|layer| layer.weight_norm.0);
+        let combined = norm(|layer| layer.update_norm.0) / norm(|layer| layer.weight_norm.0);
         let ratio = ratios.bucket_at(step).and_then(Bucket::mean).unwrap();
         assert!(
-            (ratio - whole).abs() < 1e-4 * whole,
-            "step {step}: {ratio}, parts {whole}"
+            (ratio - combined).abs() < 1e-4 * combined,
+            "step {step}: {ratio}, from the layers {combined}"
         );
-        // The parts' norms make up the whole's, which is the one before clipping.
-        let whole = layers
+        // The gradient norms of the layers combine to that of the network, before clipping.
+        let combined = layers
             .iter()
             .map(|layer| layer.grad_norm.0.powi(2))
             .sum::<f32>()
             .sqrt();
         let known = norms[step as usize - 1];
         assert!(
-            (whole - known).abs() < 1e-3 * known,
-            "step {step}: {whole} of {known}"
+            (combined - known).abs() < 1e-3 * known,
+            "step {step}: {combined} from the layers, expected {known}"
         );
         assert!(
             layers
@@ -254,12 +257,12 @@ fn the_last_step_of_an_epoch_tells_how_each_parameter_moved() {
 }
 
 #[test]
-fn what_was_learnt_before_a_failure_is_saved() {
+fn the_state_before_a_failure_is_saved() {
     let data = tempfile::tempdir().unwrap();
     shapes(data.path());
     let config = small_config(data.path());
     let mut dataset = load(&config);
-    // A label beyond the classes passes no reader; here it makes one step of the first epoch fail inside libtorch.
+    // A label out of range, which the reader would reject, makes step 2 of the first epoch fail inside libtorch.
     let order = epochtop::random::epoch_order(config.train.seed, 1, dataset.train.labels.len());
     dataset.train.labels[order[40] as usize] = 9;
     let dir = tempfile::tempdir().unwrap();
@@ -279,7 +282,7 @@ fn what_was_learnt_before_a_failure_is_saved() {
 }
 
 #[test]
-fn with_an_average_the_model_is_it_and_the_weights_lie_with_the_optimizer() {
+fn with_ema_the_model_file_has_the_average_and_the_optimizer_file_the_weights() {
     let data = tempfile::tempdir().unwrap();
     shapes(data.path());
     let read = |ema: f64| {
@@ -300,7 +303,7 @@ fn with_an_average_the_model_is_it_and_the_weights_lie_with_the_optimizer() {
     let raw = memory
         .iter()
         .find(|(name, _, _)| name == "weights")
-        .expect("the weights to go on from");
+        .expect("the weights to resume from");
     let flat = |tensors: &[(String, Vec<i64>, Vec<f32>)]| -> f32 {
         let mut sum = 0.0;
         for (name, _, values) in tensors {
@@ -311,7 +314,7 @@ fn with_an_average_the_model_is_it_and_the_weights_lie_with_the_optimizer() {
         sum
     };
     let raw = raw.2.iter().map(|v| v * v).sum::<f32>();
-    // The average steers nothing: the weights beside it are those of a run without.
+    // The average does not affect training: the raw weights equal those of a run without EMA.
     assert!(
         (raw - flat(&plain)).abs() < 1e-3 * raw,
         "{raw} and {}",

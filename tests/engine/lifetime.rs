@@ -1,5 +1,5 @@
-//! A run that outlives its terminal: hung up in every state, with and without SIGHUP, in two processes and in one; and a
-//! screen that is killed.
+//! A run outlives its terminal, which is closed in each state of the screen, with and without SIGHUP, and with screen and
+//! trainer in two processes or in one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,10 +17,10 @@ use crate::fixture::shapes;
 use crate::pty::{PATIENCE, Terminal, arguments, kill_trainer, meta, step};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_epochtop");
-/// Long enough for everything that is done to it on the way.
+/// Enough epochs for all steps of a test.
 const EPOCHS: u32 = 14;
 
-/// What the terminal shows when the line drops.
+/// The state of the screen when the terminal is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Moment {
     BeforeTheFirstFrame,
@@ -40,25 +40,26 @@ const MOMENTS: [Moment; 6] = [
     Moment::Checkpointing,
 ];
 
-/// How the line drops, and who trains.
+/// How the terminal is closed, and which process trains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum HangUp {
     /// The kernel sends SIGHUP to the screen.
     Signal,
-    /// It does not: the terminal is not the screen's controlling terminal.
+    /// No SIGHUP: the terminal is not the controlling terminal of the screen.
     NoSignal,
-    /// Screen and trainer are one process.
+    /// Screen and trainer are one process, which gets SIGHUP.
     OneProcess,
+    /// Screen and trainer are one process, which gets no SIGHUP.
     OneProcessNoSignal,
 }
 
-impl Way {
+impl HangUp {
     fn one_process(self) -> bool {
         matches!(self, Self::OneProcess | Self::OneProcessNoSignal)
     }
 }
 
-/// Data and runs of one test.
+/// The directories for data and runs of one test.
 pub(crate) struct Place {
     data: tempfile::TempDir,
     pub(crate) runs: tempfile::TempDir,
@@ -79,23 +80,23 @@ impl Place {
         [("EPOCHTOP_SOCKET_DIR", self.runs.path().to_str().unwrap())]
     }
 
-    /// The arguments of a run whose evaluations can be met: an image at a time.
+    /// The arguments of a run whose evaluations take long, because each batch has one image.
     pub(crate) fn arguments(&self, epochs: u32) -> Vec<String> {
         let mut args = arguments(self.data.path(), self.runs.path(), epochs);
         args.extend(["--set", "eval.batch_size=1"].map(str::to_owned));
         args
     }
 
-    fn start(&self, way: Way) -> Terminal {
+    fn start(&self, hang_up: HangUp) -> Terminal {
         let mut args = self.arguments(EPOCHS);
-        if way.one_process() {
+        if hang_up.one_process() {
             args.push("--in-process".to_owned());
         }
         let mut args: Vec<&str> = args.iter().map(String::as_str).collect();
         let env = self.env();
-        match way {
-            Way::Signal | Way::OneProcess => Terminal::start_with(&env, &args, (30, 100)),
-            Way::NoSignal | Way::OneProcessNoSignal => {
+        match hang_up {
+            HangUp::Signal | HangUp::OneProcess => Terminal::start_with(&env, &args, (30, 100)),
+            HangUp::NoSignal | HangUp::OneProcessNoSignal => {
                 args.splice(0..0, ["-w", PROGRAM]);
                 Terminal::run_program(&env, "setsid", &args, (30, 100))
             }
@@ -114,7 +115,7 @@ impl Place {
     }
 
     fn attach(&self) -> Terminal {
-        // `t`, from a directory where no run of that name is.
+        // By name, from a directory that does not contain the run.
         let env = self.env();
         Terminal::run_program(
             &env,
@@ -128,27 +129,29 @@ impl Place {
 impl Drop for Place {
     #[expect(
         clippy::print_stderr,
-        reason = "what a run did is known only from its journal"
+        reason = "a failed test prints the end of the journal"
     )]
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let told = records(&self.run()).into_iter().rev();
-            let told = told.filter(|record| {
+            let events = records(&self.run()).into_iter().rev();
+            let events = events.filter(|record| {
                 !matches!(record.event, Event::Steps(_) | Event::EvalProgress { .. })
             });
-            told.take(40).for_each(|record| eprintln!("{record:.300?}"));
+            events
+                .take(40)
+                .for_each(|record| eprintln!("{record:.300?}"));
         }
         kill_trainer(&self.run());
     }
 }
 
 pub(crate) fn wait<T>(what: &str, mut wanted: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
+    let started = Instant::now();
     loop {
         if let Some(found) = wanted() {
             return found;
         }
-        assert!(began.elapsed() < PATIENCE, "waited for {what}");
+        assert!(started.elapsed() < PATIENCE, "waited for {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -180,7 +183,7 @@ fn in_phase(run: &Path, wanted: &[Phase]) -> bool {
         .is_some_and(|phase| wanted.contains(&phase))
 }
 
-/// Brings a run into the state in which the line is to drop.
+/// Brings the screen into the state in which the terminal is to be closed.
 fn reach(terminal: &mut Terminal, run: &Path, moment: Moment) {
     if moment == Moment::BeforeTheFirstFrame {
         wait("the run", || run.join("run.json").exists().then_some(()));
@@ -191,7 +194,7 @@ fn reach(terminal: &mut Terminal, run: &Path, moment: Moment) {
         Moment::BeforeTheFirstFrame | Moment::Drawing => {}
         Moment::InADialog => {
             terminal.press("q");
-            terminal.wait_for("Leave the run?");
+            terminal.wait_for("Detach or stop?");
         }
         Moment::Paused => {
             terminal.press(" ");
@@ -207,8 +210,8 @@ fn reach(terminal: &mut Terminal, run: &Path, moment: Moment) {
     }
 }
 
-/// CPU time of a process' threads that only watch, in ticks.
-fn watchers_ticks(pid: u32) -> u64 {
+/// CPU time, in ticks, of the threads of a process that only monitor.
+fn monitoring_ticks(pid: u32) -> u64 {
     let tasks = fs::read_dir(format!("/proc/{pid}/task"))
         .into_iter()
         .flatten()
@@ -231,8 +234,8 @@ fn watchers_ticks(pid: u32) -> u64 {
     ticks.sum()
 }
 
-/// The weights and statistics at the end of a run.
-fn end(run: &Path) -> blake3::Hash {
+/// A hash of the weights and running statistics in the last checkpoint of a run.
+fn final_weights(run: &Path) -> blake3::Hash {
     let latest = fs::read_to_string(run.join("checkpoints/LATEST")).unwrap();
     let weights = run
         .join("checkpoints")
@@ -247,13 +250,13 @@ pub(crate) fn completed(run: &Path) -> Option<()> {
         .map(drop)
 }
 
-/// The end of a run that nobody looked at.
+/// The final weights of a headless run without clients, trained once.
 fn undisturbed() -> blake3::Hash {
-    static ONE: LazyLock<blake3::Hash> = LazyLock::new(nobody_looked);
+    static ONE: LazyLock<blake3::Hash> = LazyLock::new(train_undisturbed);
     *ONE
 }
 
-fn nobody_looked() -> blake3::Hash {
+fn train_undisturbed() -> blake3::Hash {
     let place = Place::new();
     let status = Command::new(PROGRAM)
         .args(place.arguments(EPOCHS))
@@ -263,23 +266,23 @@ fn nobody_looked() -> blake3::Hash {
         .status()
         .unwrap();
     assert!(status.success());
-    end(&place.run())
+    final_weights(&place.run())
 }
 
-/// What a front end that comes now and stays to the end makes of the run.
-fn watched_to_the_end(place: &Place) -> std::thread::JoinHandle<RunState> {
+/// Connects a client now; the thread returns the state that the client has at the end of the run.
+fn watch_to_the_end(place: &Place) -> std::thread::JoinHandle<RunState> {
     let socket = meta(&place.run()).unwrap().socket.unwrap();
     let connected = connect(&socket, Role::Watcher, "test").unwrap();
     std::thread::spawn(move || {
-        // All of it: without its requests, a link is one that nobody holds.
+        // Move all of it into the thread: dropping its request channel would close the link.
         let connected = connected;
         let (mut state, mut first) = (RunState::default(), true);
         for feed in &connected.link.feed {
             match feed {
-                Feed::Snapshot(whole) => state = *whole,
+                Feed::Snapshot(snapshot) => state = *snapshot,
                 Feed::Live(record) => {
-                    assert!(!first, "a feed begins with a snapshot");
-                    assert_eq!(record.seq, state.seq + 1, "a hole in the live feed");
+                    assert!(!first, "a feed must start with a snapshot");
+                    assert_eq!(record.seq, state.seq + 1, "a gap in the live feed");
                     state.apply(&record);
                 }
                 other => panic!("{other:?}"),
@@ -290,29 +293,29 @@ fn watched_to_the_end(place: &Place) -> std::thread::JoinHandle<RunState> {
     })
 }
 
-fn the_run_goes_on(way: Way, moment: Moment, undisturbed: blake3::Hash) {
-    let case = format!("{way:?}, {moment:?}");
+fn assert_the_run_continues(hang_up: HangUp, moment: Moment, undisturbed: blake3::Hash) {
+    let case = format!("{hang_up:?}, {moment:?}");
     let place = Place::new();
     let run = place.run();
-    let mut terminal = place.start(way);
+    let mut terminal = place.start(hang_up);
     reach(&mut terminal, &run, moment);
     terminal.hang_up();
     let trainer = wait("the trainer's process", || meta(&run)).pid;
-    if way.one_process() {
-        let before = watchers_ticks(trainer);
+    if hang_up.one_process() {
+        let before = monitoring_ticks(trainer);
         std::thread::sleep(Duration::from_secs(1));
-        let ticks = watchers_ticks(trainer) - before;
+        let ticks = monitoring_ticks(trainer) - before;
         assert!(
             ticks <= 3,
-            "{case}: the screen's threads took {ticks} ticks of a second"
+            "{case}: the threads of the screen used {ticks} ticks in a second"
         );
     } else {
-        wait("the screen to go", || terminal.child.try_wait().unwrap());
+        wait("the screen to end", || terminal.child.try_wait().unwrap());
     }
     if moment == Moment::Paused {
         assert!(
             in_phase(&run, &[Phase::Paused]),
-            "{case}: it does not wait any more"
+            "{case}: the run is no longer paused"
         );
     } else {
         let before = steps_done(&run);
@@ -320,22 +323,22 @@ fn the_run_goes_on(way: Way, moment: Moment, undisturbed: blake3::Hash) {
             (steps_done(&run) > before || completed(&run).is_some()).then_some(())
         });
     }
-    // Back, from elsewhere.
+    // Attach again from another directory.
     let mut again = place.attach();
     again.wait_for("▸ Gallery");
-    let watched = watched_to_the_end(&place);
+    let watched = watch_to_the_end(&place);
     if moment == Moment::Paused {
         again.wait_for("paused");
         let resumed = place.ctl(&["resume", "t"]);
         assert!(resumed.status.success(), "{case}: {resumed:?}");
     }
     again.press("d");
-    again.wait_for("the run goes on");
+    again.wait_for("the run continues");
     assert_eq!(again.exit_code(), 0, "{case}");
     wait("the end", || completed(&run));
-    let told = records(&run);
-    for (i, record) in told.iter().enumerate() {
-        assert_eq!(record.seq, i as u64 + 1, "{case}: a hole in the journal");
+    let events = records(&run);
+    for (i, record) in events.iter().enumerate() {
+        assert_eq!(record.seq, i as u64 + 1, "{case}: a gap in the journal");
     }
     let (_, replayed) = replay(&RunDir::at(&run)).unwrap();
     assert!(
@@ -346,36 +349,40 @@ fn the_run_goes_on(way: Way, moment: Moment, undisturbed: blake3::Hash) {
     assert_eq!(
         watched.join().unwrap(),
         replayed.state,
-        "{case}: what came over the socket"
+        "{case}: the state received over the socket differs"
     );
     let steps = u64::from(EPOCHS) * replayed.state.epoch_steps;
     assert_eq!(replayed.state.global_step, steps, "{case}");
-    assert_eq!(end(&run), undisturbed, "{case}: the weights differ");
+    assert_eq!(
+        final_weights(&run),
+        undisturbed,
+        "{case}: the weights differ"
+    );
 }
 
-fn every_moment(way: Way) {
+fn every_moment(hang_up: HangUp) {
     let undisturbed = undisturbed();
     for moment in MOMENTS {
-        the_run_goes_on(way, moment, undisturbed);
+        assert_the_run_continues(hang_up, moment, undisturbed);
     }
 }
 
 #[test]
-fn a_line_that_drops_with_a_signal_does_not_touch_the_run() {
-    every_moment(Way::Signal);
+fn closing_the_terminal_with_sighup_does_not_affect_the_run() {
+    every_moment(HangUp::Signal);
 }
 
 #[test]
-fn a_line_that_drops_without_a_signal_does_not_touch_the_run() {
-    every_moment(Way::NoSignal);
+fn closing_the_terminal_without_sighup_does_not_affect_the_run() {
+    every_moment(HangUp::NoSignal);
 }
 
 #[test]
-fn a_run_in_the_screens_own_process_goes_on_when_the_line_drops() {
-    every_moment(Way::OneProcess);
+fn an_in_process_run_continues_when_the_terminal_is_closed_with_sighup() {
+    every_moment(HangUp::OneProcess);
 }
 
 #[test]
-fn a_run_in_the_screens_own_process_goes_on_when_the_line_drops_without_a_signal() {
-    every_moment(Way::OneProcessNoSignal);
+fn an_in_process_run_continues_when_the_terminal_is_closed_without_sighup() {
+    every_moment(HangUp::OneProcessNoSignal);
 }

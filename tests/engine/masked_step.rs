@@ -1,4 +1,4 @@
-//! A step that is not finite changes nothing.
+//! A non-finite step changes neither weights nor optimizer state; gradient clipping; gradient accumulation.
 
 use epochtop::config::Config;
 use epochtop::event::DatasetInfo;
@@ -36,7 +36,7 @@ const HYPER: Hyper = Hyper {
 };
 
 #[test]
-fn a_nan_leaves_weights_optimizer_and_statistics_bit_identical() {
+fn a_non_finite_step_leaves_weights_optimizer_and_statistics_unchanged() {
     let _generator = generator();
     let (network, mut weights, mut optimizer) = network();
     let images = Tensor::randn([6, 1, 8, 8], (Kind::Float, Device::Cpu));
@@ -70,7 +70,7 @@ fn a_nan_leaves_weights_optimizer_and_statistics_bit_identical() {
             .zip(optimizer.snapshot())
             .all(|(a, b)| a.equal(&b))
     );
-    // And the step after it counts again.
+    // The next finite step is applied.
     let _ = train_step(
         &network,
         &mut weights,
@@ -87,8 +87,8 @@ fn a_nan_leaves_weights_optimizer_and_statistics_bit_identical() {
 }
 
 #[test]
-fn the_gradient_is_scaled_to_the_threshold_and_never_up() {
-    // torch.nn.utils.clip_grad_norm_ multiplies with max_norm / (norm + 1e-6), at most 1
+fn clipping_scales_the_gradient_down_but_never_up() {
+    // torch.nn.utils.clip_grad_norm_ multiplies by max_norm / (norm + 1e-6), at most 1.
     for (norm, threshold, expected) in [
         (2.0_f32, 1.0, 2.0 + 1e-6),
         (0.5, 1.0, 1.0),
@@ -104,8 +104,8 @@ fn the_gradient_is_scaled_to_the_threshold_and_never_up() {
 }
 
 #[test]
-fn a_batch_in_parts_gives_the_gradient_of_the_whole_where_norms_are_fixed() {
-    // Without batch norm's own statistics per part the two agree; here both parts are the same images.
+fn accumulation_over_equal_parts_gives_the_gradient_of_the_complete_batch() {
+    // Batch norm computes its statistics per part, so the two agree only because both parts are the same images.
     let _generator = generator();
     let (network, weights, _) = network();
     let half = Tensor::randn([6, 1, 8, 8], (Kind::Float, Device::Cpu));
@@ -133,10 +133,10 @@ fn a_batch_in_parts_gives_the_gradient_of_the_whole_where_norms_are_fixed() {
         )
     };
     let (mut one, mut two) = (Vec::new(), Vec::new());
-    let (whole, parts) = (step(1, &mut one), step(2, &mut two));
+    let (complete, parts) = (step(1, &mut one), step(2, &mut two));
     assert!(
-        (whole.0 - parts.0).abs() < 1e-6 && whole.1 == parts.1 && whole.2 == parts.2,
-        "{whole:?} {parts:?}"
+        (complete.0 - parts.0).abs() < 1e-6 && complete.1 == parts.1 && complete.2 == parts.2,
+        "{complete:?} {parts:?}"
     );
     assert!(one.iter().zip(&two).all(|(a, b)| (a - b).abs() < 1e-5));
 }

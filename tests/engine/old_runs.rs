@@ -1,4 +1,4 @@
-//! Checkpoints of version 0.1: evaluated to the same numbers, and resumed to the same end.
+//! Checkpoints of version 0.1 give the same evaluation, and resuming them gives the same final weights.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// The data set of the fixtures: bars and slants of 8×8 pixels under noise.
+/// Writes the data set of the fixtures: noisy 8×8 images of horizontal, vertical and diagonal bars.
 fn stripes(dir: &Path) {
     let image = |i: usize, salt: usize| {
         let at = 1 + (i * 7 + salt) % 5;
@@ -61,7 +61,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// A copy of a run among others, with its data.
+/// A copy of a run of version 0.1 in a directory of runs, with its data.
 struct Old {
     dir: tempfile::TempDir,
 }
@@ -96,51 +96,51 @@ impl Old {
     }
 }
 
-/// Paths and numbers of a JSON value, as far as version 0.1 has them.
-fn alike(old: &Value, new: &Value, path: &str) {
+/// Asserts that `new` has all values of `old`, with numbers equal to 1e-6; `new` may have more fields.
+fn assert_alike(old: &Value, new: &Value, path: &str) {
     match (old, new) {
         (Value::Object(old), _) => {
             for (key, value) in old {
-                alike(value, &new[key], &format!("{path}.{key}"));
+                assert_alike(value, &new[key], &format!("{path}.{key}"));
             }
         }
         (Value::Array(old), Value::Array(new)) => {
             assert_eq!(old.len(), new.len(), "{path}");
             for (at, (old, new)) in old.iter().zip(new).enumerate() {
-                alike(old, new, &format!("{path}[{at}]"));
+                assert_alike(old, new, &format!("{path}[{at}]"));
             }
         }
         (Value::Number(old), Value::Number(new)) => {
             let (old, new) = (old.as_f64().unwrap(), new.as_f64().unwrap());
-            assert!((old - new).abs() < 1e-6, "{path}: {old} became {new}");
+            assert!((old - new).abs() < 1e-6, "{path}: {new}, expected {old}");
         }
         (old, new) => assert_eq!(old, new, "{path}"),
     }
 }
 
 #[test]
-fn an_old_checkpoint_is_evaluated_to_the_numbers_of_its_eval_json() {
+fn evaluating_an_old_checkpoint_reproduces_its_eval_json() {
     let old = Old::new("finished");
     let found = old.epochtop(&["eval", "finished", "--json"]);
     let found: Value = serde_json::from_slice(&found.stdout).unwrap();
     let report = if found.is_array() { &found[0] } else { &found };
     let wanted = fs::read(fixture("finished").join("eval.json")).unwrap();
     let mut wanted: Value = serde_json::from_slice(&wanted).unwrap();
-    // How it was computed is worded anew now and then; the weights are those of the run's end or of a checkpoint.
+    // `bootstrap` and `conventions` describe the method in words that change between versions; `run` differs too.
     for key in ["bootstrap", "conventions", "run"] {
         wanted.as_object_mut().unwrap().remove(key);
     }
-    alike(&wanted, report, "eval");
+    assert_alike(&wanted, report, "eval");
 }
 
 #[test]
-fn an_old_run_is_resumed_to_the_end_it_would_have_had() {
+fn resuming_an_old_run_reproduces_its_last_epoch() {
     let old = Old::new("stopped");
     old.epochtop(&["train", "--headless", "--resume", "stopped"]);
     let row = |path: &Path| {
         let text = fs::read_to_string(path.join("epochs.csv")).unwrap();
         let last = text.lines().last().unwrap().to_owned();
-        // Speed and time are the machine's.
+        // The last columns, speed and time, depend on the machine.
         last.split(',')
             .take(11)
             .map(|cell| cell.parse().unwrap())
@@ -151,7 +151,7 @@ fn an_old_run_is_resumed_to_the_end_it_would_have_had() {
         row(&fixture("resumed")),
     );
     for (found, wanted) in found.iter().zip(&wanted) {
-        assert!((found - wanted).abs() < 1e-6, "{found} instead of {wanted}");
+        assert!((found - wanted).abs() < 1e-6, "{found}, expected {wanted}");
     }
     assert_eq!(found.len(), 11);
 }

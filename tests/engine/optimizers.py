@@ -1,8 +1,8 @@
-"""Writes optimizers.tsv: 50 steps of each of PyTorch's optimizers and of optax's Lion, clipped, with two parameter groups.
+"""Writes optimizers.tsv: 50 steps of PyTorch's optimizers and optax's Lion, with clipping and two parameter groups.
 
     python3 tests/engine/optimizers.py > tests/engine/optimizers.tsv      (PyTorch 2.11, optax 0.2.8 with jax 0.10.2)
 
-Columns: optimizer, step, the weights after it, then what the optimizer remembers of them.
+Columns: optimizer, step, the weights after the step, the optimizer state.
 """
 
 import torch
@@ -29,7 +29,7 @@ def trace(name):
     groups = [{"params": [decayed], "weight_decay": DECAY}, {"params": [other], "weight_decay": 0.0}]
     opt = optimizer(name, groups)
     for t in range(STEPS):
-        # A warm-up; the second group learns at half the rate.
+        # Linear warm-up; the second group has half the learning rate.
         for group, factor in zip(opt.param_groups, (1.0, 0.5)):
             group["lr"] = LR * (t + 1) / STEPS * factor
         x = torch.cat([decayed, other])
@@ -45,7 +45,7 @@ def trace(name):
 
 
 def muon_trace():
-    """Two matrices, one tall and one wide. PyTorch's iteration computes in bf16; here it is kept in f32, to be comparable."""
+    """A trace of Muon with a tall and a wide matrix. PyTorch iterates in bf16; this uses f32, as our implementation does."""
     torch.Tensor.bfloat16 = torch.Tensor.float
     index = torch.arange(14, dtype=torch.float64)
     start, goal, pull = ((1 + index).sin().float(), (2 * index).cos().float(), (1 + index % 3).float())
@@ -65,7 +65,7 @@ def muon_trace():
 
 
 def lion_trace():
-    """As `trace`. PyTorch has no Lion; optax (Google DeepMind) has, and computes in f32 too."""
+    """A trace of Lion, as in `trace`. PyTorch has no Lion, so this uses optax (Google DeepMind), also in f32."""
     import numpy as np
     import optax
 

@@ -1,11 +1,11 @@
-//! Every optimizer against a trace of PyTorch's (Lion: optax's), and against those of `tch::nn`.
+//! Compares every optimizer with a trace from PyTorch (Lion: from optax), and with the optimizers of `tch::nn`.
 
 use epochtop::config::{Config, OptimConfig, OptimName};
 use epochtop::train::{Group, Layout, Optimizer, clip_divisor};
 use tch::nn::OptimizerConfig;
 use tch::{Device, Kind, Tensor, nn};
 
-/// 50 steps of each, written by `optimizers.py`, which lies beside it.
+/// 50 steps of each optimizer, written by `optimizers.py` in this directory.
 const TRACES: &str = include_str!("optimizers.tsv");
 const START: [f32; 4] = [0.5, -1.25, 2.0, 0.03125];
 const LR: f64 = 1e-2;
@@ -26,7 +26,7 @@ fn config(name: &str) -> OptimConfig {
     config
 }
 
-/// The first two weights decay, the others learn at half the rate.
+/// Two parameter groups: the first two weights have weight decay, the others half the learning rate.
 fn groups(config: &OptimConfig) -> Vec<Group> {
     let group = |start, lr_factor, weight_decay| Group {
         ranges: vec![(start, 2)],
@@ -56,7 +56,7 @@ fn trace(name: &str) -> Vec<Vec<f32>> {
 }
 
 #[test]
-fn fifty_steps_of_each_follow_the_reference() {
+fn fifty_steps_of_each_optimizer_match_the_reference() {
     for name in ["adamw", "adam", "sgd", "nesterov", "plain", "lion"] {
         let config = config(name);
         let mut optimizer = Optimizer::with_groups(&config, groups(&config), 4, Device::Cpu);
@@ -84,16 +84,16 @@ fn fifty_steps_of_each_follow_the_reference() {
                 let step = t + 1;
                 assert!(
                     (a - b).abs() <= 1e-6 * b.abs().max(1.0),
-                    "{name}, step {step}: {got:?}, the reference has {expected:?}"
+                    "{name}, step {step}: {got:?}, expected {expected:?}"
                 );
             }
         }
     }
 }
 
-/// A tall and a wide matrix; PyTorch's own class has no elementwise steps for the rest.
+/// With a tall and a wide matrix only: PyTorch's Muon does not support parameters that are not matrices.
 #[test]
-fn fifty_steps_of_muon_follow_pytorch() {
+fn fifty_steps_of_muon_match_pytorch() {
     let mut config = config("adamw");
     (config.name, config.momentum, config.nesterov) = (OptimName::Muon, 0.95, true);
     let group = Group {
@@ -122,12 +122,12 @@ fn fifty_steps_of_muon_follow_pytorch() {
         for (a, b) in got.iter().zip(expected) {
             assert!(
                 (a - b).abs() <= 1e-6 * b.abs().max(1.0),
-                "step {}: {a} and {b}",
+                "step {}: {a}, expected {b}",
                 t + 1
             );
         }
     }
-    // A masked step changes nothing.
+    // A masked step changes neither weights nor momentum.
     let (before, mean) = (numbers(&theta), numbers(optimizer.state()[0].1));
     let bad = Tensor::full([14], f64::NAN, (Kind::Float, Device::Cpu));
     let no = (&Tensor::from(1.0_f32), &Tensor::from(false));
@@ -138,18 +138,18 @@ fn fifty_steps_of_muon_follow_pytorch() {
     );
 }
 
-/// tch has no parameter groups by slice and no step that can be masked, but its arithmetic is libtorch's.
+/// The optimizers of tch, which use libtorch's arithmetic, have no parameter groups by slice and no masked steps.
 #[test]
-fn fifty_steps_follow_those_of_tch() {
+fn fifty_steps_match_tch() {
     for name in ["adamw", "adam", "sgd", "nesterov"] {
         let config = config(name);
-        let whole = Group {
+        let group = Group {
             ranges: vec![(0, 4)],
             lr_factor: 1.0,
             weight_decay: config.weight_decay,
             layout: Layout::Elements,
         };
-        let mut ours = Optimizer::with_groups(&config, vec![whole], 4, Device::Cpu);
+        let mut ours = Optimizer::with_groups(&config, vec![group], 4, Device::Cpu);
         let store = nn::VarStore::new(Device::Cpu);
         let mut theirs = store.root().var_copy("theta", &Tensor::from_slice(&START));
         let (decay, momentum) = (config.weight_decay, config.momentum);
@@ -174,7 +174,7 @@ fn fifty_steps_follow_those_of_tch() {
             for (a, b) in numbers(&theta).iter().zip(numbers(&theirs)) {
                 assert!(
                     (a - b).abs() <= 1e-6 * b.abs().max(1.0),
-                    "{name}, step {}: {a} and {b}",
+                    "{name}, step {}: {a}, tch has {b}",
                     t + 1
                 );
             }
@@ -185,7 +185,7 @@ fn fifty_steps_follow_those_of_tch() {
 }
 
 #[test]
-fn a_masked_step_changes_nothing() {
+fn a_masked_step_changes_neither_weights_nor_state() {
     for name in ["adamw", "adam", "sgd", "lion"] {
         let config = config(name);
         let mut optimizer = Optimizer::with_groups(&config, groups(&config), 4, Device::Cpu);
@@ -203,7 +203,7 @@ fn a_masked_step_changes_nothing() {
 }
 
 #[test]
-fn a_snapshot_brings_back_weights_to_come() {
+fn restoring_a_snapshot_reproduces_the_next_steps() {
     for name in ["adamw", "nesterov", "lion"] {
         let config = config(name);
         let mut optimizer = Optimizer::with_groups(&config, groups(&config), 4, Device::Cpu);
@@ -224,7 +224,7 @@ fn a_snapshot_brings_back_weights_to_come() {
             let (size, values) = (tensor.size(), numbers(&tensor));
             (what.to_owned(), size, values)
         });
-        again.take_up(&stored.collect::<Vec<_>>()).unwrap();
+        again.restore_named(&stored.collect::<Vec<_>>()).unwrap();
         for t in 5..10 {
             let one = Tensor::from(1.0_f32);
             again.step(

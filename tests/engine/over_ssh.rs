@@ -1,5 +1,5 @@
-//! A real `sshd` on loopback, where there is one (`EPOCHTOP_SSHD`, else in `/usr/sbin`): the line is cut for good, and the
-//! run is found again over another.
+//! Tests over SSH with an `sshd` on the loopback interface (`EPOCHTOP_SSHD`, or `/usr/sbin/sshd`; skipped without one).
+//! After the connection is lost, a new connection attaches to the same run.
 
 use std::fs;
 use std::net::TcpListener;
@@ -13,7 +13,7 @@ use crate::pty::{Terminal, meta, step};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_epochtop");
 
-/// A server of this test's own.
+/// A private SSH server on a free port.
 struct Sshd {
     dir: tempfile::TempDir,
     server: Child,
@@ -21,7 +21,7 @@ struct Sshd {
 }
 
 impl Sshd {
-    /// `None` where there is no sshd.
+    /// Starts the server; `None` if sshd is not installed.
     fn start() -> Option<Self> {
         let named = std::env::var_os("EPOCHTOP_SSHD").map(PathBuf::from);
         let program = named.unwrap_or_else(|| PathBuf::from("/usr/sbin/sshd"));
@@ -47,7 +47,7 @@ impl Sshd {
              UsePAM no\nPidFile none\nPermitRootLogin yes\n"
         );
         fs::write(dir.path().join("config"), config).unwrap();
-        // Where it keeps the part of it that has no rights.
+        // The privilege separation directory, which must exist.
         let _ = fs::create_dir_all("/run/sshd");
         let server = Command::new(program)
             .args(["-D", "-f"])
@@ -63,7 +63,7 @@ impl Sshd {
         Some(sshd)
     }
 
-    /// Logs in, in a terminal, and runs a command there.
+    /// Logs in with a pseudo-terminal and runs a command.
     fn log_in(&self, command: &str) -> Terminal {
         let mut args = self.arguments(&["-tt"]);
         args.push(command.to_owned());
@@ -87,8 +87,8 @@ impl Sshd {
         args.into_iter().map(str::to_owned).collect()
     }
 
-    /// Brings a socket from there to here.
-    fn bring(&self, there: &Path, here: &Path) -> Child {
+    /// Forwards the Unix socket `there` on the server to `here`; returns the forwarding ssh client.
+    fn forward_socket(&self, there: &Path, here: &Path) -> Child {
         let forward = format!("{}:{}", here.display(), there.display());
         let child = Command::new("ssh")
             .args(self.arguments(&["-N", "-L", &forward]))
@@ -111,13 +111,13 @@ fn quoted(words: &[String]) -> String {
     quoted.join(" ")
 }
 
-/// Ends the client as a laptop that is closed does: without a word.
+/// Kills the ssh client, so that the connection drops as if a laptop were closed.
 fn cut(terminal: &Terminal) {
     let pid = Pid::from_raw(terminal.child.process_id().unwrap() as i32).unwrap();
     kill_process(pid, Signal::KILL).unwrap();
 }
 
-fn there(path: &Path, words: &str) -> String {
+fn with_environment(path: &Path, words: &str) -> String {
     format!(
         "export EPOCHTOP_SOCKET_DIR='{}' LC_ALL=C.UTF-8; {words}",
         path.display()
@@ -125,49 +125,52 @@ fn there(path: &Path, words: &str) -> String {
 }
 
 #[test]
-fn a_connection_is_cut_and_the_run_is_found_again() {
+fn a_new_ssh_connection_reattaches_to_the_run() {
     let Some(sshd) = Sshd::start() else {
         return;
     };
     let place = Place::new();
     let (runs, run) = (place.runs.path(), place.run());
     let train = format!("cd / && {PROGRAM} {}", quoted(&place.arguments(4000)));
-    let first = sshd.log_in(&there(runs, &train));
+    let first = sshd.log_in(&with_environment(runs, &train));
     first.wait("a step", |text| step(text).filter(|step| *step > 0));
     cut(&first);
     let trainer = meta(&run).unwrap().pid;
-    let held = steps_done(&run);
-    wait("a later step", || (steps_done(&run) > held).then_some(()));
-    let mut second = sshd.log_in(&there(runs, &format!("cd /usr && {PROGRAM} attach t")));
+    let before = steps_done(&run);
+    wait("a later step", || (steps_done(&run) > before).then_some(()));
+    let mut second = sshd.log_in(&with_environment(
+        runs,
+        &format!("cd /usr && {PROGRAM} attach t"),
+    ));
     second.wait("a later step", |text| {
-        step(text).filter(|step| *step > held)
+        step(text).filter(|step| *step > before)
     });
     second.press("c");
     second.wait_for("checkpoint done");
-    // From another machine, where only a viewer is.
+    // Attach through a forwarded socket, as from another machine.
     let here = sshd.dir.path().join("here.sock");
-    let mut line = sshd.bring(&meta(&run).unwrap().socket.unwrap(), &here);
+    let mut line = sshd.forward_socket(&meta(&run).unwrap().socket.unwrap(), &here);
     let mut far = Terminal::start(&["attach", "--socket", here.to_str().unwrap()], (30, 100));
-    far.wait("a step", |text| step(text).filter(|step| *step > held));
-    far.wait_for("w steer");
+    far.wait("a step", |text| step(text).filter(|step| *step > before));
+    far.wait_for("w control");
     line.kill().unwrap();
     line.wait().unwrap();
     far.wait_for("connection to the run was closed");
     far.press("q");
     assert_eq!(far.exit_code(), 1);
-    // And once more, from a dialog.
+    // Cut the second connection while a dialog is open.
     second.press("q");
-    second.wait_for("Leave the run?");
+    second.wait_for("Detach or stop?");
     cut(&second);
-    let mut third = sshd.log_in(&there(runs, &format!("{PROGRAM} attach")));
+    let mut third = sshd.log_in(&with_environment(runs, &format!("{PROGRAM} attach")));
     third.wait("a step", |text| step(text).filter(|step| *step > 0));
     assert_eq!(
         meta(&run).unwrap().pid,
         trainer,
-        "it is one and the same process"
+        "the trainer must still be the same process"
     );
     third.press("q");
-    third.wait_for("Leave the run?");
+    third.wait_for("Detach or stop?");
     third.press("s");
     assert_eq!(third.exit_code(), 0);
     assert_eq!(
@@ -175,6 +178,6 @@ fn a_connection_is_cut_and_the_run_is_found_again() {
         epochtop::session::RunOutcome::Stopped
     );
     for (i, record) in records(&run).iter().enumerate() {
-        assert_eq!(record.seq, i as u64 + 1, "a hole in the journal");
+        assert_eq!(record.seq, i as u64 + 1, "a gap in the journal");
     }
 }

@@ -1,4 +1,4 @@
-//! The program without a terminal: plain lines, clear errors, exit codes, and nothing half made.
+//! The program without a terminal: output lines, error messages, exit codes, and no partial run directories.
 
 use std::fs;
 use std::path::Path;
@@ -19,19 +19,19 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-struct Try {
+struct Fixture {
     data: tempfile::TempDir,
     runs: tempfile::TempDir,
 }
 
-impl Try {
+impl Fixture {
     fn new() -> Self {
-        let one = Self {
+        let fixture = Self {
             data: tempfile::tempdir().unwrap(),
             runs: tempfile::tempdir().unwrap(),
         };
-        shapes(one.data.path());
-        one
+        shapes(fixture.data.path());
+        fixture
     }
 
     fn train(&self, more: &[&str]) -> Output {
@@ -51,7 +51,7 @@ impl Try {
         epochtop(&args)
     }
 
-    fn fails(&self, more: &[&str], words: &[&str]) {
+    fn assert_refused(&self, more: &[&str], words: &[&str]) {
         let output = self.train(more);
         let stderr = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{stderr}");
@@ -62,7 +62,7 @@ impl Try {
         assert_eq!(
             fs::read_dir(self.runs.path()).unwrap().count(),
             0,
-            "a half-made run directory"
+            "a failed start must leave no run directory"
         );
     }
 }
@@ -76,9 +76,9 @@ fn lines(path: &Path) -> Vec<String> {
 }
 
 #[test]
-fn piped_it_writes_a_line_per_epoch_and_the_whole_run_directory() {
-    let one = Try::new();
-    let output = one.train(&[]);
+fn without_a_terminal_it_prints_a_line_per_epoch_and_writes_the_run_directory() {
+    let fixture = Fixture::new();
+    let output = fixture.train(&[]);
     let stdout = text(&output.stdout);
     assert_eq!(
         output.status.code(),
@@ -99,7 +99,7 @@ fn piped_it_writes_a_line_per_epoch_and_the_whole_run_directory() {
         stdout.contains("completed after 2 epochs, 32 steps"),
         "{stdout}"
     );
-    let run = one.runs.path().join("t");
+    let run = fixture.runs.path().join("t");
     let csv = lines(&run.join("epochs.csv"));
     assert_eq!(csv.len(), 3);
     assert!(
@@ -129,19 +129,19 @@ fn piped_it_writes_a_line_per_epoch_and_the_whole_run_directory() {
     assert_eq!(
         seqs,
         (1..=seqs.len() as u64).collect::<Vec<_>>(),
-        "the journal has a hole"
+        "the journal has a gap"
     );
-    let view = epochtop(&["view", "t", "--runs", one.runs.path().to_str().unwrap()]);
+    let view = epochtop(&["view", "t", "--runs", fixture.runs.path().to_str().unwrap()]);
     assert!(
         text(&view.stdout).contains("completed after 2 epochs, 32 steps"),
         "{}",
         text(&view.stdout)
     );
-    // The configuration a run keeps repeats the run.
+    // The configuration saved in the run directory reproduces the run.
     let again = epochtop(&[
         "train",
         "--runs",
-        one.runs.path().to_str().unwrap(),
+        fixture.runs.path().to_str().unwrap(),
         "--name",
         "again",
         "-c",
@@ -150,7 +150,8 @@ fn piped_it_writes_a_line_per_epoch_and_the_whole_run_directory() {
     assert_eq!(again.status.code(), Some(0), "{}", text(&again.stderr));
     let model = |name: &str| {
         fs::read(
-            one.runs
+            fixture
+                .runs
                 .path()
                 .join(name)
                 .join("checkpoints/step-000000032/model.safetensors"),
@@ -159,44 +160,44 @@ fn piped_it_writes_a_line_per_epoch_and_the_whole_run_directory() {
     };
     assert!(
         model("t") == model("again"),
-        "the same configuration gave other weights"
+        "the same configuration gave different weights"
     );
 }
 
 #[test]
-fn a_name_that_exists_is_refused_and_the_old_run_untouched() {
-    let one = Try::new();
-    assert_eq!(one.train(&[]).status.code(), Some(0));
-    let before = lines(&one.runs.path().join("t/events.jsonl"));
-    let output = one.train(&[]);
+fn an_existing_run_name_is_refused_and_the_run_is_unchanged() {
+    let fixture = Fixture::new();
+    assert_eq!(fixture.train(&[]).status.code(), Some(0));
+    let before = lines(&fixture.runs.path().join("t/events.jsonl"));
+    let output = fixture.train(&[]);
     assert_eq!(output.status.code(), Some(2));
     assert!(
         text(&output.stderr).contains("a run of this name exists"),
         "{}",
         text(&output.stderr)
     );
-    assert_eq!(lines(&one.runs.path().join("t/events.jsonl")), before);
+    assert_eq!(lines(&fixture.runs.path().join("t/events.jsonl")), before);
 }
 
 #[test]
-fn bad_data_is_told_before_a_run_directory_exists() {
-    Try::new().fails(
+fn bad_data_is_reported_before_a_run_directory_is_created() {
+    Fixture::new().assert_refused(
         &["--set", "data.dir=/no/such/place"],
         &["/no/such/place", "no such directory"],
     );
-    let truncated = Try::new();
+    let truncated = Fixture::new();
     fs::write(
         truncated.data.path().join("train-images-idx3-ubyte"),
         [0, 0, 8, 3, 0, 0],
     )
     .unwrap();
-    truncated.fails(&[], &["train-images-idx3-ubyte", "ends inside its header"]);
+    truncated.assert_refused(&[], &["train-images-idx3-ubyte", "ends inside its header"]);
 }
 
 #[test]
-fn five_mistakes_are_told_at_once_with_their_lines() {
-    let one = Try::new();
-    let file = one.data.path().join("mine.toml");
+fn five_mistakes_are_reported_together_with_their_lines() {
+    let fixture = Fixture::new();
+    let file = fixture.data.path().join("mine.toml");
     let mistakes = "[optim]\nlr = -0.1\nwarmup = 3\n[train]\nepochs = \"many\"\nbatch_size = 0\n[model]\nhead = \"gapp\"\n";
     fs::write(&file, mistakes).unwrap();
     let file = file.to_str().unwrap();
@@ -225,7 +226,7 @@ fn five_mistakes_are_told_at_once_with_their_lines() {
     let output = epochtop(&[
         "train",
         "--runs",
-        one.runs.path().to_str().unwrap(),
+        fixture.runs.path().to_str().unwrap(),
         "-c",
         file,
     ]);
@@ -235,35 +236,35 @@ fn five_mistakes_are_told_at_once_with_their_lines() {
         "{}",
         text(&output.stderr)
     );
-    assert_eq!(fs::read_dir(one.runs.path()).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(fixture.runs.path()).unwrap().count(), 0);
 }
 
 #[test]
-fn a_device_that_is_not_there_is_refused() {
-    Try::new().fails(
+fn an_unavailable_device_is_refused() {
+    Fixture::new().assert_refused(
         &["--set", "train.device=cuda:7"],
         &["train.device", "CUDA devices"],
     );
 }
 
 #[test]
-fn keys_and_themes_are_checked_with_the_rest() {
-    Try::new().fails(
+fn keys_and_themes_are_validated() {
+    Fixture::new().assert_refused(
         &["--theme", "drak", "--set", "optim.lr=-1"],
         &["2 problems", "ui.theme", "drak", "optim.lr"],
     );
-    Try::new().fails(&["--set", "keys.pause=hyper-x"], &["keys.pause", "hyper-x"]);
+    Fixture::new().assert_refused(&["--set", "keys.pause=hyper-x"], &["keys.pause", "hyper-x"]);
 }
 
 #[test]
-fn a_reader_that_goes_away_does_not_end_the_run() {
-    let one = Try::new();
-    let dir = format!("data.dir={}", one.data.path().display());
+fn a_closed_pipe_does_not_end_the_run() {
+    let fixture = Fixture::new();
+    let dir = format!("data.dir={}", fixture.data.path().display());
     let script = format!(
         "'{}' train --runs '{}' --name t --set '{dir}' --set train.threads=1 --set data.name=shapes --set data.valid=100 \
          --set 'model.channels=[8,16]' --set train.batch_size=32 --set train.epochs=2 | head -1",
         env!("CARGO_BIN_EXE_epochtop"),
-        one.runs.path().display()
+        fixture.runs.path().display()
     );
     assert!(
         Command::new("sh")
@@ -273,17 +274,17 @@ fn a_reader_that_goes_away_does_not_end_the_run() {
             .status
             .success()
     );
-    let meta = fs::read_to_string(one.runs.path().join("t/run.json")).unwrap();
+    let meta = fs::read_to_string(fixture.runs.path().join("t/run.json")).unwrap();
     assert!(meta.contains("\"outcome\": \"completed\""), "{meta}");
 }
 
 #[test]
-fn summary_data_and_config_say_what_they_should() {
+fn summary_data_check_config_print_and_doctor_work() {
     let summary = text(&epochtop(&["summary"]).stdout);
     assert!(summary.contains("482,666 parameters"), "{summary}");
     let data = text(&epochtop(&["data", "check"]).stdout);
     assert!(
-        data.contains("balanced: 6000 of each class") && data.contains("as published"),
+        data.contains("balanced: 6000 per class") && data.contains("as published"),
         "{data}"
     );
     let row = data.lines().find(|line| line.starts_with("Shirt")).unwrap();
@@ -298,9 +299,9 @@ fn summary_data_and_config_say_what_they_should() {
 
 #[test]
 fn a_signal_stops_the_run_with_a_checkpoint() {
-    let one = Try::new();
-    let dir = format!("data.dir={}", one.data.path().display());
-    let runs = one.runs.path().to_str().unwrap();
+    let fixture = Fixture::new();
+    let dir = format!("data.dir={}", fixture.data.path().display());
+    let runs = fixture.runs.path().to_str().unwrap();
     let args = [
         "train",
         "--headless",
@@ -326,17 +327,17 @@ fn a_signal_stops_the_run_with_a_checkpoint() {
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    let journal = one.runs.path().join("t/events.jsonl");
-    let began = std::time::Instant::now();
+    let journal = fixture.runs.path().join("t/events.jsonl");
+    let started = std::time::Instant::now();
     while !fs::read_to_string(&journal)
         .unwrap_or_default()
         .contains("\"event\":\"steps\"")
     {
-        assert!(began.elapsed().as_secs() < 60, "no step");
+        assert!(started.elapsed().as_secs() < 60, "no step");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(143));
-    assert!(one.runs.path().join("t/checkpoints/LATEST").is_file());
+    assert!(fixture.runs.path().join("t/checkpoints/LATEST").is_file());
 }

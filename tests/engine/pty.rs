@@ -1,4 +1,4 @@
-//! The program in a terminal of its own, and what that terminal shows.
+//! Runs the program in a pseudo-terminal and reads its screen.
 
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
@@ -10,22 +10,22 @@ use std::time::{Duration, Instant};
 use epochtop::session::{Meta, RunDir, RunOutcome};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
-/// Long enough for a busy machine; a test that passes waits far less.
+/// Timeout for each wait; generous for a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 fn side(cells: u16) -> NonZeroU16 {
     NonZeroU16::new(cells).unwrap()
 }
 
-/// The program in a terminal of its own, and what that terminal shows.
+/// A program in a pseudo-terminal, with a terminal emulator for its output.
 pub(crate) struct Terminal {
     pub(crate) child: Box<dyn Child + Send + Sync>,
     keys: Box<dyn Write + Send>,
     pub(crate) screen: Arc<Mutex<vt100::Parser>>,
     master: Option<Box<dyn MasterPty + Send>>,
-    /// The reader is to let go of the terminal.
+    /// Tells the reader thread to close the terminal.
     hung_up: Arc<AtomicBool>,
-    /// The run that is trained beside it, in a session of its own.
+    /// The directory of the run, whose trainer has its own session and is killed on drop.
     run: Option<PathBuf>,
 }
 
@@ -73,12 +73,12 @@ impl Terminal {
         let mut reader = pair.master.try_clone_reader().unwrap();
         let shown = Arc::clone(&screen);
         let hung_up = Arc::new(AtomicBool::new(false));
-        let gone = Arc::clone(&hung_up);
+        let closed = Arc::clone(&hung_up);
         std::thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Ok(n @ 1..) = reader.read(&mut bytes) {
                 shown.lock().unwrap().process(&bytes[..n]);
-                if gone.load(Ordering::Acquire) {
+                if closed.load(Ordering::Acquire) {
                     break;
                 }
             }
@@ -103,16 +103,16 @@ impl Terminal {
         self.keys.flush().unwrap();
     }
 
-    /// Waits until the screen is as wanted.
+    /// Waits until `wanted` returns a value for the screen's text.
     pub(crate) fn wait<T>(&self, what: &str, wanted: impl Fn(&str) -> Option<T>) -> T {
-        let began = Instant::now();
+        let started = Instant::now();
         loop {
             let text = self.text();
             if let Some(found) = wanted(&text) {
                 return found;
             }
             assert!(
-                began.elapsed() < PATIENCE,
+                started.elapsed() < PATIENCE,
                 "waited for {what}; the screen shows:\n{text}"
             );
             std::thread::sleep(Duration::from_millis(20));
@@ -140,10 +140,10 @@ impl Terminal {
         }
     }
 
-    /// Closes every end of ours, whereupon the kernel hangs the terminal up.
+    /// Closes the terminal: once all our file descriptors are closed, the kernel hangs it up.
     pub(crate) fn hang_up(&mut self) {
         self.hung_up.store(true, Ordering::Release);
-        // The reader lets go with the next bytes: a screen of another size is drawn anew.
+        // The reader thread ends after its next read; a resize makes the screen redraw and so sends it bytes.
         let size = self.screen.lock().unwrap().screen().size();
         self.resize((size.0.get() + 1, size.1.get()));
         self.keys = Box::new(std::io::sink());
@@ -151,14 +151,14 @@ impl Terminal {
     }
 
     pub(crate) fn exit_code(&mut self) -> u32 {
-        let began = Instant::now();
+        let started = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.exit_code();
             }
             assert!(
-                began.elapsed() < PATIENCE,
-                "it does not end; the screen shows:\n{}",
+                started.elapsed() < PATIENCE,
+                "the program does not end; the screen shows:\n{}",
                 self.text()
             );
             std::thread::sleep(Duration::from_millis(20));
@@ -175,12 +175,12 @@ impl Drop for Terminal {
     }
 }
 
-/// What a run's `run.json` says.
+/// The contents of a run's `run.json`; `None` if it does not exist or is invalid.
 pub(crate) fn meta(run: &Path) -> Option<Meta> {
     RunDir::at(run).meta()
 }
 
-/// Ends a trainer that may still be there.
+/// Kills the trainer of a run if it is still running.
 pub(crate) fn kill_trainer(run: &Path) {
     let running = meta(run).filter(|meta| meta.outcome == RunOutcome::Running);
     let pid = running.and_then(|meta| rustix::process::Pid::from_raw(meta.pid as i32));
@@ -209,7 +209,7 @@ pub(crate) fn train_with(
     terminal
 }
 
-/// A training of [`crate::fixture::shapes`] called `t`.
+/// The arguments to train a run named `t` on [`crate::fixture::shapes`].
 pub(crate) fn arguments(data: &Path, runs: &Path, epochs: u32) -> Vec<String> {
     let dir = format!("data.dir={}", data.display());
     let epochs = format!("train.epochs={epochs}");
@@ -228,7 +228,7 @@ pub(crate) fn arguments(data: &Path, runs: &Path, epochs: u32) -> Vec<String> {
     args.into_iter().map(str::to_owned).collect()
 }
 
-/// The number of the step the screen shows, after the word "step".
+/// The step number on the screen, after the word "step".
 pub(crate) fn step(text: &str) -> Option<u64> {
     let digits = |rest: &str| {
         let number: String = rest

@@ -1,8 +1,8 @@
-"""Writes pytorch_losses.tsv: the losses of 20 steps of the textbook and the default network in PyTorch, f32.
+"""Writes pytorch_losses.tsv: the losses of 20 steps of the textbook and default networks in PyTorch, in f32.
 
     python3 tests/engine/pytorch_losses.py > tests/engine/pytorch_losses.tsv      (PyTorch 2.11)
 
-Weights and images follow from formulas, so that pytorch_losses.rs can take the same steps.
+Weights and images are computed by formulas, so that pytorch_losses.rs can run the same steps.
 """
 
 import pathlib
@@ -18,8 +18,9 @@ STEPS, BATCH = 20, 16
 
 
 def fill(network):
-    """Every weight of a matrix or convolution from its place in the whole; scales 1 and shifts 0 but for the second
-    norms of residual blocks, which would hide what is before them: 0.5."""
+    """Sets each weight of a matrix or convolution by a formula of its index in the network. Scales are 1 and shifts 0,
+    except for the scales of the second norms of residual blocks: these start at 0, which would hide errors in the layers
+    before them, and are set to 0.5."""
     place = 0
     for name, parameter in network.named_parameters():
         count = parameter.numel()

@@ -1,4 +1,4 @@
-//! Twenty steps of whole networks against PyTorch's: forward, backward, clipping and AdamW together.
+//! Compares twenty training steps of complete networks with PyTorch: forward, backward, clipping and AdamW together.
 
 use epochtop::config::{Config, OptimName};
 use epochtop::event::DatasetInfo;
@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::fixture::generator;
 
-/// Written by `pytorch_losses.py`, which lies beside it.
+/// Written by `pytorch_losses.py` in this directory.
 const LOSSES: &str = include_str!("pytorch_losses.tsv");
 const BATCH: i64 = 16;
 
@@ -26,7 +26,7 @@ fn plan(kind: &str) -> Plan {
     Plan::of(&config.model, &info).unwrap()
 }
 
-/// The weights that the script's formula gives.
+/// The initial weights, by the same formula as in the script.
 fn weights(plan: &Plan) -> Weights {
     let mut place = 0;
     let mut tensors: Vec<(String, Vec<i64>, Vec<f32>)> = Vec::new();
@@ -69,7 +69,7 @@ fn batch(step: i64) -> (Tensor, Tensor) {
 }
 
 #[test]
-fn twenty_losses_are_pytorchs() {
+fn twenty_losses_match_pytorch() {
     let _generator = generator();
     for kind in ["textbook", "default"] {
         let expected: Vec<f64> = LOSSES
@@ -103,12 +103,12 @@ fn twenty_losses_are_pytorchs() {
                     hyper,
                 );
                 let loss = stats.loss.double_value(&[]);
-                // Rounding differs from the first step on, and Adam divides by what is small: it grows with the steps.
+                // Rounding differs from the first step on, and Adam divides by small numbers, so the difference grows.
                 let far = (loss - expected).abs() / expected;
                 let allowed = 1e-5 * 1.3_f64.powi(step as i32);
                 assert!(
                     far < allowed,
-                    "{kind}, step {}: {loss}, PyTorch has {expected}: {far:e} off",
+                    "{kind}, step {}: {loss}, PyTorch has {expected}: relative difference {far:e}",
                     step + 1
                 );
             }

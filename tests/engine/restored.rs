@@ -1,5 +1,5 @@
-//! The terminal after a screen: as it was found, however the screen ended; and after a kill -9, which nobody survives to
-//! put anything right, with the next screen that is left.
+//! The terminal is restored however the screen ends. A screen that gets SIGKILL cannot restore it; the next screen does so
+//! when it exits.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -10,13 +10,13 @@ use crate::pty::{Terminal, meta, step};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_epochtop");
 
-/// Runs a shell script in a terminal; `$P` is the program, and `state` prints how the terminal is set.
+/// Runs a shell script in a terminal; `$P` is the program, and `state` prints the terminal settings.
 fn shell(place: &Place, script: &str) -> Terminal {
     shell_with(place, &[], script)
 }
 
 fn shell_with(place: &Place, env: &[(&str, &str)], script: &str) -> Terminal {
-    // With the mouse taken: there is one thing more to put right.
+    // Mouse reporting is one more setting to restore.
     let home = place.runs.path().join(".config");
     fs::create_dir_all(home.join("epochtop")).unwrap();
     fs::write(home.join("epochtop/config.toml"), "ui.mouse = true").unwrap();
@@ -26,7 +26,7 @@ fn shell_with(place: &Place, env: &[(&str, &str)], script: &str) -> Terminal {
     Terminal::run_program(&env, "sh", &["-c", &script], (30, 150))
 }
 
-/// What `state` printed, in order.
+/// The outputs of `state` in order.
 fn states(text: &str) -> Vec<String> {
     let after = text.split('[').skip(1);
     let inside = after.filter_map(|rest| rest.split_once(']'));
@@ -36,8 +36,8 @@ fn states(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// Waits until the script has printed its second state, and holds it to the first.
-fn as_found(terminal: &Terminal, how: &str) {
+/// Waits until the script has printed its second state, and asserts that it equals the first.
+fn assert_restored(terminal: &Terminal, how: &str) {
     let states = terminal.wait("the shell", |text| {
         let states = states(text);
         (states.len() >= 2).then_some(states)
@@ -53,7 +53,7 @@ fn as_found(terminal: &Terminal, how: &str) {
     assert_eq!(mouse, vt100::MouseProtocolMode::None, "after {how}");
 }
 
-/// A run without a screen.
+/// Starts a detached run.
 fn detached(place: &Place, epochs: u32) {
     let status = Command::new(PROGRAM)
         .args(place.arguments(epochs))
@@ -66,14 +66,14 @@ fn detached(place: &Place, epochs: u32) {
     assert!(status.success());
 }
 
-/// The process of the screen: the child of the terminal's shell.
+/// The pid of the screen, a child of the terminal's shell.
 fn screen_process(terminal: &Terminal) -> u32 {
     let shell = terminal.child.process_id().unwrap();
     let children = format!("/proc/{shell}/task/{shell}/children");
     wait("the screen's process", || {
         {
             let children = fs::read_to_string(&children).ok()?;
-            // The shell's other child is stty.
+            // The shell also runs stty.
             let is_screen = |pid: &&str| {
                 let name = fs::read_to_string(format!("/proc/{pid}/comm"));
                 name.is_ok_and(|name| name.trim() == "epochtop")
@@ -89,7 +89,7 @@ fn kill(pid: u32, signal: rustix::process::Signal) {
 }
 
 #[test]
-fn after_detaching_a_signal_a_panic_and_the_end_of_the_run() {
+fn the_terminal_is_restored_after_detaching_signals_a_panic_and_stopping() {
     use rustix::process::Signal;
     let place = Place::new();
     detached(&place, 4000);
@@ -99,21 +99,21 @@ fn after_detaching_a_signal_a_panic_and_the_end_of_the_run() {
     let mut one = shell(&place, "$P attach t; state");
     live(&one);
     one.press("d");
-    as_found(&one, "detaching");
+    assert_restored(&one, "detaching");
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let one = shell(&place, "$P attach t; echo code $?; state");
         live(&one);
         kill(screen_process(&one), signal);
-        as_found(&one, "a signal");
+        assert_restored(&one, "a signal");
         one.wait_for(&format!("code {}", 128 + signal.as_raw()));
-        one.wait_for("the run goes on");
+        one.wait_for("the run continues");
     }
     let fault = [("EPOCHTOP_FAULT", "panic@frame:3"), ("RUST_BACKTRACE", "0")];
     let one = shell_with(&place, &fault, "$P attach t; state");
-    one.wait_for("a panic on purpose");
-    one.wait_for("the run goes on");
-    as_found(&one, "a panic of the screen");
-    // None of it has touched the run.
+    one.wait_for("an injected panic");
+    one.wait_for("the run continues");
+    assert_restored(&one, "a panic of the screen");
+    // The run is not affected.
     let before = steps_done(&place.run());
     wait("a later step", || {
         (steps_done(&place.run()) > before).then_some(())
@@ -121,9 +121,9 @@ fn after_detaching_a_signal_a_panic_and_the_end_of_the_run() {
     let mut one = shell(&place, "$P attach t; state");
     live(&one);
     one.press("q");
-    one.wait_for("Leave the run?");
+    one.wait_for("Detach or stop?");
     one.press("s");
-    as_found(&one, "the end of the run");
+    assert_restored(&one, "the end of the run");
     assert_eq!(
         meta(&place.run()).unwrap().outcome,
         epochtop::session::RunOutcome::Stopped
@@ -131,7 +131,7 @@ fn after_detaching_a_signal_a_panic_and_the_end_of_the_run() {
 }
 
 #[test]
-fn after_an_abort_in_the_screens_own_process() {
+fn the_terminal_is_restored_after_an_abort_of_an_in_process_run() {
     let place = Place::new();
     let args = place.arguments(50).join(" ");
     let fault = [("EPOCHTOP_FAULT", "abort@step:100")];
@@ -140,12 +140,12 @@ fn after_an_abort_in_the_screens_own_process() {
         &fault,
         &format!("$P {args} --in-process; echo code $?; state"),
     );
-    as_found(&one, "an abort");
+    assert_restored(&one, "an abort");
     one.wait_for("code 134");
 }
 
 #[test]
-fn a_screen_is_put_aside_and_brought_back() {
+fn a_screen_is_suspended_and_resumed() {
     let place = Place::new();
     detached(&place, 4000);
     let mut one = shell(
@@ -155,7 +155,7 @@ fn a_screen_is_put_aside_and_brought_back() {
     one.wait("a step", |text| step(text).filter(|step| *step > 0));
     one.press("\x1a");
     one.wait_for("aside");
-    as_found(&one, "being put aside");
+    assert_restored(&one, "being put aside");
     let steps = steps_done(&place.run());
     wait("a later step", || {
         (steps_done(&place.run()) > steps).then_some(())
@@ -163,18 +163,19 @@ fn a_screen_is_put_aside_and_brought_back() {
     one.press("\n");
     one.wait_for("▸ Gallery");
     one.press("d");
-    one.wait_for("the run goes on");
-    as_found(&one, "being brought back");
+    one.wait_for("the run continues");
+    assert_restored(&one, "being brought back");
 }
 
-/// Kills a screen so many times at random moments and looks at what it leaves; then one that is left in order.
+/// Kills a screen at a random time, `times` times, and each time restores the terminal with a second screen that exits
+/// normally. Returns how often the terminal was left in raw mode and on the alternate screen.
 fn killed_screens(times: u32) -> (u32, u32) {
     let place = Place::new();
     detached(&place, 100_000);
     let (mut raw, mut alternate) = (0, 0);
     let mut random = epochtop::random::Random::new(&[6]);
     for _ in 0..times {
-        // Into files: what the terminal shows is the killed screen's.
+        // Written to files, because the terminal may show the screen that was killed.
         let file = |name: &str| place.runs.path().join(name);
         for name in ["before", "killed", "after"] {
             let _ = fs::remove_file(file(name));
@@ -211,17 +212,17 @@ fn killed_screens(times: u32) -> (u32, u32) {
 }
 
 #[test]
-fn a_killed_screen_costs_the_run_nothing_and_the_next_one_puts_the_terminal_right() {
+fn the_next_screen_restores_the_terminal_after_a_killed_one() {
     killed_screens(3);
 }
 
 #[test]
 #[ignore = "a minute: make kill"]
-#[expect(clippy::print_stderr, reason = "the numbers are what it is run for")]
+#[expect(clippy::print_stderr, reason = "the counts are the result")]
 fn a_hundred_killed_screens() {
     let (raw, alternate) = killed_screens(100);
     eprintln!(
         "100 screens killed at random moments: the terminal was left raw {raw} times, on the alternate screen {alternate} \
-         times; as found each time after the next screen was left"
+         times; the next screen restored it each time"
     );
 }

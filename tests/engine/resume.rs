@@ -1,4 +1,4 @@
-//! A run that is killed and resumed ends as one that was left alone: byte for byte, in every file that tells of it.
+//! A run that is killed and resumed gives the same results as an uninterrupted run, byte for byte in every file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use epochtop::run::{Curve, RunState};
 
 use crate::fixture::shapes;
 
-/// A training with all that could make a difference: shuffling, shifts, erasing, dropout, an average, both splits.
+/// Settings with every source of randomness and state: shuffling, augmentation, dropout, EMA weights, both evaluations.
 const SETTINGS: [&str; 21] = [
     "data.name=shapes",
     "data.valid=100",
@@ -35,7 +35,7 @@ const SETTINGS: [&str; 21] = [
     "health.spike=3",
 ];
 
-/// Data, and a directory of runs.
+/// The directories for data and runs of one test.
 struct Place {
     data: tempfile::TempDir,
     runs: tempfile::TempDir,
@@ -73,7 +73,8 @@ impl Place {
         self.program(fault, &["train", "--headless", "--resume", name])
     }
 
-    /// Trains until it is killed, and has left so many checkpoints: on a busy disk they may come too late.
+    /// Trains until the fault kills the run; repeats this until at least `least` checkpoints were saved, because on a busy
+    /// disk they may not be written in time.
     fn train_and_kill(&self, fault: &str, name: &str, least: usize) {
         for _ in 0..10 {
             let output = self.train(fault, name, &[]);
@@ -83,7 +84,7 @@ impl Place {
             }
             fs::remove_dir_all(self.run(name)).unwrap();
         }
-        panic!("a disk that takes longer than three epochs for a checkpoint, ten times");
+        panic!("the run was killed before {least} checkpoints were written, ten times in a row");
     }
 
     fn run(&self, name: &str) -> PathBuf {
@@ -105,7 +106,7 @@ fn was_killed(output: &Output) -> bool {
     output.status.signal() == Some(9)
 }
 
-/// All that must be the same, and nothing that tells of times, names or interruptions.
+/// Everything that must be identical; excludes times, names and traces of interruptions.
 struct Digest {
     epochs: Vec<String>,
     eval: serde_json::Value,
@@ -149,7 +150,7 @@ fn digest(run: &Path) -> Digest {
     }
 }
 
-/// The folded journal without clocks, names, requests and the trace of interruptions.
+/// The state from the journal without clocks, names, requests and traces of interruptions.
 fn state(run: &Path) -> RunState {
     let (_, replay) = epochtop::session::replay(&epochtop::session::RunDir::at(run)).unwrap();
     assert_eq!(replay.problems, [""; 0]);
@@ -158,7 +159,7 @@ fn state(run: &Path) -> RunState {
     (state.seq, state.started_ms, state.now_ms, state.paused_ms) = (0, 0, 0, 0);
     (state.step_millis, state.images_per_second) = (blank.step_millis, blank.images_per_second);
     state.system = blank.system;
-    // Clocks, and windows of steps, which end where a process did.
+    // These depend on clocks, or on windows of steps, which end where a process ended.
     state.timeline = blank.timeline;
     state.curves.clear(Curve::LearningRate);
     (state.step_time, state.health) = (None, blank.health);
@@ -167,7 +168,7 @@ fn state(run: &Path) -> RunState {
     state.restores.clear();
     state.commands.clear();
     state.askers.clear();
-    // What is not on the disk yet when a process is killed is never told to be; nor is the same save told twice.
+    // A checkpoint that is not complete on disk when the process is killed is not logged, so the counts can differ.
     (state.checkpoint, state.checkpoints) = (None, 0);
     state
         .log
@@ -188,8 +189,8 @@ fn state(run: &Path) -> RunState {
     state
 }
 
-/// The first difference, in a line: both whole would fill screens.
-fn assert_same(one: &Digest, other: &Digest, what: &str) {
+/// Asserts that both are equal, field by field, because both complete digests would fill screens.
+fn assert_same_digest(one: &Digest, other: &Digest, what: &str) {
     assert_eq!(one.epochs, other.epochs, "{what}");
     assert_eq!(one.checkpoints, other.checkpoints, "{what}");
     assert!(one.eval == other.eval, "{what}: eval.json differs");
@@ -211,16 +212,16 @@ fn assert_same(one: &Digest, other: &Digest, what: &str) {
     }
 }
 
-/// Trains undisturbed, and again with these kills, each of which ends one process.
-fn the_same_with(kills: &[&str], more: &[&str]) {
+/// Asserts that an uninterrupted run equals one with these faults, each of which kills one process.
+fn assert_same_with_kills(kills: &[&str], more: &[&str]) {
     let place = Place::new();
-    let whole = place.train("", "whole", more);
-    assert!(whole.status.success(), "{}", words(&whole));
+    let uninterrupted = place.train("", "uninterrupted", more);
+    assert!(uninterrupted.status.success(), "{}", words(&uninterrupted));
     let mut output = place.train(kills[0], "cut", more);
     for kill in kills[1..].iter().chain(&[""]) {
         assert!(was_killed(&output), "{kills:?}: {}", words(&output));
         output = if Store::new(&place.run("cut")).steps().is_empty() {
-            // On a busy disk the first checkpoint may not have been written yet: nothing to go on from.
+            // On a busy disk the first checkpoint may not have been written yet, so start again from the beginning.
             fs::remove_dir_all(place.run("cut")).unwrap();
             place.train(kill, "cut", more)
         } else {
@@ -228,25 +229,28 @@ fn the_same_with(kills: &[&str], more: &[&str]) {
         };
     }
     assert!(output.status.success(), "{kills:?}: {}", words(&output));
-    let (whole, cut) = (digest(&place.run("whole")), digest(&place.run("cut")));
-    assert_same(&whole, &cut, &format!("{kills:?}"));
+    let (uninterrupted, cut) = (
+        digest(&place.run("uninterrupted")),
+        digest(&place.run("cut")),
+    );
+    assert_same_digest(&uninterrupted, &cut, &format!("{kills:?}"));
 }
 
-// An epoch has ten steps and three batches of validation, the test split five.
+// For the step and batch numbers below: an epoch has ten steps and three validation batches; the test split has five.
 
 #[test]
-fn killed_inside_an_epoch_nothing_is_different() {
-    the_same_with(&["kill@step:27"], &["checkpoint.every_steps=4"]);
-}
-
-#[test]
-fn killed_at_an_epochs_boundary_nothing_is_different() {
-    the_same_with(&["kill@step:21"], &["optim.name=adamw"]);
+fn a_kill_within_an_epoch_changes_no_result() {
+    assert_same_with_kills(&["kill@step:27"], &["checkpoint.every_steps=4"]);
 }
 
 #[test]
-fn killed_while_evaluating_nothing_is_different() {
-    the_same_with(
+fn a_kill_between_epochs_changes_no_result() {
+    assert_same_with_kills(&["kill@step:21"], &["optim.name=adamw"]);
+}
+
+#[test]
+fn a_kill_during_validation_changes_no_result() {
+    assert_same_with_kills(
         &["kill@batch:5"],
         &[
             "optim.name=sgd",
@@ -258,12 +262,12 @@ fn killed_while_evaluating_nothing_is_different() {
 }
 
 #[test]
-fn killed_in_the_final_test_nothing_is_different() {
-    the_same_with(&["kill@batch:14"], &["train.threads=2"]);
+fn a_kill_in_the_final_evaluation_changes_no_result() {
+    assert_same_with_kills(&["kill@batch:14"], &["train.threads=2"]);
 }
 
 #[test]
-fn killed_three_times_at_any_step_nothing_is_different() {
+fn three_kills_at_random_steps_change_no_result() {
     let mut random = Random::new(&[u64::from(std::process::id())]);
     let kills: Vec<String> = (0..3)
         .map(|_| format!("kill@step:{}", 3 + random.below(8)))
@@ -275,15 +279,15 @@ fn killed_three_times_at_any_step_nothing_is_different() {
         "optim.name=lion",
         "optim.lr=0.001",
     ];
-    the_same_with(&kills, &more);
+    assert_same_with_kills(&kills, &more);
 }
 
 #[test]
-fn stopped_by_a_signal_at_any_moment_nothing_is_different() {
+fn sigterm_at_any_time_changes_no_result() {
     let place = Place::new();
     let more = ["train.epochs=40"];
-    let whole = place.train("", "whole", &more);
-    assert!(whole.status.success(), "{}", words(&whole));
+    let uninterrupted = place.train("", "uninterrupted", &more);
+    assert!(uninterrupted.status.success(), "{}", words(&uninterrupted));
     // The stop comes from outside, after some steps.
     std::thread::scope(|scope| {
         let train = scope.spawn(|| place.train("", "cut", &more));
@@ -307,19 +311,22 @@ fn stopped_by_a_signal_at_any_moment_nothing_is_different() {
     });
     let resumed = place.resume("", "cut");
     assert!(resumed.status.success(), "{}", words(&resumed));
-    let (whole, cut) = (digest(&place.run("whole")), digest(&place.run("cut")));
-    assert_same(&whole, &cut, "stopped");
+    let (uninterrupted, cut) = (
+        digest(&place.run("uninterrupted")),
+        digest(&place.run("cut")),
+    );
+    assert_same_digest(&uninterrupted, &cut, "stopped");
 }
 
 #[test]
-fn killed_at_any_operation_on_the_disk_it_resumes_from_what_is_whole() {
+fn a_kill_at_any_disk_operation_leaves_valid_checkpoints() {
     let place = Place::new();
-    let whole = place.train("", "whole", &["checkpoint.every_steps=3"]);
-    assert!(whole.status.success(), "{}", words(&whole));
-    let expected = digest(&place.run("whole"));
+    let uninterrupted = place.train("", "uninterrupted", &["checkpoint.every_steps=3"]);
+    assert!(uninterrupted.status.success(), "{}", words(&uninterrupted));
+    let expected = digest(&place.run("uninterrupted"));
     let mut output = place.train("kill@any:20", "cut", &["checkpoint.every_steps=3"]);
     let mut killed = 0;
-    // Each process is killed at a later operation than the one before, so that all are met in turn.
+    // Each process is killed at a later operation than the previous one, so that all operations are covered.
     for nth in 1..40 {
         if !was_killed(&output) {
             break;
@@ -339,7 +346,7 @@ fn killed_at_any_operation_on_the_disk_it_resumes_from_what_is_whole() {
         output = place.resume("", "cut");
     }
     assert!(output.status.success(), "{}", words(&output));
-    assert_same(&expected, &digest(&place.run("cut")), "killed on the disk");
+    assert_same_digest(&expected, &digest(&place.run("cut")), "killed on the disk");
     let checkpoints = fs::read_dir(place.run("cut").join("checkpoints")).unwrap();
     let litter = checkpoints.filter(|entry| {
         let name = entry.as_ref().unwrap().file_name();
@@ -349,20 +356,20 @@ fn killed_at_any_operation_on_the_disk_it_resumes_from_what_is_whole() {
 }
 
 #[test]
-fn a_full_disk_costs_checkpoints_and_says_so_but_not_the_run() {
+fn a_full_disk_is_reported_and_training_continues() {
     let place = Place::new();
     let output = place.train("ENOSPC@write:1+", "full", &[]);
-    let told = words(&output);
+    let text = words(&output);
     assert!(
-        told.contains("not written") && told.contains("training goes on"),
-        "{told}"
+        text.contains("not written") && text.contains("training continues"),
+        "{text}"
     );
-    assert!(told.contains("epoch 4/4"), "{told}");
+    assert!(text.contains("epoch 4/4"), "{text}");
     assert_eq!(Store::new(&place.run("full")).steps(), [0_u64; 0]);
 }
 
 #[test]
-fn a_damaged_checkpoint_is_set_aside_and_the_one_before_is_taken() {
+fn a_damaged_checkpoint_is_renamed_and_the_previous_one_is_used() {
     let place = Place::new();
     place.train_and_kill("kill@step:35", "cut", 2);
     let store = Store::new(&place.run("cut"));
@@ -373,14 +380,14 @@ fn a_damaged_checkpoint_is_set_aside_and_the_one_before_is_taken() {
     bytes[middle] ^= 1;
     fs::write(&file, bytes).unwrap();
     let output = place.resume("", "cut");
-    let told = words(&output);
-    assert!(output.status.success(), "{told}");
-    assert!(told.contains("set aside as bad-step-"), "{told}");
-    assert!(told.contains("optim.safetensors"), "{told}");
+    let text = words(&output);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("set aside as bad-step-"), "{text}");
+    assert!(text.contains("optim.safetensors"), "{text}");
 }
 
 #[test]
-fn what_would_make_another_run_is_refused_by_its_key_and_the_rest_is_told() {
+fn settings_that_cannot_change_are_refused_and_other_changes_are_reported() {
     let place = Place::new();
     place.train_and_kill("kill@step:35", "cut", 1);
     let resume = |sets: &[&str]| {
@@ -389,28 +396,28 @@ fn what_would_make_another_run_is_refused_by_its_key_and_the_rest_is_told() {
         place.program("", &[&args[..], &sets[..]].concat())
     };
     let refused = resume(&["model.channels=[8,8]", "train.seed=5", "optim.lr=0.001"]);
-    let told = words(&refused);
-    assert_eq!(refused.status.code(), Some(2), "{told}");
+    let text = words(&refused);
+    assert_eq!(refused.status.code(), Some(2), "{text}");
     assert!(
-        told.contains("model.channels") && told.contains("train.seed"),
-        "{told}"
+        text.contains("model.channels") && text.contains("train.seed"),
+        "{text}"
     );
-    assert!(!told.contains("optim.lr"), "{told}");
+    assert!(!text.contains("optim.lr"), "{text}");
     let longer = resume(&["train.epochs=5", "optim.lr=0.001"]);
-    let told = words(&longer);
-    assert!(longer.status.success(), "{told}");
-    assert!(told.contains("train.epochs: 4 -> 5"), "{told}");
-    assert!(told.contains("epoch 5/5"), "{told}");
+    let text = words(&longer);
+    assert!(longer.status.success(), "{text}");
+    assert!(text.contains("train.epochs: 4 -> 5"), "{text}");
+    assert!(text.contains("epoch 5/5"), "{text}");
 }
 
 #[test]
-fn a_complete_run_goes_on_only_when_it_is_given_more() {
+fn a_completed_run_resumes_only_with_more_epochs() {
     let place = Place::new();
     assert!(place.train("", "one", &[]).status.success());
     let again = place.resume("", "one");
     assert_eq!(again.status.code(), Some(2), "{}", words(&again));
     assert!(
-        words(&again).contains("is complete after 4 epochs"),
+        words(&again).contains("completed after 4 epochs"),
         "{}",
         words(&again)
     );
@@ -429,11 +436,11 @@ fn a_complete_run_goes_on_only_when_it_is_given_more() {
 }
 
 #[test]
-fn a_second_process_is_told_who_holds_the_run() {
+fn a_second_process_is_refused_and_the_first_is_named() {
     let place = Place::new();
     place.train_and_kill("kill@step:25", "one", 1);
     let run = epochtop::session::RunDir::at(&place.run("one"));
-    let held = epochtop::session::Journal::take(&run).unwrap();
+    let lock = epochtop::session::Journal::take(&run).unwrap();
     let second = place.resume("", "one");
     assert_eq!(second.status.code(), Some(2), "{}", words(&second));
     assert!(
@@ -441,14 +448,14 @@ fn a_second_process_is_told_who_holds_the_run() {
         "{}",
         words(&second)
     );
-    drop(held);
+    drop(lock);
     assert!(place.resume("", "one").status.success());
 }
 
 #[test]
-fn runs_checkpoints_and_exports_tell_what_lies_on_the_disk() {
+fn runs_checkpoints_export_and_clean_report_what_is_on_disk() {
     let place = Place::new();
-    assert!(place.train("", "whole", &[]).status.success());
+    assert!(place.train("", "uninterrupted", &[]).status.success());
     place.train_and_kill("kill@step:25", "cut", 1);
     assert!(was_killed(&place.train("kill@step:3", "nothing", &[])));
     let out = |args: &[&str]| String::from_utf8(place.program("", args).stdout).unwrap();
@@ -461,39 +468,39 @@ fn runs_checkpoints_and_exports_tell_what_lies_on_the_disk() {
             run["epoch"].as_u64().unwrap(),
         )
     };
-    assert_eq!(state("whole"), ("finished".to_owned(), 4));
+    assert_eq!(state("uninterrupted"), ("finished".to_owned(), 4));
     assert_eq!(state("cut"), ("crashed".to_owned(), 2));
     let table = out(&["runs"]);
     assert!(table.lines().next().unwrap().starts_with("run "), "{table}");
     assert_eq!(table.lines().count(), 4, "{table}");
 
-    let told = place.program("", &["checkpoints", "cut", "--verify"]);
+    let output = place.program("", &["checkpoints", "cut", "--verify"]);
     assert!(
-        told.status.success() && words(&told).contains("whole"),
+        output.status.success() && words(&output).contains("verified"),
         "{}",
-        words(&told)
+        words(&output)
     );
     let store = Store::new(&place.run("cut"));
     let newest = store.path(*store.steps().last().unwrap());
     fs::write(newest.join("state.json"), "{}").unwrap();
-    let told = place.program("", &["checkpoints", "cut"]);
-    assert_eq!(told.status.code(), Some(1));
+    let output = place.program("", &["checkpoints", "cut"]);
+    assert_eq!(output.status.code(), Some(1));
     assert!(
-        words(&told).contains("NOT WHOLE: state.json"),
+        words(&output).contains("DAMAGED: state.json"),
         "{}",
-        words(&told)
+        words(&output)
     );
 
-    let steps = out(&["export", "whole", "--format", "csv"]);
+    let steps = out(&["export", "uninterrupted", "--format", "csv"]);
     assert_eq!(steps.lines().count(), 1 + 40, "{steps}");
-    let told: serde_json::Value =
-        serde_json::from_str(&out(&["export", "whole", "--format", "json"])).unwrap();
-    assert_eq!(told["epochs"].as_array().unwrap().len(), 4);
-    let script = place.run("whole").join("model.pt");
-    let told = place.program("", &["export", "whole", "--format", "torchscript"]);
-    assert!(told.status.success(), "{}", words(&told));
+    let exported: serde_json::Value =
+        serde_json::from_str(&out(&["export", "uninterrupted", "--format", "json"])).unwrap();
+    assert_eq!(exported["epochs"].as_array().unwrap().len(), 4);
+    let script = place.run("uninterrupted").join("model.pt");
+    let output = place.program("", &["export", "uninterrupted", "--format", "torchscript"]);
+    assert!(output.status.success(), "{}", words(&output));
     assert_same_logits(&place, &script);
-    python_agrees(&place, &script);
+    assert_same_logits_in_python(&place, &script);
 
     let shown = out(&["clean"]);
     assert!(
@@ -505,8 +512,9 @@ fn runs_checkpoints_and_exports_tell_what_lies_on_the_disk() {
     assert!(!place.run("nothing").exists() && place.run("cut").exists());
 }
 
-/// Where there is a Python with PyTorch, the example loads the network, and TorchScript gives the same there.
-fn python_agrees(place: &Place, script: &Path) {
+/// If there is a Python with PyTorch, checks that `examples/load_in_pytorch.py` loads the network, and that the exported
+/// TorchScript gives the same logits for any batch size.
+fn assert_same_logits_in_python(place: &Place, script: &Path) {
     let python = std::env::var("EPOCHTOP_BENCH_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let call = |args: &[&str]| Command::new(&python).args(args).output();
     let has = call(&["-c", "import torch, safetensors, numpy"]);
@@ -514,7 +522,7 @@ fn python_agrees(place: &Place, script: &Path) {
         return;
     }
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/load_in_pytorch.py");
-    let run = place.run("whole");
+    let run = place.run("uninterrupted");
     let data = place.data.path().to_str().unwrap();
     let output = call(&[example, run.to_str().unwrap(), data]).unwrap();
     assert!(output.status.success(), "{}", words(&output));
@@ -524,14 +532,14 @@ fn python_agrees(place: &Place, script: &Path) {
     assert!(output.status.success(), "{}", words(&output));
 }
 
-/// The traced network gives the logits of `predictions.csv`, one image at a time and seven.
+/// The exported TorchScript gives the logits in `predictions.csv`, with batches of 1, 7 and 100 images.
 fn assert_same_logits(place: &Place, script: &Path) {
     use tch::{CModule, Device, Tensor};
     let module = CModule::load(script).unwrap();
     let config = crate::fixture::small_config(place.data.path());
     let test = crate::fixture::load(&config);
     let images = epochtop::data::Resident::new(&test.test, &test.info, Device::Cpu).unwrap();
-    let table = fs::read_to_string(place.run("whole").join("predictions.csv")).unwrap();
+    let table = fs::read_to_string(place.run("uninterrupted").join("predictions.csv")).unwrap();
     let rows: Vec<Vec<f32>> = table
         .lines()
         .filter(|line| line.starts_with("test,"))
@@ -544,14 +552,16 @@ fn assert_same_logits(place: &Place, script: &Path) {
         .collect();
     for (start, count) in [(0, 1), (1, 7), (8, 100)] {
         let logits = module.forward_ts(&[images.run(start, count)]).unwrap();
-        let told = rows[start as usize..(start + count) as usize].concat();
-        let off = (logits.view([-1]) - Tensor::from_slice(&told)).abs().max();
+        let expected = rows[start as usize..(start + count) as usize].concat();
+        let off = (logits.view([-1]) - Tensor::from_slice(&expected))
+            .abs()
+            .max();
         assert!(off.double_value(&[]) < 1e-4, "{start}, {count}");
     }
 }
 
 #[test]
-fn a_fork_goes_on_in_a_run_of_its_own() {
+fn a_fork_continues_in_a_new_run() {
     let place = Place::new();
     let first = place.train("", "first", &[]);
     assert!(first.status.success(), "{}", words(&first));
@@ -569,10 +579,10 @@ fn a_fork_goes_on_in_a_run_of_its_own() {
     let second = place.program("", &args);
     assert!(second.status.success(), "{}", words(&second));
     assert!(words(&second).contains("epoch 6/6"), "{}", words(&second));
-    assert_same(&before, &digest(&place.run("first")), "forked from");
+    assert_same_digest(&before, &digest(&place.run("first")), "forked from");
 }
 
-/// What came of killing a run again and again at random times.
+/// The results of killing a run repeatedly at random times.
 #[derive(Debug, Default)]
 struct Counts {
     kills: u32,
@@ -583,7 +593,7 @@ struct Counts {
 /// Minutes; `make kill` runs it.
 #[test]
 #[ignore = "minutes; make kill"]
-#[expect(clippy::print_stdout, reason = "the counts are what it is for")]
+#[expect(clippy::print_stdout, reason = "the counts are the result")]
 fn two_hundred_kills_at_random_times_lose_nothing() {
     let place = Place::new();
     let every = [
@@ -591,7 +601,7 @@ fn two_hundred_kills_at_random_times_lose_nothing() {
         "train.epochs=100000",
         "optim.schedule=constant",
     ];
-    // The first process gets to its first checkpoint.
+    // Repeat the first process until it has saved a checkpoint.
     while !was_killed(&place.train("kill@step:5", "cut", &every))
         || Store::new(&place.run("cut")).steps().is_empty()
     {
@@ -609,7 +619,7 @@ fn two_hundred_kills_at_random_times_lose_nothing() {
             .stderr(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        // After it has begun, at any time.
+        // Wait until it has resumed (at most 10 s), then kill it at a random time.
         for _ in 0..400 {
             if resumes(&place) > before || child.try_wait().unwrap().is_some() {
                 break;
@@ -622,8 +632,8 @@ fn two_hundred_kills_at_random_times_lose_nothing() {
         child.wait().unwrap();
         counts.kills += 1;
         let store = Store::new(&place.run("cut"));
-        let whole = |step: &u64| verify(&store.path(*step), Depth::Bytes).is_ok();
-        counts.damaged += store.steps().iter().filter(|step| !whole(step)).count() as u32;
+        let valid = |step: &u64| verify(&store.path(*step), Depth::Bytes).is_ok();
+        counts.damaged += store.steps().iter().filter(|step| !valid(step)).count() as u32;
     }
     println!(
         "{counts:?}, at step {:?}",

@@ -1,4 +1,4 @@
-//! Commands, obeyed between steps.
+//! Commands to the trainer, which it carries out between steps.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use epochtop::event::{Answer, Command, Event, Outcome, Phase, Split};
 
 use crate::fixture::{Story, shapes, small_config, train};
 
-/// Trains the small set and sends `commands` after the first window of steps.
-fn steered(commands: &[Command], epochs: u32) -> (Story, tempfile::TempDir) {
+/// Trains on the small data set and sends `commands` after the first window of steps.
+fn train_with_commands(commands: &[Command], epochs: u32) -> (Story, tempfile::TempDir) {
     let data = tempfile::tempdir().unwrap();
     shapes(data.path());
     let mut config = small_config(data.path());
@@ -34,8 +34,8 @@ fn answers(story: &Story, wanted: Command) -> Vec<&Answer> {
 }
 
 #[test]
-fn pause_holds_and_resume_goes_on() {
-    let (story, _dir) = steered(&[Command::Pause, Command::Resume], 2);
+fn pause_and_resume() {
+    let (story, _dir) = train_with_commands(&[Command::Pause, Command::Resume], 2);
     let phases: Vec<Phase> = story
         .events
         .iter()
@@ -47,14 +47,14 @@ fn pause_holds_and_resume_goes_on() {
             }
         })
         .collect();
-    let held = phases
+    let paused_at = phases
         .iter()
         .position(|phase| *phase == Phase::Paused)
-        .expect("it paused");
+        .expect("the run paused");
     assert_eq!(
-        phases.get(held + 1),
-        phases.get(held - 1),
-        "it goes on with what it was doing"
+        phases.get(paused_at + 1),
+        phases.get(paused_at - 1),
+        "the phase after the pause must be the one before it"
     );
     for command in [Command::Pause, Command::Resume] {
         assert!(matches!(
@@ -67,12 +67,12 @@ fn pause_holds_and_resume_goes_on() {
 }
 
 #[test]
-fn stop_ends_within_a_step_and_leaves_a_checkpoint() {
-    let (story, dir) = steered(&[Command::Stop], 50);
+fn stop_ends_within_a_step_and_saves_a_checkpoint() {
+    let (story, dir) = train_with_commands(&[Command::Stop], 50);
     assert_eq!(story.state.outcome, Some(Outcome::Stopped));
     assert!(
         story.state.global_step < 50 * 16,
-        "it went on to step {}",
+        "the run continued to step {}",
         story.state.global_step
     );
     let latest = std::fs::read_to_string(dir.path().join("checkpoints/LATEST")).unwrap();
@@ -87,15 +87,15 @@ fn stop_ends_within_a_step_and_leaves_a_checkpoint() {
 }
 
 #[test]
-fn evaluate_measures_both_splits_without_touching_the_training() {
-    let (story, _dir) = steered(&[Command::Evaluate], 2);
+fn evaluate_measures_both_splits_without_affecting_the_training() {
+    let (story, _dir) = train_with_commands(&[Command::Evaluate], 2);
     let tests = story
         .events
         .iter()
         .filter(|e| matches!(e, Event::EvalFinished(r) if r.split == Split::Test))
         .count();
-    assert_eq!(tests, 2, "one on command, one at the end");
-    let (undisturbed, _dir) = steered(&[], 2);
+    assert_eq!(tests, 2, "one on request, one at the end");
+    let (undisturbed, _dir) = train_with_commands(&[], 2);
     assert_eq!(
         story.state.history.back().map(|row| row.train_loss),
         undisturbed.state.history.back().map(|row| row.train_loss)
@@ -103,9 +103,9 @@ fn evaluate_measures_both_splits_without_touching_the_training() {
     assert_eq!(story.state.best, undisturbed.state.best);
 }
 
-/// As a run nobody looked at, byte by byte: weights, running statistics, moments.
+/// Weights, running statistics and optimizer state equal those of a run without extra evaluations, byte for byte.
 #[test]
-fn evaluations_disturb_neither_weights_nor_random_streams() {
+fn evaluations_change_neither_weights_nor_random_streams() {
     let data = tempfile::tempdir().unwrap();
     shapes(data.path());
     let mut config = small_config(data.path());
@@ -141,8 +141,8 @@ fn evaluations_disturb_neither_weights_nor_random_streams() {
 }
 
 #[test]
-fn a_checkpoint_on_command_is_pinned_and_whole() {
-    let (story, dir) = steered(&[Command::Checkpoint], 3);
+fn a_requested_checkpoint_is_pinned_and_complete() {
+    let (story, dir) = train_with_commands(&[Command::Checkpoint], 3);
     let Some(Answer::Done { note }) = answers(&story, Command::Checkpoint).last().copied() else {
         panic!("{:?}", answers(&story, Command::Checkpoint));
     };
@@ -154,8 +154,8 @@ fn a_checkpoint_on_command_is_pinned_and_whole() {
 }
 
 #[test]
-fn commands_that_make_no_sense_are_refused_with_a_reason() {
-    let (story, _dir) = steered(
+fn invalid_commands_are_refused_with_a_reason() {
+    let (story, _dir) = train_with_commands(
         &[
             Command::SetLearningRate { lr: -1.0 },
             Command::SetEpochs { epochs: 0 },
@@ -178,7 +178,7 @@ fn learning_rate_epochs_and_the_end_can_be_changed() {
         Command::SetLearningRate { lr: 1e-4 },
         Command::SetEpochs { epochs: 3 },
     ];
-    let (story, _dir) = steered(&commands, 2);
+    let (story, _dir) = train_with_commands(&commands, 2);
     assert_eq!(story.state.history.len(), 3);
     assert!(
         story
@@ -187,7 +187,7 @@ fn learning_rate_epochs_and_the_end_can_be_changed() {
             .iter()
             .all(|row| row.lr.0 <= 1e-4 + 1e-12)
     );
-    let (story, _dir) = steered(&[Command::StopAfterEpoch], 50);
+    let (story, _dir) = train_with_commands(&[Command::StopAfterEpoch], 50);
     assert_eq!(story.state.outcome, Some(Outcome::Stopped));
     assert_eq!(story.state.global_step % 16, 0, "an epoch has 16 steps");
     assert_eq!(
@@ -198,23 +198,29 @@ fn learning_rate_epochs_and_the_end_can_be_changed() {
     let saves = story.events.iter().filter(
         |event| matches!(event, Event::CheckpointSaved(saved) if saved.global_step == last),
     );
-    assert_eq!(saves.count(), 1, "what the epoch saved is not saved again");
+    assert_eq!(
+        saves.count(),
+        1,
+        "the checkpoint of the epoch must not be saved again"
+    );
 }
 
 #[test]
-fn who_asks_a_second_time_for_the_end_of_the_epoch_is_told_so() {
-    let (story, _dir) = steered(&[Command::StopAfterEpoch, Command::StopAfterEpoch], 50);
-    let told = answers(&story, Command::StopAfterEpoch);
-    let refused = told.iter().filter(|answer| {
-        matches!(answer, Answer::Refused { reason } if reason.contains("asked for already"))
+fn a_second_stop_after_epoch_is_refused() {
+    let (story, _dir) =
+        train_with_commands(&[Command::StopAfterEpoch, Command::StopAfterEpoch], 50);
+    let replies = answers(&story, Command::StopAfterEpoch);
+    let refused = replies.iter().filter(|answer| {
+        matches!(answer, Answer::Refused { reason } if reason.contains("already requested"))
     });
-    assert_eq!(refused.count(), 1, "{told:?}");
+    assert_eq!(refused.count(), 1, "{replies:?}");
     assert_eq!(story.state.outcome, Some(Outcome::Stopped));
 }
 
 #[test]
-fn a_pause_can_be_used_to_evaluate_and_then_ends() {
-    let (story, _dir) = steered(&[Command::Pause, Command::Evaluate, Command::Resume], 2);
+fn evaluate_works_during_a_pause() {
+    let (story, _dir) =
+        train_with_commands(&[Command::Pause, Command::Evaluate, Command::Resume], 2);
     assert_eq!(story.state.outcome, Some(Outcome::Completed));
     assert!(matches!(
         answers(&story, Command::Evaluate).as_slice(),
@@ -223,9 +229,9 @@ fn a_pause_can_be_used_to_evaluate_and_then_ends() {
     assert_eq!(story.state.global_step, 32);
 }
 
-/// It was done only after the pause, so that whoever waited for it waited for ever.
+/// Regression test: the evaluation ran only after the pause, so a client that waited for it before resuming hung.
 #[test]
-fn a_pause_inside_a_validation_can_be_used_to_evaluate() {
+fn evaluate_works_during_a_pause_within_a_validation() {
     let data = tempfile::tempdir().unwrap();
     shapes(data.path());
     let mut config = small_config(data.path());
@@ -233,7 +239,7 @@ fn a_pause_inside_a_validation_can_be_used_to_evaluate() {
     config.eval.batch_size = 1;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().to_owned();
-    let (tell, told) = std::sync::mpsc::channel();
+    let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let mut waiting = Some(vec![Command::Pause, Command::Evaluate]);
         let story = train(&config, &path, |event| match event {
@@ -245,12 +251,12 @@ fn a_pause_inside_a_validation_can_be_used_to_evaluate() {
             } => vec![Command::Resume],
             _ => Vec::new(),
         });
-        let _ = tell.send(story);
+        let _ = sender.send(story);
     });
-    let story = told.recv_timeout(Duration::from_secs(120));
-    let story = story.expect("the evaluation is done within the pause");
+    let story = receiver.recv_timeout(Duration::from_secs(120));
+    let story = story.expect("the evaluation is done during the pause");
     assert_eq!(story.state.outcome, Some(Outcome::Completed));
-    // The validation that was under way and the one that was asked for are of the same weights.
+    // The paused validation also answers the request, because both are of the same weights.
     let validations = story.events.iter().filter(
         |event| matches!(event, Event::EvalFinished(report) if report.split == Split::Valid),
     );
@@ -258,8 +264,8 @@ fn a_pause_inside_a_validation_can_be_used_to_evaluate() {
 }
 
 #[test]
-fn whoever_waits_when_the_run_is_stopped_is_told() {
-    let (story, _dir) = steered(
+fn pending_requests_are_refused_when_the_run_is_stopped() {
+    let (story, _dir) = train_with_commands(
         &[Command::Evaluate, Command::StopAfterEpoch, Command::Stop],
         50,
     );
@@ -272,7 +278,7 @@ fn whoever_waits_when_the_run_is_stopped_is_told() {
 
 #[test]
 fn stopping_after_the_last_epoch_is_answered() {
-    let (story, _dir) = steered(&[Command::StopAfterEpoch], 1);
+    let (story, _dir) = train_with_commands(&[Command::StopAfterEpoch], 1);
     assert_eq!(story.state.outcome, Some(Outcome::Completed));
     assert!(matches!(
         answers(&story, Command::StopAfterEpoch).as_slice(),

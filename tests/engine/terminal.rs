@@ -1,4 +1,4 @@
-//! The program itself in a real terminal: start, see numbers move, pause, evaluate, stop.
+//! The program in a pseudo-terminal: start, live numbers, pause, evaluate, stop.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::fixture::shapes;
 use crate::pty::{Terminal, step, train, train_with};
 
 #[test]
-fn a_person_starts_pauses_evaluates_and_stops_a_run() {
+fn a_run_is_started_paused_evaluated_and_stopped() {
     let (data, runs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     shapes(data.path());
     let mut terminal = train(data.path(), runs.path(), 5000, (40, 120));
@@ -17,24 +17,24 @@ fn a_person_starts_pauses_evaluates_and_stops_a_run() {
     terminal.wait_for("upright");
     terminal.press(" ");
     terminal.wait_for("paused");
-    let held = terminal.wait("a step while paused", step);
+    let paused_at = terminal.wait("a step while paused", step);
     std::thread::sleep(Duration::from_millis(400));
     assert_eq!(
         step(&terminal.text()),
-        Some(held),
-        "it went on while paused"
+        Some(paused_at),
+        "the run continued while paused"
     );
     terminal.press(" ");
     terminal.wait("a step after the pause", |text| {
-        step(text).filter(|later| *later > held)
+        step(text).filter(|later| *later > paused_at)
     });
     terminal.press("e");
     terminal.wait_for("evaluate done");
     terminal.press("?");
     terminal.wait_for("put the screen aside");
     terminal.press("\x1b");
-    // Sent in one go, escape and a letter would be one key, alt and the letter.
-    terminal.wait("the help to go", |text| {
+    // Wait between the keys: escape and a letter sent together would be read as alt and the letter.
+    terminal.wait("the help to close", |text| {
         (!text.contains("put the screen aside")).then_some(())
     });
     terminal.press("q");
@@ -44,7 +44,7 @@ fn a_person_starts_pauses_evaluates_and_stops_a_run() {
     let screen = terminal.screen.lock().unwrap();
     assert!(
         !screen.screen().alternate_screen() && !screen.screen().hide_cursor(),
-        "the terminal was not put back"
+        "the terminal was not restored"
     );
     drop(screen);
     let run = runs.path().join("t");
@@ -57,13 +57,14 @@ fn a_person_starts_pauses_evaluates_and_stops_a_run() {
     );
     assert!(
         run.join("eval.json").is_file(),
-        "the evaluation on command was written"
+        "the requested evaluation was written"
     );
 }
 
-/// crossterm's default event source drops a key's readiness where a resize is told with it; the key was shown with the next.
+/// Regression test: crossterm's default event source loses the readiness of a key that arrives together with a resize, so
+/// the key took effect only with the next one.
 #[test]
-fn a_key_after_a_resize_is_not_kept_until_the_next() {
+fn a_key_after_a_resize_takes_effect_immediately() {
     let (data, runs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     shapes(data.path());
     let mut terminal = train(data.path(), runs.path(), 1, (30, 100));
@@ -83,7 +84,7 @@ fn a_key_after_a_resize_is_not_kept_until_the_next() {
 }
 
 #[test]
-fn a_run_that_ends_stays_on_the_screen_until_it_is_left() {
+fn a_completed_run_stays_on_the_screen_until_quit() {
     let (data, runs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     shapes(data.path());
     let mut terminal = train(data.path(), runs.path(), 2, (24, 80));
@@ -100,13 +101,13 @@ fn a_run_that_ends_stays_on_the_screen_until_it_is_left() {
 }
 
 #[test]
-fn out_of_memory_is_told_with_what_to_do_and_the_terminal_is_left_intact() {
+fn out_of_memory_is_reported_with_a_remedy_and_the_terminal_is_restored() {
     let (data, runs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     shapes(data.path());
     let fault = [("EPOCHTOP_FAULT", "oom@20")];
     let mut terminal = train_with(&fault, data.path(), runs.path(), 3, (40, 160));
     terminal.wait_for("failed");
-    // The screen breaks lines; the words are all there.
+    // The screen wraps lines, so compare with whitespace normalised.
     let joined = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     terminal.wait("what to do", |text| {
         joined(text).contains("out of GPU memory").then_some(())
@@ -120,7 +121,7 @@ fn out_of_memory_is_told_with_what_to_do_and_the_terminal_is_left_intact() {
     });
     let words = joined(&terminal.text());
     for part in [
-        "out of GPU memory with train.batch_size = 32: 2.00 GiB was asked for, 1.20 GiB is free",
+        "out of GPU memory with train.batch_size = 32: 2.00 GiB requested, 1.20 GiB is free",
         "train.accumulate = 2",
         "after step 19, whose state is saved in checkpoints/step-000000019",
     ] {
@@ -134,11 +135,11 @@ fn out_of_memory_is_told_with_what_to_do_and_the_terminal_is_left_intact() {
 }
 
 #[test]
-fn a_terminal_that_can_nothing_gets_lines() {
+fn a_dumb_terminal_gets_plain_lines() {
     let (data, runs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     shapes(data.path());
     let mut terminal = train_with(&[("TERM", "dumb")], data.path(), runs.path(), 2, (24, 200));
-    terminal.wait_for("TERM=dumb: a line per epoch instead of the screen");
+    terminal.wait_for("TERM=dumb: printing a line per epoch instead of the screen");
     terminal.wait_for("completed after 2 epochs");
     assert_eq!(terminal.exit_code(), 0);
 }

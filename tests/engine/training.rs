@@ -1,4 +1,4 @@
-//! Real trainings, small.
+//! Small training runs in the test process.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use epochtop::metrics::Measure;
 use crate::fixture::{Story, load, shapes, small_config, train, train_on};
 
 #[test]
-fn two_thousand_garments_teach_it_to_70_percent() {
+fn two_thousand_images_reach_70_percent_accuracy() {
     let mut config = Config::default();
     config.data.train_limit = 2000;
     config.train.epochs = 4;
@@ -28,7 +28,11 @@ fn two_thousand_garments_teach_it_to_70_percent() {
         "best validation accuracy {}",
         best.accuracy.0
     );
-    let test = story.state.test.latest.expect("the end tests");
+    let test = story
+        .state
+        .test
+        .latest
+        .expect("the run ends with a test-set evaluation");
     assert_eq!(
         (test.n, test.weights, test.epoch),
         (10_000, WeightsKind::Best, best.epoch)
@@ -40,22 +44,27 @@ fn two_thousand_garments_teach_it_to_70_percent() {
     );
     assert!(
         test.value(Measure::NllCalibrated) <= test.value(Measure::Nll),
-        "the temperature made the likelihood worse"
+        "the temperature made the NLL worse"
     );
 }
 
 #[test]
-fn three_classes_20_by_24_and_imbalanced_are_learnt_and_shown() {
+fn three_imbalanced_classes_of_20_by_24_images_are_learnt() {
     let data = tempfile::tempdir().unwrap();
     shapes(data.path());
     let mut config = small_config(data.path());
     config.train.epochs = 8;
     let dir = tempfile::tempdir().unwrap();
     let story = train(&config, dir.path(), |_| Vec::new());
-    let info = story.state.info.as_ref().expect("the run has begun");
+    let info = story.state.info.as_ref().expect("the run has started");
     assert_eq!((info.dataset.height, info.dataset.width), (20, 24));
     assert_eq!(info.dataset.classes, ["level", "upright", "blob"]);
-    let report = story.state.test.latest.as_ref().expect("the end tests");
+    let report = story
+        .state
+        .test
+        .latest
+        .as_ref()
+        .expect("the run ends with a test-set evaluation");
     assert_eq!(
         report
             .classes
@@ -73,20 +82,20 @@ fn three_classes_20_by_24_and_imbalanced_are_learnt_and_shown() {
         .state
         .predictions
         .as_ref()
-        .expect("the gallery is predicted");
+        .expect("there are predictions of the gallery");
     assert_eq!(predictions.top.len(), 64);
     assert!(predictions.top.iter().all(|top| top.len() == 3));
     assert_eq!(story.state.gallery.pixels.0.len(), 64 * 20 * 24);
 }
 
 #[test]
-fn every_step_is_told_once_and_in_order() {
+fn every_step_is_logged_once_and_in_order() {
     let data = tempfile::tempdir().unwrap();
     shapes(data.path());
     let config = small_config(data.path());
     let dir = tempfile::tempdir().unwrap();
     let story = train(&config, dir.path(), |_| Vec::new());
-    // 500 training images in batches of 32: 16 steps, the last of 20 images.
+    // 500 training images in batches of 32: 16 steps, the last with 20 images.
     let mut steps = 0;
     let mut images = 0;
     for event in &story.events {
@@ -105,28 +114,28 @@ fn every_step_is_told_once_and_in_order() {
     assert_eq!(validations.count(), 4);
 }
 
-/// What was told of where the time of steps goes, and the milliseconds of all steps in it.
+/// The step breakdowns that were logged, and the total milliseconds of the steps in them.
 fn step_times(story: &Story) -> (Vec<StepTime>, f64) {
     let times = story.events.iter().filter_map(|event| match event {
         Event::StepTime(time) => Some(*time),
         _ => None,
     });
     let times: Vec<StepTime> = times.collect();
-    let whole = times.iter().map(|time| time.total_ms() * time.steps as f64);
-    let sum = whole.sum();
+    let totals = times.iter().map(|time| time.total_ms() * time.steps as f64);
+    let sum = totals.sum();
     (times, sum)
 }
 
 #[test]
-fn the_time_of_steps_divides_into_parts_and_even_a_short_run_tells_it() {
+fn step_breakdowns_are_logged_even_in_a_short_run() {
     let data = tempfile::tempdir().unwrap();
     shapes(data.path());
     let mut config = small_config(data.path());
     (config.train.ema, config.train.accumulate) = (0.9, 2);
     let dir = tempfile::tempdir().unwrap();
-    let began = Instant::now();
+    let started = Instant::now();
     let story = train(&config, dir.path(), |_| Vec::new());
-    let wall = began.elapsed().as_secs_f64() * 1000.0;
+    let wall = started.elapsed().as_secs_f64() * 1000.0;
     let (times, sum) = step_times(&story);
     assert_eq!(story.state.step_time, times.last().copied());
     assert!(
@@ -138,7 +147,7 @@ fn the_time_of_steps_divides_into_parts_and_even_a_short_run_tells_it() {
         assert!(!time.sampled && time.steps <= time.global_step, "{time:?}");
     }
     assert!(sum > 0.0 && sum <= wall, "{sum} of {wall} ms: {times:?}");
-    // Whoever resumes keeps what is told of the steps that are kept: it must not come before them.
+    // Resuming discards events of later steps, so a breakdown must not come before the steps that it describes.
     let mut steps = 0;
     for event in &story.events {
         match event {
@@ -150,38 +159,38 @@ fn the_time_of_steps_divides_into_parts_and_even_a_short_run_tells_it() {
 }
 
 #[test]
-fn a_pause_and_an_evaluation_are_no_part_of_a_step() {
+fn step_times_exclude_pauses_and_evaluations() {
     let data = tempfile::tempdir().unwrap();
     shapes(data.path());
     let mut config = small_config(data.path());
     (config.train.epochs, config.train.batch_size) = (1, 4);
     let pause = Duration::from_millis(300);
-    let (mut asked, mut held) = (false, false);
+    let (mut requested, mut paused) = (false, false);
     let dir = tempfile::tempdir().unwrap();
-    let began = Instant::now();
+    let started = Instant::now();
     let story = train(&config, dir.path(), |event| match event {
-        Event::Steps(_) if !asked => {
-            asked = true;
+        Event::Steps(_) if !requested => {
+            requested = true;
             vec![Command::Pause]
         }
         Event::Phase {
             phase: Phase::Paused,
-        } if !held => {
-            held = true;
+        } if !paused => {
+            paused = true;
             std::thread::sleep(pause);
             vec![Command::Evaluate, Command::Resume]
         }
         _ => Vec::new(),
     });
-    let wall = began.elapsed();
+    let wall = started.elapsed();
     let (times, sum) = step_times(&story);
-    assert!(held && !times.is_empty());
+    assert!(paused && !times.is_empty());
     let training = wall.saturating_sub(pause).as_secs_f64() * 1000.0;
     assert!(sum <= training, "{sum} of {training} ms: {times:?}");
 }
 
 #[test]
-fn a_run_repeats_byte_by_byte() {
+fn runs_are_reproducible_byte_for_byte() {
     let data = tempfile::tempdir().unwrap();
     shapes(data.path());
     let mut config = small_config(data.path());
@@ -192,7 +201,7 @@ fn a_run_repeats_byte_by_byte() {
     (config.train.ema, config.train.accumulate) = (0.9, 2);
     let weights = |config: &Config, dir: &std::path::Path| {
         train(config, dir, |_| Vec::new());
-        // Weights, their average, moments and statistics.
+        // Weights, EMA weights, optimizer state and running statistics.
         ["model.safetensors", "optim.safetensors"].map(|name| {
             let path = dir.join("checkpoints/step-000000032").join(name);
             blake3::hash(&std::fs::read(path).unwrap())
@@ -215,12 +224,12 @@ fn a_run_repeats_byte_by_byte() {
 }
 
 #[test]
-fn a_failure_of_libtorch_ends_as_a_finished_run_that_says_why() {
+fn a_libtorch_error_ends_the_run_as_failed_with_its_message() {
     let data = tempfile::tempdir().unwrap();
     shapes(data.path());
     let config = small_config(data.path());
     let mut dataset = load(&config);
-    // Labels beyond the classes pass no reader; here they make the loss fail inside libtorch.
+    // Labels out of range, which the reader would reject, make the loss fail inside libtorch.
     dataset.train.labels.fill(9);
     let dir = tempfile::tempdir().unwrap();
     let story = train_on(dataset, &config, dir.path(), |_| Vec::new());
@@ -232,7 +241,7 @@ fn a_failure_of_libtorch_ends_as_a_finished_run_that_says_why() {
 }
 
 #[test]
-fn a_run_that_never_gave_a_finite_validation_has_failed() {
+fn a_run_without_a_finite_validation_fails() {
     let data = tempfile::tempdir().unwrap();
     shapes(data.path());
     let mut config = small_config(data.path());
@@ -249,13 +258,22 @@ fn a_run_that_never_gave_a_finite_validation_has_failed() {
     assert_eq!(story.state.best, None);
     assert_eq!(
         story.state.global_step, 16,
-        "the steps that were done are told"
+        "all steps that were done must be logged"
     );
-    let report = story.state.valid.latest.as_ref().expect("it was validated");
+    let report = story
+        .state
+        .valid
+        .latest
+        .as_ref()
+        .expect("the run was validated");
     assert!(report.value(Measure::Ece).is_nan() && report.value(Measure::Nll).is_nan());
-    let predictions = story.state.predictions.as_ref().expect("they were made");
+    let predictions = story
+        .state
+        .predictions
+        .as_ref()
+        .expect("there are predictions");
     assert!(
         predictions.top.iter().all(Vec::is_empty),
-        "a class was read out of NaN"
+        "a prediction was made from NaN"
     );
 }

@@ -1,14 +1,14 @@
-//! Colours as eyes have them: contrast as WCAG measures it, distances in CIELAB, and what colour-blind eyes see.
+//! Colour measurements for the theme tests: WCAG contrast ratios, CIELAB distances and simulated colour blindness.
 
 use ratatui::style::Color;
 
-/// Red, green, blue from 0 to 1, linear in light.
-type Light = [f64; 3];
+/// Linear (not gamma-encoded) red, green and blue, each from 0 to 1.
+type LinearRgb = [f64; 3];
 
-/// The steps of the fixed 6×6×6 cube.
+/// Channel values of the 6×6×6 colour cube at palette indices 16 to 231.
 const CUBE: [u8; 6] = [0, 95, 135, 175, 215, 255];
 
-/// Kinds of colour vision.
+/// Types of colour vision.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Eyes {
     Usual,
@@ -25,9 +25,9 @@ impl Eyes {
         Self::Tritanopia,
     ];
 
-    /// What is seen, in linear RGB: Machado, Oliveira and Fernandes, "A Physiologically-based Model for Simulation of
-    /// Color Vision Deficiency", IEEE TVCG 15(6), 2009, the matrices of severity 1.0.
-    fn matrix(self) -> [Light; 3] {
+    /// The matrix that simulates this type of colour vision in linear RGB: Machado, Oliveira and Fernandes, "A
+    /// Physiologically-based Model for Simulation of Color Vision Deficiency", IEEE TVCG 15(6), 2009, severity 1.0.
+    fn matrix(self) -> [LinearRgb; 3] {
         match self {
             Self::Usual => [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
             Self::Protanopia => [
@@ -49,7 +49,8 @@ impl Eyes {
     }
 }
 
-/// The colour of one that is the same on every terminal; the first sixteen and the default are not.
+/// The sRGB value of a terminal colour. `None` for the default colour and the first sixteen palette entries, which
+/// differ between terminals.
 pub(crate) fn fixed(color: Color) -> Option<[u8; 3]> {
     match color {
         Color::Rgb(r, g, b) => Some([r, g, b]),
@@ -62,8 +63,9 @@ pub(crate) fn fixed(color: Color) -> Option<[u8; 3]> {
     }
 }
 
-/// The sRGB curve (IEC 61966-2-1). WCAG 2 prints 0.03928 for 0.04045, which is the same for bytes.
-fn light(rgb: [u8; 3]) -> Light {
+/// Decodes sRGB bytes to linear RGB (IEC 61966-2-1). WCAG 2 gives the threshold as 0.03928 instead of 0.04045; for
+/// 8-bit values the result is the same.
+fn to_linear(rgb: [u8; 3]) -> LinearRgb {
     rgb.map(|byte| {
         let c = f64::from(byte) / 255.0;
         if c <= 0.04045 {
@@ -74,23 +76,24 @@ fn light(rgb: [u8; 3]) -> Light {
     })
 }
 
-/// The contrast ratio of WCAG 2.2, from 1 to 21: (L1 + 0.05) / (L2 + 0.05) of the relative luminances, the lighter first.
+/// The contrast ratio of WCAG 2.2, from 1 to 21: (L1 + 0.05) / (L2 + 0.05) of the relative luminances, the lighter
+/// first.
 pub(crate) fn contrast(a: [u8; 3], b: [u8; 3]) -> f64 {
     let luminance = |rgb| {
-        let [r, g, b] = light(rgb);
+        let [r, g, b] = to_linear(rgb);
         0.2126 * r + 0.7152 * g + 0.0722 * b
     };
     let (a, b) = (luminance(a), luminance(b));
     (a.max(b) + 0.05) / (a.min(b) + 0.05)
 }
 
-/// CIELAB of what these eyes see, for the white of D65.
+/// CIELAB coordinates of a colour as seen with this type of colour vision, with the D65 white point.
 fn lab(rgb: [u8; 3], eyes: Eyes) -> [f64; 3] {
-    let times = |matrix: [Light; 3], v: Light| {
+    let multiply = |matrix: [LinearRgb; 3], v: LinearRgb| {
         matrix.map(|row| row.iter().zip(v).map(|(a, b)| a * b).sum::<f64>())
     };
-    let seen = times(eyes.matrix(), light(rgb)).map(|c| c.clamp(0.0, 1.0));
-    let xyz = times(
+    let seen = multiply(eyes.matrix(), to_linear(rgb)).map(|c| c.clamp(0.0, 1.0));
+    let xyz = multiply(
         [
             [0.412_456_4, 0.357_576_1, 0.180_437_5],
             [0.212_672_9, 0.715_152_2, 0.072_175_0],
@@ -110,7 +113,7 @@ fn lab(rgb: [u8; 3], eyes: Eyes) -> [f64; 3] {
     [116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)]
 }
 
-/// How different two colours are to these eyes: the distance in CIELAB (CIE 1976).
+/// The CIELAB colour difference (CIE 1976) between two colours as seen with this type of colour vision.
 pub(crate) fn distance(a: [u8; 3], b: [u8; 3], eyes: Eyes) -> f64 {
     let (a, b) = (lab(a, eyes), lab(b, eyes));
     let squares = a.iter().zip(b).map(|(a, b)| (a - b).powi(2));
@@ -118,18 +121,18 @@ pub(crate) fn distance(a: [u8; 3], b: [u8; 3], eyes: Eyes) -> f64 {
 }
 
 #[test]
-fn contrasts_and_distances_are_those_of_the_books() {
+fn contrasts_and_distances_match_published_values() {
     let (black, white) = ([0; 3], [255; 3]);
     assert!((contrast(black, white) - 21.0).abs() < 1e-9);
-    // The darkest grey that passes on white, as every contrast checker has it.
+    // #767676 is the darkest grey with a contrast of at least 4.5 on white; published contrast checkers give 4.54.
     assert!((contrast([0x76; 3], white) - 4.54).abs() < 0.005);
     assert!((distance(black, white, Eyes::Usual) - 100.0).abs() < 0.01);
-    // sRGB's red is L* 53.24, a* 80.09, b* 67.20.
+    // Published CIELAB coordinates of sRGB red: L* 53.24, a* 80.09, b* 67.20.
     let red = lab([255, 0, 0], Eyes::Usual);
     for (got, want) in red.into_iter().zip([53.24, 80.09, 67.20]) {
         assert!((got - want).abs() < 0.02, "{red:?}");
     }
-    // Greys are seen alike by everybody.
+    // Greys stay grey with every type of colour vision.
     for eyes in Eyes::ALL {
         let grey = lab([128; 3], eyes);
         assert!(

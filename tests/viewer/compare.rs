@@ -1,4 +1,4 @@
-//! Runs beside each other: what is read from their directories, what is refused, and the page that shows it.
+//! Run comparison: what is read from the run directories, which runs cannot be paired, and the Compare page.
 
 use std::fs;
 use std::path::Path;
@@ -7,15 +7,15 @@ use std::sync::LazyLock;
 use crossterm::event::KeyCode;
 use epochtop::event::{Record, Split};
 use epochtop::metrics::{Difference, Interval, Measure, compare};
-use epochtop::report::{Evaluated, Predictions, SEED, write};
-use epochtop::run::{Beside, Other, Paired, RunResult, RunState, Verdict};
-use epochtop::session::{Meta, RunDir, beside};
+use epochtop::report::{EvaluationOutput, Predictions, SEED, write};
+use epochtop::run::{ComparedRun, ComparedRuns, PairedDifference, RunResult, RunState, Verdict};
+use epochtop::session::{Meta, RunDir, compared_runs};
 use epochtop::tui::{App, Pane, Role, Theme};
 
 use crate::screens::{app, dark, drawn, odd_names, press, snapshot, text};
 use crate::story;
 
-/// Two classes in turn, and for each row whether it is told rightly and how surely.
+/// Predictions for two classes whose labels alternate. Each row is given as (prediction correct, logit margin).
 fn rows(right: impl IntoIterator<Item = (bool, f32)>) -> Predictions {
     let (mut logits, mut labels) = (Vec::new(), Vec::new());
     for (label, (right, margin)) in [0_u32, 1].into_iter().cycle().zip(right) {
@@ -35,11 +35,17 @@ fn rows(right: impl IntoIterator<Item = (bool, f32)>) -> Predictions {
     }
 }
 
-/// A run on the disk whose test split came out as these rows.
-fn kept(runs: &Path, name: &str, config: &str, data: &str, rows: &Predictions) -> RunDir {
+/// Creates a run directory with a journal and an evaluation of the test set that has these predictions.
+fn write_evaluated_run(
+    runs: &Path,
+    name: &str,
+    config: &str,
+    data: &str,
+    rows: &Predictions,
+) -> RunDir {
     let (records, report) = story::tested(name, rows);
-    let run = told(runs, name, config, data, &records);
-    let evaluated = Evaluated {
+    let run = write_run(runs, name, config, data, &records);
+    let evaluated = EvaluationOutput {
         report: &report,
         run: name,
         names: &[],
@@ -49,8 +55,8 @@ fn kept(runs: &Path, name: &str, config: &str, data: &str, rows: &Predictions) -
     run
 }
 
-/// A run on the disk with this journal.
-fn told(runs: &Path, name: &str, config: &str, data: &str, records: &[Record]) -> RunDir {
+/// Creates a run directory with this configuration, data fingerprint and journal.
+fn write_run(runs: &Path, name: &str, config: &str, data: &str, records: &[Record]) -> RunDir {
     let run = RunDir::create(runs, name, config).unwrap();
     let meta = Meta {
         data_fingerprint: data.to_owned(),
@@ -74,28 +80,28 @@ fn folded(records: &[Record]) -> RunState {
     state
 }
 
-fn laid(runs: &Path, first: &RunDir, wanted: &[&str]) -> Beside {
+fn load_comparison(runs: &Path, first: &RunDir, wanted: &[&str]) -> ComparedRuns {
     let text = fs::read_to_string(first.journal()).unwrap();
     let records: Vec<Record> = text
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     let wanted: Vec<String> = wanted.iter().map(|name| (*name).to_owned()).collect();
-    beside(runs, first, Some(&folded(&records)), &wanted)
+    compared_runs(runs, first, Some(&folded(&records)), &wanted)
 }
 
-/// Twenty rows, those at these places told wrongly.
+/// Twenty rows; the predictions at the given indices are wrong.
 fn wrong_at(places: &[usize]) -> Predictions {
     rows((0..20).map(|i| (!places.contains(&i), 1.0 + i as f32 / 7.0)))
 }
 
 #[test]
-fn paired_numbers_are_those_of_the_rows_both_measured() {
+fn paired_differences_match_the_predictions_of_both_runs() {
     let runs = tempfile::tempdir().unwrap();
     let (one, two) = (wrong_at(&[3]), wrong_at(&[0, 3, 6, 11, 12, 19]));
-    let first = kept(runs.path(), "a", "", "same", &one);
-    kept(runs.path(), "b", "", "same", &two);
-    let found = laid(runs.path(), &first, &["b"]);
+    let first = write_evaluated_run(runs.path(), "a", "", "same", &one);
+    write_evaluated_run(runs.path(), "b", "", "same", &two);
+    let found = load_comparison(runs.path(), &first, &["b"]);
     assert_eq!(found.problems, Vec::<String>::new());
     let [other] = found.others.as_slice() else {
         panic!("one other");
@@ -111,15 +117,15 @@ fn paired_numbers_are_those_of_the_rows_both_measured() {
     let accuracy = of(Measure::Accuracy).unwrap();
     assert!((accuracy.difference.value + 0.25).abs() < 1e-12);
     assert_eq!(accuracy.verdict(), Verdict::Worse);
-    // The same as `eval` tells, which has the tests of its own against scikit-learn.
+    // The expected values are those of `metrics::compare`, which `eval` uses and which is tested against scikit-learn.
     let temperature = |rows: &Predictions| story::tested("x", rows).1.temperature.value;
     let outcomes = |rows: &Predictions| rows.outcomes(temperature(rows), 15);
-    let told = compare(&outcomes(&one), &outcomes(&two), 200, SEED).unwrap();
+    let comparison = compare(&outcomes(&one), &outcomes(&two), 200, SEED).unwrap();
     let states = [&story::tested("x", &one).0, &story::tested("x", &two).0].map(|all| folded(all));
-    assert_eq!(other.against.len(), told.differences.len());
-    for (measure, expected) in told.differences {
+    assert_eq!(other.against.len(), comparison.differences.len());
+    for (measure, expected) in comparison.differences {
         assert_eq!(of(measure).unwrap().difference, expected.unwrap());
-        // What is paired is what the two reports say apart from each other.
+        // The paired difference equals the difference between the values in the two reports.
         let result = RunResult::Test(measure);
         let [a, b] = states.each_ref().map(|state| result.of(state).unwrap());
         assert!(
@@ -127,7 +133,7 @@ fn paired_numbers_are_those_of_the_rows_both_measured() {
             "{measure:?}"
         );
         assert!(other.paired(&states[0], result).is_some());
-        // Evaluated again since, the two no longer belong together.
+        // A later evaluation of one run invalidates the paired difference.
         let mut again = states[0].clone();
         again.test.latest.as_mut().unwrap().global_step += 1;
         assert!(other.paired(&again, result).is_none());
@@ -135,13 +141,13 @@ fn paired_numbers_are_those_of_the_rows_both_measured() {
 }
 
 #[test]
-fn where_every_image_tells_the_same_the_interval_is_a_point() {
+fn interval_has_zero_width_if_the_difference_is_the_same_for_every_image() {
     let runs = tempfile::tempdir().unwrap();
     let all: Vec<usize> = (0..20).collect();
-    let first = kept(runs.path(), "a", "", "", &wrong_at(&[]));
-    kept(runs.path(), "b", "", "", &wrong_at(&all));
-    kept(runs.path(), "c", "", "", &wrong_at(&[]));
-    let found = laid(runs.path(), &first, &["b", "c"]);
+    let first = write_evaluated_run(runs.path(), "a", "", "", &wrong_at(&[]));
+    write_evaluated_run(runs.path(), "b", "", "", &wrong_at(&all));
+    write_evaluated_run(runs.path(), "c", "", "", &wrong_at(&[]));
+    let found = load_comparison(runs.path(), &first, &["b", "c"]);
     let accuracy = |at: usize| {
         let all = &found.others[at].against;
         *all.iter()
@@ -164,15 +170,15 @@ fn where_every_image_tells_the_same_the_interval_is_a_point() {
 }
 
 #[test]
-fn runs_on_different_test_sets_are_not_paired_and_it_is_said_why() {
+fn runs_on_different_test_sets_are_not_paired_and_the_reason_is_given() {
     let runs = tempfile::tempdir().unwrap();
     let rows = wrong_at(&[1]);
-    let first = kept(runs.path(), "a", "", "one", &rows);
-    kept(runs.path(), "elsewhere", "", "two", &rows);
-    let mut turned = rows.clone();
-    turned.labels.reverse();
-    kept(runs.path(), "turned", "", "", &turned);
-    let found = laid(runs.path(), &first, &["elsewhere", "turned"]);
+    let first = write_evaluated_run(runs.path(), "a", "", "one", &rows);
+    write_evaluated_run(runs.path(), "elsewhere", "", "two", &rows);
+    let mut reversed = rows.clone();
+    reversed.labels.reverse();
+    write_evaluated_run(runs.path(), "reversed", "", "", &reversed);
+    let found = load_comparison(runs.path(), &first, &["elsewhere", "reversed"]);
     for (other, words) in found.others.iter().zip(["data_fingerprint", "labels"]) {
         assert!(other.against.is_empty() && other.other_data);
         let why = other.unpaired.as_deref().unwrap_or_default();
@@ -181,22 +187,22 @@ fn runs_on_different_test_sets_are_not_paired_and_it_is_said_why() {
 }
 
 #[test]
-fn what_was_not_tested_or_not_kept_is_not_paired_but_shown() {
+fn runs_without_evaluation_or_predictions_are_shown_but_not_paired() {
     let runs = tempfile::tempdir().unwrap();
     let rows = wrong_at(&[1]);
-    let first = kept(runs.path(), "a", "", "", &rows);
-    told(runs.path(), "young", "", "", &story::midrun());
-    let lost = kept(runs.path(), "lost", "", "", &rows);
+    let first = write_evaluated_run(runs.path(), "a", "", "", &rows);
+    write_run(runs.path(), "young", "", "", &story::midrun());
+    let lost = write_evaluated_run(runs.path(), "lost", "", "", &rows);
     fs::remove_file(lost.path.join("predictions.csv")).unwrap();
     fs::remove_dir_all(lost.path.join("evals")).unwrap();
-    let later = kept(runs.path(), "later", "", "", &rows);
+    let later = write_evaluated_run(runs.path(), "later", "", "", &rows);
     let text = fs::read_to_string(later.path.join("predictions.csv")).unwrap();
     let text = text.replace("test,1,1,0", "test,1,0,0");
     fs::write(later.path.join("predictions.csv"), &text).unwrap();
     fs::remove_dir_all(later.path.join("evals")).unwrap();
-    let found = laid(runs.path(), &first, &["young", "lost", "later"]);
+    let found = load_comparison(runs.path(), &first, &["young", "lost", "later"]);
     let why = |at: usize| found.others[at].unpaired.clone().unwrap_or_default();
-    assert_eq!(why(0), "young has not been tested yet");
+    assert_eq!(why(0), "young has no test-set evaluation yet");
     assert!(why(1).starts_with("lost: ") && why(1).contains("predictions.csv"));
     assert!(why(2).contains("labels"), "{}", why(2));
     assert!(!found.others[0].other_data && !found.others[1].other_data);
@@ -204,35 +210,36 @@ fn what_was_not_tested_or_not_kept_is_not_paired_but_shown() {
 }
 
 #[test]
-fn predictions_of_another_measurement_are_not_taken_for_those_of_the_result() {
+fn predictions_of_another_evaluation_are_not_used_for_pairing() {
     let runs = tempfile::tempdir().unwrap();
-    let first = kept(runs.path(), "a", "", "", &wrong_at(&[1]));
-    let other = kept(runs.path(), "b", "", "", &wrong_at(&[1, 2]));
-    let better = kept(runs.path(), "c", "", "", &wrong_at(&[]));
-    // Without the file of its step there is only that of the last evaluation, and that was another's.
+    let first = write_evaluated_run(runs.path(), "a", "", "", &wrong_at(&[1]));
+    let other = write_evaluated_run(runs.path(), "b", "", "", &wrong_at(&[1, 2]));
+    let better = write_evaluated_run(runs.path(), "c", "", "", &wrong_at(&[]));
+    // Without the predictions saved for its step, only the latest predictions.csv is left, and it belongs to another
+    // run.
     fs::remove_dir_all(other.path.join("evals")).unwrap();
     let name = "predictions.csv";
     fs::copy(better.path.join(name), other.path.join(name)).unwrap();
-    let found = laid(runs.path(), &first, &["b"]);
+    let found = load_comparison(runs.path(), &first, &["b"]);
     let why = found.others[0].unpaired.as_deref().unwrap_or_default();
-    assert!(why.contains("not those of its test result"), "{why}");
+    assert!(why.contains("do not match its test-set result"), "{why}");
     assert!(!found.others[0].other_data);
 }
 
 #[test]
-fn what_cannot_be_shown_is_told_by_name_and_the_others_are_shown() {
+fn runs_that_cannot_be_loaded_are_reported_by_name_and_the_others_are_shown() {
     let runs = tempfile::tempdir().unwrap();
-    let first = kept(runs.path(), "a", "[optim]\nlr = 1e-3\n", "", &wrong_at(&[]));
-    kept(
+    let first = write_evaluated_run(runs.path(), "a", "[optim]\nlr = 1e-3\n", "", &wrong_at(&[]));
+    write_evaluated_run(
         runs.path(),
         "b",
         "[optim]\nlr = 0.001\nname = 'sgd'\n",
         "",
         &wrong_at(&[4]),
     );
-    told(runs.path(), "odd", "[optim", "", &story::empty());
-    told(runs.path(), "void", "", "", &[]);
-    let found = laid(
+    write_run(runs.path(), "odd", "[optim", "", &story::empty());
+    write_run(runs.path(), "void", "", "", &[]);
+    let found = load_comparison(
         runs.path(),
         &first,
         &["none", "void", "a", "b", "odd", "b", "b", "one", "two"],
@@ -243,15 +250,15 @@ fn what_cannot_be_shown_is_told_by_name_and_the_others_are_shown() {
         .map(|other| other.name.as_str())
         .collect();
     assert_eq!(names, ["b", "odd", "b", "b"]);
-    let told = found.problems.join("\n");
+    let problems = found.problems.join("\n");
     for words in [
         "none: no such run",
-        "void: its journal holds no record yet",
-        "a: is the run itself",
+        "void: its journal has no records yet",
+        "a: is the reference run",
         "odd: its configuration: ",
         "one, two: at most 8 runs",
     ] {
-        assert!(told.contains(words), "{words} in\n{told}");
+        assert!(problems.contains(words), "{words} in\n{problems}");
     }
     let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     assert_eq!(found.config, [pair("optim.lr", "0.001")]);
@@ -262,20 +269,20 @@ fn what_cannot_be_shown_is_told_by_name_and_the_others_are_shown() {
 }
 
 #[test]
-fn nothing_is_paired_with_a_live_run() {
+fn live_runs_are_not_paired() {
     let runs = tempfile::tempdir().unwrap();
-    let first = kept(runs.path(), "a", "", "one", &wrong_at(&[]));
-    kept(runs.path(), "b", "", "one", &wrong_at(&[]));
-    kept(runs.path(), "c", "", "two", &wrong_at(&[]));
+    let first = write_evaluated_run(runs.path(), "a", "", "one", &wrong_at(&[]));
+    write_evaluated_run(runs.path(), "b", "", "one", &wrong_at(&[]));
+    write_evaluated_run(runs.path(), "c", "", "two", &wrong_at(&[]));
     let wanted = ["b".to_owned(), "c".to_owned()];
-    let found = beside(runs.path(), &first, None, &wanted);
+    let found = compared_runs(runs.path(), &first, None, &wanted);
     let [same, other] = found.others.as_slice() else {
         panic!("two others");
     };
     assert!(same.against.is_empty() && same.unpaired.is_none() && !same.other_data);
     assert!(
         other.other_data,
-        "the data are known before anything is tested"
+        "different data is detected before the first test-set evaluation"
     );
 }
 
@@ -290,7 +297,7 @@ const HALF_WIDTHS: [(Measure, f64); 8] = [
     (Measure::EceCalibrated, 0.0041),
 ];
 
-/// Other runs, told once for all tests: each takes a second.
+/// Final states of the other runs, generated once for all tests because each takes a second.
 static RIVALS: LazyLock<Vec<RunState>> = LazyLock::new(|| {
     let runs = (1..8).map(|seed| (seed, epochs(seed)));
     runs.map(|(seed, epochs)| folded(&story::rival("told elsewhere", seed, epochs)))
@@ -302,8 +309,8 @@ fn epochs(seed: u64) -> u32 {
     3 + 2 * (seed % 3) as u32
 }
 
-/// Another run beside `first`, with intervals about as wide as ten thousand images give.
-fn rival(first: &RunState, name: &str, seed: u64) -> Other {
+/// A run compared with `first`, with intervals about as wide as those of 10,000 test images.
+fn rival(first: &RunState, name: &str, seed: u64) -> ComparedRun {
     let state = RIVALS[seed as usize - 1].clone();
     let step = |run: &RunState| run.test.latest.as_ref().map(|report| report.global_step);
     let paired = HALF_WIDTHS.iter().filter_map(|(measure, half)| {
@@ -313,18 +320,18 @@ fn rival(first: &RunState, name: &str, seed: u64) -> Other {
             low: value - half,
             high: value + half,
         };
-        Some(Paired {
+        Some(PairedDifference {
             measure: *measure,
             global_steps: [step(first)?, step(&state)?],
             difference: Difference { value, ci95 },
         })
     });
-    Other {
+    ComparedRun {
         name: name.to_owned(),
         against: paired.collect(),
         config: config(epochs(seed), seed),
         state,
-        ..Other::default()
+        ..ComparedRun::default()
     }
 }
 
@@ -345,7 +352,7 @@ fn config(epochs: u32, seed: u64) -> Vec<(String, String)> {
     .to_vec()
 }
 
-/// A finished run with so many beside it, the page open.
+/// A finished run and these compared runs, with the Compare page open.
 fn page(names: &[&str]) -> App {
     let mut app = app(&FIRST, false);
     let first = app.run.clone();
@@ -362,7 +369,7 @@ const FOUR: [&str; 3] = ["wide-and-long-name-of-a-run", "fast-2", "20260203-1210
 const EIGHT: [&str; 7] = ["b", "c", "d", "e", "f", "g", "h"];
 
 #[test]
-fn the_page_at_three_sizes() {
+fn compare_page_at_three_sizes() {
     for (runs, names) in [(2, &FOUR[..1]), (4, &FOUR[..])] {
         for size in [(80, 24), (120, 40), (200, 60)] {
             let screen = text(&drawn(&mut page(names), size, &dark()));
@@ -376,14 +383,14 @@ fn the_page_at_three_sizes() {
 }
 
 #[test]
-fn the_cursor_reads_the_other_runs_out_too() {
+fn cursor_shows_values_of_compared_runs() {
     let mut app = page(&FOUR[..2]);
     press(&mut app, KeyCode::Char('2'));
     app.ui.charts.cursor = Some(app.run.global_step);
     let screen = text(&drawn(&mut app, (200, 60), &dark()));
     let title = screen.lines().find(|line| line.contains(" Loss "));
     let title = title.unwrap_or_default();
-    // Both ended before the epoch the cursor is in.
+    // Both compared runs ended before the epoch at the cursor.
     assert!(title.contains("  B –  C – ─"), "{title}");
     app.ui.charts.cursor = Some(app.run.epoch_steps * 2);
     let screen = text(&drawn(&mut app, (200, 60), &dark()));
@@ -402,7 +409,7 @@ fn the_cursor_reads_the_other_runs_out_too() {
 }
 
 #[test]
-fn without_others_it_is_said_how_to_compare() {
+fn page_without_compared_runs_explains_how_to_compare() {
     let mut app = app(&story::midrun(), true);
     press(&mut app, KeyCode::Char('0'));
     let screen = text(&drawn(&mut app, (80, 24), &dark()));
@@ -410,7 +417,7 @@ fn without_others_it_is_said_how_to_compare() {
 }
 
 #[test]
-fn behind_a_live_run_differences_stand_without_intervals() {
+fn differences_to_a_live_run_have_no_intervals() {
     let mut app = app(&story::midrun(), true);
     let mut reference = rival(&app.run, "reference", 2);
     reference.against.clear();
@@ -423,7 +430,7 @@ fn behind_a_live_run_differences_stand_without_intervals() {
 }
 
 #[test]
-fn all_of_the_page_can_be_reached_and_what_is_hidden_is_told() {
+fn the_whole_page_can_be_scrolled_and_hidden_rows_are_indicated() {
     for (names, size) in [
         (&FOUR[..], (80, 24)),
         (&EIGHT[..], (80, 24)),
@@ -451,7 +458,7 @@ fn all_of_the_page_can_be_reached_and_what_is_hidden_is_told() {
             "ECE calibrated",
             "optim.lr",
             "checkpoint",
-            "best of all",
+            "best run",
         ] {
             assert!(
                 seen.contains(words) || words == "checkpoint",
@@ -460,12 +467,12 @@ fn all_of_the_page_can_be_reached_and_what_is_hidden_is_told() {
         }
         press(&mut app, KeyCode::Up);
         let above = text(&drawn(&mut app, size, &dark()));
-        assert_ne!(above, last, "the first press upwards is felt");
+        assert_ne!(above, last, "the first Up key press scrolls");
     }
 }
 
 #[test]
-fn the_letters_stay_while_their_table_scrolls() {
+fn table_heading_stays_visible_while_scrolling() {
     let mut app = page(&FOUR);
     drawn(&mut app, (80, 24), &dark());
     (0..4).for_each(|_| press(&mut app, KeyCode::Down));
@@ -476,15 +483,15 @@ fn the_letters_stay_while_their_table_scrolls() {
 }
 
 #[test]
-fn a_run_that_is_not_comparable_is_marked_with_why() {
+fn a_run_that_cannot_be_paired_is_marked_with_the_reason() {
     let mut app = page(&FOUR[..2]);
     app.others[1].against.clear();
     app.others[1].other_data = true;
     app.others[1].unpaired = Some("the labels of its test images are not those of a".to_owned());
-    app.missing = vec!["third: no such run in runs".to_owned()];
+    app.compare_errors = vec!["third: no such run in runs".to_owned()];
     let screen = text(&drawn(&mut app, (120, 40), &dark()));
     assert!(
-        screen.contains("⚠ C is not compared image by image: the labels"),
+        screen.contains("⚠ C: no paired comparison: the labels"),
         "{screen}"
     );
     assert!(screen.contains("⚠ third: no such run in runs"), "{screen}");
@@ -492,7 +499,7 @@ fn a_run_that_is_not_comparable_is_marked_with_why() {
 }
 
 #[test]
-fn names_and_settings_from_outside_stay_in_their_columns() {
+fn unusual_names_and_settings_do_not_break_the_table_layout() {
     let odd = odd_names();
     let names: Vec<&str> = odd.iter().take(3).map(String::as_str).collect();
     let mut app = page(&names);
@@ -502,7 +509,7 @@ fn names_and_settings_from_outside_stay_in_their_columns() {
             .push(("model.\u{1b}[31mkey".to_owned(), odd.clone()));
         other.unpaired = Some(format!("because {odd}"));
     }
-    app.missing = odd.clone();
+    app.compare_errors = odd.clone();
     let screen = text(&drawn(&mut app, (120, 40), &dark()));
     snapshot("compare_odd_120x40", &screen);
     let theme = dark();
@@ -533,7 +540,7 @@ fn names_and_settings_from_outside_stay_in_their_columns() {
 }
 
 #[test]
-fn what_is_best_and_what_is_worse_is_said_without_colour() {
+fn best_values_and_runs_are_marked_without_colour() {
     let theme = Theme::load("mono").unwrap();
     let screen = text(&drawn(&mut page(&FOUR[..1]), (80, 24), &theme));
     assert!(screen.contains('★') && screen.contains('A') && screen.contains('B'));

@@ -1,4 +1,4 @@
-//! The loop on a terminal in memory: what comes in, what goes down the link, and how it ends.
+//! The event loop of the viewer on an in-memory terminal: input events, requests sent over the link, and exit reasons.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,8 +16,8 @@ use ratatui::backend::TestBackend;
 
 use crate::story;
 
-/// The ends a test holds while the loop runs on a thread of its own.
-struct Driven {
+/// The test's ends of the channels, while the event loop runs on a separate thread.
+struct LoopHandle {
     feed: Sender<Feed>,
     keys: Sender<Msg>,
     requests: Receiver<Request>,
@@ -25,7 +25,7 @@ struct Driven {
     exit: thread::JoinHandle<(Exit, App)>,
 }
 
-fn start(live: bool) -> Driven {
+fn start(live: bool) -> LoopHandle {
     let (feed, feed_end) = bounded(4096);
     let (keys, input) = bounded(64);
     let (ask, requests) = bounded(4);
@@ -54,7 +54,7 @@ fn start(live: bool) -> Driven {
             app,
         )
     });
-    Driven {
+    LoopHandle {
         feed,
         keys,
         requests,
@@ -63,8 +63,9 @@ fn start(live: bool) -> Driven {
     }
 }
 
-impl Driven {
-    fn tell(&self, records: Vec<Record>) {
+impl LoopHandle {
+    /// Sends a snapshot of the empty state, then these records.
+    fn send_records(&self, records: Vec<Record>) {
         self.feed
             .send(Feed::Snapshot(Box::default()))
             .expect("the loop runs");
@@ -80,27 +81,29 @@ impl Driven {
         self.keys.send(Msg::Key(event)).expect("the loop runs");
     }
 
-    fn asked(&self) -> Command {
+    /// The command of the next request, which must arrive within five seconds.
+    fn next_command(&self) -> Command {
         self.requests
             .recv_timeout(Duration::from_secs(5))
             .expect("a request")
             .command
     }
 
+    /// Waits for the loop to exit.
     fn end(self) -> (Exit, App) {
         self.exit.join().expect("the loop does not panic")
     }
 }
 
 #[test]
-fn keys_become_requests_and_a_stop_leaves_with_the_run() {
-    let driven = start(true);
-    driven.tell(story::midrun());
-    driven.press(' ');
-    assert_eq!(driven.asked(), Command::Pause);
-    driven.press('q');
-    driven.press('s');
-    assert_eq!(driven.asked(), Command::Stop);
+fn keys_send_requests_and_stop_exits_when_the_run_ends() {
+    let handle = start(true);
+    handle.send_records(story::midrun());
+    handle.press(' ');
+    assert_eq!(handle.next_command(), Command::Pause);
+    handle.press('q');
+    handle.press('s');
+    assert_eq!(handle.next_command(), Command::Stop);
     let seq = story::midrun().len() as u64 + 1;
     let event = Event::RunFinished {
         outcome: Outcome::Stopped,
@@ -111,22 +114,22 @@ fn keys_become_requests_and_a_stop_leaves_with_the_run() {
         t_ms: story::START + 40_000,
         event,
     };
-    driven
+    handle
         .feed
         .send(Feed::Live(Box::new(last)))
         .expect("the loop runs");
-    assert_eq!(driven.end().0, Exit::Finished);
+    assert_eq!(handle.end().0, Exit::Finished);
 }
 
 #[test]
-fn the_screen_holds_what_the_fold_makes_of_the_records() {
-    let driven = start(false);
-    driven.tell(story::finished());
-    while !driven.feed.is_empty() {
+fn viewer_state_equals_the_fold_of_the_records() {
+    let handle = start(false);
+    handle.send_records(story::finished());
+    while !handle.feed.is_empty() {
         thread::sleep(Duration::from_millis(5));
     }
-    driven.press('q');
-    let (exit, app) = driven.end();
+    handle.press('q');
+    let (exit, app) = handle.end();
     assert_eq!(exit, Exit::Left);
     let mut folded = RunState::default();
     for record in story::finished() {
@@ -136,21 +139,21 @@ fn the_screen_holds_what_the_fold_makes_of_the_records() {
 }
 
 #[test]
-fn a_terminal_that_hangs_up_ends_the_screen_at_once() {
-    let driven = start(true);
-    driven.tell(story::midrun());
-    driven.keys.send(Msg::HungUp).expect("the loop runs");
-    assert_eq!(driven.end().0, Exit::HungUp);
+fn hangup_of_the_terminal_exits_immediately() {
+    let handle = start(true);
+    handle.send_records(story::midrun());
+    handle.keys.send(Msg::HungUp).expect("the loop runs");
+    assert_eq!(handle.end().0, Exit::HungUp);
 }
 
 #[test]
-fn a_signal_and_a_feed_that_breaks_off_end_it_too() {
-    let driven = start(true);
-    driven.tell(story::midrun());
-    driven.leave.store(true, Ordering::Relaxed);
-    let Driven {
+fn signal_with_a_closed_feed_exits() {
+    let handle = start(true);
+    handle.send_records(story::midrun());
+    handle.leave.store(true, Ordering::Relaxed);
+    let LoopHandle {
         feed, keys, exit, ..
-    } = driven;
+    } = handle;
     drop(feed);
     assert_eq!(
         exit.join().expect("the loop does not panic").0,

@@ -1,11 +1,12 @@
-//! Laws of the fold: a snapshot plus the rest is the whole, and no record makes it panic.
+//! Properties of the fold from records to run state: continuing from a snapshot gives the same state as folding all
+//! records, and no record causes a panic.
 
 use epochtop::event::{
     Answer, CheckpointReason, CheckpointSaved, Command, EpochSummary, Event, F32, F64, Finding,
     GalleryImages, GalleryPredictions, GpuSample, Health, LayerNorms, Level, Outcome, Phase,
     Pixels, Record, Remedy, RunStarted, Split, StepTime, StepWindow, SystemSample,
 };
-use epochtop::run::{Curve, CurveId, MOST_NAMED, RunState};
+use epochtop::run::{Curve, CurveId, MAX_NAMED, RunState};
 use proptest::prelude::*;
 
 use crate::story;
@@ -27,12 +28,12 @@ fn double() -> impl Strategy<Value = F64> {
     ]
 }
 
-/// Counts: mostly sensible, sometimes the largest there are.
+/// Counts: mostly realistic, sometimes up to `u64::MAX`.
 fn count() -> impl Strategy<Value = u64> {
     prop_oneof![4 => 0_u64..5000, 1 => any::<u64>(), 1 => Just(u64::MAX)]
 }
 
-/// A window whose lists need not be of one length.
+/// A step window whose lists may differ in length.
 fn window() -> impl Strategy<Value = Event> {
     let list = || prop::collection::vec(number(), 0..18);
     let flags = prop::collection::vec(any::<u8>(), 0..18);
@@ -93,7 +94,7 @@ fn summary() -> impl Strategy<Value = Event> {
     )
 }
 
-/// Scalars, also of names that cannot be used.
+/// Scalars, some with invalid names.
 fn scalars() -> impl Strategy<Value = Event> {
     let name = prop_oneof![4 => "(train/|val/)?(loss|f1)", 1 => ".{0,200}"];
     (count(), prop::collection::vec((name, double()), 0..4)).prop_map(|(global_step, values)| {
@@ -158,8 +159,9 @@ fn gallery() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// A look at a machine that need make no sense. Numbers that are none are written as not known, so they are not here.
-fn look() -> impl Strategy<Value = Event> {
+/// A system sample with arbitrary, possibly inconsistent values. NaN is left out because it is serialised as unknown
+/// and does not round-trip.
+fn system_sample() -> impl Strategy<Value = Event> {
     let share = || prop::option::of(-1e30_f32..1e30);
     let gpu = (0_u32..70, ".*", share(), prop::option::of(count()), share()).prop_map(
         |(index, name, utilisation, memory, power_w)| GpuSample {
@@ -218,13 +220,13 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (count(), number(), number()).prop_map(|(global_step, loss, grad_norm)| Event::Health(Health {
             global_step,
             finding: Finding::NonFinite { in_a_row: 2, loss, grad_norm, layer: None },
-            remedy: Remedy::Told,
+            remedy: Remedy::Reported,
         })),
         1 => (count(), ".*", number()).prop_map(|(global_step, name, norm)| Event::Layers {
             global_step,
             layers: vec![LayerNorms { name, grad_norm: norm, weight_norm: norm, update_norm: norm }],
         }),
-        1 => look(),
+        1 => system_sample(),
         1 => ".*".prop_map(|text| Event::Log { level: Level::Warn, text }),
         1 => (count(), ".*").prop_map(|(global_step, path)| {
             Event::CheckpointSaved(CheckpointSaved { global_step, epoch: 1, path, bytes: 1, reason: CheckpointReason::Final, best: true, pause_ms: F64(1.0), write_ms: F64(2.0) })
@@ -233,7 +235,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// Records numbered 1, 2, 3, …, with clocks that may go back.
+/// Records numbered 1, 2, 3, …, with timestamps that may decrease.
 pub(crate) fn records() -> impl Strategy<Value = Vec<Record>> {
     prop::collection::vec((event(), any::<u32>()), 0..60).prop_map(|all| {
         let stamped = all.into_iter().zip(1..);
@@ -260,28 +262,28 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn a_snapshot_plus_the_rest_is_the_whole(records in records(), cut in 0_usize..60) {
+    fn a_snapshot_plus_the_remaining_records_gives_the_full_state(records in records(), cut in 0_usize..60) {
         let cut = cut.min(records.len());
-        let whole = fold(RunState::default(), &records);
+        let full = fold(RunState::default(), &records);
         let snapshot = through_json(&fold(RunState::default(), &records[..cut]));
-        prop_assert_eq!(fold(snapshot, &records[cut..]), whole);
+        prop_assert_eq!(fold(snapshot, &records[cut..]), full);
     }
 
     #[test]
-    fn a_record_survives_the_journal(records in records()) {
+    fn records_round_trip_through_json(records in records()) {
         for record in &records {
             prop_assert_eq!(&through_json(record), record);
         }
     }
 
     #[test]
-    fn hearing_a_record_twice_changes_nothing(records in records()) {
-        let whole = fold(RunState::default(), &records);
-        prop_assert_eq!(fold(whole.clone(), &records), whole);
+    fn repeated_records_are_ignored(records in records()) {
+        let full = fold(RunState::default(), &records);
+        prop_assert_eq!(fold(full.clone(), &records), full);
     }
 
     #[test]
-    fn questions_about_any_state_have_an_answer(records in records()) {
+    fn derived_values_are_defined_for_any_state(records in records()) {
         let state = fold(RunState::default(), &records);
         prop_assert!((0.0..=1.0).contains(&state.progress()));
         prop_assert!((0.0..=1.0).contains(&state.recent_clip_share()));
@@ -290,7 +292,7 @@ proptest! {
 }
 
 #[test]
-fn a_week_costs_the_memory_of_a_minute() {
+fn state_size_is_bounded_for_long_runs() {
     let mut state = RunState::default();
     let mut seq = 0;
     let mut size_at = |steps: u64, state: &mut RunState| {
@@ -324,7 +326,7 @@ fn a_week_costs_the_memory_of_a_minute() {
 }
 
 #[test]
-fn a_curve_that_no_table_knows_is_a_curve_like_any_other() {
+fn unregistered_curves_are_stored_like_built_in_ones() {
     let line = r#"{"seq":1,"t_ms":5,"event":"scalars","global_step":40,"values":[["val/loss",0.5],["lr","nan"]]}"#;
     let record: Record = serde_json::from_str(line).unwrap();
     assert_eq!(serde_json::to_string(&record).unwrap(), line);
@@ -345,7 +347,7 @@ fn a_curve_that_no_table_knows_is_a_curve_like_any_other() {
         "{:?}",
         state.log
     );
-    assert_eq!(state.curves.named().count(), MOST_NAMED);
+    assert_eq!(state.curves.named().count(), MAX_NAMED);
     let curve = state.curves.of(&CurveId::Named("val/loss".to_owned()));
     let points: Vec<_> = curve
         .filled()
@@ -355,7 +357,7 @@ fn a_curve_that_no_table_knows_is_a_curve_like_any_other() {
     assert!(state.curves[Curve::TrainLoss].is_empty());
 }
 
-/// What a journal of the version before folds to.
+/// Journals of the previous version fold to the same curves.
 #[test]
 fn an_old_window_folds_to_the_same_curves() {
     let line = r#"{"seq":1,"t_ms":5,"event":"steps","epoch":1,"epoch_step":2,"global_step":2,"lr":0.001,"images":8,"millis":9.0,
@@ -383,7 +385,7 @@ fn an_old_window_folds_to_the_same_curves() {
 }
 
 #[test]
-fn pauses_are_no_work() {
+fn pauses_do_not_count_as_training_time() {
     let mut state = RunState::default();
     let phases = [
         (1000, Phase::Training),
@@ -402,7 +404,7 @@ fn pauses_are_no_work() {
 }
 
 #[test]
-fn the_same_weights_measured_again_are_no_change_and_no_later_end() {
+fn evaluating_the_same_weights_again_changes_neither_the_previous_report_nor_the_end_time() {
     let records = story::finished();
     let mut state = fold(RunState::default(), &records);
     let (ended, previous) = (state.now_ms, state.valid.previous.clone());
@@ -418,7 +420,7 @@ fn the_same_weights_measured_again_are_no_change_and_no_later_end() {
 }
 
 #[test]
-fn a_state_from_before_the_time_of_steps_was_told_is_still_read() {
+fn a_state_without_step_time_can_be_read() {
     let time = StepTime {
         global_step: 7,
         steps: 7,
@@ -444,7 +446,7 @@ fn a_state_from_before_the_time_of_steps_was_told_is_still_read() {
 }
 
 #[test]
-fn what_a_newer_trainer_tells_is_passed_over_and_said_once() {
+fn unknown_events_are_ignored_and_logged_once() {
     let mut state = RunState::default();
     for seq in 1..=3 {
         let line = format!(
@@ -457,13 +459,13 @@ fn what_a_newer_trainer_tells_is_passed_over_and_said_once() {
     assert_eq!((state.seq, state.unknown), (3, 3));
     let lines: Vec<&str> = state.log.iter().map(|line| line.text.as_str()).collect();
     assert!(
-        lines.len() == 1 && lines[0].contains("a newer one shows them"),
+        lines.len() == 1 && lines[0].contains("a newer version can show them"),
         "{lines:?}"
     );
 }
 
 #[test]
-fn the_f1_of_each_class_is_kept_epoch_by_epoch_and_bounded() {
+fn per_class_f1_history_is_stored_per_epoch_and_bounded() {
     let mut run = RunState::default();
     let records = story::finished();
     records.iter().for_each(|record| run.apply(record));
@@ -471,8 +473,8 @@ fn the_f1_of_each_class_is_kept_epoch_by_epoch_and_bounded() {
     assert_eq!(epochs, (1..=12).collect::<Vec<u32>>());
     let report = run.valid.latest.as_ref().unwrap();
     let (_, latest) = run.class_f1.moments.last().unwrap();
-    for (kept, scores) in latest.iter().zip(&report.classes) {
-        assert!((f64::from(kept.0) - scores.f1).abs() < 1e-4);
+    for (stored, scores) in latest.iter().zip(&report.classes) {
+        assert!((f64::from(stored.0) - scores.f1).abs() < 1e-4);
     }
     let names = (0..200).map(|i| format!("class {i}")).collect();
     let records = story::with_classes("many", names);

@@ -1,17 +1,22 @@
-//! What comes from a disk and may be anything: whole files, changed at random, are read or refused, and that is all that
-//! happens. `make fuzz` does it a million times each, `make test` a few thousand times.
+//! Fuzzing of everything that is parsed from disk or a socket: valid inputs are mutated at random and must be either
+//! parsed or rejected, without a panic and without large allocations. `make fuzz` tries a million mutations of each
+//! kind of input, `make test` a few thousand.
 
-use epochtop::checkpoint::{BestSoFar, Computed, Entry, FORMAT, Manifest, State, decode, encode};
+use epochtop::checkpoint::{
+    BestSoFar, ComputeSetup, Entry, FORMAT, Manifest, State, decode, encode,
+};
 use epochtop::event::{
     Command, DatasetInfo, Event, F32, F64, GpuSample, Pixels, Record, Restoration, Split,
     StepWindow, SystemSample,
 };
-use epochtop::link::{Earlier, Filter, ImagePage, ImageRow, Query, Reply, StepValues, request};
+use epochtop::link::{
+    EarlierPrediction, Filter, ImagePage, ImageRow, Query, Reply, StepValues, request,
+};
 use epochtop::random::Random;
 use epochtop::run::{Curve, CurveId};
 use epochtop::session::wire::{ClientHello, FromClient, FromTrainer, Role};
 
-/// Reads something; says whether it was taken for good.
+/// Parses an input; returns whether it was accepted.
 type Target = fn(&[u8]) -> bool;
 
 fn manifest() -> Vec<u8> {
@@ -53,7 +58,7 @@ fn state() -> Vec<u8> {
         }),
         temperature: Some((0.66, 430)),
         mark: 5,
-        computed: Computed::default(),
+        computed: ComputeSetup::default(),
         trainer: serde_json::json!({"sums": {"images": 3}, "stale": [0, "-inf"]}),
         data: "ab".repeat(32),
         dataset: DatasetInfo::default(),
@@ -117,7 +122,7 @@ fn idx() -> Vec<u8> {
     bytes
 }
 
-/// What clients send, as it goes over the socket.
+/// Client messages as encoded on the socket.
 fn messages() -> Vec<Vec<u8>> {
     let images = |filter| {
         let (from, count) = (3, 9);
@@ -143,7 +148,10 @@ fn messages() -> Vec<Vec<u8>> {
         FromClient::Request(request(Command::SetLearningRate { lr: 1e-3 })),
         images(Filter::All),
         images(Filter::Class(u32::MAX)),
-        images(Filter::Confused { truth: 1, said: 2 }),
+        images(Filter::Confused {
+            truth: 1,
+            predicted: 2,
+        }),
         FromClient::Query(8, Query::Step { step: 430 }),
         series(Curve::TrainLoss.into()),
         series(CurveId::Named("val/loss".to_owned())),
@@ -157,7 +165,7 @@ fn messages() -> Vec<Vec<u8>> {
     all.iter().map(framed).collect()
 }
 
-/// What a trainer answers, as it goes over the socket.
+/// Trainer replies as encoded on the socket.
 fn replies() -> Vec<Vec<u8>> {
     let row = ImageRow {
         index: 3,
@@ -165,7 +173,7 @@ fn replies() -> Vec<Vec<u8>> {
         top: vec![(2, F32(0.75)), (1, F32(f32::NAN))],
         size: (1, 2),
         pixels: Pixels(vec![0, 255]),
-        earlier: vec![Earlier::default(); 2],
+        earlier: vec![EarlierPrediction::default(); 2],
     };
     let page = ImagePage {
         total: 10_000,
@@ -174,7 +182,7 @@ fn replies() -> Vec<Vec<u8>> {
         split: Split::Test,
         rows: vec![row],
     };
-    let reason = "no evaluation of the test split yet".to_owned();
+    let reason = "no test-set evaluation yet".to_owned();
     let all = [
         Reply::Images(page),
         Reply::Step(Some(StepValues {
@@ -196,7 +204,7 @@ fn replies() -> Vec<Vec<u8>> {
     all.into_iter().map(framed).collect()
 }
 
-fn take_record(bytes: &[u8]) -> bool {
+fn apply_record(bytes: &[u8]) -> bool {
     let Ok(record) = serde_json::from_slice::<Record>(bytes) else {
         return false;
     };
@@ -204,34 +212,35 @@ fn take_record(bytes: &[u8]) -> bool {
     true
 }
 
-/// One change: a bit, a byte, a digit, a cut, a piece doubled, a piece of another file put in.
-fn change(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
-    let place = random.below(bytes.len().max(1));
-    let Some(byte) = bytes.get_mut(place) else {
+/// Applies one random mutation: flip a bit, replace a byte (by any value or by a syntax character), truncate, duplicate a
+/// slice, insert a slice of another input, or delete a slice.
+fn mutate(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
+    let at = random.below(bytes.len().max(1));
+    let Some(byte) = bytes.get_mut(at) else {
         return bytes.push(random.below(256) as u8);
     };
     match random.below(7) {
         0 => *byte ^= 1 << random.below(8),
         1 => *byte = random.below(256) as u8,
         2 => *byte = b"0123456789-.eE\"{}[],:"[random.below(21)],
-        3 => bytes.truncate(place),
+        3 => bytes.truncate(at),
         4 => {
-            let piece = bytes[place..(place + random.below(40)).min(bytes.len())].to_vec();
-            bytes.splice(place..place, piece);
+            let piece = bytes[at..(at + random.below(40)).min(bytes.len())].to_vec();
+            bytes.splice(at..at, piece);
         }
         5 => {
             let from = random.below(other.len().max(1)).min(other.len());
             let piece = &other[from..(from + random.below(40)).min(other.len())];
-            bytes.splice(place..place, piece.iter().copied());
+            bytes.splice(at..at, piece.iter().copied());
         }
         _ => {
-            let end = (place + 1 + random.below(8)).min(bytes.len());
-            bytes.drain(place..end);
+            let end = (at + 1 + random.below(8)).min(bytes.len());
+            bytes.drain(at..end);
         }
     }
 }
 
-/// The most memory this process has had, KiB.
+/// Peak resident memory of this process, in KiB.
 fn peak_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmHWM:"));
@@ -240,7 +249,7 @@ fn peak_kib() -> u64 {
         .unwrap_or(0)
 }
 
-#[expect(clippy::print_stdout, reason = "the counts are what it is for")]
+#[expect(clippy::print_stdout, reason = "the counts are its output")]
 fn fuzz(times: u64) {
     let targets: [(&str, Vec<Vec<u8>>, Target); 7] = [
         ("manifest", vec![manifest()], |b| Manifest::parse(b).is_ok()),
@@ -248,7 +257,7 @@ fn fuzz(times: u64) {
             serde_json::from_slice::<State>(b).is_ok()
         }),
         ("safetensors", vec![tensors()], |b| decode(b).is_ok()),
-        ("journal line", records(), take_record),
+        ("journal line", records(), apply_record),
         ("socket message", messages(), |mut b| {
             matches!(FromClient::receive(&mut b), Ok(Some(_)))
         }),
@@ -258,31 +267,31 @@ fn fuzz(times: u64) {
         ("IDX", vec![idx()], |b| epochtop::idx::parse(b).is_ok()),
     ];
     let before = peak_kib();
-    for (name, whole, target) in &targets {
+    for (name, valid, target) in &targets {
         assert!(
-            whole.iter().all(|bytes| target(bytes)),
-            "{name}: whole files are taken"
+            valid.iter().all(|bytes| target(bytes)),
+            "{name}: unmodified inputs must be accepted"
         );
-        let (mut taken, mut random) = (0_u64, Random::new(&[1, times]));
+        let (mut accepted, mut random) = (0_u64, Random::new(&[1, times]));
         for _ in 0..times {
-            let mut bytes = whole[random.below(whole.len())].clone();
+            let mut bytes = valid[random.below(valid.len())].clone();
             for _ in 0..=random.below(4) {
-                change(&mut bytes, &whole[random.below(whole.len())], &mut random);
+                mutate(&mut bytes, &valid[random.below(valid.len())], &mut random);
             }
-            taken += u64::from(target(&bytes));
+            accepted += u64::from(target(&bytes));
         }
-        println!("{name}: {times} changed files, {taken} still taken, the others refused");
+        println!("{name}: {times} mutated inputs, {accepted} accepted, the others rejected");
     }
     let grown = peak_kib().saturating_sub(before);
     println!("peak memory grew by {grown} KiB");
     assert!(
         grown < 64 << 10,
-        "{grown} KiB: something believed a length it was told"
+        "{grown} KiB: a parser allocated memory for an unchecked length field"
     );
 }
 
 #[test]
-fn changed_files_are_read_or_refused() {
+fn mutated_inputs_are_parsed_or_rejected() {
     fuzz(3_000);
 }
 

@@ -1,17 +1,17 @@
-//! The order of the layers (DESIGN.md, section 2), read from the sources: a module uses only what stands below it, and files
-//! do not import each other in circles.
+//! Architecture layers (DESIGN.md, section 2), checked against the sources: a module imports only modules of lower
+//! layers, and files have no large import cycles.
 
 mod imports;
 
 use std::fs;
 use std::path::Path;
 
-/// A top-level module.
+/// The import rules of a top-level module.
 struct Layer {
     module: &'static str,
-    /// Modules of ours that it may import.
+    /// Modules of this crate that it may import.
     uses: &'static [&'static str],
-    /// Crates, modules and macros of others that it must not name.
+    /// External crates, standard-library modules and macros that it must not use.
     forbidden: &'static [&'static [&'static str]],
 }
 
@@ -147,8 +147,8 @@ const LAYERS: &[Layer] = &[
     },
 ];
 
-/// More files than this in one circle cannot be understood one by one.
-const MOST: usize = 3;
+/// Largest allowed import cycle, in files: larger ones cannot be understood file by file.
+const MAX_CYCLE: usize = 3;
 
 fn src() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
@@ -158,7 +158,7 @@ fn module_of(file: &str) -> &str {
     file.split(['/', '.']).next().unwrap_or(file)
 }
 
-/// The code of a file by line, without comments, and without its unit tests, which may use what they like.
+/// The code lines of a file with their line numbers, without comments and unit tests. Unit tests may import anything.
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let lines = text
         .lines()
@@ -169,7 +169,7 @@ fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 #[test]
-fn a_module_imports_only_the_layers_below_it() {
+fn modules_import_only_lower_layers() {
     let mut wrong = Vec::new();
     for (file, targets) in &imports::graph(&src()) {
         let module = module_of(file);
@@ -186,7 +186,7 @@ fn a_module_imports_only_the_layers_below_it() {
 }
 
 #[test]
-fn a_layer_does_not_name_what_is_for_others() {
+fn modules_do_not_use_forbidden_crates() {
     let mut wrong = Vec::new();
     for path in imports::sources(&src()) {
         let file = path.strip_prefix(src()).unwrap().to_string_lossy();
@@ -206,35 +206,35 @@ fn a_layer_does_not_name_what_is_for_others() {
 }
 
 #[test]
-fn no_files_import_each_other_in_a_large_circle_and_no_modules_in_any() {
+fn no_large_import_cycles_between_files_and_none_between_modules() {
     let graph = imports::graph(&src());
-    let circles = imports::circles(&graph);
-    let large = circles.iter().filter(|circle| circle.len() > MOST);
+    let cycles = imports::cycles(&graph);
+    let large = cycles.iter().filter(|cycle| cycle.len() > MAX_CYCLE);
     let large: Vec<String> = large
-        .map(|circle| imports::describe(circle, &graph))
+        .map(|cycle| imports::describe(cycle, &graph))
         .collect();
     assert!(large.is_empty(), "{}", large.join("\n"));
     let modules = imports::of_modules(&graph);
-    if let Some(circle) = imports::circles(&modules).first() {
-        // The files by which they do.
+    if let Some(cycle) = imports::cycles(&modules).first() {
+        // List the imports between files that cause the cycle.
         let across = graph.iter().flat_map(|(file, targets)| {
             let targets = targets.iter().filter(|target| {
                 let (from, to) = (module_of(file), module_of(target));
-                from != to && circle.contains(from) && circle.contains(to)
+                from != to && cycle.contains(from) && cycle.contains(to)
             });
             targets.map(move |target| format!("    {file} imports {target}"))
         });
         let across: Vec<String> = across.collect();
         panic!(
             "{}\n{}",
-            imports::describe(circle, &modules),
+            imports::describe(cycle, &modules),
             across.join("\n")
         );
     }
 }
 
 #[test]
-fn every_module_has_its_layer() {
+fn every_module_belongs_to_a_layer() {
     let text = fs::read_to_string(src().join("lib.rs")).unwrap();
     for line in text.lines() {
         let line = line.strip_prefix("pub ").unwrap_or(line);

@@ -1,5 +1,5 @@
-//! The mouse: what a click and the wheel do at each place of the screen; and the program in a terminal of its own, which is
-//! given back without it.
+//! Mouse input: what clicks and the wheel do at each position of the screen. The program is also run in a
+//! pseudo-terminal, to check that it disables mouse reporting when it exits.
 
 use std::fs;
 use std::path::Path;
@@ -26,7 +26,7 @@ fn click(app: &mut App, at: (u16, u16)) {
     mouse(app, at, MouseKind::Click);
 }
 
-/// The column and row of some words below the header.
+/// The column and row where a text is drawn below the header.
 fn find(buffer: &Buffer, words: &str) -> (u16, u16) {
     let screen = text(buffer);
     for (y, line) in screen.lines().enumerate().skip(3) {
@@ -37,8 +37,8 @@ fn find(buffer: &Buffer, words: &str) -> (u16, u16) {
     panic!("{words} is not on the screen:\n{screen}");
 }
 
-/// On this page of a run, drawn at this size.
-fn on(page: Page, size: (u16, u16), records: &[Record]) -> App {
+/// A viewer of these records that shows this page, drawn once at this size.
+fn app_on_page(page: Page, size: (u16, u16), records: &[Record]) -> App {
     let mut app = app(records, true);
     app.ui.page = page;
     app.ui.focus = page.panes()[0];
@@ -46,11 +46,11 @@ fn on(page: Page, size: (u16, u16), records: &[Record]) -> App {
     app
 }
 
-/// Columns that the cursor of charts is drawn in.
+/// The columns in which a chart cursor is drawn.
 fn cursors(buffer: &Buffer) -> Vec<u16> {
     let key = dark().style(Role::Key).fg;
     let is = |cell: &Cell| cell.symbol() == "│" && cell.style().fg == key;
-    // A cursor goes from top to bottom; a letter of an image may look like a piece of one.
+    // A cursor spans the height of a chart; single `│` cells also occur in image art.
     let column = |x: &u16| {
         (3..buffer.area.height)
             .filter(|y| is(&buffer[(*x, *y)]))
@@ -61,10 +61,10 @@ fn cursors(buffer: &Buffer) -> Vec<u16> {
 }
 
 #[test]
-fn a_click_on_the_name_of_a_page_opens_it() {
+fn click_on_a_page_name_opens_the_page() {
     for (size, names) in [((120, 40), true), ((60, 30), false)] {
         for page in Page::ALL {
-            let mut app = on(Page::Log, size, &story::midrun());
+            let mut app = app_on_page(Page::Log, size, &story::midrun());
             let keys = &app.settings.keymap;
             let Some(key) = keys.keys(Action::Open(page)).next() else {
                 continue;
@@ -81,26 +81,33 @@ fn a_click_on_the_name_of_a_page_opens_it() {
             assert!(page.panes().contains(&app.ui.focus));
         }
     }
-    let mut app = on(Page::Log, (120, 40), &story::midrun());
+    let mut app = app_on_page(Page::Log, (120, 40), &story::midrun());
     click(&mut app, (119, 2));
     click(&mut app, (0, 1));
     click(&mut app, (0, 39));
     click(&mut app, (500, 500));
-    assert_eq!(app.ui.page, Page::Log, "nothing is there");
+    assert_eq!(
+        app.ui.page,
+        Page::Log,
+        "clicks outside any target have no effect"
+    );
 }
 
 #[test]
-fn a_click_focuses_the_pane_under_it_unless_one_has_the_screen() {
-    let mut app = on(Page::Overview, (120, 40), &story::midrun());
+fn click_focuses_the_pane_unless_one_is_zoomed() {
+    let mut app = app_on_page(Page::Overview, (120, 40), &story::midrun());
     let screen = drawn(&mut app, (120, 40), &dark());
     for pane in Page::Overview.panes() {
         let (x, y) = find(&screen, &format!(" {} ", panel(*pane).title));
         click(&mut app, (x, y));
-        assert_eq!(app.ui.focus, *pane, "its title");
-        assert_eq!(app.ui.charts.cursor, None, "a title only takes the focus");
+        assert_eq!(app.ui.focus, *pane, "click on the title");
+        assert_eq!(
+            app.ui.charts.cursor, None,
+            "a click on the title only sets the focus"
+        );
         app.ui.focus = Pane::Classes;
         click(&mut app, (x, y + 1));
-        assert_eq!(app.ui.focus, *pane, "its first row");
+        assert_eq!(app.ui.focus, *pane, "click on the first row");
         app.ui.charts.cursor = None;
     }
     app.ui.focus = Pane::Loss;
@@ -110,11 +117,11 @@ fn a_click_focuses_the_pane_under_it_unless_one_has_the_screen() {
 }
 
 #[test]
-fn a_click_on_a_chart_puts_the_cursor_into_its_column() {
+fn click_on_a_chart_moves_the_cursor_to_that_column() {
     let size = (120, 40);
     for page in [Page::Overview, Page::Curves, Page::Gradients] {
-        let mut app = on(page, size, &story::finished());
-        // Epochs, steps, time.
+        let mut app = app_on_page(page, size, &story::finished());
+        // The x axis in epochs, steps and time.
         for _ in 0..3 {
             press(&mut app, KeyCode::Char('x'));
             for x in [6, 7, 20, 33, 60] {
@@ -126,7 +133,7 @@ fn a_click_on_a_chart_puts_the_cursor_into_its_column() {
                 assert_eq!(cursors(&screen), [x], "{page:?}\n{}", text(&screen));
             }
         }
-        // The labels at the left are no time.
+        // A click on the axis labels does not move the cursor.
         let cursor = app.ui.charts.cursor;
         let screen = drawn(&mut app, size, &dark());
         let (_, y) = find(&screen, &format!(" {} ", panel(app.ui.focus).title));
@@ -136,10 +143,13 @@ fn a_click_on_a_chart_puts_the_cursor_into_its_column() {
 }
 
 #[test]
-fn the_cursor_goes_no_further_than_the_run() {
-    let mut app = on(Page::Curves, (120, 40), &story::midrun());
+fn cursor_does_not_pass_the_last_step() {
+    let mut app = app_on_page(Page::Curves, (120, 40), &story::midrun());
     let newest = app.run.global_step;
-    assert!(newest < app.extent().last, "there is room for more");
+    assert!(
+        newest < app.extent().last,
+        "the x axis extends beyond the newest step"
+    );
     click(&mut app, (86, 6));
     assert_eq!(app.ui.charts.cursor, Some(newest));
     click(&mut app, (6, 6));
@@ -147,9 +157,9 @@ fn the_cursor_goes_no_further_than_the_run() {
 }
 
 #[test]
-fn the_wheel_zooms_charts_around_the_pointer_and_scrolls_what_scrolls() {
+fn wheel_zooms_charts_around_the_pointer_and_scrolls_lists() {
     let size = (120, 40);
-    let mut app = on(Page::Curves, size, &story::finished());
+    let mut app = app_on_page(Page::Curves, size, &story::finished());
     let at = (40, 8);
     click(&mut app, at);
     let step = app.ui.charts.cursor.unwrap();
@@ -162,7 +172,7 @@ fn the_wheel_zooms_charts_around_the_pointer_and_scrolls_what_scrolls() {
     ] {
         mouse(&mut app, at, kind);
         click(&mut app, at);
-        let (from, to) = app.ui.charts.window.expect("a stretch of the run");
+        let (from, to) = app.ui.charts.window.expect("a zoom window");
         let column = (to - from) / 80 + 1;
         assert!(
             app.ui.charts.cursor.unwrap().abs_diff(step) <= column,
@@ -173,10 +183,14 @@ fn the_wheel_zooms_charts_around_the_pointer_and_scrolls_what_scrolls() {
     for _ in 0..3 {
         mouse(&mut app, at, MouseKind::WheelDown);
     }
-    assert_eq!(app.ui.charts.window, None, "all of it again");
-    assert_eq!(app.ui.focus, Pane::Accuracy, "the wheel takes no focus");
-    // Lists scroll as with the keys.
-    let mut app = on(Page::Overview, size, &story::finished());
+    assert_eq!(app.ui.charts.window, None, "zoomed out to the full run");
+    assert_eq!(
+        app.ui.focus,
+        Pane::Accuracy,
+        "the wheel does not change the focus"
+    );
+    // The wheel scrolls lists like the arrow keys.
+    let mut app = app_on_page(Page::Overview, size, &story::finished());
     app.ui.focus = Pane::Loss;
     let screen = drawn(&mut app, size, &dark());
     let log = find(&screen, " Log ");
@@ -187,14 +201,18 @@ fn the_wheel_zooms_charts_around_the_pointer_and_scrolls_what_scrolls() {
     let classes = find(&screen, " Classes ");
     mouse(&mut app, (classes.0, classes.1 + 3), MouseKind::WheelDown);
     assert_eq!(app.ui.panels[Pane::Classes], 1);
-    let mut app = on(Page::Gallery, size, &story::finished());
+    let mut app = app_on_page(Page::Gallery, size, &story::finished());
     mouse(&mut app, (3, 6), MouseKind::WheelDown);
     let row = app.ui.panels[Pane::Images];
     assert!(row > 1);
     press(&mut app, KeyCode::Up);
-    assert_eq!(app.ui.panels[Pane::Images], 0, "a row, as with the keys");
-    // Layers scroll by their numbers where they have the screen, and zoom over their time.
-    let mut app = on(Page::Gradients, (120, 30), &story::finished());
+    assert_eq!(
+        app.ui.panels[Pane::Images],
+        0,
+        "the Up key scrolls back by one row"
+    );
+    // In the full-screen Layers pane, the wheel scrolls over the table and zooms over the time axis.
+    let mut app = app_on_page(Page::Gradients, (120, 30), &story::finished());
     app.ui.focus = Pane::Layers;
     press(&mut app, KeyCode::Enter);
     mouse(&mut app, (2, 8), MouseKind::WheelDown);
@@ -207,8 +225,8 @@ fn the_wheel_zooms_charts_around_the_pointer_and_scrolls_what_scrolls() {
 }
 
 #[test]
-fn what_lies_over_the_screen_takes_the_wheel_and_hides_the_rest() {
-    let mut app = on(Page::Overview, (80, 24), &story::midrun());
+fn popups_receive_wheel_events_and_block_clicks() {
+    let mut app = app_on_page(Page::Overview, (80, 24), &story::midrun());
     press(&mut app, KeyCode::Char('?'));
     mouse(&mut app, (40, 10), MouseKind::WheelDown);
     assert_eq!(app.ui.popup, Some(Popup::Help(1)));
@@ -228,11 +246,11 @@ fn what_lies_over_the_screen_takes_the_wheel_and_hides_the_rest() {
 }
 
 #[test]
-fn a_click_on_a_thumbnail_selects_its_image() {
+fn click_on_a_thumbnail_selects_the_image() {
     let size = (120, 40);
-    // The page of all images: 14 columns each, two of air.
-    let mut app = on(Page::Gallery, size, &story::finished());
-    // A thumbnail, the words of one, and the gaps between them.
+    // The Gallery page: thumbnails are 14 columns wide with a gap of two.
+    let mut app = app_on_page(Page::Gallery, size, &story::finished());
+    // A thumbnail, a caption, and the gaps between thumbnails.
     for (at, image) in [
         ((3, 5), 0),
         ((16, 11), 1),
@@ -244,7 +262,7 @@ fn a_click_on_a_thumbnail_selects_its_image() {
         assert_eq!(app.ui.panels[Pane::Images], image, "{at:?}");
         drawn(&mut app, size, &dark());
     }
-    // The second row begins with as many as there are in the first.
+    // The first image of the second row has the index of the images per row.
     press(&mut app, KeyCode::Down);
     let across = app.ui.panels[Pane::Images];
     click(&mut app, (35, 15));
@@ -254,10 +272,10 @@ fn a_click_on_a_thumbnail_selects_its_image() {
     assert_eq!(
         app.ui.panels[Pane::Images],
         across + 2,
-        "one image has the page"
+        "a single image fills the page"
     );
-    // The pane of the overview alone: by their words, which stand below them.
-    let mut app = on(Page::Overview, size, &story::finished());
+    // The zoomed Gallery pane of the overview: thumbnails are located by the captions below them.
+    let mut app = app_on_page(Page::Overview, size, &story::finished());
     app.ui.focus = Pane::Gallery;
     press(&mut app, KeyCode::Enter);
     for image in [3, 1, 2] {
@@ -266,8 +284,8 @@ fn a_click_on_a_thumbnail_selects_its_image() {
         click(&mut app, (x + 2, y - 3));
         assert_eq!(app.ui.panels[Pane::Gallery], image, "\n{}", text(&screen));
     }
-    // And its row of marks.
-    let mut app = on(Page::Overview, size, &story::finished());
+    // The row of marks in the Gallery pane, one for each image.
+    let mut app = app_on_page(Page::Overview, size, &story::finished());
     let screen = drawn(&mut app, size, &dark());
     let (_, y) = find(&screen, "····");
     let mark = |x: &u16| ["·", "✗"].contains(&screen[(*x, y)].symbol());
@@ -283,7 +301,7 @@ fn a_click_on_a_thumbnail_selects_its_image() {
 }
 
 #[test]
-fn no_click_and_no_turn_is_too_much() {
+fn random_mouse_input_does_not_panic() {
     let theme = dark();
     for records in [
         story::empty(),
@@ -311,8 +329,8 @@ fn no_click_and_no_turn_is_too_much() {
     }
 }
 
-/// A finished run on the disk.
-fn kept(runs: &Path) -> String {
+/// Creates the run directory of a finished run; returns its path.
+fn write_finished_run(runs: &Path) -> String {
     let run = RunDir::create(runs, "told", "").unwrap();
     let lines = story::finished()
         .iter()
@@ -322,8 +340,8 @@ fn kept(runs: &Path) -> String {
     run.path.to_str().unwrap().to_owned()
 }
 
-/// Waits until the terminal tells of the mouse, or no longer does.
-fn wait_for_mouse(terminal: &Terminal, taken: bool) {
+/// Waits until mouse reporting of the terminal is on (`enabled`) or off.
+fn wait_for_mouse(terminal: &Terminal, enabled: bool) {
     let began = Instant::now();
     loop {
         let mode = terminal
@@ -332,7 +350,7 @@ fn wait_for_mouse(terminal: &Terminal, taken: bool) {
             .unwrap()
             .screen()
             .mouse_protocol_mode();
-        if (mode != MouseProtocolMode::None) == taken {
+        if (mode != MouseProtocolMode::None) == enabled {
             return;
         }
         assert!(began.elapsed() < PATIENCE, "{mode:?}\n{}", terminal.text());
@@ -340,7 +358,7 @@ fn wait_for_mouse(terminal: &Terminal, taken: bool) {
     }
 }
 
-/// `view` of a run with these settings, in a shell that says when it has the terminal again.
+/// Runs `epochtop view` with these settings in a shell that prints a line when it has control of the terminal again.
 fn view(run: &str, set: &str, env: &[(&str, &str)]) -> Terminal {
     let script = format!("set -m; $P view $RUN {set}; echo away $?; read x; fg; echo over; read x");
     let env = [
@@ -352,12 +370,12 @@ fn view(run: &str, set: &str, env: &[(&str, &str)]) -> Terminal {
 }
 
 #[test]
-fn a_terminal_tells_of_the_mouse_while_the_screen_is_up_and_never_after() {
+fn mouse_reporting_is_enabled_only_while_the_viewer_is_on_screen() {
     let runs = tempfile::tempdir().unwrap();
-    let run = kept(runs.path());
-    let taken = "--set ui.mouse=true";
-    // Clicked on, put aside, brought back, left.
-    let mut one = view(&run, taken, &[]);
+    let run = write_finished_run(runs.path());
+    let mouse_on = "--set ui.mouse=true";
+    // Click, suspend, resume, quit.
+    let mut one = view(&run, mouse_on, &[]);
     one.wait_for("Gradient norm");
     wait_for_mouse(&one, true);
     let row = one.text().lines().nth(2).unwrap().to_owned();
@@ -373,15 +391,15 @@ fn a_terminal_tells_of_the_mouse_while_the_screen_is_up_and_never_after() {
     one.press("q");
     one.wait_for("over");
     wait_for_mouse(&one, false);
-    // A panic of the screen.
-    let mut one = view(&run, taken, &[("EPOCHTOP_FAULT", "panic@frame:2")]);
+    // Panic while drawing a frame.
+    let mut one = view(&run, mouse_on, &[("EPOCHTOP_FAULT", "panic@frame:2")]);
     one.wait("a frame", |text| {
         (text.contains("Gradient norm") || text.contains("away")).then_some(())
     });
     one.press("2");
     one.wait_for("away 101");
     wait_for_mouse(&one, false);
-    // A signal.
+    // SIGTERM.
     let mut one = Terminal::run_program(
         &[],
         PROGRAM,
@@ -393,7 +411,7 @@ fn a_terminal_tells_of_the_mouse_while_the_screen_is_up_and_never_after() {
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     assert_eq!(one.exit_code(), 143);
     wait_for_mouse(&one, false);
-    // Off by default: the terminal selects text.
+    // Mouse reporting is off by default, so that the terminal can select text.
     let mut one = view(&run, "", &[]);
     one.wait_for("Gradient norm");
     wait_for_mouse(&one, false);

@@ -1,9 +1,9 @@
-//! Curves that a trainer names: charts of groups, values under the cursor, questions, other runs.
+//! Named curves (scalars logged by the trainer): grouped charts, values at the cursor, queries, and compared runs.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use epochtop::event::{Event, F64, Record};
 use epochtop::link::{Query, Reply, StepValues};
-use epochtop::run::{CurveId, Other, RunState};
+use epochtop::run::{ComparedRun, CurveId, RunState};
 use epochtop::tui::{App, Effect, Msg, Pane, update};
 
 use crate::screens::{app, dark, drawn, press, snapshot, text};
@@ -11,7 +11,7 @@ use crate::story;
 
 const SIZE: (u16, u16) = (120, 40);
 
-/// A run of which other curves are known too: loss and F1 of two splits, and `more` curves alone.
+/// A run with named curves: loss on two splits, F1, a learning-rate scale, and `more` curves that form no group.
 fn records(more: usize) -> Vec<Record> {
     let mut records = story::midrun();
     let (seq, t_ms) = records.last().map_or((0, 0), |last| (last.seq, last.t_ms));
@@ -41,7 +41,7 @@ fn curves(more: usize) -> App {
 }
 
 #[test]
-fn groups_share_a_chart_and_stand_below_the_others() {
+fn groups_share_a_chart_below_the_built_in_charts() {
     let mut app = curves(0);
     snapshot("metrics_120x40", &text(&drawn(&mut app, SIZE, &dark())));
     app.ui.focus = Pane::Metrics;
@@ -58,18 +58,18 @@ fn groups_share_a_chart_and_stand_below_the_others() {
 }
 
 #[test]
-fn more_groups_than_fit_are_scrolled_to() {
+fn groups_that_do_not_fit_are_reached_by_scrolling() {
     let mut app = curves(40);
     app.ui.focus = Pane::Metrics;
-    let there = |app: &mut App, name: &str| text(&drawn(app, SIZE, &dark())).contains(name);
-    assert!(there(&mut app, "f1") && there(&mut app, "more") && !there(&mut app, "m39"));
+    let shows = |app: &mut App, name: &str| text(&drawn(app, SIZE, &dark())).contains(name);
+    assert!(shows(&mut app, "f1") && shows(&mut app, "more") && !shows(&mut app, "m39"));
     for _ in 0..60 {
         press(&mut app, KeyCode::Char('j'));
-        if there(&mut app, "m39") {
+        if shows(&mut app, "m39") {
             return;
         }
     }
-    panic!("never came to the last");
+    panic!("the last curve was not reached by scrolling");
 }
 
 fn queries(effects: &[Effect]) -> Vec<(u64, Query)> {
@@ -81,15 +81,15 @@ fn queries(effects: &[Effect]) -> Vec<(u64, Query)> {
 }
 
 #[test]
-fn the_value_under_the_cursor_is_asked_for_and_written_exactly() {
+fn the_value_at_the_cursor_is_queried_and_shown_exactly() {
     let mut app = curves(0);
     let name = CurveId::Named("val/loss".to_owned());
     app.ui.charts.cursor = Some(500);
     let now = app.ui.now_ms;
     let effects = update(&mut app, Msg::Tick(now + 1));
-    let asked = queries(&effects);
-    let [(id, Query::Step { step: 500 })] = asked[..] else {
-        panic!("{asked:?}");
+    let sent = queries(&effects);
+    let [(id, Query::Step { step: 500 })] = sent[..] else {
+        panic!("{sent:?}");
     };
     let values = StepValues {
         step: 500,
@@ -102,9 +102,9 @@ fn the_value_under_the_cursor_is_asked_for_and_written_exactly() {
 }
 
 #[test]
-fn a_stretch_of_a_named_curve_is_asked_for_where_it_is_coarse() {
+fn a_zoomed_named_curve_is_queried_where_its_buckets_are_coarse() {
     let mut app = curves(0);
-    // Far enough that buckets hold several steps.
+    // So many steps that each bucket covers several.
     let event = Event::Scalars {
         global_step: 1_000_000,
         values: vec![("val/loss".to_owned(), F64(0.5))],
@@ -117,20 +117,20 @@ fn a_stretch_of_a_named_curve_is_asked_for_where_it_is_coarse() {
     });
     app.ui.charts.window = Some((0, 1000));
     let now = app.ui.now_ms;
-    let mut asked = queries(&update(&mut app, Msg::Tick(now + 1)));
-    while let Some((id, query)) = asked.pop() {
+    let mut sent = queries(&update(&mut app, Msg::Tick(now + 1)));
+    while let Some((id, query)) = sent.pop() {
         let name = |curve: &CurveId| *curve == CurveId::Named("val/loss".to_owned());
         if matches!(&query, Query::Series { curve, .. } if name(curve)) {
             return;
         }
         let reply = Reply::Series(Vec::new());
-        asked.extend(queries(&update(&mut app, Msg::Reply(id, reply))));
+        sent.extend(queries(&update(&mut app, Msg::Reply(id, reply))));
     }
-    panic!("never asked for it");
+    panic!("no series query for val/loss was sent");
 }
 
 #[test]
-fn other_runs_are_laid_over_named_curves_too() {
+fn compared_runs_are_overlaid_on_named_curves() {
     let mut app = curves(0);
     app.ui.focus = Pane::Metrics;
     update(
@@ -141,10 +141,10 @@ fn other_runs_are_laid_over_named_curves_too() {
     let before = text(&drawn(&mut app, SIZE, &dark()));
     let mut state = RunState::default();
     records(0).iter().for_each(|record| state.apply(record));
-    app.others = vec![Other {
+    app.others = vec![ComparedRun {
         name: "other".to_owned(),
         state,
-        ..Other::default()
+        ..ComparedRun::default()
     }];
     let with = text(&drawn(&mut app, SIZE, &dark()));
     assert_ne!(before, with);

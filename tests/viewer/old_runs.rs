@@ -1,11 +1,11 @@
-//! Run directories of version 0.1 are read as before: journal, evaluation, predictions, pages, comparison.
+//! Run directories written by version 0.1 can still be read: journals, evaluations, predictions, pages and comparisons.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use epochtop::metrics::Measure;
 use epochtop::run::RunState;
-use epochtop::session::{beside, replay, resolve};
+use epochtop::session::{compared_runs, replay, resolve};
 use serde_json::Value;
 
 fn fixtures() -> PathBuf {
@@ -29,7 +29,7 @@ fn epochtop(args: &[&str]) -> Output {
 }
 
 #[test]
-fn old_journals_fold_to_the_same_run() {
+fn old_journals_fold_to_the_same_state() {
     for (name, steps, restores, tests) in [
         ("finished", 420, vec![420], 2),
         ("stopped", 335, vec![], 0),
@@ -44,28 +44,28 @@ fn old_journals_fold_to_the_same_run() {
 }
 
 #[test]
-fn old_evaluations_have_the_values_and_intervals_of_their_eval_json() {
+fn old_evaluations_match_their_eval_json() {
     let report = state("resumed").test.latest.unwrap();
     let eval = std::fs::read_to_string(fixtures().join("resumed/eval.json")).unwrap();
     let eval: Value = serde_json::from_str(&eval).unwrap();
     let mut compared = 0;
     for measure in Measure::ALL {
-        let place = measure
+        let node = measure
             .info()
             .path
             .iter()
-            .try_fold(&eval, |place, name| place.get(name));
-        let Some(place) = place else {
-            // Measures that version 0.1 did not have.
+            .try_fold(&eval, |node, name| node.get(name));
+        let Some(node) = node else {
+            // Version 0.1 did not have this measure.
             assert!(report.value(measure).is_nan(), "{measure:?}");
             continue;
         };
-        let value = place.get("value").unwrap_or(place).as_f64().unwrap();
+        let value = node.get("value").unwrap_or(node).as_f64().unwrap();
         assert!((report.value(measure) - value).abs() < 1e-12, "{measure:?}");
         let ends = report
             .interval(measure)
             .map(|ends| vec![ends.low, ends.high]);
-        let wanted = place
+        let wanted = node
             .get("ci95")
             .map(|ends| serde_json::from_value(ends.clone()).unwrap());
         assert_eq!(ends, wanted, "{measure:?}");
@@ -75,7 +75,7 @@ fn old_evaluations_have_the_values_and_intervals_of_their_eval_json() {
 }
 
 #[test]
-fn old_runs_are_listed_and_every_page_of_them_is_drawn() {
+fn old_runs_are_listed_and_all_their_pages_can_be_drawn() {
     let listed = epochtop(&["runs", "--json"]);
     let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
     let mut names: Vec<&str> = listed
@@ -92,16 +92,16 @@ fn old_runs_are_listed_and_every_page_of_them_is_drawn() {
             let file = out.path().join(format!("{name}-{}.svg", page.key()));
             let file = file.to_str().unwrap();
             let drawn = epochtop(&["view", name, "--page", page.key(), "--screenshot", file]);
-            let said = String::from_utf8_lossy(&drawn.stderr);
-            assert!(drawn.status.success(), "{name} {}: {said}", page.key());
+            let error = String::from_utf8_lossy(&drawn.stderr);
+            assert!(drawn.status.success(), "{name} {}: {error}", page.key());
         }
     }
 }
 
 #[test]
-fn old_runs_are_compared_by_their_predictions() {
+fn old_runs_are_compared_with_paired_predictions() {
     let first = resolve(&fixtures(), Some("finished")).unwrap();
-    let found = beside(
+    let found = compared_runs(
         &fixtures(),
         &first,
         Some(&state("finished")),

@@ -1,4 +1,4 @@
-//! Questions about the test split and about steps, asked of a run directory that is made by hand.
+//! Queries for test-set images and steps, answered from a run directory that the tests write.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -8,7 +8,7 @@ use epochtop::event::{
     EvalReport, Event, F32, F64, GalleryImages, GalleryPredictions, Pixels, Record, Restoration,
     Split, StepWindow,
 };
-use epochtop::link::{Earlier, Filter, ImagePage, Link, Query, Reply};
+use epochtop::link::{EarlierPrediction, Filter, ImagePage, Link, Query, Reply};
 use epochtop::metrics::fit_temperature;
 use epochtop::report::{Options, Predictions, measure};
 use epochtop::run::Curve;
@@ -21,7 +21,7 @@ fn run() -> (tempfile::TempDir, RunDir) {
     (dir, run)
 }
 
-/// Replaces a file as the program does.
+/// Replaces a file atomically, as the program does.
 fn put(path: &Path, bytes: impl AsRef<[u8]>) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let temporary = path.with_extension("tmp");
@@ -29,7 +29,8 @@ fn put(path: &Path, bytes: impl AsRef<[u8]>) {
     std::fs::rename(temporary, path).unwrap();
 }
 
-fn tell(run: &RunDir, events: Vec<Event>) {
+/// Writes these events as the run's journal.
+fn write_journal(run: &RunDir, events: Vec<Event>) {
     let lines = (1..).zip(events).map(|(seq, event)| {
         let record = Record {
             seq,
@@ -41,6 +42,7 @@ fn tell(run: &RunDir, events: Vec<Event>) {
     put(&run.journal(), lines.collect::<String>());
 }
 
+/// Sends a query and waits for the reply.
 fn ask(link: &Link, query: Query) -> Reply {
     let queries = link.queries.as_ref().unwrap();
     queries.ask.send((1, query)).unwrap();
@@ -64,17 +66,17 @@ fn page(link: &Link, filter: Filter, from: u32, count: u32) -> ImagePage {
     }
 }
 
-/// A table of so many images of ten classes.
+/// The text of a `predictions.csv` with this number of test images of ten classes.
 fn table(images: u32) -> String {
     let mut csv = "split,index,label,predicted,confidence".to_owned();
     (0..10).for_each(|class| write!(csv, ",logit_{class}").unwrap());
     csv += "\nvalid,0,1,2,0.5,0,0,1,0,0,0,0,0,0,0\n";
     for index in 0..images {
-        let (label, said) = (index % 10, index.wrapping_mul(7919) % 11 % 10);
+        let (label, predicted) = (index % 10, index.wrapping_mul(7919) % 11 % 10);
         let confidence = 0.1 + f64::from(index % 89) / 100.0;
-        write!(csv, "test,{index},{label},{said},{confidence}").unwrap();
+        write!(csv, "test,{index},{label},{predicted},{confidence}").unwrap();
         for class in 0..10 {
-            let logit = if class == said { 9.5 } else { 0.125 };
+            let logit = if class == predicted { 9.5 } else { 0.125 };
             let logit = logit + f64::from((index * 13 + class) % 97) * 0.01;
             write!(csv, ",{logit}").unwrap();
         }
@@ -83,7 +85,8 @@ fn table(images: u32) -> String {
     csv
 }
 
-fn said(index: u32, class: u32, probability: f32) -> String {
+/// A row of an `evals/*.csv` file.
+fn prediction_row(index: u32, class: u32, probability: f32) -> String {
     format!("test,{index},0,{class},{probability}\n")
 }
 
@@ -92,12 +95,15 @@ const FILTERS: [Filter; 6] = [
     Filter::Mistakes,
     Filter::ConfidentMistakes,
     Filter::Class(3),
-    Filter::Confused { truth: 3, said: 7 },
+    Filter::Confused {
+        truth: 3,
+        predicted: 7,
+    },
     Filter::LeastCertain,
 ];
 
 #[test]
-fn pages_put_together_are_the_whole_list_and_nothing_comes_twice() {
+fn pages_cover_the_full_list_without_duplicates() {
     let (_dir, run) = run();
     put(&run.path.join("predictions.csv"), table(1_000));
     let link = link(&run);
@@ -114,10 +120,10 @@ fn pages_put_together_are_the_whole_list_and_nothing_comes_twice() {
                 from += page.rows.len() as u32;
                 all.extend(page.rows.iter().map(|row| row.index));
             }
-            let mut once = all.clone();
-            once.sort_unstable();
-            once.dedup();
-            assert!(once.len() == all.len() && !all.is_empty(), "{filter:?}");
+            let mut unique = all.clone();
+            unique.sort_unstable();
+            unique.dedup();
+            assert!(unique.len() == all.len() && !all.is_empty(), "{filter:?}");
             if count == 1 {
                 continue;
             }
@@ -136,7 +142,7 @@ fn pages_put_together_are_the_whole_list_and_nothing_comes_twice() {
 }
 
 #[test]
-fn before_the_first_evaluation_it_is_said_what_makes_one_and_a_new_one_is_noticed() {
+fn a_missing_evaluation_is_explained_and_a_new_one_is_detected() {
     let (_dir, run) = run();
     let link = link(&run);
     let images = Query::Images {
@@ -149,7 +155,7 @@ fn before_the_first_evaluation_it_is_said_what_makes_one_and_a_new_one_is_notice
         ..Meta::default()
     };
     for (ended, words) in [
-        (None, "yet: e evaluates now"),
+        (None, "yet: press e to evaluate"),
         (Some(1), "`epochtop eval one`"),
     ] {
         put(
@@ -173,7 +179,7 @@ fn before_the_first_evaluation_it_is_said_what_makes_one_and_a_new_one_is_notice
     assert_eq!(page.split, Split::Test);
 }
 
-/// The gallery after a validation.
+/// The gallery predictions after a validation, with `first` as the predicted class of the first image.
 fn gallery(epoch: u32, global_step: u64, first: u32) -> Event {
     Event::GalleryPredictions(GalleryPredictions {
         epoch,
@@ -203,18 +209,18 @@ fn evaluated(epoch: u32, global_step: u64, split: Split) -> Event {
     }))
 }
 
-fn kept(run: &RunDir, global_step: u64, rows: &[String]) {
+fn save_predictions(run: &RunDir, global_step: u64, rows: &[String]) {
     let path = run.path.join(format!("evals/step-{global_step:09}.csv"));
     put(&path, rows.concat());
 }
 
-fn steps(rows: &[Earlier]) -> Vec<(u32, u64, u32)> {
-    let short = |one: &Earlier| (one.epoch, one.global_step, one.label);
+fn steps(rows: &[EarlierPrediction]) -> Vec<(u32, u64, u32)> {
+    let short = |one: &EarlierPrediction| (one.epoch, one.global_step, one.label);
     rows.iter().map(short).collect()
 }
 
 #[test]
-fn what_was_said_earlier_is_told_oldest_first_and_without_what_was_given_up() {
+fn earlier_predictions_are_oldest_first_without_discarded_ones() {
     let (_dir, run) = run();
     put(&run.path.join("predictions.csv"), table(4));
     put(&run.path.join("eval.json"), r#"{"global_step": 30}"#);
@@ -222,13 +228,13 @@ fn what_was_said_earlier_is_told_oldest_first_and_without_what_was_given_up() {
         after: 3,
         ..Restoration::default()
     }));
-    tell(
+    write_journal(
         &run,
         vec![
             gallery(1, 10, 1),
             evaluated(1, 10, Split::Test),
             gallery(2, 20, 2),
-            // Done again.
+            // These two are discarded by the restore that follows and trained again.
             gallery(3, 25, 3),
             evaluated(3, 25, Split::Test),
             resumed,
@@ -240,20 +246,24 @@ fn what_was_said_earlier_is_told_oldest_first_and_without_what_was_given_up() {
         ],
     );
     for step in [10, 20, 25, 30, 40] {
-        kept(
+        save_predictions(
             &run,
             step,
-            &["garbage\n".to_owned(), said(2, 7, 0.75), said(0, 8, 0.5)],
+            &[
+                "garbage\n".to_owned(),
+                prediction_row(2, 7, 0.75),
+                prediction_row(0, 8, 0.5),
+            ],
         );
     }
     let link = link(&run);
     let rows = page(&link, Filter::All, 0, 9).rows;
-    // What the whole evaluation kept tells more exactly than the gallery.
+    // Predictions saved by a full evaluation take precedence over those of the gallery.
     assert_eq!(steps(&rows[0].earlier), [(1, 10, 8), (2, 20, 2)]);
     assert!(rows[1].earlier.is_empty() && rows[3].earlier.is_empty());
     assert_eq!(steps(&rows[2].earlier), [(1, 10, 7)]);
     assert_eq!(rows[2].earlier[0].probability, F32(0.75));
-    kept(&run, 10, &[said(2, 6, 0.5)]);
+    save_predictions(&run, 10, &[prediction_row(2, 6, 0.5)]);
     let rows = page(&link, Filter::All, 0, 9).rows;
     assert_eq!(
         steps(&rows[2].earlier),
@@ -261,24 +271,24 @@ fn what_was_said_earlier_is_told_oldest_first_and_without_what_was_given_up() {
         "a changed file is read again"
     );
     assert_eq!(steps(&rows[0].earlier), [(1, 10, 1), (2, 20, 2)]);
-    // Of the evaluation that came last.
+    // With the last evaluation shown, predictions of the one before count as earlier.
     put(&run.path.join("eval.json"), r#"{"global_step": 40}"#);
     let rows = page(&link, Filter::All, 0, 9).rows;
     assert_eq!(
         steps(&rows[0].earlier),
         [(1, 10, 1), (2, 20, 2), (3, 30, 8)]
     );
-    // Without the evaluation's record: what is of fewer steps.
+    // If the journal has no record of the shown evaluation, earlier means fewer steps.
     put(&run.path.join("eval.json"), r#"{"global_step": 25}"#);
     let rows = page(&link, Filter::All, 0, 9).rows;
     assert_eq!(steps(&rows[0].earlier), [(1, 10, 1), (2, 20, 2)]);
 }
 
 #[test]
-fn no_more_than_the_last_32_evaluations_are_told() {
+fn at_most_the_last_32_evaluations_are_returned() {
     let (_dir, run) = run();
     put(&run.path.join("predictions.csv"), table(2));
-    tell(
+    write_journal(
         &run,
         (1..=50).map(|n| gallery(n, u64::from(n) * 10, n)).collect(),
     );
@@ -289,16 +299,16 @@ fn no_more_than_the_last_32_evaluations_are_told() {
 }
 
 #[test]
-fn images_come_from_the_data_and_where_that_is_not_from_the_gallery() {
+fn images_come_from_the_data_or_else_from_the_gallery() {
     let (dir, run) = run();
     put(&run.path.join("predictions.csv"), table(3));
-    let told = GalleryImages {
+    let images = GalleryImages {
         height: 1,
         width: 2,
         labels: vec![0, 1],
         pixels: Pixels(vec![1, 2, 3, 4]),
     };
-    tell(&run, vec![Event::GalleryImages(told)]);
+    write_journal(&run, vec![Event::GalleryImages(images)]);
     let link = link(&run);
     let pixels = || {
         let rows = page(&link, Filter::All, 0, 9).rows;
@@ -321,9 +331,9 @@ fn images_come_from_the_data_and_where_that_is_not_from_the_gallery() {
     assert_eq!(pixels(), [7, 8, 9].map(|byte| ((1, 1), vec![byte])));
 }
 
-/// A page of the largest usual kind goes through the wire.
+/// The largest image pages in normal use fit into one message.
 #[test]
-fn a_page_of_large_images_is_short_and_can_be_sent() {
+fn a_page_of_large_images_is_shortened_and_can_be_sent() {
     let (dir, run) = run();
     put(&run.path.join("predictions.csv"), table(256));
     let meta = Meta {
@@ -352,11 +362,11 @@ fn a_page_of_large_images_is_short_and_can_be_sent() {
     }
 }
 
-/// How long questions take; run it with `--ignored --nocapture`, in release.
+/// Measures the time of queries. Run it with `--release` and `-- --ignored --nocapture`.
 #[test]
-#[ignore = "measures, and holds nothing"]
-#[expect(clippy::print_stdout, reason = "the times are what it is for")]
-fn how_long_questions_take() {
+#[ignore = "a measurement without assertions"]
+#[expect(clippy::print_stdout, reason = "the times are its output")]
+fn how_long_queries_take() {
     let (_dir, run) = run();
     let mut random = epochtop::random::Random::new(&[7]);
     let mut list = |scale: f32| -> Vec<F32> {
@@ -375,10 +385,10 @@ fn how_long_questions_take() {
             ..StepWindow::default()
         }));
     }
-    tell(&run, events);
+    write_journal(&run, events);
     let bytes = run.journal().metadata().unwrap().len();
     println!("journal: {:.1} MB, 1,280,000 steps", bytes as f64 / 1e6);
-    // The replay reads it all; only what is asked is timed.
+    // The replay reads the journal first; only the queries are timed.
     let link = link(&run);
     let timed = |what: &str, query: Query| {
         let began = Instant::now();
@@ -393,7 +403,7 @@ fn how_long_questions_take() {
         to,
         points: 2000,
     };
-    timed("first question, a step", Query::Step { step: 1_279_000 });
+    timed("first query, a step", Query::Step { step: 1_279_000 });
     timed("a step near the end", Query::Step { step: 1_270_001 });
     timed("a step near the beginning", Query::Step { step: 5 });
     timed(

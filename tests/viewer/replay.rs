@@ -1,4 +1,5 @@
-//! A run told again: the state at any moment, the slider and its keys, and what a replay must not know yet.
+//! Replay of a run: the state at any time, the slider and its keys, and results that must not be shown before their
+//! time.
 
 use std::fs;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::time::Instant;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use epochtop::event::{Event, F32, Level, Pixels, Record, Restoration, Split, StepWindow};
 use epochtop::link::{ImagePage, ImageRow, Query, Reply};
-use epochtop::run::{MOST_GAP_MS, Replay, RunState};
+use epochtop::run::{MAX_GAP_MS, Replay, RunState};
 use epochtop::session::{self, RunDir};
 use epochtop::tui::{App, Effect, Msg, Page, Theme, update};
 use proptest::prelude::*;
@@ -21,12 +22,12 @@ fn folded<'a>(records: impl IntoIterator<Item = &'a Record>) -> RunState {
     state
 }
 
-/// The records told by a moment, found without the replay.
-fn told(records: &[Record], ms: u64) -> impl Iterator<Item = &Record> {
+/// The records up to a replay time, computed independently of `Replay`.
+fn up_to(records: &[Record], ms: u64) -> impl Iterator<Item = &Record> {
     let (mut clock, mut before) = (0, None);
     records.iter().take_while(move |record| {
         let gap = record.t_ms.saturating_sub(before.unwrap_or(record.t_ms));
-        clock += gap.min(MOST_GAP_MS);
+        clock += gap.min(MAX_GAP_MS);
         before = Some(record.t_ms);
         clock <= ms
     })
@@ -36,7 +37,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn wherever_it_goes_the_state_is_the_fold_up_to_there(
+    fn the_state_at_any_time_is_the_fold_of_the_records_until_then(
         records in fold::records(),
         apart in 1_usize..9,
         bytes in prop_oneof![Just(0_usize), 60_000_usize..400_000, Just(usize::MAX)],
@@ -46,13 +47,13 @@ proptest! {
         let mut shown = RunState::default();
         for ms in seeks.into_iter().chain([replay.span(), 0, u64::MAX]) {
             replay.show(&mut shown, ms);
-            prop_assert_eq!(&shown, &folded(told(&records, ms)));
+            prop_assert_eq!(&shown, &folded(up_to(&records, ms)));
         }
     }
 }
 
-/// The finished run on a screen of this size, before anything is asked of it.
-fn viewed(records: &[Record], size: (u16, u16)) -> App {
+/// A viewer of these records as an ended run, at this screen size, before any replay.
+fn ended_run_app(records: &[Record], size: (u16, u16)) -> App {
     let mut app = app(records, false);
     update(&mut app, Msg::FeedClosed);
     update(&mut app, Msg::Resize(size.0, size.1));
@@ -67,22 +68,23 @@ fn character(app: &mut App, key: char) -> Vec<Effect> {
     self::key(app, KeyCode::Char(key))
 }
 
-/// Presses a key that begins a replay, and has the records read.
-fn begin(app: &mut App, records: &[Record], key: char) {
-    let asked = character(app, key);
-    assert!(asked.contains(&Effect::Retell), "{asked:?}");
+/// Presses a key that starts a replay, and delivers the loaded records.
+fn start_replay(app: &mut App, records: &[Record], key: char) {
+    let effects = character(app, key);
+    assert!(effects.contains(&Effect::LoadReplay), "{effects:?}");
     assert!(app.replay.is_none() && app.ui.notice.is_some());
     let replay = Arc::new(Replay::new(records.to_vec()));
-    update(app, Msg::Retold(Ok(replay)));
+    update(app, Msg::ReplayLoaded(Ok(replay)));
     assert!(app.replay.is_some() && app.ui.notice.is_none());
 }
 
+/// The replay position in ms, and whether the replay is playing.
 fn at(app: &App) -> (u64, bool) {
     let view = app.replay.as_ref().expect("a replay");
     (view.at_ms, view.playing)
 }
 
-/// Lets so many ticks of a tenth of a second pass.
+/// Sends this many ticks, 0.1 s apart.
 fn tick(app: &mut App, count: u64) {
     for _ in 0..count {
         let now = app.ui.now_ms + 100;
@@ -91,11 +93,11 @@ fn tick(app: &mut App, count: u64) {
 }
 
 #[test]
-fn playing_goes_through_the_run_in_half_a_minute_and_ends_at_its_end() {
+fn playback_takes_half_a_minute_and_stops_at_the_end() {
     let records = story::finished();
-    let whole = folded(&records);
-    let mut app = viewed(&records, (120, 40));
-    begin(&mut app, &records, ' ');
+    let full = folded(&records);
+    let mut app = ended_run_app(&records, (120, 40));
+    start_replay(&mut app, &records, ' ');
     assert_eq!(at(&app), (0, true));
     assert_eq!(app.run.global_step, 0);
     let (mut ticks, mut before) = (0, 0);
@@ -106,25 +108,25 @@ fn playing_goes_through_the_run_in_half_a_minute_and_ends_at_its_end() {
         assert!(ticks < 1000);
     }
     assert!((150..600).contains(&ticks), "{ticks} ticks of 0.1 s");
-    assert_eq!(app.run, whole);
+    assert_eq!(app.run, full);
     tick(&mut app, 5);
     assert!(!app.playing());
-    // And again from its beginning.
+    // Playing again starts from the beginning.
     character(&mut app, ' ');
     assert_eq!(at(&app), (0, true));
 }
 
 #[test]
-fn the_slider_moves_by_a_fiftieth_and_stays_between_the_ends() {
+fn slider_keys_move_by_one_fiftieth_within_the_run() {
     let records = story::finished();
-    let mut app = viewed(&records, (120, 40));
-    begin(&mut app, &records, '(');
+    let mut app = ended_run_app(&records, (120, 40));
+    start_replay(&mut app, &records, '(');
     let span = Replay::new(records.clone()).span();
     assert_eq!(at(&app), (span - span / 50, false));
     assert!(app.run.outcome.is_none() && !app.over() && !app.lost());
     key(&mut app, KeyCode::PageUp);
     assert_eq!(at(&app).0, span - 2 * (span / 50));
-    assert_eq!(app.run, folded(told(&records, at(&app).0)));
+    assert_eq!(app.run, folded(up_to(&records, at(&app).0)));
     for code in [KeyCode::Char(')'), KeyCode::PageDown, KeyCode::Char(')')] {
         key(&mut app, code);
     }
@@ -132,7 +134,7 @@ fn the_slider_moves_by_a_fiftieth_and_stays_between_the_ends() {
     assert_eq!(app.run, folded(&records));
     (0..60).for_each(|_| drop(character(&mut app, '(')));
     assert_eq!(at(&app), (0, false));
-    // What was long ago can be left too.
+    // End leaves the replay from any position.
     key(&mut app, KeyCode::End);
     assert!(app.replay.is_none());
     assert_eq!(app.run, folded(&records));
@@ -142,10 +144,10 @@ fn the_slider_moves_by_a_fiftieth_and_stays_between_the_ends() {
 }
 
 #[test]
-fn speed_changes_how_far_a_tick_goes_and_holding_stops_it() {
+fn speed_sets_the_time_per_tick_and_pausing_stops_playback() {
     let records = story::finished();
-    let mut app = viewed(&records, (120, 40));
-    begin(&mut app, &records, ' ');
+    let mut app = ended_run_app(&records, (120, 40));
+    start_replay(&mut app, &records, ' ');
     let speed = |app: &App| {
         app.replay
             .as_ref()
@@ -153,7 +155,7 @@ fn speed_changes_how_far_a_tick_goes_and_holding_stops_it() {
     };
     let first = speed(&app);
     tick(&mut app, 1);
-    assert_eq!(at(&app).0, 0, "the first look at the clock only begins it");
+    assert_eq!(at(&app).0, 0, "the first tick only sets the reference time");
     tick(&mut app, 1);
     assert_eq!(at(&app).0, 100 * first);
     character(&mut app, '}');
@@ -163,21 +165,21 @@ fn speed_changes_how_far_a_tick_goes_and_holding_stops_it() {
     let before = at(&app).0;
     tick(&mut app, 1);
     assert_eq!(at(&app).0, before + 100);
-    // A screen that was put aside for an hour goes on where it was.
+    // After the program was suspended for an hour, the replay continues near the position it had.
     let now = app.ui.now_ms + 3_600_000;
     update(&mut app, Msg::Tick(now));
     assert!(at(&app).0 <= before + 100 + 500);
     character(&mut app, ' ');
-    let held = at(&app);
+    let paused = at(&app);
     tick(&mut app, 20);
-    assert_eq!((at(&app), held.1), (held, false));
+    assert_eq!((at(&app), paused.1), (paused, false));
 }
 
 #[test]
-fn one_step_back_leaves_the_replay_when_nothing_else_is_open() {
+fn esc_leaves_the_replay_when_nothing_else_is_open() {
     let records = story::finished();
-    let mut app = viewed(&records, (120, 40));
-    begin(&mut app, &records, '(');
+    let mut app = ended_run_app(&records, (120, 40));
+    start_replay(&mut app, &records, '(');
     character(&mut app, '2');
     key(&mut app, KeyCode::Left);
     for _ in 0..2 {
@@ -191,7 +193,7 @@ fn one_step_back_leaves_the_replay_when_nothing_else_is_open() {
 }
 
 #[test]
-fn a_live_run_says_what_the_keys_are_for_and_pauses_as_ever() {
+fn replay_keys_in_a_live_run_show_a_hint_and_space_pauses_training() {
     let mut live = app(&story::midrun(), true);
     for code in [
         KeyCode::Char('('),
@@ -200,36 +202,39 @@ fn a_live_run_says_what_the_keys_are_for_and_pauses_as_ever() {
         KeyCode::End,
     ] {
         assert!(key(&mut live, code).is_empty());
-        let notice = live.ui.notice.take().expect("a word");
+        let notice = live.ui.notice.take().expect("a notice");
         assert!(notice.text.contains("epochtop view"), "{}", notice.text);
     }
     assert!(matches!(character(&mut live, ' ')[..], [Effect::Send(_)]));
 }
 
 #[test]
-fn records_that_cannot_be_read_are_told_of_once_and_for_all() {
-    let mut app = viewed(&story::finished(), (80, 24));
+fn unreadable_records_are_reported_and_not_loaded_again() {
+    let mut app = ended_run_app(&story::finished(), (80, 24));
     character(&mut app, ' ');
-    update(&mut app, Msg::Retold(Err("the disk is gone".to_owned())));
+    update(
+        &mut app,
+        Msg::ReplayLoaded(Err("the disk is gone".to_owned())),
+    );
     for _ in 0..2 {
-        let notice = app.ui.notice.take().expect("a word");
+        let notice = app.ui.notice.take().expect("a notice");
         assert!(notice.text.contains("the disk is gone"));
         assert!(character(&mut app, ' ').is_empty());
     }
     assert!(app.replay.is_none());
 }
 
-/// A replay of the finished run, held somewhat after its middle.
+/// A replay of the finished run, paused somewhat after its middle.
 fn middle(size: (u16, u16)) -> App {
     let records = story::finished();
-    let mut app = viewed(&records, size);
-    begin(&mut app, &records, '(');
+    let mut app = ended_run_app(&records, size);
+    start_replay(&mut app, &records, '(');
     (0..18).for_each(|_| drop(character(&mut app, '(')));
     app
 }
 
 #[test]
-fn the_slider_says_where_it_is() {
+fn slider_shows_the_position() {
     for size in [(80, 24), (120, 40), (50, 12)] {
         let screen = text(&drawn(&mut middle(size), size, &dark()));
         snapshot(&format!("replay_{}x{}", size.0, size.1), &screen);
@@ -247,8 +252,8 @@ fn the_slider_says_where_it_is() {
     snapshot("replay_ascii", row);
 }
 
-/// A run that was held overnight and then went on in another process, as a journal tells it.
-fn broken_off() -> Vec<Record> {
+/// The records of a run that was paused for eight hours and then resumed by another process.
+fn paused_and_resumed() -> Vec<Record> {
     let mut records = story::paused();
     let (seq, t_ms) = records.last().map_or((0, 0), |last| (last.seq, last.t_ms));
     let night = 8 * 3_600_000;
@@ -274,13 +279,13 @@ fn broken_off() -> Vec<Record> {
 }
 
 #[test]
-fn what_was_left_out_is_marked_on_the_slider() {
-    let records = broken_off();
+fn shortened_gaps_are_marked_on_the_slider() {
+    let records = paused_and_resumed();
     let replay = Replay::new(records.clone());
     assert!(replay.span() < 60_000, "{}", replay.span());
     assert_eq!(replay.breaks().len(), 2);
-    let mut app = viewed(&records, (120, 40));
-    begin(&mut app, &records, '(');
+    let mut app = ended_run_app(&records, (120, 40));
+    start_replay(&mut app, &records, '(');
     (0..30).for_each(|_| drop(character(&mut app, '(')));
     let screen = text(&drawn(&mut app, (120, 40), &dark()));
     let row = screen.lines().rev().nth(1).expect("the row of the slider");
@@ -289,11 +294,11 @@ fn what_was_left_out_is_marked_on_the_slider() {
 }
 
 #[test]
-fn no_moment_no_page_and_no_size_is_too_much() {
-    let (theme, records) = (dark(), broken_off());
+fn all_pages_can_be_drawn_at_any_time_and_size() {
+    let (theme, records) = (dark(), paused_and_resumed());
     for (records, strides) in [(story::finished(), 3), (records, 5), (story::failed(), 7)] {
-        let mut app = viewed(&records, (80, 24));
-        begin(&mut app, &records, ' ');
+        let mut app = ended_run_app(&records, (80, 24));
+        start_replay(&mut app, &records, ' ');
         let mut turn = 0_u16;
         while app.replay.as_ref().is_some_and(|view| !view.at_end()) {
             (0..strides).for_each(|_| drop(character(&mut app, ')')));
@@ -308,8 +313,8 @@ fn no_moment_no_page_and_no_size_is_too_much() {
                 for size in [(turn % 140, turn % 50), (80, 24), (61, 17)] {
                     let screen = text(&drawn(&mut app, size, &theme));
                     assert!(!screen.contains(|c: char| c.is_control() && c != '\n'));
-                    // At the end of a run of which no more came it is.
-                    assert!(app.lost() || !screen.contains("out of sight"), "{screen}");
+                    // Lost contact is reported only at the end of a run that never recorded its end.
+                    assert!(app.lost() || !screen.contains("Lost contact"), "{screen}");
                 }
             }
         }
@@ -317,12 +322,12 @@ fn no_moment_no_page_and_no_size_is_too_much() {
 }
 
 #[test]
-fn a_replay_shows_nothing_of_the_test_split_before_it_was_measured() {
+fn replay_hides_test_predictions_before_the_evaluation() {
     let records = story::finished();
-    let mut app = viewed(&records, (120, 40));
-    let asked = character(&mut app, '7');
-    let [Effect::Query(id, Query::Images { .. })] = asked[..] else {
-        panic!("{asked:?}");
+    let mut app = ended_run_app(&records, (120, 40));
+    let effects = character(&mut app, '7');
+    let [Effect::Query(id, Query::Images { .. })] = effects[..] else {
+        panic!("{effects:?}");
     };
     let rows = (0..40).map(|index| ImageRow {
         index,
@@ -342,36 +347,36 @@ fn a_replay_shows_nothing_of_the_test_split_before_it_was_measured() {
     update(&mut app, Msg::Reply(id, Reply::Images(page)));
     let screen = |app: &mut App| text(&drawn(app, (120, 40), &dark()));
     assert!(screen(&mut app).contains("of 10,000"));
-    begin(&mut app, &records, '(');
+    start_replay(&mut app, &records, '(');
     let early = screen(&mut app);
     assert!(
-        early.contains("1 of 64") && early.contains("at this moment"),
+        early.contains("1 of 64") && early.contains("later in the replay"),
         "{early}"
     );
-    assert!(!early.contains("10,000   said"), "{early}");
-    // And nothing is asked for that could not be shown.
+    assert!(!early.contains("10,000   predicted"), "{early}");
+    // No query is sent for data that could not be shown.
     assert!(character(&mut app, 'f').is_empty());
-    assert!(screen(&mut app).contains("until the replay comes there"));
+    assert!(screen(&mut app).contains("until then, press f"));
     key(&mut app, KeyCode::End);
     (0..4).for_each(|_| drop(character(&mut app, 'f')));
     assert!(screen(&mut app).contains("of 10,000"));
 }
 
 #[test]
-fn values_under_the_cursor_come_with_their_step_and_not_before() {
+fn values_of_steps_not_reached_yet_are_not_queried() {
     let records = story::finished();
-    let mut app = viewed(&records, (120, 40));
+    let mut app = ended_run_app(&records, (120, 40));
     character(&mut app, '2');
     app.ui.charts.cursor = Some(1_000);
-    let asked = update(&mut app, Msg::Tick(0));
+    let effects = update(&mut app, Msg::Tick(0));
     assert!(matches!(
-        asked[..],
+        effects[..],
         [Effect::Query(_, Query::Step { step: 1_000 })]
     ));
-    begin(&mut app, &records, ' ');
+    start_replay(&mut app, &records, ' ');
     app.lookups = epochtop::tui::Lookups::default();
-    let asked = character(&mut app, ' ');
-    assert!(asked.is_empty(), "{asked:?}");
+    let effects = character(&mut app, ' ');
+    assert!(effects.is_empty(), "{effects:?}");
 }
 
 fn journal(run: &RunDir, records: &[Record]) {
@@ -382,7 +387,7 @@ fn journal(run: &RunDir, records: &[Record]) {
 }
 
 #[test]
-fn a_journal_is_read_when_it_is_asked_for_and_what_was_done_again_counts_once() {
+fn the_journal_is_read_on_request_without_discarded_records() {
     let runs = tempfile::tempdir().expect("a directory");
     let run = RunDir::create(runs.path(), "one", "").expect("a run");
     let mut records = story::midrun();
@@ -411,11 +416,11 @@ fn a_journal_is_read_when_it_is_asked_for_and_what_was_done_again_counts_once() 
     let (link, last) = session::replay(&run).expect("a journal");
     let replays = link.replays.expect("records to read");
     for _ in 0..2 {
-        replays.ask.send(()).expect("somebody reads");
-        let story = replays.told.recv().expect("an answer").expect("a story");
-        assert_eq!(story.at(u64::MAX), last.state);
+        replays.ask.send(()).expect("the reader thread runs");
+        let loaded = replays.replay.recv().expect("an answer").expect("a replay");
+        assert_eq!(loaded.at(u64::MAX), last.state);
         assert!(
-            story
+            loaded
                 .at(u64::MAX)
                 .log
                 .iter()
@@ -423,11 +428,11 @@ fn a_journal_is_read_when_it_is_asked_for_and_what_was_done_again_counts_once() 
         );
     }
     fs::remove_file(run.journal()).expect("it was there");
-    replays.ask.send(()).expect("somebody reads");
-    assert!(replays.told.recv().expect("an answer").is_err());
+    replays.ask.send(()).expect("the reader thread runs");
+    assert!(replays.replay.recv().expect("an answer").is_err());
 }
 
-/// Bytes of memory this process holds.
+/// Resident memory of this process, in bytes.
 fn resident() -> u64 {
     let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = statm.split(' ').nth(1).and_then(|n| n.parse::<u64>().ok());
@@ -436,7 +441,7 @@ fn resident() -> u64 {
 
 #[test]
 #[ignore = "a measurement: cargo test --release --no-default-features --test viewer how_long -- --ignored --nocapture"]
-#[expect(clippy::print_stdout, reason = "the times are what it is for")]
+#[expect(clippy::print_stdout, reason = "the times are its output")]
 fn how_long_a_replay_of_50_mb_takes() {
     let mut records = story::midrun();
     let mut step = 781;
@@ -470,16 +475,16 @@ fn how_long_a_replay_of_50_mb_takes() {
     let began = Instant::now();
     let (link, _) = session::replay(&run).expect("a journal");
     println!(
-        "{count} records, {bytes} bytes, {step} steps: last state after {:?}",
+        "{count} records, {bytes} bytes, {step} steps: final state after {:?}",
         began.elapsed()
     );
     let replays = link.replays.expect("records to read");
     let (began, before) = (Instant::now(), resident());
-    replays.ask.send(()).expect("somebody reads");
-    let story = replays.told.recv().expect("an answer").expect("a story");
+    replays.ask.send(()).expect("the reader thread runs");
+    let loaded = replays.replay.recv().expect("an answer").expect("a replay");
     let weight = resident().saturating_sub(before);
     println!(
-        "story read after {:?}, {} MiB",
+        "replay loaded after {:?}, {} MiB",
         began.elapsed(),
         weight >> 20
     );
@@ -491,17 +496,17 @@ fn how_long_a_replay_of_50_mb_takes() {
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
         let ms = if turn < 100 {
-            (dice >> 20) % story.span()
+            (dice >> 20) % loaded.span()
         } else {
-            story.span() / 100 * (turn - 100)
+            loaded.span() / 100 * (turn - 100)
         };
         let began = Instant::now();
-        story.show(&mut shown, ms);
+        loaded.show(&mut shown, ms);
         let kind = usize::from(turn > 100);
         slowest[kind] = slowest[kind].max(began.elapsed());
     }
     println!(
-        "slowest seek {:?}, slowest hundredth forwards {:?}",
+        "slowest seek {:?}, slowest step of 1/100 forwards {:?}",
         slowest[0], slowest[1]
     );
 }

@@ -1,4 +1,4 @@
-//! Every state of a run on screens of every size, as text. A changed screenshot is looked at and then accepted with
+//! Snapshot tests: every state of a run at several screen sizes, as text. Review and accept changed snapshots with
 //! `cargo insta review`.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -63,7 +63,7 @@ pub(crate) fn text(buffer: &Buffer) -> String {
         while x < buffer.area.width {
             let symbol = buffer[(x, y)].symbol();
             line.push_str(symbol);
-            // A wide character has the next cell too.
+            // A wide character also occupies the next cell.
             x += (symbol.width() as u16).max(1);
         }
         lines.push(line.trim_end().to_owned());
@@ -82,8 +82,8 @@ pub(crate) fn snapshot(name: &str, text: &str) {
     });
 }
 
-/// The screen without what names the pages, so that another page changes no screen but its own: the row of tabs, which there
-/// is from 28 rows on, and the hint of their keys.
+/// The screen with the page tabs (drawn on screens of 28 rows or more) and the page key hint replaced by `(pages)`, so
+/// that adding a page does not change the snapshots of all other screens.
 fn without_pages(screen: &str) -> String {
     let tabs = screen.lines().count() >= 28;
     let lines = screen.lines().enumerate().map(|(y, line)| {
@@ -98,7 +98,7 @@ fn without_pages(screen: &str) -> String {
     lines.collect::<Vec<String>>().join("\n")
 }
 
-/// The rows that name the pages, which all other screens are shown without.
+/// Covers the page tabs and key hint, which `without_pages` removes from all other snapshots.
 #[test]
 fn pages_in_the_header_and_the_footer() {
     let mut rows = Vec::new();
@@ -119,7 +119,7 @@ fn pages_in_the_header_and_the_footer() {
 }
 
 #[test]
-fn the_palette_finds_pages_and_panels_by_name() {
+fn palette_finds_pages_and_panels_by_name() {
     for size in [(80, 24), (120, 40)] {
         let mut app = app(&story::midrun(), true);
         drawn(&mut app, size, &dark());
@@ -136,11 +136,11 @@ fn the_palette_finds_pages_and_panels_by_name() {
         }
         let found = text(&drawn(&mut app, size, &dark()));
         assert!(found.contains("Learning rate"), "{found}");
-        assert!(!found.contains("runs beside each other"), "{found}");
+        assert!(!found.contains("compared runs:"), "{found}");
         "te".chars().for_each(|c| press(&mut app, KeyCode::Char(c)));
         press(&mut app, KeyCode::Enter);
         assert_eq!((app.ui.page, app.ui.focus), (Page::Curves, Pane::Rate));
-        // Nothing is called so; esc closes it, and changes nothing.
+        // No entry matches; Esc closes the palette without an effect.
         press(&mut app, KeyCode::Char(':'));
         for c in "qqq".chars() {
             press(&mut app, KeyCode::Char(c));
@@ -148,7 +148,7 @@ fn the_palette_finds_pages_and_panels_by_name() {
         assert!(text(&drawn(&mut app, size, &dark())).contains("no page or panel"));
         press(&mut app, KeyCode::Esc);
         assert_eq!((app.ui.popup.clone(), app.ui.page), (None, Page::Curves));
-        // The arrows walk over all of it, as far as there is any.
+        // The Down key moves through all entries and stops at the last.
         press(&mut app, KeyCode::Char(':'));
         for _ in 0..50 {
             press(&mut app, KeyCode::Down);
@@ -179,7 +179,7 @@ fn every_state_at_three_sizes() {
     }
 }
 
-/// The key of a page that has one.
+/// The key that opens a page. Panics if the page has no key.
 fn page_key(page: Page) -> KeyCode {
     let keymap = tui::Keymap::default();
     let key = keymap.keys(tui::Action::Open(page)).next();
@@ -238,7 +238,7 @@ fn zoomed_panes() {
 }
 
 #[test]
-fn the_cursor_reads_all_charts_out_and_time_can_be_looked_at_closely() {
+fn cursor_zoom_and_x_axis_units_of_charts() {
     let mut app = app(&story::midrun(), true);
     update(&mut app, Msg::Resize(120, 40));
     press(&mut app, page_key(Page::Curves));
@@ -250,8 +250,8 @@ fn the_cursor_reads_all_charts_out_and_time_can_be_looked_at_closely() {
     ] {
         press(&mut app, code);
     }
-    let close = text(&drawn(&mut app, (120, 40), &dark()));
-    snapshot("cursor_120x40", &close);
+    let zoomed = text(&drawn(&mut app, (120, 40), &dark()));
+    snapshot("cursor_120x40", &zoomed);
     press(&mut app, KeyCode::Char('x'));
     press(&mut app, KeyCode::Char('y'));
     press(&mut app, KeyCode::Char('s'));
@@ -272,12 +272,12 @@ fn class_trends_in_ascii() {
 }
 
 #[test]
-fn before_the_first_evaluation_it_is_said_what_will_appear() {
+fn pages_explain_what_appears_after_the_first_evaluation() {
     for (key, words) in [
         (Page::Classes, "per-class F1 appears"),
-        (Page::Confusion, "what is taken for what appears"),
-        (Page::Calibration, "are worth appears"),
-        (Page::Trends, "over the epochs appears"),
+        (Page::Confusion, "confusion matrix appears"),
+        (Page::Calibration, "reliability diagram appears"),
+        (Page::Trends, "by epoch appears"),
     ] {
         let mut app = app(&story::empty(), true);
         go(&mut app, key);
@@ -287,18 +287,18 @@ fn before_the_first_evaluation_it_is_said_what_will_appear() {
 }
 
 #[test]
-fn an_accuracy_that_flatters_is_called_so() {
+fn misleading_accuracy_is_marked() {
     let records = story::majority();
     for (size, words) in [
-        ((80, 24), "accuracy flatters"),
+        ((80, 24), "accuracy is misleading"),
         (
             (120, 40),
-            "accuracy flatters: always saying healthy gives 90.00 %, macro-F1 is 47.37 %",
+            "accuracy is misleading: majority baseline healthy 90.00 %, macro-F1 47.37 %",
         ),
     ] {
         let mut app = app(&records, true);
         assert!(
-            text(&drawn(&mut app, size, &dark())).contains("accuracy flatters"),
+            text(&drawn(&mut app, size, &dark())).contains("accuracy is misleading"),
             "{size:?}"
         );
         press(&mut app, page_key(Page::Classes));
@@ -311,7 +311,7 @@ fn an_accuracy_that_flatters_is_called_so() {
 }
 
 #[test]
-fn what_is_undefined_is_marked_and_no_number() {
+fn undefined_measures_are_marked() {
     let mut app = app(&story::not_a_number(), true);
     for page in [Page::Classes, Page::Confusion, Page::Calibration] {
         press(&mut app, page_key(page));
@@ -323,7 +323,7 @@ fn what_is_undefined_is_marked_and_no_number() {
 }
 
 #[test]
-fn a_heat_map_of_many_classes_is_drawn_in_shades() {
+fn confusion_matrix_of_many_classes_is_a_heat_map() {
     for (classes, ascii) in [(40_u32, false), (1000, false), (1000, true)] {
         let names = (0..classes).map(|i| format!("class number {i}")).collect();
         let mut app = app(&story::with_classes("many", names), true);
@@ -339,15 +339,12 @@ fn a_heat_map_of_many_classes_is_drawn_in_shades() {
 }
 
 #[test]
-fn ascii_help_and_question() {
+fn ascii_mode_help_and_quit_popups() {
     let records = story::midrun();
     let mut plain = app(&records, true);
     plain.settings.ascii = true;
     let screen = text(&drawn(&mut plain, (120, 40), &dark()));
-    assert!(
-        screen.is_ascii(),
-        "only ASCII where nothing else can be shown"
-    );
+    assert!(screen.is_ascii(), "only ASCII characters in ASCII mode");
     snapshot("ascii_120x40", &screen);
     let mut app = app(&records, true);
     press(&mut app, KeyCode::Char('?'));
@@ -358,7 +355,7 @@ fn ascii_help_and_question() {
 }
 
 #[test]
-fn where_there_is_no_braille_curves_are_half_blocks() {
+fn curves_without_braille_use_half_blocks() {
     let records = story::midrun();
     for page in [Page::Overview, Page::Curves] {
         for size in [(80, 24), (120, 40)] {
@@ -390,7 +387,7 @@ fn small_screens() {
 }
 
 #[test]
-fn a_pane_without_room_is_named_in_the_header_with_the_key_that_shows_it() {
+fn hidden_panes_are_listed_in_the_header_with_their_keys() {
     let panes = [
         ("Accuracy", '2'),
         ("Gradient norm", '3'),
@@ -410,14 +407,14 @@ fn a_pane_without_room_is_named_in_the_header_with_the_key_that_shows_it() {
         let screen = text(&drawn(&mut app(&state(), true), (width, height), &dark()));
         let (header, rest) =
             screen.split_at(screen.find("─ Loss").or(screen.find("▸ Loss")).unwrap_or(0));
-        let sign = header.lines().nth(1).unwrap_or_default().rsplit_once('+');
-        let sign = sign.map_or("", |(_, sign)| sign);
+        let hidden = header.lines().nth(1).unwrap_or_default().rsplit_once('+');
+        let hidden = hidden.map_or("", |(_, hidden)| hidden);
         for (name, key) in panes {
             let shown =
                 rest.contains(&format!("─ {name} ")) || rest.contains(&format!("▸ {name} "));
             assert_eq!(
                 shown,
-                !sign.contains(key),
+                !hidden.contains(key),
                 "{name} at {width}x{height}\n{screen}"
             );
         }
@@ -425,7 +422,7 @@ fn a_pane_without_room_is_named_in_the_header_with_the_key_that_shows_it() {
 }
 
 #[test]
-fn all_that_matters_is_on_80x24_at_once() {
+fn main_information_fits_on_80x24() {
     let screen = text(&drawn(&mut app(&story::midrun(), true), (80, 24), &dark()));
     for wanted in [
         "epoch 4/12",
@@ -460,7 +457,7 @@ fn all_that_matters_is_on_80x24_at_once() {
     }
 }
 
-/// Names nobody should give.
+/// Unusual names: escape sequences, empty, wide, combining, right-to-left and control characters.
 pub(crate) fn odd_names() -> Vec<String> {
     [
         "\u{1b}[31mred\u{1b}[0m",
@@ -477,7 +474,7 @@ pub(crate) fn odd_names() -> Vec<String> {
 }
 
 #[test]
-fn no_size_and_no_state_is_too_much() {
+fn all_states_can_be_drawn_at_any_size() {
     let thousand = (0..1000).map(|i| format!("class number {i}")).collect();
     let mut states: Vec<Vec<Record>> = STATES.iter().map(|(_, records)| records()).collect();
     states.push(story::with_classes("one", vec!["everything".to_owned()]));
@@ -486,7 +483,7 @@ fn no_size_and_no_state_is_too_much() {
         "\u{1b}]0;gotcha\u{7}長い名前\u{202e}\r\n",
         odd_names(),
     ));
-    states.push(unwell());
+    states.push(run_with_alerts());
     states.push(Vec::new());
     let theme = dark();
     for records in &states {
@@ -535,7 +532,7 @@ fn no_size_and_no_state_is_too_much() {
 }
 
 #[test]
-fn no_keys_and_no_resizes_are_too_much() {
+fn random_keys_and_resizes_do_not_panic() {
     use KeyCode::{BackTab, Char, Down, Enter, Esc, Left, Right, Tab, Up};
     let keys = [
         Tab,
@@ -582,7 +579,7 @@ fn no_keys_and_no_resizes_are_too_much() {
 }
 
 #[test]
-fn odd_names_stay_in_their_columns() {
+fn unusual_names_do_not_break_the_layout() {
     let records = story::with_classes("\u{1b}[2Jrun", odd_names());
     snapshot(
         "odd_names_120x40",
@@ -599,15 +596,15 @@ fn odd_names_stay_in_their_columns() {
     );
 }
 
-/// A run with three alerts: steps that are not finite, a spike, steps that are all clipped.
-fn unwell() -> Vec<Record> {
+/// A run with three alerts: non-finite steps, a loss spike, and 100 clipped steps in a row.
+fn run_with_alerts() -> Vec<Record> {
     let mut records = story::midrun();
     let (seq, t_ms) = records.last().map_or((0, 0), |last| (last.seq, last.t_ms));
     let health = |finding| {
         Event::Health(Health {
             global_step: 781,
             finding,
-            remedy: Remedy::Told,
+            remedy: Remedy::Reported,
         })
     };
     let clipped = Event::Steps(StepWindow {
@@ -641,15 +638,15 @@ fn unwell() -> Vec<Record> {
 }
 
 #[test]
-fn what_is_not_well_is_one_row_under_the_header_and_all_of_it_above_the_zoomed_log() {
-    let records = unwell();
+fn alerts_take_one_row_and_are_listed_in_full_above_the_zoomed_log() {
+    let records = run_with_alerts();
     for ascii in [false, true] {
         let mark = if ascii { "ascii_" } else { "" };
         for size in [(80, 24), (120, 40)] {
             let mut app = app(&records, true);
             app.settings.ascii = ascii;
             let screen = text(&drawn(&mut app, size, &dark()));
-            // Where there is a row of pages, it comes first.
+            // The row of page tabs, if there is one, comes before the alert row.
             let rows = if size.1 < 28 { 2 } else { 3 };
             let row = screen.lines().nth(rows).unwrap();
             let symbol = if ascii { "x" } else { "✗" };
@@ -668,8 +665,8 @@ fn what_is_not_well_is_one_row_under_the_header_and_all_of_it_above_the_zoomed_l
 }
 
 #[test]
-fn an_alert_costs_one_row_at_most_and_is_seen_on_the_smallest_screen() {
-    let (well, unwell) = (story::midrun(), unwell());
+fn alerts_take_at_most_one_row_and_are_visible_on_the_smallest_screen() {
+    let (healthy, run_with_alerts) = (story::midrun(), run_with_alerts());
     for (size, words) in [
         ((50, 14), "7 steps are"),
         ((30, 6), "7 steps are"),
@@ -677,10 +674,10 @@ fn an_alert_costs_one_row_at_most_and_is_seen_on_the_smallest_screen() {
         ((40, 1), "✗3"),
     ] {
         let shown = |records| text(&drawn(&mut app(records, true), size, &dark()));
-        let screen = shown(&unwell);
+        let screen = shown(&run_with_alerts);
         let last = screen.lines().last().unwrap();
         assert!(last.contains(words), "{size:?}\n{screen}");
-        assert!(!shown(&well).contains(words));
+        assert!(!shown(&healthy).contains(words));
     }
 }
 
@@ -696,7 +693,7 @@ fn style_of(buffer: &Buffer, wanted: &str) -> ratatui::style::Style {
 }
 
 #[test]
-fn what_is_wrong_looks_wrong_and_says_so() {
+fn errors_and_wrong_predictions_use_their_roles() {
     let theme = dark();
     let screen = drawn(&mut app(&story::failed(), true), (120, 40), &theme);
     assert_eq!(
@@ -719,7 +716,7 @@ fn what_is_wrong_looks_wrong_and_says_so() {
 }
 
 #[test]
-fn without_colours_nothing_but_modifiers_is_left() {
+fn without_colours_only_modifiers_are_used() {
     let theme = dark().reduced(ColorDepth::None);
     let mut plain = app(&story::midrun(), true);
     plain.settings.color = ColorDepth::None;

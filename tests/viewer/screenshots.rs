@@ -1,4 +1,4 @@
-//! Pages of a run as screenshots: what they hold, how large they are, and what the program says to wrong wishes.
+//! SVG screenshots of pages: content, file size, and error messages for invalid arguments.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,13 +7,13 @@ use std::process::{Command, Output};
 use crossbeam_channel::bounded;
 use epochtop::event::Record;
 use epochtop::link::{Feed, Link};
-use epochtop::run::Beside;
+use epochtop::run::ComparedRuns;
 use epochtop::run::RunState;
 use epochtop::tui::{self, ColorDepth, Settings, Theme};
 
 use crate::story;
 
-/// A page of these records as a screenshot.
+/// The SVG screenshot of a page of the run with these records.
 fn screenshot(records: &[Record], page: &str, size: (u16, u16), theme: &str) -> String {
     let mut run = RunState::default();
     records.iter().for_each(|record| run.apply(record));
@@ -31,14 +31,14 @@ fn screenshot(records: &[Record], page: &str, size: (u16, u16), theme: &str) -> 
         size,
         &theme,
         settings,
-        Beside::default(),
+        ComparedRuns::default(),
     )
     .unwrap();
     tui::svg(&buffer, &theme, page)
 }
 
 #[test]
-fn every_page_is_a_screenshot_of_modest_size() {
+fn every_page_has_a_small_valid_screenshot() {
     let records = story::finished();
     for page in tui::pages() {
         for theme in ["dark", "light", "mono"] {
@@ -56,7 +56,7 @@ fn every_page_is_a_screenshot_of_modest_size() {
 }
 
 #[test]
-fn pages_differ() {
+fn screenshots_of_pages_differ() {
     let records = story::midrun();
     let mut all: Vec<String> = tui::pages()
         .iter()
@@ -68,7 +68,7 @@ fn pages_differ() {
     assert_eq!(all.len(), count);
 }
 
-/// A run's directory with nothing but its journal.
+/// Creates a run directory that contains only a journal.
 fn journal(dir: &Path, records: &[Record]) {
     std::fs::create_dir_all(dir).unwrap();
     let mut text = String::new();
@@ -94,34 +94,42 @@ fn view(runs: &Path, args: &[&str]) -> Output {
 }
 
 #[test]
-fn the_program_draws_a_run_without_a_terminal() {
+fn the_program_writes_screenshots_without_a_terminal() {
     let runs = tempfile::tempdir().unwrap();
     journal(&runs.path().join("one"), &story::finished());
     let file = runs.path().join("it.svg");
-    let wish = ["one", "--page", "confusion", "--screenshot"];
+    let page_args = ["one", "--page", "confusion", "--screenshot"];
     let drawn = view(
         runs.path(),
-        &[&wish[..], &[file.to_str().unwrap()]].concat(),
+        &[&page_args[..], &[file.to_str().unwrap()]].concat(),
     );
     assert_eq!(drawn.status.code(), Some(0), "{drawn:?}");
     assert!(drawn.stdout.is_empty());
     let svg = std::fs::read_to_string(&file).unwrap();
     assert!(svg.contains("<title>epochtop · one · confusion</title>"));
-    assert!(svg.contains("Ankle boot"), "words are text");
-    let told = view(runs.path(), &[&wish[..], &["-"]].concat());
-    assert_eq!(told.stdout, svg.into_bytes(), "whatever the terminal is");
+    assert!(svg.contains("Ankle boot"), "text is stored as text");
+    let printed = view(runs.path(), &[&page_args[..], &["-"]].concat());
+    assert_eq!(
+        printed.stdout,
+        svg.into_bytes(),
+        "the output does not depend on the terminal"
+    );
     let small = view(
         runs.path(),
-        &[&wish[..], &["-", "--size", "80x24"]].concat(),
+        &[&page_args[..], &["-", "--size", "80x24"]].concat(),
     );
-    assert!(small.stdout.len() < told.stdout.len());
+    assert!(small.stdout.len() < printed.stdout.len());
     if let Some(keep) = std::env::var_os("EPOCHTOP_KEEP_JOURNAL") {
-        journal(Path::new(&keep), &story::finished());
+        journal(&Path::new(&keep).join("first"), &story::finished());
+        journal(
+            &Path::new(&keep).join("second"),
+            &story::rival("second", 7, 6),
+        );
     }
 }
 
 #[test]
-fn a_wrong_wish_is_told_with_what_there_is() {
+fn invalid_arguments_are_reported_with_the_valid_ones() {
     let runs = tempfile::tempdir().unwrap();
     journal(&runs.path().join("one"), &story::empty());
     let pages = tui::pages().join(", ");
@@ -135,15 +143,15 @@ fn a_wrong_wish_is_told_with_what_there_is() {
         (&["one", "--size", "80x24"], "--screenshot"),
         (
             &["one", "--screenshot", "-", "--theme", "none"],
-            "there are dark",
+            "expected one of dark",
         ),
         (&["two", "--screenshot", "-"], "two"),
     ] {
-        let said = view(runs.path(), args);
-        let error = String::from_utf8_lossy(&said.stderr);
-        assert_eq!(said.status.code(), Some(2), "{args:?}: {error}");
+        let result = view(runs.path(), args);
+        let error = String::from_utf8_lossy(&result.stderr);
+        assert_eq!(result.status.code(), Some(2), "{args:?}: {error}");
         assert!(error.contains(words), "{args:?}: {error}");
-        assert!(said.stdout.is_empty(), "{args:?}");
+        assert!(result.stdout.is_empty(), "{args:?}");
     }
     let nowhere = view(runs.path(), &["one", "--screenshot", "/nowhere/it.svg"]);
     assert_eq!(nowhere.status.code(), Some(1));

@@ -1,4 +1,4 @@
-//! A believable run, made of nothing but a seed: the same records every time.
+//! Synthetic runs with realistic values, generated from a fixed seed: the records are the same every time.
 
 use epochtop::event::{
     Answer, CheckpointReason, CheckpointSaved, Command, DatasetInfo, EpochSummary, EvalReport,
@@ -8,10 +8,13 @@ use epochtop::event::{
 use epochtop::metrics::{Confusion, Measure, fit_temperature};
 use epochtop::report::{Options, Predictions, measure};
 
-/// When the run began, ms since 1970.
+/// Start time of the run, in ms since the Unix epoch.
 pub(crate) const START: u64 = 1_770_000_000_000;
+/// Steps per epoch.
 const STEPS: u64 = 215;
+/// Mean time of a step, in ms.
 const MILLIS: f64 = 45.0;
+/// Steps per `StepWindow` event.
 const WINDOW: u64 = 16;
 
 const GARMENTS: [&str; 10] = [
@@ -27,11 +30,11 @@ const GARMENTS: [&str; 10] = [
     "Ankle boot",
 ];
 
-/// A linear congruential generator (Knuth's MMIX constants): enough for noise.
+/// A linear congruential generator with Knuth's MMIX constants; sufficient for noise.
 struct Noise(u64);
 
 impl Noise {
-    /// From 0 to 1.
+    /// Uniform in [0, 1).
     fn unit(&mut self) -> f64 {
         self.0 = self
             .0
@@ -40,13 +43,13 @@ impl Noise {
         (self.0 >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// About normal, variance 1.
+    /// Approximately normal with mean 0 and variance 1: the sum of 12 uniform values, minus 6.
     fn normal(&mut self) -> f64 {
         (0..12).map(|_| self.unit()).sum::<f64>() - 6.0
     }
 }
 
-/// Tells a run, record by record.
+/// Generates the records of a run.
 pub(crate) struct Story {
     records: Vec<Record>,
     noise: Noise,
@@ -55,17 +58,17 @@ pub(crate) struct Story {
     epochs: u32,
     classes: Vec<String>,
     best: f64,
-    /// Steps from here on have no finite loss.
+    /// From this step on, the loss of every fifth step is NaN.
     pub(crate) broken_from: u64,
 }
 
 impl Story {
-    /// A run of the ten garments over this many epochs.
+    /// A run of this many epochs on the ten classes of Fashion-MNIST.
     pub(crate) fn new(epochs: u32) -> Self {
         Self::of(epochs, GARMENTS.map(str::to_owned).to_vec())
     }
 
-    /// A run over these classes.
+    /// A run of this many epochs on these classes.
     pub(crate) fn of(epochs: u32, classes: Vec<String>) -> Self {
         Self {
             records: Vec::new(),
@@ -79,13 +82,13 @@ impl Story {
         }
     }
 
-    /// The records told so far.
+    /// The records generated so far.
     pub(crate) fn records(self) -> Vec<Record> {
         self.records
     }
 
-    /// One more record, now.
-    pub(crate) fn say(&mut self, event: Event) {
+    /// Appends a record with the current time.
+    pub(crate) fn record(&mut self, event: Event) {
         let seq = self.records.len() as u64 + 1;
         self.records.push(Record {
             seq,
@@ -94,17 +97,17 @@ impl Story {
         });
     }
 
-    /// Waits.
+    /// Advances the clock of the run.
     pub(crate) fn wait(&mut self, ms: f64) {
         self.t_ms += ms;
     }
 
-    /// A change of phase.
+    /// Records a change of phase.
     pub(crate) fn phase(&mut self, phase: Phase) {
-        self.say(Event::Phase { phase });
+        self.record(Event::Phase { phase });
     }
 
-    /// The beginning: what it is, the gallery.
+    /// Records the start of the run, the gallery images and a log line.
     pub(crate) fn start(&mut self, name: &str) {
         let dataset = DatasetInfo {
             name: "fashion-mnist".to_owned(),
@@ -117,7 +120,7 @@ impl Story {
             valid: 5_000,
             test: 10_000,
         };
-        self.say(Event::RunStarted(Box::new(RunStarted {
+        self.record(Event::RunStarted(Box::new(RunStarted {
             precision: "f32".to_owned(),
             run: name.to_owned(),
             dataset,
@@ -142,23 +145,23 @@ impl Story {
             .enumerate()
             .flat_map(|(i, label)| garment(*label, i))
             .collect();
-        self.say(Event::GalleryImages(GalleryImages {
+        self.record(Event::GalleryImages(GalleryImages {
             height: 28,
             width: 28,
             labels,
             pixels: Pixels(pixels),
         }));
-        self.say(Event::Log {
+        self.record(Event::Log {
             level: Level::Info,
             text: "464,458 parameters, 215 steps an epoch".to_owned(),
         });
     }
 
-    /// Begins an epoch and takes this many of its steps.
+    /// Trains this many steps of an epoch. At the first step it also records the start of the epoch.
     pub(crate) fn steps(&mut self, epoch: u32, count: u64) {
         let done = (self.step % STEPS).min(STEPS);
         if done == 0 {
-            self.say(Event::EpochStarted {
+            self.record(Event::EpochStarted {
                 epoch,
                 epochs: self.epochs,
                 steps: STEPS,
@@ -219,9 +222,9 @@ impl Story {
         window.global_step = self.step;
         window.lr = F64(self.lr());
         window.millis = F64(millis);
-        self.say(Event::Steps(window));
+        self.record(Event::Steps(window));
         for global_step in skipped {
-            self.say(Event::StepSkipped {
+            self.record(Event::StepSkipped {
                 global_step,
                 loss: F32(f32::NAN),
                 grad_norm: F32(f32::NAN),
@@ -235,12 +238,12 @@ impl Story {
         0.002 * warm * 0.5 * (1.0 + (std::f64::consts::PI * share).cos())
     }
 
-    /// Share of the images told wrongly after so many epochs.
+    /// The base error rate at the current step.
     fn error(&self) -> f64 {
         0.075 + 0.16 * (-(self.step as f64) / 350.0).exp()
     }
 
-    /// A table in which shirts are the hard ones.
+    /// A confusion matrix of `n` images in which class 6 (shirt) has the most errors.
     fn confusion(&mut self, n: u64) -> Confusion {
         let classes = self.classes.len() as u32;
         let mut confusion = Confusion::new(self.classes.len());
@@ -273,7 +276,7 @@ impl Story {
         confusion
     }
 
-    /// Measures a split; says how it went.
+    /// Evaluates a split; records and returns the report.
     pub(crate) fn evaluate(
         &mut self,
         split: Split,
@@ -287,7 +290,7 @@ impl Story {
             Phase::Validating
         });
         for done in 1..=2 {
-            self.say(Event::EvalProgress {
+            self.record(Event::EvalProgress {
                 split,
                 done: done * n / 2,
                 total: n,
@@ -297,7 +300,7 @@ impl Story {
         let confusion = self.confusion(n);
         let rows = rows_of(&confusion, split, &mut self.noise);
         let temperature = fit_temperature(&rows.logits, &rows.labels, rows.classes);
-        // Thousands of classes are for the screen to bear, not for the bootstrap.
+        // Runs with very many classes test the screens; the bootstrap would only slow them down.
         let resamples = if self.classes.len() > 100 { 0 } else { 100 };
         let options = Options {
             bins: 15,
@@ -308,18 +311,18 @@ impl Story {
         report.global_step = self.step;
         report.weights = weights;
         report.seconds = F64(0.6);
-        self.say(Event::EvalFinished(Box::new(report.clone())));
+        self.record(Event::EvalFinished(Box::new(report.clone())));
         report
     }
 
-    /// A whole epoch with its validation, predictions and checkpoint.
+    /// Completes an epoch with its validation, gallery predictions and checkpoint.
     pub(crate) fn epoch(&mut self, epoch: u32) {
         self.steps(epoch, STEPS - self.step % STEPS);
         let report = self.evaluate(Split::Valid, epoch, WeightsKind::Current);
         let best = report.value(Measure::Accuracy) > self.best;
         self.best = self.best.max(report.value(Measure::Accuracy));
         let s = self.step as f64;
-        self.say(Event::EpochFinished(EpochSummary {
+        self.record(Event::EpochFinished(EpochSummary {
             epoch,
             global_step: self.step,
             train_loss: F64(0.57 + 0.45 * (-s / 700.0).exp()),
@@ -340,7 +343,7 @@ impl Story {
         self.save(epoch, CheckpointReason::Periodic, best);
     }
 
-    /// How far each parameter was moved: the first layers less and less.
+    /// Records gradient, weight and update norms; the updates of the first layers shrink over time.
     fn layers(&mut self) {
         let names = [
             "blocks.0.conv.weight",
@@ -359,20 +362,20 @@ impl Story {
             update_norm: F32(0.02 * 0.3_f32.powf(age * (7 - i) as f32 / 5.0)),
         });
         let layers = layers.collect();
-        self.say(Event::Layers {
+        self.record(Event::Layers {
             global_step: self.step,
             layers,
         });
     }
 
-    /// What the network thinks of the gallery.
+    /// Records predictions for the gallery.
     pub(crate) fn predict(&mut self, epoch: u32) {
         let classes = self.classes.len() as u32;
         let error = self.error();
         let mut top = Vec::new();
         for i in 0..64_u32 {
             let label = (i * 7 % 10) % classes;
-            let sure = 0.55 + 0.44 * self.noise.unit();
+            let confidence = 0.55 + 0.44 * self.noise.unit();
             let first = if self.noise.unit() < error * 1.5 {
                 (label + 1) % classes
             } else {
@@ -381,12 +384,12 @@ impl Story {
             let second = (first + 2) % classes;
             let third = (first + 5) % classes;
             top.push(vec![
-                (first, F32(sure as f32)),
-                (second, F32((0.7 * (1.0 - sure)) as f32)),
-                (third, F32((0.2 * (1.0 - sure)) as f32)),
+                (first, F32(confidence as f32)),
+                (second, F32((0.7 * (1.0 - confidence)) as f32)),
+                (third, F32((0.2 * (1.0 - confidence)) as f32)),
             ]);
         }
-        self.say(Event::GalleryPredictions(GalleryPredictions {
+        self.record(Event::GalleryPredictions(GalleryPredictions {
             epoch,
             global_step: self.step,
             temperature: F64(0.712),
@@ -394,10 +397,10 @@ impl Story {
         }));
     }
 
-    /// A checkpoint.
+    /// Records a saved checkpoint.
     pub(crate) fn save(&mut self, epoch: u32, reason: CheckpointReason, best: bool) {
         let path = format!("checkpoints/step-{:09}", self.step);
-        self.say(Event::CheckpointSaved(CheckpointSaved {
+        self.record(Event::CheckpointSaved(CheckpointSaved {
             global_step: self.step,
             epoch,
             path,
@@ -409,9 +412,9 @@ impl Story {
         }));
     }
 
-    /// Somebody's request and its answer.
+    /// Records the answer to a request.
     pub(crate) fn answer(&mut self, id: u64, command: Command, answer: Answer) {
-        self.say(Event::Acknowledged {
+        self.record(Event::Acknowledged {
             id,
             command,
             answer,
@@ -419,9 +422,9 @@ impl Story {
         });
     }
 
-    /// The last word.
+    /// Records the end of the run.
     pub(crate) fn end(&mut self, outcome: Outcome) {
-        self.say(Event::RunFinished {
+        self.record(Event::RunFinished {
             outcome,
             global_step: self.step,
         });
@@ -429,8 +432,8 @@ impl Story {
 }
 
 impl Story {
-    /// Measures validation of logits that are given.
-    fn measured(&mut self, rows: &Predictions) {
+    /// Records the evaluation report of the given predictions.
+    fn evaluate_rows(&mut self, rows: &Predictions) {
         let temperature = fit_temperature(&rows.logits, &rows.labels, rows.classes);
         let options = Options {
             bins: 15,
@@ -439,11 +442,11 @@ impl Story {
         let mut report = measure(rows, temperature, options);
         report.epoch = 1;
         report.global_step = self.step;
-        self.say(Event::EvalFinished(Box::new(report)));
+        self.record(Event::EvalFinished(Box::new(report)));
     }
 }
 
-/// A network that has learnt to say what nine in ten are.
+/// A model that always predicts the majority class, which 90 % of the images have.
 pub(crate) fn majority() -> Vec<Record> {
     let mut story = Story::of(3, vec!["healthy".to_owned(), "ill".to_owned()]);
     story.start("majority");
@@ -454,11 +457,11 @@ pub(crate) fn majority() -> Vec<Record> {
         labels: (0..1000).map(|i| u32::from(i % 10 == 3)).collect(),
         classes: 2,
     };
-    story.measured(&rows);
+    story.evaluate_rows(&rows);
     story.records()
 }
 
-/// Logits that are no numbers, one class that is absent and one that nothing is taken for.
+/// NaN logits, one class without images and one class that is never predicted.
 pub(crate) fn not_a_number() -> Vec<Record> {
     let mut story = Story::of(3, ["one", "two", "absent"].map(str::to_owned).to_vec());
     story.start("nan");
@@ -471,18 +474,18 @@ pub(crate) fn not_a_number() -> Vec<Record> {
         labels: [0, 1].repeat(100),
         classes: 3,
     };
-    story.measured(&rows);
+    story.evaluate_rows(&rows);
     story.records()
 }
 
-/// Nothing but a started run.
+/// A run that has only started.
 pub(crate) fn empty() -> Vec<Record> {
     let mut story = Story::new(12);
     story.start("20260202-0240-cnn");
     story.records()
 }
 
-/// In the fourth of twelve epochs.
+/// A run in the fourth of twelve epochs.
 pub(crate) fn midrun() -> Vec<Record> {
     middle().records()
 }
@@ -510,7 +513,7 @@ fn middle() -> Story {
     story
 }
 
-/// Held at a step.
+/// A run paused in the fourth of twelve epochs.
 pub(crate) fn paused() -> Vec<Record> {
     let mut story = middle();
     story.answer(8, Command::Pause, Answer::Accepted);
@@ -525,7 +528,7 @@ pub(crate) fn paused() -> Vec<Record> {
     story.records()
 }
 
-/// Every fifth step is not a number.
+/// A run in which every fifth step from step 300 on is NaN.
 pub(crate) fn nan() -> Vec<Record> {
     let mut story = Story::new(12);
     story.broken_from = 300;
@@ -535,7 +538,7 @@ pub(crate) fn nan() -> Vec<Record> {
     story.records()
 }
 
-/// Ended by an error in the second epoch.
+/// A run that failed in the second epoch.
 pub(crate) fn failed() -> Vec<Record> {
     let mut story = Story::new(12);
     story.start("20260202-0240-cnn");
@@ -547,7 +550,7 @@ pub(crate) fn failed() -> Vec<Record> {
     story.records()
 }
 
-/// All epochs done, best weights tested.
+/// A completed run whose best weights were evaluated on the test set.
 pub(crate) fn finished() -> Vec<Record> {
     let mut story = Story::new(12);
     story.start("20260202-0240-cnn");
@@ -558,7 +561,7 @@ pub(crate) fn finished() -> Vec<Record> {
     story.records()
 }
 
-/// A run over other classes, one epoch in.
+/// A run on these classes in the third of three epochs.
 pub(crate) fn with_classes(name: &str, classes: Vec<String>) -> Vec<Record> {
     let mut story = Story::of(3, classes);
     story.start(name);
@@ -568,7 +571,7 @@ pub(crate) fn with_classes(name: &str, classes: Vec<String>) -> Vec<Record> {
     story.records()
 }
 
-/// Logits that a table of confusions could have come from: as sure as a network with label smoothing.
+/// Logits with the given confusion matrix, with confidences typical of training with label smoothing.
 fn rows_of(confusion: &Confusion, split: Split, noise: &mut Noise) -> Predictions {
     let k = confusion.classes();
     let (mut logits, mut labels) = (Vec::new(), Vec::new());
@@ -583,7 +586,7 @@ fn rows_of(confusion: &Confusion, split: Split, noise: &mut Noise) -> Prediction
                         label
                     };
                 logits.extend((0..k).map(|_| 0.3 * noise.normal() as f32));
-                // Wrong ones are less sure, and the true class is not far.
+                // Wrong predictions are less confident, and the true class has the second-highest logit.
                 let margin = if predicted == label { 3.4 } else { 1.2 } + 0.9 * noise.normal();
                 logits[first] = logits[second].max(1.0) + margin.max(0.01) as f32;
                 labels.push(label as u32);
@@ -598,7 +601,7 @@ fn rows_of(confusion: &Confusion, split: Split, noise: &mut Noise) -> Prediction
     }
 }
 
-/// Something with an outline and some cloth, by label.
+/// A 28×28 image of a garment: a shape for each label, filled with a fabric-like texture.
 fn garment(label: u32, index: usize) -> Vec<u8> {
     let inside = |x: f64, y: f64| match label % 10 {
         1 => (0.28..0.72).contains(&x) && y > 0.08 && !((0.46..0.54).contains(&x) && y > 0.35),
@@ -623,14 +626,14 @@ fn garment(label: u32, index: usize) -> Vec<u8> {
             if !inside(x + 0.018, y + 0.018) {
                 return 0;
             }
-            let cloth =
+            let texture =
                 150.0 + 60.0 * (x * 9.0 + index as f64).sin() * (y * 5.0).cos() + 40.0 * (y - 0.5);
-            cloth.clamp(40.0, 255.0) as u8
+            texture.clamp(40.0, 255.0) as u8
         })
         .collect()
 }
 
-/// Another run of the same kind to its end, with luck of its own.
+/// A completed run like `finished`, with another seed and number of epochs.
 pub(crate) fn rival(name: &str, seed: u64, epochs: u32) -> Vec<Record> {
     let mut story = Story::new(epochs);
     story.noise = Noise(seed);
@@ -641,7 +644,7 @@ pub(crate) fn rival(name: &str, seed: u64, epochs: u32) -> Vec<Record> {
     story.records()
 }
 
-/// A run whose test split came out as these rows; its records and the report.
+/// A completed run whose test-set evaluation has these predictions: its records and the report.
 pub(crate) fn tested(name: &str, rows: &Predictions) -> (Vec<Record>, EvalReport) {
     let classes = (0..rows.classes).map(|i| format!("class {i}")).collect();
     let mut story = Story::of(3, classes);
@@ -653,7 +656,7 @@ pub(crate) fn tested(name: &str, rows: &Predictions) -> (Vec<Record>, EvalReport
     };
     let mut report = measure(rows, temperature, options);
     report.weights = WeightsKind::Best;
-    story.say(Event::EvalFinished(Box::new(report.clone())));
+    story.record(Event::EvalFinished(Box::new(report.clone())));
     story.end(Outcome::Completed);
     (story.records(), report)
 }

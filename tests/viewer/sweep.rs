@@ -1,5 +1,6 @@
-//! Every page in every state on every size: nothing panics, nothing is drawn outside of its area, and no control character
-//! reaches a cell. `make sweep` tries all of it; a selection in which every two choices meet runs with the other tests.
+//! Draws every page in every run state at every size, and checks that nothing panics, nothing is drawn outside the
+//! area, and no cell contains a control character. `make sweep` runs the full sweep; the normal tests run a subset of
+//! combinations.
 
 use epochtop::event::{CheckpointReason, Event, Outcome, Record};
 use epochtop::link::Feed;
@@ -24,10 +25,10 @@ const STATES: [State; 12] = [
     ("one class", || classes(1)),
     ("a thousand classes", || classes(1000)),
     ("a million steps", million),
-    ("odd words", odd_words),
+    ("unusual text", unusual_text),
 ];
 const THEMES: [&str; 3] = ["dark", "light", "mono"];
-/// A cell of the margin around the screen, which no drawing may touch.
+/// Symbol of the margin cells around the screen, which must stay unchanged.
 const SENTINEL: &str = "\u{2592}";
 const MARGIN: u16 = 3;
 
@@ -49,7 +50,7 @@ fn classes(count: u32) -> RunState {
     folded(&story::with_classes("many", names))
 }
 
-/// A million steps, with a NaN and a spike among them.
+/// A run of a million steps that include NaN losses and spikes.
 pub(crate) fn million() -> RunState {
     let mut run = folded(&story::midrun());
     let (mut seq, mut step) = (run.seq, run.global_step);
@@ -87,8 +88,8 @@ pub(crate) fn million() -> RunState {
     run
 }
 
-/// Control characters, right-to-left and wide letters in every string that comes from outside.
-fn odd_words() -> RunState {
+/// A run with control characters and right-to-left and wide characters in every string from outside the program.
+fn unusual_text() -> RunState {
     let odd = "\u{1b}]0;x\u{7}\u{202e}שלום長い\u{0}\r\n\t\u{9b}31m👩‍👩‍👧";
     let names = (0..12).map(|i| format!("{odd}{i}")).collect();
     let mut story = Story::of(3, names);
@@ -97,16 +98,16 @@ fn odd_words() -> RunState {
     story.save(1, CheckpointReason::Requested, true);
     let mut records = story.records();
     let mut seq = records.last().map_or(0, |record| record.seq);
-    let mut say = |event| {
+    let mut add = |event| {
         seq += 1;
         let t_ms = story::START + 60_000;
         records.push(Record { seq, t_ms, event });
     };
-    say(Event::Log {
+    add(Event::Log {
         level: epochtop::event::Level::Error,
         text: odd.to_owned(),
     });
-    say(Event::RunFinished {
+    add(Event::RunFinished {
         outcome: Outcome::Failed {
             message: odd.to_owned(),
         },
@@ -132,14 +133,14 @@ fn odd_words() -> RunState {
     folded(&records)
 }
 
-/// Everything that is chosen for a screenshot.
+/// One combination of the parameters of a drawn screen; the numbers are indices.
 #[derive(Debug, Clone, Copy)]
 struct Choice {
     state: usize,
     page: usize,
     size: (u16, u16),
     theme: usize,
-    /// Zoomed, in ASCII, with the cursor on, with a box over it.
+    /// Bits: 1 zoomed, 2 ASCII, 4 chart cursor and zoom window, 8 popup.
     flags: usize,
 }
 
@@ -156,7 +157,7 @@ fn app(run: RunState, ascii: bool) -> App {
     app
 }
 
-/// Draws one screenshot into the middle of a larger buffer and looks at every cell.
+/// Draws one screen into the middle of a larger buffer and checks every cell.
 fn check(run: &App, theme: &Theme, choice: Choice) {
     let (width, height) = choice.size;
     let mut app = run.clone();
@@ -171,20 +172,20 @@ fn check(run: &App, theme: &Theme, choice: Choice) {
     if choice.flags & 8 == 8 {
         app.ui.popup = Some([Popup::Help(2), Popup::Quit][choice.flags % 2].clone());
     }
-    // Braille and half blocks by turns.
+    // Even widths use braille, odd widths half blocks.
     app.settings.dots = [Dots::Braille, Dots::HalfBlock][usize::from(width % 2)];
     update(&mut app, Msg::Resize(width, height));
-    let whole = Rect::new(0, 0, width + 2 * MARGIN, height + 2 * MARGIN);
+    let full_area = Rect::new(0, 0, width + 2 * MARGIN, height + 2 * MARGIN);
     let area = Rect::new(MARGIN, MARGIN, width, height);
-    let mut buffer = Buffer::filled(whole, Cell::new(SENTINEL));
+    let mut buffer = Buffer::filled(full_area, Cell::new(SENTINEL));
     for y in area.y..area.bottom() {
         for x in area.x..area.right() {
             buffer[(x, y)].reset();
         }
     }
     tui::draw(&app, theme, area, &mut buffer);
-    for y in 0..whole.height {
-        for x in 0..whole.width {
+    for y in 0..full_area.height {
+        for x in 0..full_area.width {
             let symbol = buffer[(x, y)].symbol();
             if area.contains((x, y).into()) {
                 assert!(
@@ -236,10 +237,10 @@ impl Sweep {
 }
 
 #[test]
-fn every_two_choices_meet_and_nothing_is_drawn_where_it_should_not_be() {
+fn a_subset_of_combinations_is_drawn_within_the_area() {
     let (sweep, sizes) = (Sweep::new(), sizes());
     let (states, pages) = (STATES.len(), Page::ALL.len());
-    // Each page meets each state on each of some sizes; what is left is spread over them by numbers without a common divisor.
+    // Each page in each state at some of the sizes; themes and flags cycle with coprime strides.
     let chosen: Vec<(u16, u16)> = sizes
         .iter()
         .copied()
@@ -261,7 +262,7 @@ fn every_two_choices_meet_and_nothing_is_drawn_where_it_should_not_be() {
             }
         }
     }
-    // Every size is met with every set of flags, pages and states taking turns.
+    // Every size once, with flags, states and pages in rotation.
     for (i, &size) in sizes.iter().enumerate() {
         let flags = i % FLAGS;
         sweep.check(Choice {
@@ -276,14 +277,14 @@ fn every_two_choices_meet_and_nothing_is_drawn_where_it_should_not_be() {
 
 #[test]
 #[ignore = "minutes: make sweep"]
-#[expect(clippy::print_stdout, reason = "the counts are what it is for")]
+#[expect(clippy::print_stdout, reason = "the counts are its output")]
 fn everything_with_everything() {
     let (sweep, sizes) = (Sweep::new(), sizes());
     let mut screenshots = 0_u64;
     for (state, (name, _)) in STATES.iter().enumerate() {
         for page in 0..Page::ALL.len() {
             for (i, &size) in sizes.iter().enumerate() {
-                // Two of the sixteen sets of flags each, others for each size.
+                // Two of the sixteen flag combinations, different ones for each size.
                 for flags in [i % FLAGS, (i * 7 + 3) % FLAGS] {
                     sweep.check(Choice {
                         state,

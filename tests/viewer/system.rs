@@ -1,4 +1,4 @@
-//! The System page in every state of a machine, and what it says of it.
+//! The System page for different machines and their states.
 
 use crossterm::event::KeyCode;
 use epochtop::event::{Event, GpuProcess, GpuSample, Record, SystemSample, ThrottleReason};
@@ -8,10 +8,10 @@ use crate::screens::{app, dark, drawn, press, snapshot, text};
 use crate::story;
 
 const GIB: u64 = 1 << 30;
-/// Looks at the machine, five seconds apart.
-const LOOKS: u64 = 100;
+/// Number of system samples, five seconds apart.
+const SAMPLES: u64 = 100;
 
-/// What comes and goes, from 0 to 1, over the looks; `phase` sets curves apart.
+/// A value from 0 to 1 that varies with the sample index; different `phase` values give different curves.
 fn wave(i: u64, phase: f64) -> f32 {
     let t = i as f64;
     let wave = 0.55 + 0.3 * (t / 9.0 + phase).sin() + 0.15 * (t / 2.3 + 2.0 * phase).sin();
@@ -63,14 +63,14 @@ fn gpu(index: u32, i: u64) -> GpuSample {
     }
 }
 
-/// A run in its fourth epoch whose machine was looked at like this.
-fn looked_at(look: impl Fn(u64) -> SystemSample) -> Vec<Record> {
+/// A run in its fourth epoch with these system samples.
+fn with_samples(sample: impl Fn(u64) -> SystemSample) -> Vec<Record> {
     let mut records = story::midrun();
     let (seq, t_ms) = records.last().map_or((0, 0), |last| (last.seq, last.t_ms));
-    records.extend((0..LOOKS).map(|i| Record {
+    records.extend((0..SAMPLES).map(|i| Record {
         seq: seq + 1 + i,
         t_ms: t_ms + 5000 * i,
-        event: Event::System(Box::new(look(i))),
+        event: Event::System(Box::new(sample(i))),
     }));
     records
 }
@@ -93,7 +93,7 @@ fn eight(i: u64) -> SystemSample {
     SystemSample { gpus, ..machine(i) }
 }
 
-/// The page, as it stands after some frames.
+/// The System page after three drawn frames.
 fn page(records: &[Record]) -> App {
     let mut app = app(records, true);
     press(&mut app, KeyCode::Char('8'));
@@ -111,9 +111,9 @@ fn screen(records: &[Record], size: (u16, u16)) -> String {
 fn every_machine_at_three_sizes() {
     let machines = [
         ("none", story::midrun()),
-        ("cpu", looked_at(machine)),
-        ("throttled", looked_at(throttled)),
-        ("eight", looked_at(eight)),
+        ("cpu", with_samples(machine)),
+        ("throttled", with_samples(throttled)),
+        ("eight", with_samples(eight)),
     ];
     for (name, records) in &machines {
         for size in [(80, 24), (120, 40), (200, 60)] {
@@ -130,8 +130,8 @@ fn every_machine_at_three_sizes() {
 }
 
 #[test]
-fn what_matters_is_on_a_small_screen_and_in_words() {
-    let shown = screen(&looked_at(throttled), (80, 26));
+fn main_values_are_on_a_small_screen_as_text() {
+    let shown = screen(&with_samples(throttled), (80, 26));
     for words in [
         "16 cores, load 14.27",
         "GPU 0 NVIDIA H100 80GB HBM3",
@@ -151,18 +151,18 @@ fn what_matters_is_on_a_small_screen_and_in_words() {
     ] {
         assert!(shown.contains(words), "{words} in\n{shown}");
     }
-    let eight = screen(&looked_at(eight), (80, 24));
+    let eight = screen(&with_samples(eight), (80, 24));
     assert!(eight.contains("power suppl"), "{eight}");
-    let none = screen(&looked_at(machine), (80, 24));
+    let none = screen(&with_samples(machine), (80, 24));
     assert!(none.contains("no NVIDIA GPU found (NVML absent)"), "{none}");
     let never = screen(&story::midrun(), (80, 24));
     assert!(never.contains("system.every_seconds"), "{never}");
 }
 
 #[test]
-fn a_disk_that_takes_few_more_checkpoints_is_marked() {
+fn low_disk_space_is_marked() {
     let shown = |free| {
-        let records = looked_at(|i| SystemSample {
+        let records = with_samples(|i| SystemSample {
             disk_free: Some(free),
             ..machine(i)
         });
@@ -190,7 +190,7 @@ fn a_disk_that_takes_few_more_checkpoints_is_marked() {
 }
 
 #[test]
-fn no_machine_and_no_size_is_too_much() {
+fn any_sample_can_be_drawn_at_any_size() {
     let odd = |i: u64| {
         let mut gpu = gpu(0, i);
         gpu.name = "\u{1b}[31mNVIDIA\u{202e} 長い名前\r\n".to_owned();
@@ -221,7 +221,11 @@ fn no_machine_and_no_size_is_too_much() {
         ..SystemSample::default()
     };
     let theme = dark();
-    for records in [looked_at(odd), looked_at(unknown), looked_at(eight)] {
+    for records in [
+        with_samples(odd),
+        with_samples(unknown),
+        with_samples(eight),
+    ] {
         let mut app = page(&records);
         let small =
             (0..=70).flat_map(|width| [0, 1, 15, 16, 17, 20, 25].map(|height| (width, height)));
@@ -235,8 +239,8 @@ fn no_machine_and_no_size_is_too_much() {
 }
 
 #[test]
-fn what_frames_cost_is_counted_and_no_change_of_the_run() {
-    let app = page(&looked_at(machine));
+fn frame_times_and_bytes_are_counted() {
+    let app = page(&with_samples(machine));
     let frames = app.frames;
     assert_eq!((frames.frames, frames.draw_us_last), (3, 800));
     assert_eq!((frames.draw_us_mean(), frames.draw_us_max), (1533, 3100));

@@ -1,30 +1,30 @@
-//! What can be said of runs that are being trained: `attach` and `ctl`.
+//! Arguments of `attach` and `ctl`, the subcommands for running jobs.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{BesideArgs, ConfigArgs};
+use super::{ConfigArgs, ReferenceArgs};
 use crate::cli::ctl::Rate;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct AttachArgs {
-    /// A run's name or directory [default: the newest live one, else the newest]
+    /// Name or directory of a run [default: the newest running job, else the newest run]
     pub(in crate::cli) run: Option<String>,
-    /// Only watch: no key can change the run
+    /// Watch only: no key can control the run
     #[arg(long)]
     pub(in crate::cli) read_only: bool,
-    /// Where the trainer listens, for a socket that was brought here by ssh -L
+    /// Socket of the trainer, for example one forwarded with ssh -L
     #[arg(long, value_name = "PATH", conflicts_with = "run")]
     pub(in crate::cli) socket: Option<PathBuf>,
     #[command(flatten)]
-    pub(in crate::cli) beside: BesideArgs,
+    pub(in crate::cli) reference: ReferenceArgs,
     #[command(flatten)]
     pub(in crate::cli) config: ConfigArgs,
-    /// Only runs in this directory [default: live ones wherever they were started, then those in runs.dir]
+    /// Search only this directory [default: all running jobs on this machine, then runs.dir]
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) runs: Option<PathBuf>,
-    /// Theme of the screen: dark, light, high-contrast, colour-blind, mono, or your own (see epochtop themes)
+    /// Screen theme: dark, light, high-contrast, colour-blind, mono, or your own (see epochtop themes)
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) theme: Option<String>,
 }
@@ -33,67 +33,67 @@ pub(in crate::cli) struct AttachArgs {
 pub(in crate::cli) struct CtlArgs {
     #[command(subcommand)]
     pub(in crate::cli) verb: CtlVerb,
-    /// Where the trainer listens [default: found by the run]
+    /// Socket of the trainer [default: the socket of the run]
     #[arg(long, value_name = "PATH", global = true)]
     pub(in crate::cli) socket: Option<PathBuf>,
-    /// Only runs in this directory [default: live ones wherever they were started, then those in runs.dir]
+    /// Search only this directory [default: all running jobs on this machine, then runs.dir]
     #[arg(long, value_name = "DIR", global = true)]
     pub(in crate::cli) runs: Option<PathBuf>,
-    /// Wait no longer than this many seconds
+    /// Wait at most this many seconds
     #[arg(long, value_name = "SECONDS", global = true, value_parser = seconds)]
     pub(in crate::cli) timeout: Option<f64>,
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
     let value = text.parse().ok().filter(|value| (0.0..1e9).contains(value));
-    value.ok_or_else(|| "a number of seconds, 0 or more".to_owned())
+    value.ok_or_else(|| "expected a number of seconds, 0 or more".to_owned())
 }
 
-/// What can be asked of a run.
+/// Commands that can be sent to a running job.
 #[derive(Debug, Clone, Subcommand)]
 pub(in crate::cli) enum CtlVerb {
-    /// Hold at the next step
+    /// Pause at the next step
     Pause {
-        /// A run's name or directory [default: the newest live one]
+        /// Name or directory of a run [default: the newest running job]
         run: Option<String>,
     },
-    /// Go on after a pause
+    /// Resume after a pause
     Resume {
-        /// A run's name or directory [default: the newest live one]
+        /// Name or directory of a run [default: the newest running job]
         run: Option<String>,
     },
-    /// Measure validation and test now
+    /// Evaluate on the validation and test sets now
     Evaluate {
-        /// A run's name or directory [default: the newest live one]
+        /// Name or directory of a run [default: the newest running job]
         run: Option<String>,
     },
     /// Write a checkpoint now
     Checkpoint {
-        /// A run's name or directory [default: the newest live one]
+        /// Name or directory of a run [default: the newest running job]
         run: Option<String>,
     },
-    /// Another base learning rate
+    /// Set the base learning rate
     Lr {
-        /// The rate, such as 3e-4, or x0.5 for half of what it is
+        /// New rate, for example 3e-4, or x0.5 for half the current rate
         rate: Rate,
-        /// A run's name or directory [default: the newest live one]
+        /// Name or directory of a run [default: the newest running job]
         run: Option<String>,
     },
-    /// Another number of epochs in all
+    /// Set the total number of epochs
     Epochs {
-        /// Epochs in all
+        /// Total number of epochs
         epochs: u32,
-        /// A run's name or directory [default: the newest live one]
+        /// Name or directory of a run [default: the newest running job]
         run: Option<String>,
     },
-    /// End after the epoch under way, with a checkpoint
+    /// Stop after the current epoch, with a checkpoint
     StopAfterEpoch {
-        /// A run's name or directory [default: the newest live one]
+        /// Name or directory of a run [default: the newest running job]
         run: Option<String>,
     },
-    /// Finish the step, write a checkpoint, end
+    /// Finish the current step, write a checkpoint and stop
     Stop {
-        /// A run's name or directory [default: the newest live one]
+        /// Name or directory of a run [default: the newest running job]
         run: Option<String>,
     },
 }

@@ -1,4 +1,4 @@
-//! What can be said of screenshots of a run: `view --screenshot`.
+//! Arguments of `view --screenshot`.
 
 use std::path::PathBuf;
 
@@ -6,17 +6,17 @@ use clap::Args;
 
 use crate::tui;
 
-/// Columns and rows a screenshot may have at most: the largest screens there are, with room to spare.
-const MOST: (u16, u16) = (500, 200);
+/// Maximum columns and rows of a screenshot, larger than any real screen.
+const MAX_SIZE: (u16, u16) = (500, 200);
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ScreenshotArgs {
-    #[arg(long, value_name = "NAME", value_parser = page, help = format!("The page that is shown: {}", tui::pages().join(", ")))]
+    #[arg(long, value_name = "NAME", value_parser = page, help = format!("Page to show: {}", tui::pages().join(", ")))]
     pub(in crate::cli) page: Option<String>,
-    /// Draw the page into an SVG file instead of the terminal, which is not needed then; - is stdout
+    /// Write the page to an SVG file instead of showing it (no terminal needed); - writes to stdout
     #[arg(long, value_name = "FILE.svg")]
     pub(in crate::cli) screenshot: Option<PathBuf>,
-    /// Columns and rows of that screenshot
+    /// Screenshot size in columns and rows
     #[arg(
         long,
         value_name = "COLUMNSxROWS",
@@ -26,7 +26,7 @@ pub(in crate::cli) struct ScreenshotArgs {
     pub(in crate::cli) size: Size,
 }
 
-/// Columns and rows.
+/// Columns and rows, in cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::cli) struct Size(pub(in crate::cli) u16, pub(in crate::cli) u16);
 
@@ -38,15 +38,15 @@ impl std::str::FromStr for Size {
         let number = |part: &str| part.trim().parse::<u16>().ok();
         match parts.map(|(columns, rows)| (number(columns), number(rows))) {
             Some((Some(columns), Some(rows)))
-                if (1..=MOST.0).contains(&columns) && (1..=MOST.1).contains(&rows) =>
+                if (1..=MAX_SIZE.0).contains(&columns) && (1..=MAX_SIZE.1).contains(&rows) =>
             {
                 Ok(Self(columns, rows))
             }
             Some((Some(_), Some(_))) => Err(format!(
-                "a screenshot has 1x1 to {}x{} cells",
-                MOST.0, MOST.1
+                "a screenshot must have 1x1 to {}x{} cells",
+                MAX_SIZE.0, MAX_SIZE.1
             )),
-            _ => Err("write columns and rows, such as 120x40".to_owned()),
+            _ => Err("expected COLUMNSxROWS, for example 120x40".to_owned()),
         }
     }
 }
@@ -57,7 +57,7 @@ fn page(name: &str) -> Result<String, String> {
         Ok(name.to_owned())
     } else {
         let pages = pages.join(", ");
-        Err(format!("there is no page `{name}`, there are {pages}"))
+        Err(format!("no page `{name}`; available pages: {pages}"))
     }
 }
 
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_size_is_columns_and_rows() {
+    fn screenshot_sizes_parse() {
         assert_eq!("120x40".parse(), Ok(Size(120, 40)));
         assert_eq!("80×24".parse(), Ok(Size(80, 24)));
         for wrong in [
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_page_is_told_with_those_there_are() {
+    fn unknown_page_error_lists_the_pages() {
         assert_eq!(page("overview").as_deref(), Ok("overview"));
         let error = page("los").unwrap_err();
         assert!(error.ends_with(&tui::pages().join(", ")), "{error}");

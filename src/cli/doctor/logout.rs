@@ -1,51 +1,46 @@
-//! `doctor`: whether logging out ends a run. systemd-logind decides, and `loginctl` reports it.
+//! `doctor`: whether logging out ends a run. systemd-logind decides this; `loginctl` reports its setting.
 
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::Finding;
+use super::Check;
 
-/// How long `loginctl` may take; it asks a service, which may hang.
+/// Time limit for `loginctl`, which queries a service that may hang.
 const DEADLINE: Duration = Duration::from_secs(2);
 
-pub(super) fn finding() -> Finding {
-    // Without a session it shows the manager's own properties.
-    let asked = Command::new("loginctl")
+pub(super) fn check() -> Check {
+    // Without a session argument, `loginctl` shows the properties of the manager.
+    let child = Command::new("loginctl")
         .args(["show-session", "--property=KillUserProcesses"])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn();
-    let shown = asked.ok().and_then(|child| output_of(child, DEADLINE));
-    finding_of(shown.as_deref())
+    let shown = child.ok().and_then(|child| output_of(child, DEADLINE));
+    check_of(shown.as_deref())
 }
 
-fn finding_of(shown: Option<&str>) -> Finding {
+fn check_of(shown: Option<&str>) -> Check {
     match shown.and_then(|text| text.trim().strip_prefix("KillUserProcesses=")) {
-        None => Finding::good(
+        None => Check::good(
             "logout",
-            "nothing is known to end a run here (loginctl does not answer)",
+            "unknown whether it ends runs (no answer from loginctl)",
         ),
-        Some("no") => Finding::good(
+        Some("no") => Check::good("logout", "does not end runs (logind: KillUserProcesses=no)"),
+        Some(other) => Check::hint(
             "logout",
-            "does not end a run (logind: KillUserProcesses=no)",
-        ),
-        Some(other) => Finding::hint(
-            "logout",
-            format!(
-                "ends a run that is started in this session (logind: KillUserProcesses={other})"
-            ),
+            format!("ends runs started in this session (logind: KillUserProcesses={other})"),
             "`loginctl enable-linger`, then `systemd-run --user --scope epochtop train --detach`",
         ),
     }
 }
 
-/// What a process prints; none when it fails or takes too long.
+/// The stdout of a process; `None` if it fails or exceeds the deadline.
 fn output_of(mut child: Child, deadline: Duration) -> Option<String> {
-    let begun = Instant::now();
+    let started = Instant::now();
     while child.try_wait().ok()?.is_none() {
-        if begun.elapsed() > deadline {
+        if started.elapsed() > deadline {
             let _ = child.kill();
             let _ = child.wait();
             return None;
@@ -63,14 +58,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_would_end_a_run_has_a_remedy() {
-        let remedy = |shown| finding_of(shown).remedy.is_some();
+    fn only_a_setting_that_ends_runs_has_a_remedy() {
+        let remedy = |shown| check_of(shown).remedy.is_some();
         assert!(!remedy(None) && !remedy(Some("")) && !remedy(Some("KillUserProcesses=no\n")));
         assert!(remedy(Some("KillUserProcesses=yes\n")));
     }
 
     #[test]
-    fn a_process_that_hangs_or_fails_says_nothing() {
+    fn a_process_that_hangs_or_fails_has_no_output() {
         let run = |script: &str| {
             let shell = Command::new("sh")
                 .args(["-c", script])

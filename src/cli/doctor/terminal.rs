@@ -1,38 +1,38 @@
-//! `doctor`: what the screen would find, told by the environment alone; a terminal is never asked anything.
+//! `doctor`: the capabilities of the terminal, detected from environment variables only; the terminal is never queried.
 
 use std::env;
 
-use super::Finding;
+use super::Check;
 use crate::cli::screen;
 use crate::config::ChartMode;
 use crate::tui::{ColorDepth, Dots};
 
-/// What stands between here and the eyes, by the variable that tells it.
-const BETWEEN: [(&str, &str); 3] = [
+/// Layers layers this program and the terminal, by the environment variable that indicates them.
+const LAYERS: [(&str, &str); 3] = [
     ("TMUX", "in tmux"),
     ("STY", "in screen"),
     ("SSH_CONNECTION", "over SSH"),
 ];
 
-pub(super) fn finding() -> Finding {
+pub(super) fn check() -> Check {
     match screen::available() {
         Ok(()) => {
             let size = crossterm::terminal::size().ok();
-            Finding::good("terminal", words(size, |key| env::var(key).ok()))
+            Check::good("terminal", describe(size, |key| env::var(key).ok()))
         }
-        Err(why) => Finding::hint(
+        Err(why) => Check::hint(
             "terminal",
-            format!("no screen here ({why})"),
-            "`train` then writes a line per epoch",
+            format!("no screen possible here ({why})"),
+            "`train` prints a line per epoch instead",
         ),
     }
 }
 
-fn words(size: Option<(u16, u16)>, lookup: impl Fn(&str) -> Option<String>) -> String {
+fn describe(size: Option<(u16, u16)>, lookup: impl Fn(&str) -> Option<String>) -> String {
     let get = |name: &str| lookup(name).filter(|value| !value.is_empty());
     let colors = match ColorDepth::detect(&lookup) {
         ColorDepth::None => "no colours because NO_COLOR is set",
-        ColorDepth::Ansi16 => "16 colours (neither COLORTERM nor TERM tells of more)",
+        ColorDepth::Ansi16 => "16 colours (neither COLORTERM nor TERM indicates more)",
         ColorDepth::Ansi256 => "256 colours",
         ColorDepth::True => "24-bit colours",
     };
@@ -42,10 +42,10 @@ fn words(size: Option<(u16, u16)>, lookup: impl Fn(&str) -> Option<String>) -> S
         colors.to_owned(),
     ];
     if Dots::choose(ChartMode::Auto, false, &lookup) == Dots::HalfBlock {
-        words.push("curves in half blocks (no braille here)".to_owned());
+        words.push("curves in half blocks (no braille support)".to_owned());
     }
-    let between = BETWEEN.iter().filter(|(name, _)| get(name).is_some());
-    words.extend(between.map(|(_, words)| (*words).to_owned()));
+    let layers = LAYERS.iter().filter(|(name, _)| get(name).is_some());
+    words.extend(layers.map(|(_, words)| (*words).to_owned()));
     words.join(", ")
 }
 
@@ -53,18 +53,18 @@ fn words(size: Option<(u16, u16)>, lookup: impl Fn(&str) -> Option<String>) -> S
 mod tests {
     use super::*;
 
-    fn told(size: Option<(u16, u16)>, pairs: &[(&str, &str)]) -> String {
-        words(size, |name| {
+    fn described(size: Option<(u16, u16)>, pairs: &[(&str, &str)]) -> String {
+        describe(size, |name| {
             let found = pairs.iter().find(|(key, _)| *key == name);
             found.map(|(_, value)| (*value).to_owned())
         })
     }
 
     #[test]
-    fn one_line_tells_what_the_screen_would_find() {
+    fn terminal_capabilities_are_described_in_one_line() {
         let plain = [("TERM", "xterm-256color")];
         assert_eq!(
-            told(Some((120, 40)), &plain),
+            described(Some((120, 40)), &plain),
             "xterm-256color, 120×40, 256 colours"
         );
         let far = [
@@ -75,15 +75,14 @@ mod tests {
             ("STY", ""),
         ];
         let words = "tmux-256color, 80×24, 24-bit colours, in tmux, over SSH";
-        assert_eq!(told(Some((80, 24)), &far), words);
+        assert_eq!(described(Some((80, 24)), &far), words);
         let bare = [("TERM", "vt220"), ("STY", "12.pts-0.host")];
-        let words =
-            "vt220, size unknown, 16 colours (neither COLORTERM nor TERM tells of more), in screen";
-        assert_eq!(told(None, &bare), words);
+        let words = "vt220, size unknown, 16 colours (neither COLORTERM nor TERM indicates more), in screen";
+        assert_eq!(described(None, &bare), words);
         let mono = [("TERM", "xterm-256color"), ("NO_COLOR", "1")];
-        assert!(told(None, &mono).ends_with("no colours because NO_COLOR is set"));
-        assert!(told(None, &[]).starts_with("TERM is not set, "));
+        assert!(described(None, &mono).ends_with("no colours because NO_COLOR is set"));
+        assert!(described(None, &[]).starts_with("TERM is not set, "));
         let console = [("TERM", "linux")];
-        assert!(told(None, &console).ends_with("curves in half blocks (no braille here)"));
+        assert!(described(None, &console).ends_with("curves in half blocks (no braille support)"));
     }
 }

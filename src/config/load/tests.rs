@@ -17,7 +17,7 @@ fn file(path: impl Into<PathBuf>) -> Result<Loaded, Problems> {
     })
 }
 
-/// The one line of each problem, without the alignment of the whole list.
+/// The line of each problem, without the alignment of the complete list.
 fn lines(problems: &Problems) -> Vec<String> {
     let alone = |problem: &Problem| {
         Problems(vec![problem.clone()])
@@ -41,7 +41,7 @@ fn files_of(directory: &str) -> Vec<PathBuf> {
     files
 }
 
-/// The user's file and `-c FILE`, kept until the test is over.
+/// Writes the user's file and the file of `-c FILE` to a temporary directory, which is removed when it is dropped.
 fn two_files(user: &str, run: &str) -> (tempfile::TempDir, Sources) {
     let directory = tempfile::tempdir().unwrap();
     let [user_file, file] = [("user.toml", user), ("my.toml", run)].map(|(name, text)| {
@@ -101,7 +101,7 @@ fn good_files_load() {
 }
 
 #[test]
-fn a_file_changes_what_it_names_and_nothing_else() {
+fn a_file_changes_only_the_keys_it_contains() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/good-configs/some-keys.toml");
     let loaded = file(&path).unwrap();
     let mut expected = Config::default();
@@ -140,7 +140,7 @@ fn a_file_changes_what_it_names_and_nothing_else() {
 }
 
 #[test]
-fn nothing_given_is_the_default() {
+fn no_sources_give_the_defaults() {
     assert_eq!(load(&Sources::default()).unwrap().config, Config::default());
 }
 
@@ -188,12 +188,12 @@ fn later_sources_win() {
 }
 
 #[test]
-fn the_users_file_is_about_the_user() {
+fn the_users_file_may_not_set_keys_of_runs() {
     let (_directory, sources) = two_files("[ui]\nfps = 5\n[optim]\nlr = 0.1\n[keyz]\na = 'b'", "");
     let found = lines(&load(&sources).unwrap_err());
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(
-        found[0].contains("user.toml:4  optim.lr  does not belong into the user's file"),
+        found[0].contains("user.toml:4  optim.lr  cannot be set in the user's file"),
         "{found:?}"
     );
     assert!(
@@ -203,7 +203,7 @@ fn the_users_file_is_about_the_user() {
 }
 
 #[test]
-fn notifications_are_the_users_own_and_no_checkpoint_brings_a_command_along() {
+fn notify_can_be_set_by_the_user_but_not_by_a_checkpoint() {
     let (_directory, mut sources) = two_files("[notify]\nbell = true\non = ['failure']", "");
     sources.sets = vec!["notify.command=mail -s done me".to_owned()];
     let notify = load(&sources).unwrap().config.notify;
@@ -217,13 +217,13 @@ fn notifications_are_the_users_own_and_no_checkpoint_brings_a_command_along() {
     ));
     let found = lines(&load(&sources).unwrap_err());
     assert!(
-        matches!(&found[..], [line] if line.contains("notify.command  is never taken from a checkpoint")),
+        matches!(&found[..], [line] if line.contains("notify.command  cannot be set by a checkpoint")),
         "{found:?}"
     );
 }
 
 #[test]
-fn a_missing_file_is_a_problem_unless_it_is_the_users() {
+fn a_missing_file_is_a_problem_unless_it_is_the_users_file() {
     let missing = PathBuf::from("/nonexistent/x.toml");
     assert!(
         load(&Sources {
@@ -240,7 +240,7 @@ fn a_missing_file_is_a_problem_unless_it_is_the_users() {
 }
 
 #[test]
-fn how_the_screen_draws_is_one_of_a_few_words() {
+fn ui_keys_accept_only_their_valid_words() {
     let (_directory, mut sources) = two_files("ui.chart = 'halfblock'\nui.mouse = true", "");
     let ui = load(&sources).unwrap().config.ui;
     assert_eq!((ui.chart, ui.mouse), (ChartMode::Halfblock, true));
@@ -248,24 +248,24 @@ fn how_the_screen_draws_is_one_of_a_few_words() {
     let found = lines(&load(&sources).unwrap_err());
     let expected = [
         "--set  ui.chart = \"dots\"  must be one of `auto`, `braille`, `halfblock`, `ascii`",
-        "--set  ui.mouse = 1  must be true or false (a usual value is false)",
+        "--set  ui.mouse = 1  must be true or false (default: false)",
     ];
     assert_eq!(found, expected);
 }
 
 #[test]
-fn all_layers_speak_at_once() {
+fn problems_of_all_sources_are_reported_at_once() {
     let (_directory, mut sources) = two_files("ui.fps = 0\nui.art = 'x'", "optim.lr = -1");
     sources.preset = Some("larg".to_owned());
     sources.sets = vec!["x".to_owned(), "train.epochs=0".to_owned()];
     let found = lines(&load(&sources).unwrap_err());
     let expected = [
-        "/user.toml:1  ui.fps = 0  must be between 1 and 60 (a usual value is 10)",
+        "/user.toml:1  ui.fps = 0  must be between 1 and 60 (default: 10)",
         "/user.toml:2  ui.art = \"x\"  must be `ascii` or `halfblock`",
-        "/my.toml:1  optim.lr = -1  must be greater than 0 (a usual value is 0.008)",
+        "/my.toml:1  optim.lr = -1  must be greater than 0 (default: 0.008)",
         "preset larg  no such preset, did you mean `large`?",
-        "--set  x  must look like section.key=value",
-        "--set  train.epochs = 0  must be at least 1 (a usual value is 46)",
+        "--set  x  must have the form section.key=value",
+        "--set  train.epochs = 0  must be at least 1 (default: 46)",
     ];
     assert_eq!(found.len(), expected.len(), "{found:#?}");
     for (line, part) in found.iter().zip(expected) {
@@ -306,7 +306,7 @@ fn set_takes_toml_and_bare_words() {
 }
 
 #[test]
-fn set_refuses_what_it_cannot_read() {
+fn set_rejects_malformed_arguments() {
     let found = lines(
         &set(&[
             "",
@@ -320,9 +320,9 @@ fn set_refuses_what_it_cannot_read() {
         .unwrap_err(),
     );
     let expected = [
-        "--set  must look like section.key=value",
-        "--set  =1  must look like",
-        "--set  optim.=1  must look like",
+        "--set  must have the form section.key=value",
+        "--set  =1  must have the form",
+        "--set  optim.=1  must have the form",
         "--set  lr  unknown key, did you mean `optim.lr`?",
         "--set  optim.lr = \"\"  must be a number",
         "--set  optim.lr = ",
@@ -348,7 +348,7 @@ fn every_preset_loads_alone() {
 }
 
 #[test]
-fn what_was_loaded_loads_again() {
+fn loaded_configurations_round_trip() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("config.toml");
     for (name, _) in presets() {
@@ -366,7 +366,7 @@ fn what_was_loaded_loads_again() {
 }
 
 #[test]
-fn depth_is_no_panic() {
+fn deep_nesting_is_an_error_and_no_panic() {
     let deep =
         |open: &str, close: &str| format!("{}1{}", open.repeat(60_000), close.repeat(60_000));
     for text in [
@@ -383,7 +383,7 @@ fn depth_is_no_panic() {
 
 proptest::proptest! {
     #[test]
-    fn no_text_is_a_panic(text in "([a-z]{0,6}[.=\\[\\]\"'{}#\n ]{0,3}){0,12}", bytes: Vec<u8>) {
+    fn arbitrary_text_does_not_panic(text in "([a-z]{0,6}[.=\\[\\]\"'{}#\n ]{0,3}){0,12}", bytes: Vec<u8>) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.toml");
         std::fs::write(&path, &bytes).unwrap();

@@ -4,7 +4,7 @@ use image::{GrayImage, ImageFormat, Luma, RgbaImage};
 
 use super::*;
 
-const GARMENTS: Expected = Expected {
+const GARMENTS: InputFormat = InputFormat {
     channels: 1,
     height: 28,
     width: 28,
@@ -17,11 +17,11 @@ fn bytes(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     bytes.into_inner()
 }
 
-fn seen(image: &DynamicImage, format: ImageFormat, invert: bool) -> InputImage {
+fn fitted(image: &DynamicImage, format: ImageFormat, invert: bool) -> InputImage {
     fit(&decode(bytes(image, format)).unwrap(), GARMENTS, invert)
 }
 
-/// A dark upright bar, 40×120, off the middle of light paper.
+/// A dark vertical bar of 40×120 pixels, off-centre on a light background.
 fn bar() -> DynamicImage {
     GrayImage::from_fn(300, 200, |x, y| {
         let inside = (200..240).contains(&x) && (50..170).contains(&y);
@@ -31,17 +31,17 @@ fn bar() -> DynamicImage {
 }
 
 #[test]
-fn one_of_the_networks_own_size_is_taken_as_it_is() {
+fn image_of_the_networks_size_is_unchanged() {
     let own = GrayImage::from_fn(28, 28, |x, y| Luma([(x * 3 + y) as u8]));
-    let image = seen(&own.clone().into(), ImageFormat::Png, true);
+    let image = fitted(&own.clone().into(), ImageFormat::Png, true);
     assert!(image.pixels == own.into_raw());
     assert!(!image.inverted);
 }
 
 #[test]
-fn a_dark_thing_on_light_paper_becomes_a_light_one_that_fills_the_height() {
+fn dark_object_on_light_background_is_inverted_and_fills_the_height() {
     for format in [ImageFormat::Png, ImageFormat::Jpeg] {
-        let image = seen(&bar(), format, true);
+        let image = fitted(&bar(), format, true);
         assert_eq!((image.size, image.inverted), ((300, 200), true));
         let row = |y: usize| &image.pixels[y * 28..(y + 1) * 28];
         for y in [1, 14, 26] {
@@ -49,22 +49,22 @@ fn a_dark_thing_on_light_paper_becomes_a_light_one_that_fills_the_height() {
             assert!((8..=10).contains(&light.len()), "row {y}: {:?}", row(y));
             assert!(
                 light[0] >= 8 && light[light.len() - 1] <= 19,
-                "in the middle: {light:?}"
+                "not centred: {light:?}"
             );
         }
         assert!(row(14)[0] < 40 && row(14)[27] < 40);
     }
-    let kept = seen(&bar(), ImageFormat::Png, false);
-    assert!(!kept.inverted && kept.pixels[14 * 28 + 14] < 60);
+    let dark = fitted(&bar(), ImageFormat::Png, false);
+    assert!(!dark.inverted && dark.pixels[14 * 28 + 14] < 60);
 }
 
-/// EXIF orientation 6: the camera was held upright, so the image is to be turned to the right.
+/// EXIF orientation 6: the camera was held upright, so the image must be rotated clockwise.
 #[test]
-fn an_image_that_lies_on_its_side_is_turned_up() {
-    let lying = bytes(&bar().rotate270(), ImageFormat::Jpeg);
+fn exif_orientation_is_applied() {
+    let rotated = bytes(&bar().rotate270(), ImageFormat::Jpeg);
     let exif = b"\xff\xe1\x00\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
-    let noted = [&lying[..2], exif, &lying[2..]].concat();
-    let upright = fit(&decode(noted).unwrap(), GARMENTS, true);
+    let with_exif = [&rotated[..2], exif, &rotated[2..]].concat();
+    let upright = fit(&decode(with_exif).unwrap(), GARMENTS, true);
     assert_eq!(upright.size, (300, 200));
     for y in [2, 14, 25] {
         let row = &upright.pixels[y * 28..(y + 1) * 28];
@@ -73,7 +73,7 @@ fn an_image_that_lies_on_its_side_is_turned_up() {
 }
 
 #[test]
-fn what_is_transparent_is_paper() {
+fn transparent_pixels_are_white() {
     let image = RgbaImage::from_fn(60, 60, |x, _| {
         if (20..40).contains(&x) {
             Rgba([0, 0, 0, 255])
@@ -81,37 +81,37 @@ fn what_is_transparent_is_paper() {
             Rgba([0, 0, 0, 0])
         }
     });
-    let image = seen(&image.into(), ImageFormat::Png, true);
+    let image = fitted(&image.into(), ImageFormat::Png, true);
     assert!(image.inverted);
     assert!(image.pixels[14 * 28 + 14] > 200 && image.pixels[14 * 28] < 50);
 }
 
 #[test]
-fn paper_alone_and_a_single_pixel_are_images_too() {
-    let paper = GrayImage::from_pixel(50, 90, Luma([250]));
-    assert!(seen(&paper.clone().into(), ImageFormat::Png, true).empty);
-    assert!(!seen(&bar(), ImageFormat::Png, true).empty);
+fn images_without_foreground_and_single_pixels_are_valid() {
+    let blank = GrayImage::from_pixel(50, 90, Luma([250]));
+    assert!(fitted(&blank.clone().into(), ImageFormat::Png, true).empty);
+    assert!(!fitted(&bar(), ImageFormat::Png, true).empty);
     assert!(
-        seen(&paper.into(), ImageFormat::Png, true)
+        fitted(&blank.into(), ImageFormat::Png, true)
             .pixels
             .iter()
             .all(|&p| p < 10)
     );
     let dot = GrayImage::from_pixel(1, 1, Luma([9]));
     assert_eq!(
-        seen(&dot.into(), ImageFormat::Png, true).pixels.len(),
+        fitted(&dot.into(), ImageFormat::Png, true).pixels.len(),
         28 * 28
     );
     let strip = GrayImage::from_fn(5000, 1, |x, _| Luma([(x % 256) as u8]));
     assert_eq!(
-        seen(&strip.into(), ImageFormat::Png, true).pixels.len(),
+        fitted(&strip.into(), ImageFormat::Png, true).pixels.len(),
         28 * 28
     );
 }
 
 #[test]
-fn a_network_that_sees_colour_gets_channel_after_channel() {
-    let expected = Expected {
+fn colour_network_gets_planar_channels() {
+    let expected = InputFormat {
         channels: 3,
         height: 2,
         width: 2,
@@ -123,8 +123,8 @@ fn a_network_that_sees_colour_gets_channel_after_channel() {
 }
 
 #[test]
-fn a_network_of_light_ground_gets_light_ground() {
-    let digits = Expected {
+fn light_background_is_preserved_for_a_network_with_light_background() {
+    let digits = InputFormat {
         background: 255,
         ..GARMENTS
     };
@@ -133,23 +133,26 @@ fn a_network_of_light_ground_gets_light_ground() {
 }
 
 #[test]
-fn every_bad_file_has_its_own_words() {
-    let whole = bytes(&bar(), ImageFormat::Png);
+fn invalid_files_have_specific_errors() {
+    let png = bytes(&bar(), ImageFormat::Png);
     let jpeg = bytes(&bar(), ImageFormat::Jpeg);
-    let mut flipped = whole.clone();
+    let mut flipped = png.clone();
     let middle = flipped.len() / 2;
     flipped[middle] ^= 0x55;
     // A header that claims 60,000 × 60,000 pixels.
-    let mut huge = whole.clone();
+    let mut huge = png.clone();
     huge[16..24].copy_from_slice(&[0, 0, 0xea, 0x60, 0, 0, 0xea, 0x60]);
     for (bytes, words) in [
         (Vec::new(), "is empty"),
-        (b"no image at all".to_vec(), "no image this program reads"),
-        (whole[..whole.len() / 2].to_vec(), "cannot be read"),
+        (b"no image at all".to_vec(), "unsupported image format;"),
+        (png[..png.len() / 2].to_vec(), "cannot be read"),
         (flipped, "cannot be read"),
         (huge, "cannot be read"),
-        (b"GIF89a\x01\x00\x01\x00".to_vec(), "kind Gif; expected PNG"),
-        (jpeg[..jpeg.len() / 2].to_vec(), "ends too early"),
+        (
+            b"GIF89a\x01\x00\x01\x00".to_vec(),
+            "format Gif; expected PNG",
+        ),
+        (jpeg[..jpeg.len() / 2].to_vec(), "truncated"),
     ] {
         let error = decode(bytes).unwrap_err();
         assert!(error.contains(words), "{error}");

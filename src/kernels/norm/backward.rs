@@ -1,23 +1,23 @@
-//! The way back, in two passes: with dz the gradient of z, S = Σ dz and P = Σ dz·(x−μ) over the batch's M positions,
-//! dx = a·(dz − S/M − (x−μ)·P/(M·(σ²+ε))), dγ = P/√(σ²+ε), dβ = S (the paper's section 3, put together).
+//! Backward pass, in two passes over memory. With dz the gradient of z, S = Σ dz and P = Σ dz·(x−μ) over the batch's M
+//! positions: dx = a·(dz − S/M − (x−μ)·P/(M·(σ²+ε))), dγ = P/√(σ²+ε), dβ = S (combined from section 3 of the paper).
 
 use super::{Affine, Extent, Moments};
 use crate::kernels::element::{Element, group, group_mut, lanes, load, store};
 use crate::kernels::launch::{kernel, launch, with_scratch};
 use crate::native::for_chunks;
 
-/// Where the gradient comes from: as many positions as there are, one of four, or one of all.
+/// The gradient dy of the output, whose shape depends on the pooling.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Upstream<'a, T> {
-    /// Nothing was pooled.
+    /// No pooling: one value per position.
     Each(&'a [T]),
-    /// The 2×2 maximum was taken.
+    /// 2×2 max-pooling: one value per four positions.
     Maximum(&'a [T]),
-    /// The mean over all positions was taken.
+    /// Global average pooling: one value per image.
     Mean(&'a [f32]),
 }
 
-/// One image's part of a backward pass.
+/// Inputs of the backward pass, for a batch or for one image of it.
 #[derive(Clone, Copy)]
 pub(in crate::kernels) struct Slab<'a, T> {
     pub(in crate::kernels) x: &'a [T],
@@ -27,15 +27,16 @@ pub(in crate::kernels) struct Slab<'a, T> {
 }
 
 impl<'a, T> Slab<'a, T> {
-    pub(in crate::kernels) fn of(whole: &Slab<'a, T>, image: usize) -> Self {
-        let extent = whole.extent;
+    /// The part of a batch for one image.
+    pub(in crate::kernels) fn of(batch: &Slab<'a, T>, image: usize) -> Self {
+        let extent = batch.extent;
         let (slab, c) = (extent.slab(), extent.channels);
         let part = image * slab..(image + 1) * slab;
         let quarter = extent.height / 2 * (extent.width / 2) * c;
         Self {
-            x: &whole.x[part.clone()],
-            skip: whole.skip.map(|skip| &skip[part.clone()]),
-            upstream: match whole.upstream {
+            x: &batch.x[part.clone()],
+            skip: batch.skip.map(|skip| &skip[part.clone()]),
+            upstream: match batch.upstream {
                 Upstream::Each(dy) => Upstream::Each(&dy[part]),
                 Upstream::Maximum(dy) => {
                     Upstream::Maximum(&dy[image * quarter..(image + 1) * quarter])
@@ -47,7 +48,7 @@ impl<'a, T> Slab<'a, T> {
     }
 }
 
-/// dz of a group of channels, `L` numbers for each position.
+/// Computes dz of a group of channels of one image, (positions, `L`).
 #[inline(always)]
 pub(in crate::kernels) fn slab_dz<T: Element, const L: usize, const W: bool>(
     slab: &Slab<'_, T>,
@@ -92,7 +93,7 @@ pub(in crate::kernels) fn slab_dz<T: Element, const L: usize, const W: bool>(
                 for l in 0..L {
                     left[l] = if best[l] > 0.0 { left[l] } else { 0.0 };
                 }
-                // The first of equals gets the gradient, as in PyTorch.
+                // Of several equal maxima the first one gets the gradient, as in PyTorch.
                 for (i, z) in four.into_iter().zip(&z) {
                     let mut out = [0.0_f32; L];
                     for l in 0..L {
@@ -107,6 +108,7 @@ pub(in crate::kernels) fn slab_dz<T: Element, const L: usize, const W: bool>(
     }
 }
 
+/// Recomputes z of a group of channels at one position.
 #[inline(always)]
 fn slab_z<T: Element, const L: usize, const W: bool>(
     slab: &Slab<'_, T>,
@@ -126,7 +128,7 @@ fn slab_z<T: Element, const L: usize, const W: bool>(
     }
 }
 
-/// The three factors of dx = of_dz·dz + of_x·(x−μ) + constant, with the gradients of γ and β.
+/// The coefficients of dx = of_dz·dz + of_x·(x−μ) + constant per channel, and the gradients of γ and β.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::kernels) struct Combination {
     of_dz: Vec<f32>,
@@ -139,7 +141,7 @@ pub(in crate::kernels) struct Combination {
 }
 
 impl Combination {
-    /// From the sums S and P of each image.
+    /// Computes the coefficients from the sums S and P of each image.
     fn new(parts: &[f32], moments: &Moments, affine: &Affine, extent: Extent, eps: f64) -> Self {
         let c = extent.channels;
         let mut sums = vec![0.0_f64; 2 * c];
@@ -169,16 +171,16 @@ impl Combination {
     }
 }
 
-/// First pass: the sums S and P. Where there was a skip, dz is its gradient and is stored.
+/// First pass: computes the sums S and P. If there is a skip, its gradient is dz and is stored in `skip_gradient`.
 pub(in crate::kernels) fn sums<T: Element>(
-    whole: &Slab<'_, T>,
+    batch: &Slab<'_, T>,
     moments: &Moments,
     affine: &Affine,
     eps: f64,
     skip_gradient: &mut [T],
 ) -> Combination {
-    let extent = whole.extent;
-    extent.check(whole.x.len());
+    let extent = batch.extent;
+    extent.check(batch.x.len());
     let c = extent.channels;
     let mut parts = vec![0.0_f32; extent.images * 2 * c];
     for_chunks(
@@ -186,8 +188,9 @@ pub(in crate::kernels) fn sums<T: Element>(
         &mut parts,
         skip_gradient,
         |image, out, skip| {
-            let slab = Slab::of(whole, image);
-            // Room for the widest group; a closure inside the kernel would be compiled for the oldest CPU.
+            let slab = Slab::of(batch, image);
+            // Space for the widest group. It is allocated here, as a closure inside the kernel would be compiled for
+            // the baseline CPU.
             with_scratch(slab.x.len() / c * 32, |dz| {
                 launch(
                     c,
@@ -240,7 +243,7 @@ fn slab_sums<T: Element, const L: usize, const W: bool>(
     }
 }
 
-/// dx of a group, from its dz and in its place.
+/// Computes dx of a group of channels from its dz, in place.
 #[inline(always)]
 pub(in crate::kernels) fn slab_dx<T: Element, const L: usize, const W: bool>(
     slab: &Slab<'_, T>,
@@ -266,8 +269,8 @@ pub(in crate::kernels) fn slab_dx<T: Element, const L: usize, const W: bool>(
     }
 }
 
-/// The gradients of γ and β; dx goes to `dx`, and the gradient of the skip, where there was one, to `skip_gradient`
-/// (else empty).
+/// Computes both passes and returns the gradients of γ and β. The gradient of x is written to `dx`, that of the skip to
+/// `skip_gradient`, which is empty if there is no skip.
 pub(crate) fn backward<T: Element>(
     (x, skip, upstream): (&[T], Option<&[T]>, Upstream<'_, T>),
     (moments, affine, eps): (&Moments, &Affine, f64),
@@ -275,16 +278,16 @@ pub(crate) fn backward<T: Element>(
     dx: &mut [T],
     skip_gradient: &mut [T],
 ) -> (Vec<f32>, Vec<f32>) {
-    let whole = Slab {
+    let batch = Slab {
         x,
         skip,
         upstream,
         extent,
     };
-    let combination = sums(&whole, moments, affine, eps, skip_gradient);
+    let combination = sums(&batch, moments, affine, eps, skip_gradient);
     let c = extent.channels;
     for_chunks(extent.images, dx, &mut [(); 0], |image, dx, _| {
-        let slab = Slab::of(&whole, image);
+        let slab = Slab::of(&batch, image);
         let combination = &combination;
         with_scratch(slab.x.len() / c * 32, |dz| {
             launch(

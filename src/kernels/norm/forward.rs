@@ -1,17 +1,17 @@
-//! From what a convolution gave to what the next one takes, in one pass.
+//! Forward pass from the output of a convolution to the input of the next, in one pass over memory.
 
 use super::{Affine, Extent};
 use crate::kernels::element::{Element, group, group_mut, lanes, load, store};
 use crate::kernels::launch::{kernel, launch};
 use crate::native::for_chunks;
 
-/// max(0, v), where NaN stays NaN.
+/// max(0, v); NaN stays NaN.
 #[inline(always)]
 fn relu(v: f32) -> f32 {
     if v < 0.0 { 0.0 } else { v }
 }
 
-/// y = max(0, a·x + b + skip).
+/// Without pooling: y = max(0, a·x + b + skip).
 pub(crate) fn activate<T: Element>(
     x: &[T],
     skip: Option<&[T]>,
@@ -68,7 +68,8 @@ fn slab_activate<T: Element, const L: usize, const W: bool>(
     }
 }
 
-/// y = max(0, the largest a·x + b of each 2×2). An odd last row or column has no part in it, as in PyTorch.
+/// With 2×2 max-pooling: y = max(0, the largest a·x + b of each 2×2 square). An odd last row or column is ignored, as
+/// in PyTorch.
 pub(crate) fn maximum<T: Element>(x: &[T], affine: &Affine, extent: Extent, y: &mut [T]) {
     extent.check(x.len());
     let (c, slab) = (extent.channels, extent.slab());
@@ -121,7 +122,7 @@ fn slab_maximum<T: Element, const L: usize, const W: bool>(
     }
 }
 
-/// y = the mean over all positions of max(0, a·x + b + skip), in f32, (images, channels).
+/// With global average pooling: y = the mean over all positions of max(0, a·x + b + skip), f32, (images, channels).
 pub(crate) fn mean<T: Element>(
     x: &[T],
     skip: Option<&[T]>,

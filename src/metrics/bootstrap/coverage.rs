@@ -1,22 +1,24 @@
-//! Do 95 % intervals hold the truth 95 times in a hundred? Thousands of test sets are drawn from a network whose true
-//! numbers are known, and counted. Takes minutes, so it is run by `make bench` and not with every test.
+//! Coverage of the 95 % intervals: do they contain the true value in 95 % of cases? Thousands of test sets are
+//! simulated for a network whose true measures are known. This takes minutes, so it is run by `make bench` and not with
+//! every test.
 
 use super::super::*;
 use crate::random::Random;
 
-/// Test sets drawn.
+/// Number of simulated test sets.
 const SETS: usize = 2000;
-/// Draws of each interval.
+/// Resamples per interval.
 const RESAMPLES: usize = 1000;
-/// Rows that tell the truth to a digit more than any test set can.
+/// Rows from which the true values are computed; enough for one digit more than a test set gives.
 const TRUTH: usize = 2_000_000;
 const CLASSES: usize = 10;
 
-/// A network in one number: how far the true class's logit stands out of normal noise. The temperature at which its
-/// confidence is right is 1 over that number.
+/// A simulated network: its logits are standard normal noise, plus `signal` for the true class. Its correct temperature
+/// is 1 / `signal`.
 struct Network {
     signal: f64,
-    /// Shares of the classes: all alike, or the first half as large again as the second.
+    /// Whether the classes of the first half are more frequent than those of the second; otherwise all are equally
+    /// frequent.
     uneven: bool,
 }
 
@@ -55,7 +57,7 @@ fn normal(random: &mut Random) -> f64 {
     radius * angle.cos()
 }
 
-/// Names and values of what has an interval: the measures, and last the F1 of a class.
+/// Names and values of the measures that have an interval, and last the F1 of one class.
 fn numbers(split: &Split, temperature: f64) -> Vec<(String, f64)> {
     let outcomes = Outcomes::new(&split.logits, &split.labels, CLASSES, temperature, 15);
     let all = outcomes.measured();
@@ -75,20 +77,20 @@ fn intervals(outcomes: &Outcomes, seed: u64) -> Vec<Option<Interval>> {
     measures.chain([f1]).collect()
 }
 
-/// The calibration errors, for which percentiles would not do.
+/// The calibration errors, for which percentile intervals are not suitable.
 const ERRORS: [Measure; 2] = [Measure::Ece, Measure::EceCalibrated];
 
 #[test]
 #[ignore = "takes minutes: run by `make bench`"]
-#[expect(clippy::print_stdout, reason = "a table for people")]
-fn intervals_hold_the_truth_95_times_in_a_hundred() {
+#[expect(clippy::print_stdout, reason = "a table for users")]
+fn intervals_contain_the_true_value_in_95_percent_of_cases() {
     println!(
         "\ncoverage of 95 % intervals, {SETS} simulated test sets, {RESAMPLES} resamples each"
     );
-    let mut held = true;
+    let mut accurate = true;
     for (rows, signal, uneven) in [(1000, 3.0, false), (1000, 3.0, true), (10_000, 3.5, false)] {
         let network = Network { signal, uneven };
-        // A little off, as a fitted temperature is.
+        // Slightly wrong, as a fitted temperature is.
         let temperature = 1.05 / signal;
         let truth = numbers(&network.draw(TRUTH, u64::MAX), temperature);
         let mut inside = vec![0_usize; truth.len()];
@@ -100,7 +102,7 @@ fn intervals_hold_the_truth_95_times_in_a_hundred() {
             for ((count, interval), (_, value)) in inside.iter_mut().zip(found).zip(&truth) {
                 *count += usize::from(interval.is_some_and(|interval| interval.contains(*value)));
             }
-            // What the plain percentile interval would have done for the calibration errors.
+            // For comparison: plain percentile intervals of the calibration errors.
             let drawn = outcomes.resample(RESAMPLES, set);
             for (count, measure) in percentile.iter_mut().zip(ERRORS) {
                 let values: Vec<f64> = drawn.iter().map(|draw| draw.value(measure)).collect();
@@ -122,7 +124,7 @@ fn intervals_hold_the_truth_95_times_in_a_hundred() {
         );
         for ((name, value), count) in truth.iter().zip(&inside) {
             println!(
-                "  {name:<16} truth {value:.4}   covered {:5.1} %",
+                "  {name:<16} true value {value:.4}   coverage {:5.1} %",
                 share(*count)
             );
         }
@@ -133,11 +135,8 @@ fn intervals_hold_the_truth_95_times_in_a_hundred() {
             );
         }
         for (measure, count) in with_interval().zip(&inside) {
-            held &= ERRORS.contains(&measure) || (share(*count) - 95.0).abs() <= 1.5;
+            accurate &= ERRORS.contains(&measure) || (share(*count) - 95.0).abs() <= 1.5;
         }
     }
-    assert!(
-        held,
-        "the interval of a measure covers less or more than 95 ± 1.5 %"
-    );
+    assert!(accurate, "the coverage of an interval is not 95 ± 1.5 %");
 }

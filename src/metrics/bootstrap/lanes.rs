@@ -1,20 +1,20 @@
-//! Sixteen draws at once: weights of neighbouring draws lie beside each other, so that one pass over the rows, in whatever
-//! order a class's ranking has them, serves all of them with additions of neighbouring numbers.
+//! Computes sixteen resamples at once. The weights of a row in all of them are adjacent in memory, so one pass over the
+//! rows, in any order that the ranking of a class requires, serves all of them with vectorizable additions.
 
 use super::super::calibration::{ReliabilityBin, argmax, bin_of, log_softmax};
 use super::super::roc::Ranking;
 use super::ClassCount;
 use crate::random::Random;
 
-/// Draws that are computed together.
+/// Number of resamples that are computed together.
 pub(super) const LANES: usize = 16;
-/// Seeds differ from those of other streams by this word.
+/// Word in the key of the random generator that separates the resamples from other random numbers.
 const STREAM: u64 = u64::from_le_bytes(*b"resample");
 
-/// A number for each of 16 draws.
+/// One value per resample of a block.
 pub(super) type Lanes<T> = [T; LANES];
 
-/// How often each row is drawn, in each of the draws of a block.
+/// How often each row is drawn in each resample of a block.
 pub(super) fn weights(rows: usize, block: usize, seed: u64) -> Vec<Lanes<i32>> {
     let mut weights = vec![[0; LANES]; rows];
     for lane in 0..LANES {
@@ -28,7 +28,7 @@ pub(super) fn weights(rows: usize, block: usize, seed: u64) -> Vec<Lanes<i32>> {
     weights
 }
 
-/// One class, counted in each draw.
+/// Counts of one class in each resample of a block.
 #[derive(Clone, Default)]
 pub(super) struct Counts {
     pub(super) hits: Lanes<i32>,
@@ -37,7 +37,7 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// Of one draw.
+    /// The counts of one resample.
     pub(super) fn of(&self, lane: usize) -> ClassCount {
         ClassCount {
             hits: f64::from(self.hits[lane]),
@@ -47,9 +47,10 @@ impl Counts {
     }
 }
 
-/// Pairs in which the class's sample scores higher, counted twice, and the class's samples.
+/// For one class in each resample: twice the number of (class sample, other sample) pairs in which the class sample
+/// scores higher, and the number of class samples.
 ///
-/// Rows come out of the ranking, which holds each row of the split once.
+/// The rows are those of the ranking, which contains each row of the split once.
 pub(super) fn pairs_won(ranking: &Ranking, weights: &[Lanes<i32>]) -> (Lanes<i64>, Lanes<i64>) {
     let drawn = |from: usize, to: usize| {
         let mut sum = [0; LANES];
@@ -79,26 +80,26 @@ pub(super) fn pairs_won(ranking: &Ranking, weights: &[Lanes<i32>]) -> (Lanes<i64
     (won, own)
 }
 
-/// What a row's confidence was worth, at one temperature.
+/// The per-row terms of the calibration error and of the NLL at one temperature.
 #[derive(Debug, Clone)]
-pub(super) struct Certainty {
+pub(super) struct RowCalibration {
     bins: usize,
-    /// The bin of reliability of each row.
+    /// The reliability bin of each row.
     bin: Vec<u32>,
-    /// 1 for right and 0 for wrong, minus the confidence.
+    /// 1 if the prediction is correct, otherwise 0, minus the confidence.
     gap: Vec<f64>,
     /// −ln of the probability of the true class.
     nll: Vec<f64>,
 }
 
-impl Certainty {
+impl RowCalibration {
     pub(super) fn new<'a>(
         rows: impl Iterator<Item = &'a [f32]>,
         labels: &[u32],
         temperature: f64,
         bins: usize,
     ) -> Self {
-        let count = ReliabilityBin::held(bins);
+        let count = ReliabilityBin::clamp_count(bins);
         let mut all = Self {
             bins: count,
             bin: Vec::with_capacity(labels.len()),
@@ -109,9 +110,9 @@ impl Certainty {
             let logs = log_softmax(row, temperature);
             let first = argmax(row);
             let confidence = logs.get(first).map_or(f64::NAN, |log| log.exp());
-            let right = f64::from(u8::from(first == label as usize));
+            let correct = f64::from(u8::from(first == label as usize));
             all.bin.push(bin_of(confidence, count) as u32);
-            all.gap.push(right - confidence);
+            all.gap.push(correct - confidence);
             all.nll
                 .push(-logs.get(label as usize).copied().unwrap_or(f64::NAN));
         }
@@ -119,17 +120,17 @@ impl Certainty {
     }
 }
 
-/// The gap of each bin, and the NLL, of each draw.
-pub(super) fn certainty(
-    certainty: Option<&Certainty>,
+/// The calibration gap of each bin and the mean NLL, in each resample of a block.
+pub(super) fn gaps_and_nll(
+    calibration: Option<&RowCalibration>,
     weights: &[Lanes<i32>],
 ) -> (Vec<Lanes<f64>>, Lanes<f64>) {
-    let Some(Certainty {
+    let Some(RowCalibration {
         bins,
         bin,
         gap,
         nll,
-    }) = certainty
+    }) = calibration
     else {
         return (Vec::new(), [f64::NAN; LANES]);
     };
@@ -141,7 +142,7 @@ pub(super) fn certainty(
         if let Some(sum) = gaps.get_mut(*bin as usize) {
             (0..LANES).for_each(|lane| sum[lane] += weight[lane] * gap);
         }
-        // A probability of 0 has an infinite loss, and 0 times infinity is no number.
+        // A probability of 0 gives an infinite loss; weight 0 times infinity would be NaN.
         if nll.is_finite() {
             (0..LANES).for_each(|lane| loss[lane] += weight[lane] * nll);
         } else {
@@ -154,7 +155,7 @@ pub(super) fn certainty(
     (gaps.into_iter().map(over).collect(), over(loss))
 }
 
-/// One draw's numbers.
+/// The values of one resample.
 pub(super) fn at(all: &[Lanes<f64>], lane: usize) -> Vec<f64> {
     all.iter().map(|lanes| lanes[lane]).collect()
 }
@@ -165,7 +166,7 @@ pub(super) fn add(sum: &mut Lanes<i32>, weight: &Lanes<i32>) {
     }
 }
 
-/// The mean of a number of each row, in each draw.
+/// The mean of per-row values in each resample of a block.
 pub(super) fn mean(values: &[f64], weights: &[Lanes<i32>]) -> Lanes<f64> {
     let mut sums = [0.0; LANES];
     for (value, weight) in values.iter().zip(weights) {

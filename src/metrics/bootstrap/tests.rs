@@ -11,7 +11,7 @@ fn interval(found: &Estimates, measure: Measure) -> Option<Interval> {
     found.measures.get(&measure)?.interval
 }
 
-/// Rows of a network that is right more often than not.
+/// Logits and labels of a network that is correct more often than not.
 fn split(rows: usize, k: usize, seed: u64) -> (Vec<f32>, Vec<u32>) {
     let mut random = Random::new(&[seed]);
     let labels: Vec<u32> = (0..rows).map(|_| random.below(k) as u32).collect();
@@ -25,8 +25,8 @@ fn split(rows: usize, k: usize, seed: u64) -> (Vec<f32>, Vec<u32>) {
     (logits, labels)
 }
 
-/// What a draw must give, computed the long way: the rows written out as often as they were drawn.
-fn written_out(logits: &[f32], labels: &[u32], k: usize, counts: &[i32]) -> (Vec<f32>, Vec<u32>) {
+/// The rows of a resample, each repeated as often as it was drawn: the reference for the weighted computation.
+fn repeated_rows(logits: &[f32], labels: &[u32], k: usize, counts: &[i32]) -> (Vec<f32>, Vec<u32>) {
     let (mut rows, mut drawn) = (Vec::new(), Vec::new());
     for ((row, label), count) in logits.chunks(k).zip(labels).zip(counts) {
         for _ in 0..*count {
@@ -38,7 +38,7 @@ fn written_out(logits: &[f32], labels: &[u32], k: usize, counts: &[i32]) -> (Vec
 }
 
 #[test]
-fn a_draw_is_the_same_numbers_on_the_rows_drawn() {
+fn a_tally_equals_the_measures_of_the_rows_drawn() {
     for (rows, k, t) in [(40, 3, 0.7), (300, 2, 1.0), (25, 9, 1.8)] {
         let (logits, labels) = split(rows, k, 5);
         let outcomes = Outcomes::new(&logits, &labels, k, t, 15);
@@ -48,10 +48,10 @@ fn a_draw_is_the_same_numbers_on_the_rows_drawn() {
             let all = weights(rows, draw / LANES, 9);
             let counts: Vec<i32> = all.iter().map(|lanes| lanes[draw % LANES]).collect();
             assert_eq!(counts.iter().sum::<i32>() as usize, rows);
-            let (logits, labels) = written_out(&logits, &labels, k, &counts);
+            let (logits, labels) = repeated_rows(&logits, &labels, k, &counts);
             let (predicted, conf): (Vec<u32>, Vec<f64>) =
                 confidences(&logits, k, t).into_iter().unzip();
-            let right: Vec<bool> = predicted.iter().zip(&labels).map(|(p, l)| p == l).collect();
+            let correct: Vec<bool> = predicted.iter().zip(&labels).map(|(p, l)| p == l).collect();
             let confusion = Confusion::from_predictions(k, &labels, &predicted);
             let close =
                 |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "draw {draw}: {a} is not {b}");
@@ -68,42 +68,42 @@ fn a_draw_is_the_same_numbers_on_the_rows_drawn() {
             );
             close(
                 found[draw].value(EceCalibrated),
-                reliability(&conf, &right, 15).ece,
+                reliability(&conf, &correct, 15).ece,
             );
         }
     }
 }
 
-/// scipy and Wilson 1927 for 9,279 right of 10,000:
+/// The Wilson interval (Wilson 1927) by scipy for 9,279 correct of 10,000:
 ///
 /// ```python
 /// scipy.stats.binomtest(9279, 10000).proportion_ci(method="wilson")   # 0.9226645, 0.9328069
 /// ```
 #[test]
-fn the_interval_of_the_accuracy_is_wilsons() {
+fn the_interval_of_the_accuracy_matches_wilson() {
     let labels = vec![0; 10_000];
     let logits: Vec<f32> = (0..10_000)
         .flat_map(|i| if i < 9279 { [1.0, 0.0] } else { [0.0, 1.0] })
         .collect();
     let outcomes = Outcomes::new(&logits, &labels, 2, 1.0, 15);
     let found = interval(&outcomes.estimates(4000, 1), Accuracy).unwrap();
-    // 4,000 draws place an end of the interval to about 0.05 of its half width, 0.00025.
+    // With 4,000 resamples, the error of an interval's end is about 0.05 of its half width, 0.00025.
     assert!((found.low - 0.922_664_5).abs() < 7e-4, "{found:?}");
     assert!((found.high - 0.932_806_9).abs() < 7e-4, "{found:?}");
 }
 
 #[test]
-fn the_same_seed_gives_the_same_draws_and_another_others() {
+fn resamples_depend_only_on_the_seed() {
     let (logits, labels) = split(200, 4, 1);
     let outcomes = Outcomes::new(&logits, &labels, 4, 1.0, 15);
     assert_eq!(outcomes.resample(50, 3), outcomes.resample(50, 3));
     assert_ne!(outcomes.resample(50, 3), outcomes.resample(50, 4));
-    // The first draws of many are those of few.
+    // The number of resamples does not change the first ones.
     assert_eq!(outcomes.resample(50, 3)[..20], outcomes.resample(20, 3)[..]);
 }
 
 #[test]
-fn what_cannot_be_measured_has_no_interval() {
+fn undefined_measures_have_no_interval() {
     let estimates = |logits: &[f32], labels: &[u32], k, resamples| {
         Outcomes::new(logits, labels, k, 1.0, 15).estimates(resamples, 1)
     };
@@ -136,7 +136,7 @@ fn what_cannot_be_measured_has_no_interval() {
 }
 
 #[test]
-fn a_probability_of_0_for_the_true_class_is_an_infinite_loss_where_it_is_drawn() {
+fn a_probability_of_0_for_the_true_class_gives_an_infinite_loss_if_drawn() {
     let logits = [f32::NEG_INFINITY, 0.0, 1.0, 0.0];
     let found = Outcomes::new(&logits, &[0, 0], 2, 1.0, 15).resample(64, 1);
     let found: Vec<f64> = found.iter().map(|draw| draw.nll_calibrated).collect();
@@ -146,7 +146,7 @@ fn a_probability_of_0_for_the_true_class_is_an_infinite_loss_where_it_is_drawn()
 }
 
 #[test]
-fn a_network_is_not_distinguishable_from_itself_and_is_from_a_better_one() {
+fn a_network_is_distinguishable_from_a_better_one_but_not_from_itself() {
     let (logits, labels) = split(2000, 4, 1);
     let one = Outcomes::new(&logits, &labels, 4, 1.0, 15);
     let same = compare(&one, &one.clone(), 500, 1).unwrap();
@@ -163,7 +163,7 @@ fn a_network_is_not_distinguishable_from_itself_and_is_from_a_better_one() {
     );
     assert!(!accuracy.distinguishable());
     assert_eq!((same.only_first, same.only_second), (0, 0));
-    // One row in ten is put right.
+    // Correct one row in ten.
     let mut better = logits.clone();
     for (row, label) in better.chunks_mut(4).zip(&labels).step_by(10) {
         row[*label as usize] += 20.0;
@@ -190,7 +190,7 @@ fn a_network_is_not_distinguishable_from_itself_and_is_from_a_better_one() {
 }
 
 #[test]
-fn pairing_is_narrower_than_two_intervals() {
+fn paired_intervals_are_narrower() {
     let (logits, labels) = split(1000, 4, 1);
     let mut other = logits.clone();
     other.iter_mut().step_by(37).for_each(|z| *z += 0.4);
@@ -210,7 +210,7 @@ fn pairing_is_narrower_than_two_intervals() {
 
 proptest! {
     #[test]
-    fn f1_and_accuracy_lie_between_0_and_1(rows in 1_usize..60, k in 1_usize..6, seed: u64) {
+    fn f1_accuracy_and_auc_are_between_0_and_1(rows in 1_usize..60, k in 1_usize..6, seed: u64) {
         let (logits, labels) = split(rows, k, seed);
         let drawn = Outcomes::new(&logits, &labels, k, 1.0, 15).resample(20, seed);
         for draw in drawn {
@@ -223,7 +223,7 @@ proptest! {
     }
 
     #[test]
-    fn measured_numbers_do_not_depend_on_the_order_of_rows(rows in 1_usize..60, seed: u64) {
+    fn measured_values_do_not_depend_on_the_order_of_rows(rows in 1_usize..60, seed: u64) {
         let (logits, labels) = split(rows, 3, seed);
         let mut order: Vec<usize> = (0..rows).collect();
         Random::new(&[seed, 1]).shuffle(&mut order);

@@ -1,50 +1,52 @@
-//! The temperature that makes confidences fit: the argument of the smallest NLL of softmax(z / T).
+//! Temperature scaling: finds the temperature T that minimizes the NLL of softmax(z / T).
 //!
-//! In β = 1/T the NLL is convex: its slope is the mean of `E[z] − z_y` and its curvature the mean of `Var[z]`, both under
-//! softmax(βz). So Newton's method on the slope, kept inside a bracket, finds the one minimum there is.
+//! The NLL is convex in β = 1/T: its first derivative is the mean of `E[z] − z_y` and its second derivative the mean of
+//! `Var[z]`, both under softmax(βz). So Newton's method on the first derivative, safeguarded by a bracket, finds the
+//! only minimum.
 
 use serde::{Deserialize, Serialize};
 
 use super::{nll, rows};
 
-/// β is looked for between these.
+/// Search range of β.
 const BOUNDS: (f64, f64) = (1e-3, 1e3);
-/// A slope below this is flat.
+/// The search has converged if the magnitude of the slope is below this.
 const FLAT: f64 = 1e-9;
-/// Steps before giving up; halving the bracket alone needs about 45.
-const MOST_STEPS: u32 = 200;
+/// Maximum number of iterations; bisection alone needs about 45.
+const MAX_STEPS: u32 = 200;
 
-/// A fitted temperature and what it was good for.
+/// A fitted temperature and its effect on the NLL.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Temperature {
-    /// The temperature; below 1 makes predictions more sure, above 1 less.
+    /// The temperature. Below 1 it raises the confidence of predictions, above 1 it lowers it.
     pub value: f64,
-    /// Whether a minimum was found. Not so without usable rows, when every prediction is right (ever more sure is ever
-    /// better, so there is no minimum, and 1 is kept), and when the minimum lies beyond 0.001 or 1000.
+    /// Whether a minimum was found. This is false without usable rows, if every prediction is correct (then a higher
+    /// confidence is always better, so there is no minimum and the value is 1), and if the minimum is below 0.001 or
+    /// above 1000.
     pub converged: bool,
-    /// NLL at temperature 1, of the rows that were used.
+    /// NLL at temperature 1 of the rows that were used.
     pub nll_before: f64,
-    /// NLL at this temperature, of the same rows; never above `nll_before`.
+    /// NLL at this temperature of the same rows; never above `nll_before`.
     pub nll_after: f64,
-    /// Steps of the search; 0 where there was nothing to search.
+    /// Iterations of the search; 0 if no search was needed.
     #[serde(default)]
     pub iterations: u32,
-    /// Slope of the NLL by β where the search ended; flat, below 10⁻⁹, where it converged.
+    /// Derivative of the NLL with respect to β at the end of the search; its magnitude is below 10⁻⁹ if it converged.
     #[serde(default)]
     pub slope: f64,
 }
 
-/// Fits the temperature to labelled logits. Rows that hold a value that is not finite, or a label that is no class, are left
-/// out; a temperature that is no better than 1 is given up for 1.
+/// Fits the temperature to labelled logits. Rows with a non-finite logit or a label that is not below `k` are skipped.
+/// If the fitted temperature is not better than 1, the result is 1.
 pub fn fit_temperature(logits: &[f32], labels: &[u32], k: usize) -> Temperature {
     let usable = rows(logits, labels, k).filter(|(row, _)| row.iter().all(|z| z.is_finite()));
-    let (mut kept, mut classes) = (Vec::new(), Vec::new());
+    let (mut logits, mut labels) = (Vec::new(), Vec::new());
     for (row, label) in usable {
-        kept.extend_from_slice(row);
-        classes.push(label as u32);
+        logits.extend_from_slice(row);
+        labels.push(label as u32);
     }
-    let found = minimum(&kept, &classes, k);
-    let at = |temperature| nll(&kept, &classes, k, temperature);
+    let found = minimum(&logits, &labels, k);
+    let at = |temperature| nll(&logits, &labels, k, temperature);
     let (nll_before, nll_after) = (at(1.0), at(1.0 / found.beta));
     let (value, nll_after) = if nll_after < nll_before {
         (1.0 / found.beta, nll_after)
@@ -61,40 +63,41 @@ pub fn fit_temperature(logits: &[f32], labels: &[u32], k: usize) -> Temperature 
     }
 }
 
-/// Where a search for the minimum ended.
+/// The result of the search for the minimum.
 #[derive(Debug, Clone, Copy)]
-struct Found {
+struct Minimum {
     beta: f64,
     converged: bool,
     iterations: u32,
     slope: f64,
 }
 
-/// The minimum, or the bound beyond which it lies.
-fn minimum(logits: &[f32], labels: &[u32], k: usize) -> Found {
+/// The minimum of the NLL, or the bound of the search range if the minimum is outside.
+fn minimum(logits: &[f32], labels: &[u32], k: usize) -> Minimum {
     let (low, high) = BOUNDS;
     let slope = |beta| slope_and_curvature(logits, labels, k, beta);
-    let given_up = |beta, slope| Found {
+    let not_found = |beta, slope| Minimum {
         beta,
         converged: false,
         iterations: 0,
         slope,
     };
     if never_wrong(logits, labels, k) {
-        return given_up(1.0, slope(1.0).0);
+        return not_found(1.0, slope(1.0).0);
     }
     let (at_low, at_high) = (slope(low).0, slope(high).0);
     if at_low >= 0.0 {
-        return given_up(low, at_low);
+        return not_found(low, at_low);
     }
     if at_high <= 0.0 {
-        return given_up(high, at_high);
+        return not_found(high, at_high);
     }
     root(slope, low, high)
 }
 
-/// The zero of a rising function between two points where it is below and above zero; the function gives its slope too.
-fn root(f: impl Fn(f64) -> (f64, f64), mut low: f64, mut high: f64) -> Found {
+/// The root of an increasing function that is negative at `low` and positive at `high`. `f` returns value and
+/// derivative.
+fn root(f: impl Fn(f64) -> (f64, f64), mut low: f64, mut high: f64) -> Minimum {
     let (mut x, mut last, mut iterations) = (1.0, f64::INFINITY, 0);
     loop {
         iterations += 1;
@@ -105,8 +108,8 @@ fn root(f: impl Fn(f64) -> (f64, f64), mut low: f64, mut high: f64) -> Found {
             high = x;
         }
         let converged = value.abs() < FLAT || high - low <= 1e-14 * high;
-        if converged || iterations >= MOST_STEPS {
-            return Found {
+        if converged || iterations >= MAX_STEPS {
+            return Minimum {
                 beta: x,
                 converged,
                 iterations,
@@ -114,8 +117,9 @@ fn root(f: impl Fn(f64) -> (f64, f64), mut low: f64, mut high: f64) -> Found {
             };
         }
         let newton = x - value / slope;
-        // Far out the slope fades exponentially and Newton's steps creep; the bracket spans decades, so it is halved in
-        // proportion. A step that is NaN is inside of nothing.
+        // Far from the root the derivative decays exponentially and Newton's method is slow, so bisection is used
+        // there. The bracket spans decades, so it is divided at the geometric mean. A NaN step is never inside the
+        // bracket.
         let inside = newton > low && newton < high;
         x = if inside && value.abs() < 0.5 * last {
             newton
@@ -126,11 +130,11 @@ fn root(f: impl Fn(f64) -> (f64, f64), mut low: f64, mut high: f64) -> Found {
     }
 }
 
-/// First and second derivative of the mean NLL by β.
+/// First and second derivative of the mean NLL with respect to β.
 fn slope_and_curvature(logits: &[f32], labels: &[u32], k: usize, beta: f64) -> (f64, f64) {
     let (mut slope, mut curvature, mut count) = (0.0, 0.0, 0_u64);
     for (row, label) in rows(logits, labels, k) {
-        // Taking the largest off changes neither derivative and keeps the exponentials in range.
+        // Subtracting the largest logit changes neither derivative and keeps the exponentials in range.
         let largest = largest(row);
         let (mut mass, mut first, mut second, mut own) = (0.0, 0.0, 0.0, 0.0);
         for (class, &z) in row.iter().enumerate() {
@@ -152,7 +156,8 @@ fn slope_and_curvature(logits: &[f32], labels: &[u32], k: usize, beta: f64) -> (
     (slope / count, curvature / count)
 }
 
-/// No class ever beats the true one; then the NLL falls, or stays, for ever as β grows. Also so without any rows.
+/// Whether no class has a larger logit than the true one in any row; then the NLL never rises as β grows. Also true
+/// without rows.
 fn never_wrong(logits: &[f32], labels: &[u32], k: usize) -> bool {
     rows(logits, labels, k).all(|(row, label)| {
         row.get(label)

@@ -26,7 +26,7 @@ fn close(value: f64, reference: f64, tolerance: f64) {
 /// scipy.special.softmax(z[0] / 2)                     # 0.50168776, 0.30428901, 0.19402324
 /// ```
 #[test]
-fn as_scipy_and_scikit_learn_say() {
+fn nll_brier_and_softmax_match_scipy_and_scikit_learn() {
     for (temperature, loss, score) in [
         (1.0, 0.946_462_340_317_267_2, 0.454_460_327_500_754_3),
         (2.5, 0.856_094_458_700_882_7, 0.500_265_141_415_051_1),
@@ -44,7 +44,7 @@ fn as_scipy_and_scikit_learn_say() {
 }
 
 #[test]
-fn sureness_is_a_mean_over_predictions_and_nothing_without_any() {
+fn overconfidence_is_a_mean_over_predictions_and_nan_without_any() {
     let found = reliability(&[0.9, 0.8, 0.3], &[true, false, false], 10);
     close(overconfidence(&found.bins), 2.0 / 3.0 - 1.0 / 3.0, 1e-12);
     assert_eq!(largest_gap_count(&found.bins), 1);
@@ -55,7 +55,7 @@ fn sureness_is_a_mean_over_predictions_and_nothing_without_any() {
 }
 
 #[test]
-fn certainty_overflows_nothing() {
+fn extreme_logits_do_not_overflow() {
     assert_eq!(
         log_softmax(&[1000.0, 0.0, -1000.0], 1.0),
         [0.0, -1000.0, -2000.0]
@@ -68,7 +68,7 @@ fn certainty_overflows_nothing() {
 }
 
 #[test]
-fn the_largest_is_the_first_of_equals_and_a_number() {
+fn argmax_returns_the_first_of_equals_and_ignores_nan() {
     assert_eq!(argmax(&[1.0, 3.0, 3.0]), 1);
     assert_eq!(argmax(&[f32::NAN, -5.0, f32::NAN]), 1);
     assert_eq!(argmax(&[f32::NAN, f32::NEG_INFINITY]), 1);
@@ -78,16 +78,16 @@ fn the_largest_is_the_first_of_equals_and_a_number() {
 }
 
 #[test]
-fn what_does_not_fit_is_left_out() {
+fn surplus_rows_and_invalid_labels_are_skipped() {
     assert_eq!((nll(&[], &[], 0, 1.0), brier(&[], &[], 3, 1.0)), (0.0, 0.0));
     assert_eq!(confidences(&[1.0], 0, 1.0), []);
     assert_eq!(confidences(&[1.0, 2.0, 3.0], 2, 1.0).len(), 1);
-    // One label of no class, one row without a label.
+    // One label out of range, one row without a label.
     assert_eq!(nll(&[0.0; 6], &[7, 0], 2, 1.0), std::f64::consts::LN_2);
 }
 
-/// By hand. The first: bins (13/15, 14/15] and so on put .95 and 1 together, |2/3 − 2.95/3| = .95/3. The second adds
-/// .6 (wrong) and .533333 (right), each alone in a bin: (.95 + .6 + .466667) / 5.
+/// Computed by hand. First case: .95 and 1 are in the same bin (14/15, 1], so the error is |2/3 − 2.95/3| = .95/3. The
+/// second case adds .6 (wrong) and .533333 (correct), each alone in a bin: (.95 + .6 + .466667) / 5.
 #[test]
 fn calibration_error_by_hand() {
     close(
@@ -95,8 +95,8 @@ fn calibration_error_by_hand() {
         0.316_667,
         5e-7,
     );
-    let right = [true, false, true, false, true];
-    let found = reliability(&[1.0, 1.0, 0.95, 0.6, 0.533_333], &right, 15);
+    let correct = [true, false, true, false, true];
+    let found = reliability(&[1.0, 1.0, 0.95, 0.6, 0.533_333], &correct, 15);
     close(found.ece, 0.403_333, 1e-6);
     close(found.mce, 0.6, 1e-12);
     assert_eq!(found.bins[14].count, 3);
@@ -104,7 +104,7 @@ fn calibration_error_by_hand() {
     close(found.bins[14].accuracy, 2.0 / 3.0, 1e-12);
 }
 
-/// Made with numpy, which sorts by comparing with the edges:
+/// Computed with numpy by comparisons with the edges of the bins:
 ///
 /// ```python
 /// rng = np.random.RandomState(0)
@@ -116,17 +116,17 @@ fn calibration_error_by_hand() {
 /// # e = 0.14025, mx = 0.62, counts 4 2 1 1 5 7 6 6 3 5
 /// ```
 #[test]
-fn calibration_error_as_numpy_says() {
+fn calibration_error_matches_numpy() {
     let conf = [
         0.55, 0.72, 0.6, 0.54, 0.42, 0.65, 0.44, 0.89, 0.96, 0.38, 0.79, 0.53, 0.57, 0.93, 0.07,
         0.09, 0.02, 0.83, 0.78, 0.87, 0.98, 0.8, 0.46, 0.78, 0.12, 0.64, 0.14, 0.94, 0.52, 0.41,
         0.26, 0.77, 0.46, 0.57, 0.02, 0.62, 0.61, 0.62, 0.94, 0.68,
     ];
-    let right = "1101001111110100011111010101010100011111"
+    let correct = "1101001111110100011111010101010100011111"
         .bytes()
         .map(|b| b == b'1')
         .collect::<Vec<_>>();
-    let found = reliability(&conf, &right, 10);
+    let found = reliability(&conf, &correct, 10);
     close(found.ece, 0.14025, 1e-12);
     close(found.mce, 0.62, 1e-12);
     assert_eq!(
@@ -158,17 +158,17 @@ fn an_edge_belongs_to_the_bin_below() {
 }
 
 #[test]
-fn no_predictions_and_no_bins_are_no_panic() {
+fn no_predictions_and_extreme_bin_counts_do_not_panic() {
     let empty = reliability(&[], &[], 15);
     assert_eq!((empty.ece, empty.mce, empty.bins.len()), (0.0, 0.0, 15));
     assert_eq!(reliability(&[0.5], &[true], 0).bins.len(), 1);
     assert_eq!(
         reliability(&[0.5], &[true], usize::MAX).bins.len(),
-        MOST_BINS
+        MAX_BINS
     );
 }
 
-/// Made with scipy 1.17.1, z and y as above, and a second network that is too unsure:
+/// Computed with scipy 1.17.1, for z and y as above and for a second, under-confident network:
 ///
 /// ```python
 /// def slope(b):
@@ -180,8 +180,8 @@ fn no_predictions_and_no_bins_are_no_panic() {
 /// # 1/b = 0.10062600783944169, NLL 0.9696259392537668 before, 0.5563452470372913 after
 /// ```
 #[test]
-fn temperature_as_scipy_says() {
-    let unsure: [f32; 18] = [
+fn temperature_matches_scipy() {
+    let underconfident: [f32; 18] = [
         0.2, 0.1, 0.0, 0.0, 0.3, 0.1, 0.1, 0.2, 0.4, 0.3, 0.1, 0.2, 0.1, 0.3, 0.0, 0.0, 0.0, 0.5,
     ];
     let cases = [
@@ -193,7 +193,7 @@ fn temperature_as_scipy_says() {
             0.840_669_263_422_653_6,
         ),
         (
-            unsure,
+            underconfident,
             [0, 1, 2, 0, 0, 2],
             0.100_626_007_839_441_69,
             0.969_625_939_253_766_8,
@@ -210,31 +210,31 @@ fn temperature_as_scipy_says() {
 }
 
 #[test]
-fn a_fit_without_a_minimum_keeps_one() {
-    let kept = |logits: &[f32], labels: &[u32], k| {
+fn a_fit_without_a_minimum_gives_temperature_1() {
+    let fitted = |logits: &[f32], labels: &[u32], k| {
         let found = fit_temperature(logits, labels, k);
         (found.value, found.converged)
     };
-    assert_eq!(kept(&[], &[], 3), (1.0, false));
-    assert_eq!(kept(&[], &[], 0), (1.0, false));
-    assert_eq!(kept(&[f32::NAN, 1.0], &[0], 2), (1.0, false));
-    // Every prediction right, also where the labels tie with another class.
-    assert_eq!(kept(&[2.0, 1.0, 1.0, 2.0], &[0, 1], 2), (1.0, false));
-    assert_eq!(kept(&[0.0; 4], &[0, 1], 2), (1.0, false));
+    assert_eq!(fitted(&[], &[], 3), (1.0, false));
+    assert_eq!(fitted(&[], &[], 0), (1.0, false));
+    assert_eq!(fitted(&[f32::NAN, 1.0], &[0], 2), (1.0, false));
+    // Every prediction is correct, also if the label ties with another class.
+    assert_eq!(fitted(&[2.0, 1.0, 1.0, 2.0], &[0, 1], 2), (1.0, false));
+    assert_eq!(fitted(&[0.0; 4], &[0, 1], 2), (1.0, false));
 }
 
 #[test]
-fn a_minimum_out_of_reach_is_the_bound() {
-    // Always wrong: the less sure the better.
+fn a_minimum_outside_the_search_range_gives_the_bound() {
+    // Always wrong: a lower confidence is always better.
     let found = fit_temperature(&[2.0, 1.0, 1.0, 2.0], &[1, 0], 2);
     assert!((found.value - 1000.0).abs() < 1e-9 && !found.converged);
-    // Nearly always right, by margins so small that only a huge factor would show them.
+    // Mostly correct, but with such small margins that the best β is above the bound.
     let found = fit_temperature(&[1e-6, 0.0, 1e-6, 0.0, 1e-6, 0.0], &[0, 0, 1], 2);
     assert!((found.value - 0.001).abs() < 1e-12 && !found.converged);
 }
 
 #[test]
-fn rows_that_are_not_finite_are_left_out_of_the_fit() {
+fn the_fit_skips_non_finite_rows() {
     let mut logits = LOGITS.to_vec();
     logits.extend([f32::NAN, 0.0, 0.0, f32::INFINITY, 0.0, 0.0, 1.0, 2.0, 3.0]);
     let mut labels = LABELS.to_vec();
@@ -246,8 +246,8 @@ fn rows_that_are_not_finite_are_left_out_of_the_fit() {
 }
 
 #[test]
-fn a_minimum_far_from_one_is_reached() {
-    // Two classes, right in 3 of 4 by the same margin m: softmax(βm) = 3/4, so T = m / ln 3.
+fn a_minimum_far_from_one_is_found() {
+    // Two classes, 3 of 4 correct with the same margin m: softmax(βm) = 3/4, so T = m / ln 3.
     for margin in [0.01_f32, 0.1, 1.0, 30.0, 300.0, 900.0] {
         let logits: Vec<f32> = (0..4).flat_map(|_| [margin, 0.0]).collect();
         let found = fit_temperature(&logits, &[0, 0, 0, 1], 2);
@@ -267,12 +267,12 @@ fn labelled_logits() -> impl Strategy<Value = (Vec<f32>, Vec<u32>)> {
 
 proptest! {
     #[test]
-    fn a_fitted_temperature_never_hurts((logits, labels) in labelled_logits()) {
+    fn a_fitted_temperature_never_raises_the_nll((logits, labels) in labelled_logits()) {
         let found = fit_temperature(&logits, &labels, 4);
         prop_assert!(found.nll_after <= found.nll_before);
         prop_assert_eq!(found.nll_after, nll(&logits, &labels, 4, found.value));
         prop_assert!((1e-3..=1000.0 + 1e-9).contains(&found.value));
-        // No neighbour is better than a minimum.
+        // At a minimum, neighbouring temperatures are not better.
         if found.converged {
             for near in [0.99, 1.01] {
                 prop_assert!(found.nll_after <= nll(&logits, &labels, 4, found.value * near) + 1e-9);
@@ -282,18 +282,18 @@ proptest! {
 
     #[test]
     fn the_order_of_rows_does_not_matter((logits, labels) in labelled_logits()) {
-        let turned: Vec<f32> = logits.chunks(4).rev().flatten().copied().collect();
-        let turned_labels: Vec<u32> = labels.iter().rev().copied().collect();
+        let reversed: Vec<f32> = logits.chunks(4).rev().flatten().copied().collect();
+        let reversed_labels: Vec<u32> = labels.iter().rev().copied().collect();
         for (a, b) in [
-            (nll(&logits, &labels, 4, 1.0), nll(&turned, &turned_labels, 4, 1.0)),
-            (brier(&logits, &labels, 4, 1.0), brier(&turned, &turned_labels, 4, 1.0)),
+            (nll(&logits, &labels, 4, 1.0), nll(&reversed, &reversed_labels, 4, 1.0)),
+            (brier(&logits, &labels, 4, 1.0), brier(&reversed, &reversed_labels, 4, 1.0)),
         ] {
             prop_assert!((a - b).abs() <= 1e-12 * a.abs().max(1.0));
         }
     }
 
     #[test]
-    fn temperature_leaves_the_prediction_alone((logits, _) in labelled_logits(), temperature in 0.05_f64..50.0) {
+    fn temperature_does_not_change_the_prediction((logits, _) in labelled_logits(), temperature in 0.05_f64..50.0) {
         let classes = |temperature| confidences(&logits, 4, temperature).into_iter().map(|(class, _)| class).collect::<Vec<_>>();
         prop_assert_eq!(classes(1.0), classes(temperature));
         for (row, (class, conf)) in logits.chunks(4).zip(confidences(&logits, 4, temperature)) {
@@ -304,15 +304,15 @@ proptest! {
     }
 
     #[test]
-    fn calibration_error_is_a_share(pairs in prop::collection::vec((0.0_f64..=1.0, any::<bool>()), 0..60), bins in 1_usize..40) {
-        let (conf, right): (Vec<f64>, Vec<bool>) = pairs.into_iter().unzip();
-        let found = reliability(&conf, &right, bins);
+    fn ece_within_0_and_1(pairs in prop::collection::vec((0.0_f64..=1.0, any::<bool>()), 0..60), bins in 1_usize..40) {
+        let (conf, correct): (Vec<f64>, Vec<bool>) = pairs.into_iter().unzip();
+        let found = reliability(&conf, &correct, bins);
         prop_assert!(0.0 <= found.ece && found.ece <= found.mce + 1e-12 && found.mce <= 1.0);
         prop_assert_eq!(found.bins.iter().map(|bin| bin.count).sum::<u64>(), conf.len() as u64);
     }
 
     #[test]
-    fn nothing_is_a_panic(logits: Vec<f32>, labels: Vec<u32>, k in 0_usize..5, temperature: f64) {
+    fn arbitrary_input_does_not_panic(logits: Vec<f32>, labels: Vec<u32>, k in 0_usize..5, temperature: f64) {
         nll(&logits, &labels, k, temperature);
         brier(&logits, &labels, k, temperature);
         confidences(&logits, k, temperature);

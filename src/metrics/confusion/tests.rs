@@ -26,7 +26,7 @@ fn close(value: f64, reference: f64) {
 /// confusion_matrix(y, p, labels=L)
 /// ```
 #[test]
-fn as_scikit_learn_says() {
+fn scores_match_scikit_learn() {
     let confusion = Confusion::from_predictions(5, &LABELS, &PREDICTED);
     let rows: Vec<_> = confusion.rows().map(<[u64]>::to_vec).collect();
     assert_eq!(
@@ -62,27 +62,27 @@ fn as_scikit_learn_says() {
 }
 
 #[test]
-fn what_is_undefined_is_marked() {
+fn undefined_scores_are_marked() {
     let scores = Confusion::from_predictions(5, &LABELS, &PREDICTED).scores();
     let undefined = |s: &ClassScores| [s.precision_undefined, s.recall_undefined, s.f1_undefined];
     assert_eq!(undefined(&scores[2]), [false; 3]);
     // Class 3 neither occurs nor is predicted; class 4 is predicted once.
     assert_eq!(undefined(&scores[3]), [true; 3]);
     assert_eq!(undefined(&scores[4]), [false, true, false]);
-    // A class that is there and never found has a recall of 0, which is no convention.
+    // A class that occurs but is never predicted correctly has a defined recall of 0.
     let missed = Confusion::from_predictions(2, &[0, 1], &[0, 0]).scores()[1];
     assert_eq!(undefined(&missed), [true, false, false]);
 }
 
 /// `f1_score([0]*90 + [1]*10, [0]*100, average="macro", zero_division=0)` is 0.4736842105263158.
 #[test]
-fn a_majority_predictor_is_found_out() {
+fn a_majority_predictor_has_a_misleading_accuracy() {
     let labels: Vec<u32> = (0..100).map(|i| u32::from(i >= 90)).collect();
     let confusion = Confusion::from_predictions(2, &labels, &[0; 100]);
     assert_eq!(confusion.accuracy(), 0.9);
     assert!((confusion.macro_f1() - 0.473_684_210_526_315_8).abs() < 1e-12);
     assert_eq!(
-        confusion.flattered(),
+        confusion.misleading_imbalance(),
         Some(Imbalance {
             majority: 0,
             share: 0.9
@@ -91,27 +91,27 @@ fn a_majority_predictor_is_found_out() {
 }
 
 #[test]
-fn an_accuracy_that_does_not_flatter_is_left_alone() {
-    // As large classes, however badly told apart; an absent class; uneven classes that are told apart; nothing.
+fn other_accuracies_are_not_misleading() {
+    // Balanced classes with poor predictions; an absent class; unbalanced classes with good predictions; no samples.
     let even: Vec<u32> = (0..100).map(|i| i % 2).collect();
     assert_eq!(
-        Confusion::from_predictions(2, &even, &[0; 100]).flattered(),
+        Confusion::from_predictions(2, &even, &[0; 100]).misleading_imbalance(),
         None
     );
     assert_eq!(
-        Confusion::from_predictions(3, &even, &even).flattered(),
+        Confusion::from_predictions(3, &even, &even).misleading_imbalance(),
         None
     );
     let uneven: Vec<u32> = (0..100).map(|i| u32::from(i >= 90)).collect();
     assert_eq!(
-        Confusion::from_predictions(2, &uneven, &uneven).flattered(),
+        Confusion::from_predictions(2, &uneven, &uneven).misleading_imbalance(),
         None
     );
-    assert_eq!(Confusion::new(3).flattered(), None);
+    assert_eq!(Confusion::new(3).misleading_imbalance(), None);
 }
 
 #[test]
-fn nothing_is_no_panic() {
+fn empty_matrices_do_not_panic() {
     for empty in [Confusion::new(0), Confusion::new(3)] {
         assert_eq!(
             (
@@ -133,7 +133,7 @@ fn nothing_is_no_panic() {
 }
 
 #[test]
-fn what_is_out_of_range_is_left_out() {
+fn classes_out_of_range_are_skipped() {
     let confusion = Confusion::from_predictions(2, &[0, 0, 2, 1, u32::MAX, 1], &[0, 2, 0, 1, 0]);
     assert_eq!(
         (
@@ -146,7 +146,7 @@ fn what_is_out_of_range_is_left_out() {
 }
 
 #[test]
-fn the_worst_come_first_and_ties_keep_their_order() {
+fn worst_pairs_are_sorted_and_ties_keep_their_order() {
     let pairs = Confusion::from_predictions(5, &LABELS, &PREDICTED).worst_pairs(3);
     let seen: Vec<_> = pairs
         .iter()
@@ -164,7 +164,7 @@ fn the_worst_come_first_and_ties_keep_their_order() {
 }
 
 #[test]
-fn a_file_that_does_not_add_up_is_refused() {
+fn a_matrix_with_the_wrong_number_of_counts_is_rejected() {
     let read = |text: &str| serde_json::from_str::<Confusion>(text);
     let confusion = Confusion::from_predictions(2, &[0, 1], &[0, 0]);
     assert_eq!(
@@ -206,7 +206,7 @@ proptest! {
     }
 
     #[test]
-    fn scores_are_shares(pairs in prop::collection::vec((0..7_u32, 0..7_u32), 0..60)) {
+    fn scores_are_between_0_and_1(pairs in prop::collection::vec((0..7_u32, 0..7_u32), 0..60)) {
         let (labels, predicted): (Vec<_>, Vec<_>) = pairs.iter().copied().unzip();
         let confusion = Confusion::from_predictions(5, &labels, &predicted);
         let scores = confusion.scores();
@@ -214,7 +214,7 @@ proptest! {
         for value in each.chain([confusion.accuracy(), confusion.macro_f1(), confusion.weighted_f1()]) {
             prop_assert!((0.0..=1.0 + 1e-12).contains(&value));
         }
-        // F1 lies between the two it is the mean of.
+        // F1 is a mean of precision and recall, so it cannot exceed the larger one.
         for s in scores {
             prop_assert!(s.f1 <= s.precision.max(s.recall) + 1e-12);
         }

@@ -1,7 +1,7 @@
 use super::super::Outcomes;
 use super::Measure::{self, BalancedAccuracy, Matthews, Top5Accuracy};
 
-/// Logits in eighths, so that some are equal; the label's are raised. The last class has no sample.
+/// Logits that are multiples of 1/8, so that some are equal; the label's logit is raised. The last class has no sample.
 fn rows(n: usize, k: usize, seed: u64) -> (Vec<f32>, Vec<u32>) {
     let mut state = seed;
     let mut logits: Vec<f32> = (0..n * k)
@@ -33,7 +33,7 @@ fn rows(n: usize, k: usize, seed: u64) -> (Vec<f32>, Vec<u32>) {
 ///     print(balanced_accuracy_score(y, p), top_k_accuracy_score(y, z, k=5, labels=range(k)), matthews_corrcoef(y, p))
 /// ```
 #[test]
-fn balanced_accuracy_top_5_and_matthews_are_those_of_scikit_learn() {
+fn balanced_accuracy_top_5_and_matthews_match_scikit_learn() {
     for (n, k, seed, expected) in [
         (
             60,
@@ -73,7 +73,7 @@ fn balanced_accuracy_top_5_and_matthews_are_those_of_scikit_learn() {
 }
 
 #[test]
-fn of_five_classes_there_is_no_top_5_and_of_one_prediction_no_correlation() {
+fn five_classes_have_no_top_5_and_constant_predictions_no_correlation() {
     let logits = [0.0, 1.0, 0.0, 0.0, 0.0].repeat(10);
     let found = Outcomes::new(&logits, &[1, 2].repeat(5), 5, 1.0, 15).estimates(0, 0);
     assert!(!found.measures.contains_key(&Top5Accuracy));
@@ -82,7 +82,7 @@ fn of_five_classes_there_is_no_top_5_and_of_one_prediction_no_correlation() {
 }
 
 #[test]
-fn keys_and_paths_are_told_apart_and_partners_share_a_name() {
+fn keys_and_paths_are_unique_and_partners_share_a_format() {
     for measure in Measure::ALL {
         let info = measure.info();
         assert_eq!(Measure::from_key(info.key), Some(measure));

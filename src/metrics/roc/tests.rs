@@ -26,9 +26,9 @@ fn close(found: &[Option<f64>], wanted: &[Option<f64>]) {
 /// # z = [[100,0,0],[90,0,0],[80,1,0],[-100,100,0],[50,60,0]],   y = [0,0,1,1,0]             5/6, 5/6
 /// ```
 ///
-/// In the last the probabilities are 1.0 three times; as scores they would tie and give 4/6.
+/// In the last example three probabilities round to 1.0; if they were the scores, they would tie and give 4/6.
 #[test]
-fn as_scikit_learn_says() {
+fn auc_matches_scikit_learn() {
     let logits = [
         2.0, 1.0, 0.1, 0.5, 2.5, 0.0, 0.2, 0.1, 3.0, 1.5, 1.4, -1.0, 0.0, 0.0, 4.0, -2.0, 3.0, 1.0,
     ];
@@ -42,17 +42,17 @@ fn as_scikit_learn_says() {
     let absent = auc(&logits[..12], &[0, 1, 0, 1], 3);
     close(&absent.classes, &[Some(0.5), Some(1.0), None]);
     assert_eq!((absent.macro_mean(), absent.used()), (Some(0.75), 2));
-    let sure = [
+    let confident = [
         100.0, 0.0, 0.0, 90.0, 0.0, 0.0, 80.0, 1.0, 0.0, -100.0, 100.0, 0.0, 50.0, 60.0, 0.0,
     ];
     close(
-        &auc(&sure, &[0, 0, 1, 1, 0], 3).classes,
+        &auc(&confident, &[0, 0, 1, 1, 0], 3).classes,
         &[Some(5.0 / 6.0), Some(5.0 / 6.0), None],
     );
 }
 
 #[test]
-fn nothing_to_rank_is_undefined_and_no_error() {
+fn auc_without_comparable_samples_is_undefined() {
     assert_eq!(auc(&[], &[], 0), Auc { classes: vec![] });
     assert_eq!(auc(&[], &[], 2).classes, [None, None]);
     assert_eq!(auc(&[1.0, 2.0], &[0, 0], 1).classes, [None]);
@@ -65,13 +65,13 @@ fn nothing_to_rank_is_undefined_and_no_error() {
         auc(&[f32::INFINITY, 0.0, 1.0, 0.0], &[0, 1], 2).macro_mean(),
         None
     );
-    // A probability of exactly 0 has a place in the order: the lowest.
+    // A probability of exactly 0 ranks lowest.
     let zero = [f32::NEG_INFINITY, 0.0, 1.0, 0.0, 0.0, f32::NEG_INFINITY];
     assert_eq!(auc(&zero, &[1, 0, 0], 2).classes, [Some(1.0), Some(1.0)]);
 }
 
 #[test]
-fn everything_tied_is_a_coin() {
+fn all_ties_give_one_half() {
     for k in 2..6 {
         let labels: Vec<u32> = (0..40).map(|i| i % k).collect();
         let found = auc(&vec![0.25; 40 * k as usize], &labels, k as usize);
@@ -82,7 +82,7 @@ fn everything_tied_is_a_coin() {
     }
 }
 
-/// All pairs, one by one.
+/// The AUC by enumeration of all pairs.
 fn by_pairs(logits: &[f32], labels: &[u32], k: usize, class: usize) -> Option<f64> {
     let score = |row: &[f32]| {
         let own = f64::from(row[class]);
@@ -111,7 +111,8 @@ fn by_pairs(logits: &[f32], labels: &[u32], k: usize, class: usize) -> Option<f6
     (pairs > 0).then(|| won / f64::from(pairs))
 }
 
-/// Two classes with many ties, or more without: two orders of the same sum may differ in the last digit, which is no tie.
+/// Two classes with many ties, or more classes without ties: with more classes, rounding depends on the order of a sum,
+/// so ties are not exact.
 fn split() -> impl Strategy<Value = (Vec<f32>, Vec<u32>, usize)> {
     (2_usize..5, 1_usize..40).prop_flat_map(|(k, n)| {
         let steps = if k == 2 { 5 } else { 1_000_000 };
@@ -126,7 +127,7 @@ fn split() -> impl Strategy<Value = (Vec<f32>, Vec<u32>, usize)> {
 
 proptest! {
     #[test]
-    fn ranks_count_pairs((logits, labels, k) in split()) {
+    fn auc_by_ranks_equals_auc_by_pairs((logits, labels, k) in split()) {
         let found = auc(&logits, &labels, k);
         for class in 0..k {
             match (found.classes[class], by_pairs(&logits, &labels, k, class)) {
@@ -145,9 +146,10 @@ proptest! {
         prop_assert_eq!(auc(&logits, &labels, k), auc(&shuffled, &relabelled, k));
     }
 
-    /// With two classes the score is the difference of the logits, and any rising function of it gives the same area.
+    /// With two classes the score is the difference of the logits, and any increasing function of it gives the same
+    /// area.
     #[test]
-    fn a_rising_map_of_the_score_changes_nothing(z in prop::collection::vec(-8_i8..8, 2..40), bits: u64) {
+    fn an_increasing_function_of_the_score_does_not_change_auc(z in prop::collection::vec(-8_i8..8, 2..40), bits: u64) {
         let labels: Vec<u32> = (0..z.len()).map(|i| (bits >> i & 1) as u32).collect();
         let with = |f: fn(f32) -> f32| {
             let logits: Vec<f32> = z.iter().flat_map(|&z| [f(f32::from(z)), 0.0]).collect();
@@ -161,7 +163,7 @@ proptest! {
 }
 
 #[test]
-fn a_macro_mean_is_a_mean() {
+fn macro_mean_ignores_undefined_classes() {
     let auc = Auc {
         classes: vec![Some(0.5), None, Some(1.0)],
     };

@@ -1,19 +1,20 @@
-//! The way back through the stages, without autograd.
+//! The backward pass through the stages, without autograd.
 
 use tch::{Kind, Tensor};
 
 use super::stages::{Pool, Stage};
-use super::{Fused, Kept, extent_of, few_channels, few_shape, nhwc_of};
+use super::{Fused, SavedActivations, extent_of, few_channels, few_shape, nhwc_of};
 use crate::kernels::{self, Element, Upstream};
 use crate::model::weights::NORM_EPS;
 use crate::native::{Bf16, Convolution, convolution_backward, slice, slice_mut};
 
 impl Fused {
-    /// From the gradient of the features down to that of the first weight.
+    /// Computes the gradients of all stage parameters from the gradient of the features, and stores them in
+    /// `gradients`.
     pub(super) fn backward<T: Element>(
         &self,
         parameters: &[Tensor],
-        kept: Vec<Kept>,
+        saved: Vec<SavedActivations>,
         features: &Tensor,
         gradients: &mut [Option<Tensor>],
     ) {
@@ -24,17 +25,17 @@ impl Fused {
             }
         };
         let mut skip_gradient: Option<Tensor> = None;
-        for (i, (stage, kept)) in self.stages.iter().zip(kept).enumerate().rev() {
+        for (i, (stage, saved)) in self.stages.iter().zip(saved).enumerate().rev() {
             let first = i == 0;
-            let (weight, gamma, beta, input) = if first && few_channels(&kept.input) {
-                let (w, g, b) = first_layer::<T>(&kept, stage, &upstream);
+            let (weight, gamma, beta, input) = if first && few_channels(&saved.input) {
+                let (w, g, b) = first_layer::<T>(&saved, stage, &upstream);
                 (w, g, b, None)
             } else {
-                let (x, skip, g, b) = norm::<T>(&kept, stage, &upstream);
+                let (x, skip, g, b) = norm::<T>(&saved, stage, &upstream);
                 if skip.is_some() {
                     skip_gradient = skip;
                 }
-                let input = kept.input.to_kind(T::KIND);
+                let input = saved.input.to_kind(T::KIND);
                 let (w, input) = convolution_gradients::<T>(
                     &x,
                     &input,
@@ -59,8 +60,8 @@ impl Fused {
     }
 }
 
-/// Gradients of the weight and, where it is wanted, of the input, from that of the output. The weight's is made on the tile
-/// unit where there is one.
+/// Gradients of a convolution's weight and, if `wants_input`, of its input, from the gradient of its output. The
+/// gradient of the weight is computed on the CPU's tile unit (AMX), if it has one.
 fn convolution_gradients<T: Element>(
     output: &Tensor,
     input: &Tensor,
@@ -108,22 +109,22 @@ fn upstream_of<T: Element>(tensor: &Tensor, pool: Pool) -> Upstream<'_, T> {
     }
 }
 
-/// Gradients of what the convolution gave, of the skip, of γ and of β.
+/// Backward pass of batch norm, ReLU and pooling: gradients of the convolution's output, of the skip, of γ and of β.
 fn norm<T: Element>(
-    kept: &Kept,
+    saved: &SavedActivations,
     stage: &Stage,
     upstream: &Tensor,
 ) -> (Tensor, Option<Tensor>, Tensor, Tensor) {
-    let mut dx = nhwc_of(kept.extent, T::KIND);
-    let mut skip_gradient = kept.skip.as_ref().map(|_| nhwc_of(kept.extent, T::KIND));
+    let mut dx = nhwc_of(saved.extent, T::KIND);
+    let mut skip_gradient = saved.skip.as_ref().map(|_| nhwc_of(saved.extent, T::KIND));
     let (gamma, beta) = kernels::backward::<T>(
         (
-            slice(&kept.x),
-            kept.skip.as_ref().map(slice::<T>),
+            slice(&saved.x),
+            saved.skip.as_ref().map(slice::<T>),
             upstream_of(upstream, stage.pool),
         ),
-        (&kept.moments, &kept.affine, NORM_EPS),
-        kept.extent,
+        (&saved.moments, &saved.affine, NORM_EPS),
+        saved.extent,
         slice_mut(&mut dx),
         skip_gradient.as_mut().map_or(&mut [], slice_mut::<T>),
     );
@@ -135,17 +136,17 @@ fn norm<T: Element>(
     )
 }
 
-/// Gradients of the weight, of γ and of β.
+/// Backward pass of a first stage with few input channels: gradients of the weight, of γ and of β.
 fn first_layer<T: Element>(
-    kept: &Kept,
+    saved: &SavedActivations,
     stage: &Stage,
     upstream: &Tensor,
 ) -> (Tensor, Tensor, Tensor) {
     let (weight, gamma, beta) = kernels::first_backward::<T>(
-        few_shape(&kept.input, stage),
-        slice(&kept.input),
-        (slice(&kept.x), upstream_of(upstream, stage.pool)),
-        (&kept.moments, &kept.affine, NORM_EPS),
+        few_shape(&saved.input, stage),
+        slice(&saved.input),
+        (slice(&saved.x), upstream_of(upstream, stage.pool)),
+        (&saved.moments, &saved.affine, NORM_EPS),
     );
     (
         Tensor::from_slice(&weight),

@@ -1,37 +1,41 @@
-//! A plan cut into stages: a convolution, its batch norm, and what is done to the result.
+//! Division of a plan into stages: a convolution, its batch norm, and the skip addition, ReLU and pooling that follow.
 
 use crate::model::plan::{Layer, Op, Plan};
 
-/// What follows the ReLU.
+/// The pooling after the ReLU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pool {
     None,
-    /// Largest of each 2×2.
+    /// 2×2 max-pooling.
     Maximum,
-    /// Mean over all positions.
+    /// Global average pooling.
     Mean,
 }
 
-/// Convolution, batch norm, perhaps an addition, ReLU, perhaps pooling. Numbers are indices into the plan's parameters
-/// and norms.
+/// A stage: convolution, batch norm, optional skip addition, ReLU, optional pooling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stage {
-    /// What comes in is kept for a later addition.
+    /// Whether the input is saved for a later skip addition.
     pub(super) save: bool,
+    /// Index of the convolution's weight in the plan's parameters.
     pub(super) weight: usize,
+    /// Side length of the kernel.
     pub(super) kernel: i64,
+    /// Number of output channels.
     pub(super) channels: i64,
+    /// Number of zeros added on each side of the input.
     pub(super) padding: i64,
-    /// γ; β is next to it.
+    /// Index of γ in the plan's parameters; β has the next index.
     pub(super) scale: usize,
+    /// Index of the batch norm in the plan's norms.
     pub(super) norm: usize,
-    /// What was kept is added.
+    /// Whether the saved activation is added before the ReLU.
     pub(super) add: bool,
     pub(super) pool: Pool,
 }
 
-/// The stages at the start of a plan, and the index of the layer that comes after them. `None` when there are none, or
-/// when a skip could not be added: it must be as large as what it is added to, and nothing may be pooled by maximum there.
+/// The stages at the start of a plan, and the index of the first layer after them. `None` if there are none, or if a
+/// skip addition is not supported: it must have the same shape as its operand and must not be followed by max-pooling.
 pub(super) fn of(plan: &Plan) -> Option<(Vec<Stage>, usize)> {
     let mut stages = Vec::new();
     let mut at = 0;
@@ -39,7 +43,7 @@ pub(super) fn of(plan: &Plan) -> Option<(Vec<Stage>, usize)> {
         stages.push(stage);
         at = next;
     }
-    // A head must follow, and every skip must have been added by then.
+    // The stages must be followed by a head, and every saved activation must have been added.
     let open = stages.iter().filter(|stage| stage.save).count()
         != stages.iter().filter(|stage| stage.add).count();
     (!stages.is_empty() && !open && at < plan.layers.len()).then_some((stages, at))
@@ -90,7 +94,7 @@ fn stage(plan: &Plan, at: usize) -> Option<(Stage, usize)> {
     Some((stage, at))
 }
 
-/// The parameters of the layers from `from` on.
+/// Indices of the parameters of all layers from `from`.
 pub(super) fn parameters_of(plan: &Plan, from: usize) -> Vec<usize> {
     let layers = plan.layers.iter().skip(from);
     layers.flat_map(|layer| layer.op.parameters()).collect()
@@ -118,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_network_is_nine_stages_and_a_matrix() {
+    fn default_network_has_nine_stages_and_a_linear_layer() {
         let plan = plan(|_| {});
         let (stages, head) = of(&plan).unwrap();
         let pools: Vec<Pool> = stages.iter().map(|stage| stage.pool).collect();
@@ -152,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn with_the_flatten_head_all_positions_reach_it() {
+    fn flatten_head_has_no_pooling_before_it() {
         let plan = plan(|config| config.model.head = Head::Flatten);
         let (stages, head) = of(&plan).unwrap();
         assert_eq!(stages.last().unwrap().pool, Pool::None);

@@ -1,4 +1,4 @@
-//! What is announced of a run, each cause once: for the terminal's bell and the hook command.
+//! Notifications of a run for the terminal bell and the hook command, each cause once.
 
 use std::fmt::Write;
 
@@ -8,22 +8,22 @@ use crate::event::Outcome;
 use crate::metrics::Measure;
 use crate::run::state::RunState;
 
-/// A rule that comes and goes is told again only after so long, ms: ten minutes.
+/// Least time between two notifications of the same rule, in milliseconds: ten minutes.
 const AGAIN_MS: u64 = 600_000;
 
-/// Why somebody is told.
+/// Cause of a notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// The run has come to its end, or was stopped on request.
+    /// The run has completed, or was stopped on request.
     Finish,
-    /// It has failed.
+    /// The run has failed.
     Failure,
-    /// Something is not well.
+    /// An alert has started.
     Alert(Rule),
 }
 
 impl Cause {
-    /// What it is called in `notify.on`.
+    /// The occasion in `notify.on` that covers this cause.
     pub fn occasion(self) -> Occasion {
         match self {
             Self::Finish => Occasion::Finish,
@@ -33,48 +33,49 @@ impl Cause {
     }
 }
 
-/// Something to tell.
+/// A message for the bell and the hook command.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct News {
-    /// Why.
+pub struct Notification {
+    /// What caused it.
     pub cause: Cause,
-    /// What, without the run's name. It may hold names from outside.
+    /// The message, without the run's name. It may contain untrusted names.
     pub text: String,
 }
 
-/// Remembers what has been announced of a run.
+/// Remembers which notifications of a run have been sent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Announcer {
-    /// Whether anything was seen of the run.
-    begun: bool,
+    /// Whether `update` has been called before.
+    started: bool,
     ended: bool,
-    /// The rules that held when it was looked at last.
-    held: Vec<Rule>,
-    /// When each was told last.
+    /// The rules that were active at the previous call.
+    active: Vec<Rule>,
+    /// Time of the latest notification of each rule, ms.
     rules: Vec<(Rule, u64)>,
 }
 
 impl Announcer {
-    /// What is new since the last look, at `now_ms` as in [`alerts`]. At the first look nothing is: who comes sees it.
-    pub fn look(&mut self, state: &RunState, now_ms: u64) -> Vec<News> {
+    /// The notifications since the previous call; `now_ms` as in [`alerts`]. The first call returns none: a client that
+    /// connects sees the current alerts on its screen.
+    pub fn update(&mut self, state: &RunState, now_ms: u64) -> Vec<Notification> {
         let mut news = Vec::new();
         let current = alerts(state, now_ms);
-        if self.begun {
+        if self.started {
             if let Some(outcome) = state.outcome.as_ref().filter(|_| !self.ended) {
                 news.push(end(state, outcome));
             }
             for alert in &current {
-                if !self.held.contains(&alert.rule) && self.is_due(alert.rule, now_ms) {
-                    news.push(News {
+                if !self.active.contains(&alert.rule) && self.is_due(alert.rule, now_ms) {
+                    news.push(Notification {
                         cause: Cause::Alert(alert.rule),
                         text: alert.text.clone(),
                     });
                 }
             }
         }
-        self.begun = true;
+        self.started = true;
         self.ended = state.outcome.is_some();
-        self.held = current.iter().map(|alert| alert.rule).collect();
+        self.active = current.iter().map(|alert| alert.rule).collect();
         news
     }
 
@@ -93,9 +94,9 @@ impl Announcer {
     }
 }
 
-fn end(state: &RunState, outcome: &Outcome) -> News {
+fn end(state: &RunState, outcome: &Outcome) -> Notification {
     if let Outcome::Failed { message } = outcome {
-        return News {
+        return Notification {
             cause: Cause::Failure,
             text: format!("failed at step {}: {message}", state.global_step),
         };
@@ -114,7 +115,7 @@ fn end(state: &RunState, outcome: &Outcome) -> News {
             test.value(Measure::Accuracy) * 100.0
         );
     }
-    News {
+    Notification {
         cause: Cause::Finish,
         text,
     }

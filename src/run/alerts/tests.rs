@@ -9,7 +9,7 @@ use crate::event::{
 
 const START: u64 = 1_000_000;
 
-/// A run of 40 epochs at 100 steps each.
+/// A run of 40 epochs with 100 steps each.
 struct Run {
     state: RunState,
     t_ms: u64,
@@ -21,7 +21,7 @@ impl Run {
             state: RunState::default(),
             t_ms: START,
         };
-        run.say(Event::RunStarted(Box::new(RunStarted {
+        run.apply(Event::RunStarted(Box::new(RunStarted {
             epochs: 40,
             steps_per_epoch: 100,
             clip_norm: F64(1.0),
@@ -32,13 +32,13 @@ impl Run {
             },
             ..RunStarted::default()
         })));
-        run.say(Event::Phase {
+        run.apply(Event::Phase {
             phase: Phase::Training,
         });
         run
     }
 
-    fn say(&mut self, event: Event) {
+    fn apply(&mut self, event: Event) {
         self.t_ms += 10;
         self.state.apply(&Record {
             seq: self.state.seq + 1,
@@ -47,11 +47,11 @@ impl Run {
         });
     }
 
-    /// So many steps, of which those for which it is asked are clipped.
+    /// Runs `count` steps; `clipped` decides for each step whether it is clipped.
     fn steps(&mut self, count: u64, clipped: impl Fn(u64) -> bool) {
         for _ in 0..count / 10 {
             let first = self.state.global_step + 1;
-            self.say(Event::Steps(StepWindow {
+            self.apply(Event::Steps(StepWindow {
                 epoch: 1,
                 global_step: first + 9,
                 lr: F64(0.01),
@@ -70,7 +70,7 @@ impl Run {
 
     fn epoch(&mut self, train: f64, accuracy: f64, nll: f64) {
         let epoch = self.state.history.back().map_or(0, |row| row.epoch) + 1;
-        self.say(Event::EpochFinished(EpochSummary {
+        self.apply(Event::EpochFinished(EpochSummary {
             epoch,
             global_step: u64::from(epoch) * 100,
             train_accuracy: F64(train),
@@ -81,7 +81,7 @@ impl Run {
     }
 
     fn health(&mut self, global_step: u64, finding: Finding, remedy: Remedy) {
-        self.say(Event::Health(Health {
+        self.apply(Event::Health(Health {
             global_step,
             finding,
             remedy,
@@ -102,7 +102,7 @@ impl Run {
         alert.unwrap().text
     }
 
-    /// Lines of the log about a rule.
+    /// The log lines about a rule.
     fn lines(&self, rule: Rule) -> Vec<&str> {
         let lines = self.state.log.iter().map(|line| line.text.as_str());
         lines
@@ -129,7 +129,7 @@ fn not_finite(in_a_row: u64, layer: Option<&str>) -> Finding {
 }
 
 #[test]
-fn a_run_that_is_well_has_no_alert() {
+fn healthy_run_has_no_alert() {
     let mut run = Run::new();
     for i in 0..30 {
         run.steps(100, |step| step % 3 == 0);
@@ -142,10 +142,10 @@ fn a_run_that_is_well_has_no_alert() {
 }
 
 #[test]
-fn steps_that_are_not_finite_are_told_once_and_forgotten_after_500() {
+fn non_finite_steps_are_logged_once_and_resolved_after_500_steps() {
     let mut run = Run::new();
     run.steps(100, |_| false);
-    run.say(skipped(101));
+    run.apply(skipped(101));
     assert_eq!(run.rules(), [Rule::NonFinite]);
     assert_eq!(run.alerts()[0].severity, Level::Warn);
     assert!(
@@ -153,7 +153,7 @@ fn steps_that_are_not_finite_are_told_once_and_forgotten_after_500() {
             .starts_with("step 101 is not finite")
     );
     for step in 102..106 {
-        run.say(skipped(step));
+        run.apply(skipped(step));
     }
     run.health(105, not_finite(5, Some("conv1")), Remedy::Paused);
     let alert = &run.alerts()[0];
@@ -161,7 +161,7 @@ fn steps_that_are_not_finite_are_told_once_and_forgotten_after_500() {
     assert!(
         alert
             .text
-            .starts_with("5 steps are not finite, the last 105, first bad layer conv1;"),
+            .starts_with("5 steps are not finite, the latest 105, first bad layer conv1;"),
         "{}",
         alert.text
     );
@@ -172,29 +172,29 @@ fn steps_that_are_not_finite_are_told_once_and_forgotten_after_500() {
     assert_eq!(run.lines(Rule::NonFinite).len(), 2);
     assert_eq!(
         run.lines(Rule::NonFinite)[1],
-        "alert non-finite is over (since step 101)"
+        "alert non-finite resolved (active since step 101)"
     );
 }
 
 #[test]
-fn a_spike_is_an_alert_for_200_steps() {
+fn loss_spike_is_active_for_200_steps() {
     let mut run = Run::new();
     run.steps(100, |_| false);
     let spike = |loss| Finding::Spike {
         loss: F32(loss),
         mean: F64(0.5),
     };
-    run.health(100, spike(9.0), Remedy::Told);
+    run.health(100, spike(9.0), Remedy::Reported);
     assert_eq!(run.rules(), [Rule::Spike]);
     assert!(
         run.text(Rule::Spike)
             .starts_with("loss spike at step 100: 9.000 after a mean of 0.500;")
     );
     run.steps(100, |_| false);
-    run.health(200, spike(8.0), Remedy::Told);
+    run.health(200, spike(8.0), Remedy::Reported);
     assert!(
         run.text(Rule::Spike)
-            .starts_with("2 loss spikes, the last at step 200")
+            .starts_with("2 loss spikes, the latest at step 200")
     );
     run.steps(200, |_| false);
     assert_eq!(run.rules(), [Rule::Spike]);
@@ -204,7 +204,7 @@ fn a_spike_is_an_alert_for_200_steps() {
 }
 
 #[test]
-fn layers_without_a_gradient_are_an_alert_until_they_are_looked_at_and_well() {
+fn dead_gradient_is_active_until_the_next_sample_without_a_finding() {
     let mut run = Run::new();
     let layers = |global_step| Event::Layers {
         global_step,
@@ -220,26 +220,26 @@ fn layers_without_a_gradient_are_an_alert_until_they_are_looked_at_and_well() {
         let layers_found = Finding::DeadGradient {
             layers: names.clone(),
         };
-        run.health(step, layers_found, Remedy::Told);
-        run.say(layers(step));
+        run.health(step, layers_found, Remedy::Reported);
+        run.apply(layers(step));
         assert_eq!(run.rules(), [Rule::DeadGradient]);
     }
     assert_eq!(run.alerts()[0].since_step, 100);
     assert!(
         run.text(Rule::DeadGradient).starts_with(
-            "no gradient reaches layer0, layer1, layer2, layer3 and 2 more at step 200:"
+            "no gradient reaches layer0, layer1, layer2, layer3 and 2 more at step 200;"
         )
     );
-    run.say(layers(300));
+    run.apply(layers(300));
     assert_eq!(run.rules(), []);
     assert_eq!(run.lines(Rule::DeadGradient).len(), 2);
 }
 
 #[test]
-fn clipping_nearly_every_step_is_an_alert_after_the_warm_up_and_does_not_flicker() {
+fn always_clipping_starts_after_the_warm_up_and_has_hysteresis() {
     let mut run = Run::new();
     run.steps(490, |_| true);
-    assert_eq!(run.rules(), [], "a network finds its scale");
+    assert_eq!(run.rules(), [], "still in the warm-up");
     run.steps(10, |_| true);
     assert_eq!(run.rules(), [Rule::AlwaysClipping]);
     let text = run.text(Rule::AlwaysClipping);
@@ -249,7 +249,7 @@ fn clipping_nearly_every_step_is_an_alert_after_the_warm_up_and_does_not_flicker
         ),
         "{text}"
     );
-    // Eight in ten are few enough not to begin with, and too many for an end.
+    // A share of 0.8 is between the two thresholds: too low to start the alert, too high to end it.
     run.steps(200, |step| step % 5 != 0);
     assert_eq!(run.rules(), [Rule::AlwaysClipping]);
     run.steps(100, |step| step % 2 == 0);
@@ -260,7 +260,7 @@ fn clipping_nearly_every_step_is_an_alert_after_the_warm_up_and_does_not_flicker
 }
 
 #[test]
-fn a_validation_that_stands_still_is_a_plateau_after_a_fifth_of_the_run() {
+fn plateau_starts_after_a_fifth_of_the_run() {
     let mut run = Run::new();
     for epoch in 1..=6 {
         run.epoch(
@@ -269,7 +269,7 @@ fn a_validation_that_stands_still_is_a_plateau_after_a_fifth_of_the_run() {
             0.5 - 0.02 * f64::from(epoch),
         );
     }
-    // Eight of 40. Less than half the interval (1.96 * sqrt(0.92 * 0.08 / 5000) = 0.75 points) is no progress.
+    // 8 of 40 epochs. A gain below half the interval (1.96 * sqrt(0.92 * 0.08 / 5000) = 0.75 points) is no progress.
     for i in 0..7 {
         run.epoch(0.9, 0.925, 0.38);
         assert_eq!(run.rules(), [], "{i}");
@@ -278,23 +278,23 @@ fn a_validation_that_stands_still_is_a_plateau_after_a_fifth_of_the_run() {
     assert_eq!(run.rules(), [Rule::Plateau]);
     let text = run.text(Rule::Plateau);
     assert!(
-        text.starts_with("plateau: validation is no better for 8 epochs (accuracy 92.00 %, NLL 0.3800 by epoch 6)"),
+        text.starts_with("plateau: no better validation for 8 epochs (best accuracy 92.00 %, NLL 0.3800 at epoch 6)"),
         "{text}"
     );
     assert_eq!(run.alerts()[0].since_step, 600);
-    // Two per cent of the NLL are.
+    // A decrease of the NLL by two percent is.
     run.epoch(0.9, 0.925, 0.37);
     assert_eq!(run.rules(), []);
     let lines = run.lines(Rule::Plateau);
     assert_eq!(lines.len(), 2);
     assert!(
-        lines[0].starts_with("alert plateau: validation is no better"),
+        lines[0].starts_with("alert plateau: no better validation"),
         "{lines:?}"
     );
 }
 
 #[test]
-fn what_creeps_upwards_is_no_plateau() {
+fn slow_progress_is_not_a_plateau() {
     let mut run = Run::new();
     for epoch in 0..30 {
         run.epoch(
@@ -307,11 +307,11 @@ fn what_creeps_upwards_is_no_plateau() {
 }
 
 #[test]
-fn validation_that_rises_while_training_gets_better_is_overfitting() {
+fn rising_validation_nll_with_improving_training_is_overfitting() {
     let mut run = Run::new();
     let falling = [0.60, 0.50, 0.42, 0.36, 0.32, 0.30];
     for (i, nll) in falling.into_iter().enumerate() {
-        // Augmented images are harder than those of validation.
+        // Training accuracy is lower than validation accuracy because of augmentation.
         run.epoch(0.80 + 0.01 * i as f64, 0.85, nll);
     }
     let mut began = 0;
@@ -328,7 +328,7 @@ fn validation_that_rises_while_training_gets_better_is_overfitting() {
             && text.contains("points: stop after"),
         "{text}"
     );
-    // The rate was lowered, and it comes back.
+    // The learning rate was lowered, and validation recovers.
     for _ in 0..3 {
         run.epoch(0.94, 0.86, 0.30);
     }
@@ -337,7 +337,7 @@ fn validation_that_rises_while_training_gets_better_is_overfitting() {
 }
 
 #[test]
-fn a_restless_validation_is_no_overfitting() {
+fn noisy_validation_is_not_overfitting() {
     let mut run = Run::new();
     let mut dice = 7_u64;
     for epoch in 0..40 {
@@ -349,7 +349,7 @@ fn a_restless_validation_is_no_overfitting() {
         run.epoch(0.8 + 0.004 * f64::from(epoch), 0.88 - 0.05 * noise, nll);
         assert!(!run.rules().contains(&Rule::Overfitting), "epoch {epoch}");
     }
-    // A better training alone is none either, nor a rise without it.
+    // Neither is a rise without an improvement of training.
     let mut run = Run::new();
     for epoch in 0..12 {
         let rises = 0.3 + 0.02 * f64::from((epoch - 6).max(0));
@@ -357,12 +357,12 @@ fn a_restless_validation_is_no_overfitting() {
     }
     assert!(
         !run.rules().contains(&Rule::Overfitting),
-        "the gap is as it was"
+        "the gap is unchanged"
     );
 }
 
 #[test]
-fn no_step_for_long_is_a_stall_only_while_steps_should_come() {
+fn missing_steps_are_a_stall_only_while_training() {
     let mut run = Run::new();
     let at = |run: &Run, seconds: u64| {
         let found = alerts(&run.state, run.t_ms + seconds * 1000);
@@ -376,41 +376,38 @@ fn no_step_for_long_is_a_stall_only_while_steps_should_come() {
     assert!(
         found[0]
             .text
-            .starts_with("stalled: no step for 1:05 (usually 0.05 s a step)"),
+            .starts_with("stalled: no step for 1:05 (usually 0.05 s per step)"),
         "{}",
         found[0].text
     );
-    // What others say is no sign of life.
+    // Log lines of other clients do not count as activity.
     run.t_ms += 40_000;
-    run.say(Event::Log {
+    run.apply(Event::Log {
         level: Level::Info,
-        text: "a screen came".to_owned(),
+        text: "a client connected".to_owned(),
     });
     assert!(at(&run, 0));
     for phase in [Phase::Paused, Phase::Validating, Phase::Checkpointing] {
-        run.say(Event::Phase { phase });
+        run.apply(Event::Phase { phase });
         assert!(!at(&run, 10_000), "{phase:?}");
     }
-    run.say(Event::Phase {
+    run.apply(Event::Phase {
         phase: Phase::Training,
     });
     assert!(!at(&run, 29) && at(&run, 31));
-    run.say(Event::RunFinished {
+    run.apply(Event::RunFinished {
         outcome: Outcome::Completed,
         global_step: 100,
     });
     assert!(!at(&run, 10_000));
-    assert!(
-        run.lines(Rule::Stalled).is_empty(),
-        "the fold knows no clock"
-    );
+    assert!(run.lines(Rule::Stalled).is_empty(), "the fold has no clock");
 }
 
 #[test]
-fn slow_steps_are_given_their_time() {
+fn stall_limit_scales_with_the_step_time() {
     let mut run = Run::new();
     for step in 1..=50 {
-        run.say(Event::Steps(StepWindow {
+        run.apply(Event::Steps(StepWindow {
             global_step: step,
             millis: F64(4000.0),
             images: 8,
@@ -423,7 +420,7 @@ fn slow_steps_are_given_their_time() {
 }
 
 #[test]
-fn a_disk_with_room_for_fewer_than_five_checkpoints_is_low() {
+fn low_disk_means_space_for_fewer_than_five_checkpoints() {
     const GIB: u64 = 1 << 30;
     assert_eq!(low_disk(100 * GIB, 0), None);
     assert_eq!(low_disk(10 * GIB, 2 * GIB), None);
@@ -431,7 +428,7 @@ fn a_disk_with_room_for_fewer_than_five_checkpoints_is_low() {
     assert_eq!(few.severity, Level::Warn);
     assert!(
         few.text
-            .starts_with("10.7 GB left on the disk of the run, 4 more checkpoints of 2.1 GB fit:"),
+            .starts_with("10.7 GB free on the disk of the run, 4 more checkpoints of 2.1 GB fit:"),
         "{}",
         few.text
     );
@@ -442,7 +439,7 @@ fn a_disk_with_room_for_fewer_than_five_checkpoints_is_low() {
 }
 
 #[test]
-fn a_gpu_that_slows_down_is_told_with_the_reason_but_not_what_it_was_set_to() {
+fn throttling_reports_the_reasons_that_are_not_intended() {
     assert_eq!(throttling(0, &[]), None);
     let blank = ThrottleReason::Other(String::new());
     let intended = [ThrottleReason::PowerLimit, ThrottleReason::SyncBoost, blank];
@@ -450,27 +447,27 @@ fn a_gpu_that_slows_down_is_told_with_the_reason_but_not_what_it_was_set_to() {
     let hot = throttling(1, &[ThrottleReason::PowerLimit, ThrottleReason::Overheated]).unwrap();
     assert!(
         hot.text
-            .starts_with("GPU 1 slows down (far too hot, clocks halved):"),
+            .starts_with("GPU 1 is throttled (far too hot, clocks halved):"),
         "{}",
         hot.text
     );
 }
 
 #[test]
-fn the_most_serious_comes_first_and_nothing_is_left_after_the_end() {
+fn most_severe_alert_is_first_and_none_remain_after_the_end() {
     let mut run = Run::new();
     run.steps(600, |_| true);
     let spike = Finding::Spike {
         loss: F32(9.0),
         mean: F64(0.5),
     };
-    run.health(600, spike, Remedy::Told);
+    run.health(600, spike, Remedy::Reported);
     run.health(600, not_finite(9, None), Remedy::Paused);
     assert_eq!(
         run.rules(),
         [Rule::NonFinite, Rule::Spike, Rule::AlwaysClipping]
     );
-    run.say(Event::RunFinished {
+    run.apply(Event::RunFinished {
         outcome: Outcome::Stopped,
         global_step: 600,
     });

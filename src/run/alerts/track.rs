@@ -1,7 +1,7 @@
-//! The rules that follow from records alone, and the lines the fold writes when one begins and when it is over.
+//! The rules that depend on records alone, and the log lines that the fold adds when an alert starts and ends.
 
 use super::trend::{Rise, rise};
-use super::words::{begins, over};
+use super::words::{end_line, start_line};
 use super::{Alert, Rule};
 use crate::event::{EpochSummary, Event, F64, Level};
 use crate::metrics::Measure;
@@ -9,34 +9,37 @@ use crate::run::health::{ActiveRule, Better, NON_FINITE_STEPS, SPIKE_STEPS};
 use crate::run::progress::CLIP_WINDOW;
 use crate::run::state::RunState;
 
-/// So many of them within that are more than the odd overflow of bf16; the default of `health.in_a_row`.
+/// Number of non-finite steps from which the alert is an error: a single one can be an occasional overflow of bf16.
+/// Equal to the default of `health.in_a_row`.
 pub(super) const MANY: u64 = 5;
-/// Share of the last [`CLIP_WINDOW`] steps from which every step is as good as clipped, and the one below which that is
-/// over; two, so that a share at the edge is not told again and again.
+/// Clipped share of the last [`CLIP_WINDOW`] steps at which the alert starts, and the share below which it ends. Two
+/// thresholds, so that a share near one of them does not start and end the alert repeatedly.
 const CLIPPED: f64 = 0.9;
 const CLIPPED_STILL: f64 = 0.7;
-/// Steps before clipping says anything: norms are large while a network finds its scale and the rate warms up (two epochs,
-/// 430 steps, by default).
+/// Steps before clipping is judged: gradient norms are large during the warm-up of the learning rate (two epochs, 430
+/// steps, by default).
 const WARM: u64 = 500;
-/// Epochs, and share of those planned, without a better validation that make a plateau: five as Keras' and PyTorch's
-/// schedulers ask for (5 to 10), more for long runs, where progress is slow by design.
+/// Epochs without a better validation that count as a plateau, as a number and as a share of the planned epochs; the
+/// larger one applies. Five is in line with the schedulers of Keras and PyTorch (5 to 10); long runs progress slowly by
+/// design.
 const PLATEAU_EPOCHS: u32 = 5;
 const PLATEAU_SHARE: f64 = 0.2;
-/// By how much a lower NLL counts as better: 1 %, what neighbouring epochs differ by anyway.
+/// Relative decrease of the NLL that counts as better: 1 %, the usual difference between neighbouring epochs.
 const NLL_DELTA: f64 = 0.01;
-/// Two-sided 95 % of a normal distribution.
+/// Quantile of the standard normal distribution for a two-sided 95 % interval.
 const Z95: f64 = 1.96;
+
 impl RunState {
-    /// Takes a record into the rules, after all else of it was folded in, and writes down which begin and which are over.
-    pub(in crate::run) fn look_after(&mut self, event: &Event, t_ms: u64) {
-        if event.nature().work {
+    /// Updates the rules with an event, after the rest of the state was updated, and logs the alerts that start or end.
+    pub(in crate::run) fn update_rules(&mut self, event: &Event, t_ms: u64) {
+        if event.traits().progress {
             self.health.heard_ms = self.now_ms;
         }
         let rules: &[Rule] = match event {
             Event::Steps(_) => &[Rule::NonFinite, Rule::Spike, Rule::AlwaysClipping],
             Event::StepSkipped { global_step, .. } => {
-                let spell = self.health.not_finite(*global_step);
-                spell.count = spell.count.saturating_add(1);
+                let episode = self.health.not_finite(*global_step);
+                episode.count = episode.count.saturating_add(1);
                 &[Rule::NonFinite]
             }
             Event::Health(health) => {
@@ -44,7 +47,7 @@ impl RunState {
                 &[Rule::NonFinite, Rule::Spike, Rule::DeadGradient]
             }
             Event::Layers { global_step, .. } => {
-                // The finding comes just before the norms it was found in: norms without one are well again.
+                // A finding precedes the layer norms it was derived from: norms without a finding mean recovery.
                 let dead = self.health.dead.take();
                 self.health.dead = dead.filter(|dead| dead.last == *global_step);
                 &[Rule::DeadGradient]
@@ -53,7 +56,7 @@ impl RunState {
                 self.note_better(row);
                 &[Rule::Overfitting, Rule::Plateau]
             }
-            // No rule goes by these.
+            // No rule depends on these events.
             Event::RunStarted(_)
             | Event::Phase { .. }
             | Event::EpochStarted { .. }
@@ -78,32 +81,34 @@ impl RunState {
         }
     }
 
+    /// Starts or ends the alert of a rule, if its condition has changed.
     fn settle(&mut self, rule: Rule, t_ms: u64) {
-        let at = self.health.active.iter().position(|held| held.rule == rule);
+        let active = &self.health.active;
+        let at = active.iter().position(|active| active.rule == rule);
         match (self.since(rule, at.is_some()), at) {
             (Some(since_step), None) => {
-                let held = ActiveRule { rule, since_step };
-                self.health.active.push(held);
-                let alert: Alert = self.describe(held);
-                let text = begins(&alert);
-                self.say(t_ms, alert.severity, text);
+                let started = ActiveRule { rule, since_step };
+                self.health.active.push(started);
+                let alert: Alert = self.describe(started);
+                let text = start_line(&alert);
+                self.add_log(t_ms, alert.severity, text);
             }
             (None, Some(at)) => {
-                let held = self.health.active.remove(at);
-                self.say(t_ms, Level::Info, over(held));
+                let ended = self.health.active.remove(at);
+                self.add_log(t_ms, Level::Info, end_line(ended));
             }
             (Some(_), Some(_)) | (None, None) => {}
         }
     }
 
-    /// Since when a rule of the records holds, if it does. `already`: it held before this record.
+    /// The step since which a rule's condition holds; `None` if it does not. `already`: the alert is active.
     fn since(&self, rule: Rule, already: bool) -> Option<u64> {
         let health = &self.health;
         let ago = |step: u64| self.global_step.saturating_sub(step);
         match rule {
             Rule::NonFinite => {
-                let spell = health.non_finite.as_ref()?;
-                (ago(spell.last) <= NON_FINITE_STEPS).then_some(spell.first)
+                let episode = health.non_finite.as_ref()?;
+                (ago(episode.last) <= NON_FINITE_STEPS).then_some(episode.first)
             }
             Rule::Spike => {
                 let spike = health.spike.as_ref()?;
@@ -113,39 +118,44 @@ impl RunState {
             Rule::AlwaysClipping => self.clips(already),
             Rule::Overfitting => {
                 let rise = rise(&self.history)?;
-                let holds = if already { rise.lasts() } else { rise.begins() };
+                let holds = if already {
+                    rise.continues()
+                } else {
+                    rise.starts()
+                };
                 holds.then_some(rise.since_step)
             }
             Rule::Plateau => {
                 let better = health.better?;
                 let epoch = self.history.back()?.epoch;
-                let stands = epoch.saturating_sub(better.epoch) >= self.plateau_epochs();
-                // After the last epoch there is nothing left to save.
-                (stands && (already || epoch < self.epochs)).then_some(better.step)
+                let is_plateau = epoch.saturating_sub(better.epoch) >= self.plateau_epochs();
+                // After the last epoch the advice to stop or to change the rate is useless.
+                (is_plateau && (already || epoch < self.epochs)).then_some(better.step)
             }
             Rule::Stalled | Rule::LowDisk | Rule::Throttling => None,
         }
     }
 
     fn clips(&self, already: bool) -> Option<u64> {
-        // Most records end here: a window that ends unclipped begins nothing.
+        // Fast path for most records: the alert cannot start at a step that was not clipped.
         let clipped = self.recent.back().is_some_and(|sample| sample.clipped);
         if !(already || clipped) || self.clip_norm() <= 0.0 {
             return None;
         }
-        let known = self.global_step >= WARM && self.recent.len() >= CLIP_WINDOW;
+        let judged = self.global_step >= WARM && self.recent.len() >= CLIP_WINDOW;
         let least = if already { CLIPPED_STILL } else { CLIPPED };
-        (known && self.recent_clip_share() >= least)
+        (judged && self.recent_clip_share() >= least)
             .then(|| self.global_step.saturating_sub(CLIP_WINDOW as u64 - 1))
     }
 
-    /// Epochs without a better validation that make a plateau of this run.
+    /// Epochs without a better validation that count as a plateau in this run.
     pub(super) fn plateau_epochs(&self) -> u32 {
         PLATEAU_EPOCHS.max((PLATEAU_SHARE * f64::from(self.epochs)).ceil() as u32)
     }
 
-    /// Better is an accuracy above the highest by more than half its 95 % interval, or an NLL that is lower by more than
-    /// [`NLL_DELTA`]. What creeps upwards adds up: it is compared with the last time that was so.
+    /// Records the epoch if its validation is clearly better: accuracy above the best by more than half its 95 %
+    /// interval, or NLL lower by more than [`NLL_DELTA`]. The comparison is with the last such epoch, so slow progress
+    /// adds up.
     fn note_better(&mut self, row: &EpochSummary) {
         let (accuracy, nll) = (row.valid_accuracy.0, row.valid_nll.0);
         if !accuracy.is_finite() || !nll.is_finite() {
@@ -166,8 +176,8 @@ impl RunState {
         }
     }
 
-    /// Half the width of the 95 % interval of an epoch's validation accuracy: as it was measured, else by the normal
-    /// approximation of the binomial distribution.
+    /// Half the width of the 95 % interval of an epoch's validation accuracy: the measured interval if there is one,
+    /// otherwise the normal approximation of the binomial distribution.
     fn half_interval(&self, row: &EpochSummary) -> f64 {
         let measured = self.valid.latest.as_ref();
         let measured = measured.filter(|report| report.global_step == row.global_step);
@@ -183,7 +193,7 @@ impl RunState {
         }
     }
 
-    /// How far validation has risen, for words about it.
+    /// The current rise of the validation NLL, for the alert's text.
     pub(super) fn risen(&self) -> Option<Rise> {
         rise(&self.history)
     }

@@ -1,58 +1,60 @@
-//! Whether validation gets worse while training gets better.
+//! Detection of overfitting: validation gets worse while training gets better.
 //!
-//! A single epoch says little: without averaged weights and at a high rate neighbouring epochs differ by more than ten of
-//! overfitting. So means of three neighbouring epochs are compared with the lowest such mean, and the rise with how far
-//! neighbours usually are apart. Training accuracy is taken with augmentation and smoothed labels, so it may lie below
-//! that of validation: only whether the gap grows is looked at, never which sign it has.
+//! A single epoch is not enough: without EMA weights and at a high learning rate, neighbouring epochs differ by more
+//! than ten epochs of overfitting change. So the mean of the last three epochs is compared with the lowest such mean,
+//! and the rise with the usual difference between neighbouring epochs. Training accuracy is measured with augmentation
+//! and label smoothing and can be below validation accuracy: only the growth of the gap is used, never its sign.
 
 use std::collections::VecDeque;
 
 use crate::event::EpochSummary;
 
-/// Epochs in a mean, and how far two means must be apart: no epoch counts in both.
+/// Epochs in a mean, and the least distance between two compared means, so that no epoch is part of both.
 const EPOCHS: usize = 3;
-/// By how much validation NLL must be above its lowest: 2 %, about the standard error of the NLL of 5,000 images.
+/// Ratio of the validation NLL to its lowest value that counts as a rise: 2 %, about the standard error for 5,000
+/// images.
 const RISE: f64 = 1.02;
-/// And by so many times the median difference between neighbouring epochs. Means of three differ by 0.6 of it (one
-/// standard error) for no reason at all, and the lowest of a dozen lies two to three of those below the others.
+/// Least rise in units of the median difference between neighbouring epochs. Means of three epochs differ by 0.6 of it
+/// (one standard error) by chance, and the lowest of a dozen such means is two to three standard errors below the
+/// others.
 const NOISE: f64 = 2.5;
-/// Differences the median is taken of.
+/// Number of differences in the median.
 const NEIGHBOURS: usize = 8;
 
-/// Validation NLL now and at its lowest, each the mean of three epochs.
+/// Current and lowest validation NLL, each the mean over three epochs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Rise {
-    /// The last epoch of the lowest.
+    /// Last epoch of the lowest mean.
     pub(super) epoch: u32,
     /// The step at its end.
     pub(super) since_step: u64,
     pub(super) low: f64,
     pub(super) now: f64,
-    /// Training accuracy minus validation accuracy, then and now.
+    /// Training accuracy minus validation accuracy, at the lowest NLL and now.
     pub(super) gap_then: f64,
     pub(super) gap: f64,
     /// Median difference between neighbouring epochs.
     noise: f64,
-    /// Epochs since.
+    /// Epochs since the lowest mean.
     epochs: usize,
 }
 
 impl Rise {
-    /// Whether it is overfitting.
-    pub(super) fn begins(&self) -> bool {
-        self.lasts()
+    /// Whether the rise is large enough to start the alert.
+    pub(super) fn starts(&self) -> bool {
+        self.continues()
             && self.epochs >= EPOCHS
             && self.now - self.low > NOISE * self.noise
             && self.gap > self.gap_then
     }
 
-    /// Whether it still is.
-    pub(super) fn lasts(&self) -> bool {
+    /// Whether an active alert continues.
+    pub(super) fn continues(&self) -> bool {
         self.now > self.low * RISE
     }
 }
 
-/// The trend of these epochs; `None` as long as there are too few.
+/// The rise of the validation NLL over these epochs; `None` if there are fewer than [`EPOCHS`] finite ones.
 pub(super) fn rise(history: &VecDeque<EpochSummary>) -> Option<Rise> {
     let rows: Vec<&EpochSummary> = history
         .iter()
@@ -84,7 +86,7 @@ pub(super) fn rise(history: &VecDeque<EpochSummary>) -> Option<Rise> {
     })
 }
 
-/// The median difference of the newest neighbours.
+/// Median absolute difference between neighbouring epochs, over the latest [`NEIGHBOURS`].
 fn noise(rows: &[&EpochSummary]) -> f64 {
     let mut differences: Vec<f64> = rows
         .iter()

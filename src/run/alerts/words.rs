@@ -1,4 +1,4 @@
-//! Alerts in words: the reason with its numbers, then what to try.
+//! The texts of alerts: the reason with its numbers, then what to try.
 
 use super::track::MANY;
 use super::{ActiveRule, Alert, Rule};
@@ -8,61 +8,61 @@ use crate::run::progress::CLIP_WINDOW;
 use crate::run::state::RunState;
 use crate::run::text::{clock, size};
 
-/// Below this share of the base learning rate a schedule is at its end, and a lower one changes nothing.
+/// Share of the base learning rate below which the schedule is near its end, so that lowering the rate has no effect.
 const LOW_RATE: f64 = 0.1;
 
-/// The line of the log when a rule begins to hold.
-pub(super) fn begins(alert: &Alert) -> String {
+/// The log line for the start of an alert.
+pub(super) fn start_line(alert: &Alert) -> String {
     let name = alert.rule.name();
-    // Some reasons begin with the name, for the bar shows them alone.
-    let told = alert.text.strip_prefix(name);
-    let told = told.and_then(|rest| rest.strip_prefix(": "));
-    format!("alert {name}: {}", told.unwrap_or(&alert.text))
+    // Some texts start with the name, because the status bar shows the text alone.
+    let reason = alert.text.strip_prefix(name);
+    let reason = reason.and_then(|rest| rest.strip_prefix(": "));
+    format!("alert {name}: {}", reason.unwrap_or(&alert.text))
 }
 
-/// The line when it is over.
-pub(super) fn over(held: ActiveRule) -> String {
+/// The log line for the end of an alert.
+pub(super) fn end_line(ended: ActiveRule) -> String {
     format!(
-        "alert {} is over (since step {})",
-        held.rule.name(),
-        held.since_step
+        "alert {} resolved (active since step {})",
+        ended.rule.name(),
+        ended.since_step
     )
 }
 
-/// What the plain log says of rules that have begun or are over since `before`, a line each.
+/// Lines for the plain log: one for each alert that has ended or started since the rules `before` were active.
 pub fn alert_lines(before: &[ActiveRule], state: &RunState) -> Vec<String> {
     let now = state.health.active();
     let ended = before
         .iter()
-        .filter(|held| !now.contains(held))
-        .map(|held| over(*held));
-    let begun = now
+        .filter(|rule| !now.contains(rule))
+        .map(|rule| end_line(*rule));
+    let started = now
         .iter()
-        .filter(|held| !before.contains(held))
-        .map(|held| {
-            let alert = state.describe(*held);
+        .filter(|rule| !before.contains(rule))
+        .map(|rule| {
+            let alert = state.describe(*rule);
             let word = match alert.severity {
                 Level::Info => "",
                 Level::Warn => "warning: ",
                 Level::Error => "error: ",
             };
-            format!("{word}{}", begins(&alert))
+            format!("{word}{}", start_line(&alert))
         });
-    ended.chain(begun).collect()
+    ended.chain(started).collect()
 }
 
 impl RunState {
-    /// A rule that holds, as an alert.
-    pub(super) fn describe(&self, held: ActiveRule) -> Alert {
-        let ActiveRule { rule, since_step } = held;
+    /// The alert for an active rule.
+    pub(super) fn describe(&self, active: ActiveRule) -> Alert {
+        let ActiveRule { rule, since_step } = active;
         let (severity, text) = match rule {
-            Rule::NonFinite => self.non_finite_words(),
-            Rule::Spike => (Level::Warn, self.spike_words()),
-            Rule::DeadGradient => (Level::Warn, self.dead_words()),
-            Rule::Overfitting => (Level::Warn, self.overfitting_words()),
-            // Nothing is broken: these two cost time.
-            Rule::Plateau => (Level::Info, self.plateau_words()),
-            Rule::AlwaysClipping => (Level::Info, self.clipping_words()),
+            Rule::NonFinite => self.non_finite_text(),
+            Rule::Spike => (Level::Warn, self.spike_text()),
+            Rule::DeadGradient => (Level::Warn, self.dead_gradient_text()),
+            Rule::Overfitting => (Level::Warn, self.overfitting_text()),
+            // These two only waste time: the run itself is sound.
+            Rule::Plateau => (Level::Info, self.plateau_text()),
+            Rule::AlwaysClipping => (Level::Info, self.clipping_text()),
             Rule::Stalled | Rule::LowDisk | Rule::Throttling => (Level::Warn, String::new()),
         };
         Alert {
@@ -73,18 +73,18 @@ impl RunState {
         }
     }
 
-    fn non_finite_words(&self) -> (Level, String) {
-        let spell = self.health.non_finite.clone().unwrap_or_default();
-        let level = if spell.acted || spell.count >= MANY {
+    fn non_finite_text(&self) -> (Level, String) {
+        let episode = self.health.non_finite.clone().unwrap_or_default();
+        let level = if episode.acted || episode.count >= MANY {
             Level::Error
         } else {
             Level::Warn
         };
-        let steps = match spell.count {
-            0 | 1 => format!("step {} is not finite", spell.last),
-            n => format!("{n} steps are not finite, the last {}", spell.last),
+        let steps = match episode.count {
+            0 | 1 => format!("step {} is not finite", episode.last),
+            n => format!("{n} steps are not finite, the latest {}", episode.last),
         };
-        let layer = spell
+        let layer = episode
             .layer
             .map_or_else(String::new, |layer| format!(", first bad layer {layer}"));
         let text = format!(
@@ -93,19 +93,19 @@ impl RunState {
         (level, text)
     }
 
-    fn spike_words(&self) -> String {
+    fn spike_text(&self) -> String {
         let spike = self.health.spike.clone().unwrap_or_default();
         let spikes = match spike.count {
             0 | 1 => "loss spike".to_owned(),
-            n => format!("{n} loss spikes, the last"),
+            n => format!("{n} loss spikes, the latest"),
         };
         format!(
-            "{spikes} at step {}: {:.3} after a mean of {:.3}; if it stays up, halve the learning rate or lower optim.clip_norm",
+            "{spikes} at step {}: {:.3} after a mean of {:.3}; if it stays high, halve the learning rate or lower optim.clip_norm",
             spike.last, spike.loss.0, spike.mean.0
         )
     }
 
-    fn dead_words(&self) -> String {
+    fn dead_gradient_text(&self) -> String {
         let dead = self.health.dead.clone().unwrap_or_default();
         let names = dead.names.join(", ");
         let rest = dead.count.saturating_sub(dead.names.len() as u64);
@@ -114,19 +114,19 @@ impl RunState {
             n => format!(" and {n} more"),
         };
         format!(
-            "no gradient reaches {names}{rest} at step {}: a rate that was too high does that; lower optim.lr and begin anew, \
-             or go on from an earlier checkpoint",
+            "no gradient reaches {names}{rest} at step {}; a frequent cause is a learning rate that is too high: lower optim.lr \
+             and restart, or resume from an earlier checkpoint",
             dead.last
         )
     }
 
-    fn overfitting_words(&self) -> String {
+    fn overfitting_text(&self) -> String {
         let Some(rise) = self.risen() else {
             return String::new();
         };
         format!(
             "overfitting: valid NLL {:.4} is {:.1} % above its lowest {:.4} (epoch {}), train - valid accuracy went from {:+.1} \
-             to {:+.1} points: stop after this epoch (the best is kept), or more augmentation and weight decay",
+             to {:+.1} points: stop after this epoch (the best is saved), or use more augmentation and weight decay",
             rise.now,
             (rise.now / rise.low - 1.0) * 100.0,
             rise.low,
@@ -136,7 +136,7 @@ impl RunState {
         )
     }
 
-    fn plateau_words(&self) -> String {
+    fn plateau_text(&self) -> String {
         let Some(better) = self.health.better else {
             return String::new();
         };
@@ -145,10 +145,10 @@ impl RunState {
         let advice = if self.lr.0 > LOW_RATE * base {
             "lower the learning rate, or stop after this epoch"
         } else {
-            "stop after this epoch; the rate is at its end, so a better model wants a longer run or another network"
+            "stop after this epoch; the schedule is near its end, so a better model needs a longer run or another network"
         };
         format!(
-            "plateau: validation is no better for {} epochs (accuracy {:.2} %, NLL {:.4} by epoch {}): {advice}",
+            "plateau: no better validation for {} epochs (best accuracy {:.2} %, NLL {:.4} at epoch {}): {advice}",
             epoch.saturating_sub(better.epoch),
             better.accuracy.0 * 100.0,
             better.nll.0,
@@ -156,7 +156,7 @@ impl RunState {
         )
     }
 
-    fn clipping_words(&self) -> String {
+    fn clipping_text(&self) -> String {
         let mut norms: Vec<f32> = self
             .recent
             .iter()
@@ -168,8 +168,8 @@ impl RunState {
         norms.sort_by(f32::total_cmp);
         let median = norms.get(norms.len() / 2).copied().unwrap_or_default();
         format!(
-            "{:.0} of the last {} steps were clipped (median norm {median:.2}, optim.clip_norm {}): every step is as long as the \
-             rate alone says; raise optim.clip_norm, or lower optim.lr if the loss is restless",
+            "{:.0} of the last {} steps were clipped (median norm {median:.2}, optim.clip_norm {}): the learning rate alone \
+             sets the step length; raise optim.clip_norm, or lower optim.lr if the loss fluctuates",
             self.recent_clip_share() * norms.len() as f64,
             norms.len(),
             self.clip_norm()
@@ -177,32 +177,32 @@ impl RunState {
     }
 }
 
-/// A run that stands still; `step` is what one usually takes, ms.
+/// The text for a stalled run: no step for `quiet_ms` ms, where a step usually takes `step` ms.
 pub(super) fn stalled(state: &RunState, quiet_ms: u64, step: Option<f64>) -> String {
     let usual = step.map_or_else(
-        || "none has been done yet".to_owned(),
-        |ms| format!("usually {:.2} s a step", ms / 1000.0),
+        || "no step has finished yet".to_owned(),
+        |ms| format!("usually {:.2} s per step", ms / 1000.0),
     );
     let from = match &state.checkpoint {
-        Some(saved) => format!("train --resume goes on from {}", saved.path),
+        Some(saved) => format!("train --resume restarts from {}", saved.path),
         None => "there is no checkpoint yet".to_owned(),
     };
     format!(
-        "stalled: no step for {} ({usual}): look at the device and the disk (dmesg, nvidia-smi, df); {from}",
+        "stalled: no step for {} ({usual}): check the device and the disk (dmesg, nvidia-smi, df); {from}",
         clock(quiet_ms)
     )
 }
 
-/// A disk that fills up; `fit` more checkpoints fit.
+/// The text for a nearly full disk: `fit` more checkpoints of `checkpoint` bytes fit into `free` bytes.
 pub(super) fn low_disk(free: u64, checkpoint: u64, fit: Option<u64>) -> String {
     let fit = match fit {
-        Some(0) => format!(", not one more checkpoint of {} fits", size(checkpoint)),
+        Some(0) => format!(", no further checkpoint of {} fits", size(checkpoint)),
         Some(1) => format!(", one more checkpoint of {} fits", size(checkpoint)),
         Some(n) => format!(", {n} more checkpoints of {} fit", size(checkpoint)),
         None => String::new(),
     };
     format!(
-        "{} left on the disk of the run{fit}: make room (epochtop clean), lower checkpoint.keep, or save less often",
+        "{} free on the disk of the run{fit}: free some space (epochtop clean), lower checkpoint.keep, or save less often",
         size(free)
     )
 }

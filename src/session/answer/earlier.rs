@@ -1,5 +1,5 @@
-//! What was said of an image at earlier evaluations: of the gallery's images by the journal after each validation, of every
-//! image by the evaluations of the test split that `evals/` keeps.
+//! Predictions for an image in earlier evaluations: for the gallery images from the journal, after each validation; for
+//! all images from the test-set evaluations stored in `evals/`.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read};
@@ -7,104 +7,113 @@ use std::path::Path;
 
 use super::super::predictions::Prediction;
 use super::super::rundir::RunDir;
-use super::index::{Index, Look};
+use super::index::{Index, TestEvaluation};
 use super::stamp::Stamp;
 use super::table::ROWS;
 use crate::event::{F32, GalleryPredictions};
 use crate::files::open_read;
-use crate::link::Earlier;
+use crate::link::EarlierPrediction;
 
-/// Evaluations told of an image at most: the last ones.
+/// Maximum number of earlier predictions reported for an image; the most recent are used.
 const EARLIER: usize = 32;
-/// Rows of kept evaluations held at most, 8 bytes each: 32 MiB. Where they do not suffice, the oldest evaluations are left out.
-const HELD: usize = 4 << 20;
-/// A line longer than this is no row.
+/// Maximum number of rows of stored evaluations in memory (32 MiB at 8 bytes each). At this limit, the oldest
+/// evaluations are omitted.
+const MAX_ROWS: usize = 4 << 20;
+/// Maximum length of a row in bytes; longer lines are skipped.
 const LONGEST: u64 = 4 << 20;
-/// Stands for an image that an evaluation says nothing of.
-const NOTHING: (u32, f32) = (u32::MAX, f32::NAN);
+/// Marks an image for which an evaluation has no prediction.
+const MISSING: (u32, f32) = (u32::MAX, f32::NAN);
 
-/// EarlierEvaluations evaluations that have been read: each once, and again when its file has changed.
+/// The stored test-set evaluations that have been read, newest first. A file is read again only if it has changed.
 #[derive(Debug, Default)]
 pub(super) struct EarlierEvaluations(Vec<Evaluation>);
 
+/// The predictions of one stored test-set evaluation.
 #[derive(Debug)]
 struct Evaluation {
     global_step: u64,
     epoch: u32,
     stamp: Stamp,
-    /// By index: class and probability.
-    said: Vec<(u32, f32)>,
+    /// Predicted class and its probability, by image index.
+    predictions: Vec<(u32, f32)>,
 }
 
-/// What was said before an evaluation of the test split, of all images.
+/// The predictions made before a test-set evaluation, for all images.
 #[derive(Debug)]
-pub(super) struct Story<'a> {
+pub(super) struct PredictionHistory<'a> {
+    /// Predictions for the gallery images after each validation, newest first.
     galleries: Vec<GalleryPredictions>,
-    kept: &'a [Evaluation],
+    /// Stored test-set evaluations, newest first.
+    stored: &'a [Evaluation],
 }
 
 impl EarlierEvaluations {
-    /// Reads what was told before the evaluation of these steps; all of it where they are not known.
+    /// Reads the predictions made before the evaluation at `global_step`; all of them if the step is unknown.
     pub(super) fn before(
         &mut self,
         global_step: Option<u64>,
         run: &RunDir,
         journal: &Index,
-    ) -> Story<'_> {
-        // The same weights may be measured twice, and those of an earlier step after those of a later one.
-        let told =
-            global_step.and_then(|step| journal.looks().rfind(|look| look.global_step == step));
-        let is_earlier = |seq: u64, step: u64| match (global_step, told) {
-            (Some(present), Some(told)) => seq < told.seq && step != present,
+    ) -> PredictionHistory<'_> {
+        // The same weights can be evaluated twice, and an earlier step can be evaluated after a later one.
+        let current = global_step.and_then(|step| {
+            let mut evaluations = journal.test_evaluations();
+            evaluations.rfind(|evaluation| evaluation.global_step == step)
+        });
+        let is_earlier = |seq: u64, step: u64| match (global_step, current) {
+            (Some(present), Some(current)) => seq < current.seq && step != present,
             (Some(present), None) => step < present,
             (None, _) => true,
         };
         let galleries = journal.galleries().rev();
-        let galleries = galleries.skip_while(|place| told.is_some_and(|told| place.seq > told.seq));
+        let is_later = |seq: u64| current.is_some_and(|current| seq > current.seq);
+        let galleries = galleries.skip_while(|place| is_later(place.seq));
         let galleries = galleries.filter_map(|place| {
-            let told: GalleryPredictions = journal.read(place)?;
-            is_earlier(place.seq, told.global_step).then_some(told)
+            let gallery: GalleryPredictions = journal.read(place)?;
+            is_earlier(place.seq, gallery.global_step).then_some(gallery)
         });
         let galleries = galleries.take(EARLIER).collect();
-        let looks = journal.looks();
+        let evaluations = journal.test_evaluations();
         self.renew(
             run,
-            looks.filter(|look| is_earlier(look.seq, look.global_step)),
+            evaluations.filter(|one| is_earlier(one.seq, one.global_step)),
         );
-        Story {
+        PredictionHistory {
             galleries,
-            kept: &self.0,
+            stored: &self.0,
         }
     }
 
-    fn renew(&mut self, run: &RunDir, looks: impl Iterator<Item = Look>) {
-        // One of the same step took the place of the one before.
-        let by_step: BTreeMap<u64, Look> = looks.map(|look| (look.global_step, look)).collect();
+    /// Reads the stored predictions of these evaluations, newest first.
+    fn renew(&mut self, run: &RunDir, recorded: impl Iterator<Item = TestEvaluation>) {
+        // The file of an evaluation replaces that of an earlier evaluation at the same step.
+        let by_step: BTreeMap<u64, TestEvaluation> =
+            recorded.map(|one| (one.global_step, one)).collect();
         let mut known = std::mem::take(&mut self.0);
-        let mut room = HELD;
-        for look in by_step.values().rev().take(EARLIER) {
+        let mut room = MAX_ROWS;
+        for recorded in by_step.values().rev().take(EARLIER) {
             let path = run
                 .path
-                .join(format!("evals/step-{:09}.csv", look.global_step));
+                .join(format!("evals/step-{:09}.csv", recorded.global_step));
             let Ok(stamp) = path.metadata().map(|file| Stamp::of(&file)) else {
                 continue;
             };
             let place = known
                 .iter()
-                .position(|one| one.global_step == look.global_step && one.stamp == stamp);
+                .position(|one| one.global_step == recorded.global_step && one.stamp == stamp);
             let evaluation = place.map(|place| known.swap_remove(place)).or_else(|| {
-                let said = read(&path).ok()?;
+                let predictions = read(&path).ok()?;
                 Some(Evaluation {
-                    global_step: look.global_step,
-                    epoch: look.epoch,
+                    global_step: recorded.global_step,
+                    epoch: recorded.epoch,
                     stamp,
-                    said,
+                    predictions,
                 })
             });
             let Some(evaluation) = evaluation else {
                 continue;
             };
-            let Some(left) = room.checked_sub(evaluation.said.len()) else {
+            let Some(left) = room.checked_sub(evaluation.predictions.len()) else {
                 break;
             };
             room = left;
@@ -113,37 +122,39 @@ impl EarlierEvaluations {
     }
 }
 
-impl Story<'_> {
-    /// What was said of an image, by step, oldest first.
-    pub(super) fn of(&self, index: u32) -> Vec<Earlier> {
+impl PredictionHistory<'_> {
+    /// The earlier predictions for an image, ordered by step, oldest first.
+    pub(super) fn of(&self, index: u32) -> Vec<EarlierPrediction> {
         let at = index as usize;
-        // Oldest first, so that of two that tell of the same weights the newer one stays; what was kept tells more exactly.
-        let galleries = self.galleries.iter().rev().filter_map(|told| {
-            let (label, probability) = *told.top.get(at)?.first()?;
-            Some(Earlier {
-                epoch: told.epoch,
-                global_step: told.global_step,
+        // Oldest first: for the same step, a later entry of the map replaces an earlier one. Stored evaluations come
+        // last because their probabilities are more precise.
+        let galleries = self.galleries.iter().rev().filter_map(|gallery| {
+            let (label, probability) = *gallery.top.get(at)?.first()?;
+            Some(EarlierPrediction {
+                epoch: gallery.epoch,
+                global_step: gallery.global_step,
                 label,
                 probability,
             })
         });
-        let kept = self.kept.iter().filter_map(|evaluation| {
-            let (label, probability) = *evaluation.said.get(at)?;
-            (label != NOTHING.0).then_some(Earlier {
+        let stored = self.stored.iter().filter_map(|evaluation| {
+            let (label, probability) = *evaluation.predictions.get(at)?;
+            (label != MISSING.0).then_some(EarlierPrediction {
                 epoch: evaluation.epoch,
                 global_step: evaluation.global_step,
                 label,
                 probability: F32(probability),
             })
         });
-        let all = galleries.chain(kept);
-        let by_step: BTreeMap<u64, Earlier> = all.map(|one| (one.global_step, one)).collect();
+        let all = galleries.chain(stored);
+        let by_step: BTreeMap<u64, EarlierPrediction> =
+            all.map(|one| (one.global_step, one)).collect();
         let skipped = by_step.len().saturating_sub(EARLIER);
         by_step.into_values().skip(skipped).collect()
     }
 }
 
-/// The first cells of each row of the test split.
+/// Predicted class and probability of each test-set row of a file, by image index.
 fn read(path: &Path) -> io::Result<Vec<(u32, f32)>> {
     let mut from = BufReader::with_capacity(1 << 16, open_read(path)?);
     let (mut all, mut line) = (Vec::new(), Vec::new());
@@ -152,16 +163,16 @@ fn read(path: &Path) -> io::Result<Vec<(u32, f32)>> {
         if from.by_ref().take(LONGEST).read_until(b'\n', &mut line)? == 0 {
             return Ok(all);
         }
-        let Some((said, _)) = std::str::from_utf8(&line).ok().and_then(Prediction::parse) else {
+        let Some((row, _)) = std::str::from_utf8(&line).ok().and_then(Prediction::parse) else {
             continue;
         };
-        let at = said.index as usize;
+        let at = row.index as usize;
         if at < ROWS {
             if all.len() <= at {
-                all.resize(at + 1, NOTHING);
+                all.resize(at + 1, MISSING);
             }
             if let Some(place) = all.get_mut(at) {
-                *place = (said.predicted, said.confidence);
+                *place = (row.predicted, row.confidence);
             }
         }
     }

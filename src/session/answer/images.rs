@@ -1,4 +1,4 @@
-//! Images of the test split: which, with what pixels, and what was said of them now and before.
+//! Answers queries for test-set images: their pixels, their current predictions and their earlier predictions.
 
 use std::io;
 
@@ -10,24 +10,25 @@ use super::table::Table;
 use crate::event::{GalleryImages, Split};
 use crate::link::{Filter, ImagePage, ImageRow, Reply};
 
-/// Images told at most, and bytes of their pixels; the first one is always told.
+/// Maximum number of images in a reply.
 const IMAGES: usize = 256;
+/// Maximum number of bytes of pixels in a reply; the first image is always included.
 const PIXEL_BYTES: usize = 4 << 20;
 
-/// What has been read of the test split. At most 256 MiB of pixels (8 MB for 10,000 of 28×28 pixels), 36 MiB of the table and
-/// 32 MiB of earlier evaluations.
+/// Cached data of the test set: at most 256 MiB of pixels (8 MB for 10,000 images of 28×28 pixels), 36 MiB of
+/// predictions and 32 MiB of predictions from earlier evaluations.
 #[derive(Debug, Default)]
 pub(super) struct Gallery {
     table: Option<Table>,
     pixels: SplitImages,
-    kept: EarlierEvaluations,
+    earlier: EarlierEvaluations,
 }
 
 impl Gallery {
-    /// The images that match, from a place among them on.
+    /// At most `count` of the images that match the filter, starting at position `from` among them.
     ///
     /// # Errors
-    /// The path and why it cannot be read.
+    /// If the predictions cannot be read; the message contains the path.
     pub(super) fn page(
         &mut self,
         run: &RunDir,
@@ -37,23 +38,25 @@ impl Gallery {
     ) -> io::Result<Reply> {
         let table = match Table::renew(&mut self.table, run) {
             Ok(table) => table,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(none_yet(run)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(not_evaluated_yet(run));
+            }
             Err(error) => return Err(error),
         };
         let (total, mut rows) = table.page(filter, from, (count as usize).min(IMAGES))?;
         let global_step = table.global_step;
         self.pixels.renew(run);
         let mut gallery = None;
-        illustrate(&mut rows, |row| {
+        add_pixels(&mut rows, |row| {
             self.pixels.put(row);
             if row.size == (0, 0) {
-                // Where the images are not, the journal has those of the gallery.
+                // If the image file is not available, the journal still contains the images of the gallery.
                 put_from_gallery(row, gallery.get_or_insert_with(|| gallery_of(journal)));
             }
         });
-        let story = self.kept.before(global_step, run, journal);
+        let history = self.earlier.before(global_step, run, journal);
         rows.iter_mut()
-            .for_each(|row| row.earlier = story.of(row.index));
+            .for_each(|row| row.earlier = history.of(row.index));
         Ok(Reply::Images(ImagePage {
             total,
             from,
@@ -65,12 +68,12 @@ impl Gallery {
 }
 
 fn gallery_of(journal: &Index) -> GalleryImages {
-    let told = journal.gallery().and_then(|place| journal.read(place));
-    told.unwrap_or_default()
+    let images = journal.gallery().and_then(|place| journal.read(place));
+    images.unwrap_or_default()
 }
 
-/// Puts pixels into rows, and leaves out the rows whose pixels would make the reply too long.
-fn illustrate(rows: &mut Vec<ImageRow>, mut put: impl FnMut(&mut ImageRow)) {
+/// Sets the pixels of rows, and drops the rows at the end that would make the reply too large.
+fn add_pixels(rows: &mut Vec<ImageRow>, mut put: impl FnMut(&mut ImageRow)) {
     let mut bytes = 0_usize;
     let too_many = rows.iter_mut().position(|row| {
         let first = bytes == 0;
@@ -81,16 +84,16 @@ fn illustrate(rows: &mut Vec<ImageRow>, mut put: impl FnMut(&mut ImageRow)) {
     rows.truncate(too_many.unwrap_or(rows.len()));
 }
 
-/// There is nothing to tell, and what can be done about it.
-fn none_yet(run: &RunDir) -> Reply {
+/// The reply if there is no test-set evaluation, with the command or key that runs one.
+fn not_evaluated_yet(run: &RunDir) -> Reply {
     let ended = run.meta().is_some_and(|meta| meta.ended_ms.is_some());
-    let what = if ended {
-        format!("`epochtop eval {}` makes one", run.name)
+    let hint = if ended {
+        format!("run `epochtop eval {}`", run.name)
     } else {
-        "e evaluates now".to_owned()
+        "press e to evaluate".to_owned()
     };
     Reply::Unknown {
-        reason: format!("no evaluation of the test split yet: {what}"),
+        reason: format!("no test-set evaluation yet: {hint}"),
     }
 }
 
@@ -100,10 +103,10 @@ mod tests {
     use crate::event::Pixels;
 
     #[test]
-    fn large_images_make_a_short_page_and_the_largest_one_of_one_image() {
+    fn page_size_is_limited_by_pixel_bytes() {
         let page = |side: usize, count: usize| {
             let mut rows = vec![ImageRow::default(); count];
-            illustrate(&mut rows, |row| row.pixels = Pixels(vec![0; side * side]));
+            add_pixels(&mut rows, |row| row.pixels = Pixels(vec![0; side * side]));
             assert!(rows.iter().all(|row| row.pixels.0.len() == side * side));
             rows.len()
         };

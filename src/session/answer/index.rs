@@ -1,8 +1,9 @@
-//! Where in a journal what stands, so that a question about its end does not read all of it.
+//! An index of the journal: it lets a query read only the relevant part of the file.
 //!
-//! The journal is read once, and after that only what was added to it. What is remembered: for each block of some 64 KiB the
-//! steps its records tell of, the stretches that a resume gave up, and where the gallery and the looks at the test split are
-//! told. Which records count is decided when a question comes, because a resume can take back what counted before.
+//! The journal is read once completely, and after that only the bytes appended to it. The index stores the range of
+//! steps in each block of about 64 KiB, the ranges of records discarded by a restart from a checkpoint, and the
+//! positions of the gallery records and of the test-set evaluations. Discarded records are filtered at query time,
+//! because a later restart can discard records that were valid when they were indexed.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -18,37 +19,41 @@ use super::stamp::Stamp;
 use crate::event::{Restoration, Split, StepWindow};
 use crate::run::Steps;
 
-/// Bytes a block has at first, and blocks at most: where there are more, two become one, and have twice the bytes.
+/// Initial size of a block in bytes.
 const BLOCK: u64 = 64 << 10;
+/// Maximum number of blocks: at this limit, each pair of blocks is merged into one, and the block size doubles.
 const BLOCKS: usize = 4096;
-/// Places remembered at most of each kind; the oldest are forgotten.
+/// Maximum number of indexed records of each kind; the oldest are dropped.
 const PLACES: usize = 4096;
 
-/// What is known of a journal. Its memory is bounded: half a MiB at most.
+/// The index of one journal. It takes at most 0.5 MiB of memory.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     path: PathBuf,
-    /// The file that the rest was read from, and which one it is.
+    /// The open journal with its stamp, used to detect that the file was replaced.
     file: Option<(File, Stamp)>,
-    /// Bytes read: whole lines.
+    /// Number of bytes indexed, up to the end of the last complete line.
     read: u64,
     block_bytes: u64,
     blocks: Vec<Block>,
-    given_up: Vec<(u64, u64)>,
+    /// Ranges of discarded sequence numbers; both ends are excluded.
+    discarded: Vec<(u64, u64)>,
+    /// Records with predictions for the gallery.
     galleries: VecDeque<Place>,
-    looks: VecDeque<Look>,
+    test_evaluations: VecDeque<TestEvaluation>,
+    /// The record with the images of the gallery.
     gallery: Option<Place>,
 }
 
-/// A stretch of the journal, up to the beginning of the next one.
+/// A range of bytes in the journal, up to the start of the next block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Block {
     start: u64,
-    /// First and last step its records tell of, whether they count or not.
+    /// First and last step of its records, discarded records included.
     steps: Option<(u64, u64)>,
 }
 
-/// A line.
+/// The position of a record: its sequence number, and the offset and length of its line in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) seq: u64,
@@ -56,15 +61,15 @@ pub(super) struct Place {
     length: u64,
 }
 
-/// An evaluation of the test split.
+/// A test-set evaluation recorded in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Look {
+pub(super) struct TestEvaluation {
     pub(super) seq: u64,
     pub(super) epoch: u32,
     pub(super) global_step: u64,
 }
 
-/// When a record was written, and its number.
+/// Sequence number of a record, and its time in milliseconds since the epoch.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub(super) struct Head {
     pub(super) seq: u64,
@@ -92,10 +97,10 @@ impl Index {
         }
     }
 
-    /// Takes in what was added since. A last line that is not whole yet waits for the next time.
+    /// Indexes the lines appended since the last call. An incomplete last line is read by a later call.
     ///
     /// # Errors
-    /// The path and why it cannot be read.
+    /// If the journal cannot be read; the message contains the path.
     pub(super) fn refresh(&mut self) -> io::Result<()> {
         let mut file = crate::files::open_read(&self.path)?;
         let stamp = Stamp::of(&file.metadata()?);
@@ -106,13 +111,14 @@ impl Index {
         file.seek(SeekFrom::Start(self.read))?;
         let new = Read::take(&mut file, stamp.length - self.read);
         lines(BufReader::with_capacity(1 << 16, new), |line| {
-            self.note(line);
+            self.index_line(line);
         })?;
         self.file = Some((file, stamp));
         Ok(())
     }
 
-    fn note(&mut self, line: &[u8]) {
+    /// Adds one line to the index.
+    fn index_line(&mut self, line: &[u8]) {
         let (offset, length) = (self.read, line.len() as u64);
         self.read += length;
         let is_full = |block: &Block| offset - block.start >= self.block_bytes;
@@ -137,16 +143,17 @@ impl Index {
             }
             Some("resumed") => {
                 let heads = parse::<Head>(line).zip(parse::<Restoration>(line));
-                self.given_up
+                self.discarded
                     .extend(heads.map(|(head, resumed)| (resumed.after, head.seq)));
             }
             Some("gallery_images") => self.gallery = parse(line).map(place).or(self.gallery),
             Some("gallery_predictions") => remember(&mut self.galleries, parse(line).map(place)),
-            Some("eval_finished") => remember(&mut self.looks, look(line)),
+            Some("eval_finished") => remember(&mut self.test_evaluations, test_evaluation(line)),
             _ => {}
         }
     }
 
+    /// Extends the step range of the last block.
     fn widen(&mut self, steps: Option<(u64, u64)>) {
         if let Some((block, (first, last))) = self.blocks.last_mut().zip(steps) {
             let (low, high) = block.steps.unwrap_or((first, last));
@@ -154,7 +161,7 @@ impl Index {
         }
     }
 
-    /// Of two blocks one.
+    /// Merges each pair of blocks into one and doubles the block size.
     fn coarsen(&mut self) {
         self.block_bytes = self.block_bytes.saturating_mul(2);
         let pairs = self.blocks.chunks(2).filter_map(|pair| {
@@ -165,16 +172,16 @@ impl Index {
         self.blocks = pairs.collect();
     }
 
-    /// The blocks that tell of steps: their number, first and last step.
+    /// The blocks that contain steps: their index, and their first and last step.
     pub(super) fn spans(&self) -> impl Iterator<Item = (usize, (u64, u64))> {
         let blocks = self.blocks.iter().enumerate();
         blocks.filter_map(|(i, block)| Some((i, block.steps?)))
     }
 
-    /// Calls `take` with each event of a kind in a block that counts.
+    /// Calls `take` with each event of type `event` in a block; discarded records are skipped.
     ///
     /// # Errors
-    /// The path and why it cannot be read.
+    /// If the journal cannot be read; the message contains the path.
     pub(super) fn each<T: DeserializeOwned>(
         &self,
         block: usize,
@@ -203,29 +210,29 @@ impl Index {
         })
     }
 
-    /// Whether a record still counts.
+    /// Whether a record has not been discarded by a restart from a checkpoint.
     pub(super) fn is_live(&self, seq: u64) -> bool {
-        is_live(seq, &self.given_up)
+        is_live(seq, &self.discarded)
     }
 
-    /// Where the predictions for the gallery are told that count, oldest first.
+    /// The records with predictions for the gallery, oldest first; discarded records are skipped.
     pub(super) fn galleries(&self) -> impl DoubleEndedIterator<Item = Place> {
         let all = self.galleries.iter().copied();
         all.filter(|place| self.is_live(place.seq))
     }
 
-    /// The evaluations of the test split that count, oldest first.
-    pub(super) fn looks(&self) -> impl DoubleEndedIterator<Item = Look> {
-        let all = self.looks.iter().copied();
-        all.filter(|look| self.is_live(look.seq))
+    /// The test-set evaluations, oldest first; discarded records are skipped.
+    pub(super) fn test_evaluations(&self) -> impl DoubleEndedIterator<Item = TestEvaluation> {
+        let all = self.test_evaluations.iter().copied();
+        all.filter(|evaluation| self.is_live(evaluation.seq))
     }
 
-    /// Where the gallery's images are told.
+    /// The record with the images of the gallery.
     pub(super) fn gallery(&self) -> Option<Place> {
         self.gallery
     }
 
-    /// The event at a place.
+    /// Reads the event at `place`. `None` if it cannot be read or parsed.
     pub(super) fn read<T: DeserializeOwned>(&self, place: Place) -> Option<T> {
         let mut file = &self.file.as_ref()?.0;
         file.seek(SeekFrom::Start(place.offset)).ok()?;
@@ -235,6 +242,7 @@ impl Index {
     }
 }
 
+/// Appends to a bounded list and drops its oldest entry if it is full.
 fn remember<T>(all: &mut VecDeque<T>, new: Option<T>) {
     all.extend(new);
     if all.len() > PLACES {
@@ -242,16 +250,17 @@ fn remember<T>(all: &mut VecDeque<T>, new: Option<T>) {
     }
 }
 
-/// First and last step of a window.
+/// First and last step of a window; `None` for an empty one.
 fn span(line: &[u8]) -> Option<(u64, u64)> {
     let window: StepWindow = parse(line)?;
     let steps = Steps::of(&window);
     (steps.count() > 0).then(|| (steps.first(), window.global_step))
 }
 
-fn look(line: &[u8]) -> Option<Look> {
+/// The test-set evaluation in a line; `None` if the line is about another split.
+fn test_evaluation(line: &[u8]) -> Option<TestEvaluation> {
     let (Head { seq, .. }, evaluated) = parse(line).zip(parse::<Evaluated>(line))?;
-    (evaluated.split == Split::Test).then_some(Look {
+    (evaluated.split == Split::Test).then_some(TestEvaluation {
         seq,
         epoch: evaluated.epoch,
         global_step: evaluated.global_step,
@@ -262,7 +271,8 @@ fn parse<T: DeserializeOwned>(line: &[u8]) -> Option<T> {
     serde_json::from_slice(line).ok()
 }
 
-/// What event a line tells of. It stands near the beginning, behind two numbers; another order costs a closer look.
+/// The event type of a line. It normally follows two numbers near the start and is found without parsing; if the fields
+/// are in another order, the line is parsed.
 fn kind(line: &[u8]) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Kind<'a> {
@@ -285,7 +295,8 @@ fn kind(line: &[u8]) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Calls `take` with each whole line. What is too long to be a record comes in pieces that are none.
+/// Calls `take` with each complete line. A line longer than any record is passed in pieces, which fail to parse and are
+/// ignored.
 fn lines(mut from: impl BufRead, mut take: impl FnMut(&[u8])) -> io::Result<()> {
     let mut line = Vec::new();
     loop {

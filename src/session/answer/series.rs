@@ -1,4 +1,4 @@
-//! Stretches of a curve, and the numbers of a step, read from the blocks of the journal that hold them.
+//! Answers queries for a range of a curve and for the values of one step, read from the relevant blocks of the journal.
 
 use std::io;
 
@@ -9,22 +9,22 @@ use crate::event::{EpochSummary, F32, F64, StepWindow};
 use crate::link::StepValues;
 use crate::run::{Curve, CurveId, Source, Steps};
 
-/// Values told at most.
+/// Maximum number of values in a reply.
 const POINTS: usize = 16_384;
-/// Values held while they are gathered (16 MiB); where there are more, what there is is thinned to half of it.
-const HELD: usize = 1 << 20;
+/// Maximum number of values in memory while a range is collected (16 MiB); at this limit they are downsampled to half.
+const MAX_COLLECTED: usize = 1 << 20;
 
-/// [`Event::Scalars`](crate::event::Event::Scalars) as it stands in the journal.
+/// [`Event::Scalars`](crate::event::Event::Scalars) as stored in the journal.
 #[derive(Debug, Deserialize)]
 struct Scalars {
     global_step: u64,
     values: Vec<(String, F64)>,
 }
 
-/// The values of a curve at the steps of a stretch, both ends included.
+/// The values of a curve as (step, value) in a range of steps, both ends included, downsampled to at most `points`.
 ///
 /// # Errors
-/// The path and why it cannot be read.
+/// If the journal cannot be read; the message contains the path.
 pub(super) fn between(
     index: &Index,
     curve: &CurveId,
@@ -34,8 +34,8 @@ pub(super) fn between(
     let mut values = Vec::new();
     let mut push = |step: u64, value: F32| {
         if (from..=to).contains(&step) {
-            if values.len() >= HELD {
-                values = thin(std::mem::take(&mut values), HELD / 2);
+            if values.len() >= MAX_COLLECTED {
+                values = downsample(std::mem::take(&mut values), MAX_COLLECTED / 2);
             }
             values.push((step, value));
         }
@@ -53,10 +53,10 @@ pub(super) fn between(
             }),
         }?;
     }
-    Ok(thin(values, (points as usize).clamp(2, POINTS)))
+    Ok(downsample(values, (points as usize).clamp(2, POINTS)))
 }
 
-/// The values of a known curve that a block has.
+/// Passes the values of a built-in curve in a block to `push`, as (step, value).
 fn known(
     index: &Index,
     block: usize,
@@ -82,13 +82,13 @@ fn known(
     }
 }
 
-/// Keeps at most so many values: of each stretch its lowest and its highest, in their order, so that no spike is lost. One
-/// that is not a number stands for its stretch's highest.
-fn thin(values: Vec<(u64, F32)>, points: usize) -> Vec<(u64, F32)> {
+/// Downsamples to at most `points` values: the minimum and the maximum of each bucket, ordered by step, so that no
+/// spike is lost. NaN counts as larger than every number.
+fn downsample(values: Vec<(u64, F32)>, points: usize) -> Vec<(u64, F32)> {
     if values.len() <= points {
         return values;
     }
-    let stretch = values.len().div_ceil(points / 2);
+    let bucket = values.len().div_ceil(points / 2);
     let key = |value: &(u64, F32)| {
         let number = value.1.0;
         if number.is_nan() {
@@ -97,7 +97,7 @@ fn thin(values: Vec<(u64, F32)>, points: usize) -> Vec<(u64, F32)> {
             number
         }
     };
-    let ends = values.chunks(stretch).flat_map(|chunk| {
+    let ends = values.chunks(bucket).flat_map(|chunk| {
         let low = chunk.iter().min_by(|a, b| key(a).total_cmp(&key(b)));
         let high = chunk.iter().max_by(|a, b| key(a).total_cmp(&key(b)));
         let mut ends: Vec<(u64, F32)> = low.into_iter().chain(high).copied().collect();
@@ -108,18 +108,18 @@ fn thin(values: Vec<(u64, F32)>, points: usize) -> Vec<(u64, F32)> {
     ends.collect()
 }
 
-/// The numbers of the step nearest to the one asked for; of two as near, the earlier one's.
+/// The values of the step nearest to `wanted`; if two steps are equally near, of the earlier one.
 ///
 /// # Errors
-/// The path and why it cannot be read.
+/// If the journal cannot be read; the message contains the path.
 pub(super) fn nearest(index: &Index, wanted: u64) -> io::Result<Option<StepValues>> {
-    let far = |(first, last): (u64, u64)| {
+    let distance_to = |(first, last): (u64, u64)| {
         let before = first.saturating_sub(wanted);
         before.max(wanted.saturating_sub(last))
     };
     let mut blocks: Vec<(u64, usize)> = index
         .spans()
-        .map(|(block, span)| (far(span), block))
+        .map(|(block, span)| (distance_to(span), block))
         .collect();
     blocks.sort_unstable();
     let mut best = Nearest {
@@ -127,7 +127,7 @@ pub(super) fn nearest(index: &Index, wanted: u64) -> io::Result<Option<StepValue
         found: None,
     };
     for (distance, block) in blocks {
-        // No step of this block or of those behind it is nearer.
+        // The blocks are sorted by distance: no step of this block or a later one is nearer.
         if best
             .found
             .as_ref()
@@ -136,11 +136,11 @@ pub(super) fn nearest(index: &Index, wanted: u64) -> io::Result<Option<StepValue
             break;
         }
         index.each(block, "steps", |head: Head, window: StepWindow| {
-            best.take(in_window(&head, &window, wanted));
+            best.update(nearest_in_window(&head, &window, wanted));
         })?;
         index.each(block, "scalars", |head: Head, scalars: Scalars| {
             let named = |(name, value)| (CurveId::Named(name), value);
-            best.take(Some(StepValues {
+            best.update(Some(StepValues {
                 step: scalars.global_step,
                 t_ms: head.t_ms,
                 values: scalars.values.into_iter().map(named).collect(),
@@ -151,15 +151,15 @@ pub(super) fn nearest(index: &Index, wanted: u64) -> io::Result<Option<StepValue
     Ok(best.found.map(|(_, values)| values))
 }
 
-/// The nearest step so far, with its distance.
+/// The nearest step found so far, with its distance to `wanted`.
 struct Nearest {
     wanted: u64,
     found: Option<(u64, StepValues)>,
 }
 
 impl Nearest {
-    /// Takes a step for the nearest where it is; what two records report of the same step belongs together.
-    fn take(&mut self, values: Option<StepValues>) {
+    /// Replaces the nearest step if `values` is nearer; merges values if both belong to the same step.
+    fn update(&mut self, values: Option<StepValues>) {
         let Some(values) = values else { return };
         let distance = values.step.abs_diff(self.wanted);
         match &mut self.found {
@@ -175,8 +175,8 @@ impl Nearest {
     }
 }
 
-/// The step of a window that is nearest.
-fn in_window(head: &Head, window: &StepWindow, wanted: u64) -> Option<StepValues> {
+/// The step of a window that is nearest to `wanted`; `None` for an empty window.
+fn nearest_in_window(head: &Head, window: &StepWindow, wanted: u64) -> Option<StepValues> {
     let steps = Steps::of(window);
     let last = steps.count().checked_sub(1)?;
     let at = wanted.saturating_sub(steps.first()).min(last as u64);
@@ -196,16 +196,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_spike_and_a_hole_survive_thinning() {
+    fn spikes_and_nan_survive_downsampling() {
         let mut values: Vec<(u64, F32)> = (0..10_000).map(|i| (i, F32(1.0))).collect();
         values[4321].1 = F32(900.0);
         values[777].1 = F32(f32::NAN);
         values[5].1 = F32(-3.0);
-        let thinned = thin(values.clone(), 100);
-        assert!(thinned.len() <= 100 && thinned.is_sorted_by_key(|(step, _)| *step));
+        let downsampled = downsample(values.clone(), 100);
+        assert!(downsampled.len() <= 100 && downsampled.is_sorted_by_key(|(step, _)| *step));
         for step in [4321, 777, 5] {
-            assert!(thinned.iter().any(|(kept, _)| *kept == step), "{step}");
+            assert!(
+                downsampled.iter().any(|(remaining, _)| *remaining == step),
+                "{step}"
+            );
         }
-        assert_eq!(thin(values[..50].to_vec(), 100).len(), 50);
+        assert_eq!(downsample(values[..50].to_vec(), 100).len(), 50);
     }
 }

@@ -1,4 +1,4 @@
-//! The pixels of the images of the test split, where the run found them.
+//! The pixels of the test-set images, read from the data directory recorded in `run.json`.
 
 use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -12,23 +12,25 @@ use crate::event::{GalleryImages, Pixels};
 use crate::idx::{self, Idx};
 use crate::link::ImageRow;
 
-/// Bytes of pixels held at most; those that come after have none. 10,000 of 28×28 pixels take 8 MB.
-const HELD: usize = 256 << 20;
+/// Maximum number of bytes of pixels in memory; images beyond it have no pixels. 10,000 images of 28×28 pixels take
+/// 8 MB.
+const MAX_PIXEL_BYTES: usize = 256 << 20;
 
-/// Images, brightness only, one after the other.
+/// All test-set images in grey scale, one byte per pixel, one image after another.
 #[derive(Debug, Default)]
 pub(super) struct SplitImages {
-    /// The file they are of, whether or not it could be read.
+    /// The image file with its stamp, whether or not it could be read.
     file: Option<(PathBuf, Stamp)>,
+    /// Height and width of an image in pixels.
     size: (u32, u32),
     grey: Vec<u8>,
 }
 
 impl SplitImages {
-    /// Reads them, if that was not done and they are there.
+    /// Reads the images if the file exists and has not been read or has changed.
     pub(super) fn renew(&mut self, run: &RunDir) {
         let found = run.meta().and_then(|meta| find(&meta.data_dir?));
-        // A medium that was taken away does not take what has been read.
+        // If the file is no longer accessible, for example on an unmounted disk, the images read before stay usable.
         if found.is_none() || found == self.file {
             return;
         }
@@ -38,13 +40,13 @@ impl SplitImages {
         self.file = found;
     }
 
-    /// Puts its pixels into a row; leaves it alone where there is none.
+    /// Sets the pixels of a row; does nothing if there is no image for it.
     pub(super) fn put(&self, row: &mut ImageRow) {
         put(row, self.size, &self.grey);
     }
 }
 
-/// Puts an image of the gallery into a row.
+/// Sets the pixels of a row from the images of the gallery.
 pub(super) fn put_from_gallery(row: &mut ImageRow, gallery: &GalleryImages) {
     put(row, (gallery.height, gallery.width), &gallery.pixels.0);
 }
@@ -60,11 +62,12 @@ fn put(row: &mut ImageRow, size: (u32, u32), grey: &[u8]) {
     }
 }
 
+/// Number of pixels of an image.
 fn area((height, width): (u32, u32)) -> usize {
     (height as usize).saturating_mul(width as usize)
 }
 
-/// The file of the test images, packed or not.
+/// The file of the test-set images, compressed or not.
 fn find(dir: &Path) -> Option<(PathBuf, Stamp)> {
     let plain = dir.join("t10k-images-idx3-ubyte");
     [plain.with_extension("gz"), plain]
@@ -84,17 +87,20 @@ fn read(path: &Path) -> io::Result<((u32, u32), Vec<u8>)> {
     }
 }
 
-/// Image by image, so that what is held is what is shown.
+/// Reads (height, width) and the grey-scale pixels. Images are decoded one at a time, so that colour images are never
+/// in memory all together.
 fn decode(mut from: impl Read) -> io::Result<((u32, u32), Vec<u8>)> {
     let bad = |what: String| io::Error::new(ErrorKind::InvalidData, what);
-    // The longest header; where it is shorter, the first pixels come with it.
+    // The longest header has 20 bytes; after a shorter one, the read includes the first pixels.
     let mut head = Vec::new();
     from.by_ref().take(20).read_to_end(&mut head)?;
-    let (dims, begun) = idx::header(&head).map_err(bad)?;
+    let (dims, first_pixels) = idx::header(&head).map_err(bad)?;
     let count = dims.first().copied().unwrap_or(0);
     let sides = dims.get(1..).unwrap_or_default();
     if sides.len() < 2 || sides.iter().any(|side| !(1..=4096).contains(side)) {
-        return Err(bad(format!("images of {sides:?} pixels")));
+        return Err(bad(format!(
+            "unsupported image dimensions {sides:?}: each side must be 1 to 4096"
+        )));
     }
     let (channels, height, width) = Idx {
         dims,
@@ -103,12 +109,14 @@ fn decode(mut from: impl Read) -> io::Result<((u32, u32), Vec<u8>)> {
     .image_shape();
     let (area, channels) = (area((height, width)), channels.max(1) as usize);
     let size = area.saturating_mul(channels);
-    if size > HELD {
-        return Err(bad(format!("images of {size} bytes")));
+    if size > MAX_PIXEL_BYTES {
+        return Err(bad(format!(
+            "an image of {size} bytes exceeds the limit of {MAX_PIXEL_BYTES} bytes"
+        )));
     }
-    let mut from = begun.chain(from);
+    let mut from = first_pixels.chain(from);
     let (mut image, mut grey) = (vec![0; size], Vec::new());
-    for _ in 0..count.min(HELD / area.max(1)) {
+    for _ in 0..count.min(MAX_PIXEL_BYTES / area.max(1)) {
         from.read_exact(&mut image)?;
         if channels == 1 {
             grey.extend_from_slice(&image);
@@ -129,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colour_is_averaged_and_grey_is_left_as_it_is() {
+    fn colour_images_are_averaged_and_grey_images_are_unchanged() {
         let grey = [
             &[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2][..],
             &[1, 2, 3, 4],
@@ -142,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lying_header_is_refused() {
+    fn inconsistent_header_is_rejected() {
         let head = |sides: [u8; 12]| [&[0, 0, 8, 3][..], &sides].concat();
         for bytes in [
             head([255; 12]),
@@ -156,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_that_is_not_there_leaves_its_row_alone() {
+    fn row_without_image_is_unchanged() {
         let mut row = ImageRow {
             index: u32::MAX,
             ..ImageRow::default()

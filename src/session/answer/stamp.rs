@@ -1,10 +1,10 @@
-//! Whether a file is still the one that was read.
+//! Detects whether a file was replaced or modified since it was read.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::time::SystemTime;
 
-/// What changes when a file is replaced or written to.
+/// Identity and version of a file: changes if the file is replaced or modified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
     device: u64,
@@ -23,7 +23,7 @@ impl Stamp {
         }
     }
 
-    /// Whether it is the same file, though more may be in it.
+    /// Whether both belong to the same file, even if its contents changed.
     pub(super) fn is_same_file(self, other: Self) -> bool {
         (self.device, self.inode) == (other.device, other.inode)
     }

@@ -1,4 +1,5 @@
-//! `predictions.csv` as a table that can be paged through: each row's place in the file and what filters need of it.
+//! `predictions.csv` as a table that can be paged: the position of each row in the file, and the values that filters
+//! need.
 
 use std::cmp::Ordering;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -13,44 +14,46 @@ use crate::event::F32;
 use crate::link::{Filter, ImageRow};
 use crate::metrics::softmax;
 
-/// Rows taken in at most, 36 bytes each: 36 MiB.
+/// Maximum number of rows in memory (36 MiB at 36 bytes each).
 pub(super) const ROWS: usize = 1 << 20;
-/// A line longer than this is no row; a logit has at most 16 characters.
+/// Maximum length of a row in bytes; longer lines are skipped. A logit has at most 16 characters.
 const LONGEST: u64 = 4 << 20;
-/// Classes told of an image.
+/// Number of most probable classes in a reply for each image.
 const TOP: usize = 3;
 
-/// The rows of the test split of one evaluation.
+/// The test-set rows of one evaluation.
 #[derive(Debug)]
 pub(super) struct Table {
-    /// Stays open: rows are read from the file they were found in, though another may have taken its name since.
+    /// Stays open: rows are read from the file that was scanned, even if it has been replaced since.
     file: File,
     stamps: Stamps,
     temperature: f64,
-    /// Steps the weights had seen.
+    /// Training step of the evaluated weights.
     pub(super) global_step: Option<u64>,
     rows: Vec<Row>,
-    /// The places of the rows that matched last.
+    /// The last filter used, with the indices of the rows that match it.
     chosen: Option<(Filter, Vec<u32>)>,
 }
 
-/// Of `predictions.csv` and of `eval.json`, which come one after the other.
+/// Stamps of `predictions.csv` and of `eval.json`. An evaluation replaces the two files one after the other.
 type Stamps = (Stamp, Option<Stamp>);
 
+/// One row of the table.
 #[derive(Debug, Clone, Copy)]
 struct Row {
     offset: u64,
     length: u32,
     prediction: Prediction,
-    /// Between the first and the second probability; infinite where there are none.
+    /// The highest minus the second-highest probability; infinite without logits.
     margin: f32,
 }
 
 impl Table {
-    /// The table of a run's last evaluation, read again only when its files have changed.
+    /// The table of a run's last evaluation, reloaded only if its files have changed.
     ///
     /// # Errors
-    /// The path and why it cannot be read; `NotFound` where the test split has not been evaluated.
+    /// If `predictions.csv` cannot be read; the message contains the path. `NotFound` if there is no test-set
+    /// evaluation.
     pub(super) fn renew<'a>(slot: &'a mut Option<Self>, run: &RunDir) -> io::Result<&'a mut Self> {
         let path = run.path.join("predictions.csv");
         let eval = run.path.join("eval.json");
@@ -63,7 +66,7 @@ impl Table {
         Ok(slot.insert(table))
     }
 
-    /// A file that is replaced meanwhile has another stamp, and is read again when the next question comes.
+    /// Reads the table. If a file is replaced during the read, its stamp differs, and the next query reloads the table.
     fn open(path: &Path, eval: &Path, stamps: Stamps) -> io::Result<Self> {
         let text = fs_err::read_to_string(eval).unwrap_or_default();
         let eval: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
@@ -81,10 +84,10 @@ impl Table {
         })
     }
 
-    /// How many rows match, and those of a stretch of them.
+    /// The number of matching rows, and `count` of them starting at position `from`.
     ///
     /// # Errors
-    /// The path and why it cannot be read.
+    /// If `predictions.csv` cannot be read; the message contains the path.
     pub(super) fn page(
         &mut self,
         filter: Filter,
@@ -103,7 +106,7 @@ impl Table {
         Ok((total, page?))
     }
 
-    /// A row with the classes its logits tell of.
+    /// The reply for one row, with its most probable classes according to its logits.
     fn row(&self, row: &Row) -> io::Result<ImageRow> {
         let mut file = &self.file;
         file.seek(SeekFrom::Start(row.offset))?;
@@ -119,7 +122,7 @@ impl Table {
         } = row.prediction;
         let top = match logits.map(|logits| probabilities(&logits, self.temperature)) {
             Some(Some(all)) => top(predicted, &all),
-            // Without logits there is what the row itself says.
+            // Without logits only the prediction and its confidence are known.
             _ => vec![(predicted, F32(confidence))],
         };
         Ok(ImageRow {
@@ -131,7 +134,7 @@ impl Table {
     }
 }
 
-/// All rows of the test split; what is no row is passed over.
+/// All test-set rows of a file; invalid rows are skipped.
 fn scan(mut from: impl BufRead, temperature: f64) -> io::Result<Vec<Row>> {
     let (mut rows, mut line, mut offset) = (Vec::new(), Vec::new(), 0_u64);
     let mut cells = None;
@@ -152,6 +155,7 @@ fn scan(mut from: impl BufRead, temperature: f64) -> io::Result<Vec<Row>> {
     Ok(rows)
 }
 
+/// Parses one line. `None` if it is not a valid test-set row.
 fn row(line: &[u8], offset: u64, temperature: f64) -> Option<Row> {
     let (prediction, cells) = Prediction::parse(std::str::from_utf8(line).ok()?)?;
     let logits = logits(cells)?;
@@ -167,13 +171,13 @@ fn row(line: &[u8], offset: u64, temperature: f64) -> Option<Row> {
     })
 }
 
-/// The calibrated probability of each class; none where the logits are no numbers.
+/// The calibrated probability of each class. `None` without logits, or if a probability is not finite.
 fn probabilities(logits: &[f32], temperature: f64) -> Option<Vec<f64>> {
     let all = softmax(logits, temperature);
     (!all.is_empty() && all.iter().all(|p| p.is_finite())).then_some(all)
 }
 
-/// Between the first and the second probability.
+/// The highest minus the second-highest probability.
 fn margin(probabilities: &[f64]) -> f32 {
     let two = probabilities.iter().fold((0.0, 0.0), |(first, second), p| {
         if *p > first {
@@ -185,7 +189,7 @@ fn margin(probabilities: &[f64]) -> f32 {
     (two.0 - two.1) as f32
 }
 
-/// The most probable classes, what was said first.
+/// The predicted class, followed by the other most probable classes in descending order of probability.
 fn top(predicted: u32, probabilities: &[f64]) -> Vec<(u32, F32)> {
     let mut all: Vec<(u32, f64)> = (0..).zip(probabilities.iter().copied()).collect();
     let order = |a: &(u32, f64), b: &(u32, f64)| {
@@ -202,13 +206,14 @@ fn top(predicted: u32, probabilities: &[f64]) -> Vec<(u32, F32)> {
         .collect()
 }
 
-/// The places of the rows that match, in the filter's order; those that are alike in it stay in the order of the split.
+/// The indices of the rows that match, in the order of the filter; rows that compare equal stay in the order of the
+/// data set.
 fn choose(rows: &[Row], filter: Filter) -> Vec<u32> {
     let matches = |row: &Prediction| match filter {
         Filter::All | Filter::LeastCertain => true,
         Filter::Mistakes | Filter::ConfidentMistakes => row.predicted != row.label,
         Filter::Class(class) => row.label == class,
-        Filter::Confused { truth, said: word } => row.label == truth && row.predicted == word,
+        Filter::Confused { truth, predicted } => row.label == truth && row.predicted == predicted,
     };
     let all = (0..).zip(rows).filter(|(_, row)| matches(&row.prediction));
     let mut chosen: Vec<(u32, &Row)> = all.collect();
@@ -220,7 +225,7 @@ fn choose(rows: &[Row], filter: Filter) -> Vec<u32> {
     chosen.into_iter().map(|(place, _)| place).collect()
 }
 
-/// The most confident first, and what is no number last.
+/// Descending order of confidence, NaN last.
 fn by_confidence(a: &Row, b: &Row) -> Ordering {
     let key = |row: &Row| {
         let confidence = row.prediction.confidence;

@@ -5,7 +5,7 @@ use super::super::Session;
 use super::*;
 use crate::event::{Event, F32, Finding, Health, Outcome, Remedy, RunStarted};
 
-/// A run that is told by the test, with a hook.
+/// A run with a hook; the test sends its events.
 struct Hooked {
     dir: tempfile::TempDir,
     session: Session,
@@ -26,7 +26,7 @@ fn hooked(command: &str, on: &[Occasion], limits: (Duration, Duration)) -> Hooke
         dir: dir.path().to_owned(),
         log: File::create(dir.path().join("log.txt")).unwrap(),
     };
-    let hook = Hook::with_limits(&session.door(), &notify, run, limits);
+    let hook = Hook::with_limits(&session.handle(), &notify, run, limits);
     let hook = hook.unwrap().unwrap();
     let info = RunStarted {
         run: "one".to_owned(),
@@ -52,7 +52,7 @@ fn bad_step(global_step: u64) -> Event {
             grad_norm: F32(1.0),
             layer: Some("a\x1b[31m\nb".to_owned()),
         },
-        remedy: Remedy::Told,
+        remedy: Remedy::Reported,
     })
 }
 
@@ -78,32 +78,32 @@ fn wait(what: &str, mut wanted: impl FnMut() -> bool) {
     }
 }
 
-/// Writes what it was told into `told`, a line each time.
-const WRITE: &str = r#"printf '%s|%s|%s|%s\n' "$EPOCHTOP_EVENT" "$EPOCHTOP_RULE" "$EPOCHTOP_RUN" "$EPOCHTOP_MESSAGE" >> "$EPOCHTOP_RUN_DIR/told"; echo out; echo err >&2"#;
+/// Appends a line with the event to `received`.
+const WRITE: &str = r#"printf '%s|%s|%s|%s\n' "$EPOCHTOP_EVENT" "$EPOCHTOP_RULE" "$EPOCHTOP_RUN" "$EPOCHTOP_MESSAGE" >> "$EPOCHTOP_RUN_DIR/received"; echo out; echo err >&2"#;
 
 #[test]
-fn an_alert_and_the_end_are_told_once_each_and_what_the_command_says_goes_into_the_log() {
+fn alert_and_end_are_reported_once_and_command_output_is_logged() {
     let Hooked {
         dir,
         session,
         events,
         hook,
     } = hooked(WRITE, &ALL, (LIMIT, LAST_ALERT));
-    let told = dir.path().join("told");
+    let received = dir.path().join("received");
     events.send(bad_step(5)).unwrap();
-    wait("the alert", || read(&told).contains("alert|"));
+    wait("the alert", || read(&received).contains("alert|"));
     events.send(bad_step(6)).unwrap();
     events.send(end(Outcome::Completed)).unwrap();
     drop(events);
     session.join();
     assert_eq!(hook.finish(), Vec::<String>::new());
-    let told = read(&told);
-    let lines: Vec<&str> = told.lines().collect();
-    assert_eq!(lines.len(), 2, "{told}");
+    let received = read(&received);
+    let lines: Vec<&str> = received.lines().collect();
+    assert_eq!(lines.len(), 2, "{received}");
     assert!(
         lines[0]
             .starts_with("alert|non-finite|one|step 5 is not finite, first bad layer a [31m b;"),
-        "{told}"
+        "{received}"
     );
     assert_eq!(lines[1], "finish||one|completed after 0 epochs");
     let log = read(&dir.path().join("log.txt"));
@@ -112,7 +112,7 @@ fn an_alert_and_the_end_are_told_once_each_and_what_the_command_says_goes_into_t
 }
 
 #[test]
-fn a_failed_run_and_a_trainer_without_a_last_word_are_failures() {
+fn failed_run_and_missing_end_are_failures() {
     let failed = Outcome::Failed {
         message: "the disk is full".to_owned(),
     };
@@ -121,7 +121,10 @@ fn a_failed_run_and_a_trainer_without_a_last_word_are_failures() {
             Some(failed),
             "failure||one|failed at step 9: the disk is full\n",
         ),
-        (None, "failure||one|the trainer ended without a word\n"),
+        (
+            None,
+            "failure||one|the trainer ended without reporting an outcome\n",
+        ),
     ] {
         let Hooked {
             dir,
@@ -135,26 +138,26 @@ fn a_failed_run_and_a_trainer_without_a_last_word_are_failures() {
         drop(events);
         session.join();
         assert_eq!(hook.finish(), Vec::<String>::new());
-        assert_eq!(read(&dir.path().join("told")), words);
+        assert_eq!(read(&dir.path().join("received")), words);
     }
 }
 
 #[test]
-fn a_failing_command_is_told_in_the_log_and_harms_nothing() {
+fn failing_command_is_logged_and_does_not_affect_the_run() {
     let Hooked {
         session,
         events,
         hook,
         ..
     } = hooked("exit 3", &ALL, (LIMIT, LAST_ALERT));
-    let watcher = session.link();
+    let subscriber = session.link();
     events.send(bad_step(5)).unwrap();
-    let said = watcher.feed.iter().any(|feed| {
+    let logged = subscriber.feed.iter().any(|feed| {
         matches!(feed, Feed::Live(record) if matches!(&record.event, Event::Log { text, .. }
             if text == "notify.command (alert non-finite) failed: exit status: 3; its output is in log.txt"))
     });
-    assert!(said);
-    drop(watcher);
+    assert!(logged);
+    drop(subscriber);
     events.send(end(Outcome::Stopped)).unwrap();
     drop(events);
     assert_eq!(session.join().outcome, Some(Outcome::Stopped));
@@ -164,7 +167,7 @@ fn a_failing_command_is_told_in_the_log_and_harms_nothing() {
 }
 
 #[test]
-fn a_command_that_does_not_end_is_killed_with_all_it_started() {
+fn hanging_command_is_killed_with_its_child_processes() {
     let limit = Duration::from_millis(300);
     let command = r#"sleep 1000 & echo $! > "$EPOCHTOP_RUN_DIR/child"; wait"#;
     let Hooked {
@@ -183,7 +186,7 @@ fn a_command_that_does_not_end_is_killed_with_all_it_started() {
     );
     let child = read(&dir.path().join("child"));
     let child = Pid::from_raw(child.trim().parse().unwrap()).unwrap();
-    // Nobody of this process waits for it, so it may be there as a zombie until its new parent looks.
+    // This process does not reap the child, so it can remain a zombie until its new parent does.
     wait("the child's end", || {
         let stat = read(Path::new(&format!("/proc/{}/stat", child.as_raw_pid())));
         stat.is_empty() || stat.contains(") Z") || cfg!(not(target_os = "linux"))
@@ -191,7 +194,7 @@ fn a_command_that_does_not_end_is_killed_with_all_it_started() {
 }
 
 #[test]
-fn what_was_not_asked_for_is_not_told() {
+fn unselected_events_are_not_reported() {
     let Hooked {
         dir,
         session,
@@ -203,13 +206,13 @@ fn what_was_not_asked_for_is_not_told() {
     drop(events);
     session.join();
     assert_eq!(hook.finish(), Vec::<String>::new());
-    assert!(!dir.path().join("told").exists());
+    assert!(!dir.path().join("received").exists());
     let (session, _ends) = Session::start(None).unwrap();
     let run = HookRun {
         name: String::new(),
         dir: PathBuf::new(),
         log: tempfile::tempfile().unwrap(),
     };
-    let none = Hook::start(&session.door(), &NotifyConfig::default(), run).unwrap();
-    assert!(none.is_none(), "there is no command");
+    let none = Hook::start(&session.handle(), &NotifyConfig::default(), run).unwrap();
+    assert!(none.is_none(), "no command is configured");
 }

@@ -1,4 +1,4 @@
-//! One client of a trainer's socket, from its hello to its goodbye.
+//! The connection of one client to the trainer's socket, from the hello message to the goodbye message.
 
 use std::io::{self, BufWriter, Read, Write};
 use std::net::Shutdown;
@@ -15,16 +15,18 @@ use super::Shared;
 use crate::event::{Level, Request};
 use crate::link::{Feed, Link, Queries, Query, Reply};
 
-/// Records a client may lag behind before it gets a state instead.
+/// Records queued for a client. A client that falls further behind receives a complete state instead.
 const BACKLOG: usize = 128;
-/// How long a client may take for its hello, for the rest of a message, and to take anything at all.
+/// Time limit for the complete hello message after connecting.
 const HELLO: Duration = Duration::from_secs(2);
+/// Time limit for the rest of a message after its first byte.
 const MESSAGE: Duration = Duration::from_secs(10);
+/// Time limit for a single write: a client that reads nothing for this long is disconnected.
 const STUCK: Duration = Duration::from_secs(30);
-/// Longest name a client may have in the log.
+/// Maximum length, in characters, of a client's name in the log.
 const WHO: usize = 80;
 
-/// A connection; counted as long as it is there.
+/// A connected client. While it exists, it is included in `Shared::clients`.
 #[derive(Debug)]
 pub(super) struct Client {
     stream: UnixStream,
@@ -45,7 +47,7 @@ impl Client {
         Self { stream, shared }
     }
 
-    /// Says why nothing more comes, if that can be said at once.
+    /// Sends the reason for closing the connection; gives up after 200 ms.
     pub(super) fn goodbye(&self, reason: &str) {
         let _ = self
             .stream
@@ -53,13 +55,13 @@ impl Client {
         let _ = FromTrainer::Goodbye(reason.to_owned()).send(&mut &self.stream);
     }
 
-    /// Speaks with the client until it leaves, is let go, or the run ends.
+    /// Serves the client until it disconnects, is disconnected, or the run ends.
     pub(super) fn converse(self) {
         if let Err(error) = self.try_converse() {
-            // Who left has said so by leaving.
-            let words = error.to_string();
+            // After other errors, the client has already disconnected or does not respond.
+            let reason = error.to_string();
             if error.kind() == io::ErrorKind::InvalidData {
-                self.goodbye(&words);
+                self.goodbye(&reason);
             }
         }
     }
@@ -67,19 +69,22 @@ impl Client {
     fn try_converse(&self) -> io::Result<()> {
         let peer = peer(&self.stream)?;
         let hello = {
-            let mut reader = Patient::until(&self.stream, Instant::now() + HELLO);
+            let mut reader = DeadlineReader::until(&self.stream, Instant::now() + HELLO);
             FromClient::receive(&mut reader)?
         };
         let Some(FromClient::Hello(ClientHello { role, who, .. })) = hello else {
-            return Err(invalid("the first message must be a hello"));
+            return Err(invalid("protocol error: the first message must be a hello"));
         };
         let by = name(&who, peer);
-        let mut seat = Seat::take(&self.shared, role);
-        FromTrainer::Hello(TrainerHello::new(self.shared.about.clone(), seat.steers))
-            .send(&mut &self.stream)?;
-        let mut link = self.shared.door.link(BACKLOG);
-        // Each side has its end alone: with the writer, whoever answers has nowhere to send to, and the reader, which may be
-        // waiting for a place for its question, ends too.
+        let mut guard = ControlGuard::new(&self.shared, role);
+        FromTrainer::Hello(TrainerHello::new(
+            self.shared.about.clone(),
+            guard.has_control,
+        ))
+        .send(&mut &self.stream)?;
+        let mut link = self.shared.hub.link(BACKLOG);
+        // The reader owns the query sender and the writer owns the reply receiver. If the writer ends, the answering
+        // thread cannot send replies and ends too, which unblocks a reader that is waiting to queue a query.
         let (ask, replies) = match link.queries.take() {
             Some(Queries { ask, replies }) => (Some(ask), Some(replies)),
             None => (None, None),
@@ -88,42 +93,48 @@ impl Client {
         thread::scope(|scope| {
             let writer = Builder::new().name("client-out".to_owned());
             let writing = writer.spawn_scoped(scope, || self.write(link, replies, messages, &by));
-            let heard = writing.and_then(|_| self.hear(&mut seat, ask.as_ref(), &outbox, &by));
-            // Ends the writer, wherever it is.
+            let received =
+                writing.and_then(|_| self.read_messages(&mut guard, ask.as_ref(), &outbox, &by));
+            // Closing the outbox ends the writer.
             drop(outbox);
-            if heard.is_ok() {
+            if received.is_ok() {
                 let _ = self.stream.shutdown(Shutdown::Both);
             }
-            heard
+            received
         })
     }
 
-    /// Reads until the client leaves.
-    fn hear(
+    /// Reads messages until the client disconnects.
+    ///
+    /// # Errors
+    /// If reading fails, a message exceeds its time limit, or the client violates the protocol.
+    fn read_messages(
         &self,
-        seat: &mut Seat<'_>,
+        guard: &mut ControlGuard<'_>,
         ask: Option<&Sender<(u64, Query)>>,
         outbox: &Sender<FromTrainer>,
         by: &str,
     ) -> io::Result<()> {
         loop {
-            let mut reader = Patient::then(&self.stream, MESSAGE);
+            let mut reader = DeadlineReader::after_first_byte(&self.stream, MESSAGE);
             let Some(message) = FromClient::receive(&mut reader)? else {
                 return Ok(());
             };
             let answer = match message {
-                FromClient::Hello(_) => return Err(invalid("a second hello")),
-                FromClient::Control => {
-                    seat.steer();
-                    Some(FromTrainer::Feed(Feed::Control(seat.steers)))
+                FromClient::Hello(_) => {
+                    return Err(invalid("protocol error: the client sent a second hello"));
                 }
-                FromClient::Request(request) if seat.steers => self.ask(request, by),
+                FromClient::Control => {
+                    guard.take_control();
+                    Some(FromTrainer::Feed(Feed::Control(guard.has_control)))
+                }
+                FromClient::Request(request) if guard.has_control => self.ask(request, by),
                 FromClient::Request(request) => Some(unsent(
                     request.id,
-                    "this screen only watches: nothing was asked",
+                    "this client does not have control: command not sent",
                 )),
                 FromClient::Query(id, query) => {
-                    // A client that asks faster than is answered waits.
+                    // Blocks while the queue is full: a client cannot send queries faster than they are answered.
                     ask.and_then(|ask| ask.send((id, query)).err());
                     None
                 }
@@ -136,15 +147,16 @@ impl Client {
         }
     }
 
+    /// Passes a request to the trainer; returns the message for the client if it is refused.
     fn ask(&self, request: Request, by: &str) -> Option<FromTrainer> {
-        let refused = self.shared.door.ask(request, by.to_owned()).err();
+        let refused = self.shared.hub.ask(request, by.to_owned()).err();
         refused.map(|reason| unsent(request.id, reason))
     }
 
-    /// Writes until the run or the client ends.
+    /// Writes messages until the run ends or the client disconnects.
     #[expect(
         clippy::needless_pass_by_value,
-        reason = "with this end of it, the reader's messages have nowhere to go, and it ends too"
+        reason = "dropping the receiver makes the reader's next send fail, which ends the reader"
     )]
     fn write(
         &self,
@@ -161,7 +173,7 @@ impl Client {
             let message = select! {
                 recv(feed) -> feed => {
                     let Ok(feed) = feed else {
-                        // The hub has ended, and has told the end.
+                        // The hub has ended; its last records have already been sent.
                         let goodbye = FromTrainer::Goodbye(String::new());
                         break goodbye.send(&mut out).and_then(|()| out.flush());
                     };
@@ -174,7 +186,7 @@ impl Client {
                     };
                     FromTrainer::Reply(id, reply)
                 }
-                // Without them the client has left, or is to hear why it must.
+                // The channel is closed if the client has disconnected or if `converse` sends a goodbye message.
                 recv(messages) -> message => {
                     let Ok(message) = message else { return };
                     message
@@ -186,19 +198,20 @@ impl Client {
                 break Err(error);
             }
         };
-        // What is left in the buffer is not tried again.
+        // Discards unsent bytes: dropping the `BufWriter` itself would try to write them.
         drop(out.into_parts());
         let stuck = |kind| matches!(kind, io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
         if end.is_err_and(|error| stuck(error.kind())) {
             let seconds = STUCK.as_secs();
             let text =
-                format!("{by} took nothing for {seconds} s and was let go; it can attach again");
-            self.shared.door.note(Level::Info, text);
+                format!("disconnected {by}: it read no data for {seconds} s; it can reattach");
+            self.shared.hub.note(Level::Info, text);
         }
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 }
 
+/// The message that a request was not sent, with the reason.
 fn unsent(id: u64, reason: &str) -> FromTrainer {
     FromTrainer::Feed(Feed::Unsent {
         id,
@@ -206,52 +219,56 @@ fn unsent(id: u64, reason: &str) -> FromTrainer {
     })
 }
 
-/// A client's right to steer, given back when it leaves.
-struct Seat<'a> {
+/// A client's permission to control the run; released when the client disconnects.
+struct ControlGuard<'a> {
     shared: &'a Shared,
     role: Role,
-    steers: bool,
+    has_control: bool,
 }
 
-impl<'a> Seat<'a> {
-    fn take(shared: &'a Shared, role: Role) -> Self {
-        let mut seat = Self {
+impl<'a> ControlGuard<'a> {
+    /// Gives control to a requester, and to a screen if no other screen has control.
+    fn new(shared: &'a Shared, role: Role) -> Self {
+        let mut guard = Self {
             shared,
             role,
-            steers: false,
+            has_control: false,
         };
         match role {
             Role::Watcher => {}
-            Role::Asker => seat.steers = true,
+            Role::Asker => guard.has_control = true,
             Role::Screen => {
                 let first =
                     shared
                         .steering
                         .compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire);
-                seat.steers = first.is_ok();
+                guard.has_control = first.is_ok();
             }
         }
-        seat
+        guard
     }
 
-    /// From now on it steers too, if it is a screen.
-    fn steer(&mut self) {
-        if self.role == Role::Screen && !self.steers {
+    /// Gives the client control as well, if it is a screen.
+    fn take_control(&mut self) {
+        if self.role == Role::Screen && !self.has_control {
             self.shared.steering.fetch_add(1, Ordering::AcqRel);
-            self.steers = true;
+            self.has_control = true;
         }
     }
 }
 
-impl Drop for Seat<'_> {
+impl Drop for ControlGuard<'_> {
     fn drop(&mut self) {
-        if self.role == Role::Screen && self.steers {
+        if self.role == Role::Screen && self.has_control {
             self.shared.steering.fetch_sub(1, Ordering::AcqRel);
         }
     }
 }
 
-/// The process at the other end, which must be of this user or of root's.
+/// The process ID of the client.
+///
+/// # Errors
+/// If the client belongs to neither this user nor root.
 #[cfg(target_os = "linux")]
 fn peer(stream: &UnixStream) -> io::Result<Option<i32>> {
     let peer = rustix::net::sockopt::socket_peercred(stream)?;
@@ -260,19 +277,19 @@ fn peer(stream: &UnixStream) -> io::Result<Option<i32>> {
     } else {
         Err(io::Error::new(
             io::ErrorKind::InvalidData,
-            "this run is another user's",
+            "this run belongs to another user",
         ))
     }
 }
 
-/// Elsewhere the closed directory must do.
+/// On other systems, only the permissions of the socket's directory restrict access.
 #[cfg(not(target_os = "linux"))]
 #[expect(clippy::unnecessary_wraps, reason = "as on Linux")]
 fn peer(_: &UnixStream) -> io::Result<Option<i32>> {
     Ok(None)
 }
 
-/// What the log calls a client.
+/// The name of a client in the log, without control characters.
 fn name(who: &str, pid: Option<i32>) -> String {
     let plain = who.chars().filter(|c| !c.is_control()).take(WHO);
     let who: String = plain.collect();
@@ -282,15 +299,16 @@ fn name(who: &str, pid: Option<i32>) -> String {
     }
 }
 
-/// Reads with a limit on the time a message may take.
-struct Patient<'a> {
+/// Reads a message within a time limit.
+struct DeadlineReader<'a> {
     stream: &'a UnixStream,
     until: Option<Instant>,
-    /// Once the message has begun.
+    /// Time limit for the rest of the message after its first byte, if `until` is not set yet.
     rest: Duration,
 }
 
-impl<'a> Patient<'a> {
+impl<'a> DeadlineReader<'a> {
+    /// The complete message must arrive before `until`.
     fn until(stream: &'a UnixStream, until: Instant) -> Self {
         Self {
             stream,
@@ -299,8 +317,8 @@ impl<'a> Patient<'a> {
         }
     }
 
-    /// The first byte may take for ever, the rest of the message may not.
-    fn then(stream: &'a UnixStream, rest: Duration) -> Self {
+    /// Waits for the first byte without a limit, and at most `rest` for the remaining bytes.
+    fn after_first_byte(stream: &'a UnixStream, rest: Duration) -> Self {
         Self {
             stream,
             until: None,
@@ -309,7 +327,7 @@ impl<'a> Patient<'a> {
     }
 }
 
-impl Read for Patient<'_> {
+impl Read for DeadlineReader<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let left = self
             .until

@@ -1,5 +1,5 @@
-//! The NVIDIA GPUs, through the driver's own library (NVML), which is looked for when the run begins. Where there is none,
-//! or where it may not be used, there are no GPUs; a call that fails costs its number and nothing else.
+//! Samples the NVIDIA GPUs through the driver's library (NVML), which is loaded when the run starts. If it is missing
+//! or access is denied, no GPUs are reported. If a call fails, only its value is missing from the sample.
 
 use nvml_wrapper::bitmasks::device::ThrottleReasons;
 use nvml_wrapper::enum_wrappers::device::{Clock, TemperatureSensor};
@@ -7,19 +7,19 @@ use nvml_wrapper::enums::device::UsedGpuMemory;
 use nvml_wrapper::struct_wrappers::device::ProcessInfo;
 use nvml_wrapper::{Device, Nvml};
 
-use crate::event::{GPUS, GpuProcess, GpuSample, PROCESSES, ThrottleReason};
+use crate::event::{GpuProcess, GpuSample, MAX_GPUS, MAX_PROCESSES, ThrottleReason};
 
-/// The driver's library, if there is one.
+/// Access to the GPUs; reports none if the driver's library could not be loaded.
 pub(super) struct Gpus {
     nvml: Option<Nvml>,
-    /// The GPU that is trained on, by CUDA's number.
+    /// CUDA device ordinal of the GPU used for training; `None` if the run trains on the CPU.
     ordinal: Option<u32>,
-    /// `CUDA_VISIBLE_DEVICES`.
+    /// Value of `CUDA_VISIBLE_DEVICES`.
     visible: Option<String>,
 }
 
 impl Gpus {
-    /// Loads the library. It may take a second where the driver keeps nothing ready.
+    /// Loads the library. This may take a second if the driver is not in persistence mode.
     pub(super) fn open(ordinal: Option<u32>) -> Self {
         Self {
             nvml: Nvml::init().ok(),
@@ -28,21 +28,21 @@ impl Gpus {
         }
     }
 
-    /// One look at each.
-    pub(super) fn look(&self) -> Vec<GpuSample> {
+    /// Samples every GPU.
+    pub(super) fn sample(&self) -> Vec<GpuSample> {
         let Some(nvml) = &self.nvml else {
             return Vec::new();
         };
-        let count = nvml.device_count().unwrap_or(0).min(GPUS as u32);
+        let count = nvml.device_count().unwrap_or(0).min(MAX_GPUS as u32);
         (0..count)
             .filter_map(|index| {
                 let device = nvml.device_by_index(index).ok()?;
-                Some(self.look_at(nvml, index, &device))
+                Some(self.sample_gpu(nvml, index, &device))
             })
             .collect()
     }
 
-    fn look_at(&self, nvml: &Nvml, index: u32, device: &Device<'_>) -> GpuSample {
+    fn sample_gpu(&self, nvml: &Nvml, index: u32, device: &Device<'_>) -> GpuSample {
         let memory = device.memory_info().ok();
         let processes = device.running_compute_processes().unwrap_or_default();
         let uuid = device.uuid().unwrap_or_default();
@@ -71,14 +71,15 @@ impl Gpus {
                 || is_chosen(self.ordinal, self.visible.as_deref(), index, &uuid),
             processes: processes
                 .iter()
-                .take(PROCESSES)
-                .map(|process| named(nvml, process))
+                .take(MAX_PROCESSES)
+                .map(|process| process_info(nvml, process))
                 .collect(),
         }
     }
 }
 
-fn named(nvml: &Nvml, process: &ProcessInfo) -> GpuProcess {
+/// A process with its program name and its GPU memory.
+fn process_info(nvml: &Nvml, process: &ProcessInfo) -> GpuProcess {
     GpuProcess {
         pid: process.pid,
         name: nvml
@@ -91,18 +92,18 @@ fn named(nvml: &Nvml, process: &ProcessInfo) -> GpuProcess {
     }
 }
 
-/// Milliwatts in watts.
+/// Converts milliwatts to watts.
 fn watts(milliwatts: u32) -> f32 {
     milliwatts as f32 / 1000.0
 }
 
-/// The program of a command line: the file name of its first word.
+/// The program name of a command line: the file name in its first word.
 fn program(command: &str) -> String {
     let first = command.split_ascii_whitespace().next().unwrap_or_default();
     first.rsplit('/').next().unwrap_or(first).to_owned()
 }
 
-/// What holds the clocks down. Clocks that were set by hand and a GPU that idles are no throttling.
+/// The reasons for reduced clocks. Clocks set by the user and an idle GPU do not count as throttling.
 fn reasons(bits: ThrottleReasons) -> Vec<ThrottleReason> {
     let known = [
         (ThrottleReasons::SW_POWER_CAP, ThrottleReason::PowerLimit),
@@ -118,7 +119,7 @@ fn reasons(bits: ThrottleReasons) -> Vec<ThrottleReason> {
         (ThrottleReasons::SYNC_BOOST, ThrottleReason::SyncBoost),
         (ThrottleReasons::HW_SLOWDOWN, ThrottleReason::Hardware),
     ];
-    // That the hardware does it is left out where it says why.
+    // The general hardware bit is omitted if a more specific hardware reason is set.
     let why = ThrottleReasons::HW_THERMAL_SLOWDOWN | ThrottleReasons::HW_POWER_BRAKE_SLOWDOWN;
     known
         .into_iter()
@@ -128,8 +129,8 @@ fn reasons(bits: ThrottleReasons) -> Vec<ThrottleReason> {
         .collect()
 }
 
-/// Whether CUDA's GPU of this number is the driver's GPU of that index. `CUDA_VISIBLE_DEVICES` lists indices, or the
-/// beginnings of UUIDs; what follows on an entry that is neither does not exist for CUDA.
+/// Whether CUDA device `ordinal` is the GPU with the NVML index `index`. `CUDA_VISIBLE_DEVICES` (`visible`) lists
+/// indices or prefixes of UUIDs; CUDA ignores the first invalid entry and all entries after it.
 fn is_chosen(ordinal: Option<u32>, visible: Option<&str>, index: u32, uuid: &str) -> bool {
     let Some(ordinal) = ordinal else {
         return false;
@@ -153,7 +154,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn what_holds_the_clocks_down_has_reasons() {
+    fn throttle_reasons_are_decoded() {
         let idle = ThrottleReasons::GPU_IDLE | ThrottleReasons::APPLICATIONS_CLOCKS_SETTING;
         assert_eq!(reasons(idle), []);
         let hot = ThrottleReasons::SW_POWER_CAP | ThrottleReasons::SW_THERMAL_SLOWDOWN;
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gpu_that_is_trained_on_is_found_by_what_cuda_may_see() {
+    fn training_gpu_is_found_from_cuda_visible_devices() {
         let chosen = |visible, index, uuid| is_chosen(Some(1), visible, index, uuid);
         assert!(chosen(None, 1, "GPU-b"));
         assert!(!chosen(None, 0, "GPU-a"));
@@ -177,32 +178,32 @@ mod tests {
         assert!(chosen(Some("0, GPU-ab"), 5, "GPU-abcd"));
         assert!(
             !chosen(Some("-1,2"), 2, "GPU-c"),
-            "nothing behind it is there"
+            "entries after an invalid one are ignored"
         );
         assert!(!chosen(Some(""), 1, "GPU-b"));
-        assert!(!is_chosen(None, None, 0, ""), "the CPU is trained on");
+        assert!(!is_chosen(None, None, 0, ""), "the run trains on the CPU");
     }
 
     #[test]
-    fn a_program_is_the_end_of_its_path() {
+    fn program_name_is_the_file_name_of_its_path() {
         assert_eq!(program("/usr/bin/python3 -m train"), "python3");
         assert_eq!(program("epochtop"), "epochtop");
         assert_eq!(program(""), "");
     }
 
     #[test]
-    fn where_there_is_no_driver_there_are_no_gpus_and_nobody_complains() {
+    fn without_a_driver_no_gpus_are_reported() {
         let none = Gpus {
             nvml: None,
             ordinal: Some(0),
             visible: None,
         };
-        assert_eq!(none.look(), []);
+        assert_eq!(none.sample(), []);
     }
 
     proptest! {
         #[test]
-        fn no_answer_of_a_driver_is_too_much(bits in any::<u64>(), text in ".{0,40}", ordinal in any::<u32>(), mw in any::<u32>()) {
+        fn arbitrary_driver_values_do_not_panic(bits in any::<u64>(), text in ".{0,40}", ordinal in any::<u32>(), mw in any::<u32>()) {
             prop_assert!(reasons(ThrottleReasons::from_bits_retain(bits)).len() <= 6);
             let _ = (is_chosen(Some(ordinal), Some(&text), ordinal, &text), program(&text));
             prop_assert!(watts(mw).is_finite());

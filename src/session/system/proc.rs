@@ -1,9 +1,11 @@
-//! What Linux reports of a machine in `/proc`, read from its text. A text of another form gives nothing.
+//! Parsers for the files in `/proc` and for control-group memory limits. They return `None` if the text has another
+//! format.
 //!
-//! Not the crate `procfs` (0.18): of `/proc/meminfo` it gives nothing where a field is missing that is not needed here, such
-//! as `SwapCached`, it does not read the memory limits of control groups, and it would save about thirty lines.
+//! The crate `procfs` (0.18) is not used: its parser of `/proc/meminfo` fails if a field is missing that is not needed
+//! here, such as `SwapCached`, it does not read the memory limits of control groups, and it would save only about
+//! thirty lines.
 
-/// Processor time since the machine was started, in ticks of all processors.
+/// CPU time since boot, in clock ticks summed over all CPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Ticks {
     pub(super) busy: u64,
@@ -11,17 +13,18 @@ pub(super) struct Ticks {
 }
 
 impl Ticks {
-    /// The busy share of the time between two looks, 0 to 1.
+    /// The fraction of busy time since the sample `before`, 0 to 1. `None` if no time has passed or the counter was
+    /// reset.
     pub(super) fn share_since(self, before: Self) -> Option<f32> {
         let all = self.all.checked_sub(before.all).filter(|all| *all > 0)?;
-        // Waiting for a disk may be counted back.
+        // The kernel may decrease its iowait counter, so the increase in busy time can exceed the total.
         let busy = self.busy.saturating_sub(before.busy).min(all);
         Some((busy as f64 / all as f64) as f32)
     }
 }
 
-/// `/proc/stat`: user, nice, system, idle, iowait, irq, softirq and steal of all processors (proc_stat(5)); what guests
-/// took is in the first two already.
+/// Parses `/proc/stat`: user, nice, system, idle, iowait, irq, softirq and steal time of all CPUs (proc_stat(5)). Guest
+/// time is already included in user and nice.
 pub(super) fn machine_ticks(stat: &str) -> Option<Ticks> {
     let line = stat.lines().next()?.strip_prefix("cpu ")?;
     let times: Vec<u64> = line
@@ -39,9 +42,9 @@ pub(super) fn machine_ticks(stat: &str) -> Option<Ticks> {
     })
 }
 
-/// `/proc/self/stat`: ticks the process has computed, itself and in the kernel (fields 14 and 15 of proc_pid_stat(5)).
+/// Parses `/proc/self/stat`: clock ticks of the process in user and kernel mode (fields 14 and 15 of proc_pid_stat(5)).
 pub(super) fn process_ticks(stat: &str) -> Option<u64> {
-    // The program's name stands in brackets and may hold anything, brackets too.
+    // The program name is in parentheses and can itself contain parentheses.
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_ascii_whitespace().skip(11);
     let user: u64 = fields.next()?.parse().ok()?;
@@ -49,19 +52,20 @@ pub(super) fn process_ticks(stat: &str) -> Option<u64> {
     Some(user.saturating_add(system))
 }
 
-/// `/proc/meminfo`: bytes taken and in all. Taken is what could not be given to somebody at once, so caches are not.
+/// Parses `/proc/meminfo`: used and total memory in bytes. Used memory is total minus available memory, so reclaimable
+/// caches do not count as used.
 pub(super) fn memory(meminfo: &str) -> Option<(u64, u64)> {
     let total = kib(meminfo, "MemTotal:")?;
     let available = kib(meminfo, "MemAvailable:")?;
     Some((total.saturating_sub(available), total))
 }
 
-/// What a container may take of a machine's memory, and has: bytes taken and in all, where its limit is below the machine's.
-/// `max` and `current` are `memory.max` and `memory.current` of a control group (version 1: `memory.limit_in_bytes`,
-/// `memory.usage_in_bytes`), `stat` its `memory.stat`; file pages not used lately are given up at once and so not taken, as
-/// the kubelet counts its working set.
+/// Used memory and memory limit of a container, in bytes. `None` if its limit is not below `machine`, the total memory
+/// of the host. `max` and `current` are the texts of `memory.max` and `memory.current` of a control group (version 1:
+/// `memory.limit_in_bytes`, `memory.usage_in_bytes`), `stat` that of its `memory.stat`. Inactive file pages can be
+/// reclaimed at once and do not count as used, as in the kubelet's working set.
 pub(super) fn contained(machine: u64, max: &str, current: &str, stat: &str) -> Option<(u64, u64)> {
-    // No limit is the word "max", or in version 1 a number beyond any memory.
+    // Without a limit the text is "max", or in version 1 a number larger than any memory.
     let limit: u64 = max.trim().parse().ok()?;
     let current: u64 = current.trim().parse().ok()?;
     let idle = ["total_inactive_file ", "inactive_file "]
@@ -72,18 +76,18 @@ pub(super) fn contained(machine: u64, max: &str, current: &str, stat: &str) -> O
     (limit > 0 && limit < machine).then_some((taken.min(limit), limit))
 }
 
-/// `/proc/self/status`: bytes of memory the process holds.
+/// Parses `/proc/self/status`: resident memory (RSS) of the process in bytes.
 pub(super) fn resident(status: &str) -> Option<u64> {
     kib(status, "VmRSS:")
 }
 
-/// `/proc/loadavg`: the mean of the last minute.
+/// Parses `/proc/loadavg`: the load average over the last minute.
 pub(super) fn load(loadavg: &str) -> Option<f32> {
     let load: f32 = loadavg.split_ascii_whitespace().next()?.parse().ok()?;
     (load.is_finite() && load >= 0.0).then_some(load)
 }
 
-/// The bytes of a line such as `VmRSS:   2004 kB`.
+/// The value of a line such as `VmRSS:   2004 kB`, in bytes.
 fn kib(text: &str, label: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(label))?;
     let number = line.trim().strip_suffix("kB")?.trim_end();
@@ -105,11 +109,11 @@ mod tests {
         "Name:\tepochtop\nVmPeak:\t    3060 kB\nVmRSS:\t    2004 kB\nThreads:\t1\n";
 
     #[test]
-    fn the_machines_time_is_read_as_the_kernel_writes_it() {
+    fn machine_cpu_time_is_parsed() {
         let ticks = machine_ticks(STAT);
         let (busy, all) = (87914 + 9143 + 91 + 680, 142_458);
         assert_eq!(ticks, Some(Ticks { busy, all }));
-        // Kernels before 2.6 told four numbers.
+        // Kernels before 2.6 write only four numbers.
         let (busy, all) = (6, 10);
         assert_eq!(machine_ticks("cpu  1 2 3 4"), Some(Ticks { busy, all }));
         assert_eq!(machine_ticks("cpu0 1 2 3 4"), None);
@@ -117,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_taken_between_two_looks() {
+    fn cpu_share_is_computed_between_two_samples() {
         let ticks = |busy, all| Ticks { busy, all };
         assert_eq!(ticks(30, 200).share_since(ticks(5, 100)), Some(0.25));
         assert_eq!(ticks(30, 200).share_since(ticks(30, 200)), None);
@@ -125,18 +129,18 @@ mod tests {
         assert_eq!(
             ticks(0, 0).share_since(ticks(30, 200)),
             None,
-            "a counter that began anew"
+            "a counter that was reset"
         );
     }
 
     #[test]
-    fn the_processes_time_is_read_behind_any_name() {
+    fn process_cpu_time_is_parsed_for_any_program_name() {
         assert_eq!(process_ticks(SELF), Some(1290));
         assert_eq!(process_ticks("1 (sh R 1 1"), None);
     }
 
     #[test]
-    fn a_container_has_the_memory_it_was_given() {
+    fn container_memory_limit_is_parsed() {
         let machine = 64 << 30;
         let stat = "anon 5\ninactive_file 1000\nactive_file 7\n";
         assert_eq!(
@@ -157,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_what_could_not_be_given_away() {
+    fn used_memory_excludes_available_memory() {
         let used = (24_684_092 - 23_395_064) * 1024;
         assert_eq!(memory(MEMINFO), Some((used, 24_684_092 * 1024)));
         assert_eq!(resident(STATUS), Some(2004 * 1024));
@@ -166,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_load_is_the_mean_of_the_last_minute() {
+    fn load_average_of_the_last_minute_is_parsed() {
         assert_eq!(load("2.26 1.78 0.93 3/110 12765\n"), Some(2.26));
         assert_eq!(load("nan 1 1"), None);
         assert_eq!(load(""), None);
@@ -174,7 +178,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_is_too_much(text in "(cpu |MemTotal:|VmRSS:|[0-9]{1,30}|[ )(\n]|kB|.){0,40}") {
+        fn arbitrary_text_does_not_panic(text in "(cpu |MemTotal:|VmRSS:|[0-9]{1,30}|[ )(\n]|kB|.){0,40}") {
             let ticks = machine_ticks(&text).unwrap_or_default();
             if let Some(share) = ticks.share_since(Ticks::default()) {
                 prop_assert!((0.0..=1.0).contains(&share));
@@ -183,7 +187,7 @@ mod tests {
         }
 
         #[test]
-        fn a_damaged_text_is_read_or_refused(at in 0_usize..400, byte in any::<char>()) {
+        fn damaged_text_does_not_panic(at in 0_usize..400, byte in any::<char>()) {
             for text in [STAT, SELF, MEMINFO, STATUS] {
                 let mut damaged: Vec<char> = text.chars().collect();
                 if let Some(place) = damaged.get_mut(at) {

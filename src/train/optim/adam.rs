@@ -1,4 +1,4 @@
-//! Adam (Kingma & Ba 2015) and AdamW (Loshchilov & Hutter 2019), by the fused kernels of `torch.optim`.
+//! Adam (Kingma & Ba 2015) and AdamW (Loshchilov & Hutter 2019), with the fused kernels of `torch.optim`.
 
 use tch::Tensor;
 
@@ -12,9 +12,9 @@ pub(super) struct Adam {
     beta1: f64,
     beta2: f64,
     eps: f64,
-    /// Running mean of the gradient.
+    /// EMA of the gradient (first moment).
     pub(super) mean: Tensor,
-    /// Running mean of its square.
+    /// EMA of the squared gradient (second moment).
     square: Tensor,
 }
 

@@ -1,5 +1,5 @@
-//! Lion (Chen et al. 2023, "Symbolic Discovery of Optimization Algorithms", algorithm 2): the sign of a momentum that is
-//! interpolated towards the gradient. Every element moves by the learning rate.
+//! Lion (Chen et al. 2023, "Symbolic Discovery of Optimization Algorithms", algorithm 2). The update direction is the
+//! sign of an interpolation between momentum and gradient, so every element changes by the learning rate.
 
 use tch::Tensor;
 
@@ -10,7 +10,7 @@ use crate::config::OptimConfig;
 pub(super) struct Lion {
     beta1: f64,
     beta2: f64,
-    /// Running mean of the gradient.
+    /// EMA of the gradient (momentum).
     mean: Tensor,
 }
 

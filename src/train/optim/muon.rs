@@ -1,5 +1,5 @@
-//! Muon (Jordan et al. 2024): momentum whose step is made orthogonal, for weights that are matrices; AdamW for the rest.
-//! All directions of a layer are then updated alike, not only the few that dominate its gradient.
+//! Muon (Jordan et al. 2024): orthogonalised momentum for weight matrices, AdamW for all other parameters. The update
+//! of a matrix then has about the same size in all directions, not only in the few that dominate the gradient.
 
 use tch::{Kind, Tensor};
 
@@ -7,19 +7,20 @@ use super::adam::Adam;
 use super::{Layout, Step};
 use crate::config::OptimConfig;
 
-/// Coefficients of the quintic Newton–Schulz iteration (Jordan et al. 2024): steep at zero, settling around 1.
+/// Coefficients of the quintic Newton–Schulz iteration (Jordan et al. 2024). The polynomial is steep at zero and brings
+/// singular values close to 1.
 const QUINTIC: (f64, f64, f64) = (3.4445, -4.775, 2.0315);
 const ITERATIONS: usize = 5;
-/// Root mean square of AdamW's steps relative to the learning rate (Liu et al. 2025, "Muon is scalable for LLM training"):
-/// with steps of that size both take the same learning rate.
+/// Root mean square of AdamW's updates relative to the learning rate (Liu et al. 2025, "Muon is scalable for LLM
+/// training"). Muon's updates are scaled to this size, so that both use the same learning rate.
 const ADAMW_RMS: f64 = 0.2;
 
 #[derive(Debug)]
 pub(super) struct Muon {
     momentum: f64,
     nesterov: bool,
-    /// Updates what is no matrix. Its mean of gradients is the momentum of the matrices, its mean of squares stays 0 there:
-    /// two flat tensors, as checkpoints have them.
+    /// Updates the parameters that are not matrices. For matrices its first moment stores Muon's momentum and its
+    /// second moment stays 0, so the state is two flat tensors, as in checkpoints.
     rest: Adam,
 }
 
@@ -49,7 +50,7 @@ impl Muon {
         }
     }
 
-    /// Updates `theta`, a flat matrix of so many rows and columns, and `mean`, the running mean of gradients.
+    /// Updates `theta`, a flattened (rows, columns) matrix, and `mean`, its momentum.
     fn step_matrix(
         &self,
         (theta, mean): (&Tensor, &Tensor),
@@ -74,8 +75,8 @@ impl Muon {
     }
 }
 
-/// Roughly the nearest matrix with orthogonal rows or columns: its singular values lie between about 0.7 and 1.2. The
-/// iteration tolerates the rounding of bf16.
+/// Approximately the nearest matrix with orthonormal rows or columns: its singular values are between about 0.7 and
+/// 1.2. The iteration tolerates the rounding errors of bf16.
 fn orthogonal(matrix: &Tensor, kind: Kind) -> Tensor {
     let (a, b, c) = QUINTIC;
     let is_tall = matrix.size2().is_ok_and(|(rows, columns)| rows > columns);
@@ -99,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn singular_values_end_near_one_and_a_zero_stays_zero() {
+    fn singular_values_are_near_one_and_a_zero_matrix_stays_zero() {
         tch::manual_seed(1);
         for size in [[6, 20], [20, 6], [8, 8]] {
             let x = Tensor::randn(size, (Kind::Float, tch::Device::Cpu));

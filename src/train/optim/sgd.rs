@@ -1,4 +1,4 @@
-//! Stochastic gradient descent with momentum, by the fused kernel of `torch.optim`.
+//! Stochastic gradient descent with momentum, with the fused kernel of `torch.optim`.
 
 use tch::Tensor;
 

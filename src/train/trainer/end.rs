@@ -1,4 +1,4 @@
-//! The ends of a run. Every request that was accepted is answered before it is over.
+//! The end of a run: stopped, completed or failed. Every accepted request is answered before it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -8,18 +8,18 @@ use crate::checkpoint::step_name;
 use crate::event::{CheckpointReason, Command, Outcome, Request};
 
 impl Trainer {
-    /// The end on request: a checkpoint, then the acknowledgement.
+    /// Ends the run on request: saves a checkpoint, then answers the request.
     ///
     /// # Errors
-    /// Why the checkpoint could not be written.
+    /// If the checkpoint could not be written, or the run has failed.
     pub(super) fn stopped(&mut self) -> Result<(Outcome, u64), String> {
         self.close_window();
-        self.say_phase(crate::event::Phase::Stopping);
+        self.set_phase(crate::event::Phase::Stopping);
         let step = self.global_step;
-        // The epoch that was to be the last has just been saved, as a rule.
+        // After `stop-after-epoch` the last epoch usually has a checkpoint already.
         self.finish_saves();
         let epoch_over = self
-            .asked
+            .pending
             .stop
             .is_some_and(|stop| stop.command == Command::StopAfterEpoch);
         let saved = if epoch_over && self.saved.contains(&step) {
@@ -27,13 +27,13 @@ impl Trainer {
         } else {
             self.save_now(CheckpointReason::Final)
         };
-        if let Some(request) = self.asked.stop.take() {
+        if let Some(request) = self.pending.stop.take() {
             match &saved {
                 Ok(path) => self.control.done(request, step, path.clone()),
                 Err(error) => self.control.refuse(request, step, error.clone()),
             }
         }
-        self.refuse_the_rest("the run was stopped");
+        self.refuse_pending("the run was stopped");
         match saved {
             Ok(_) if self.failed.is_some() => Err(self.failed.take().unwrap_or_default()),
             Ok(_) => Ok((Outcome::Stopped, step)),
@@ -43,29 +43,29 @@ impl Trainer {
         }
     }
 
-    /// The end after all epochs: the test split on the best weights, and a last checkpoint.
+    /// Completes the run: evaluates the best weights on the test set and saves the final checkpoint.
     ///
     /// # Errors
-    /// Why the checkpoint could not be written.
+    /// If the checkpoint could not be written, or no validation gave finite numbers.
     pub(super) fn complete(&mut self) -> Result<(Outcome, u64), String> {
         self.ending = true;
-        // The report names the checkpoint of what it measures.
+        // The test report contains the path of the checkpoint it evaluates, so that must be on disk.
         self.finish_saves();
         if self.final_test() == Flow::Stop {
             return self.stopped();
         }
-        // The last epoch may have been saved just now.
+        // The checkpoint of the last epoch may have been written during the evaluation.
         self.finish_saves();
         if !self.saved.contains(&self.global_step) {
             self.save_now(CheckpointReason::Final).map_err(|error| {
-                format!("trained to the end, but the last checkpoint was not written: {error}")
+                format!("training completed, but the final checkpoint was not written: {error}")
             })?;
         }
-        if let Some(request) = self.asked.stop_after_epoch.take() {
-            let note = "it was the last epoch";
+        if let Some(request) = self.pending.stop_after_epoch.take() {
+            let note = "this was the last epoch";
             self.control.done(request, self.global_step, note);
         }
-        self.refuse_the_rest("the run is complete");
+        self.refuse_pending("the run is complete");
         if self.best.is_none() {
             return Err("the training diverged: no validation gave finite numbers; \
                         lower optim.lr, and keep optim.clip_norm above 0"
@@ -74,8 +74,8 @@ impl Trainer {
         Ok((Outcome::Completed, self.global_step))
     }
 
-    /// What is left to do when libtorch, or anything else here, has failed: the last good state is saved, as long as it
-    /// can be. Returns the whole story.
+    /// Handles a failure of libtorch or of the trainer: saves the current state if it is consistent. Returns the
+    /// complete error message, which names the checkpoint to resume from.
     pub(in crate::train) fn rescue(&mut self, why: &str) -> String {
         let train = &self.job.config.train;
         let why = memory::explain(why, train.batch_size, train.accumulate)
@@ -85,8 +85,8 @@ impl Trainer {
             return format!("{why} (in the first step)");
         }
         if self.optimizer.is_moving() {
-            // Some layers may have been moved already; what was saved before is whole.
-            self.refuse_the_rest("the run has failed");
+            // Some parameters may already be updated, so the state is not saved; earlier checkpoints are intact.
+            self.refuse_pending("the run has failed");
             let last = self.saved.last();
             return match last {
                 Some(saved) => format!(
@@ -96,7 +96,7 @@ impl Trainer {
                 None => format!("{why} (in the step after {step}; there is no checkpoint yet)"),
             };
         }
-        // What is told first may be what failed.
+        // Closing the window reads from the device and may fail for the same reason; that must not prevent saving.
         let guarded = |body: &mut dyn FnMut() -> Result<String, String>| {
             catch_unwind(AssertUnwindSafe(body))
                 .unwrap_or_else(|panic| Err(explain(panic.as_ref())))
@@ -106,7 +106,7 @@ impl Trainer {
             Ok(String::new())
         });
         let saved = guarded(&mut || self.save_now(CheckpointReason::Final));
-        self.refuse_the_rest("the run has failed");
+        self.refuse_pending("the run has failed");
         match saved {
             Ok(path) => format!("{why} (after step {step}, whose state is saved in {path})"),
             Err(error) => {
@@ -115,13 +115,14 @@ impl Trainer {
         }
     }
 
-    fn refuse_the_rest(&mut self, reason: &str) {
+    /// Refuses every request that has not been executed yet.
+    fn refuse_pending(&mut self, reason: &str) {
         let step = self.global_step;
         let waiting = self
-            .asked
+            .pending
             .evaluations
             .drain(..)
-            .chain(self.asked.stop_after_epoch.take());
+            .chain(self.pending.stop_after_epoch.take());
         let mut late: Vec<Request> = waiting.collect();
         while let Some(request) = self.control.next(step) {
             late.push(request);

@@ -1,4 +1,4 @@
-//! An epoch: its steps, then its validation.
+//! One epoch: its training steps, then its validation.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,27 +19,27 @@ use crate::model::{Computation, Weights};
 use crate::random::{augment_words, epoch_order, step_seed};
 
 impl Trainer {
-    /// The next epoch.
+    /// Starts the next epoch.
     pub(super) fn begin_epoch(&mut self) {
         self.epoch += 1;
         (self.epoch_step, self.epoch_done) = (0, false);
         self.sums = EpochSums::default();
-        self.tell_epoch();
+        self.report_epoch_start();
     }
 
-    pub(super) fn tell_epoch(&self) {
-        self.control.say(Event::EpochStarted {
+    pub(super) fn report_epoch_start(&self) {
+        self.control.emit(Event::EpochStarted {
             epoch: self.epoch,
             epochs: self.epochs,
             steps: self.steps_per_epoch(),
         });
     }
 
-    /// The steps of an epoch.
+    /// Trains the remaining steps of the current epoch.
     pub(super) fn train_epoch(&mut self) -> Flow {
         let steps = self.steps_per_epoch();
         self.paused = Duration::ZERO;
-        self.say_phase(Phase::Training);
+        self.set_phase(Phase::Training);
         let order = self.order(self.epoch);
         self.window.restart_clock();
         self.clock.skip();
@@ -53,16 +53,16 @@ impl Trainer {
             if self.window.is_due() || self.epoch_step == steps {
                 self.close_window();
                 if let Some(time) = self.clock.take(self.epoch_step == steps) {
-                    self.control.say(Event::StepTime(time));
+                    self.control.emit(Event::StepTime(time));
                 }
-                if self.look_after() == Flow::Stop {
+                if self.check_health() == Flow::Stop {
                     return Flow::Stop;
                 }
             }
             if self.save_if_due() == Flow::Stop {
                 return Flow::Stop;
             }
-            if self.obey(Phase::Training) == Flow::Stop {
+            if self.handle_requests(Phase::Training) == Flow::Stop {
                 return Flow::Stop;
             }
             if self.is_out_of_time() {
@@ -73,28 +73,28 @@ impl Trainer {
         Flow::Go
     }
 
-    /// How long the run has taken so far, pauses and earlier processes included.
+    /// Duration of the run so far in seconds, including pauses and earlier processes.
     pub(super) fn seconds_of_run(&self) -> f64 {
         (self.earlier + self.began.elapsed()).as_secs_f64()
     }
 
-    /// Between two epochs: whether the run has come to its end before its last, as one that was resumed may have, or one whose
-    /// time was used up by a validation.
+    /// Between two epochs: whether the run ends early, because patience is exhausted (possibly before a restart) or the
+    /// time budget is used up.
     pub(super) fn is_over(&self) -> bool {
         let patience = self.job.config.train.patience;
         patience > 0 && self.stale.0 >= patience || self.is_out_of_time()
     }
 
-    /// Whether the time budget is used up; that is said.
+    /// Whether the time budget is used up. If it is, this is logged.
     fn is_out_of_time(&self) -> bool {
         let minutes = self.job.config.train.max_minutes;
         let out = minutes > 0.0 && self.seconds_of_run() >= minutes * 60.0;
         if out {
             let step = self.global_step;
             let text = format!(
-                "train.max_minutes = {minutes} is used up at step {step}: the run comes to its end"
+                "time limit train.max_minutes = {minutes} reached at step {step}: ending the run"
             );
-            self.control.say(Event::Log {
+            self.control.emit(Event::Log {
                 level: Level::Info,
                 text,
             });
@@ -102,7 +102,7 @@ impl Trainer {
         out
     }
 
-    /// One step, which follows from the seed and its number alone.
+    /// Trains one step. Its batch, augmentation and dropout depend only on the seed and the step number.
     fn step(&mut self, order: &Tensor) -> StepStats {
         fault::before_step(self.global_step + 1);
         let last = self.epoch_step + 1 == self.steps_per_epoch();
@@ -127,15 +127,15 @@ impl Trainer {
             self.clock.lap(Part::Optimizer);
         }
         if let Some(before) = before {
-            self.tell_layers(&before, &gradient, &stats);
+            self.report_layer_norms(&before, &gradient, &stats);
         }
         stats
     }
 
-    /// The images at these places of the split, varied as this step varies them, with their labels.
+    /// The training images at `indices` with the augmentation of the current step, and their labels.
     pub(super) fn batch(&self, indices: &Tensor) -> (Tensor, Tensor) {
         let seed = self.job.config.train.seed;
-        // Dropout draws from libtorch's stream.
+        // Dropout uses libtorch's global random number generator.
         tch::manual_seed(step_seed(seed, 0, self.global_step));
         self.train.batch(
             indices,
@@ -144,21 +144,21 @@ impl Trainer {
         )
     }
 
-    /// The images of the step that comes next, for whoever wants to look at it again.
+    /// Indices of the images in step `epoch_step` of an epoch with this `order`.
     pub(super) fn indices(&self, order: &Tensor, epoch_step: u64) -> Tensor {
         let batch = self.job.config.train.batch_size;
         let start = epoch_step as i64 * batch;
         order.narrow(0, start, batch.min(self.train.len() - start))
     }
 
-    /// The order in which an epoch visits the images.
+    /// The shuffled image indices of an epoch, (N).
     pub(super) fn order(&self, epoch: u32) -> Tensor {
         let seed = self.job.config.train.seed;
         Tensor::from_slice(&epoch_order(seed, epoch, self.train.len() as usize))
             .to_device(self.device)
     }
 
-    /// The weights that are evaluated: the average where there is one.
+    /// The weights used for evaluation: the EMA weights if `train.ema` is on, otherwise the trained weights.
     pub(super) fn evaluated(&self) -> &Weights {
         self.average
             .as_ref()
@@ -187,7 +187,7 @@ impl Trainer {
         .at(step)
     }
 
-    /// Tells what the steps since the last window did.
+    /// Reports the steps since the last window, and any loss spike or non-finite step among them.
     pub(super) fn close_window(&mut self) {
         let Some(window) = self.window.close() else {
             return;
@@ -209,22 +209,22 @@ impl Trainer {
                 findings.push((global_step, finding));
             }
             if !loss.0.is_finite() || !grad_norm.0.is_finite() {
-                self.control.say(Event::StepSkipped {
+                self.control.emit(Event::StepSkipped {
                     global_step,
                     loss,
                     grad_norm,
                 });
             }
         }
-        self.control.say(Event::Steps(window));
+        self.control.emit(Event::Steps(window));
         for (global_step, finding) in findings {
-            self.tell_health(global_step, finding, Remedy::Told);
+            self.report_health(global_step, finding, Remedy::Reported);
         }
     }
 
-    /// Validates, tells the epoch's row, saves.
+    /// Validates, reports the epoch summary, and saves a checkpoint if one is due.
     pub(super) fn finish_epoch(&mut self) -> Flow {
-        let begun = self.begin();
+        let start = self.evaluation_start();
         let Some(validated) = self.validate() else {
             return Flow::Stop;
         };
@@ -233,11 +233,11 @@ impl Trainer {
         let best = self.best.as_ref().is_none_or(|best| {
             report.value(Measure::Accuracy) > best.validated.report.value(Measure::Accuracy)
         }) && report.value(Measure::Nll).is_finite();
-        // Before its row is told, or a failure in between would have it told twice.
+        // Set before the summary is reported: a failure in between would otherwise report it twice.
         self.epoch_done = true;
         let row = self.sums.summary();
-        let seconds = self.sums.seconds() + self.seconds_since(begun);
-        self.control.say(Event::EpochFinished(EpochSummary {
+        let seconds = self.sums.seconds() + self.seconds_since(start);
+        self.control.emit(Event::EpochFinished(EpochSummary {
             epoch: self.epoch,
             global_step: self.global_step,
             valid_nll: F64(report.value(Measure::Nll)),
@@ -259,19 +259,19 @@ impl Trainer {
         let stale = self.is_stale(accuracy);
         let every = self.job.config.checkpoint.every_epochs;
         if best || (every > 0 && self.epoch.is_multiple_of(every)) {
-            self.save_beside(CheckpointReason::Periodic, None);
+            self.save_async(CheckpointReason::Periodic, None);
         }
-        if self.obey(Phase::Training) == Flow::Stop {
+        if self.handle_requests(Phase::Training) == Flow::Stop {
             return Flow::Stop;
         }
-        if self.epoch < self.epochs && self.asked.stop_after_epoch.is_some() {
-            self.asked.stop = self.asked.stop_after_epoch.take();
+        if self.epoch < self.epochs && self.pending.stop_after_epoch.is_some() {
+            self.pending.stop = self.pending.stop_after_epoch.take();
             return Flow::Stop;
         }
         if stale { Flow::Finish } else { Flow::Go }
     }
 
-    /// Whether the validation accuracy has not got better for too long; that is said.
+    /// Whether the validation accuracy has not improved for `train.patience` epochs. If so, this is logged.
     fn is_stale(&mut self, accuracy: f64) -> bool {
         let train = &self.job.config.train;
         if accuracy > self.stale.1 + train.min_delta {
@@ -283,10 +283,10 @@ impl Trainer {
             train.patience > 0 && self.stale.0 >= train.patience && self.epoch < self.epochs;
         if stale {
             let text = format!(
-                "no better validation accuracy for {} epochs (train.patience): the run comes to its end",
+                "validation accuracy has not improved for {} epochs (train.patience): ending the run",
                 self.stale.0
             );
-            self.control.say(Event::Log {
+            self.control.emit(Event::Log {
                 level: Level::Info,
                 text,
             });
@@ -295,7 +295,7 @@ impl Trainer {
     }
 
     pub(super) fn warn(&self, text: String) {
-        self.control.say(Event::Log {
+        self.control.emit(Event::Log {
             level: Level::Warn,
             text,
         });

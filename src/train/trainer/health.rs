@@ -1,4 +1,4 @@
-//! What is done when a training is not well.
+//! Reactions to non-finite steps (log, pause, stop or roll back) and the report of per-layer norms.
 
 use tch::Tensor;
 
@@ -8,65 +8,65 @@ use crate::config::NonFinite;
 use crate::event::{Event, F32, F64, Finding, Health, LayerNorms, Remedy};
 use crate::model::{Weights, to_vec};
 
-/// Steps between two states kept to go back to.
-const KEEP_EVERY: u64 = 100;
-/// Going back more often than this heals nothing.
+/// Minimum number of steps between two states saved for a rollback.
+const SAVE_EVERY: u64 = 100;
+/// Maximum number of rollbacks per run; after that the run is paused instead.
 const ROLLBACKS: u32 = 5;
 
 /// The states that a rollback can restore.
 #[derive(Debug, Default)]
 pub(super) struct Recovery {
-    /// The last state whose steps were all finite.
-    good: Option<Good>,
-    /// A later one that has yet to prove so.
-    candidate: Option<Good>,
-    /// Rollbacks of the run so far.
+    /// The latest state after which all steps were finite for at least one window.
+    good: Option<GoodState>,
+    /// A newer state that is not confirmed yet.
+    candidate: Option<GoodState>,
+    /// Number of rollbacks in this run so far.
     pub(super) rollbacks: u32,
 }
 
-/// A state that can be restored.
+/// Weights and optimizer state that a rollback can restore.
 #[derive(Debug)]
-struct Good {
+struct GoodState {
     global_step: u64,
     weights: Weights,
     optimizer: Vec<Tensor>,
 }
 
 impl Trainer {
-    pub(super) fn tell_health(&self, global_step: u64, finding: Finding, remedy: Remedy) {
-        self.control.say(Event::Health(Health {
+    pub(super) fn report_health(&self, global_step: u64, finding: Finding, remedy: Remedy) {
+        self.control.emit(Event::Health(Health {
             global_step,
             finding,
             remedy,
         }));
     }
 
-    /// Acts on steps that were not finite, as `health.non_finite` says.
-    pub(super) fn look_after(&mut self) -> Flow {
-        let Some(row) = self.watch.take_row() else {
-            self.keep_good();
+    /// Applies the policy `health.non_finite` to the non-finite steps since the last call.
+    pub(super) fn check_health(&mut self) -> Flow {
+        let Some(streak) = self.watch.take_streak() else {
+            self.save_good_state();
             return Flow::Go;
         };
         let health = &self.job.config.health;
         let (policy, limit) = (health.non_finite, u64::from(health.in_a_row));
-        let too_many = row.length >= limit;
-        // The beginning of a row is told, and then what is done about too many.
-        if !row.is_new && !too_many {
+        let too_many = streak.length >= limit;
+        // A streak is reported when it starts and when it reaches the limit.
+        if !streak.is_new && !too_many {
             return Flow::Go;
         }
-        let step = row.last;
+        let step = streak.last;
         let finding = Finding::NonFinite {
-            in_a_row: row.length,
-            loss: F32(row.loss),
-            grad_norm: F32(row.grad_norm),
-            layer: self.first_bad_layer(step),
+            in_a_row: streak.length,
+            loss: F32(streak.loss),
+            grad_norm: F32(streak.grad_norm),
+            layer: self.first_non_finite_layer(step),
         };
         match policy {
             NonFinite::Stop => {
-                self.tell_health(step, finding, Remedy::Stopped);
+                self.report_health(step, finding, Remedy::Stopped);
                 self.failed = Some(format!(
-                    "step {step} was not finite (health.non_finite = \"stop\"); lower optim.lr, keep optim.clip_norm above \
-                     0, and look at the first bad layer in the log"
+                    "loss or gradient of step {step} was not finite (health.non_finite = \"stop\"); lower optim.lr, \
+                     keep optim.clip_norm above 0, and see the log for the first non-finite layer"
                 ));
                 Flow::Stop
             }
@@ -74,16 +74,16 @@ impl Trainer {
             NonFinite::Skip if too_many => self.pause(step, finding),
             NonFinite::Rollback if too_many => self.roll_back(step, finding),
             NonFinite::Skip | NonFinite::Rollback => {
-                self.tell_health(step, finding, Remedy::Told);
+                self.report_health(step, finding, Remedy::Reported);
                 Flow::Go
             }
         }
     }
 
     fn pause(&mut self, step: u64, finding: Finding) -> Flow {
-        self.tell_health(step, finding, Remedy::Paused);
-        self.watch.forgive();
-        self.hold()
+        self.report_health(step, finding, Remedy::Paused);
+        self.watch.reset_streak();
+        self.wait_while_paused()
     }
 
     fn roll_back(&mut self, step: u64, finding: Finding) -> Flow {
@@ -105,34 +105,34 @@ impl Trainer {
         if let Some(average) = &mut self.average {
             average.restart(&self.weights);
         }
-        self.watch.forgive();
-        // The measurement of these steps' weights is no measurement of those that were gone back to.
+        self.watch.reset_streak();
+        // The latest validation does not apply to the restored weights.
         self.validated = None;
         let remedy = Remedy::RolledBack {
             global_step: good.global_step,
             lr: F64(self.lr),
         };
-        self.tell_health(step, finding, remedy);
+        self.report_health(step, finding, remedy);
         self.recovery.good = Some(good);
         Flow::Go
     }
 
-    /// Keeps this state to go back to, now and then, where that may be asked for. A step can look well and have thrown the
-    /// weights far away: whether a state is good is known when the steps after it were.
-    fn keep_good(&mut self) {
+    /// With the rollback policy, saves the current state as a candidate every [`SAVE_EVERY`] steps. A finite step can
+    /// still have moved the weights too far, so a candidate is confirmed only once later steps were finite too.
+    fn save_good_state(&mut self) {
         if self.job.config.health.non_finite != NonFinite::Rollback {
             return;
         }
-        if let Some(proved) = self.recovery.candidate.take() {
-            self.recovery.good = Some(proved);
+        if let Some(confirmed) = self.recovery.candidate.take() {
+            self.recovery.good = Some(confirmed);
         }
         let due = self
             .recovery
             .good
             .as_ref()
-            .is_none_or(|good| self.global_step >= good.global_step + KEEP_EVERY);
+            .is_none_or(|good| self.global_step >= good.global_step + SAVE_EVERY);
         if due {
-            self.recovery.candidate = Some(Good {
+            self.recovery.candidate = Some(GoodState {
                 global_step: self.global_step,
                 weights: self.weights.snapshot(),
                 optimizer: self.optimizer.snapshot(),
@@ -140,12 +140,10 @@ impl Trainer {
         }
     }
 
-    /// The first layer that is not finite for the images of a step of this epoch that was not, with the weights of now: the
-    /// step itself changed nothing.
-    /// This moment is a good one to go back to: it was saved.
-    pub(super) fn keep_as_good(&mut self) {
+    /// With the rollback policy, makes the current state a rollback target; called after restoring a checkpoint.
+    pub(super) fn save_as_good_state(&mut self) {
         if self.job.config.health.non_finite == NonFinite::Rollback {
-            self.recovery.good = Some(Good {
+            self.recovery.good = Some(GoodState {
                 global_step: self.global_step,
                 weights: self.weights.snapshot(),
                 optimizer: self.optimizer.snapshot(),
@@ -153,7 +151,9 @@ impl Trainer {
         }
     }
 
-    fn first_bad_layer(&self, step: u64) -> Option<String> {
+    /// The first layer with a non-finite output for the batch of `step`, a non-finite step of this epoch. It is
+    /// computed with the current weights, which the skipped step did not change.
+    fn first_non_finite_layer(&self, step: u64) -> Option<String> {
         let since = self.global_step.saturating_sub(step) + 1;
         let epoch_step = self.epoch_step.checked_sub(since)?;
         let indices = self.indices(&self.order(self.epoch), epoch_step);
@@ -161,16 +161,17 @@ impl Trainer {
         let words = crate::random::augment_words(seed, 0, step.saturating_sub(1));
         let (images, _) = self.train.batch(&indices, &self.augment, &words);
         self.network
-            .first_bad_layer(&self.weights, &images, self.kind)
+            .first_non_finite_layer(&self.weights, &images, self.kind)
     }
 
-    /// The weights before a step that is looked at closely: the last of an epoch, and where it was asked for.
+    /// A copy of the weights before a step whose layer norms are reported: the last step of an epoch, or the step after
+    /// a requested evaluation.
     pub(super) fn begin_detail(&mut self, last: bool) -> Option<Tensor> {
         (std::mem::take(&mut self.detail) || last).then(|| self.weights.flat.detach().copy())
     }
 
-    /// Says how strongly each parameter was moved. `gradient` was divided by the clipping already.
-    pub(super) fn tell_layers(&self, before: &Tensor, gradient: &Tensor, stats: &StepStats) {
+    /// Reports the gradient, weight and update norm of each parameter. `gradient` is already clipped.
+    pub(super) fn report_layer_norms(&self, before: &Tensor, gradient: &Tensor, stats: &StepStats) {
         let _guard = tch::no_grad_guard();
         let moved = self.weights.flat.detach() - before;
         let plan = &self.network.plan;
@@ -187,7 +188,7 @@ impl Trainer {
                 .collect();
             to_vec(&Tensor::stack(&parts, 0))
         };
-        // What was clipped in the optimizer is scaled up again to what it was.
+        // Undo the clipping: scale the gradient back to its norm before the optimizer step.
         let unclipped = &stats.grad_norm / gradient.norm().clamp_min(1e-30);
         let (gradients, weights, updates) =
             (norms(&(gradient * unclipped)), norms(before), norms(&moved));
@@ -205,9 +206,9 @@ impl Trainer {
             .collect();
         let step = self.global_step + 1;
         if let Some(finding) = self.watch.layers(&layers) {
-            self.tell_health(step, finding, Remedy::Told);
+            self.report_health(step, finding, Remedy::Reported);
         }
-        self.control.say(Event::Layers {
+        self.control.emit(Event::Layers {
             global_step: step,
             layers,
         });

@@ -1,7 +1,7 @@
-//! Measuring splits during a run, batch by batch so that requests are heard in between.
+//! Evaluations during a run, batch by batch, so that requests are handled in between.
 //!
-//! What is measured is a snapshot of the weights, at a step boundary and without gradients: the forward pass of an evaluation
-//! draws no random number and moves no running statistic, so training goes on as if nothing had been asked.
+//! An evaluation uses a snapshot of the weights, taken at a step boundary, and no gradients. Its forward pass uses no
+//! random numbers and does not update the running statistics, so it has no effect on the training that follows.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use crate::event::{EvalReport, Event, F32, F64, GalleryPredictions, Phase, Split
 use crate::fault;
 use crate::metrics::{Measure, Temperature, argmax, fit_temperature, softmax};
 use crate::model::{Weights, to_vec};
-use crate::report::{self, Evaluated, Options, Predictions};
+use crate::report::{self, EvaluationOutput, Options, Predictions};
 
-/// How often requests are looked at while numbers are computed.
+/// Interval at which requests are handled while an evaluation report is computed.
 const LISTEN: Duration = Duration::from_millis(5);
 
-/// A validation, and the rows it was computed from.
+/// A validation report and the predictions it was computed from.
 #[derive(Debug, Clone)]
 pub(super) struct Validated {
     pub(super) global_step: u64,
@@ -30,7 +30,7 @@ pub(super) struct Validated {
     pub(super) rows: Arc<Predictions>,
 }
 
-/// The weights of the best epoch by validation accuracy, with what was measured then.
+/// The weights of the epoch with the highest validation accuracy, and their validation.
 #[derive(Debug, Clone)]
 pub(super) struct Best {
     pub(super) epoch: u32,
@@ -39,43 +39,43 @@ pub(super) struct Best {
     pub(super) validated: Validated,
 }
 
-/// When a measurement began, and what had been paused by then.
+/// Start of an evaluation, and the time already spent paused at that moment.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Begun {
+pub(super) struct EvaluationStart {
     at: Instant,
     paused: Duration,
 }
 
 impl Trainer {
-    /// Begins to take time.
-    pub(super) fn begin(&self) -> Begun {
-        Begun {
+    /// Starts to measure the duration of an evaluation.
+    pub(super) fn evaluation_start(&self) -> EvaluationStart {
+        EvaluationStart {
             at: Instant::now(),
             paused: self.paused,
         }
     }
 
-    /// Seconds since then, without pauses.
-    pub(super) fn seconds_since(&self, begun: Begun) -> f64 {
-        let pauses = self.paused.saturating_sub(begun.paused);
-        begun.at.elapsed().saturating_sub(pauses).as_secs_f64()
+    /// Seconds since `start`, without pauses.
+    pub(super) fn seconds_since(&self, start: EvaluationStart) -> f64 {
+        let pauses = self.paused.saturating_sub(start.paused);
+        start.at.elapsed().saturating_sub(pauses).as_secs_f64()
     }
 
-    /// The validation of the present weights, made now unless there is one. `None` when stopped.
+    /// The validation of the current weights, computed now unless it exists. `None` if the run was stopped meanwhile.
     pub(super) fn validate(&mut self) -> Option<Validated> {
-        if let Some(known) = self.known_validation() {
+        if let Some(known) = self.current_validation() {
             return Some(known);
         }
         let before = self.phase;
-        self.say_phase(Phase::Validating);
-        let begun = self.begin();
+        self.set_phase(Phase::Validating);
+        let start = self.evaluation_start();
         let rows = self.logits(Split::Valid, &self.evaluated().snapshot())?;
         let temperature = fit_temperature(&rows.logits, &rows.labels, rows.classes);
         let rows = Arc::new(rows);
-        let report = self.report_heard(&rows, temperature, begun, WeightsKind::Current)?;
-        // During a pause in here these weights may have been validated on request; told once is enough.
-        if let Some(known) = self.known_validation() {
-            self.say_phase(before);
+        let report = self.compute_report(&rows, temperature, start, WeightsKind::Current)?;
+        // During a pause these weights may have been validated on request; report them only once.
+        if let Some(known) = self.current_validation() {
+            self.set_phase(before);
             return Some(known);
         }
         let validated = Validated {
@@ -88,129 +88,133 @@ impl Trainer {
             .converged
             .then_some((temperature.value, self.global_step));
         self.validated = Some(validated.clone());
-        self.control.say(Event::EvalFinished(Box::new(report)));
-        self.tell_gallery(None, validated.report.temperature.value);
-        self.say_phase(before);
+        self.control.emit(Event::EvalFinished(Box::new(report)));
+        self.report_gallery(None, validated.report.temperature.value);
+        self.set_phase(before);
         Some(validated)
     }
 
-    fn known_validation(&self) -> Option<Validated> {
+    /// The latest validation, if it is of the current step.
+    fn current_validation(&self) -> Option<Validated> {
         let known = self.validated.as_ref();
         known
             .filter(|known| known.global_step == self.global_step)
             .cloned()
     }
 
-    /// Validation, then the test split, on the present weights. Returns a note, `None` when stopped.
+    /// Evaluates the current weights on the validation and test splits. Returns a note for the requester, `None` if the
+    /// run was stopped meanwhile.
     pub(super) fn evaluate_now(&mut self) -> Option<String> {
         let validated = self.validate()?;
-        self.say_phase(Phase::Testing);
-        let begun = self.begin();
+        self.set_phase(Phase::Testing);
+        let start = self.evaluation_start();
         let rows = self.logits(Split::Test, &self.evaluated().snapshot())?;
         let rows = Arc::new(rows);
-        let report = self.report_heard(
+        let report = self.compute_report(
             &rows,
             validated.report.temperature,
-            begun,
+            start,
             WeightsKind::Current,
         )?;
         let note = format!(
             "test accuracy {:.2} %",
             report.value(Measure::Accuracy) * 100.0
         );
-        self.tell_test(&report, &validated.rows, &rows);
+        self.report_test(&report, &validated.rows, &rows);
         Some(note)
     }
 
-    /// The test split on the best weights by validation, with the temperature of their validation.
+    /// Evaluates the best weights by validation accuracy on the test set, with the temperature of their validation.
     pub(super) fn final_test(&mut self) -> Flow {
-        self.say_phase(Phase::Testing);
-        // A copy: while it is measured, a checkpoint may be asked for, and that must know the best.
+        self.set_phase(Phase::Testing);
+        // A clone: a checkpoint requested during the evaluation reads `self.best`.
         let Some(best) = self.best.clone() else {
             return Flow::Go;
         };
-        let begun = self.begin();
+        let start = self.evaluation_start();
         let Some(rows) = self.logits(Split::Test, &best.weights) else {
             return Flow::Stop;
         };
         let temperature = best.validated.report.temperature;
         let rows = Arc::new(rows);
-        let Some(mut report) = self.report_heard(&rows, temperature, begun, WeightsKind::Best)
+        let Some(mut report) = self.compute_report(&rows, temperature, start, WeightsKind::Best)
         else {
             return Flow::Stop;
         };
         report.epoch = best.epoch;
         report.global_step = best.global_step;
         report.checkpoint = self.checkpoint_of(best.global_step);
-        self.tell_test(&report, &best.validated.rows, &rows);
-        // The gallery beside the result are predicted by the same weights.
-        self.tell_gallery(Some(&best), temperature.value);
+        self.report_test(&report, &best.validated.rows, &rows);
+        // The gallery shown with the result uses the same weights.
+        self.report_gallery(Some(&best), temperature.value);
         Flow::Go
     }
 
-    /// Says what the test split gave, and leaves it in the run directory.
-    fn tell_test(&self, report: &EvalReport, valid: &Predictions, test: &Predictions) {
-        let evaluated = Evaluated {
+    /// Reports a test-set evaluation and writes it to the run directory.
+    fn report_test(&self, report: &EvalReport, valid: &Predictions, test: &Predictions) {
+        let evaluated = EvaluationOutput {
             report,
             run: &self.job.name,
             names: &self.job.dataset.info.classes,
             rows: &[valid, test],
         };
-        // The record first: a look at the test split leaves its trace whatever happens next.
+        // Report it first: every test-set evaluation must be recorded, even if the file cannot be written.
         self.control
-            .say(Event::EvalFinished(Box::new(report.clone())));
+            .emit(Event::EvalFinished(Box::new(report.clone())));
         if let Err(error) = report::write(&self.job.run_dir, evaluated) {
-            self.warn(format!("the evaluation is told but not written: {error}"));
+            self.warn(format!(
+                "evaluation not written to the run directory: {error}"
+            ));
         }
     }
 
-    /// The numbers of a split, while requests are heard: a bootstrap takes longer than a batch. `None` when a stop was asked
-    /// for; what is computed then is left to itself.
-    fn report_heard(
+    /// Computes the report of a split on another thread and handles requests meanwhile, as the bootstrap takes longer
+    /// than a batch. `None` if a stop was requested; the computation then finishes in the background and is discarded.
+    fn compute_report(
         &mut self,
         rows: &Arc<Predictions>,
         temperature: Temperature,
-        begun: Begun,
+        start: EvaluationStart,
         weights: WeightsKind,
     ) -> Option<EvalReport> {
-        let (options, computed) = (self.measuring(), Arc::clone(rows));
-        let (tell, told) = bounded(1);
-        let computing = Builder::new().name("trainer-report".to_owned());
-        let computing = computing.spawn(move || {
-            let _ = tell.send(report::measure(&computed, temperature, options));
+        let (options, predictions) = (self.report_options(), Arc::clone(rows));
+        let (sender, receiver) = bounded(1);
+        let thread = Builder::new().name("trainer-report".to_owned());
+        let thread = thread.spawn(move || {
+            let _ = sender.send(report::measure(&predictions, temperature, options));
         });
-        if computing.is_err() {
-            return Some(self.report(rows, temperature, begun, weights));
+        if thread.is_err() {
+            return Some(self.report(rows, temperature, start, weights));
         }
         loop {
-            match told.recv_timeout(LISTEN) {
-                Ok(report) => return Some(self.completed(report, begun, weights)),
+            match receiver.recv_timeout(LISTEN) {
+                Ok(report) => return Some(self.completed(report, start, weights)),
                 Err(RecvTimeoutError::Timeout) => {
-                    if self.obey(Phase::Validating) == Flow::Stop {
+                    if self.handle_requests(Phase::Validating) == Flow::Stop {
                         return None;
                     }
                 }
-                // It panicked; here that ends the run in words.
+                // The thread panicked. On this thread the same panic ends the run with its message.
                 Err(RecvTimeoutError::Disconnected) => {
-                    return Some(self.report(rows, temperature, begun, weights));
+                    return Some(self.report(rows, temperature, start, weights));
                 }
             }
         }
     }
 
-    /// The numbers of a split, without a look at requests.
+    /// Computes the report of a split on this thread, without handling requests.
     pub(super) fn report(
         &self,
         rows: &Predictions,
         temperature: Temperature,
-        begun: Begun,
+        start: EvaluationStart,
         weights: WeightsKind,
     ) -> EvalReport {
-        let report = report::measure(rows, temperature, self.measuring());
-        self.completed(report, begun, weights)
+        let report = report::measure(rows, temperature, self.report_options());
+        self.completed(report, start, weights)
     }
 
-    fn measuring(&self) -> Options {
+    fn report_options(&self) -> Options {
         let config = &self.job.config.eval;
         Options {
             bins: config.ece_bins,
@@ -218,22 +222,27 @@ impl Trainer {
         }
     }
 
-    /// With what is known about the weights.
-    fn completed(&self, mut report: EvalReport, begun: Begun, weights: WeightsKind) -> EvalReport {
+    /// Adds epoch, step, checkpoint, kind of weights and duration to a report.
+    fn completed(
+        &self,
+        mut report: EvalReport,
+        start: EvaluationStart,
+        weights: WeightsKind,
+    ) -> EvalReport {
         report.epoch = self.epoch;
         report.global_step = self.global_step;
         report.checkpoint = self.checkpoint_of(self.global_step);
         report.weights = weights;
-        report.seconds = F64(self.seconds_since(begun));
+        report.seconds = F64(self.seconds_since(start));
         report
     }
 
     fn checkpoint_of(&self, global_step: u64) -> Option<String> {
-        let there = self.saved.contains(&global_step);
-        there.then(|| format!("checkpoints/{}", step_name(global_step)))
+        let exists = self.saved.contains(&global_step);
+        exists.then(|| format!("checkpoints/{}", step_name(global_step)))
     }
 
-    /// Logits of a split. `None` when a stop was asked for in between.
+    /// Computes the logits of a split, handling requests after each batch. `None` if a stop was requested.
     fn logits(&mut self, split: Split, weights: &Weights) -> Option<Predictions> {
         let images = match split {
             Split::Train => &self.job.dataset.train,
@@ -250,12 +259,12 @@ impl Trainer {
             fault::moment("batch");
             logits.extend(self.logits_of(split, start, count, weights));
             start += count;
-            self.control.say(Event::EvalProgress {
+            self.control.emit(Event::EvalProgress {
                 split,
                 done: start as u64,
                 total: total as u64,
             });
-            if self.obey(Phase::Validating) == Flow::Stop {
+            if self.handle_requests(Phase::Validating) == Flow::Stop {
                 return None;
             }
         }
@@ -267,6 +276,7 @@ impl Trainer {
         })
     }
 
+    /// Logits of `count` images of a split from `start`, row-major (count, classes).
     pub(super) fn logits_of(
         &self,
         split: Split,
@@ -283,8 +293,8 @@ impl Trainer {
         to_vec(&self.network.logits(weights, &resident.run(start, count)))
     }
 
-    /// Predictions for the gallery's images. For display only: nothing is chosen by them.
-    fn tell_gallery(&self, best: Option<&Best>, temperature: f64) {
+    /// Reports predictions for the gallery images. They are only displayed and influence no decision.
+    fn report_gallery(&self, best: Option<&Best>, temperature: f64) {
         let count = self.gallery_size() as i64;
         if count == 0 {
             return;
@@ -293,7 +303,7 @@ impl Trainer {
         let logits = self.logits_of(Split::Test, 0, count, weights);
         let classes = self.job.dataset.info.classes.len().max(1);
         self.control
-            .say(Event::GalleryPredictions(GalleryPredictions {
+            .emit(Event::GalleryPredictions(GalleryPredictions {
                 epoch: best.map_or(self.epoch, |best| best.epoch),
                 global_step: best.map_or(self.global_step, |best| best.global_step),
                 temperature: F64(temperature),
@@ -309,7 +319,7 @@ pub(super) fn labels(images: &Images) -> Vec<u32> {
     images.labels.iter().map(|&label| label.into()).collect()
 }
 
-/// The three most probable classes, best first; none where the logits are no numbers.
+/// The three most probable classes with their probabilities, most probable first; empty if a logit is not finite.
 fn top_three(row: &[f32], temperature: f64) -> Vec<(u32, F32)> {
     if row.iter().any(|logit| !logit.is_finite()) {
         return Vec::new();

@@ -1,73 +1,73 @@
-//! Requests, carried out at a boundary.
+//! Execution of requests at step and batch boundaries.
 
 use std::time::{Duration, Instant};
 
-use super::super::control::Waited;
+use super::super::control::WaitOutcome;
 use super::{Flow, Trainer};
 use crate::event::{CheckpointReason, Command, Phase, Request, check_epochs, check_lr};
 
-/// How late a checkpoint written during a pause is told.
+/// Interval at which finished checkpoint writes are reported during a pause.
 const LISTEN: Duration = Duration::from_millis(50);
 
-/// Requests that are carried out later than they were read.
+/// Accepted requests that have not been executed yet, and whether the run is paused.
 #[derive(Debug, Default)]
-pub(super) struct Asked {
+pub(super) struct PendingRequests {
     pub(super) stop: Option<Request>,
     pub(super) stop_after_epoch: Option<Request>,
-    /// Evaluations that wait for the next step boundary.
+    /// Evaluations to run at the next step boundary.
     pub(super) evaluations: Vec<Request>,
-    /// The run is paused.
-    held: bool,
+    /// Whether the run is paused.
+    paused: bool,
 }
 
 impl Trainer {
-    /// Carries out what was asked since the last boundary. `within` is what the trainer is doing: an evaluation asked
-    /// for while another is under way waits for the next step.
-    pub(super) fn obey(&mut self, within: Phase) -> Flow {
-        self.hear_saver();
+    /// Executes the requests received since the last boundary. `within` is what the trainer is doing: an evaluation
+    /// requested during another evaluation runs at the next step boundary.
+    pub(super) fn handle_requests(&mut self, within: Phase) -> Flow {
+        self.report_finished_saves();
         while let Some(request) = self.control.next(self.global_step) {
-            if self.carry_out(request) == Flow::Stop {
+            if self.execute(request) == Flow::Stop {
                 return Flow::Stop;
             }
         }
-        if within == Phase::Training && !self.asked.evaluations.is_empty() {
+        if within == Phase::Training && !self.pending.evaluations.is_empty() {
             return self.evaluate_on_request();
         }
         Flow::Go
     }
 
-    fn carry_out(&mut self, request: Request) -> Flow {
+    fn execute(&mut self, request: Request) -> Flow {
         let step = self.global_step;
         match request.command {
-            Command::Pause if self.asked.held => {
-                self.control.done(request, step, "was paused already");
+            Command::Pause if self.pending.paused => {
+                self.control.done(request, step, "already paused");
             }
             Command::Pause => {
                 self.control.done(request, step, format!("at step {step}"));
-                return self.hold();
+                return self.wait_while_paused();
             }
-            Command::Resume if self.asked.held => {
-                self.asked.held = false;
+            Command::Resume if self.pending.paused => {
+                self.pending.paused = false;
                 self.control.done(request, step, format!("at step {step}"));
             }
             Command::Resume => self.control.done(request, step, "was not paused"),
             Command::Evaluate => {
                 self.detail = true;
-                self.asked.evaluations.push(request);
+                self.pending.evaluations.push(request);
             }
             Command::Checkpoint => self.checkpoint_on_request(request),
             Command::SetLearningRate { lr } => self.set_lr(request, lr),
             Command::SetEpochs { epochs } => self.set_epochs(request, epochs),
             Command::StopAfterEpoch => {
-                if self.asked.stop_after_epoch.is_some() {
-                    let reason = "asked for already: the run ends after this epoch";
+                if self.pending.stop_after_epoch.is_some() {
+                    let reason = "already requested: the run ends after this epoch";
                     self.control.refuse(request, step, reason);
                 } else {
-                    self.asked.stop_after_epoch = Some(request);
+                    self.pending.stop_after_epoch = Some(request);
                 }
             }
             Command::Stop => {
-                self.asked.stop = Some(request);
+                self.pending.stop = Some(request);
                 return Flow::Stop;
             }
         }
@@ -78,7 +78,7 @@ impl Trainer {
         if let Err(reason) = check_lr(lr) {
             return self.control.refuse(request, self.global_step, reason);
         }
-        // The steps so far had the old rate, and their window says so.
+        // The window of the steps so far must be reported with the old rate.
         self.close_window();
         self.lr = lr;
         let note = format!("base learning rate {lr:e}");
@@ -100,37 +100,37 @@ impl Trainer {
 
     fn checkpoint_on_request(&mut self, request: Request) {
         self.close_window();
-        self.save_beside(CheckpointReason::Requested, Some(request));
+        self.save_async(CheckpointReason::Requested, Some(request));
     }
 
-    /// Holds until resumed or stopped. Everything else that is asked meanwhile is done while holding, an evaluation too
-    /// where the pause came inside one: that one goes on afterwards.
-    pub(super) fn hold(&mut self) -> Flow {
+    /// Waits until the run is resumed or stopped. All other requests are executed during the pause, including an
+    /// evaluation if the run was paused within one; that one then continues after the pause.
+    pub(super) fn wait_while_paused(&mut self) -> Flow {
         self.close_window();
         let (before, began) = (self.phase, Instant::now());
-        self.asked.held = true;
-        self.say_phase(Phase::Paused);
+        self.pending.paused = true;
+        self.set_phase(Phase::Paused);
         let mut flow = Flow::Go;
-        while self.asked.held && flow == Flow::Go {
-            // A checkpoint that was asked for is told when it is written, pause or not.
-            self.hear_saver();
+        while self.pending.paused && flow == Flow::Go {
+            // A requested checkpoint is reported as soon as it is written, also during a pause.
+            self.report_finished_saves();
             let next = match self.control.wait(self.global_step, LISTEN) {
-                Waited::For(next) => next,
-                Waited::InVain => continue,
-                // With nobody left who could ask, the pause could never end.
-                Waited::ForNobody => break,
+                WaitOutcome::Received(next) => next,
+                WaitOutcome::TimedOut => continue,
+                // Without a sender no resume request can arrive, so the pause would never end.
+                WaitOutcome::Disconnected => break,
             };
-            flow = self.carry_out(next);
-            if flow == Flow::Go && !self.asked.evaluations.is_empty() {
+            flow = self.execute(next);
+            if flow == Flow::Go && !self.pending.evaluations.is_empty() {
                 flow = self.evaluate_on_request();
             }
-            if self.asked.held {
-                self.say_phase(Phase::Paused);
+            if self.pending.paused {
+                self.set_phase(Phase::Paused);
             }
         }
-        self.asked.held = false;
+        self.pending.paused = false;
         self.paused += began.elapsed();
-        self.say_phase(before);
+        self.set_phase(before);
         self.window.restart_clock();
         self.clock.skip();
         flow
@@ -139,14 +139,14 @@ impl Trainer {
     fn evaluate_on_request(&mut self) -> Flow {
         self.close_window();
         let before = self.phase;
-        let requests = std::mem::take(&mut self.asked.evaluations);
+        let requests = std::mem::take(&mut self.pending.evaluations);
         let outcome = self.evaluate_now();
         self.window.restart_clock();
         self.clock.skip();
         let step = self.global_step;
         let Some(note) = outcome else {
             for request in requests {
-                let reason = "stopped before it was done";
+                let reason = "the run was stopped before it finished";
                 self.control.refuse(request, step, reason);
             }
             return Flow::Stop;
@@ -154,7 +154,7 @@ impl Trainer {
         for request in requests {
             self.control.done(request, step, note.clone());
         }
-        self.say_phase(before);
+        self.set_phase(before);
         Flow::Go
     }
 }

@@ -1,4 +1,4 @@
-//! Going on from a checkpoint: all that a trainer knows is read back, so that nobody can tell that it was away.
+//! Restoring the trainer from a checkpoint, so that training continues exactly as without the interruption.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -14,7 +14,7 @@ use super::super::{Resume, device};
 use super::Trainer;
 use super::measure::{Best, Validated};
 use crate::checkpoint::{
-    BestSoFar, Computed, Depth, NamedTensor, Store, decode, step_name, verify,
+    BestSoFar, ComputeSetup, Depth, NamedTensor, Store, decode, step_name, verify,
 };
 use crate::event::{Event, F64, Split, WeightsKind};
 use crate::files;
@@ -22,47 +22,47 @@ use crate::metrics::fit_temperature;
 use crate::model::Weights;
 use crate::report::Predictions;
 
-/// What of `state.json` only the trainer reads.
+/// The part of `state.json` that only the trainer reads.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Memory {
-    /// Of the epoch under way.
+pub(super) struct TrainerState {
+    /// Sums of the current epoch.
     pub(super) sums: EpochSums,
     pub(super) watch: Watch,
-    /// Epochs since the validation accuracy was better by enough, and what it was then.
+    /// Epochs since the validation accuracy last improved by more than `train.min_delta`, and that accuracy.
     pub(super) stale: (u32, F64),
     pub(super) rollbacks: u32,
-    /// Steps that the average of the weights has taken in.
+    /// Number of updates of the EMA weights.
     pub(super) averaged: u64,
-    /// How long the run has taken, pauses included.
+    /// Duration of the run in seconds, including pauses.
     pub(super) seconds: f64,
-    /// The next step tells how strongly each parameter is moved.
+    /// Whether the next step reports the norms of each parameter.
     pub(super) detail: bool,
 }
 
 impl Trainer {
-    /// Takes up a checkpoint. When that fails, the trainer is of no use.
+    /// Restores the trainer from a checkpoint. After an error the trainer must not be used.
     ///
     /// # Errors
-    /// The file and what is wrong with it.
-    pub(super) fn take_up(&mut self, resume: &Resume) -> Result<(), String> {
+    /// If a file cannot be read or does not fit the configured network or optimizer; the message names the file.
+    pub(super) fn restore(&mut self, resume: &Resume) -> Result<(), String> {
         let state = &resume.state;
-        let memory: Memory = serde_json::from_value(state.trainer.clone())
+        let memory: TrainerState = serde_json::from_value(state.trainer.clone())
             .map_err(|error| format!("{}: state.json: {error}", resume.checkpoint.display()))?;
         let model = self.weights_of(&resume.checkpoint)?;
         let path = resume.checkpoint.join("optim.safetensors");
         let tensors = tensors(&path)?;
-        // Weights that are trained are a leaf that gradients are taken of; a snapshot is none.
+        // Trained weights must be an autograd leaf. A snapshot is not, so it is used for the EMA weights only.
         self.weights = if self.average.is_some() {
             let own = self.weights_named(&tensors, &path)?;
             if let Some(average) = &mut self.average {
-                average.take_up(&model, memory.averaged);
+                average.restore(&model, memory.averaged);
             }
             own
         } else {
             model
         };
         self.optimizer
-            .take_up(&tensors)
+            .restore_named(&tensors)
             .map_err(|what| format!("{}: {what}", path.display()))?;
         (self.epoch, self.epoch_step) = (state.epoch, state.epoch_step);
         (self.global_step, self.epoch_done) = (state.global_step, state.epoch_done);
@@ -73,39 +73,46 @@ impl Trainer {
         self.watch = memory.watch.with(&self.job.config.health);
         self.detail = memory.detail;
         if !resume.fork {
-            // How long the run has taken and how long it has not got better is that run's alone.
+            // Duration, patience and number of rollbacks start from zero in a fork.
             self.stale = (memory.stale.0, memory.stale.1.0);
             self.recovery.rollbacks = memory.rollbacks;
             self.earlier = Duration::from_secs_f64(memory.seconds.clamp(0.0, 1e9));
         }
-        self.keep_as_good();
+        self.save_as_good_state();
         self.last_save.0 = state.global_step;
         if !resume.fork {
             self.saved = Store::new(&self.job.run_dir).steps().into_iter().collect();
         }
         let best = state.best.filter(|_| !resume.fork);
         if let Some(best) = best
-            && let Err(what) = self.recall(best)
+            && let Err(what) = self.reload_best(best)
         {
             let mut note = format!(
-                "the weights of the best epoch, {}, cannot be had any more ({what})",
+                "cannot load the weights of the best epoch, {} ({what})",
                 best.epoch
             );
-            // The next best thing that is on the disk.
-            match self.best_on_disk().map(|best| (best, self.recall(best))) {
+            // Use the best checkpoint that is still on disk.
+            match self
+                .best_on_disk()
+                .map(|best| (best, self.reload_best(best)))
+            {
                 Some((best, Ok(()))) => {
-                    let _ = write!(note, ": epoch {} is the best there is", best.epoch);
+                    let _ = write!(
+                        note,
+                        ": using epoch {}, the best checkpoint left",
+                        best.epoch
+                    );
                 }
-                _ => note.push_str(": the best is sought anew"),
+                _ => note.push_str(": the search for the best epoch starts again"),
             }
             if let Some(resume) = &mut self.job.resume {
-                resume.told.notes.push(note);
+                resume.restoration.notes.push(note);
             }
         }
         Ok(())
     }
 
-    /// The whole checkpoint with the highest validation accuracy.
+    /// The complete checkpoint of this run with the highest validation accuracy.
     fn best_on_disk(&self) -> Option<BestSoFar> {
         let store = Store::new(&self.job.run_dir);
         let manifests = store.steps().into_iter().filter_map(|step| {
@@ -119,15 +126,20 @@ impl Trainer {
         })
     }
 
-    /// The best epoch so far: its weights from its checkpoint, its validation made again, which gives the same numbers.
-    fn recall(&mut self, best: BestSoFar) -> Result<(), String> {
+    /// Loads the weights of the best epoch from its checkpoint and repeats its validation, with the same result.
+    fn reload_best(&mut self, best: BestSoFar) -> Result<(), String> {
         let step = best.global_step;
         let checkpoint = Store::new(&self.job.run_dir).path(step);
         verify(&checkpoint, Depth::Bytes).map_err(|flaw| flaw.to_string())?;
         let weights = self.weights_of(&checkpoint)?;
         let rows = self.validation_of(&weights);
         let temperature = fit_temperature(&rows.logits, &rows.labels, rows.classes);
-        let mut report = self.report(&rows, temperature, self.begin(), WeightsKind::Current);
+        let mut report = self.report(
+            &rows,
+            temperature,
+            self.evaluation_start(),
+            WeightsKind::Current,
+        );
         (report.epoch, report.global_step) = (best.epoch, step);
         report.checkpoint = Some(format!("checkpoints/{}", step_name(step)));
         self.best = Some(Best {
@@ -164,14 +176,19 @@ impl Trainer {
             .map_err(|error| format!("{}: {error}", path.display()))
     }
 
-    /// The weights that are trained, where others are evaluated.
+    /// The trained weights from `optim.safetensors`, which stores them if the model file has the EMA weights.
     fn weights_named(&self, tensors: &[NamedTensor], path: &Path) -> Result<Weights, String> {
         let flat = |name: &str, like: &tch::Tensor| {
             let found = tensors.iter().find(|(known, _, _)| known == name);
             let found = found.filter(|(_, size, _)| *size == like.size());
             found
                 .map(|(_, _, values)| values.as_slice())
-                .ok_or_else(|| format!("{}: {name} is missing or of another size", path.display()))
+                .ok_or_else(|| {
+                    format!(
+                        "{}: {name} is missing or has the wrong size",
+                        path.display()
+                    )
+                })
         };
         Ok(Weights::from_slices(
             flat("weights", &self.weights.flat)?,
@@ -180,9 +197,9 @@ impl Trainer {
         ))
     }
 
-    /// What decides how sums are rounded.
-    pub(super) fn computed(&self) -> Computed {
-        Computed {
+    /// The device, precision, threads and libtorch version, all of which influence rounding.
+    pub(super) fn computed(&self) -> ComputeSetup {
+        ComputeSetup {
             device: device::name(self.device),
             precision: device::precision(self.kind).to_owned(),
             threads: tch::get_num_threads().max(1) as u32,
@@ -190,18 +207,19 @@ impl Trainer {
         }
     }
 
-    /// Tells where it goes on, and what of that is not as it was.
-    pub(super) fn tell_resumed(&mut self) {
+    /// Reports the checkpoint that was restored, with a note for each part of the environment that has changed.
+    pub(super) fn report_restoration(&mut self) {
         let Some(resume) = self.job.resume.take() else {
             return;
         };
         let (then, now) = (&resume.state.computed, self.computed());
         let differs = |what: &str, then: &dyn std::fmt::Display, now: &dyn std::fmt::Display| {
             format!(
-                "{what} was {then} and is {now}: the numbers go on a little differently than without the interruption"
+                "{what} was {then}, now {now}: results will differ slightly from an uninterrupted run"
             )
         };
-        let mut notes = resume.told.notes.clone();
+        let mut restoration = resume.restoration;
+        let notes = &mut restoration.notes;
         if then.device != now.device {
             notes.push(differs("the device", &then.device, &now.device));
         }
@@ -214,18 +232,16 @@ impl Trainer {
         if then.libtorch != now.libtorch {
             notes.push(differs("libtorch", &then.libtorch, &now.libtorch));
         }
-        let mut told = resume.told;
-        told.notes = notes;
         if resume.fork {
-            for note in told.notes {
+            for note in restoration.notes {
                 self.warn(note);
             }
-            self.control.say(Event::Log {
+            self.control.emit(Event::Log {
                 level: crate::event::Level::Info,
-                text: format!("goes on from {}", resume.checkpoint.display()),
+                text: format!("continuing from {}", resume.checkpoint.display()),
             });
         } else {
-            self.control.say(Event::Restored(Box::new(told)));
+            self.control.emit(Event::Restored(Box::new(restoration)));
         }
     }
 }

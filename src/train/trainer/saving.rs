@@ -1,40 +1,40 @@
-//! Checkpoints of this moment.
+//! Saving checkpoints of the current state.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::super::average::Average;
-use super::super::save::{Order, Snapshot, Written};
-use super::resume::Memory;
+use super::super::save::{SaveMetadata, SaveResult, Snapshot};
+use super::resume::TrainerState;
 use super::{Flow, Trainer};
 use crate::checkpoint::{BestSoFar, FORMAT, State};
 use crate::event::{CheckpointReason, CheckpointSaved, Event, F64, Phase, Request};
 use crate::metrics::Measure;
 
 impl Trainer {
-    /// Copies this moment and lets it be written beside the training. Where the disk is still busy with earlier ones, one
-    /// that is only due is left out.
-    pub(super) fn save_beside(&mut self, reason: CheckpointReason, request: Option<Request>) {
+    /// Copies the current state and passes it to the writer thread; training continues meanwhile. If the writer is
+    /// still busy with earlier checkpoints, a periodic one is skipped unless it has the best weights.
+    pub(super) fn save_async(&mut self, reason: CheckpointReason, request: Option<Request>) {
         let best = self.is_best();
         if self.saver.is_busy() && reason == CheckpointReason::Periodic && !best {
             let step = self.global_step;
             return self.warn(format!(
-                "no checkpoint of step {step}: the disk is still busy with the ones before"
+                "checkpoint of step {step} skipped: earlier ones are still being written"
             ));
         }
         while self.saver.is_busy() {
-            let written = self.saver.wait();
-            self.tell_written(written);
+            let result = self.saver.wait();
+            self.report_save(result);
         }
         let began = Instant::now();
         self.mark += 1;
-        // Whoever resumes from here goes on after this record.
-        self.control.say(Event::Marked { mark: self.mark });
+        // A run resumed from this checkpoint continues the journal after this record.
+        self.control.emit(Event::Marked { mark: self.mark });
         let mut snapshot = Snapshot {
             state: self.state(),
             evaluated: self.evaluated().snapshot(),
             weights: self.average.is_some().then(|| self.weights.snapshot()),
-            memory: self.optimizer.named_snapshot(),
-            order: Order {
+            optimizer: self.optimizer.named_snapshot(),
+            metadata: SaveMetadata {
                 reason,
                 request,
                 best,
@@ -43,9 +43,9 @@ impl Trainer {
                 pause_ms: 0.0,
             },
         };
-        snapshot.order.pause_ms = began.elapsed().as_secs_f64() * 1000.0;
-        if let Err(lost) = self.saver.hand_over(snapshot) {
-            let why = "the thread that writes checkpoints is gone: the run goes on without";
+        snapshot.metadata.pause_ms = began.elapsed().as_secs_f64() * 1000.0;
+        if let Err(lost) = self.saver.enqueue(snapshot) {
+            let why = "the checkpoint writer has ended: training continues without checkpoints";
             match lost.request {
                 Some(request) => self.control.refuse(request, self.global_step, why),
                 None => self.warn(why.to_owned()),
@@ -55,86 +55,86 @@ impl Trainer {
         self.window.restart_clock();
     }
 
-    /// Saves this moment and waits until it is on the disk. Returns where.
+    /// Saves the current state and waits until it is on disk. Returns its path relative to the run directory.
     ///
     /// # Errors
-    /// Why it could not be written.
+    /// If the checkpoint could not be written.
     pub(super) fn save_now(&mut self, reason: CheckpointReason) -> Result<String, String> {
         let before = self.phase;
-        self.say_phase(Phase::Checkpointing);
-        self.save_beside(reason, None);
-        let mut last = Err("the thread that writes checkpoints is gone".to_owned());
+        self.set_phase(Phase::Checkpointing);
+        self.save_async(reason, None);
+        let mut last = Err("the checkpoint writer has ended".to_owned());
         while let Some(written) = self.saver.wait() {
             if written.mark == self.mark {
                 let result = written.result.as_ref();
                 last = result.map(|saved| saved.path.clone()).map_err(Clone::clone);
             }
-            self.tell_written(Some(written));
+            self.report_save(Some(written));
         }
-        self.say_phase(before);
+        self.set_phase(before);
         last
     }
 
-    /// Waits for all that is being written.
+    /// Waits until all queued checkpoints are written, and reports them.
     pub(super) fn finish_saves(&mut self) {
         while let Some(written) = self.saver.wait() {
-            self.tell_written(Some(written));
+            self.report_save(Some(written));
         }
     }
 
-    /// Tells what has been written meanwhile.
-    pub(super) fn hear_saver(&mut self) {
+    /// Reports the checkpoints that were written since the last call.
+    pub(super) fn report_finished_saves(&mut self) {
         while let Some(written) = self.saver.poll() {
-            self.tell_written(Some(written));
+            self.report_save(Some(written));
         }
     }
 
-    fn tell_written(&mut self, written: Option<Written>) {
+    fn report_save(&mut self, written: Option<SaveResult>) {
         let Some(written) = written else { return };
-        let Written {
-            order,
+        let SaveResult {
+            metadata,
             global_step,
             epoch,
             result,
-            complaints,
+            warnings,
             write_ms,
             mark: _,
         } = written;
-        for complaint in complaints {
-            self.warn(format!("beside the checkpoint: {complaint}"));
+        for warning in warnings {
+            self.warn(format!("checkpoint written, but: {warning}"));
         }
         match result {
             Ok(saved) => {
                 self.saved.insert(global_step);
                 let path = saved.path.clone();
-                self.control.say(Event::CheckpointSaved(CheckpointSaved {
+                self.control.emit(Event::CheckpointSaved(CheckpointSaved {
                     global_step,
                     epoch,
                     path: saved.path,
                     bytes: saved.bytes,
-                    reason: order.reason,
-                    best: order.best,
-                    pause_ms: F64(order.pause_ms),
+                    reason: metadata.reason,
+                    best: metadata.best,
+                    pause_ms: F64(metadata.pause_ms),
                     write_ms: F64(write_ms),
                 }));
-                if let Some(request) = order.request {
+                if let Some(request) = metadata.request {
                     self.control.done(request, self.global_step, path);
                 }
             }
             Err(error) => {
-                if let Some(request) = order.request {
+                if let Some(request) = metadata.request {
                     self.control.refuse(request, self.global_step, error);
-                } else if order.reason == CheckpointReason::Periodic {
-                    // A disk that is full now may have room later; the run goes on and says so.
+                } else if metadata.reason == CheckpointReason::Periodic {
+                    // Training continues: a disk that is full now may have space later.
                     self.warn(format!(
-                        "checkpoint of step {global_step} not written: {error} (training goes on)"
+                        "checkpoint of step {global_step} not written: {error} (training continues)"
                     ));
                 }
             }
         }
     }
 
-    /// Saves when so many steps or minutes have gone by since the last time.
+    /// Saves a checkpoint if `checkpoint.every_steps` or `checkpoint.every_minutes` have passed since the last one.
     pub(super) fn save_if_due(&mut self) -> Flow {
         let config = &self.job.config.checkpoint;
         let (step, at) = self.last_save;
@@ -146,9 +146,9 @@ impl Trainer {
             return Flow::Go;
         }
         self.close_window();
-        // What the window tells is acted on before it is forgotten by whoever resumes.
-        let flow = self.look_after();
-        self.save_beside(CheckpointReason::Periodic, None);
+        // Non-finite steps of this window must be handled before saving: a resumed run would not see them.
+        let flow = self.check_health();
+        self.save_async(CheckpointReason::Periodic, None);
         flow
     }
 
@@ -157,7 +157,7 @@ impl Trainer {
         best.is_some_and(|best| best.global_step == self.global_step)
     }
 
-    /// Validation accuracy of the weights of this moment.
+    /// Validation accuracy of the current weights, if they were validated.
     fn valid_accuracy(&self) -> Option<f64> {
         let known = self.validated.as_ref();
         known
@@ -184,15 +184,15 @@ impl Trainer {
             temperature: self.temperature,
             mark: self.mark,
             computed: self.computed(),
-            trainer: serde_json::to_value(self.memory()).unwrap_or_default(),
+            trainer: serde_json::to_value(self.trainer_state()).unwrap_or_default(),
             data: self.job.dataset.fingerprint.clone(),
             dataset: self.job.dataset.info.clone(),
             config: self.job.config.run_toml(),
         }
     }
 
-    fn memory(&self) -> Memory {
-        Memory {
+    fn trainer_state(&self) -> TrainerState {
+        TrainerState {
             sums: self.sums.clone(),
             watch: self.watch.clone(),
             stale: (self.stale.0, F64(self.stale.1)),

@@ -1,47 +1,49 @@
-//! Characters that are no letters, as figures: what fonts draw each at a height of its own fits from cell to cell here.
+//! Box drawing, block, braille and marker characters as paths. Fonts draw them at different heights; as paths they
+//! connect from cell to cell.
 //!
-//! A cell is 16 units wide and 32 tall, so that braille's dots lie on a square grid, a quarter of the height apart.
+//! A cell is 16 units wide and 32 tall, so that the braille dots form a square grid with a spacing of a quarter of the
+//! height.
 
 use std::collections::BTreeMap;
 
 use super::Rgb;
 use super::path::Path;
 
-/// Units of a cell.
+/// Width and height of a cell, in units of the `viewBox`.
 pub(super) const CELL: (i32, i32) = (16, 32);
 
-/// Where the lines of box drawing meet: thin ones lie on whole pixels, heavy ones around the middle.
+/// Where light and heavy box-drawing lines meet in a cell. Light lines are aligned to pixels, heavy lines are centred.
 const LIGHT: (i32, i32) = (7, 15);
 const HEAVY: (i32, i32) = (8, 16);
 
-/// How a path is drawn, in the order in which the screenshot has them.
+/// How a path is painted. The variants are in drawing order, from back to front.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Ink {
-    /// Filled, behind the characters.
-    Ground,
-    /// Filled with so many hundredths of its colour.
+    /// The background of cells, filled.
+    Background,
+    /// Filled with this opacity, percent.
     Shade(u8),
-    /// Filled, with edges along the axes.
+    /// Filled, with axis-parallel edges.
     Block,
-    /// Filled, with any edges.
+    /// Filled, with arbitrary edges.
     Figure,
-    /// A line this wide.
+    /// Stroked with this width.
     Line(u8),
-    /// Dots this wide.
+    /// Dots of this diameter.
     Dot(u8),
 }
 
-/// The paths of a screenshot: one for each look.
+/// The paths of a screenshot: one for each combination of ink and colour.
 #[derive(Debug, Default)]
 pub(super) struct Layers(BTreeMap<(Ink, Rgb), Path>);
 
 impl Layers {
-    /// The path of this look.
+    /// The path with this ink and colour.
     pub(super) fn path(&mut self, ink: Ink, color: Rgb) -> &mut Path {
         self.0.entry((ink, color)).or_default()
     }
 
-    /// All of them.
+    /// All paths with their data, from back to front.
     pub(super) fn finish(self) -> impl Iterator<Item = (Ink, Rgb, String)> {
         self.0
             .into_iter()
@@ -49,12 +51,12 @@ impl Layers {
     }
 }
 
-/// Widths of lines, light and heavy.
+/// Widths of light and heavy lines.
 const WIDTHS: [u8; 2] = [2, 4];
-/// Width of a dot of braille: its neighbours hardly touch.
+/// Diameter of a braille dot; adjacent dots almost touch.
 const BRAILLE: u8 = 7;
 
-/// Draws a character in the cell at `(x, y)`; `false` if it is one for a font.
+/// Draws a character in the cell at `(x, y)`. Returns false if it is to be drawn as text.
 pub(super) fn draw(
     glyph: char,
     (x, y): (i32, i32),
@@ -82,7 +84,7 @@ pub(super) fn draw(
     true
 }
 
-/// Bits of a braille character by row, left then right.
+/// The bits of a braille character for each row: left, right.
 const DOTS: [[u32; 2]; 4] = [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]];
 
 fn braille(bits: u32, (x, y): (i32, i32), color: Rgb, layers: &mut Layers) {
@@ -99,7 +101,7 @@ fn braille(bits: u32, (x, y): (i32, i32), color: Rgb, layers: &mut Layers) {
     }
 }
 
-/// Upper left, upper right, lower left, lower right, for each of the quadrant characters.
+/// Bit masks of the quadrant characters; from the lowest bit: upper left, upper right, lower left, lower right.
 const QUADRANTS: [u8; 10] = [4, 8, 1, 13, 9, 7, 11, 2, 6, 14];
 
 fn block(number: u32, (x, y): (i32, i32), color: Rgb, layers: &mut Layers) {
@@ -142,10 +144,10 @@ fn block(number: u32, (x, y): (i32, i32), color: Rgb, layers: &mut Layers) {
     }
 }
 
-/// Lines that leave the middle of a cell upwards, to the right, downwards, to the left: 0 none, 1 light, 2 heavy.
+/// Weights of the lines from the centre of a cell up, right, down and left: 0 none, 1 light, 2 heavy.
 type Arms = [u8; 4];
 
-/// U+2500 to U+254B, a digit for each of the arms; dashed ones are 0.
+/// U+2500 to U+254B, a hexadecimal digit for each arm; 0 for dashed lines.
 const ARMS: [u16; 76] = [
     0x0101, 0x0202, 0x1010, 0x2020, 0, 0, 0, 0, 0, 0, 0, 0, //
     0x0110, 0x0210, 0x0120, 0x0220, 0x0011, 0x0012, 0x0021, 0x0022, // ┌ ┐
@@ -169,7 +171,7 @@ fn arms(number: u32) -> Option<Arms> {
     };
     let digits = *digits?;
     let arms = [12, 8, 4, 0].map(|shift| (digits >> shift & 0xf) as u8);
-    // Double lines stay letters.
+    // Double lines are drawn as text.
     (digits != 0).then_some(arms)
 }
 
@@ -182,8 +184,8 @@ fn line(weight: u8) -> Ink {
     Ink::Line(width.copied().unwrap_or(2))
 }
 
-/// Where lines of one direction end that meet others of these weights: at their far edge, so that the corner is whole. Near
-/// end, far end.
+/// Where the two lines of one direction end if they meet lines of these weights: at the far edge of those lines, so
+/// that the corner is filled. Returns the start of the line on the far side and the end of the line on the near side.
 fn meeting(others: [u8; 2], half: i32, light: i32) -> (i32, i32) {
     match others.into_iter().max().unwrap_or(0) {
         0 => (half, half),
@@ -222,7 +224,7 @@ fn box_lines([up, right, down, left]: Arms, (x, y): (i32, i32), color: Rgb, laye
     }
 }
 
-/// Number of dashes, whether upright, weight.
+/// Number of dashes, whether vertical, weight.
 type Dashes = (i32, bool, u8);
 
 fn dashes(glyph: char) -> Option<Dashes> {
@@ -248,7 +250,7 @@ fn dashed((count, upright, weight): Dashes, (x, y): (i32, i32), color: Rgb, laye
     let path = layers.path(line(weight), color);
     for i in 0..count {
         let (from, next) = (along * i / count, along * (i + 1) / count);
-        // As much line as gap, half of which is on either side.
+        // A dash takes half of its share, with a quarter as a gap on either side.
         let length = (next - from).div_euclid(2).max(1);
         let from = from + (next - from - length) / 2;
         if upright {
@@ -295,7 +297,7 @@ fn diagonals(bits: u32, (x, y): (i32, i32), color: Rgb, layers: &mut Layers) {
     }
 }
 
-/// Signs of charts, which stand for points and so must stand where the points are.
+/// Markers of charts. They are drawn as paths, as they must be exactly at the position of their point.
 fn mark(glyph: char, (x, y): (i32, i32), color: Rgb, bold: bool, layers: &mut Layers) -> bool {
     let mut figure = |places: &[(i32, i32)]| {
         let moved: Vec<(i32, i32)> = places.iter().map(|(a, b)| (x + a, y + b)).collect();

@@ -1,8 +1,8 @@
-//! Path data of SVG: many small figures of one look in one element, in whole units, each told from where the last one ended.
+//! SVG path data: many small figures of one style in a single element, in integer units and relative coordinates.
 
 use std::fmt::Write as _;
 
-/// A figure that may still grow to the right, since its neighbour comes next.
+/// A figure that can still grow to the right, if its right neighbour is added next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Open {
     Rect {
@@ -18,7 +18,7 @@ enum Open {
     },
 }
 
-/// The `d` of a `<path>`.
+/// Builds the `d` attribute of a `<path>`.
 #[derive(Debug, Default)]
 pub(super) struct Path {
     data: String,
@@ -27,7 +27,7 @@ pub(super) struct Path {
 }
 
 impl Path {
-    /// A filled rectangle; one that goes on where the last one ended makes that longer.
+    /// Adds a filled rectangle. If it adjoins the previous one on the right, that one is extended.
     pub(super) fn rect(&mut self, x: i32, y: i32, width: i32, height: i32) {
         if let Some(Open::Rect {
             x: left,
@@ -49,7 +49,7 @@ impl Path {
         });
     }
 
-    /// A level line; one that goes on where the last one ended makes that longer.
+    /// Adds a horizontal line. If it adjoins the previous one on the right, that one is extended.
     pub(super) fn level(&mut self, x: i32, y: i32, width: i32) {
         if let Some(Open::Level {
             x: left,
@@ -65,20 +65,20 @@ impl Path {
         self.open = Some(Open::Level { x, y, width });
     }
 
-    /// An upright line.
+    /// Adds a vertical line.
     pub(super) fn upright(&mut self, x: i32, y: i32, height: i32) {
         self.to(x, y);
         self.word('v', &[height]);
         self.at.1 += height;
     }
 
-    /// A line of no length: with round ends it is a dot.
+    /// Adds a line of zero length, which is a dot with round line caps.
     pub(super) fn dot(&mut self, x: i32, y: i32) {
         self.to(x, y);
         self.data.push_str("h0");
     }
 
-    /// A closed figure through these places.
+    /// Adds a closed polygon through these points.
     pub(super) fn polygon(&mut self, places: &[(i32, i32)]) {
         let mut places = places.iter();
         let Some(&first) = places.next() else { return };
@@ -91,14 +91,14 @@ impl Path {
         self.data.push('z');
     }
 
-    /// A straight line between two places.
+    /// Adds a straight line.
     pub(super) fn line(&mut self, from: (i32, i32), to: (i32, i32)) {
         self.to(from.0, from.1);
         self.word('l', &[to.0 - from.0, to.1 - from.1]);
         self.at = to;
     }
 
-    /// A quarter of a turn from one place to another; `upright` if it sets out so.
+    /// Adds a quarter turn between two points. `upright`: it starts vertically.
     pub(super) fn turn(&mut self, from: (i32, i32), to: (i32, i32), upright: bool) {
         self.to(from.0, from.1);
         let (right, down) = (to.0 - from.0, to.1 - from.1);
@@ -107,7 +107,7 @@ impl Path {
         self.at = to;
     }
 
-    /// A circle.
+    /// Adds a circle.
     pub(super) fn circle(&mut self, x: i32, y: i32, radius: i32) {
         self.to(x - radius, y);
         self.word('a', &[radius, radius, 0, 1, 0, 2 * radius, 0]);
@@ -115,13 +115,13 @@ impl Path {
         self.data.push('z');
     }
 
-    /// The whole of it.
+    /// The complete path data.
     pub(super) fn finish(mut self) -> String {
         self.close();
         self.data
     }
 
-    /// Goes there without a line.
+    /// Ends the open figure and moves to a point without drawing.
     fn to(&mut self, x: i32, y: i32) {
         self.close();
         self.jump(x, y);
@@ -129,7 +129,7 @@ impl Path {
 
     fn jump(&mut self, x: i32, y: i32) {
         let (dx, dy) = (x - self.at.0, y - self.at.1);
-        // The first one counts from the corner of the screenshot, which is where `at` begins.
+        // The first move is relative to the origin, which is the initial value of `at`.
         self.word('m', &[dx, dy]);
         self.at = (x, y);
     }
@@ -160,7 +160,7 @@ impl Path {
     fn word(&mut self, letter: char, numbers: &[i32]) {
         self.data.push(letter);
         for (i, number) in numbers.iter().enumerate() {
-            // A minus parts numbers as well as a space does.
+            // A minus sign separates numbers without a space.
             let gap = if i > 0 && *number >= 0 { " " } else { "" };
             // Writing to a string cannot fail.
             let _ = write!(self.data, "{gap}{number}");
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn neighbours_become_one_figure() {
+    fn adjacent_figures_are_merged() {
         let mut path = Path::default();
         path.rect(0, 0, 16, 32);
         path.rect(16, 0, 16, 32);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn each_figure_begins_where_the_last_one_ended() {
+    fn figures_use_relative_coordinates() {
         let mut path = Path::default();
         path.dot(4, 4);
         path.dot(12, 4);

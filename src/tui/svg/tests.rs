@@ -8,7 +8,7 @@ fn dark() -> Theme {
     Theme::load("dark").unwrap()
 }
 
-/// A screen of one row with these texts from column to column.
+/// A screen of one row with texts at these columns.
 fn row(width: u16, texts: &[(u16, &str, Style)]) -> Buffer {
     let mut buffer = Buffer::empty(Rect::new(0, 0, width, 1));
     for (x, text, style) in texts {
@@ -21,7 +21,7 @@ fn screenshot(width: u16, texts: &[(u16, &str, Style)]) -> String {
     svg(&row(width, texts), &dark(), "title")
 }
 
-/// What a screenshot has beyond an empty one of this size, line by line.
+/// The lines of a screenshot that an empty one of this size does not have.
 fn drawn(width: u16, texts: &[(u16, &str, Style)]) -> Vec<String> {
     let empty = screenshot(width, &[]);
     let lines = screenshot(width, texts);
@@ -34,7 +34,7 @@ fn plain() -> Style {
 }
 
 #[test]
-fn what_xml_takes_for_its_own_is_escaped() {
+fn xml_special_characters_are_escaped() {
     let screenshot = svg(&row(20, &[(0, "a<b>&\"c", plain())]), &dark(), "<&>");
     assert!(
         screenshot.contains(">a&lt;b&gt;&amp;\"c</text>"),
@@ -44,7 +44,7 @@ fn what_xml_takes_for_its_own_is_escaped() {
 }
 
 #[test]
-fn control_characters_are_left_out() {
+fn control_characters_are_removed() {
     let mut buffer = row(8, &[]);
     for (x, symbol) in ["\u{1b}[31m", "\u{7}", "a\u{0}b", "\u{ffff}", "\u{202e}"]
         .into_iter()
@@ -59,7 +59,7 @@ fn control_characters_are_left_out() {
 }
 
 #[test]
-fn a_run_of_letters_is_held_to_its_columns() {
+fn text_runs_are_fitted_to_their_columns() {
     let text = drawn(40, &[(2, "one two", plain()), (20, "three", plain())]).concat();
     let x = MARGIN + 2 * CELL.0;
     assert!(
@@ -74,7 +74,7 @@ fn a_run_of_letters_is_held_to_its_columns() {
 }
 
 #[test]
-fn letters_that_not_every_font_has_stand_alone() {
+fn letters_missing_in_some_fonts_get_their_own_element() {
     let text = drawn(20, &[(0, "a✓b", plain())]).concat();
     for part in [">a</text>", ">✓</text>", ">b</text>"] {
         assert!(text.contains(part), "{part} in {text}");
@@ -97,16 +97,16 @@ fn a_wide_character_takes_two_columns() {
 }
 
 #[test]
-fn colours_and_modifiers_are_the_styles() {
-    let look = |style: Style| drawn(4, &[(1, "ab", style)]).concat();
-    assert!(look(plain().fg(Color::Rgb(1, 2, 3))).contains(r##"<g fill="#010203">"##));
-    assert!(look(plain().fg(Color::Indexed(196))).contains(r##"<g fill="#ff0000">"##));
-    assert!(look(plain().fg(Color::Red)).contains(r##"<g fill="#cd0000">"##));
-    // The theme's own letters: 252 of the 256.
-    assert!(look(plain()).contains(r##"<g fill="#d0d0d0">"##));
-    assert!(look(plain().bold().italic()).contains(r#"font-weight="bold" font-style="italic""#));
+fn colours_and_modifiers_are_rendered() {
+    let render = |style: Style| drawn(4, &[(1, "ab", style)]).concat();
+    assert!(render(plain().fg(Color::Rgb(1, 2, 3))).contains(r##"<g fill="#010203">"##));
+    assert!(render(plain().fg(Color::Indexed(196))).contains(r##"<g fill="#ff0000">"##));
+    assert!(render(plain().fg(Color::Red)).contains(r##"<g fill="#cd0000">"##));
+    // The default text colour of the theme: index 252.
+    assert!(render(plain()).contains(r##"<g fill="#d0d0d0">"##));
+    assert!(render(plain().bold().italic()).contains(r#"font-weight="bold" font-style="italic""#));
     assert!(
-        look(
+        render(
             plain()
                 .fg(Color::Rgb(200, 100, 0))
                 .bg(Color::Rgb(0, 0, 0))
@@ -114,17 +114,17 @@ fn colours_and_modifiers_are_the_styles() {
         )
         .contains("#783c00")
     );
-    let ground = look(plain().bg(Color::Rgb(1, 2, 3)));
+    let background = render(plain().bg(Color::Rgb(1, 2, 3)));
     assert!(
-        ground.contains(
+        background.contains(
             r##"<path fill="#010203" shape-rendering="crispEdges" d="m40 64h32v32h-32z"/>"##
         ),
-        "{ground}"
+        "{background}"
     );
-    let turned = look(plain().reversed());
+    let turned = render(plain().reversed());
     assert!(turned.contains(r##"<g fill="#16181d">"##), "{turned}");
     assert!(turned.contains(r##"<path fill="#d0d0d0""##), "{turned}");
-    let under = look(plain().underlined());
+    let under = render(plain().underlined());
     assert!(
         under.contains(r#"stroke-width="2" d="m40 93h32""#),
         "{under}"
@@ -132,7 +132,7 @@ fn colours_and_modifiers_are_the_styles() {
 }
 
 #[test]
-fn a_light_theme_has_a_light_ground() {
+fn a_light_theme_has_a_light_background() {
     let buffer = row(4, &[]);
     let dark = svg(&buffer, &dark(), "");
     let light = svg(&buffer, &Theme::load("light").unwrap(), "");
@@ -140,7 +140,7 @@ fn a_light_theme_has_a_light_ground() {
 }
 
 #[test]
-fn a_braille_cell_has_its_dots() {
+fn braille_is_drawn_as_dots() {
     // Dots 1, 5 and 8: upper left, second right, lowest right.
     let lines = drawn(2, &[(1, "⢑", plain())]);
     assert_eq!(
@@ -155,7 +155,7 @@ fn a_braille_cell_has_its_dots() {
 }
 
 #[test]
-fn bars_are_figures_and_neighbours_one_of_them() {
+fn adjacent_bars_are_merged() {
     let lines = drawn(6, &[(0, "▄▄█", plain()), (4, "━━", plain())]);
     assert_eq!(
         lines,
@@ -166,7 +166,7 @@ fn bars_are_figures_and_neighbours_one_of_them() {
     );
 }
 
-/// The places a path goes through.
+/// The points of a path.
 fn places(data: &str) -> Vec<(i32, i32)> {
     let (mut at, mut start, mut places) = ((0, 0), (0, 0), Vec::new());
     let mut rest = data;
@@ -200,11 +200,11 @@ fn every_figure_stays_in_its_cell() {
     for glyph in glyphs.chain("■◆▲▼▶◀▸◂●•○◇□⣿".chars()) {
         let mut layers = Layers::default();
         if !glyph::draw(glyph, (0, 0), [0; 3], true, &mut layers) {
-            assert!(('═'..='╬').contains(&glyph), "{glyph} is left to the font");
+            assert!(('═'..='╬').contains(&glyph), "{glyph} is drawn as text");
             continue;
         }
         let paths: Vec<String> = layers.finish().map(|(_, _, data)| data).collect();
-        assert!(!paths.is_empty(), "{glyph} is nothing");
+        assert!(!paths.is_empty(), "{glyph} has no path");
         for (x, y) in paths.iter().flat_map(|data| places(data)) {
             let inside = (0..=CELL.0).contains(&x) && (0..=CELL.1).contains(&y);
             assert!(inside, "{glyph}: {x}, {y} of {paths:?}");
@@ -212,7 +212,7 @@ fn every_figure_stays_in_its_cell() {
     }
 }
 
-/// Every tag is closed, in order.
+/// Asserts that every tag is closed, in order.
 fn assert_well_formed(xml: &str) {
     let mut open = Vec::new();
     for part in xml.split('<').skip(1) {
@@ -230,7 +230,7 @@ fn assert_well_formed(xml: &str) {
 }
 
 #[test]
-fn any_screen_gives_a_whole_screenshot_and_the_same_one_again() {
+fn screenshots_are_well_formed_and_deterministic() {
     let all: String = (' '..='\u{25ff}').filter(|c| !c.is_control()).collect();
     let mut buffer = Buffer::empty(Rect::new(3, 2, 120, 100));
     for (y, line) in all.chars().collect::<Vec<_>>().chunks(60).enumerate() {

@@ -1,11 +1,11 @@
-//! A terminal given back when the process aborts, as C++ code does on an exception nobody catches: no panic hook runs then.
+//! Restores the terminal when the process aborts, as C++ code does on an uncaught exception. No panic hook runs then.
 //!
-//! Only a screen in the trainer's own process (`--in-process`) can be hit by it. All `unsafe` of the face is here: the
-//! registration of a signal handler, which does three system calls and touches nothing that a lock guards.
+//! This can only happen to a screen in the trainer's process (`--in-process`). All `unsafe` code of the interface is
+//! here: the registration of a signal handler, which makes three system calls and takes no lock.
 
 #![expect(
     unsafe_code,
-    reason = "a handler for SIGABRT: signal-hook's safe ones only set a flag, and nobody would look at it any more"
+    reason = "a handler for SIGABRT: the safe handlers of signal-hook only set a flag, which nothing would check"
 )]
 
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -19,12 +19,12 @@ use signal_hook::consts::SIGABRT;
 use super::Tty;
 use super::session::LEAVE;
 
-/// The terminal's descriptor; -1 while no screen is up.
+/// The descriptor of the terminal; -1 while no screen is open.
 static FD: AtomicI32 = AtomicI32::new(-1);
-/// How the terminal was. Each is leaked, for a handler may be reading it.
+/// The settings to restore. Each value is leaked, as a handler may be reading it.
 static BEFORE: AtomicPtr<Termios> = AtomicPtr::new(std::ptr::null_mut());
 
-/// From now on an abort gives this terminal back. The descriptor must stay open until [`disarm`].
+/// Restores this terminal to `before` if the process aborts. The descriptor must stay open until [`disarm`].
 pub(super) fn arm(tty: &Tty, before: &Termios) {
     static ONCE: Once = Once::new();
     BEFORE.store(Box::into_raw(Box::new(before.clone())), Ordering::Release);
@@ -32,17 +32,17 @@ pub(super) fn arm(tty: &Tty, before: &Termios) {
     ONCE.call_once(|| {
         // SAFETY: the handler is async-signal-safe: it loads atomics and makes system calls, and neither allocates nor
         // takes a lock. abort(3) ends the process after it has returned.
-        let _ = unsafe { signal_hook::low_level::register(SIGABRT, give_back) };
+        let _ = unsafe { signal_hook::low_level::register(SIGABRT, restore) };
     });
 }
 
-/// No screen is up any more.
+/// Disables the handler: no screen is open any more.
 pub(super) fn disarm() {
     FD.store(-1, Ordering::Release);
 }
 
-/// What the handler does.
-pub(super) fn give_back() {
+/// The signal handler: restores the terminal.
+pub(super) fn restore() {
     let fd = FD.swap(-1, Ordering::AcqRel);
     let before = BEFORE.load(Ordering::Acquire);
     if fd < 0 || before.is_null() {

@@ -1,30 +1,30 @@
-//! Telling somebody who looks elsewhere: the terminal's bell, and a notification of the desktop (OSC 9).
+//! Notifications: the terminal bell, and desktop notifications (OSC 9).
 //!
-//! Both go out through the thread that writes frames, between two of them. Neither asks the terminal anything: one that
-//! knows no OSC 9 passes it over. Inside tmux the bell arrives, an OSC 9 does not.
+//! Both are written by the thread that writes frames, between two frames. A terminal without support for OSC 9 ignores
+//! it. Inside tmux the bell works, but OSC 9 does not.
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::config::NotifyConfig;
 use crate::tui::text::{clean, fit};
 
-/// Bytes that may wait for a stalled line; what comes then is dropped.
-const WAITING: usize = 4;
-/// Columns of a notification.
+/// Maximum number of notifications that wait for a stalled connection; further ones are dropped.
+const QUEUE_LEN: usize = 4;
+/// Maximum width of a notification, columns.
 const WIDTH: usize = 200;
 
-/// The way to the terminal for what is no frame.
+/// Sends notifications to the terminal.
 #[derive(Debug, Clone)]
 pub(in crate::tui) struct Bell(Sender<Vec<u8>>);
 
 impl Bell {
-    /// A bell, and what is to be written for it.
+    /// A bell, and the receiver of the bytes to write to the terminal.
     pub(super) fn new() -> (Self, Receiver<Vec<u8>>) {
-        let (sender, rings) = bounded(WAITING);
+        let (sender, rings) = bounded(QUEUE_LEN);
         (Self(sender), rings)
     }
 
-    /// Rings as configured.
+    /// Sends a notification by the configured means.
     pub(in crate::tui) fn ring(&self, notify: &NotifyConfig, text: &str) {
         let bytes = bytes(notify, text);
         if !bytes.is_empty() {
@@ -33,7 +33,7 @@ impl Bell {
     }
 }
 
-/// `BEL`, and `ESC ] 9 ; text BEL`.
+/// The bytes of a notification: `ESC ] 9 ; text BEL` and `BEL`, as configured.
 fn bytes(notify: &NotifyConfig, text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     if notify.osc9 {
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_notification_is_what_was_asked_for_and_holds_no_control_characters() {
+    fn notifications_are_as_configured_without_control_characters() {
         let mut notify = NotifyConfig::default();
         assert_eq!(bytes(&notify, "done"), b"");
         notify.bell = true;

@@ -1,8 +1,8 @@
-//! Frames on their way to the terminal, in a thread of their own: a line that is stalled or slow holds up no key.
+//! Writes frames to the terminal in a separate thread, so that a stalled or slow connection does not delay keys.
 //!
-//! At most one frame is under way. While it is, none is drawn; the next one shows what is then, so frames are dropped
-//! and never pile up. After a slow one there is a pause of a few times as long, or keys' echoes would queue behind frames
-//! somewhere between here and the person.
+//! At most one frame is being written. Meanwhile none is drawn, and the next frame shows the state at its own time, so
+//! frames are dropped and never queue up. After a slow write there is a pause of a few times its duration: otherwise
+//! the response to a key would wait behind frames that are buffered on the way to the terminal.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 use super::bell::Bell;
 use super::{Tty, painter::Sink};
 
-/// A write that took longer was slow.
+/// A longer write counts as slow.
 const SLOW: Duration = Duration::from_millis(20);
-/// The pause after it, in its own length, and at most.
+/// The pause after a slow write, as a multiple of its duration, and its maximum.
 const PAUSE: u32 = 3;
-const LONGEST: Duration = Duration::from_secs(1);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// Where frames go in.
+/// A writer that passes frames to the thread.
 #[derive(Debug)]
 pub(in crate::tui) struct Outlet {
     tty: Tty,
@@ -31,21 +31,25 @@ pub(in crate::tui) struct Outlet {
     bell: Bell,
 }
 
-/// How the frame under way is doing.
+/// The state of the output.
 #[derive(Debug, Clone, Default)]
 pub(in crate::tui) struct State {
+    /// A frame is being written.
     busy: Arc<AtomicBool>,
-    gone: Arc<AtomicBool>,
+    /// The terminal was disconnected.
+    closed: Arc<AtomicBool>,
+    /// Bytes of all frames passed to the thread.
     sent: Arc<AtomicU64>,
 }
 
 impl State {
-    /// Whether another frame can be taken. A terminal that is gone takes it, and says so.
+    /// Whether another frame can be accepted. Also true if the terminal was disconnected: writing then returns the
+    /// error.
     pub(in crate::tui) fn is_free(&self) -> bool {
-        !self.busy.load(Ordering::Acquire) || self.gone.load(Ordering::Acquire)
+        !self.busy.load(Ordering::Acquire) || self.closed.load(Ordering::Acquire)
     }
 
-    /// Bytes of all frames that were handed over.
+    /// Bytes of all frames so far.
     pub(in crate::tui) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
@@ -55,15 +59,15 @@ impl Outlet {
     /// Starts the thread that writes.
     ///
     /// # Errors
-    /// When there is no descriptor or no thread to be had.
+    /// If the descriptor cannot be duplicated or the thread cannot be started.
     pub(super) fn start(tty: Tty) -> io::Result<Self> {
         let (frames, queue) = bounded(1);
         let (bell, rings) = Bell::new();
         let state = State::default();
-        let (writer, doing) = (tty.try_clone()?, state.clone());
+        let (writer, shared) = (tty.try_clone()?, state.clone());
         Builder::new()
             .name("frames".to_owned())
-            .spawn(move || write(writer, &queue, &rings, &doing))?;
+            .spawn(move || write(writer, &queue, &rings, &shared))?;
         Ok(Self {
             tty,
             frame: Vec::new(),
@@ -84,13 +88,13 @@ impl Outlet {
 
 fn write(mut tty: Tty, frames: &Receiver<Vec<u8>>, rings: &Receiver<Vec<u8>>, state: &State) {
     loop {
-        // Between frames, never inside one.
+        // Notifications are written between frames, never within one.
         let frame = select! {
             recv(frames) -> frame => frame,
             recv(rings) -> ring => {
-                let told = ring.is_ok_and(|ring| tty.write_all(&ring).is_ok());
-                if !told {
-                    state.gone.store(true, Ordering::Release);
+                let written = ring.is_ok_and(|ring| tty.write_all(&ring).is_ok());
+                if !written {
+                    state.closed.store(true, Ordering::Release);
                     return;
                 }
                 continue;
@@ -99,12 +103,12 @@ fn write(mut tty: Tty, frames: &Receiver<Vec<u8>>, rings: &Receiver<Vec<u8>>, st
         let Ok(frame) = frame else { return };
         let began = Instant::now();
         if tty.write_all(&frame).is_err() {
-            state.gone.store(true, Ordering::Release);
+            state.closed.store(true, Ordering::Release);
             return;
         }
         let took = began.elapsed();
         if took > SLOW {
-            thread::sleep((took * PAUSE).min(LONGEST));
+            thread::sleep((took * PAUSE).min(MAX_PAUSE));
         }
         state.busy.store(false, Ordering::Release);
     }
@@ -116,9 +120,10 @@ impl Write for Outlet {
         Ok(bytes.len())
     }
 
-    /// Hands the frame over. While another is under way it stays, and goes with the next.
+    /// Passes the frame to the thread. While another one is being written, the frame stays buffered until the next
+    /// flush.
     fn flush(&mut self) -> io::Result<()> {
-        if self.state.gone.load(Ordering::Acquire) {
+        if self.state.closed.load(Ordering::Acquire) {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         if !self.frame.is_empty() && !self.state.busy.swap(true, Ordering::AcqRel) {
@@ -157,13 +162,13 @@ mod tests {
         }
     }
 
-    /// A line that takes nothing: the screen goes on, and what is sent when it takes again is in order.
+    /// With a stalled connection the screen continues. When it accepts bytes again, complete frames arrive in order.
     #[test]
-    fn a_stalled_line_holds_up_nobody_and_gets_whole_frames_in_order() {
+    fn a_stalled_connection_does_not_block_and_gets_complete_frames_in_order() {
         let (mut read, write) = std::io::pipe().unwrap();
         let mut outlet = Outlet::start(Tty(File::from(std::os::fd::OwnedFd::from(write)))).unwrap();
         let state = outlet.state();
-        // More than a pipe holds.
+        // More than the buffer of a pipe.
         outlet.write_all(&vec![b'a'; 200_000]).unwrap();
         outlet.flush().unwrap();
         assert!(!state.is_free());
@@ -172,7 +177,7 @@ mod tests {
             outlet.write_all(b"b").unwrap();
             outlet.flush().unwrap();
         }
-        assert!(began.elapsed() < Duration::from_secs(1), "it waited");
+        assert!(began.elapsed() < Duration::from_secs(1), "it blocked");
         let mut bytes = vec![0; 200_000];
         read.read_exact(&mut bytes).unwrap();
         assert!(bytes.iter().all(|byte| *byte == b'a'));
@@ -182,7 +187,7 @@ mod tests {
         let mut rest = vec![0; 101];
         read.read_exact(&mut rest).unwrap();
         assert!(rest.iter().take(100).all(|byte| *byte == b'b') && rest.last() == Some(&b'c'));
-        // The other end goes away: that is told with the next frame.
+        // When the other end is closed, the next frame returns an error.
         drop(read);
         wait(|| state.is_free());
         outlet.write_all(b"d").unwrap();

@@ -1,8 +1,8 @@
-//! Cells in, bytes out: a ratatui backend that sends little.
+//! A ratatui backend that sends few bytes.
 //!
-//! Cursor moves are left out where cells follow each other, styles are sent as differences in one sequence, a frame goes
-//! out in one write, and an unchanged frame sends nothing. Colours are written as they are: what the terminal cannot show
-//! was taken out of the theme before, so `NO_COLOR` needs nothing here.
+//! Cursor moves are omitted between adjacent cells, a change of style is sent as one sequence with the differences
+//! only, a frame is sent in one write, and an unchanged frame sends nothing. Colours are sent as given: the theme was
+//! already reduced to the colours of the terminal, including `NO_COLOR`.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -14,12 +14,12 @@ use ratatui::layout::{Position, Size};
 use super::Tty;
 use super::pen::Pen;
 
-/// What a sink must be able to tell besides taking bytes.
+/// A writer to a terminal of known size.
 pub trait Sink: Write {
-    /// Columns and rows.
+    /// Columns and rows of the terminal.
     ///
     /// # Errors
-    /// When the terminal is gone.
+    /// If the terminal was disconnected.
     fn size(&self) -> io::Result<(u16, u16)>;
 }
 
@@ -29,18 +29,18 @@ impl Sink for Tty {
     }
 }
 
-/// A backend that collects a frame and sends it in one piece.
+/// A backend that buffers a frame and sends it in one write.
 #[derive(Debug)]
 pub struct Painter<W> {
     out: W,
     frame: String,
     pen: Pen,
-    /// Where the terminal's cursor is, if that is known.
+    /// The position of the terminal's cursor, if it is known.
     cursor: Option<(u16, u16)>,
 }
 
 impl<W: Sink> Painter<W> {
-    /// A painter onto a terminal that has just been cleared.
+    /// A painter for a terminal that has just been cleared.
     pub fn new(out: W) -> Self {
         Self {
             out,
@@ -53,7 +53,7 @@ impl<W: Sink> Painter<W> {
     fn goto(&mut self, x: u16, y: u16) {
         match self.cursor {
             Some(at) if at == (x, y) => {}
-            // A step along the row is shorter than an address.
+            // A relative move within the row is shorter than an absolute position.
             Some((cx, cy)) if cy == y && cx < x => {
                 let by = x - cx;
                 let _ = if by == 1 {
@@ -92,10 +92,10 @@ impl<W: Sink> Backend for Painter<W> {
             self.goto(x, y);
             self.dip(Pen::of(cell));
             self.frame.push_str(cell.symbol());
-            // Only plain ASCII is sure to be as wide here as there; after anything else the place is sent again.
+            // Terminals may disagree on the width of other characters; after them the position is sent again.
             let next = x.saturating_add(1);
-            let sure = cell.symbol().len() == 1 || drawn_narrow(cell.symbol());
-            self.cursor = (sure && next < columns).then_some((next, y));
+            let narrow = cell.symbol().len() == 1 || drawn_narrow(cell.symbol());
+            self.cursor = (narrow && next < columns).then_some((next, y));
         }
         Ok(())
     }
@@ -149,8 +149,8 @@ impl<W: Sink> Backend for Painter<W> {
     }
 }
 
-/// Western letters, line drawing, blocks and braille: one column wherever this screen can be read at all. Marks such as
-/// ▲ and ⚠ are two in some terminals.
+/// Whether the character is one column wide on all terminals: Latin letters, line drawing, blocks and braille. Symbols
+/// such as ▲ and ⚠ are two columns wide on some terminals.
 fn drawn_narrow(symbol: &str) -> bool {
     let mut chars = symbol.chars();
     let narrow = '\u{a1}'..='\u{24f}';
@@ -167,9 +167,9 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Default)]
-    struct Paper(Vec<u8>);
+    struct TestSink(Vec<u8>);
 
-    impl Write for Paper {
+    impl Write for TestSink {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.extend_from_slice(bytes);
             Ok(bytes.len())
@@ -179,13 +179,13 @@ mod tests {
         }
     }
 
-    impl Sink for Paper {
+    impl Sink for TestSink {
         fn size(&self) -> io::Result<(u16, u16)> {
             Ok((20, 2))
         }
     }
 
-    fn sent(terminal: &mut Terminal<Painter<Paper>>, text: &str, style: Style) -> String {
+    fn sent(terminal: &mut Terminal<Painter<TestSink>>, text: &str, style: Style) -> String {
         terminal
             .draw(|frame| {
                 frame.buffer_mut().set_stringn(2, 1, text, 18, style);
@@ -195,8 +195,8 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_is_one_piece_and_an_unchanged_one_is_nothing() {
-        let mut terminal = Terminal::new(Painter::new(Paper::default())).unwrap();
+    fn a_frame_is_one_update_and_an_unchanged_one_sends_nothing() {
+        let mut terminal = Terminal::new(Painter::new(TestSink::default())).unwrap();
         let style = Style::new()
             .fg(Color::Indexed(75))
             .add_modifier(Modifier::BOLD);

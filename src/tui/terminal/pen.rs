@@ -1,9 +1,9 @@
-//! Styles as escape sequences: what must be sent between one look and the next.
+//! Encodes changes of style as escape sequences.
 
 use ratatui::buffer::Cell;
 use ratatui::style::{Color, Modifier};
 
-/// What the next character would look like.
+/// The style in which the terminal draws the next character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::tui) struct Pen {
     fg: Color,
@@ -12,7 +12,7 @@ pub(in crate::tui) struct Pen {
 }
 
 impl Pen {
-    /// The look of a cell.
+    /// The style of a cell.
     pub(in crate::tui) fn of(cell: &Cell) -> Self {
         Self {
             fg: cell.fg,
@@ -21,7 +21,7 @@ impl Pen {
         }
     }
 
-    /// The sequence that leads from this look to another; nothing where they are the same.
+    /// The escape sequence that changes this style to another; empty if they are equal.
     pub(in crate::tui) fn to(self, pen: Self) -> String {
         if pen == self {
             return String::new();
@@ -39,7 +39,7 @@ impl Pen {
         if pen.bg != from.bg {
             codes.push(color_code(pen.bg, 40));
         }
-        // A lone reset is shortest without its number.
+        // A reset alone is shorter without its code.
         let codes = if codes == ["0"] {
             String::new()
         } else {
@@ -63,7 +63,7 @@ fn modifier_codes(modifier: Modifier) -> impl Iterator<Item = String> {
         .map(|(_, code)| code.to_string())
 }
 
-/// The SGR code of a colour; `base` is 30 for letters and 40 for the ground.
+/// The SGR code of a colour; `base` is 30 for the foreground and 40 for the background.
 fn color_code(color: Color, base: u8) -> String {
     let sixteen = |index: u8| (base + if index < 8 { index } else { 52 + index }).to_string();
     match color {
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_colour_has_its_code() {
+    fn colours_have_their_sgr_codes() {
         assert_eq!(color_code(Color::Red, 30), "31");
         assert_eq!(color_code(Color::LightRed, 30), "91");
         assert_eq!(color_code(Color::White, 40), "107");

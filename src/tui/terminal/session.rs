@@ -1,4 +1,5 @@
-//! Taking the terminal and giving it back: on leaving, on a panic, and not at all when it is gone.
+//! Sets the terminal up for the screen, and restores it when the screen is closed or panics. A disconnected terminal is
+//! not restored.
 
 use std::io::{self, IsTerminal, Write};
 use std::panic;
@@ -14,28 +15,30 @@ use super::bell::Bell;
 use super::outlet::{Outlet, State};
 use super::{Painter, Tty, abort};
 
-/// Alternate screen, cleared, no cursor; what is pasted is told as such, so that it is not taken for keys.
+/// Alternate screen, reset style, clear, hide cursor, bracketed paste (so that pasted text is not interpreted as keys).
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[m\x1b[2J\x1b[?25l\x1b[?2004h";
-/// Buttons and the wheel, with places as decimal numbers, which wide screens need. Not every step the mouse makes, as
-/// crossterm's own command asks for: nothing here follows it, and a slow line would carry it for nothing.
-const TAKE_MOUSE: &[u8] = b"\x1b[?1000h\x1b[?1006h";
-/// End of a frame, pastes as keys, no mouse (whether or not this screen took it: one that was killed may have), plain letters, cursor, main
-/// screen.
+/// Report mouse buttons and the wheel, in SGR encoding, which wide screens need. Motion is not reported, unlike with
+/// crossterm's command: it is not used and would load a slow connection.
+const CAPTURE_MOUSE: &[u8] = b"\x1b[?1000h\x1b[?1006h";
+/// End synchronized update, no bracketed paste, release mouse (even if this screen did not capture it: one that was
+/// killed may have), reset style, show cursor, main screen.
 pub(super) const LEAVE: &[u8] =
     b"\x1b[?2026l\x1b[?2004l\x1b[?1006l\x1b[?1000l\x1b[m\x1b[?25h\x1b[?1049l";
-/// How long leaving waits for a terminal that takes nothing.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// Maximum wait, when the screen is closed, for a terminal that accepts no bytes.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The screen that is up, for the panic hook: which thread owns it and how it is put back.
-static UP: Mutex<Option<Up>> = Mutex::new(None);
+/// The active screen, for the panic hook.
+static ACTIVE: Mutex<Option<ActiveScreen>> = Mutex::new(None);
 
-struct Up {
+/// The thread of the active screen, and what is needed to restore its terminal.
+struct ActiveScreen {
     owner: ThreadId,
     tty: Tty,
+    /// The terminal settings to restore.
     before: Termios,
 }
 
-/// The terminal while it is ours.
+/// The terminal while the screen is open. Dropping it restores the terminal.
 #[derive(Debug)]
 pub(in crate::tui) struct Session {
     terminal: Terminal<Painter<Outlet>>,
@@ -44,10 +47,10 @@ pub(in crate::tui) struct Session {
 }
 
 impl Session {
-    /// Takes the terminal, and the mouse if that is wanted.
+    /// Sets the terminal up. `mouse`: also captures the mouse.
     ///
     /// # Errors
-    /// When it cannot be taken; then it is as it was.
+    /// If the terminal cannot be set up; it is then restored.
     pub(in crate::tui) fn enter(mut tty: Tty, mouse: bool) -> io::Result<Self> {
         install_hook();
         let spare = tty.try_clone()?;
@@ -56,14 +59,14 @@ impl Session {
         raw.make_raw();
         tcsetattr(&tty.0, OptionalActions::Now, &raw)?;
         abort::arm(&spare, &before);
-        *UP.lock().unwrap_or_else(PoisonError::into_inner) = Some(Up {
+        *ACTIVE.lock().unwrap_or_else(PoisonError::into_inner) = Some(ActiveScreen {
             owner: thread::current().id(),
             tty: spare,
             before,
         });
         let entered = tty
             .write_all(ENTER)
-            .and_then(|()| tty.write_all(if mouse { TAKE_MOUSE } else { b"" }))
+            .and_then(|()| tty.write_all(if mouse { CAPTURE_MOUSE } else { b"" }))
             .and_then(|()| Outlet::start(tty))
             .and_then(|outlet| {
                 let (state, bell) = (outlet.state(), outlet.bell());
@@ -87,19 +90,19 @@ impl Session {
         &mut self.terminal
     }
 
-    /// How the frame under way is doing.
+    /// The state of the output.
     pub(in crate::tui) fn state(&self) -> State {
         self.state.clone()
     }
 
-    /// What tells somebody who looks elsewhere.
+    /// The sender of notifications.
     pub(in crate::tui) fn bell(&self) -> Bell {
         self.bell.clone()
     }
 
-    /// The terminal is gone: nothing is written to it any more.
+    /// Closes the session without restoring the terminal, which was disconnected.
     pub(in crate::tui) fn abandon(self) {
-        UP.lock().unwrap_or_else(PoisonError::into_inner).take();
+        ACTIVE.lock().unwrap_or_else(PoisonError::into_inner).take();
         abort::disarm();
         drop(self);
     }
@@ -107,20 +110,20 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // The last frame goes first, or it would be drawn over what comes after.
+        // Wait for the last frame, which would otherwise be drawn over later output.
         let began = Instant::now();
-        while !self.state.is_free() && began.elapsed() < PATIENCE {
+        while !self.state.is_free() && began.elapsed() < CLOSE_TIMEOUT {
             thread::sleep(Duration::from_millis(5));
         }
         restore();
     }
 }
 
-/// What a terminal is set to, or, where a screen that was killed has left it raw, what it should be.
+/// The settings to restore: those found, unless a killed screen left the terminal in raw mode; then the usual ones.
 fn sane(mut found: Termios) -> Termios {
     let cooked = LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG;
     if !found.local_modes.intersects(cooked) {
-        // What a new terminal has of what was taken from it.
+        // The defaults of a new terminal for the flags that raw mode clears.
         found.local_modes |= cooked | LocalModes::IEXTEN;
         found.input_modes |= InputModes::ICRNL | InputModes::IXON;
         found.output_modes |= OutputModes::OPOST;
@@ -128,36 +131,36 @@ fn sane(mut found: Termios) -> Termios {
     found
 }
 
-/// Gives the terminal back once; whatever fails, fails silently.
+/// Restores the terminal of the active screen, if there is one. Errors are ignored.
 fn restore() {
     abort::disarm();
-    let up = UP.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(Up {
+    let active = ACTIVE.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(ActiveScreen {
         mut tty, before, ..
-    }) = up
+    }) = active
     {
-        // A terminal that takes nothing would hold us for ever.
-        if tty.takes(PATIENCE) {
+        // Writing to a terminal that accepts no bytes would block forever.
+        if tty.is_writable(CLOSE_TIMEOUT) {
             let _ = tty.write_all(LEAVE);
         }
         let _ = tcsetattr(&tty.0, OptionalActions::Now, &before);
     }
 }
 
-/// While the screen is up, a panic of its thread puts the terminal back before it is reported, and a panic of another
-/// thread is not written over it: the run tells its own end.
+/// While a screen is open, a panic in its thread restores the terminal before it is reported. A panic in another thread
+/// is not printed over the screen; the run itself reports its failure.
 fn install_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            let owner = UP
+            let owner = ACTIVE
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .as_ref()
-                .map(|up| up.owner);
+                .map(|active| active.owner);
             match owner {
-                // Where stderr leads to a file, the report belongs there; on the screen it would only be a blot.
+                // The report is printed only if stderr is redirected; on the terminal it would corrupt the screen.
                 Some(owner) if owner != thread::current().id() => {
                     if !io::stderr().is_terminal() {
                         before(info);
@@ -186,27 +189,27 @@ mod tests {
 
     use super::*;
 
-    /// A terminal in memory and what it shows.
-    struct Shown {
+    /// A pseudo-terminal and its emulated screen.
+    struct TestTerminal {
         tty: Tty,
         screen: Arc<Mutex<Parser>>,
-        /// Nothing is left of it without this end.
+        /// Keeps the pseudo-terminal open.
         _master: Mutex<Box<dyn MasterPty + Send>>,
     }
 
-    impl Shown {
+    impl TestTerminal {
         fn new() -> Self {
             let pair = native_pty_system().openpty(PtySize::default()).unwrap();
             let path = pair.master.tty_name().unwrap();
             let flags = OFlags::RDWR | OFlags::NOCTTY;
             let file = File::from(rustix::fs::open(path, flags, Mode::empty()).unwrap());
             let screen = Arc::new(Mutex::new(Parser::default()));
-            let shown = Arc::clone(&screen);
+            let emulator = Arc::clone(&screen);
             let mut reader = pair.master.try_clone_reader().unwrap();
             thread::spawn(move || {
                 let mut bytes = [0; 4096];
                 while let Ok(n @ 1..) = reader.read(&mut bytes) {
-                    shown.lock().unwrap().process(&bytes[..n]);
+                    emulator.lock().unwrap().process(&bytes[..n]);
                 }
             });
             Self {
@@ -216,19 +219,19 @@ mod tests {
             }
         }
 
-        /// Waits until the screen is up, or is gone and the mouse with it.
-        fn wait(&self, up: bool, mouse: bool) {
+        /// Waits until the alternate screen is on or off, and the mouse captured or released.
+        fn wait(&self, open: bool, mouse: bool) {
             let began = Instant::now();
             loop {
                 let found = {
                     let parser = self.screen.lock().unwrap();
                     let screen = parser.screen();
-                    let taken = screen.mouse_protocol_mode() != MouseProtocolMode::None;
-                    let decimal = screen.mouse_protocol_encoding() == MouseProtocolEncoding::Sgr;
-                    assert!(!taken || decimal);
-                    (screen.alternate_screen(), taken)
+                    let captured = screen.mouse_protocol_mode() != MouseProtocolMode::None;
+                    let sgr = screen.mouse_protocol_encoding() == MouseProtocolEncoding::Sgr;
+                    assert!(!captured || sgr);
+                    (screen.alternate_screen(), captured)
                 };
-                if found == (up, mouse) {
+                if found == (open, mouse) {
                     return;
                 }
                 assert!(began.elapsed() < Duration::from_secs(30), "{found:?}");
@@ -237,41 +240,41 @@ mod tests {
         }
     }
 
-    /// One after the other: only one screen is up in a process.
+    /// A single test, as a process can only have one screen at a time.
     #[test]
-    fn the_mouse_is_taken_if_wanted_and_given_back_however_the_screen_ends() {
+    fn the_terminal_and_mouse_are_restored_on_exit_panic_and_abort() {
         for mouse in [false, true] {
-            let shown = Shown::new();
+            let terminal = TestTerminal::new();
             let enter = |tty: &Tty| Session::enter(tty.try_clone().unwrap(), mouse).unwrap();
-            // It is left: also for Ctrl-Z and on a signal, which the loop ends with.
-            let session = enter(&shown.tty);
-            shown.wait(true, mouse);
+            // The screen is closed, which includes Ctrl-Z and signals: both end the event loop.
+            let session = enter(&terminal.tty);
+            terminal.wait(true, mouse);
             drop(session);
-            shown.wait(false, false);
-            // Its thread panics.
+            terminal.wait(false, false);
+            // The thread of the screen panics.
             thread::scope(|scope| {
                 let screen = scope.spawn(|| {
-                    let _session = enter(&shown.tty);
-                    shown.wait(true, mouse);
+                    let _session = enter(&terminal.tty);
+                    terminal.wait(true, mouse);
                     panic!("on purpose");
                 });
                 assert!(screen.join().is_err());
             });
-            shown.wait(false, false);
+            terminal.wait(false, false);
             // The process aborts.
-            let session = enter(&shown.tty);
-            shown.wait(true, mouse);
-            abort::give_back();
-            shown.wait(false, false);
+            let session = enter(&terminal.tty);
+            terminal.wait(true, mouse);
+            abort::restore();
+            terminal.wait(false, false);
             drop(session);
         }
     }
 
-    /// A screen that was killed has left the mouse on; the next one that is left gives it back, whether it took it or not.
+    /// Also releases a mouse that a killed screen left captured, even if this screen did not capture it.
     #[test]
-    fn leaving_gives_back_what_entering_took() {
+    fn leave_undoes_enter_and_capture_mouse() {
         let mut terminal = Parser::default();
-        terminal.process(&[ENTER, TAKE_MOUSE, LEAVE].concat());
+        terminal.process(&[ENTER, CAPTURE_MOUSE, LEAVE].concat());
         let screen = terminal.screen();
         assert_eq!(screen.mouse_protocol_mode(), MouseProtocolMode::None);
         let encoding = screen.mouse_protocol_encoding();

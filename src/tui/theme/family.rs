@@ -1,4 +1,4 @@
-//! All themes that can be named, and a theme with all it inherits.
+//! The available themes, and inheritance between them.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,27 +7,27 @@ use std::path::{Path, PathBuf};
 use ratatui::style::{Color, Style};
 use toml::Value;
 
-use super::file::{self, File, Look, Paint};
+use super::file::{self, File, Paint, RoleStyle};
 use super::{BUILT_IN, Role, Theme};
 use crate::config::{Origin, Problem, Problems};
 
-/// The key of the configuration that names a theme.
-const NAMED_BY: &str = "ui.theme";
+/// The configuration key that selects the theme.
+const THEME_KEY: &str = "ui.theme";
 
-/// All themes that can be named: those compiled in, then the user's own.
+/// All available themes: the built-in ones, then those of the user.
 #[derive(Debug, Clone)]
-pub struct Themes(Vec<Known>);
+pub struct Themes(Vec<ThemeEntry>);
 
 #[derive(Debug, Clone)]
-struct Known {
+struct ThemeEntry {
     name: String,
-    /// The user's file.
+    /// The file of a user's theme; `None` for a built-in theme.
     path: Option<PathBuf>,
     text: Cow<'static, str>,
 }
 
-impl Known {
-    /// What its file is called in problems.
+impl ThemeEntry {
+    /// The path of its file, for problems.
     fn path(&self) -> PathBuf {
         let built_in = || Path::new("themes").join(format!("{}.toml", self.name));
         self.path.clone().unwrap_or_else(built_in)
@@ -35,9 +35,9 @@ impl Known {
 }
 
 impl Themes {
-    /// Those that are compiled in, the default first.
+    /// The built-in themes, the default first.
     pub fn built_in() -> Self {
-        let known = BUILT_IN.iter().map(|(name, text)| Known {
+        let known = BUILT_IN.iter().map(|(name, text)| ThemeEntry {
             name: (*name).to_owned(),
             path: None,
             text: Cow::Borrowed(text),
@@ -45,20 +45,20 @@ impl Themes {
         Self(known.collect())
     }
 
-    /// Takes a user's file in, by the name it is to have; nothing is read or judged yet.
+    /// Adds a user's theme under this name. The text is not parsed yet.
     ///
     /// # Errors
-    /// When another theme has the name.
+    /// If another theme has this name.
     pub fn add(&mut self, name: &str, path: PathBuf, text: String) -> Result<(), Problem> {
         if let Some(other) = self.find(name) {
-            let whose = match &other.path {
+            let owner = match &other.path {
                 Some(path) => path.display().to_string(),
-                None => "a theme that is built in".to_owned(),
+                None => "a built-in theme".to_owned(),
             };
-            let message = format!("`{name}` is the name of {whose}: give the file another");
+            let message = format!("`{name}` is already the name of {owner}: rename the file");
             return Err(Problem::new(Origin::File { path, line: None }, "", message));
         }
-        self.0.push(Known {
+        self.0.push(ThemeEntry {
             name: name.to_owned(),
             path: Some(path),
             text: Cow::Owned(text),
@@ -66,17 +66,17 @@ impl Themes {
         Ok(())
     }
 
-    /// Their names: those compiled in, the default first, then the user's own in the order they came.
+    /// The names of all themes: the built-in ones, the default first, then the user's in the order they were added.
     pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
         self.0.iter().map(|known| known.name.as_str())
     }
 
-    /// The file of a theme; none for one that is built in.
+    /// The file of a theme; `None` for a built-in theme.
     pub fn path(&self, name: &str) -> Option<&Path> {
         self.find(name)?.path.as_deref()
     }
 
-    /// Every theme without a fault by its name, and all faults of the others.
+    /// All valid themes with their names, and the problems of the others.
     pub fn all(&self) -> (Vec<(String, Theme)>, Vec<Problem>) {
         let (mut themes, mut problems) = (Vec::new(), Vec::new());
         for name in self.names() {
@@ -84,7 +84,7 @@ impl Themes {
                 Ok(theme) => themes.push((name.to_owned(), theme)),
                 Err(Problems(found)) => {
                     for problem in found {
-                        // A parent's faults are those of all its children.
+                        // The problems of a parent also occur for each of its children.
                         if !problems.contains(&problem) {
                             problems.push(problem);
                         }
@@ -95,40 +95,40 @@ impl Themes {
         (themes, problems)
     }
 
-    /// A theme by its name.
+    /// Loads the theme with this name.
     ///
     /// # Errors
-    /// Everything that is wrong with it and with what it inherits, each with file, line, key, value and rule; or that
-    /// there is none of this name, as a problem of the key `ui.theme`.
+    /// All problems of the theme and its ancestors, each with file, line, key, value and rule. An unknown name is a
+    /// problem of the key `ui.theme`.
     pub fn load(&self, name: &str) -> Result<Theme, Problems> {
         let Some(known) = self.find(name) else {
-            let problem = Problem::new(Origin::Default, NAMED_BY, self.missing(name));
+            let problem = Problem::new(Origin::Default, THEME_KEY, self.missing(name));
             return Err(Problems(vec![
                 problem.with_value(&Value::String(name.to_owned())),
             ]));
         };
         let mut problems = Vec::new();
-        let line = self.line(known, &mut problems);
+        let files = self.lineage(known, &mut problems);
         let mut palette = BTreeMap::new();
-        let mut looks: Vec<Option<&Look>> = vec![None; Role::ALL.len()];
+        let mut roles: Vec<Option<&RoleStyle>> = vec![None; Role::ALL.len()];
         let mut dark = true;
         // From the oldest ancestor to the theme itself.
-        for file in line.iter().rev() {
+        for file in files.iter().rev() {
             palette.extend(
                 file.palette
                     .iter()
                     .map(|(name, color)| (name.as_str(), *color)),
             );
-            for (role, look) in &file.roles {
-                if let Some(slot) = looks.get_mut(*role as usize) {
-                    *slot = Some(look);
+            for (role, written) in &file.roles {
+                if let Some(slot) = roles.get_mut(*role as usize) {
+                    *slot = Some(written);
                 }
             }
             dark = file.dark.unwrap_or(dark);
         }
-        let styles = looks
+        let styles = roles
             .into_iter()
-            .map(|look| look.map_or_else(Style::new, |look| style(look, &palette, &mut problems)));
+            .map(|role| role.map_or_else(Style::new, |role| style(role, &palette, &mut problems)));
         let theme = Theme {
             name: name.to_owned(),
             dark,
@@ -141,8 +141,8 @@ impl Themes {
         }
     }
 
-    /// From a theme to its oldest ancestor. Ends where a theme would be its own ancestor.
-    fn line<'a>(&'a self, theme: &'a Known, problems: &mut Vec<Problem>) -> Vec<File> {
+    /// The files of a theme and its ancestors, the oldest last. Stops at a cycle, which is a problem.
+    fn lineage<'a>(&'a self, theme: &'a ThemeEntry, problems: &mut Vec<Problem>) -> Vec<File> {
         let mut seen = vec![theme.name.as_str()];
         let mut files = Vec::new();
         let mut next = Some(theme);
@@ -150,14 +150,15 @@ impl Themes {
             let (file, found) = file::read(&known.path(), &known.text);
             problems.extend(found);
             if let Some(inherits) = &file.inherits {
-                let parent = self.find(&inherits.what);
+                let parent = self.find(&inherits.value);
                 next = parent.filter(|parent| !seen.contains(&parent.name.as_str()));
                 match (parent, next) {
                     (_, Some(parent)) => seen.push(&parent.name),
                     (Some(_), None) => {
-                        problems.push(inherits.wrong("leads back to where it came from"));
+                        problems
+                            .push(inherits.problem("themes inherit from each other in a cycle"));
                     }
-                    (None, None) => problems.push(inherits.wrong(&self.missing(&inherits.what))),
+                    (None, None) => problems.push(inherits.problem(&self.missing(&inherits.value))),
                 }
             }
             files.push(file);
@@ -165,37 +166,35 @@ impl Themes {
         files
     }
 
-    fn find(&self, name: &str) -> Option<&Known> {
+    fn find(&self, name: &str) -> Option<&ThemeEntry> {
         self.0.iter().find(|known| known.name == name)
     }
 
     fn missing(&self, name: &str) -> String {
-        format!(
-            "there is no such theme, {}",
-            file::unknown(name, self.names())
-        )
+        format!("unknown theme, {}", file::unknown(name, self.names()))
     }
 }
 
-/// A look in the colours of the family's palette.
-fn style(look: &Look, palette: &BTreeMap<&str, Color>, problems: &mut Vec<Problem>) -> Style {
+/// Resolves the colours of a role with the merged palette.
+fn style(role: &RoleStyle, palette: &BTreeMap<&str, Color>, problems: &mut Vec<Problem>) -> Style {
     let mut resolve = |paint: &Option<Paint>| match paint.as_ref()? {
         Paint::Color(color) => Some(*color),
         Paint::Word(word) => {
-            // The palette comes first: it may give a colour's name another colour.
-            let known = palette.get(word.what.as_str()).copied();
-            let found = known.or_else(|| file::color(&word.what));
+            // The palette has precedence: it may redefine the name of a colour.
+            let known = palette.get(word.value.as_str()).copied();
+            let found = known.or_else(|| file::color(&word.value));
             if found.is_none() {
-                let hint = file::meant(&word.what, palette.keys().copied());
+                let hint = file::suggestion(&word.value, palette.keys().copied());
                 let hint = hint.map_or_else(String::new, |hint| format!(", {hint}"));
-                problems.push(word.wrong(&format!("{}, or be in the palette{hint}", file::COLOR)));
+                let rule = format!("{}, or a name of the palette{hint}", file::COLOR);
+                problems.push(word.problem(&rule));
             }
             found
         }
     };
     Style {
-        fg: resolve(&look.fg),
-        bg: resolve(&look.bg),
-        ..Style::new().add_modifier(look.modifiers)
+        fg: resolve(&role.fg),
+        bg: resolve(&role.bg),
+        ..Style::new().add_modifier(role.modifiers)
     }
 }

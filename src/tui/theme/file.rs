@@ -1,5 +1,5 @@
-//! One theme file as it is written, judged by itself. A wrong entry hides no other: what is right is kept, and each thing
-//! that is wrong is a [`Problem`] with its line.
+//! Parses and validates a single theme file. All errors are reported at once: valid entries are used, and each invalid
+//! one is a [`Problem`] with its line.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,55 +10,55 @@ use toml::{Table, Value};
 use super::{MODIFIERS, Role};
 use crate::config::{Origin, Problem, located};
 
-/// What a colour can be.
+/// The rule for colours, for error messages.
 pub(super) const COLOR: &str =
     "must be a colour: 0 to 255, \"#rrggbb\", default, or a name such as red or bright-red";
-/// The keys of a theme file, and those of a role's table.
+/// The keys of a theme file, and of the table of a role.
 const KEYS: [&str; 4] = ["inherits", "background", "palette", "roles"];
-const LOOK: [&str; 3] = ["fg", "bg", "modifiers"];
+const ROLE_KEYS: [&str; 3] = ["fg", "bg", "modifiers"];
 
-/// A value, and where it was written.
+/// A value with its key and its location in the file.
 #[derive(Debug, Clone)]
-pub(super) struct Written<T> {
-    pub(super) what: T,
+pub(super) struct Entry<T> {
+    pub(super) value: T,
     pub(super) key: String,
     pub(super) origin: Origin,
 }
 
-impl Written<String> {
-    /// A problem of this value.
-    pub(super) fn wrong(&self, rule: &str) -> Problem {
+impl Entry<String> {
+    /// A problem with this value.
+    pub(super) fn problem(&self, rule: &str) -> Problem {
         Problem::new(self.origin.clone(), self.key.clone(), rule)
-            .with_value(&Value::String(self.what.clone()))
+            .with_value(&Value::String(self.value.clone()))
     }
 }
 
-/// A colour, or a word: the whole family's palette decides which colour that is.
+/// A colour, or a word that is resolved with the merged palette of the theme and its ancestors.
 #[derive(Debug, Clone)]
 pub(super) enum Paint {
     Color(Color),
-    Word(Written<String>),
+    Word(Entry<String>),
 }
 
-/// What a role is to look like.
+/// The style of a role in a theme file.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Look {
+pub(super) struct RoleStyle {
     pub(super) fg: Option<Paint>,
     pub(super) bg: Option<Paint>,
     pub(super) modifiers: Modifier,
 }
 
-/// A theme file.
+/// A parsed theme file.
 #[derive(Debug, Default)]
 pub(super) struct File {
-    pub(super) inherits: Option<Written<String>>,
+    pub(super) inherits: Option<Entry<String>>,
     pub(super) dark: Option<bool>,
     pub(super) palette: BTreeMap<String, Color>,
-    /// What is written only; the rest is inherited.
-    pub(super) roles: Vec<(Role, Look)>,
+    /// The roles in this file only; the others are inherited.
+    pub(super) roles: Vec<(Role, RoleStyle)>,
 }
 
-/// Reads a theme's text; `path` is what its file is called in problems.
+/// Parses the text of a theme file. `path` is used in problems, which are sorted by line.
 pub(super) fn read(path: &Path, text: &str) -> (File, Vec<Problem>) {
     match located(path, text) {
         Ok((table, locate)) => {
@@ -78,7 +78,7 @@ pub(super) fn read(path: &Path, text: &str) -> (File, Vec<Problem>) {
     }
 }
 
-/// A colour in the words of a theme file; none for any other word.
+/// The colour that a word of a theme file denotes, if any.
 pub(super) fn color(text: &str) -> Option<Color> {
     if let Some(hex) = text.strip_prefix('#') {
         let plain = hex.len() == 6 && hex.bytes().all(|b| b.is_ascii_hexdigit());
@@ -91,19 +91,19 @@ pub(super) fn color(text: &str) -> Option<Color> {
     text.parse().ok()
 }
 
-/// Which of some names was probably meant, as a question.
-pub(super) fn meant<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+/// Suggests the known name that is most similar to `name`, if one is similar enough.
+pub(super) fn suggestion<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     known
         .map(|known| (strsim::jaro_winkler(name, known), known))
-        .filter(|(alike, _)| *alike >= 0.8)
+        .filter(|(similarity, _)| *similarity >= 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, known)| format!("did you mean `{known}`?"))
 }
 
-/// What to say of a name that is none of some: the likeliest of them, else all.
+/// The hint for an unknown name: the most similar known name, or the list of all known names.
 pub(super) fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
-    meant(name, known.clone())
-        .unwrap_or_else(|| format!("there are {}", known.collect::<Vec<_>>().join(", ")))
+    suggestion(name, known.clone())
+        .unwrap_or_else(|| format!("expected one of {}", known.collect::<Vec<_>>().join(", ")))
 }
 
 struct Reader<'a> {
@@ -118,7 +118,7 @@ impl Reader<'_> {
             let at = [key.as_str()];
             match (key.as_str(), value) {
                 ("inherits", Value::String(name)) => {
-                    file.inherits = Some(self.written(&at, name.clone()));
+                    file.inherits = Some(self.entry(&at, name.clone()));
                 }
                 ("inherits", _) => self.wrong(&at, value, "must be the name of a theme"),
                 ("background", Value::String(word)) if word == "dark" => file.dark = Some(true),
@@ -136,7 +136,7 @@ impl Reader<'_> {
         file
     }
 
-    /// An entry of the palette is a colour, never another entry.
+    /// Palette entries are colours; they cannot refer to other entries.
     fn palette(&mut self, entries: &Table) -> BTreeMap<String, Color> {
         let mut palette = BTreeMap::new();
         for (name, value) in entries {
@@ -153,12 +153,12 @@ impl Reader<'_> {
         palette
     }
 
-    fn roles(&mut self, entries: &Table) -> Vec<(Role, Look)> {
+    fn roles(&mut self, entries: &Table) -> Vec<(Role, RoleStyle)> {
         let mut roles = Vec::new();
         for (name, value) in entries {
-            let look = self.look(name, value);
+            let style = self.role_style(name, value);
             if let Some(role) = Role::named(name) {
-                roles.push((role, look));
+                roles.push((role, style));
             } else {
                 let names = Role::ALL.iter().map(|role| role.name());
                 let rule = format!("unknown role, {}", unknown(name, names));
@@ -168,31 +168,31 @@ impl Reader<'_> {
         roles
     }
 
-    /// A foreground alone, or a table.
-    fn look(&mut self, role: &str, value: &Value) -> Look {
-        let mut look = Look::default();
+    /// A role is a foreground colour or a table.
+    fn role_style(&mut self, role: &str, value: &Value) -> RoleStyle {
+        let mut style = RoleStyle::default();
         let Value::Table(parts) = value else {
-            look.fg = self.paint(&["roles", role], value);
-            return look;
+            style.fg = self.paint(&["roles", role], value);
+            return style;
         };
         for (part, value) in parts {
             let at = ["roles", role, part.as_str()];
             match (part.as_str(), value) {
-                ("fg", _) => look.fg = self.paint(&at, value),
-                ("bg", _) => look.bg = self.paint(&at, value),
+                ("fg", _) => style.fg = self.paint(&at, value),
+                ("bg", _) => style.bg = self.paint(&at, value),
                 ("modifiers", Value::Array(words)) => {
                     for word in words {
-                        look.modifiers |= self.modifier(&at, word);
+                        style.modifiers |= self.modifier(&at, word);
                     }
                 }
                 ("modifiers", _) => self.wrong(&at, value, "must be a list"),
                 _ => {
-                    let why = format!("unknown key, {}", unknown(part, LOOK.into_iter()));
-                    self.wrong(&at, value, &why);
+                    let rule = format!("unknown key, {}", unknown(part, ROLE_KEYS.into_iter()));
+                    self.wrong(&at, value, &rule);
                 }
             }
         }
-        look
+        style
     }
 
     fn paint(&mut self, at: &[&str], value: &Value) -> Option<Paint> {
@@ -200,7 +200,7 @@ impl Reader<'_> {
             Value::Integer(index) => u8::try_from(*index)
                 .ok()
                 .map(|index| Paint::Color(Color::Indexed(index))),
-            Value::String(text) => Some(Paint::Word(self.written(at, text.clone()))),
+            Value::String(text) => Some(Paint::Word(self.entry(at, text.clone()))),
             _ => None,
         };
         if paint.is_none() {
@@ -215,26 +215,26 @@ impl Reader<'_> {
             .find(|(name, _)| word.as_str() == Some(name));
         if known.is_none() {
             let names: Vec<&str> = MODIFIERS.iter().map(|(name, _)| *name).collect();
-            let rule = format!("unknown modifier, there are {}", names.join(", "));
+            let rule = format!("unknown modifier, expected one of {}", names.join(", "));
             self.wrong(at, word, &rule);
         }
         known.map_or(Modifier::empty(), |(_, modifier)| *modifier)
     }
 
-    fn written<T>(&self, at: &[&str], what: T) -> Written<T> {
-        Written {
-            what,
+    fn entry<T>(&self, at: &[&str], value: T) -> Entry<T> {
+        Entry {
+            value,
             key: at.join("."),
-            origin: self.place(at),
+            origin: self.origin(at),
         }
     }
 
     fn wrong(&mut self, at: &[&str], value: &Value, rule: &str) {
-        let problem = Problem::new(self.place(at), at.join("."), rule);
+        let problem = Problem::new(self.origin(at), at.join("."), rule);
         self.problems.push(problem.with_value(value));
     }
 
-    fn place(&self, at: &[&str]) -> Origin {
+    fn origin(&self, at: &[&str]) -> Origin {
         let path: Vec<String> = at.iter().map(|part| (*part).to_owned()).collect();
         (self.locate)(&path)
     }

@@ -1,27 +1,27 @@
-//! The roles: what there is on the screen to give a look to.
+//! Roles: the elements of the screen that a theme styles.
 
-/// Defines the roles once: the enum, their number and their names in theme files.
+/// Defines the roles once: the enum, the list of all, and their names in theme files.
 macro_rules! roles {
     ($(#[doc = $doc:literal] $role:ident = $name:literal,)*) => {
-        /// What a thing on the screen is for; a theme says what it looks like.
+        /// The purpose of an element of the screen. A theme defines the style of each role.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Role { $(#[doc = $doc] $role,)* }
 
         impl Role {
-            /// All of them.
+            /// All roles.
             pub const ALL: &'static [Self] = &[$(Self::$role,)*];
 
-            /// Its name in theme files.
+            /// The name of the role in theme files.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$role => $name,)* }
             }
 
-            /// What it is for, in a few words.
+            /// A short description of the role.
             pub fn doc(self) -> &'static str {
                 match self { $(Self::$role => $doc,)* }.trim_ascii().trim_end_matches('.')
             }
 
-            /// The role of this name.
+            /// The role with this name in theme files.
             pub(super) fn named(name: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|role| role.name() == name)
             }
@@ -30,15 +30,15 @@ macro_rules! roles {
 }
 
 roles! {
-    /// The ground of the whole screen.
+    /// The background of the screen.
     Screen = "screen",
     /// Plain text and numbers.
     Text = "text",
-    /// What the eye should find first.
+    /// Emphasized text and numbers.
     Strong = "strong",
     /// Labels and units.
     Dim = "dim",
-    /// Guides and what is hardly there.
+    /// Guide lines and other inconspicuous elements.
     Faint = "faint",
     /// The program's name.
     Brand = "brand",
@@ -52,60 +52,60 @@ roles! {
     TitleFocus = "title-focus",
     /// Training curves.
     Train = "train",
-    /// The spread behind training curves.
+    /// The min-max band of training curves.
     TrainBand = "train-band",
     /// Validation curves.
     Valid = "valid",
     /// The curve of the gradient norm.
     Gradient = "gradient",
-    /// The spread behind the gradient norm.
+    /// The min-max band of the gradient norm.
     GradientBand = "gradient-band",
     /// The clip threshold and clipped steps.
     Clip = "clip",
-    /// Right, better.
+    /// Correct, better.
     Good = "good",
     /// Wrong, worse.
     Bad = "bad",
-    /// Worth a look.
+    /// Warnings.
     Warn = "warn",
-    /// Failed.
+    /// Errors.
     Error = "error",
     /// Bars of scores and probabilities.
     Bar = "bar",
     /// The bar of the worst class.
     BarWorst = "bar-worst",
-    /// A share of mistakes worth seeing.
+    /// A small share of mistakes.
     Heat1 = "heat-1",
-    /// A larger share of mistakes.
+    /// A medium share of mistakes.
     Heat2 = "heat-2",
     /// A large share of mistakes.
     Heat3 = "heat-3",
     /// The largest share of mistakes.
     Heat4 = "heat-4",
-    /// Progress made.
+    /// The completed part of a progress bar.
     Gauge = "gauge",
-    /// Progress to come.
+    /// The remaining part of a progress bar.
     GaugeRest = "gauge-rest",
     /// Keys in the footer and the help.
     Key = "key",
     /// Images.
     Art = "art",
-    /// The selected mark.
+    /// The selected item.
     Selected = "selected",
-    /// Boxes over the screen.
+    /// Popups.
     Popup = "popup",
-    /// The second of several runs laid over each other, and so on; a fifth looks like the first of these again.
+    /// The second of several compared runs; the sixth has this style again.
     RunB = "run-b",
-    /// The third of several runs.
+    /// The third of several compared runs.
     RunC = "run-c",
-    /// The fourth of several runs.
+    /// The fourth of several compared runs.
     RunD = "run-d",
-    /// The fifth of several runs.
+    /// The fifth of several compared runs.
     RunE = "run-e",
 }
 
 impl Role {
-    /// The role of a run beside the first one, counted from 0.
+    /// The role of a compared run, counted from 0, without the first run.
     pub fn of_other(at: usize) -> Self {
         const CYCLE: [Role; 4] = [Role::RunB, Role::RunC, Role::RunD, Role::RunE];
         CYCLE.get(at % CYCLE.len()).copied().unwrap_or(Self::RunB)

@@ -1,4 +1,4 @@
-//! What is asked of the session: nobody calls for an answer, but what is on the screen says what is missing for it.
+//! Queries to the session. They are derived from the state: the visible panels determine which data is missing.
 
 use crate::link::Query;
 use crate::run::CurveId;
@@ -7,14 +7,14 @@ use crate::tui::page::Pane;
 use crate::tui::view::ctx::Need;
 use crate::tui::view::{images, panel};
 
-/// How long an answer about images is taken for good that is not of the latest evaluation: its files are written after it is
-/// reported. In ms.
-const AGAIN_MS: u64 = 2000;
-/// Values asked for of a stretch of a curve.
+/// Interval between image queries while the answer is not of the latest evaluation, ms: an evaluation is reported
+/// before its files have been written.
+const RETRY_MS: u64 = 2000;
+/// Maximum number of points requested for a range of a curve.
 const POINTS: u32 = 4096;
 
-/// What is missing for what is on the screen; one question of a kind at a time.
-pub(super) fn questions(app: &mut App) -> Vec<(u64, Query)> {
+/// Queries, with ids, for the data that the visible panels lack. At most one query of each kind is pending at a time.
+pub(super) fn missing_data(app: &mut App) -> Vec<(u64, Query)> {
     if app.lookups.is_closed() {
         return Vec::new();
     }
@@ -24,12 +24,12 @@ pub(super) fn questions(app: &mut App) -> Vec<(u64, Query)> {
         Need::Curves(curves) => curves(app),
         Need::Images | Need::Nothing => Vec::new(),
     });
-    let mut curves = curves.filter_map(|curve| stretch(app, curve));
+    let mut curves = curves.filter_map(|curve| curve_range(app, curve));
     let images = needs.iter().any(|need| matches!(need, Need::Images));
     let images = images.then(|| test_images(app)).flatten();
     let wanted = [step(app), curves.next(), images];
-    let ask = |query: Query| (app.lookups.ask(&query), query);
-    wanted.into_iter().flatten().map(ask).collect()
+    let add = |query: Query| (app.lookups.add_query(&query), query);
+    wanted.into_iter().flatten().map(add).collect()
 }
 
 fn step(app: &App) -> Option<Query> {
@@ -39,17 +39,17 @@ fn step(app: &App) -> Option<Query> {
     let known = app.lookups.step(step).is_some();
     let waiting = app
         .lookups
-        .asks(|query| matches!(query, Query::Step { .. }));
+        .is_pending(|query| matches!(query, Query::Step { .. }));
     (!exact && !known && !waiting).then_some(Query::Step { step })
 }
 
-/// A curve whose buckets are wider than the columns they are drawn in.
-fn stretch(app: &App, curve: CurveId) -> Option<Query> {
+/// A query for the zoomed range of a curve, if the state of the run only has it downsampled.
+fn curve_range(app: &App, curve: CurveId) -> Option<Query> {
     let (from, to) = app.ui.charts.window?;
     let waiting = app
         .lookups
-        .asks(|query| matches!(query, Query::Series { .. }));
-    let known = app.lookups.knows_stretch(&curve, (from, to));
+        .is_pending(|query| matches!(query, Query::Series { .. }));
+    let known = app.lookups.has_range(&curve, (from, to));
     let coarse = app.run.curves.of(&curve).stride() > 1;
     (!waiting && !known && coarse).then_some(Query::Series {
         curve,
@@ -62,12 +62,12 @@ fn stretch(app: &App, curve: CurveId) -> Option<Query> {
 fn test_images(app: &App) -> Option<Query> {
     if app
         .lookups
-        .asks(|query| matches!(query, Query::Images { .. }))
+        .is_pending(|query| matches!(query, Query::Images { .. }))
     {
         return None;
     }
-    // The answer would be of a later look at them than the replay shows.
-    if !app.knows_the_test() {
+    // The answer would come from a later evaluation than the replay shows.
+    if !app.test_predictions_available() {
         return None;
     }
     let filter = app.ui.panels.images.filter;
@@ -79,8 +79,8 @@ fn test_images(app: &App) -> Option<Query> {
         .latest
         .as_ref()
         .map(|report| report.global_step);
-    let again = app.ui.now_ms.saturating_sub(lookups.images_ms()) >= AGAIN_MS;
-    if lookups.no_images().is_some() && !again {
+    let retry = app.ui.now_ms.saturating_sub(lookups.images_ms()) >= RETRY_MS;
+    if lookups.no_images().is_some() && !retry {
         return None;
     }
     if let Some((known, page)) = lookups.page()
@@ -90,10 +90,10 @@ fn test_images(app: &App) -> Option<Query> {
         let last = first + page.rows.len();
         let wanted = (from + count).min(total);
         let at = app.ui.panels[Pane::Images];
-        // Fewer rows than asked for may come; then the rest is asked for when it is reached.
-        let there = from >= first && (wanted <= last || at < last && at >= first);
-        let fresh = page.global_step == latest || !again;
-        if (there || from >= total) && fresh {
+        // An answer may have fewer rows than requested; the rest is requested when the selection reaches it.
+        let loaded = from >= first && (wanted <= last || at < last && at >= first);
+        let fresh = page.global_step == latest || !retry;
+        if (loaded || from >= total) && fresh {
             return None;
         }
     }
@@ -121,7 +121,7 @@ mod tests {
         app
     }
 
-    fn asked(effects: &[Effect]) -> Vec<(u64, Query)> {
+    fn queries(effects: &[Effect]) -> Vec<(u64, Query)> {
         let queries = effects.iter().filter_map(|effect| match effect {
             Effect::Query(id, query) => Some((*id, query.clone())),
             _ => None,
@@ -130,19 +130,19 @@ mod tests {
     }
 
     fn tick(app: &mut App, ms: u64) -> Vec<(u64, Query)> {
-        asked(&update(app, Msg::Tick(ms)))
+        queries(&update(app, Msg::Tick(ms)))
     }
 
     #[test]
-    fn a_step_is_asked_for_once_and_read_out_when_it_is_told() {
+    fn a_step_is_queried_once_and_its_values_are_stored() {
         let mut app = app();
         app.run.global_step = 5000;
         app.ui.charts.cursor = Some(1234);
-        let questions = tick(&mut app, 1);
-        let [(id, Query::Step { step: 1234 })] = questions[..] else {
-            panic!("{questions:?}");
+        let queries = tick(&mut app, 1);
+        let [(id, Query::Step { step: 1234 })] = queries[..] else {
+            panic!("{queries:?}");
         };
-        assert_eq!(tick(&mut app, 2), [], "one at a time");
+        assert_eq!(tick(&mut app, 2), [], "one query at a time");
         let values = StepValues {
             step: 1234,
             values: vec![(Curve::TrainLoss.into(), F64(0.5))],
@@ -153,17 +153,17 @@ mod tests {
         assert_eq!(tick(&mut app, 3), []);
         app.ui.charts.cursor = Some(99);
         assert_eq!(tick(&mut app, 4).len(), 1);
-        update(&mut app, Msg::Unanswered);
+        update(&mut app, Msg::QueriesUnavailable);
         app.ui.charts.cursor = Some(98);
         assert_eq!(
             tick(&mut app, 5),
             [],
-            "where nobody answers nobody is asked"
+            "no queries once they are unavailable"
         );
     }
 
     #[test]
-    fn images_that_are_not_there_yet_are_asked_for_again_after_a_while() {
+    fn missing_images_are_queried_again_after_the_retry_interval() {
         let mut app = app();
         app.ui.page = Page::Gallery;
         app.ui.focus = Pane::Images;
@@ -183,7 +183,7 @@ mod tests {
         };
         update(&mut app, Msg::Reply(id, Reply::Images(page)));
         assert!(app.lookups.image(0).is_some() && app.lookups.no_images().is_none());
-        assert_eq!(ask(&mut app, 9000), None, "what is known is not asked for");
+        assert_eq!(ask(&mut app, 9000), None, "known images are not queried");
         app.ui.panels.images.filter = Filter::Mistakes;
         assert!(ask(&mut app, 9001).is_some());
     }

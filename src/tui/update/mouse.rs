@@ -1,4 +1,4 @@
-//! What the mouse does: no more than keys do, but to what it points at.
+//! Mouse events. They do the same as keys, but act on the panel under the pointer.
 
 use ratatui::layout::Position;
 
@@ -10,7 +10,7 @@ use crate::tui::msg::MouseKind;
 use crate::tui::view::ctx::Scroll;
 use crate::tui::view::{header, panel, pointer, popup};
 
-/// A click or a turn of the wheel at this column and row. What lies over the screen takes the wheel, and hides all else.
+/// Handles a click or wheel event at this column and row. An open popup receives the wheel and blocks clicks.
 pub(super) fn take(app: &mut App, at: (u16, u16), kind: MouseKind) {
     app.ui.notice = None;
     let by = match kind {
@@ -23,10 +23,10 @@ pub(super) fn take(app: &mut App, at: (u16, u16), kind: MouseKind) {
             let line = from.saturating_add_signed(by).min(popup::help_most(app));
             app.ui.popup = Some(Popup::Help(line));
         }
-        Some(Popup::Palette(_)) => palette::turn(app, by),
+        Some(Popup::Palette(_)) => palette::wheel(app, by),
         Some(Popup::Quit | Popup::Prompt(_)) => {}
         None if by == 0 => click(app, at),
-        None => turn(app, at, by),
+        None => wheel(app, at, by),
     }
 }
 
@@ -34,7 +34,7 @@ fn click(app: &mut App, at: (u16, u16)) {
     let (pane, area) = match app.layout.place(at) {
         Place::Pane(pane, area) => (pane, area),
         Place::Pages => {
-            if let Some(page) = header::page_at(app, at.0) {
+            if let Some(page) = header::tab_at(app, at.0) {
                 open(app, page);
             }
             return;
@@ -42,20 +42,20 @@ fn click(app: &mut App, at: (u16, u16)) {
         Place::Nothing => return,
     };
     app.ui.focus = pane;
-    // The title only takes the focus.
+    // A click on the title row only sets the focus.
     if at.1 > area.y {
         (panel(pane).click)(app, area, Position::from(at));
     }
 }
 
-/// Scrolls the pane the mouse points at, or shows more or less of the time around the step it points at.
-fn turn(app: &mut App, at: (u16, u16), by: isize) {
+/// Scrolls the list under the pointer, or zooms the charts around the step under the pointer.
+fn wheel(app: &mut App, at: (u16, u16), by: isize) {
     let Place::Pane(pane, area) = app.layout.place(at) else {
         return;
     };
     let panel = panel(pane);
     let plot = pointer::plot(app, area);
-    // Where a chart has a list that scrolls, it does so beside the plot.
+    // A maximized chart with a scrollable list has the list to the left of the plot.
     let list = match panel.scroll {
         Scroll::No => false,
         Scroll::List => app.alone() && at.0 < plot.start,

@@ -1,4 +1,4 @@
-//! What the user looks at: pages, panels, the stretch of time.
+//! Navigation: pages, panels, focus, scrolling, and the chart settings.
 
 use ratatui::layout::Rect;
 
@@ -8,37 +8,38 @@ use crate::tui::page::{Page, Pane};
 use crate::tui::view::ctx::{Scroll, Step};
 use crate::tui::view::{self, gallery, images, panel};
 
-/// Lays the screen out for what is shown now.
+/// Computes the layout for the current state.
 pub(super) fn arrange(app: &mut App) {
     let (width, height) = app.ui.size;
     app.layout = view::arrange(app, Rect::new(0, 0, width, height));
 }
 
-/// Opens a page; the focus stays where the page has that panel, or goes to the one that stands there for the page before.
+/// Opens a page. The focus stays on its panel if the page has it. Otherwise it moves to the panel whose detail page is
+/// the previous page, or to the first one.
 pub(super) fn open(app: &mut App, page: Page) {
     let before = std::mem::replace(&mut app.ui.page, page);
     app.ui.zoom = false;
     let panes = page.panes();
     if !panes.contains(&app.ui.focus) {
-        let stands_for = |pane: &&Pane| panel(**pane).page == before;
-        let next = panes.iter().find(stands_for).or(panes.first());
+        let leads_to_previous = |pane: &&Pane| panel(**pane).page == before;
+        let next = panes.iter().find(leads_to_previous).or(panes.first());
         app.ui.focus = next.copied().unwrap_or(app.ui.focus);
     }
     arrange(app);
-    let there = there(app);
-    if let Some(first) = there.first()
-        && !there.contains(&app.ui.focus)
+    let panes = focusable(app);
+    if let Some(first) = panes.first()
+        && !panes.contains(&app.ui.focus)
     {
         app.ui.focus = *first;
     }
 }
 
-/// The next pane of the page; after its last, the next page's first. A zoomed pane makes way for the next.
+/// Focuses the next or previous pane of the page; beyond its ends, a pane of the next or previous page.
 pub(super) fn focus(app: &mut App, by: isize) {
-    let there = there(app);
-    let at = there.iter().position(|pane| *pane == app.ui.focus);
+    let panes = focusable(app);
+    let at = panes.iter().position(|pane| *pane == app.ui.focus);
     let next = at.and_then(|at| at.checked_add_signed(by));
-    if let Some(pane) = next.and_then(|next| there.get(next)) {
+    if let Some(pane) = next.and_then(|next| panes.get(next)) {
         app.ui.focus = *pane;
         return;
     }
@@ -47,16 +48,16 @@ pub(super) fn focus(app: &mut App, by: isize) {
     let next = (here.unwrap_or(0) as isize + by).rem_euclid(pages.len() as isize);
     if let Some(page) = pages.get(next as usize) {
         open(app, *page);
-        let there = self::there(app);
-        let end = if by > 0 { there.first() } else { there.last() };
+        let panes = focusable(app);
+        let end = if by > 0 { panes.first() } else { panes.last() };
         if let Some(pane) = end {
             app.ui.focus = *pane;
         }
     }
 }
 
-/// The panes the focus can be on: those on the screen, or where one has it alone, all of the page.
-fn there(app: &App) -> Vec<Pane> {
+/// The panes that can be focused: the visible ones, or all of the page if one is maximized.
+fn focusable(app: &App) -> Vec<Pane> {
     if app.ui.zoom {
         app.ui.page.panes().to_vec()
     } else {
@@ -64,18 +65,18 @@ fn there(app: &App) -> Vec<Pane> {
     }
 }
 
-/// The pane above or below on this page, round the end.
-fn neighbour(app: &mut App, by: isize) {
-    let there = there(app);
-    let count = there.len() as isize;
-    let at = there.iter().position(|pane| *pane == app.ui.focus);
+/// Focuses the next or previous pane of this page, wrapping around.
+fn focus_on_page(app: &mut App, by: isize) {
+    let panes = focusable(app);
+    let count = panes.len() as isize;
+    let at = panes.iter().position(|pane| *pane == app.ui.focus);
     let next = at.map_or(0, |at| (at as isize + by).rem_euclid(count.max(1)));
-    if let Some(pane) = there.get(next as usize) {
+    if let Some(pane) = panes.get(next as usize) {
         app.ui.focus = *pane;
     }
 }
 
-/// Opens the page of all test images; there, the next filter.
+/// Opens the gallery page. On it, selects the next filter.
 pub(super) fn next_filter(app: &mut App) {
     if app.ui.page == Page::Gallery {
         images::next_filter(app);
@@ -84,7 +85,7 @@ pub(super) fn next_filter(app: &mut App) {
     }
 }
 
-/// The next mistake among the images that are shown.
+/// Selects the next mistake among the images.
 pub(super) fn next_mistake(app: &mut App) {
     if app.ui.page == Page::Gallery {
         images::next_mistake(app);
@@ -93,7 +94,7 @@ pub(super) fn next_mistake(app: &mut App) {
     }
 }
 
-/// What the focused panel does with it; else that panel alone, or with the others again.
+/// Performs the enter action of the focused panel. Without one, maximizes or restores the panel.
 pub(super) fn enter(app: &mut App) {
     match (panel(app.ui.focus).enter)(app) {
         Step::Pass if app.ui.page.panes().len() > 1 => app.ui.zoom = !app.ui.zoom,
@@ -102,7 +103,8 @@ pub(super) fn enter(app: &mut App) {
     }
 }
 
-/// One step back: the cursor, the stretch of time, the zoomed panel, a step of the panel's own, the page, the replay.
+/// Goes back one step, in this order: removes the cursor, resets the chart zoom, restores a maximized panel, performs
+/// the back action of the panel, returns to the overview, leaves the replay.
 pub(super) fn back(app: &mut App) {
     let chart = panel(app.ui.focus).time_axis;
     if chart && app.ui.charts.cursor.take().is_some() {
@@ -123,7 +125,7 @@ pub(super) fn back(app: &mut App) {
     }
 }
 
-/// Sideways: what the focused panel does with it; else from panel to panel.
+/// Left or right: the panel's own action; without one, moves the focus.
 pub(super) fn walk(app: &mut App, by: isize) {
     match panel(app.ui.focus).walk {
         Some(walk) => walk(app, by),
@@ -135,7 +137,7 @@ pub(super) fn scroll(app: &mut App, by: isize) {
     scroll_pane(app, app.ui.focus, by);
 }
 
-/// Scrolls a panel, wherever the focus is. One that cannot be scrolled passes the key to its neighbour.
+/// Scrolls a panel, which need not be focused. If it does not scroll, moves the focus on this page.
 pub(super) fn scroll_pane(app: &mut App, pane: Pane, by: isize) {
     let panel = panel(pane);
     match panel.scroll {
@@ -144,51 +146,51 @@ pub(super) fn scroll_pane(app: &mut App, pane: Pane, by: isize) {
             app.ui.panels.shift(pane, by, last);
         }
         Scroll::Own(scroll) => match scroll(app, by) {
-            Step::Pass => neighbour(app, by),
+            Step::Pass => focus_on_page(app, by),
             Step::Done => {}
             Step::Open(target) => open(app, target),
         },
-        Scroll::List | Scroll::No => neighbour(app, by),
+        Scroll::List | Scroll::No => focus_on_page(app, by),
     }
     keep_in_range(app);
 }
 
-/// Charts along the next of epochs, steps and time.
+/// Cycles the x-axis through epochs, steps and time.
 pub(super) fn next_axis(app: &mut App) {
     app.ui.charts.axis = app.ui.charts.axis.next();
-    app.notify(format!("charts along the {}", app.ui.charts.axis.name()));
+    app.notify(format!("charts: x-axis {}", app.ui.charts.axis.name()));
 }
 
-/// Charts with more smoothing, or with none again.
+/// Cycles through the smoothing levels.
 pub(super) fn smooth(app: &mut App) {
     app.ui.charts.smooth_more();
     app.notify(match app.ui.charts.smoothing() {
         0.0 => "charts: no smoothing".to_owned(),
-        keep => format!("charts: {keep} of the past kept per step"),
+        weight => format!("charts: smoothing {weight} (EMA)"),
     });
 }
 
-/// The focused chart in equal ratios, or in equal steps again.
+/// Switches the y-axis of the focused chart between log and linear.
 pub(super) fn log_scale(app: &mut App) {
-    if !app.ui.charts.flip(app.ui.focus) {
-        let words = "this pane has one scale; focus the loss, the rate or the gradient norm";
-        app.notify(words.to_owned());
+    if !app.ui.charts.toggle_log(app.ui.focus) {
+        let text = "no log scale here; focus the loss, learning rate or gradient norm";
+        app.notify(text.to_owned());
     }
 }
 
-/// Charts with half, or twice, as much of the time.
+/// Halves or doubles the range of steps that the charts show.
 pub(super) fn zoom(app: &mut App, closer: bool) {
     let extent = app.extent();
     app.ui.charts.zoom(extent, closer);
 }
 
-/// Charts with what was before, or came after.
+/// Scrolls the charts to later or earlier steps.
 pub(super) fn pan(app: &mut App, later: bool) {
     let extent = app.extent();
     app.ui.charts.pan(extent, later);
 }
 
-/// Keeps every panel's position among what there is.
+/// Clamps the position of every panel to its items.
 pub(super) fn keep_in_range(app: &mut App) {
     for pane in Pane::ALL {
         let at = app.ui.panels[pane];

@@ -1,16 +1,16 @@
-//! Keys and the wheel while the palette is open.
+//! Keys and mouse wheel while the palette is open.
 
 use super::navigate::open;
 use crate::tui::action::Action;
 use crate::tui::app::{App, Palette, Popup};
 use crate::tui::keymap::Key;
 use crate::tui::view::PANELS;
-use crate::tui::view::palette::goals;
+use crate::tui::view::palette::palette_entries;
 
-/// Characters of a name, and more than any has.
-const TYPED: usize = 40;
+/// Maximum length of the search text; no name is longer.
+const MAX_LEN: usize = 40;
 
-/// A key: what is typed narrows the list, the arrows choose, enter goes there, esc closes it.
+/// Handles a key: characters filter the list, arrows select, enter opens the selection, esc closes the palette.
 pub(super) fn press(app: &mut App, key: Key, action: Option<Action>) {
     let Some(Popup::Palette(mut palette)) = app.ui.popup.take() else {
         return;
@@ -33,33 +33,38 @@ pub(super) fn press(app: &mut App, key: Key, action: Option<Action>) {
     app.ui.popup = Some(Popup::Palette(palette));
 }
 
-/// The wheel selects like the arrows.
-pub(super) fn turn(app: &mut App, by: isize) {
+/// Moves the selection with the mouse wheel.
+pub(super) fn wheel(app: &mut App, by: isize) {
     if let Some(Popup::Palette(palette)) = &mut app.ui.popup {
         select(palette, by);
     }
 }
 
 fn select(palette: &mut Palette, by: isize) {
-    let last = goals(&PANELS, &palette.typed).len().saturating_sub(1);
+    let last = palette_entries(&PANELS, &palette.typed)
+        .len()
+        .saturating_sub(1);
     palette.at = palette.at.saturating_add_signed(by).min(last);
 }
 
-/// Text that was pasted, as if it were typed.
+/// Inserts pasted text.
 pub(super) fn insert(palette: &mut Palette, text: &str) {
     text.chars().for_each(|c| add(palette, c));
 }
 
 fn add(palette: &mut Palette, c: char) {
-    if !c.is_control() && palette.typed.chars().count() < TYPED {
+    if !c.is_control() && palette.typed.chars().count() < MAX_LEN {
         palette.typed.push(c);
         palette.at = 0;
     }
 }
 
-/// Opens what is selected; a panel without room on its page has the screen alone.
+/// Opens the selection. A panel that does not fit on its page is maximized.
 fn go(app: &mut App, palette: &Palette) {
-    let Some(goal) = goals(&PANELS, &palette.typed).into_iter().nth(palette.at) else {
+    let Some(goal) = palette_entries(&PANELS, &palette.typed)
+        .into_iter()
+        .nth(palette.at)
+    else {
         return;
     };
     open(app, goal.page);

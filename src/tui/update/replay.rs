@@ -1,84 +1,86 @@
-//! A run told again: the state on the screen becomes that of another moment.
+//! Replays: shows the state of the run at an earlier moment.
 
 use std::sync::Arc;
 
 use crate::run::Replay;
 use crate::tui::app::App;
 use crate::tui::msg::Effect;
-use crate::tui::replay::{ReplayView, Story, Wish};
+use crate::tui::replay::{ReplayRequest, ReplayState, ReplayView};
 
-/// What the keys of a replay say where there is none to be had.
-const LIVE: &str = "a replay's keys: `epochtop view RUN` tells a run again";
+/// Notice for a replay key on a live run.
+const LIVE: &str = "only in a replay: use `epochtop view RUN`";
 
-/// Does what is wanted of the replay, or begins one. The records are read when they are first wanted.
-pub(super) fn wish(app: &mut App, wish: Wish) -> Vec<Effect> {
+/// Applies a request to the replay, or starts one. The records are read on the first request.
+pub(super) fn request(app: &mut App, request: ReplayRequest) -> Vec<Effect> {
     if app.live {
         app.notify(LIVE.to_owned());
         return Vec::new();
     }
     if app.replay.is_some() {
-        change(app, |view| view.wish(wish));
+        change(app, |view| view.apply(request));
         return Vec::new();
     }
-    match &app.story {
-        Story::Read(story) => begin(app, Arc::clone(story), wish),
-        Story::Missing(reason) => app.notify(format!("no replay: {reason}")),
-        Story::Reading(_) => app.story = Story::Reading(wish),
-        Story::Unread => {
-            app.story = Story::Reading(wish);
+    match &app.replay_state {
+        ReplayState::Loaded(replay) => start(app, Arc::clone(replay), request),
+        ReplayState::Unavailable(reason) => app.notify(format!("no replay: {reason}")),
+        ReplayState::Loading(_) => app.replay_state = ReplayState::Loading(request),
+        ReplayState::NotLoaded => {
+            app.replay_state = ReplayState::Loading(request);
             app.notify("reading the run's records for a replay".to_owned());
-            return vec![Effect::Retell];
+            return vec![Effect::LoadReplay];
         }
     }
     Vec::new()
 }
 
-/// Takes the records in, and does what they were read for.
-pub(super) fn take(app: &mut App, told: Result<Arc<Replay>, String>) {
-    let Story::Reading(wish) = app.story else {
+/// Stores the loaded records and applies the pending request.
+pub(super) fn take(app: &mut App, loaded: Result<Arc<Replay>, String>) {
+    let ReplayState::Loading(request) = app.replay_state else {
         return;
     };
     app.ui.notice = None;
-    match told {
-        Ok(story) if !story.is_empty() => {
-            app.story = Story::Read(Arc::clone(&story));
-            begin(app, story, wish);
+    match loaded {
+        Ok(replay) if !replay.is_empty() => {
+            app.replay_state = ReplayState::Loaded(Arc::clone(&replay));
+            start(app, replay, request);
         }
-        told => {
-            let reason = told.err().unwrap_or_else(|| "no record counts".to_owned());
+        loaded => {
+            let reason = loaded
+                .err()
+                .unwrap_or_else(|| "no valid records".to_owned());
             app.notify(format!("no replay: {reason}"));
-            app.story = Story::Missing(reason);
+            app.replay_state = ReplayState::Unavailable(reason);
         }
     }
 }
 
-fn begin(app: &mut App, story: Arc<Replay>, wish: Wish) {
-    let whole = std::mem::take(&mut app.run);
-    app.replay = Some(ReplayView::new(story, whole));
-    change(app, |view| view.wish(wish));
+fn start(app: &mut App, replay: Arc<Replay>, request: ReplayRequest) {
+    let final_state = std::mem::take(&mut app.run);
+    app.replay = Some(ReplayView::new(replay, final_state));
+    change(app, |view| view.apply(request));
 }
 
-/// Slower or faster; where nothing is replayed, what would.
-pub(super) fn hurry(app: &mut App, faster: bool) {
+/// Changes the speed of the replay. Without one, a notice explains the key.
+pub(super) fn change_speed(app: &mut App, faster: bool) {
     if app.replay.is_some() {
-        change(app, |view| view.hurry(faster));
+        change(app, |view| view.change_speed(faster));
     } else if app.live {
         app.notify(LIVE.to_owned());
     } else {
-        app.notify("the speed of a replay, which has not begun".to_owned());
+        app.notify("no replay is active".to_owned());
     }
 }
 
-/// Back to the last state of the run; whether there was anything to leave.
+/// Leaves the replay and shows the final state of the run. Returns false if no replay was active.
 pub(super) fn leave(app: &mut App) -> bool {
     let Some(view) = app.replay.take() else {
         return false;
     };
-    app.run = *view.whole;
+    app.run = *view.final_state;
     true
 }
 
-/// The same by its own key.
+/// The key that leaves the replay. Without a replay, a notice explains it.
 pub(super) fn end(app: &mut App) {
     if leave(app) {
         return;
@@ -86,21 +88,21 @@ pub(super) fn end(app: &mut App) {
     let words = if app.live {
         LIVE
     } else {
-        "nothing is replayed"
+        "no replay is active"
     };
     app.notify(words.to_owned());
 }
 
-/// Time passes.
+/// Advances a playing replay to this time, ms since 1970.
 pub(super) fn tick(app: &mut App, now_ms: u64) {
     change(app, |view| view.tick(now_ms));
 }
 
-/// Changes the replay, and then the state where the moment is another. What is selected on the pages stays: a state of an
-/// early moment has less to select from, and the later ones have it again.
+/// Changes the replay and updates the state to the moment shown. The selections on the pages are not clamped: an early
+/// state may have fewer items, and the selection is valid again later in the replay.
 fn change(app: &mut App, how: impl FnOnce(&mut ReplayView)) {
     if let Some(view) = &mut app.replay {
         how(view);
-        view.story.show(&mut app.run, view.at_ms);
+        view.replay.show(&mut app.run, view.at_ms);
     }
 }

@@ -1,4 +1,4 @@
-//! What is asked of the run.
+//! Commands to the run.
 
 use crate::event::Command;
 use crate::link;
@@ -7,10 +7,10 @@ use crate::tui::app::{App, Control, Wanted};
 use crate::tui::msg::Effect;
 use crate::tui::prompt;
 
-/// Asks the trainer, if there is one that can still answer.
+/// Sends a command to the trainer. If that is not possible, a notice explains why.
 pub(super) fn ask(app: &mut App, command: Command) -> Vec<Effect> {
-    if let Some(words) = refusal(app) {
-        app.notify(words);
+    if let Some(reason) = refusal(app) {
+        app.notify(reason);
         return Vec::new();
     }
     let request = link::request(command);
@@ -18,23 +18,23 @@ pub(super) fn ask(app: &mut App, command: Command) -> Vec<Effect> {
     vec![Effect::Send(request)]
 }
 
-/// Why nothing can be asked of the run from here, if so.
+/// Why commands cannot be sent from this screen, if so.
 fn refusal(app: &App) -> Option<String> {
-    let words = match () {
-        () if !app.live => "this is a replay: there is no trainer to ask",
-        () if app.run.outcome.is_some() => "the run has ended: nothing to ask of it",
-        () if !app.connected => "the connection to the run is gone",
-        () if app.control == Control::Watches => {
-            "opened with --read-only: this screen only watches"
+    let text = match () {
+        () if !app.live => "this is a replay: commands are unavailable",
+        () if app.run.outcome.is_some() => "run has ended; command unavailable",
+        () if !app.connected => "lost contact with the trainer",
+        () if app.control == Control::ReadOnly => {
+            "read-only: the screen was opened with --read-only"
         }
-        () if app.control == Control::MayAsk => {
+        () if app.control == Control::CanRequest => {
             let key = app.settings.keymap.first(Action::Control);
-            let key = key.map_or_else(String::new, |key| format!(": {key} takes over too"));
-            return Some(format!("another screen steers this run{key}"));
+            let key = key.map_or_else(String::new, |key| format!("; {key}: take control too"));
+            return Some(format!("another screen has control{key}"));
         }
         () => return None,
     };
-    Some(words.to_owned())
+    Some(text.to_owned())
 }
 
 /// Multiplies the base learning rate.
@@ -47,10 +47,10 @@ pub(super) fn scale_rate(app: &mut App, factor: f64) -> Vec<Effect> {
     }
 }
 
-/// Opens the box for a number, where there is a run to ask.
+/// Opens the prompt for a number. If commands cannot be sent, a notice explains why.
 pub(super) fn prompt(app: &mut App, wanted: Wanted) {
     match refusal(app) {
-        Some(words) => app.notify(words),
+        Some(reason) => app.notify(reason),
         None => prompt::open(app, wanted),
     }
 }

@@ -25,7 +25,8 @@ fn ctrl_c(app: &mut App) -> Vec<Effect> {
     )
 }
 
-fn tell(app: &mut App, event: Event) -> Vec<Effect> {
+/// Feeds a live record with this event to the screen.
+fn feed(app: &mut App, event: Event) -> Vec<Effect> {
     let record = Record {
         seq: app.run.seq + 1,
         t_ms: 1000 + app.run.seq,
@@ -42,7 +43,7 @@ fn sent(effects: &[Effect]) -> Option<Request> {
 }
 
 fn answer(app: &mut App, request: Request, answer: Answer) {
-    tell(
+    feed(
         app,
         Event::Acknowledged {
             id: request.id,
@@ -58,10 +59,10 @@ fn space_pauses_and_then_resumes() {
     let mut app = app();
     let pause = sent(&key(&mut app, KeyCode::Char(' '))).expect("a request");
     assert_eq!(pause.command, Command::Pause);
-    assert!(app.changing_pause(), "pausing until the run says so");
+    assert!(app.changing_pause(), "pending until the run confirms it");
     answer(&mut app, pause, Answer::Accepted);
     assert!(app.changing_pause());
-    tell(
+    feed(
         &mut app,
         Event::Phase {
             phase: Phase::Paused,
@@ -82,7 +83,7 @@ fn space_pauses_and_then_resumes() {
 }
 
 #[test]
-fn a_second_space_takes_the_first_back_even_before_the_answer() {
+fn a_second_space_cancels_a_pending_pause() {
     let mut app = app();
     key(&mut app, KeyCode::Char(' '));
     assert_eq!(
@@ -92,7 +93,7 @@ fn a_second_space_takes_the_first_back_even_before_the_answer() {
 }
 
 #[test]
-fn a_refused_pause_is_over() {
+fn a_refused_pause_is_not_pending() {
     let mut app = app();
     let pause = sent(&key(&mut app, KeyCode::Char(' '))).expect("a request");
     answer(
@@ -106,7 +107,7 @@ fn a_refused_pause_is_over() {
 }
 
 #[test]
-fn quitting_asks_and_leaves_when_the_run_has_finished() {
+fn quit_opens_the_dialog_and_stop_leaves_when_the_run_has_finished() {
     let mut app = app();
     assert!(key(&mut app, KeyCode::Char('q')).is_empty());
     assert_eq!(app.ui.popup, Some(Popup::Quit));
@@ -116,7 +117,7 @@ fn quitting_asks_and_leaves_when_the_run_has_finished() {
     assert_eq!(app.ui.popup, Some(Popup::Quit));
     let stop = sent(&key(&mut app, KeyCode::Char('s')));
     assert_eq!(stop.map(|r| r.command), Some(Command::Stop));
-    let end = tell(
+    let end = feed(
         &mut app,
         Event::RunFinished {
             outcome: Outcome::Stopped,
@@ -126,9 +127,9 @@ fn quitting_asks_and_leaves_when_the_run_has_finished() {
     assert_eq!(end, [Effect::Leave(Exit::Finished)]);
 }
 
-/// Twice Ctrl-C, as people press it: out, and nothing is lost.
+/// A second Ctrl-C, as users press it, detaches and does not affect the run.
 #[test]
-fn detaching_is_the_default_answer_and_asks_nothing_of_the_run() {
+fn detaching_is_the_default_and_sends_no_command() {
     let detached = [Effect::Leave(Exit::Detached)];
     let mut one = app();
     ctrl_c(&mut one);
@@ -140,35 +141,35 @@ fn detaching_is_the_default_answer_and_asks_nothing_of_the_run() {
 }
 
 #[test]
-fn a_second_screen_watches_until_it_takes_over() {
+fn a_second_screen_sends_no_commands_before_it_takes_control() {
     let mut app = app();
-    app.control = Control::MayAsk;
+    app.control = Control::CanRequest;
     assert!(key(&mut app, KeyCode::Char('c')).is_empty());
     assert!(
         app.ui
             .notice
             .take()
-            .is_some_and(|n| n.text.contains("w takes over"))
+            .is_some_and(|n| n.text.contains("w: take control"))
     );
-    // Leaving costs nobody anything, so nothing is asked.
+    // Detaching does not affect the run, so there is no dialog.
     assert_eq!(
         key(&mut app, KeyCode::Char('q')),
         [Effect::Leave(Exit::Detached)]
     );
-    assert_eq!(key(&mut app, KeyCode::Char('w')), [Effect::Steer]);
+    assert_eq!(key(&mut app, KeyCode::Char('w')), [Effect::RequestControl]);
     update(&mut app, Msg::Feed(Feed::Control(true)));
     assert!(sent(&key(&mut app, KeyCode::Char('c'))).is_some());
-    app.control = Control::Watches;
+    app.control = Control::ReadOnly;
     assert!(key(&mut app, KeyCode::Char('w')).is_empty());
     assert!(key(&mut app, KeyCode::Char('c')).is_empty());
 }
 
 #[test]
-fn a_trainer_that_is_gone_is_told_of_and_the_screen_stays() {
+fn the_screen_stays_open_when_contact_with_the_trainer_is_lost() {
     let mut app = app();
     let reason = "the trainer (process 7) is gone".to_owned();
     assert!(update(&mut app, Msg::Feed(Feed::Gone { reason })).is_empty());
-    assert!(app.over() && app.gone.is_some());
+    assert!(app.over() && app.lost_reason.is_some());
     assert!(key(&mut app, KeyCode::Char('c')).is_empty());
     assert_eq!(
         key(&mut app, KeyCode::Char('q')),
@@ -177,7 +178,7 @@ fn a_trainer_that_is_gone_is_told_of_and_the_screen_stays() {
 }
 
 #[test]
-fn ctrl_z_puts_a_screen_aside_but_never_a_trainer() {
+fn ctrl_z_suspends_a_screen_but_not_a_trainer() {
     let ctrl_z = |app: &mut App| {
         update(
             app,
@@ -186,12 +187,12 @@ fn ctrl_z_puts_a_screen_aside_but_never_a_trainer() {
     };
     let mut app = app();
     assert_eq!(ctrl_z(&mut app), [Effect::Leave(Exit::Suspended)]);
-    app.settings.home.same_process = true;
+    app.settings.attachment.same_process = true;
     assert!(ctrl_z(&mut app).is_empty());
     assert!(
         app.ui
             .notice
-            .is_some_and(|n| n.text.contains("this process trains"))
+            .is_some_and(|n| n.text.contains("cannot suspend"))
     );
 }
 
@@ -199,7 +200,7 @@ fn ctrl_z_puts_a_screen_aside_but_never_a_trainer() {
 fn after_the_end_the_screen_stays_until_q() {
     let mut app = app();
     assert!(
-        tell(
+        feed(
             &mut app,
             Event::RunFinished {
                 outcome: Outcome::Completed,
@@ -210,7 +211,7 @@ fn after_the_end_the_screen_stays_until_q() {
     );
     assert!(
         key(&mut app, KeyCode::Char(' ')).is_empty(),
-        "nothing is left to ask"
+        "no command after the end"
     );
     assert!(app.ui.notice.is_some());
     assert_eq!(
@@ -220,7 +221,7 @@ fn after_the_end_the_screen_stays_until_q() {
 }
 
 #[test]
-fn a_replay_can_only_be_left() {
+fn a_replay_accepts_no_commands() {
     let mut app = App::new(Settings::default(), false);
     assert!(key(&mut app, KeyCode::Char('e')).is_empty());
     assert!(app.ui.notice.is_some());
@@ -231,10 +232,10 @@ fn a_replay_can_only_be_left() {
 }
 
 #[test]
-fn a_signal_leaves_when_the_run_has_finished() {
+fn a_signal_closes_the_screen_when_the_run_has_finished() {
     let mut app = app();
     assert!(update(&mut app, Msg::LeaveWhenDone).is_empty());
-    let end = tell(
+    let end = feed(
         &mut app,
         Event::RunFinished {
             outcome: Outcome::Stopped,
@@ -245,7 +246,7 @@ fn a_signal_leaves_when_the_run_has_finished() {
 }
 
 #[test]
-fn a_hung_up_terminal_ends_the_screen_and_nothing_else() {
+fn a_disconnected_terminal_only_closes_the_screen() {
     assert_eq!(
         update(&mut app(), Msg::HungUp),
         [Effect::Leave(Exit::HungUp)]
@@ -253,7 +254,7 @@ fn a_hung_up_terminal_ends_the_screen_and_nothing_else() {
 }
 
 #[test]
-fn a_request_nobody_takes_is_no_longer_under_way() {
+fn an_undelivered_request_is_not_pending() {
     let mut app = app();
     let pause = sent(&key(&mut app, KeyCode::Char(' '))).expect("a request");
     update(
@@ -268,39 +269,39 @@ fn a_request_nobody_takes_is_no_longer_under_way() {
 }
 
 #[test]
-fn the_focus_walks_over_what_is_on_the_screen() {
+fn the_focus_cycles_through_the_visible_panes_and_pages() {
     let mut app = app();
     app.ui.focus = Pane::Loss;
-    let there = app.layout.visible();
-    for pane in &there {
+    let visible = app.layout.visible();
+    for pane in &visible {
         assert_eq!(app.ui.focus, *pane);
         key(&mut app, KeyCode::Tab);
     }
     assert_eq!(
         (app.ui.page, app.ui.focus),
         (Page::Curves, Pane::Loss),
-        "after a page's last pane comes the next page"
+        "the next page follows the last pane"
     );
     key(&mut app, KeyCode::BackTab);
     assert_eq!(app.ui.page, Page::Overview);
-    assert_eq!(Some(&app.ui.focus), there.last());
-    // A run without further curves has no metrics.
+    assert_eq!(Some(&app.ui.focus), visible.last());
+    // The metrics panel is hidden without curves logged by name.
     let panes = Page::ALL.iter().flat_map(|page| page.panes());
     for _ in panes.filter(|pane| **pane != Pane::Metrics) {
         key(&mut app, KeyCode::Tab);
     }
-    assert_eq!(Some(&app.ui.focus), there.last(), "and round the end");
+    assert_eq!(Some(&app.ui.focus), visible.last(), "wraps around");
     update(&mut app, Msg::Resize(20, 5));
     key(&mut app, KeyCode::Tab);
 }
 
 #[test]
-fn the_clock_stands_still_while_nothing_runs() {
+fn the_clock_stops_while_training_is_paused() {
     let mut app = app();
-    assert!(!app.ticking(), "nothing is known yet");
-    tell(&mut app, Event::RunStarted(Box::default()));
+    assert!(!app.ticking(), "no run yet");
+    feed(&mut app, Event::RunStarted(Box::default()));
     assert!(app.ticking());
-    tell(
+    feed(
         &mut app,
         Event::Phase {
             phase: Phase::Paused,
@@ -312,16 +313,12 @@ fn the_clock_stands_still_while_nothing_runs() {
 }
 
 #[test]
-fn arrows_do_what_the_pane_is_for() {
+fn arrows_act_on_the_focused_pane() {
     let mut app = app();
     app.run.global_step = 100;
     app.ui.focus = Pane::Loss;
     key(&mut app, KeyCode::Down);
-    assert_eq!(
-        app.ui.focus,
-        Pane::Accuracy,
-        "a chart has nothing to scroll"
-    );
+    assert_eq!(app.ui.focus, Pane::Accuracy, "a chart does not scroll");
     key(&mut app, KeyCode::Left);
     assert_eq!(app.ui.charts.cursor, Some(100), "the cursor appears");
     key(&mut app, KeyCode::Left);
@@ -330,10 +327,10 @@ fn arrows_do_what_the_pane_is_for() {
     assert_eq!(app.ui.charts.cursor, None);
     app.ui.focus = Pane::Gallery;
     key(&mut app, KeyCode::Right);
-    assert_eq!(app.ui.focus, Pane::Gallery, "there it walks over images");
+    assert_eq!(app.ui.focus, Pane::Gallery, "selects the next image");
     app.ui.focus = Pane::Classes;
     key(&mut app, KeyCode::Down);
-    assert_eq!(app.ui.focus, Pane::Classes, "there it scrolls");
+    assert_eq!(app.ui.focus, Pane::Classes, "scrolls the list");
 }
 
 #[test]
@@ -356,9 +353,9 @@ fn back_goes_one_step_at_a_time() {
     assert_eq!(app.ui.page, Page::Overview);
 }
 
-/// `hello [[ pasted caring text` halved the rate, paused, and ended the run.
+/// Regression: pasting `hello [[ pasted caring text` halved the learning rate, paused the run, and stopped it.
 #[test]
-fn pasted_letters_do_nothing_to_the_run() {
+fn pasted_letters_send_no_commands() {
     let mut app = app();
     let paste = |app: &mut App, text: &str| update(app, Msg::Paste(text.to_owned()));
     let effects = paste(&mut app, "q hello [[ pasted caring text\n");
@@ -376,7 +373,7 @@ fn pasted_letters_do_nothing_to_the_run() {
 }
 
 #[test]
-fn a_rate_is_halved_twice_though_the_first_is_not_done_yet() {
+fn the_rate_can_be_halved_again_while_a_change_is_pending() {
     let mut app = app();
     app.run.base_lr = Some(crate::event::F64(8e-3));
     let rate = |request: Option<Request>| match request.map(|request| request.command) {
@@ -389,7 +386,7 @@ fn a_rate_is_halved_twice_though_the_first_is_not_done_yet() {
 }
 
 #[test]
-fn a_number_is_typed_and_asked_for() {
+fn the_prompt_sends_the_typed_number() {
     let mut app = app();
     app.run.base_lr = Some(crate::event::F64(8e-3));
     key(&mut app, KeyCode::Char('r'));
@@ -398,10 +395,10 @@ fn a_number_is_typed_and_asked_for() {
     }
     key(&mut app, KeyCode::Backspace);
     key(&mut app, KeyCode::Char('4'));
-    let asked = sent(&key(&mut app, KeyCode::Enter)).map(|request| request.command);
-    assert_eq!(asked, Some(Command::SetLearningRate { lr: 3e-4 }));
+    let command = sent(&key(&mut app, KeyCode::Enter)).map(|request| request.command);
+    assert_eq!(command, Some(Command::SetLearningRate { lr: 3e-4 }));
     assert_eq!(app.ui.popup, None);
-    // Nonsense stays in the box, with what was expected; esc asks for nothing.
+    // Invalid input keeps the prompt open, with an error; esc closes it without a command.
     key(&mut app, KeyCode::Char('n'));
     for c in "1e".chars() {
         key(&mut app, KeyCode::Char(c));

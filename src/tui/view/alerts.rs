@@ -1,5 +1,5 @@
-//! What is not well: the most serious of it in one row under the header, all of it above the zoomed log. While all is
-//! well there is nothing here.
+//! Alerts: the most severe one in a row under the header, all of them above the zoomed log. Without alerts, nothing is
+//! drawn.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -12,35 +12,35 @@ use crate::tui::layout::{bottom, top};
 use crate::tui::text::{columns, count, outside, wrap};
 use crate::tui::theme::Role;
 
-/// Columns of an alert's text in the row, at most: what is longer is in the log.
+/// Maximum width in columns of an alert's text in the row; the log has the full text.
 const LONGEST: usize = 400;
 
-/// Draws the most serious alert, and how many more there are.
+/// Draws the most severe alert, and the number of further alerts.
 pub(super) fn bar(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let alerts = ctx.app.alerts();
     let Some((first, more)) = alerts.split_first() else {
         return;
     };
-    let (symbol, role) = look(ctx, first.severity);
+    let (symbol, role) = severity_symbol(ctx, first.severity);
     let more = match more.len() {
         0 => Vec::new(),
         n => vec![piece(format!(" +{n} more "), Role::Dim)],
     };
-    let taken = more.iter().map(|(text, _)| columns(text)).sum::<u16>();
-    let room = area.width.saturating_sub(taken + 3);
+    let more_width = more.iter().map(|(text, _)| columns(text)).sum::<u16>();
+    let room = area.width.saturating_sub(more_width + 3);
     let text = outside(&first.text, usize::from(room).min(LONGEST), ctx.symbols);
     let pieces: [Piece; 2] = [piece(format!("{symbol} "), role), piece(text, role)];
     let end = put_pieces(ctx, buf, area, 0, 0, &pieces);
     put_right(ctx, buf, area, end, 0, &more);
 }
 
-/// The same on a screen without panes: in its last row, so that nothing above moves; where there is but one row, the
-/// symbol at its end.
+/// Draws the same alert on a screen without panes, in the last row so that nothing above it moves. If the screen has
+/// only one row, only the symbol and the number of alerts are drawn, at its right end.
 pub(super) fn foot(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let alerts = ctx.app.alerts();
     let Some(first) = alerts.first() else { return };
     if area.height < 2 {
-        let (symbol, role) = look(ctx, first.severity);
+        let (symbol, role) = severity_symbol(ctx, first.severity);
         let pieces = [piece(format!(" {symbol}{}", alerts.len()), role)];
         put_right(ctx, buf, area, 0, 0, &pieces);
         return;
@@ -51,7 +51,7 @@ pub(super) fn foot(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     bar(ctx, row, buf);
 }
 
-/// All of them, one under the other, in at most half of the area; gives the area below.
+/// Draws all alerts in at most half of the area, and a rule below them. Returns the area below the rule.
 pub(super) fn list(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) -> Rect {
     let alerts = ctx.app.alerts();
     let room = usize::from(area.height / 2);
@@ -62,7 +62,7 @@ pub(super) fn list(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) -> Rect {
         .iter()
         .flat_map(|alert| rows(ctx, alert, area.width))
         .collect();
-    // The last row is the rule.
+    // One row is reserved for the rule.
     let shown = rows.len().min(room - 1);
     for (y, (text, role)) in rows.iter().take(shown).enumerate() {
         put(buf, area, 0, y as u16, text, ctx.style(*role));
@@ -78,9 +78,9 @@ pub(super) fn list(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) -> Rect {
     rest
 }
 
-/// An alert broken to the width.
+/// The rows of an alert, wrapped at `width` columns.
 fn rows(ctx: &Ctx<'_>, alert: &Alert, width: u16) -> Vec<Piece> {
-    let (symbol, role) = look(ctx, alert.severity);
+    let (symbol, role) = severity_symbol(ctx, alert.severity);
     let since = match alert.since_step {
         0 => String::new(),
         step => format!(" (since step {})", count(step)),
@@ -96,8 +96,8 @@ fn rows(ctx: &Ctx<'_>, alert: &Alert, width: u16) -> Vec<Piece> {
         .collect()
 }
 
-/// Symbol and role of a severity: a cross for what is broken, in any theme.
-fn look(ctx: &Ctx<'_>, severity: Level) -> (&'static str, Role) {
+/// Symbol and role of a severity level.
+fn severity_symbol(ctx: &Ctx<'_>, severity: Level) -> (&'static str, Role) {
     match severity {
         Level::Error => (ctx.symbols.wrong, Role::Error),
         Level::Warn => (ctx.symbols.warning, Role::Warn),

@@ -1,4 +1,4 @@
-//! The time axis of all charts: which step stands in which column.
+//! The time axis that all charts share: it maps steps to columns and back.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -7,11 +7,11 @@ use super::ctx::Ctx;
 use super::paint::put;
 use crate::run::{RunState, clock};
 use crate::tui::app::App;
-use crate::tui::charts::{Axis, step_beside};
+use crate::tui::charts::{Axis, matching_step};
 use crate::tui::text::{columns, count};
 use crate::tui::theme::Role;
 
-/// A stretch of a run, laid along a row.
+/// A range of steps, mapped onto the columns of a plot.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TimeAxis<'a> {
     app: &'a App,
@@ -22,12 +22,12 @@ pub(super) struct TimeAxis<'a> {
 }
 
 impl<'a> TimeAxis<'a> {
-    /// What the charts show now.
+    /// The range that the charts show now.
     pub(super) fn of(app: &'a App) -> Self {
         let (from, to) = app.ui.charts.shown(app.extent());
         let known = app.run.timeline.last().1 > 0;
         let axis = match app.ui.charts.axis {
-            // Without a single time there is no time axis.
+            // Before the first timestamp arrives, time cannot be mapped to steps.
             Axis::Time if !known => Axis::Steps,
             axis => axis,
         };
@@ -44,12 +44,12 @@ impl<'a> TimeAxis<'a> {
         (self.from, self.to)
     }
 
-    /// Whether all of the run is shown.
-    pub(super) fn is_whole(&self) -> bool {
+    /// Whether the entire run is shown.
+    pub(super) fn shows_entire_run(&self) -> bool {
         self.app.ui.charts.window.is_none()
     }
 
-    /// The steps at which columns begin, and where the last one ends: `columns + 1` of them.
+    /// The first step of each column, followed by the end of the last column: `columns + 1` steps.
     pub(super) fn bounds(&self, columns: usize) -> Vec<u64> {
         let end = self.to.saturating_add(1);
         if columns == 0 || end <= self.from {
@@ -59,7 +59,7 @@ impl<'a> TimeAxis<'a> {
             Axis::Epochs | Axis::Steps => {
                 let span = u128::from(end - self.from);
                 let bound = |i: usize| {
-                    // The least step whose column is i, as `column` has it.
+                    // The smallest step that [`column`](Self::column) maps to i.
                     let steps = (span * i as u128).div_ceil(columns as u128);
                     self.from.saturating_add(steps as u64)
                 };
@@ -86,20 +86,20 @@ impl<'a> TimeAxis<'a> {
         }
     }
 
-    /// The same for another run laid beside this one, in its steps.
+    /// The same bounds converted to the steps of a compared run.
     pub(super) fn bounds_of(&self, other: &RunState, columns: usize) -> Vec<u64> {
         let bounds = self.bounds(columns).into_iter();
-        let beside = |step: u64| step_beside(&self.app.run, other, self.axis, step as f64);
-        bounds.map(|step| beside(step).ceil() as u64).collect()
+        let matching = |step: u64| matching_step(&self.app.run, other, self.axis, step as f64);
+        bounds.map(|step| matching(step).ceil() as u64).collect()
     }
 
-    /// Where another run was when this one made a step, in its steps; nowhere where it never got that far.
+    /// Step of a compared run that corresponds to `step` of the main run. `None` if the compared run ended earlier.
     pub(super) fn step_of(&self, other: &RunState, step: u64) -> Option<u64> {
-        let beside = step_beside(&self.app.run, other, self.axis, step as f64);
-        Some(beside.round() as u64).filter(|step| *step <= other.global_step)
+        let matching = matching_step(&self.app.run, other, self.axis, step as f64);
+        Some(matching.round() as u64).filter(|step| *step <= other.global_step)
     }
 
-    /// The column of a step; none outside of what is shown.
+    /// The column of a step; `None` if the step is not shown.
     pub(super) fn column(&self, step: u64, columns: usize) -> Option<usize> {
         if columns == 0 || !(self.from..=self.to).contains(&step) {
             return None;
@@ -119,12 +119,12 @@ impl<'a> TimeAxis<'a> {
         Some(share.min(columns - 1))
     }
 
-    /// The step of a column, the inverse of [`column`](Self::column): the first one in it, or where steps stand further apart
-    /// than columns, the nearest. Beyond the last column it is the last column's.
+    /// The first step of a column, the inverse of [`column`](Self::column). If there are fewer steps than columns, the
+    /// nearest step. For a column beyond the last one, the step of the last column.
     pub(super) fn step_at(&self, column: usize, columns: usize) -> u64 {
         let column = column.min(columns.saturating_sub(1));
         let place = |step: u64| self.column(step, columns).unwrap_or(0);
-        // Columns grow with the steps, so the first step that is not left of this one is found by halving.
+        // `column` is monotonic in the step, so binary search finds the first step that is not left of this column.
         let (mut low, mut high) = (self.from, self.to);
         while low < high {
             let middle = low + (high - low) / 2;
@@ -142,7 +142,7 @@ impl<'a> TimeAxis<'a> {
         }
     }
 
-    /// Columns worth a label, with it.
+    /// Labels of the axis, each with its column.
     pub(super) fn labels(&self, width: u16) -> Vec<(u16, String)> {
         if width == 0 {
             return Vec::new();
@@ -155,11 +155,11 @@ impl<'a> TimeAxis<'a> {
                     return Vec::new();
                 }
                 let (first, last) = (self.from.div_ceil(per_epoch), self.to / per_epoch);
-                // Between two epochs, steps tell more.
-                if last < first || last - first < 1 && !self.is_whole() {
+                // When less than two epochs are shown, steps are more informative than epochs.
+                if last < first || last - first < 1 && !self.shows_entire_run() {
                     return self.step_labels(width);
                 }
-                let by = round_step((last - first) as f64 / most_labels(width)).max(1.0) as u64;
+                let by = round_step((last - first) as f64 / max_labels(width)).max(1.0) as u64;
                 let epochs = (first.div_ceil(by)..=last / by).map(|i| i.saturating_mul(by));
                 epochs
                     .filter_map(|epoch| {
@@ -171,7 +171,7 @@ impl<'a> TimeAxis<'a> {
             Axis::Time => {
                 let line = &self.app.run.timeline;
                 let (early, late) = (line.at(self.from), line.at(self.to.saturating_add(1)));
-                let by = round_time((late - early) / most_labels(width));
+                let by = round_time((late - early) / max_labels(width));
                 let first = (early / by).ceil() as u64;
                 let last = (late / by).floor() as u64;
                 (first..=last)
@@ -189,7 +189,7 @@ impl<'a> TimeAxis<'a> {
 
     fn step_labels(&self, width: u16) -> Vec<(u16, String)> {
         let span = (self.to - self.from) as f64;
-        let by = round_step(span / most_labels(width)).max(1.0) as u64;
+        let by = round_step(span / max_labels(width)).max(1.0) as u64;
         let steps = (self.from.div_ceil(by)..=self.to / by).map(|i| i.saturating_mul(by));
         steps
             .take(usize::from(width))
@@ -200,23 +200,23 @@ impl<'a> TimeAxis<'a> {
             .collect()
     }
 
-    /// What the labels count.
+    /// The unit of the labels.
     pub(super) fn name(&self) -> &'static str {
         let per_epoch = self.app.run.epoch_steps.max(1);
         let within = self.to / per_epoch < self.from.div_ceil(per_epoch) + 1;
         match self.axis {
-            Axis::Epochs if within && !self.is_whole() => "step",
+            Axis::Epochs if within && !self.shows_entire_run() => "step",
             axis => axis.name(),
         }
     }
 }
 
-/// How many labels a row takes.
-fn most_labels(width: u16) -> f64 {
+/// Maximum number of labels in a row of this width.
+fn max_labels(width: u16) -> f64 {
     f64::from((width / 8).max(1))
 }
 
-/// The smallest of 1, 2 and 5 times a power of ten that is not below the value, at least 1.
+/// The smallest of 1, 2 and 5 times a power of ten that is at least `value`, but at least 1.
 fn round_step(value: f64) -> f64 {
     let value = value.max(1.0);
     let power = 10_f64.powf(value.log10().floor());
@@ -227,7 +227,7 @@ fn round_step(value: f64) -> f64 {
         .unwrap_or(value)
 }
 
-/// The smallest round time, in ms, that is not below the value.
+/// The smallest round duration, in ms, that is at least `ms`.
 fn round_time(ms: f64) -> f64 {
     const SECONDS: [u32; 18] = [
         1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400,
@@ -237,7 +237,7 @@ fn round_time(ms: f64) -> f64 {
     found.unwrap_or_else(|| round_step(ms / 86_400_000.0) * 86_400_000.0)
 }
 
-/// The part of a row or of a pane that lies over the plot, right of the labels.
+/// The part of a row or pane that is above or below the plot, to the right of the labels.
 pub(super) fn over_plot(area: Rect, labels: u16) -> Rect {
     let labels = labels.min(area.width);
     Rect {
@@ -247,7 +247,7 @@ pub(super) fn over_plot(area: Rect, labels: u16) -> Rect {
     }
 }
 
-/// Writes the axis: what it counts, the labels, and a sign for more at either side.
+/// Draws the axis: its unit, the labels, and a sign at each side where more steps exist outside the view.
 pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, labels: u16, buf: &mut Buffer) {
     let axis = TimeAxis::of(ctx.app);
     put(buf, area, 0, 0, axis.name(), ctx.style(Role::Dim));
@@ -269,7 +269,7 @@ mod tests {
     use crate::event::{Event, F64, Record, RunStarted, StepWindow};
     use crate::tui::app::Settings;
 
-    /// A run whose steps took these times, a window of 16 steps each, in ms.
+    /// A run with the given duration in ms for each window of 16 steps.
     fn app(windows: &[u64]) -> App {
         let mut app = App::new(Settings::default(), true);
         let mut say = |t_ms: u64, event: Event| {
@@ -298,7 +298,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn step_and_column_agree(
+        fn step_and_column_are_inverse(
             windows in prop::collection::vec(1_u64..5_000, 1..80),
             window in prop::option::of((0_u64..2_000, 0_u64..2_000)),
             columns in 1_usize..300,
@@ -309,7 +309,7 @@ mod tests {
             app.ui.charts.window = window.map(|(from, span)| (from, from + span));
             let axis = TimeAxis::of(&app);
             let (from, to) = axis.steps();
-            // From a step to its column and back is a step of the same column.
+            // Mapping a step to its column and back gives a step in the same column.
             for step in (from..=to).step_by(((to - from) / 200).max(1) as usize) {
                 let Some(column) = axis.column(step, columns) else {
                     prop_assert!(false, "{step} is shown");
@@ -317,9 +317,9 @@ mod tests {
                 };
                 let back = axis.step_at(column, columns);
                 prop_assert_eq!(axis.column(back, columns), Some(column));
-                prop_assert!(back <= step, "the first of the column");
+                prop_assert!(back <= step, "the first step of the column");
             }
-            // Every column has a step that is shown, and they grow from left to right.
+            // Every column maps to a step that is shown, and steps increase from left to right.
             let steps: Vec<u64> = (0..columns).map(|x| axis.step_at(x, columns)).collect();
             prop_assert!(steps.windows(2).all(|pair| pair[0] <= pair[1]), "{steps:?}");
             prop_assert!(steps.iter().all(|step| (from..=to).contains(step)));
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_known_has_a_step_for_every_column_too() {
+    fn empty_run_has_a_step_for_every_column() {
         let mut app = App::new(Settings::default(), true);
         for window in [None, Some((u64::MAX - 1, u64::MAX))] {
             app.ui.charts.window = window;

@@ -1,4 +1,4 @@
-//! What the probabilities are worth: the numbers, before and after the temperature, beside the reliability diagram.
+//! The calibration page: metrics before and after temperature scaling, next to the reliability diagram.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -9,13 +9,13 @@ use super::paint::{Piece, more, piece, put_pieces};
 use super::reliability;
 use crate::event::{EvalReport, Split};
 use crate::metrics::{Interval, Measure, largest_gap_count, overconfidence};
-use crate::report::sureness;
+use crate::report::confidence_gap_note;
 use crate::tui::layout::{GUTTER, split};
 use crate::tui::page::Pane;
 use crate::tui::text::{number, wrap};
 use crate::tui::theme::Role;
 
-/// Columns of the numbers.
+/// Width in columns of the metrics.
 const WORDS: u16 = 28;
 
 /// Draws the pane.
@@ -25,11 +25,11 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         return;
     };
     if body.width < WORDS + 24 {
-        words(ctx, report, body, buf);
+        metrics_column(ctx, report, body, buf);
         return;
     }
     let (diagram, numbers) = split(body, body.width - WORDS - GUTTER);
-    words(ctx, report, numbers, buf);
+    metrics_column(ctx, report, numbers, buf);
     reliability::draw(ctx, report, diagram, buf);
 }
 
@@ -54,7 +54,7 @@ fn headline(ctx: &Ctx<'_>, report: &EvalReport) -> Vec<Vec<Piece>> {
     vec![[&ece[..], interval].concat(), ece.to_vec()]
 }
 
-/// Both ends in percent, in at most 11 columns.
+/// Both ends of an interval in percent, in at most 11 columns.
 fn ends(interval: Option<Interval>) -> String {
     interval.map_or_else(String::new, |Interval { low, high }| {
         let (low, high) = (low * 100.0, high * 100.0);
@@ -63,12 +63,12 @@ fn ends(interval: Option<Interval>) -> String {
     })
 }
 
-/// The numbers, and what they mean.
-fn words(ctx: &Ctx<'_>, report: &EvalReport, area: Rect, buf: &mut Buffer) {
+/// Draws the metrics and their interpretation.
+fn metrics_column(ctx: &Ctx<'_>, report: &EvalReport, area: Rect, buf: &mut Buffer) {
     let mut lines = numbers(ctx, report);
     fitted(&mut lines, report, area.width);
-    meaning(&mut lines, report, area.width);
-    // On low screens air gives way before words do.
+    interpretation(&mut lines, report, area.width);
+    // If rows are scarce, blank lines are dropped before text is.
     while lines.len() > usize::from(area.height)
         && let Some(blank) = lines.iter().rposition(Vec::is_empty)
     {
@@ -81,7 +81,7 @@ fn words(ctx: &Ctx<'_>, report: &EvalReport, area: Rect, buf: &mut Buffer) {
     more(ctx, buf, area, (0, below));
 }
 
-/// Before and after the temperature, beside each other.
+/// The table of metrics before and after temperature scaling.
 fn numbers(ctx: &Ctx<'_>, report: &EvalReport) -> Vec<Vec<Piece>> {
     let line = |label: &str, before: &str, after: &str, roles: [Role; 2]| {
         vec![
@@ -107,7 +107,7 @@ fn numbers(ctx: &Ctx<'_>, report: &EvalReport) -> Vec<Vec<Piece>> {
         report.value(Measure::Ece),
         report.value(Measure::EceCalibrated),
     );
-    let (mce, mended) = (
+    let (mce, mce_calibrated) = (
         report.value(Measure::Mce),
         report.value(Measure::MceCalibrated),
     );
@@ -123,13 +123,13 @@ fn numbers(ctx: &Ctx<'_>, report: &EvalReport) -> Vec<Vec<Piece>> {
     if !intervals[0].is_empty() {
         lines.push(dim(" 95%", &intervals[0], &intervals[1]));
     }
-    lines.push(strong("MCE", percent(mce), percent(mended)));
+    lines.push(strong("MCE", percent(mce), percent(mce_calibrated)));
     if report.not_finite == 0 {
         let [before, after] = [&report.reliability_before, &report.reliability].map(|bins| {
             let count = largest_gap_count(bins);
-            format!("{count} image{}", if count == 1 { "" } else { "s" })
+            format!("n = {count}")
         });
-        lines.push(dim(" of", &before, &after));
+        lines.push(dim(" bin", &before, &after));
     }
     let (nll, after) = (
         report.value(Measure::Nll),
@@ -144,7 +144,7 @@ fn numbers(ctx: &Ctx<'_>, report: &EvalReport) -> Vec<Vec<Piece>> {
     lines
 }
 
-/// The temperature, and how it was found.
+/// Adds the temperature and how it was fitted.
 fn fitted(lines: &mut Vec<Vec<Piece>>, report: &EvalReport, width: u16) {
     let fit = &report.temperature;
     lines.push(Vec::new());
@@ -162,7 +162,7 @@ fn fitted(lines: &mut Vec<Vec<Piece>>, report: &EvalReport, width: u16) {
     };
     lines.push(vec![piece(how, role)]);
     let on = if report.split == Split::Valid {
-        "fitted on these very images, so it looks a little better here than it is"
+        "fitted on this split; optimistic"
     } else {
         "fitted on validation"
     };
@@ -170,21 +170,21 @@ fn fitted(lines: &mut Vec<Vec<Piece>>, report: &EvalReport, width: u16) {
     lines.push(Vec::new());
 }
 
-/// What the numbers say.
-fn meaning(lines: &mut Vec<Vec<Piece>>, report: &EvalReport, width: u16) {
+/// Adds the interpretation of the metrics.
+fn interpretation(lines: &mut Vec<Vec<Piece>>, report: &EvalReport, width: u16) {
     if report.not_finite > 0 {
         let count = report.not_finite;
-        let text = format!("{count} images have logits that are no numbers: undefined");
+        let text = format!("{count} images have non-finite logits: undefined");
         prose(lines, &text, width, Role::Error);
     } else if !report.reliability_before.is_empty() {
         let bins = [&report.reliability_before, &report.reliability];
         for (when, bins) in ["T = 1:", "calibrated:"].iter().zip(bins) {
-            let text = format!("{when} {}", sureness(overconfidence(bins)));
+            let text = format!("{when} {}", confidence_gap_note(overconfidence(bins)));
             prose(lines, &text, width, Role::Text);
         }
     }
     lines.push(Vec::new());
-    let noise = "noise only raises an ECE: it may lie above its own interval";
+    let noise = "ECE is biased upward; the estimate can exceed its interval";
     prose(lines, noise, width, Role::Dim);
 }
 

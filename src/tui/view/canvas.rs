@@ -1,6 +1,6 @@
-//! Dots on a grid of cells: 2 × 4 to a cell in braille, 1 × 2 in half blocks; one character a cell in ASCII.
+//! A canvas of dots: each cell has 2 × 4 dots in braille and 1 × 2 in half blocks; in ASCII it has one character.
 //!
-//! A cell shows one layer only, the uppermost that has a dot in it: a thin line stays thin where it crosses a band, also
+//! A cell shows only the topmost layer that has a dot in it, so a thin line stays thin where it crosses a band, even
 //! without colours.
 
 use ratatui::buffer::Buffer;
@@ -11,26 +11,26 @@ use super::paint::put;
 use crate::tui::dots::Dots;
 use crate::tui::theme::Role;
 
-/// What lies above what.
+/// Layers of a chart, in drawing order: later ones cover earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Layer {
     Empty,
     Band,
-    /// A run beside the one that is shown, counted from 0.
-    Beside(u8),
+    /// A compared run, counted from 0.
+    Compared(u8),
     /// A further curve of the same chart, counted from 0.
     Member(u8),
     Line,
     Points,
 }
 
-/// Bits of the braille characters, by column and row; those of half blocks are the first two.
+/// Bits of the braille characters, by column and row; half blocks use the first two.
 const BITS: [[u8; 4]; 2] = [[0x01, 0x02, 0x04, 0x40], [0x08, 0x10, 0x20, 0x80]];
 
-/// How far outside of a scale a value still stands at its edge: about a row of a usual chart.
+/// How far outside the scale a value is still drawn at its edge: about one row of a typical chart.
 const SLACK: f64 = 0.15;
 
-/// Whether a place of a scale is on the canvas: 0 is the lower edge, 1 the upper.
+/// Whether a position on the scale (0: lower edge, 1: upper edge) is on the canvas, within [`SLACK`].
 pub(super) fn is_shown(place: f64) -> bool {
     (-SLACK..=1.0 + SLACK).contains(&place)
 }
@@ -44,7 +44,7 @@ pub(super) struct Canvas {
 }
 
 impl Canvas {
-    /// An empty grid for this many cells.
+    /// Creates an empty canvas of this many cells.
     pub(super) fn new(columns: u16, rows: u16, dots: Dots) -> Self {
         let (columns, rows) = (usize::from(columns), usize::from(rows));
         Self {
@@ -55,33 +55,33 @@ impl Canvas {
         }
     }
 
-    /// Dots from side to side.
+    /// Width in dots.
     pub(super) fn width(&self) -> usize {
         self.columns * self.dots.across()
     }
 
-    /// Dots from top to bottom.
+    /// Height in dots.
     pub(super) fn height(&self) -> usize {
         self.rows * self.dots.down()
     }
 
-    /// The cell a dot is in, by column and row.
+    /// The cell (column, row) that contains a dot.
     pub(super) fn cell(&self, (x, y): (usize, usize)) -> (u16, u16) {
         ((x / self.dots.across()) as u16, self.row(y))
     }
 
-    /// The row of cells a row of dots is in.
+    /// The row of cells that contains a row of dots.
     pub(super) fn row(&self, y: usize) -> u16 {
         (y / self.dots.down()) as u16
     }
 
-    /// The row of dots for a place between 0 (lower edge) and 1 (upper edge), held inside.
+    /// The row of dots for a position between 0 (lower edge) and 1 (upper edge), clamped to the canvas.
     pub(super) fn dot_row(&self, place: f64) -> usize {
         let last = self.height().saturating_sub(1);
         ((1.0 - place.clamp(0.0, 1.0)) * last as f64).round() as usize
     }
 
-    /// Whether this many cells of a row have no dot.
+    /// Whether `count` cells of a row, from `column` on, have no dot.
     pub(super) fn is_free(&self, column: usize, count: usize, row: usize) -> bool {
         let from = row * self.columns + column;
         column + count <= self.columns
@@ -112,14 +112,14 @@ impl Canvas {
         }
     }
 
-    /// Dots of a column between two rows.
+    /// Sets the dots of a column between two rows.
     pub(super) fn column(&mut self, x: usize, from: usize, to: usize, layer: Layer) {
         for y in from.min(to)..=from.max(to) {
             self.dot(x, y, layer);
         }
     }
 
-    /// A line: every column between its ends gets the rows it passes through there.
+    /// Draws a line without gaps: each column gets all the rows that the line crosses in it.
     pub(super) fn line(&mut self, from: (usize, usize), to: (usize, usize), layer: Layer) {
         let (from, to) = if from.0 <= to.0 {
             (from, to)
@@ -144,8 +144,8 @@ impl Canvas {
         }
     }
 
-    /// A line between two places of a scale (0 is its lower edge, 1 its upper), as far as it lies on it: what is further out
-    /// than [`SLACK`] is left out, and never drawn along the edge.
+    /// Draws a line between two positions on the scale (0: lower edge, 1: upper edge), clipped to the scale and
+    /// [`SLACK`]. The parts outside are not drawn along the edge.
     pub(super) fn segment(&mut self, from: (usize, f64), to: (usize, f64), layer: Layer) {
         let (from, to) = if from.0 <= to.0 {
             (from, to)
@@ -157,7 +157,7 @@ impl Canvas {
         }
         let (low, high) = (-SLACK, 1.0 + SLACK);
         let rise = to.1 - from.1;
-        // Shares of the way at which the line comes in and goes out.
+        // Fractions of the line at which it enters and leaves the scale.
         let (mut enters, mut leaves) = (0.0_f64, 1.0_f64);
         if rise == 0.0 {
             if !is_shown(from.1) {
@@ -178,7 +178,7 @@ impl Canvas {
         }
     }
 
-    /// Draws the cells that have dots; `role` says how a layer looks.
+    /// Draws the cells that have dots; `role` gives the role of each layer.
     pub(super) fn draw(
         &self,
         ctx: &Ctx<'_>,
@@ -212,7 +212,7 @@ fn braille(dots: u8) -> char {
     char::from_u32(0x2800 + u32::from(dots)).unwrap_or(' ')
 }
 
-/// Half a cell is too much of a difference for a spread: its shade keeps a line apart from it without colours too.
+/// A half cell is too coarse for the spread: a shade keeps it distinguishable from a line, even without colours.
 fn half_block(layer: Layer, dots: u8) -> char {
     match (layer, dots) {
         (Layer::Band, _) => '░',
@@ -222,7 +222,7 @@ fn half_block(layer: Layer, dots: u8) -> char {
     }
 }
 
-/// Bands are light, lines say where in the cell they pass.
+/// Bands use light characters; the character of a line shows its height inside the cell.
 fn ascii(layer: Layer, dots: u8) -> char {
     let rows: Vec<usize> = (0..4)
         .filter(|row| {
@@ -232,7 +232,7 @@ fn ascii(layer: Layer, dots: u8) -> char {
         .collect();
     match (layer, rows.as_slice()) {
         (Layer::Band, _) => ':',
-        (Layer::Beside(_), _) => '~',
+        (Layer::Compared(_), _) => '~',
         (Layer::Points, _) => '-',
         (_, [0, .., 3] | [0, _, 2] | [1, _, 3]) => '|',
         (_, [0, ..]) => '\'',
@@ -246,7 +246,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_uppermost_layer_has_the_cell() {
+    fn the_topmost_layer_is_drawn() {
         let mut canvas = Canvas::new(1, 1, Dots::Braille);
         canvas.column(0, 0, 3, Layer::Band);
         canvas.dot(1, 2, Layer::Line);
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dot_is_in_the_cell_it_is_drawn_in() {
+    fn each_dot_is_drawn_in_its_cell() {
         for (dots, grid) in [
             (Dots::Braille, (6, 8)),
             (Dots::HalfBlock, (3, 4)),
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn half_blocks_show_which_half_the_dot_is_in() {
+    fn half_blocks_show_the_half_of_the_dot() {
         let mut canvas = Canvas::new(3, 1, Dots::HalfBlock);
         canvas.dot(0, 0, Layer::Line);
         canvas.dot(1, 1, Layer::Line);
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_leaves_the_scale_is_cut_and_never_runs_along_its_edge() {
+    fn a_line_that_leaves_the_scale_is_clipped() {
         let rows = |from, to| -> Vec<Vec<usize>> {
             let mut canvas = Canvas::new(11, 10, Dots::HalfBlock);
             canvas.segment(from, to, Layer::Line);
@@ -305,7 +305,7 @@ mod tests {
             let column = |x| (0..20).filter(|y| has(x, *y)).collect();
             (0..11).map(column).collect()
         };
-        // Up and out: on the scale for the first half, then nothing but the slack.
+        // Up and out: on the scale for the first half, then only within the slack.
         let out = rows((0, 0.0), (10, 2.0));
         assert!(out[..6].iter().all(|column| !column.is_empty()), "{out:?}");
         assert!(out[7..].iter().all(Vec::is_empty), "{out:?}");
@@ -318,13 +318,13 @@ mod tests {
         ] {
             assert!(rows(from, to).iter().all(Vec::is_empty), "{from:?} {to:?}");
         }
-        // Straight through.
+        // A line that crosses the entire scale.
         let through = rows((0, -1.0), (10, 2.0));
         assert!(through[0].is_empty() && through[10].is_empty() && !through[5].is_empty());
     }
 
     #[test]
-    fn lines_have_no_holes_and_stay_inside() {
+    fn lines_have_no_gaps_and_stay_inside() {
         for dots in [Dots::Braille, Dots::HalfBlock, Dots::Ascii] {
             let mut canvas = Canvas::new(10, 5, dots);
             let (right, low) = (canvas.width() - 1, canvas.height() - 1);

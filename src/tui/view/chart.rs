@@ -1,7 +1,8 @@
-//! A chart over training steps: the spread of the steps, their smoothed mean, and points measured now and then.
+//! A chart over training steps: the spread of the values per step, their smoothed mean, and points measured at some
+//! steps, such as validation.
 //!
-//! All charts of the screen share one time axis ([`super::axis`]). No spike is lost: a column shows the least and the greatest of its steps. What lies outside the range
-//! is marked at the edge, and what is no number at the top.
+//! All charts of the screen share one time axis ([`super::axis`]). Spikes remain visible: each column shows the minimum
+//! and the maximum of its steps. Values outside the scale are marked at its edge, non-finite values at the top.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -20,38 +21,38 @@ use crate::tui::page::{Page, Pane};
 use crate::tui::text::columns;
 use crate::tui::theme::Role;
 
-/// Columns in which measured points are told apart for a scale.
+/// Number of columns into which measured points are grouped to choose a scale.
 const EVERY_VALUE: u16 = 1000;
-/// Columns of the labels left of a chart, the axis included.
+/// Width in columns of the labels to the left of a chart, including the axis.
 pub(super) const LABELS: u16 = 6;
 
-/// What a chart shows.
+/// The contents of a chart.
 pub(super) struct Chart<'a> {
     /// The curve drawn as a line.
     pub(super) line: &'a CurveId,
-    /// Further curves of the same scale, drawn as lines; their ends and that of the first are numbered.
+    /// Further curves on the same scale, drawn as lines; the ends of these and of the first curve are numbered.
     pub(super) members: &'a [CurveId],
-    /// A curve measured now and then, drawn as joined markers.
+    /// A curve measured at some steps only, drawn as joined markers.
     pub(super) points: Option<&'a CurveId>,
-    /// Step and value of the best of them.
+    /// Step and value of the best measured point.
     pub(super) best: Option<(u64, f64)>,
-    /// A value to draw a line at, with its name.
+    /// A threshold drawn as a horizontal line, with its name.
     pub(super) threshold: Option<(f64, String)>,
-    /// From what to what.
+    /// The scale of the value axis.
     pub(super) scale: Scale,
-    /// Whether the curve is smoothed and stands before the spread of the steps.
+    /// Whether the curve is smoothed and drawn in front of the spread of the steps.
     pub(super) noisy: bool,
-    /// Looks of curve and spread.
+    /// Roles of the curve and of its spread.
     pub(super) roles: (Role, Role),
 }
 
-/// Finite values of a curve as a chart of this width sees them, for choosing a scale.
+/// Finite column means of a curve at this chart width, used to choose a scale.
 pub(super) fn means(curve: &CurveId, ctx: &Ctx<'_>, width: u16) -> Vec<f64> {
     let buckets = buckets(curve, ctx, usize::from(width) * ctx.dots().across());
     buckets.iter().filter_map(Bucket::mean).collect()
 }
 
-/// The lowest and the highest value of each column.
+/// The minimum and maximum of each column.
 pub(super) fn extremes(curve: &CurveId, ctx: &Ctx<'_>, width: u16) -> Vec<f64> {
     let buckets = buckets(curve, ctx, usize::from(width));
     let known = buckets.iter().filter(|bucket| bucket.count > 0);
@@ -59,13 +60,13 @@ pub(super) fn extremes(curve: &CurveId, ctx: &Ctx<'_>, width: u16) -> Vec<f64> {
     ends.collect()
 }
 
-/// One bucket for each of so many columns of what is shown.
+/// One bucket for each of `columns` columns of the range shown.
 pub(super) fn buckets(curve: &CurveId, ctx: &Ctx<'_>, columns: usize) -> Vec<Bucket> {
     let axis = TimeAxis::of(ctx.app);
     let bounds = axis.bounds(columns);
     let series = ctx.app.run.curves.of(curve);
     let newest = ctx.app.run.global_step;
-    let mut buckets = if axis.is_whole() {
+    let mut buckets = if axis.shows_entire_run() {
         between(series.filled(), &bounds)
     } else {
         between(ctx.app.lookups.points(curve, series, newest), &bounds)
@@ -74,7 +75,7 @@ pub(super) fn buckets(curve: &CurveId, ctx: &Ctx<'_>, columns: usize) -> Vec<Buc
     buckets
 }
 
-/// Finite measured values of what is shown.
+/// Finite values of a measured curve in the range shown.
 pub(super) fn values(curve: &CurveId, ctx: &Ctx<'_>) -> Vec<f64> {
     let (from, to) = TimeAxis::of(ctx.app).steps();
     let series = ctx.app.run.curves.of(curve);
@@ -84,10 +85,10 @@ pub(super) fn values(curve: &CurveId, ctx: &Ctx<'_>) -> Vec<f64> {
     shown.filter_map(|(_, bucket)| bucket.mean()).collect()
 }
 
-/// What a chart of training and validation must show beside its bulk: what is going on now where now is, else the measured
-/// points of the stretch; and the runs beside this one.
+/// Values that the scale must contain in addition to the bulk: the newest values if the end of the run is in view, else
+/// the measured points in view; and the curves of compared runs.
 pub(super) fn keep(ctx: &Ctx<'_>, points: &CurveId, own: &[f64], newest: [f64; 2]) -> Vec<f64> {
-    let mut keep = if TimeAxis::of(ctx.app).is_whole() {
+    let mut keep = if TimeAxis::of(ctx.app).shows_entire_run() {
         newest.to_vec()
     } else {
         values(points, ctx)
@@ -125,7 +126,7 @@ impl Chart<'_> {
         cursor_line(ctx, buf, plot);
         canvas.draw(ctx, buf, plot, |layer| match layer {
             Layer::Band | Layer::Empty => self.roles.1,
-            Layer::Beside(at) => Role::of_other(usize::from(at)),
+            Layer::Compared(at) => Role::of_other(usize::from(at)),
             Layer::Member(at) => member_role(usize::from(at) + 1),
             Layer::Line => self.roles.0,
             Layer::Points => Role::Valid,
@@ -149,7 +150,7 @@ impl Chart<'_> {
         self.name_threshold(ctx, buf, plot, &canvas);
     }
 
-    /// Marks the best of the measured points.
+    /// Marks the best measured point.
     fn best(&self, ctx: &Ctx<'_>, buf: &mut Buffer, plot: Rect, canvas: &Canvas) {
         let best = self.best.and_then(|(step, value)| {
             let x = TimeAxis::of(ctx.app).column(step, canvas.width())?;
@@ -170,7 +171,7 @@ impl Chart<'_> {
         let mut above = None;
         for (value, label) in self.scale.ticks(gutter.height).into_iter().rev() {
             let y = canvas.row(canvas.dot_row(self.scale.place(value)));
-            // Labels on neighbouring rows are a wall of digits.
+            // Labels on adjacent rows would be hard to read.
             if above.is_some_and(|above: u16| y < above.saturating_add(2)) {
                 continue;
             }
@@ -196,7 +197,7 @@ impl Chart<'_> {
         put(buf, plot, 0, y, &line, ctx.style(Role::Clip));
     }
 
-    /// Writes the threshold's name where it hides no curve, as far right as that is possible.
+    /// Writes the name of the threshold where it hides no curve, as far right as possible.
     fn name_threshold(&self, ctx: &Ctx<'_>, buf: &mut Buffer, plot: Rect, canvas: &Canvas) {
         let Some((value, name)) = &self.threshold else {
             return;
@@ -230,7 +231,7 @@ impl Chart<'_> {
         }
     }
 
-    /// Draws the members; gives their numbers with the cells they end in.
+    /// Draws the further curves; returns the number of each with the cell in which it ends.
     fn draw_members(&self, ctx: &Ctx<'_>, canvas: &mut Canvas) -> Vec<(usize, (u16, u16))> {
         let members = (0_u8..).zip(self.members);
         let ends = members.filter_map(|(at, id)| {
@@ -241,7 +242,7 @@ impl Chart<'_> {
         ends.collect()
     }
 
-    /// Draws a curve; gives its number with the cell it ends in.
+    /// Draws a curve; returns its number with the cell in which it ends.
     fn draw_line(
         &self,
         ctx: &Ctx<'_>,
@@ -255,23 +256,23 @@ impl Chart<'_> {
         Some((number, canvas.cell((*x, canvas.dot_row(*place)))))
     }
 
-    /// The curves of other runs that are laid over it: what was measured, or where nothing is, the lines.
-    pub(super) fn beside(&self) -> impl Iterator<Item = &CurveId> {
+    /// The curves drawn for compared runs: the measured one if there is one, else the lines.
+    pub(super) fn compared_curves(&self) -> impl Iterator<Item = &CurveId> {
         let lines = self.points.is_none().then_some([self.line]);
         let lines = lines.into_iter().flatten();
         self.points.into_iter().chain(lines).chain(self.members)
     }
 
-    /// The smoothed mean, column by column, as places of the scale. It looks back only, so what is drawn does not change as
-    /// more comes.
+    /// The smoothed mean by column, as positions on the scale. Smoothing is causal, so new steps do not change what is
+    /// already drawn.
     pub(super) fn curve(
         &self,
         ctx: &Ctx<'_>,
         buckets: &[Bucket],
         layer: Layer,
     ) -> Vec<(usize, f64)> {
-        // Measurements are few, and each counts.
-        let measured = matches!(layer, Layer::Beside(_)) && self.points.is_some();
+        // Measured points are few and are not smoothed.
+        let measured = matches!(layer, Layer::Compared(_)) && self.points.is_some();
         let keep = if self.noisy && !measured {
             ctx.app.ui.charts.smoothing()
         } else {
@@ -287,7 +288,7 @@ impl Chart<'_> {
         curve
     }
 
-    /// Joins measured points; gives the columns and places of their markers.
+    /// Joins measured points with lines; returns the columns and positions of their markers.
     fn join(&self, ctx: &Ctx<'_>, canvas: &mut Canvas, points: &CurveId) -> Vec<(usize, f64)> {
         let buckets = buckets(points, ctx, canvas.width());
         let measured = buckets.iter().enumerate();
@@ -298,7 +299,7 @@ impl Chart<'_> {
         let mut markers: Vec<(usize, f64)> = Vec::new();
         for (x, place) in curve {
             let column = |x: usize| canvas.cell((x, 0)).0;
-            // Side by side, markers would hide the line they sit on; the newest is always shown.
+            // Adjacent markers would hide the line; the newest one is always drawn.
             if markers
                 .last()
                 .is_some_and(|(last, _)| column(x) < column(*last).saturating_add(2))
@@ -310,9 +311,9 @@ impl Chart<'_> {
         markers
     }
 
-    /// Marks what is outside the range, and what is no number.
+    /// Marks values outside the scale, and non-finite values.
     fn edges(&self, ctx: &Ctx<'_>, buf: &mut Buffer, plot: Rect, buckets: &[Bucket]) {
-        // What sticks out a little is held at the edge without a word.
+        // Values within the slack are drawn at the edge and need no mark.
         let outside = |bucket: &Bucket, value: f32| {
             bucket.count > 0 && !is_shown(self.scale.place(f64::from(value)))
         };
@@ -338,13 +339,13 @@ impl Chart<'_> {
     }
 }
 
-/// The look of a curve among those of a chart, counted from 0.
+/// The role of a further curve of a chart, counted from 0.
 pub(super) fn member_role(at: usize) -> Role {
     const CYCLE: [Role; 4] = [Role::Train, Role::Valid, Role::Gradient, Role::Key];
     CYCLE.get(at % CYCLE.len()).copied().unwrap_or(Role::Train)
 }
 
-/// Joins places of a scale, as far as they lie on it.
+/// Joins positions on the scale, clipped to the scale.
 pub(super) fn draw_curve(canvas: &mut Canvas, curve: &[(usize, f64)], layer: Layer) {
     if let [only] = curve {
         canvas.segment(*only, *only, layer);
@@ -355,7 +356,7 @@ pub(super) fn draw_curve(canvas: &mut Canvas, curve: &[(usize, f64)], layer: Lay
     }
 }
 
-/// An arrow at the edge, towards a value that lies beyond it.
+/// Draws an arrow at the edge, towards a value outside the scale.
 pub(super) fn beyond(
     ctx: &Ctx<'_>,
     buf: &mut Buffer,
@@ -371,7 +372,7 @@ pub(super) fn beyond(
     put(buf, plot, x, y, sign, ctx.style(role));
 }
 
-/// Faint lines at the labels of the axis.
+/// Draws faint lines at the labels of the axis.
 fn guides(ctx: &Ctx<'_>, buf: &mut Buffer, plot: Rect) {
     for (x, _) in TimeAxis::of(ctx.app).labels(plot.width) {
         for y in (0..plot.height).filter(|_| x > 0) {
@@ -380,7 +381,7 @@ fn guides(ctx: &Ctx<'_>, buf: &mut Buffer, plot: Rect) {
     }
 }
 
-/// The column of the cursor, from top to bottom.
+/// Draws the cursor as a column over the full height.
 pub(super) fn cursor_line(ctx: &Ctx<'_>, buf: &mut Buffer, plot: Rect) {
     let cursor = ctx.app.ui.charts.cursor;
     let x = cursor.and_then(|step| TimeAxis::of(ctx.app).column(step, usize::from(plot.width)));
@@ -398,15 +399,15 @@ pub(super) fn cursor_line(ctx: &Ctx<'_>, buf: &mut Buffer, plot: Rect) {
     }
 }
 
-/// Columns of the list beside a chart, and columns of a pane from which there is room for it.
+/// Width in columns of the list to the right of a chart, and minimum pane width for it.
 const LIST: u16 = 30;
 const WIDE: u16 = 100;
-/// The same where the pane is there to be read closely.
+/// The same for a zoomed pane.
 const CLOSE: u16 = 72;
 
-/// Cuts the list off the right of a chart, where there is room: alike for all charts, so that their times stand under each
-/// other.
-pub(super) fn beside(ctx: &Ctx<'_>, area: Rect) -> (Rect, Option<Rect>) {
+/// Cuts the list off the right side of a chart if there is room. All charts do it alike, so that their time axes are
+/// aligned.
+pub(super) fn split_off_list(ctx: &Ctx<'_>, area: Rect) -> (Rect, Option<Rect>) {
     if !has_list(ctx.app, area.width) {
         return (area, None);
     }
@@ -419,14 +420,14 @@ fn has_list(app: &App, width: u16) -> bool {
     width >= if close { CLOSE } else { WIDE }
 }
 
-/// Columns of the plot in a pane of this width.
+/// Width in columns of the plot in a pane of this width.
 pub(super) fn plot_width(app: &App, width: u16) -> u16 {
     let list = if has_list(app, width) { LIST + 2 } else { 0 };
     width.saturating_sub(list + LABELS)
 }
 
-/// Cuts the rows of the time axis off the chart that carries it: the lowest of its page, or one that has the screen alone.
-/// Where there is room, a row of marks stands above it.
+/// Cuts off the rows of the time axis, if this chart carries it: the lowest one of its page, or a zoomed one. If there
+/// is room, a row of events is drawn above the axis.
 pub(super) fn own_axis(ctx: &Ctx<'_>, pane: Pane, area: Rect, buf: &mut Buffer) -> Rect {
     let panes = ctx.app.ui.page.panes().iter().rev();
     let lowest = panes.copied().find(|pane| ctx.panel(*pane).shares_axis);

@@ -1,4 +1,4 @@
-//! A panel with one chart over time, as a specification describes it.
+//! A panel with one chart over time, described by a [`ChartSpec`].
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -8,7 +8,7 @@ use super::chart::{self, Chart, LABELS};
 use super::ctx::Ctx;
 use super::overlay;
 use super::paint::{self, Piece, piece, put};
-use super::readout::{self, Reading};
+use super::readout::{self, CursorValue};
 use super::scale::Scale;
 use crate::run::{Curve, CurveId, RunState, Scaling};
 use crate::tui::layout::bottom;
@@ -16,70 +16,70 @@ use crate::tui::page::Pane;
 use crate::tui::symbols::Symbols;
 use crate::tui::theme::Role;
 
-/// What a panel with a chart shows, and how.
+/// Describes a panel with a chart.
 pub(super) struct ChartSpec {
     pub(super) pane: Pane,
     /// The curve drawn as a line.
     pub(super) line: Curve,
     /// The curve drawn as joined markers.
     pub(super) points: Option<Curve>,
-    /// Looks of the line and of the spread behind it.
+    /// Roles of the line and of the spread behind it.
     pub(super) roles: (Role, Role),
-    /// Whether the line is smoothed and stands before its spread.
+    /// Whether the line is smoothed and drawn in front of its spread.
     pub(super) noisy: bool,
-    /// What the scale makes room for.
-    pub(super) room: Room,
-    /// Whether the chart has the threshold of clipping, and a row of marks for clipped steps.
+    /// The values the scale must contain.
+    pub(super) bound: ScaleBound,
+    /// Whether the chart shows the clipping threshold and a row of marks for clipped steps.
     pub(super) clip: bool,
     /// The epoch marked as the best: its number, its last step and its value.
     pub(super) best: fn(&RunState) -> Option<(u32, u64, f64)>,
-    /// Draws the list beside the chart.
+    /// Draws the list to the right of the chart.
     pub(super) list: fn(&Ctx<'_>, Rect, &mut Buffer),
-    /// The sign of the line in titles, and a word behind it.
+    /// The symbol of the line in titles, and the word after it.
     pub(super) sign: fn(&Symbols) -> &'static str,
     pub(super) word: &'static str,
-    /// What the title says of the line now.
+    /// The current value of the line, for the title.
     pub(super) now: fn(&RunState) -> Option<f64>,
     /// The best values of line and points so far.
     pub(super) bests: [fn(&RunState) -> Option<f64>; 2],
-    pub(super) written: Written,
-    /// The title, from the most to the least telling.
+    pub(super) format: ValueFormat,
+    /// Variants of the title, from the most to the least detailed.
     pub(super) titles: fn(&RunState) -> &'static [&'static [Part]],
-    /// What else is written of the step under the cursor.
-    pub(super) remark: fn(&Ctx<'_>, u64, Option<Reading>) -> Vec<Piece>,
+    /// Further text about the step under the cursor.
+    pub(super) remark: fn(&Ctx<'_>, u64, Option<CursorValue>) -> Vec<Piece>,
 }
 
-/// What a scale makes room for besides the bulk of what is shown.
+/// Values that a scale contains in addition to the bulk of the values shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Room {
+pub(super) enum ScaleBound {
     /// The means of the columns.
     Means,
-    /// The means, and the lowest and highest value of each column.
+    /// The means, and the minimum and maximum of each column.
     Spread,
-    /// The lowest and highest value of each column, and on a scale of equal steps 0.
+    /// The minimum and maximum of each column, and 0 on a linear scale.
     FromZero,
 }
 
-/// How values are written.
-pub(super) struct Written {
-    /// In the title; a dash stands for none.
+/// Formatting of values.
+pub(super) struct ValueFormat {
+    /// In the title; the dash is printed if there is no value.
     pub(super) title: fn(Option<f64>, &str) -> String,
     /// Under the cursor.
     pub(super) cursor: fn(f64) -> String,
-    /// Under the cursor, where columns are few.
+    /// Under the cursor in a narrow pane.
     pub(super) short: fn(f64) -> String,
 }
 
-/// A piece of a title.
+/// An element of a title.
 #[derive(Clone, Copy)]
 pub(super) enum Part {
-    /// A text.
+    /// Fixed text.
     Text(&'static str, Role),
-    /// The sign of the line between two texts.
+    /// The symbol of the line between two texts.
     Line(&'static str, &'static str),
-    /// The sign of the points between two texts.
+    /// The symbol of the points between two texts.
     Points(&'static str, &'static str),
-    /// The value of the line.
+    /// The current value of the line.
     Now,
     /// The last of the points.
     Measured,
@@ -88,14 +88,14 @@ pub(super) enum Part {
     BestMeasured,
     /// The epoch of the best of the points.
     BestEpoch,
-    /// Something of its own.
+    /// Any other pieces, computed by a function.
     Own(fn(&Ctx<'_>) -> Vec<Piece>),
 }
 
 impl Part {
     fn pieces(self, ctx: &Ctx<'_>, spec: &ChartSpec) -> Vec<Piece> {
         let run = &ctx.app.run;
-        let written = |value: Option<f64>| (spec.written.title)(value, ctx.symbols.dash);
+        let written = |value: Option<f64>| (spec.format.title)(value, ctx.symbols.dash);
         let [best_now, best_measured] = spec.bests;
         vec![match self {
             Self::Own(pieces) => return pieces(ctx),
@@ -132,7 +132,7 @@ pub(super) fn panel(ctx: &Ctx<'_>, spec: &ChartSpec, area: Rect, buf: &mut Buffe
         paint::empty(ctx, buf, body, ctx.panel(spec.pane).empty);
         return;
     }
-    let (body, list) = chart::beside(ctx, body);
+    let (body, list) = chart::split_off_list(ctx, body);
     if let Some(list) = list {
         (spec.list)(ctx, list, buf);
     }
@@ -149,13 +149,15 @@ fn draw_chart(ctx: &Ctx<'_>, spec: &ChartSpec, area: Rect, buf: &mut Buffer) {
     let run = &ctx.app.run;
     let (line, points) = (CurveId::from(spec.line), spec.points.map(CurveId::from));
     let width = area.width.saturating_sub(LABELS);
-    let mut values = match spec.room {
-        Room::Means | Room::Spread => chart::means(&line, ctx, width),
-        Room::FromZero => Vec::new(),
+    let mut values = match spec.bound {
+        ScaleBound::Means | ScaleBound::Spread => chart::means(&line, ctx, width),
+        ScaleBound::FromZero => Vec::new(),
     };
-    match spec.room {
-        Room::Spread | Room::FromZero => values.extend(chart::extremes(&line, ctx, width)),
-        Room::Means => {}
+    match spec.bound {
+        ScaleBound::Spread | ScaleBound::FromZero => {
+            values.extend(chart::extremes(&line, ctx, width));
+        }
+        ScaleBound::Means => {}
     }
     let mut keep = match &points {
         Some(points) => {
@@ -173,7 +175,7 @@ fn draw_chart(ctx: &Ctx<'_>, spec: &ChartSpec, area: Rect, buf: &mut Buffer) {
     let scale = if ctx.app.ui.charts.log(spec.pane, scaling) {
         Scale::log(&mut values, &keep)
     } else {
-        keep.extend((spec.room == Room::FromZero).then_some(0.0));
+        keep.extend((spec.bound == ScaleBound::FromZero).then_some(0.0));
         Scale::linear(&mut values, &keep, area.height, scaling == Scaling::Percent)
     };
     Chart {
@@ -189,7 +191,7 @@ fn draw_chart(ctx: &Ctx<'_>, spec: &ChartSpec, area: Rect, buf: &mut Buffer) {
     .draw(ctx, area, buf);
 }
 
-/// The row of marks: a column in which any step was clipped.
+/// Draws the row of marks: one for each column that contains a clipped step.
 fn clip_marks(ctx: &Ctx<'_>, curve: Curve, area: Rect, buf: &mut Buffer) {
     put(buf, area, 0, 0, " clip", ctx.style(Role::Dim));
     let plot = over_plot(area, LABELS);
@@ -203,7 +205,7 @@ fn clip_marks(ctx: &Ctx<'_>, curve: Curve, area: Rect, buf: &mut Buffer) {
     }
 }
 
-/// Choices for the numbers in the title: those under the cursor, or those of now.
+/// Variants of the values in the title: those under the cursor if there is one, else the current ones.
 fn title(ctx: &Ctx<'_>, spec: &ChartSpec) -> Vec<Vec<Piece>> {
     if let Some(step) = ctx.app.ui.charts.cursor {
         return readings(ctx, spec, step);
@@ -217,11 +219,11 @@ fn title(ctx: &Ctx<'_>, spec: &ChartSpec) -> Vec<Vec<Piece>> {
     (spec.titles)(&ctx.app.run).iter().map(pieces).collect()
 }
 
-/// The values under the cursor.
+/// Variants of the title with the values under the cursor.
 fn readings(ctx: &Ctx<'_>, spec: &ChartSpec, step: u64) -> Vec<Vec<Piece>> {
     let line = CurveId::from(spec.line);
-    let Written { cursor, short, .. } = spec.written;
-    let now = readout::reading(ctx, &line, step);
+    let ValueFormat { cursor, short, .. } = spec.format;
+    let now = readout::cursor_value(ctx, &line, step);
     let sign = (spec.sign)(ctx.symbols);
     let mut values = vec![piece(format!("{sign}{}", spec.word), spec.roles.0)];
     values.extend(readout::value(ctx, now, cursor));
@@ -234,7 +236,7 @@ fn readings(ctx: &Ctx<'_>, spec: &ChartSpec, step: u64) -> Vec<Vec<Piece>> {
     let sign = format!("  {} valid ", ctx.symbols.valid);
     values.push(piece(sign, Role::Valid));
     values.push(piece(
-        (spec.written.title)(measured, ctx.symbols.dash),
+        (spec.format.title)(measured, ctx.symbols.dash),
         Role::Strong,
     ));
     values.extend((spec.remark)(ctx, step, now));

@@ -1,4 +1,4 @@
-//! The charts with a panel of their own.
+//! The charts with a panel of their own: loss, accuracy, gradient norm and learning rate.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -7,7 +7,7 @@ use super::axis::TimeAxis;
 use super::chart_panel::Part::{
     BestEpoch, BestMeasured, BestNow, Line, Measured, Now, Own, Points, Text,
 };
-use super::chart_panel::{ChartSpec, Part, Room, Written};
+use super::chart_panel::{ChartSpec, Part, ScaleBound, ValueFormat};
 use super::ctx::Ctx;
 use super::marks;
 use super::paint::{Piece, piece, put, put_pieces};
@@ -20,17 +20,17 @@ use crate::tui::page::Pane;
 use crate::tui::text::{count, maybe, number, percent, points, score, short_percent};
 use crate::tui::theme::Role;
 
-/// All of them.
+/// All chart specifications.
 pub(super) static CHARTS: [ChartSpec; 4] = [LOSS, ACCURACY, GRADIENT, RATE];
 
-/// Training step by step (with label smoothing), validation epoch by epoch (plain NLL).
+/// Training loss by step (with label smoothing), validation NLL by epoch.
 pub(super) const LOSS: ChartSpec = ChartSpec {
     pane: Pane::Loss,
     line: Curve::TrainLoss,
     points: Some(Curve::ValidNll),
     roles: (Role::Train, Role::TrainBand),
     noisy: true,
-    room: Room::Means,
+    bound: ScaleBound::Means,
     clip: false,
     best: |run| best_epoch(run, Curve::ValidNll),
     list: |ctx, area, buf| {
@@ -50,7 +50,7 @@ pub(super) const LOSS: ChartSpec = ChartSpec {
         |run| run.lowest_train_loss.map(|loss| loss.0),
         |run| run.lowest_valid_nll.map(|nll| nll.0),
     ],
-    written: Written {
+    format: ValueFormat {
         title: |value, dash| maybe(value, 4, 6, dash),
         cursor: |value| number(value, 4, 6),
         short: |value| number(value, 2, 4),
@@ -102,14 +102,14 @@ pub(super) const LOSS: ChartSpec = ChartSpec {
     remark: |_, _, _| Vec::new(),
 };
 
-/// Training step by step (with the weights before the step), validation epoch by epoch.
+/// Training accuracy by step (with the weights before the update), validation accuracy by epoch.
 pub(super) const ACCURACY: ChartSpec = ChartSpec {
     pane: Pane::Accuracy,
     line: Curve::TrainAccuracy,
     points: Some(Curve::ValidAccuracy),
     roles: (Role::Train, Role::TrainBand),
     noisy: true,
-    room: Room::Means,
+    bound: ScaleBound::Means,
     clip: false,
     best: |run| {
         run.best
@@ -132,7 +132,7 @@ pub(super) const ACCURACY: ChartSpec = ChartSpec {
         },
         |run| run.best.map(|best| best.accuracy.0),
     ],
-    written: Written {
+    format: ValueFormat {
         title: percent,
         cursor: |share| percent(Some(share), ""),
         short: short_percent,
@@ -141,7 +141,7 @@ pub(super) const ACCURACY: ChartSpec = ChartSpec {
         const TRAIN: Part = Line("", " train");
         const VALID: Part = Points("   ", " valid");
         const BEST: Part = Text(" best", Role::Dim);
-        const MARGIN: Part = Own(|ctx| margin(ctx, latest_interval(&ctx.app.run)));
+        const MARGIN: Part = Own(|ctx| margin(ctx, latest_accuracy_interval(&ctx.app.run)));
         const BEST_MARGIN: Part =
             Own(|ctx| margin(ctx, ctx.app.run.best.and_then(|best| best.interval)));
         &[
@@ -178,14 +178,14 @@ pub(super) const ACCURACY: ChartSpec = ChartSpec {
     remark: |_, _, _| Vec::new(),
 };
 
-/// The gradient norm before clipping, the threshold, and where it acted.
+/// The gradient norm before clipping, the threshold, and the clipped steps.
 pub(super) const GRADIENT: ChartSpec = ChartSpec {
     pane: Pane::Gradient,
     line: Curve::GradNorm,
     points: None,
     roles: (Role::Gradient, Role::GradientBand),
     noisy: true,
-    room: Room::Spread,
+    bound: ScaleBound::Spread,
     clip: true,
     best: |_| None,
     list: clipped_steps,
@@ -193,7 +193,7 @@ pub(super) const GRADIENT: ChartSpec = ChartSpec {
     word: "",
     now: |run| run.curves[Curve::GradNorm].last(),
     bests: [|_| None; 2],
-    written: Written {
+    format: ValueFormat {
         title: |value, dash| maybe(value, 3, 6, dash),
         cursor: |value| number(value, 3, 7),
         short: |value| number(value, 2, 5),
@@ -219,7 +219,7 @@ pub(super) const GRADIENT: ChartSpec = ChartSpec {
         const COMMA: Part = Text(",", Role::Dim);
         const TOTAL: Part = Own(|ctx| {
             let total = count(ctx.app.run.clip.total);
-            vec![piece(format!(", {total} in all"), Role::Dim)]
+            vec![piece(format!(", {total} total"), Role::Dim)]
         });
         if run.clip_norm() <= 0.0 {
             return &[
@@ -251,14 +251,14 @@ pub(super) const GRADIENT: ChartSpec = ChartSpec {
     },
 };
 
-/// The learning rate as it was used.
+/// The learning rate of each step.
 pub(super) const RATE: ChartSpec = ChartSpec {
     pane: Pane::Rate,
     line: Curve::LearningRate,
     points: None,
     roles: (Role::Key, Role::Key),
     noisy: false,
-    room: Room::FromZero,
+    bound: ScaleBound::FromZero,
     clip: false,
     best: |_| None,
     list: changes,
@@ -266,7 +266,7 @@ pub(super) const RATE: ChartSpec = ChartSpec {
     word: "",
     now: |run| Some(run.lr.0),
     bests: [|_| None; 2],
-    written: Written {
+    format: ValueFormat {
         title: |value, dash| {
             let rate = value.map_or_else(|| dash.to_owned(), |rate| format!("{rate:.2e}"));
             format!("{rate:<8}")
@@ -288,7 +288,7 @@ pub(super) const RATE: ChartSpec = ChartSpec {
     remark: |ctx, step, _| {
         let (from, to) = TimeAxis::of(ctx.app).steps();
         let within = (to - from) / u64::from(ctx.app.ui.size.0.max(1));
-        let words = readout::happened(ctx, step, within);
+        let words = readout::event_near(ctx, step, within);
         words
             .map(|words| piece(format!("  {words}"), Role::Key))
             .into_iter()
@@ -296,9 +296,9 @@ pub(super) const RATE: ChartSpec = ChartSpec {
     },
 };
 
-/// The interval of the validation that is the curve's last point, which the last epoch's row is a part of; one on request
-/// between two epochs is not on the curve.
-pub(super) fn latest_interval(run: &RunState) -> Option<Interval> {
+/// The interval of the accuracy at the end of the last epoch, which is the last point of the curve. Evaluations on
+/// request between two epochs are not on the curve.
+pub(super) fn latest_accuracy_interval(run: &RunState) -> Option<Interval> {
     let row = run.history.back()?;
     let mut known = run.valid.latest.iter().chain(&run.valid.previous);
     let own =
@@ -317,7 +317,7 @@ fn best_epoch(run: &RunState, curve: Curve) -> Option<(u32, u64, f64)> {
     let finite = rows.filter(|(_, _, value)| value.is_finite());
     match (*better)? {
         Better::Lower => finite.min_by(|a, b| a.2.total_cmp(&b.2)),
-        // Of equal ones the first.
+        // Of equal values the first is taken.
         Better::Higher => finite.min_by(|a, b| b.2.total_cmp(&a.2)),
     }
 }
@@ -338,7 +338,7 @@ fn skipped(ctx: &Ctx<'_>) -> Vec<Piece> {
     vec![piece("  skipped ", words), piece(count(skipped), number)]
 }
 
-/// The latest epochs, newest first, below a heading.
+/// Draws the latest epochs, newest first, below a heading.
 fn epoch_list(
     ctx: &Ctx<'_>,
     area: Rect,
@@ -365,7 +365,7 @@ fn epoch_list(
     }
 }
 
-/// The latest clipped steps, newest first.
+/// Draws the latest clipped steps, newest first.
 fn clipped_steps(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let run = &ctx.app.run;
     put(
@@ -395,17 +395,10 @@ fn clipped_steps(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     }
 }
 
-/// What people did, newest first.
+/// Draws the changes a user made to the run, newest first.
 fn changes(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let mut row = 1;
-    put(
-        buf,
-        area,
-        0,
-        0,
-        " at step  what happened",
-        ctx.style(Role::Dim),
-    );
+    put(buf, area, 0, 0, " at step  event", ctx.style(Role::Dim));
     let marks = ctx.app.run.marks.iter().rev();
     for mark in marks.filter(|mark| !mark.kind.is_routine()) {
         if row >= area.height {
@@ -421,7 +414,7 @@ fn changes(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         row += 1;
     }
     if row == 1 {
-        let words = "nothing was changed";
+        let words = "no changes";
         put(buf, area, 0, 1, words, ctx.style(Role::Dim));
     }
 }

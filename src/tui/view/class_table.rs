@@ -1,4 +1,4 @@
-//! The table of classes: which columns there are, which there is room for, and what stands in them.
+//! The table of classes: its columns, the selection of those that fit, and their cells.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -10,36 +10,36 @@ use crate::metrics::ClassScores;
 use crate::tui::text::{columns, count, score};
 use crate::tui::theme::Role;
 
-/// Changes smaller than this are none.
+/// Changes smaller than this count as none.
 const SAME: f64 = 5e-4;
-/// Columns of a name and of a bar, at most; of a bar, at least where anything else is shown.
+/// Maximum width of a name and of a bar, and minimum width of a bar if further columns are shown.
 const NAME: u16 = 24;
 const BAR: u16 = 40;
 const LEAST_BAR: u16 = 6;
-/// Columns of the name of what a class is taken for.
-const TAKEN_FOR: u16 = 16;
+/// Width of the name of the class that a class is most confused with.
+const CONFUSED_NAME: u16 = 16;
 
-/// A class, as a row.
+/// A class in the table.
 pub(super) struct Row<'a> {
     pub(super) report: &'a EvalReport,
     pub(super) label: usize,
     pub(super) scores: &'a ClassScores,
-    /// How F1 changed since the measurement before.
+    /// Change of F1 since the previous evaluation of the same split.
     pub(super) change: Option<f64>,
-    /// Whether it is the weakest of all.
+    /// Whether it has the lowest F1 of all classes.
     pub(super) worst: bool,
 }
 
-/// A column right of the bar. Heading and cells are as wide as it says, with the blanks before them.
+/// A column to the right of the bar. Heading and cells have this width, including leading blanks.
 struct Column {
-    /// The lower, the earlier it gets its room.
+    /// Columns with a lower rank are shown first when space is short.
     rank: u8,
     width: u16,
     heading: &'static str,
     cell: fn(&Ctx<'_>, &Row<'_>) -> Vec<Piece>,
 }
 
-/// All of them, from left to right.
+/// All columns, from left to right.
 const COLUMNS: [Column; 8] = [
     Column {
         rank: 0,
@@ -86,12 +86,12 @@ const COLUMNS: [Column; 8] = [
     Column {
         rank: 6,
         width: 28,
-        heading: "most often taken for ",
-        cell: taken_for,
+        heading: "most confused with ",
+        cell: most_confused_with,
     },
 ];
 
-/// Those there is room for.
+/// The columns that fit.
 pub(super) struct Columns {
     name: u16,
     bar: u16,
@@ -99,11 +99,11 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    /// What fits beside the names of this many classes.
+    /// The columns that fit next to the names of this many classes.
     pub(super) fn of(ctx: &Ctx<'_>, width: u16, classes: usize) -> Self {
         let names = (0..classes).map(|label| columns(&ctx.class(label, NAME)));
         let longest = names.max().unwrap_or(0).max(4);
-        // The mark before a name, the blank behind it; F1 always has its room.
+        // Space for the mark before a name, the blank after it, and F1.
         let rest = width.saturating_sub(2 + 5);
         let name = longest.min(rest.saturating_sub(8));
         let mut rest = rest.saturating_sub(name);
@@ -130,7 +130,7 @@ impl Columns {
         }
     }
 
-    /// Where the columns right of the bar begin.
+    /// The first column to the right of the bar.
     fn begin(&self) -> u16 {
         self.name + 2 + self.bar
     }
@@ -168,7 +168,7 @@ impl Columns {
     }
 }
 
-/// A score in its columns, or a dash where it is undefined and 0 by convention.
+/// A score padded to `width`, or a dash if it is undefined (and 0 by convention).
 fn defined(ctx: &Ctx<'_>, width: usize, value: f64, undefined: bool, role: Role) -> Vec<Piece> {
     if undefined {
         vec![piece(format!("{:>width$}", ctx.symbols.dash), Role::Dim)]
@@ -209,7 +209,7 @@ fn recall(ctx: &Ctx<'_>, row: &Row<'_>) -> Vec<Piece> {
 }
 
 fn auc(ctx: &Ctx<'_>, row: &Row<'_>) -> Vec<Piece> {
-    // Three digits would call .9998 perfect.
+    // With three digits, .9998 would be rounded to 1.
     let auc = row.report.auc.get(row.label).copied().flatten();
     let text = auc.map_or_else(
         || ctx.symbols.dash.to_owned(),
@@ -235,8 +235,8 @@ fn change(ctx: &Ctx<'_>, row: &Row<'_>) -> Vec<Piece> {
     vec![piece(format!("  {mark} {}", score(by)), role)]
 }
 
-/// What the class is most often taken for.
-fn taken_for(ctx: &Ctx<'_>, row: &Row<'_>) -> Vec<Piece> {
+/// The class that this class is most often predicted as, and how often.
+fn most_confused_with(ctx: &Ctx<'_>, row: &Row<'_>) -> Vec<Piece> {
     let confusion = &row.report.confusion;
     let counts = (0..confusion.classes()).filter(|predicted| *predicted != row.label);
     let worst = counts
@@ -245,8 +245,8 @@ fn taken_for(ctx: &Ctx<'_>, row: &Row<'_>) -> Vec<Piece> {
     let Some((count, predicted)) = worst.filter(|(count, _)| *count > 0) else {
         return Vec::new();
     };
-    let name = ctx.class(predicted, TAKEN_FOR);
-    let pad = " ".repeat(usize::from(TAKEN_FOR.saturating_sub(columns(&name))));
+    let name = ctx.class(predicted, CONFUSED_NAME);
+    let pad = " ".repeat(usize::from(CONFUSED_NAME.saturating_sub(columns(&name))));
     let share = count as f64 / row.scores.support.max(1) as f64 * 100.0;
     vec![
         piece(format!("{:>5} ", ctx.symbols.arrow), Role::Faint),

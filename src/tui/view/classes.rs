@@ -1,4 +1,4 @@
-//! How well each class is told apart, from the newest full measurement.
+//! Scores of each class, from the newest full evaluation.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -10,7 +10,7 @@ use super::evaluated::{headlines, newest, open};
 use super::paint::{self, piece, put, put_pieces};
 use crate::event::EvalReport;
 use crate::metrics::Measure;
-use crate::report::flattery;
+use crate::report::imbalance_warning;
 use crate::tui::app::App;
 use crate::tui::layout::top;
 use crate::tui::page::Pane;
@@ -25,8 +25,8 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     };
     let columns = Columns::of(ctx, body.width, report.classes.len());
     let classes = report.classes.len() as u16;
-    let mut body = flattered(ctx, report, body, buf);
-    // Where all classes fit, the room below them tells more of the same measurement.
+    let mut body = imbalance_warning_row(ctx, report, body, buf);
+    // If all classes fit, the rows below show calibration and the most frequent mistakes of the same evaluation.
     if body.height > classes.saturating_add(1) {
         let (table, below) = top(body, classes + 1 + u16::from(body.height > classes + 1));
         let (table, foot) = top(table, table.height.saturating_sub(1));
@@ -69,18 +69,18 @@ fn table(
     paint::more(ctx, buf, area, (scroll, below));
 }
 
-/// The line below: what the probabilities are worth.
+/// Draws the line below the table: calibration of the probabilities.
 fn calibration(ctx: &Ctx<'_>, report: &EvalReport, line: Rect, buf: &mut Buffer) {
     if report.not_finite > 0 {
         let text = format!(
-            " {} images have logits that are no numbers",
+            " {} images have non-finite logits",
             count(report.not_finite)
         );
         put(buf, line, 0, 0, &text, ctx.style(Role::Error));
         return;
     }
     let arrow = ctx.symbols.arrow;
-    // The line changes with each evaluation only, so its numbers need no columns.
+    // The line changes only with each evaluation, so its numbers are not padded to fixed widths.
     let shown = |value: f64, decimals| number(value, decimals, decimals + 3).trim().to_owned();
     let long = format!(
         " NLL {}{arrow}{}  ECE {}{arrow}{}%  T {}",
@@ -105,15 +105,15 @@ fn worst(report: &EvalReport) -> Option<usize> {
         .filter(|_| report.classes.len() > 1)
 }
 
-/// The title, a row for each class, and the one that says where accuracy flatters.
+/// Rows for the title, each class, and the warning about misleading accuracy if there is one.
 pub(super) fn rows(app: &App, _: Rect) -> u16 {
     let info = app.run.info.as_ref();
     let classes = info.map_or(10, |info| info.dataset.classes.len());
-    let flattered = newest(&app.run).and_then(|(report, _)| report.confusion.flattered());
-    1 + classes.clamp(1, 1000) as u16 + u16::from(flattered.is_some())
+    let warning = newest(&app.run).and_then(|(report, _)| report.confusion.misleading_imbalance());
+    1 + classes.clamp(1, 1000) as u16 + u16::from(warning.is_some())
 }
 
-/// The last position: of the classes, or where the pairs below them scroll too, of those.
+/// The last scroll position: the number of classes or, in a zoomed pane, of the pairs listed below them.
 pub(super) fn last(app: &App) -> usize {
     let last = if app.alone() {
         confusions::possible(app)
@@ -123,14 +123,18 @@ pub(super) fn last(app: &App) -> usize {
     last.saturating_sub(1)
 }
 
-/// A line where accuracy flatters; gives the area below it.
-fn flattered(ctx: &Ctx<'_>, report: &EvalReport, area: Rect, buf: &mut Buffer) -> Rect {
-    let Some(long) = flattery(report, ctx.classes()) else {
+/// Draws a warning if the accuracy is misleading because of class imbalance; returns the area below it.
+fn imbalance_warning_row(ctx: &Ctx<'_>, report: &EvalReport, area: Rect, buf: &mut Buffer) -> Rect {
+    let Some(long) = imbalance_warning(report, ctx.classes()) else {
         return area;
     };
     let (line, rest) = top(area, u16::from(area.height > 1));
     let mark = piece(format!("{} ", ctx.symbols.warning), Role::Warn);
-    let choices = [long, "accuracy flatters: see macro-F1".to_owned()];
+    let short = [
+        "accuracy is misleading: see macro-F1",
+        "accuracy is misleading",
+    ];
+    let choices = [long, short[0].to_owned(), short[1].to_owned()];
     let choices = choices.map(|words| {
         vec![
             mark.clone(),

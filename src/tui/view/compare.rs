@@ -1,8 +1,8 @@
-//! Runs beside each other: who they are, what came out of each, whether a difference can be told from none, and which keys
-//! of their configurations differ.
+//! The comparison of runs: their names and states, their results, paired differences, and the configuration keys in
+//! which they differ.
 //!
-//! The legend stays; below it everything is one sheet that scrolls, with the letters of the table it is in on top. Tables
-//! that are too wide for all runs are drawn in groups of runs, so no column is out of reach.
+//! The legend stays in place; everything below it scrolls as one page, with the heading of the current table on top.
+//! Tables that are too wide for all runs are split into groups of runs, so every column can be reached.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -19,24 +19,24 @@ use crate::tui::symbols::{Symbols, symbols};
 use crate::tui::text::{columns, count, outside, wrap};
 use crate::tui::theme::Role;
 
-/// Columns of a run's name, at most.
+/// Maximum width in columns of a run's name.
 const NAME: u16 = 40;
-/// Columns between two tables that stand beside each other.
+/// Columns between two tables side by side.
 const APART: u16 = 4;
-/// Rows from which the legend has air below it.
-const AIRY: u16 = 12;
+/// Minimum number of rows for a blank line below the legend.
+const BLANK_FROM: u16 = 12;
 
-/// What the tables are made of.
-pub(super) struct Sheet<'a> {
+/// The data the tables are built from.
+pub(super) struct CompareTables<'a> {
     pub(super) app: &'a App,
     pub(super) symbols: &'static Symbols,
-    /// What came out of each run.
+    /// The results of each run.
     pub(super) rows: Vec<ResultRow>,
-    /// Columns there are.
+    /// Available width in columns.
     pub(super) width: u16,
 }
 
-impl<'a> Sheet<'a> {
+impl<'a> CompareTables<'a> {
     fn of(app: &'a App, width: u16) -> Self {
         Self {
             app,
@@ -46,17 +46,17 @@ impl<'a> Sheet<'a> {
         }
     }
 
-    /// Runs, the first one included.
+    /// Number of runs, including the main one.
     pub(super) fn runs(&self) -> usize {
         self.app.others.len() + 1
     }
 
-    /// Whether any difference has its interval.
+    /// Whether any difference has an interval.
     pub(super) fn is_paired(&self) -> bool {
         (1..self.runs()).any(|at| self.has_pairs(at))
     }
 
-    /// Whether any difference of this run has its interval.
+    /// Whether any difference of this run has an interval.
     pub(super) fn has_pairs(&self, at: usize) -> bool {
         self.rows
             .iter()
@@ -64,37 +64,44 @@ impl<'a> Sheet<'a> {
     }
 }
 
-/// The interval of the difference a row shows for a run.
-pub(super) fn pair<'a>(app: &'a App, row: &ResultRow, at: usize) -> Option<&'a crate::run::Paired> {
+/// The paired difference, with its interval, that a row shows for a run.
+pub(super) fn pair<'a>(
+    app: &'a App,
+    row: &ResultRow,
+    at: usize,
+) -> Option<&'a crate::run::PairedDifference> {
     let other = app.others.get(at.checked_sub(1)?)?;
     other.paired(&app.run, row.result)
 }
 
-/// The letter of a run, counted from 0; what tells it from the others without any colour.
+/// The letter of a run, counted from 0. It identifies the run even without colours.
 pub(super) fn letter(at: usize) -> char {
     (b'A'..=b'Z').nth(at).map_or('?', char::from)
 }
 
-/// What a run looks like: the first one as itself, the others each in a role of their own.
-pub(super) fn look(at: usize) -> Role {
+/// The role of a run: the main run and each compared run have their own.
+pub(super) fn run_role(at: usize) -> Role {
     at.checked_sub(1).map_or(Role::Strong, Role::of_other)
 }
 
-/// Letter and mark of a run, three columns.
+/// Letter and symbol of a run, three columns wide.
 pub(super) fn sign(symbols: &Symbols, at: usize) -> Piece {
     let mark = symbols.runs.get(at % symbols.runs.len()).copied();
-    piece(format!("{} {}", letter(at), mark.unwrap_or("?")), look(at))
+    piece(
+        format!("{} {}", letter(at), mark.unwrap_or("?")),
+        run_role(at),
+    )
 }
 
 /// Draws the page.
 pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let app = ctx.app;
-    if app.others.is_empty() && app.missing.is_empty() {
+    if app.others.is_empty() && app.compare_errors.is_empty() {
         let body = paint::title(ctx, buf, area, Pane::Compare, "", Vec::new());
         paint::empty(ctx, buf, body, ctx.panel(Pane::Compare).empty);
         return;
     }
-    let sheet = Sheet::of(app, area.width);
+    let sheet = CompareTables::of(app, area.width);
     let note = match sheet.runs() {
         1 => "1 run".to_owned(),
         runs => format!("{runs} runs"),
@@ -108,15 +115,15 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     scrolled(ctx, &page, rest, buf);
 }
 
-/// The furthest the page can be scrolled on the screen as it is.
+/// The last scroll position of the page on the current screen.
 pub(super) fn last_scroll(app: &App) -> usize {
     let area = top(app.layout.pane_area(Pane::Compare), 1).1;
-    let Parts { legend, page } = parts(&Sheet::of(app, area.width), area);
-    hidden(page.lines.len(), top(area, legend.len() as u16).1.height)
+    let Parts { legend, page } = parts(&CompareTables::of(app, area.width), area);
+    hidden_lines(page.lines.len(), top(area, legend.len() as u16).1.height)
 }
 
-/// How many of some lines lie outside of so many rows, one of which says so if any do.
-fn hidden(lines: usize, rows: u16) -> usize {
+/// How many of `lines` do not fit into `rows`; if any do not, one row is used to show their number.
+fn hidden_lines(lines: usize, rows: u16) -> usize {
     let rows = usize::from(rows);
     if lines <= rows {
         0
@@ -129,12 +136,12 @@ fn hidden(lines: usize, rows: u16) -> usize {
 #[derive(Default)]
 struct Page {
     lines: Vec<Vec<Piece>>,
-    /// For each line the line that stands above its table.
+    /// For each line, the index of the heading of its table.
     headings: Vec<Option<usize>>,
 }
 
 impl Page {
-    /// Adds a block below, with a blank line between.
+    /// Appends a block, separated by a blank line.
     fn add(&mut self, block: Block) {
         if block.lines.is_empty() {
             return;
@@ -158,14 +165,14 @@ impl Page {
     }
 }
 
-/// The part of the page that fits, with the letters of its table on top and a sign of what is not shown at the end.
+/// Draws the visible part of the page, with the heading of its table on top and the number of hidden lines at the end.
 fn scrolled(ctx: &Ctx<'_>, page: &Page, area: Rect, buf: &mut Buffer) {
-    let last = hidden(page.lines.len(), area.height);
+    let last = hidden_lines(page.lines.len(), area.height);
     let first = ctx.app.ui.panels[Pane::Compare].min(last);
     let room = area.height.saturating_sub(u16::from(last > 0));
     let heading = page.headings.get(first).copied().flatten();
     let heading = heading.and_then(|at| page.lines.get(at));
-    // The first line makes way for the letters of the table it is in; where it is them, it is no other.
+    // The heading replaces the first visible line; if that line is the heading itself, nothing is lost.
     let lines = page
         .lines
         .iter()
@@ -177,25 +184,25 @@ fn scrolled(ctx: &Ctx<'_>, page: &Page, area: Rect, buf: &mut Buffer) {
 }
 
 struct Parts {
-    /// What stays.
+    /// The fixed part.
     legend: Vec<Vec<Piece>>,
-    /// What scrolls.
+    /// The scrolling part.
     page: Page,
 }
 
-/// Divides what is to be said. Tables stand beside each other where both fit, else below each other.
-fn parts(sheet: &Sheet<'_>, area: Rect) -> Parts {
+/// Arranges all parts of the page. Tables are placed side by side if both fit, else one below the other.
+fn parts(sheet: &CompareTables<'_>, area: Rect) -> Parts {
     let mut legend = legend(sheet);
-    // The legend must leave room for what it is about.
+    // The legend may take at most half of the area.
     legend.truncate(usize::from(area.height / 2));
-    if area.height >= AIRY {
+    if area.height >= BLANK_FROM {
         legend.push(Vec::new());
     }
     let mut page = Page::default();
     let config = configuration(sheet);
     match numbers(sheet) {
         (numbers, true) => {
-            if let Some(both) = numbers.beside(&config, sheet.width) {
+            if let Some(both) = numbers.side_by_side(&config, sheet.width) {
                 page.add(both);
             } else {
                 page.add(numbers);
@@ -204,7 +211,7 @@ fn parts(sheet: &Sheet<'_>, area: Rect) -> Parts {
         }
         (numbers, false) => {
             let differences = differences(sheet);
-            if let Some(both) = numbers.beside(&differences, sheet.width) {
+            if let Some(both) = numbers.side_by_side(&differences, sheet.width) {
                 page.add(both);
             } else {
                 page.add(numbers);
@@ -218,8 +225,8 @@ fn parts(sheet: &Sheet<'_>, area: Rect) -> Parts {
 }
 
 impl Block {
-    /// Both as one, if there is room for that.
-    fn beside(&self, right: &Self, width: u16) -> Option<Self> {
+    /// Both blocks side by side, or `None` if they do not fit into `width`.
+    fn side_by_side(&self, right: &Self, width: u16) -> Option<Self> {
         let left = self.width();
         if left + APART + right.width() > width {
             return None;
@@ -242,8 +249,8 @@ impl Block {
     }
 }
 
-/// On how many images differences were measured.
-fn headline(sheet: &Sheet<'_>) -> Vec<Vec<Piece>> {
+/// Variants of the number of images on which differences were computed.
+fn headline(sheet: &CompareTables<'_>) -> Vec<Vec<Piece>> {
     let report = sheet.app.run.test.latest.as_ref();
     let Some(report) = report.filter(|_| sheet.is_paired()) else {
         return Vec::new();
@@ -256,8 +263,8 @@ fn headline(sheet: &Sheet<'_>) -> Vec<Vec<Piece>> {
     choices.map(|words| vec![piece(words, Role::Dim)]).to_vec()
 }
 
-/// Letter, mark, name and state of each run, as many beside each other as fit.
-fn legend(sheet: &Sheet<'_>) -> Vec<Vec<Piece>> {
+/// Letter, symbol, name and state of each run, as many per line as fit.
+fn legend(sheet: &CompareTables<'_>) -> Vec<Vec<Piece>> {
     let app = sheet.app;
     let first = app.run.info.as_ref().map_or("", |info| info.run.as_str());
     let named = std::iter::once((first, &app.run)).chain(
@@ -273,7 +280,7 @@ fn legend(sheet: &Sheet<'_>) -> Vec<Vec<Piece>> {
                 name if name.trim().is_empty() => format!("run {}", letter(at)),
                 name => name,
             };
-            (name, standing(app, sheet.symbols, at, state))
+            (name, run_status(app, sheet.symbols, at, state))
         })
         .collect();
     let widest = |text: fn(&(String, String)) -> &str| {
@@ -281,7 +288,7 @@ fn legend(sheet: &Sheet<'_>) -> Vec<Vec<Piece>> {
     };
     let (name, words) = (widest(|run| &run.0), widest(|run| &run.1));
     let entry = 4 + name + 2 + words;
-    let abreast = usize::from(((sheet.width + GUTTER) / (entry + GUTTER)).max(1));
+    let per_line = usize::from(((sheet.width + GUTTER) / (entry + GUTTER)).max(1));
     let pad = |text: &str, width: u16| " ".repeat(usize::from(width.saturating_sub(columns(text))));
     let entries: Vec<Vec<Piece>> = runs
         .iter()
@@ -294,11 +301,11 @@ fn legend(sheet: &Sheet<'_>) -> Vec<Vec<Piece>> {
             ]
         })
         .collect();
-    entries.chunks(abreast).map(<[_]>::concat).collect()
+    entries.chunks(per_line).map(<[_]>::concat).collect()
 }
 
-/// How far a run is, and on what.
-fn standing(app: &App, symbols: &Symbols, at: usize, state: &RunState) -> String {
+/// State, epochs and device of a run.
+fn run_status(app: &App, symbols: &Symbols, at: usize, state: &RunState) -> String {
     let word = match &state.outcome {
         Some(outcome) => outcome.name(),
         None if at == 0 && app.live && app.connected => match state.phase {
@@ -306,7 +313,7 @@ fn standing(app: &App, symbols: &Symbols, at: usize, state: &RunState) -> String
             _ => "live",
         },
         None if at == 0 && app.replay.is_some() && !app.lost() => "replay",
-        None => "no end told",
+        None => "unfinished",
     };
     let done = RunResult::Epochs.of(state).unwrap_or(0.0);
     let on = state.info.as_ref().map_or_else(String::new, |info| {
@@ -321,12 +328,12 @@ fn standing(app: &App, symbols: &Symbols, at: usize, state: &RunState) -> String
     format!("{word} {done}/{}{on}", state.epochs)
 }
 
-/// What could not be compared, and what the signs mean.
-fn remarks(sheet: &Sheet<'_>) -> Block {
+/// Warnings about what could not be compared, and an explanation of the symbols.
+fn remarks(sheet: &CompareTables<'_>) -> Block {
     let app = sheet.app;
     let width = usize::from(sheet.width);
     let mut block = Block::default();
-    let mut say = |text: &str, role: Role| {
+    let mut add = |text: &str, role: Role| {
         let text = outside(text, 1000, sheet.symbols);
         wrap(&text, width)
             .into_iter()
@@ -335,11 +342,8 @@ fn remarks(sheet: &Sheet<'_>) -> Block {
     let mark = sheet.symbols.warning;
     for (other, at) in app.others.iter().zip(1..) {
         if let Some(why) = &other.unpaired {
-            say(
-                &format!(
-                    "{mark} {} is not compared image by image: {why}",
-                    letter(at)
-                ),
+            add(
+                &format!("{mark} {}: no paired comparison: {why}", letter(at)),
                 Role::Warn,
             );
         }
@@ -351,25 +355,26 @@ fn remarks(sheet: &Sheet<'_>) -> Block {
         {
             let letter = letter(at);
             let text = format!(
-                "{mark} {letter}'s ECE is of {theirs} bins, A's of {ours} (eval.ece_bins): their difference has no interval"
+                "{mark} ECE of {letter} has {theirs} bins, of A {ours} (eval.ece_bins): no interval for the difference"
             );
-            say(&text, Role::Warn);
+            add(&text, Role::Warn);
         }
     }
-    for problem in &app.missing {
-        say(&format!("{mark} {problem}"), Role::Warn);
+    for problem in &app.compare_errors {
+        add(&format!("{mark} {problem}"), Role::Warn);
     }
     if app.others.is_empty() {
         return block;
     }
     let winner = sheet.symbols.winner;
     let mut words =
-        format!("{winner} best of all. Differences are to A, those of shares in points");
+        format!("{winner} best run. Differences are relative to A; rates in percentage points");
     if sheet.is_paired() {
-        words += "; [a, b] their 95 % interval, from a paired bootstrap of the images: where it holds 0 the two cannot be told apart";
+        words += "; [a, b] is the 95 % interval of a paired bootstrap over images: \
+                  if it contains 0, the two runs are not distinguishable";
     } else if app.live {
-        words += "; with intervals in `epochtop view A B`, when both are tested";
+        words += "; `epochtop view A B` adds intervals once both runs have a test-set evaluation";
     }
-    say(&format!("{words}."), Role::Dim);
+    add(&format!("{words}."), Role::Dim);
     block
 }

@@ -1,23 +1,23 @@
-//! The tables of the comparison: what came out of each run, differences to the first one, configurations that differ.
+//! The tables of the comparison: results, differences from the main run, and configuration keys that differ.
 
 use std::ops::Range;
 
-use super::compare::{Sheet, letter, look, pair, sign};
+use super::compare::{CompareTables, letter, pair, run_role, sign};
 use super::paint::{Piece, piece, width_of};
 use crate::metrics::Measure;
-use crate::run::{Paired, ResultRow, RunResult, Verdict, clock, config_differences};
+use crate::run::{PairedDifference, ResultRow, RunResult, Verdict, clock, config_differences};
 use crate::tui::text::{columns, count, number, outside, short_count};
 use crate::tui::theme::Role;
 
-/// Columns of what a number is called.
+/// Width of the name of a result.
 const LABEL: u16 = 19;
-/// Columns of a number: with air, and without.
+/// Width of a number: normal and compact.
 const VALUE: [u16; 2] = [9, 7];
-/// Columns of a difference, of its interval, and of what it says in short and at length, each with a blank before it.
+/// Widths of a difference, of its interval, and of its verdict (long and short), each including a leading blank.
 const DIFFERENCE: u16 = 8;
 const INTERVAL: u16 = 19;
 const WORD: [u16; 2] = [20, 8];
-/// Columns of a key, and of a value.
+/// Width of a key, and of a value.
 const KEY: u16 = 28;
 const SETTING: [u16; 2] = [6, 24];
 
@@ -25,18 +25,18 @@ const SETTING: [u16; 2] = [6, 24];
 #[derive(Clone, Default)]
 pub(super) struct Line {
     pub(super) pieces: Vec<Piece>,
-    /// Whether it stays on top while what is below it scrolls.
+    /// Whether it stays on top while the lines below it scroll.
     pub(super) heading: bool,
 }
 
-/// Lines that belong together.
+/// A block of lines that belong together.
 #[derive(Default)]
 pub(super) struct Block {
     pub(super) lines: Vec<Line>,
 }
 
 impl Block {
-    /// A line more.
+    /// Appends a line.
     pub(super) fn push(&mut self, pieces: Vec<Piece>) {
         self.lines.push(Line {
             pieces,
@@ -51,14 +51,14 @@ impl Block {
         });
     }
 
-    /// Columns of the widest line.
+    /// Width in columns of the widest line.
     pub(super) fn width(&self) -> u16 {
         let widths = self.lines.iter().map(|line| width_of(&line.pieces));
         widths.max().unwrap_or(0)
     }
 }
 
-/// Text in so many columns, at their left or right end.
+/// Pads text to `width` columns, aligned to the left or right.
 fn padded(text: &str, width: u16, right: bool) -> String {
     let pad = " ".repeat(usize::from(width.saturating_sub(columns(text))));
     if right {
@@ -68,7 +68,7 @@ fn padded(text: &str, width: u16, right: bool) -> String {
     }
 }
 
-/// Runs whose columns fit beside each other. Each group has at least one.
+/// Splits runs into groups whose columns fit side by side. Each group has at least one run.
 fn groups(widths: &[u16], room: u16) -> Vec<Range<usize>> {
     let mut groups: Vec<Range<usize>> = Vec::new();
     let (mut from, mut used) = (0, 0_u16);
@@ -87,7 +87,7 @@ fn label(result: RunResult) -> String {
     match result {
         RunResult::ValidAccuracy => "valid accuracy".to_owned(),
         RunResult::BestEpoch => "  at epoch".to_owned(),
-        RunResult::ValidNll => "  its NLL".to_owned(),
+        RunResult::ValidNll => "  valid NLL".to_owned(),
         RunResult::Test(Measure::Accuracy) => "test accuracy".to_owned(),
         RunResult::Test(measure) => format!("  {}", measure.title().replace(',', "")),
         RunResult::TestEpoch => "  of epoch".to_owned(),
@@ -97,7 +97,7 @@ fn label(result: RunResult) -> String {
     }
 }
 
-/// A value as it is shown, in at most so many columns.
+/// A value formatted in at most `width` columns.
 fn shown(result: RunResult, value: f64, width: u16) -> String {
     let width = usize::from(width);
     if !value.is_finite() {
@@ -120,7 +120,7 @@ fn shown(result: RunResult, value: f64, width: u16) -> String {
     }
 }
 
-/// A difference as it is shown: with its sign, shares in points.
+/// A difference formatted with its sign; rates in percentage points.
 fn signed(measure: Measure, value: f64) -> String {
     let (scale, decimals) = measure.info().format.scale();
     let text = number(value * scale, decimals, 7).trim().to_owned();
@@ -131,13 +131,13 @@ fn signed(measure: Measure, value: f64) -> String {
     }
 }
 
-fn told(found: &Paired) -> String {
+fn interval_text(found: &PairedDifference) -> String {
     let ends = found.difference.ci95;
     let shown = |value| signed(found.measure, value);
     format!("[{}, {}]", shown(ends.low), shown(ends.high))
 }
 
-fn verdict(found: &Paired, long: bool) -> Piece {
+fn verdict(found: &PairedDifference, long: bool) -> Piece {
     match found.verdict() {
         Verdict::Better => piece("better", Role::Good),
         Verdict::Worse => piece("worse", Role::Bad),
@@ -146,9 +146,10 @@ fn verdict(found: &Paired, long: bool) -> Piece {
     }
 }
 
-/// The difference, and where it was paired its interval and what that says; nothing of numbers that say nothing of quality.
-fn difference(sheet: &Sheet<'_>, row: &ResultRow, at: usize, word: u16) -> Vec<Piece> {
-    // Of two networks on different images there is none.
+/// The difference of a run and, if it was paired, its interval and verdict; empty for results that do not measure
+/// quality.
+fn difference(sheet: &CompareTables<'_>, row: &ResultRow, at: usize, word: u16) -> Vec<Piece> {
+    // For networks evaluated on different images there is no difference.
     let rival = at.checked_sub(1).and_then(|at| sheet.app.others.get(at));
     let alike = rival.is_some_and(|other| !other.other_data);
     let value = row.difference(at).filter(|_| alike);
@@ -162,15 +163,15 @@ fn difference(sheet: &Sheet<'_>, row: &ResultRow, at: usize, word: u16) -> Vec<P
     let (text, role) = verdict(found, word == WORD[0]);
     vec![
         piece(by, Role::Text),
-        piece(padded(&told(found), INTERVAL, true), Role::Dim),
+        piece(padded(&interval_text(found), INTERVAL, true), Role::Dim),
         piece(padded(&format!(" {text}"), word, false), role),
     ]
 }
 
-/// What came out of each run. Differences stand behind the numbers where there is room, and then there is `true` with it.
-pub(super) fn numbers(sheet: &Sheet<'_>) -> (Block, bool) {
+/// The table of results. Differences follow the numbers if they fit; the returned flag is `true` in that case.
+pub(super) fn numbers(sheet: &CompareTables<'_>) -> (Block, bool) {
     let runs = sheet.runs() as u16;
-    let airy = VALUE[0] + 1;
+    let normal = VALUE[0] + 1;
     let behind = |word: u16| {
         let wide = |at| {
             if sheet.has_pairs(usize::from(at)) {
@@ -181,10 +182,10 @@ pub(super) fn numbers(sheet: &Sheet<'_>) -> (Block, bool) {
         };
         (1..runs)
             .map(wide)
-            .fold(LABEL + airy * runs, u16::saturating_add)
+            .fold(LABEL + normal * runs, u16::saturating_add)
     };
     let word = WORD.into_iter().find(|word| behind(*word) <= sheet.width);
-    let fits = LABEL + airy * runs <= sheet.width;
+    let fits = LABEL + normal * runs <= sheet.width;
     let value = if fits { VALUE[0] } else { VALUE[1] };
     let widths: Vec<u16> = (0..sheet.runs())
         .map(|at| match word {
@@ -225,8 +226,8 @@ pub(super) fn numbers(sheet: &Sheet<'_>) -> (Block, bool) {
     (block, word.is_some())
 }
 
-/// A number of a run, marked where none is better.
-fn cell(sheet: &Sheet<'_>, row: &ResultRow, at: usize, width: u16) -> [Piece; 2] {
+/// A result of a run, with a symbol if no run is better.
+fn cell(sheet: &CompareTables<'_>, row: &ResultRow, at: usize, width: u16) -> [Piece; 2] {
     let best = row.best.get(at).copied().unwrap_or(false);
     let value = row.values.get(at).copied().flatten();
     let (text, role) = match value {
@@ -241,8 +242,8 @@ fn cell(sheet: &Sheet<'_>, row: &ResultRow, at: usize, width: u16) -> [Piece; 2]
     ]
 }
 
-/// Differences to the first run, a line each, for where they do not fit behind the numbers.
-pub(super) fn differences(sheet: &Sheet<'_>) -> Block {
+/// Differences from the main run, one per line, for screens on which they do not fit next to the results.
+pub(super) fn differences(sheet: &CompareTables<'_>) -> Block {
     let paired = sheet.is_paired();
     let rows = sheet.rows.iter().filter(|row| {
         let any = |at| pair(sheet.app, row, at).is_some();
@@ -251,7 +252,7 @@ pub(super) fn differences(sheet: &Sheet<'_>) -> Block {
     let long = LABEL + 2 + DIFFERENCE + INTERVAL + WORD[0] <= sheet.width / 2;
     let word = if long { WORD[0] } else { WORD[1] };
     let mut block = Block::default();
-    block.head(vec![piece("difference to A", Role::Title)]);
+    block.head(vec![piece("difference from A", Role::Title)]);
     for row in rows {
         let label = label(row.result);
         let mut name = label.trim();
@@ -262,7 +263,7 @@ pub(super) fn differences(sheet: &Sheet<'_>) -> Block {
             }
             let mut line = vec![
                 piece(padded(name, LABEL, false), Role::Dim),
-                piece(letter(at).to_string(), look(at)),
+                piece(letter(at).to_string(), run_role(at)),
             ];
             line.extend(found);
             block.push(line);
@@ -275,8 +276,8 @@ pub(super) fn differences(sheet: &Sheet<'_>) -> Block {
     block
 }
 
-/// The keys whose values differ.
-pub(super) fn configuration(sheet: &Sheet<'_>) -> Block {
+/// The configuration keys whose values differ.
+pub(super) fn configuration(sheet: &CompareTables<'_>) -> Block {
     let app = sheet.app;
     let mut block = Block::default();
     if app.others.is_empty() {
@@ -291,9 +292,9 @@ pub(super) fn configuration(sheet: &Sheet<'_>) -> Block {
             .count();
     if found.is_empty() {
         let words = if known > 1 {
-            "configurations are alike"
+            "configurations are identical"
         } else {
-            "configurations are not known"
+            "configurations are unknown"
         };
         block.push(vec![piece(words, Role::Dim)]);
         return block;

@@ -1,7 +1,7 @@
-//! What is taken for what: the table of confusions as a heat map, and the worst pairs in words.
+//! The confusion matrix as a heat map, and the most frequent mistakes as a list.
 //!
-//! Rows are the true classes, columns what they were taken for; a cell is the share of its row. Where there are more classes
-//! than columns, a cell stands for a square of classes and shows the largest share in it.
+//! Rows are labels, columns are predictions; a cell is the percentage of its row. If there are more classes than
+//! columns, a cell covers a square of classes and shows the largest rate in it.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -16,25 +16,25 @@ use crate::tui::page::{Page, Pane};
 use crate::tui::text::{columns, outside};
 use crate::tui::theme::Role;
 
-/// Shares of mistakes from which a cell is warmer.
+/// Rates of mistakes from which a cell has the next warmer shade.
 const WARMER: [f64; 4] = [0.005, 0.02, 0.05, 0.10];
-/// Columns of a class's name, at most; of a cell, at most.
+/// Maximum width of a class name, and of a cell.
 const NAME: u16 = 16;
 const CELL: u16 = 13;
-/// Columns from which a cell has room for a number.
+/// Minimum width of a cell with a number.
 const NUMBER: u16 = 4;
-/// Columns the list of pairs needs to stand beside the table.
+/// Minimum width of the list of pairs to the right of the matrix.
 const LIST: u16 = 70;
 
-/// How the table is laid out.
+/// The layout of the matrix.
 struct Grid {
-    /// Columns of the names.
+    /// Width of the names.
     name: u16,
-    /// Columns of a cell.
+    /// Width of a cell.
     cell: u16,
-    /// Classes a cell stands for, in each direction.
+    /// Number of classes a cell covers, in each direction.
     classes: usize,
-    /// Cells in a row, and rows in all.
+    /// Number of cells in a row, which is also the number of rows.
     cells: usize,
 }
 
@@ -45,7 +45,7 @@ impl Grid {
         let together = classes.div_ceil(usize::from(room)).max(1);
         let cells = classes.div_ceil(together);
         let cell = (usize::from(room) / cells.max(1)).clamp(1, usize::from(CELL)) as u16;
-        // Two or three columns hold no number and show no pattern.
+        // Cells of two or three columns could not show a number and would not show a pattern either.
         let cell = if cell < NUMBER {
             1 + u16::from(cell > 1)
         } else {
@@ -76,11 +76,11 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         .max()
         .unwrap_or(3);
     let grid = Grid::of(body.width, longest, classes);
-    let beside = body.width.saturating_sub(grid.width() + 2);
-    let (table, list) = if beside >= LIST {
-        split(body, body.width - beside)
+    let list_width = body.width.saturating_sub(grid.width() + 2);
+    let (table, list) = if list_width >= LIST {
+        split(body, body.width - list_width)
     } else {
-        // The pairs need a blank row, their heading and a line or two.
+        // The list of pairs needs a blank row, its heading and a line or two.
         let rows = (grid.cells as u16).saturating_add(1);
         let rows = if body.height >= rows + 5 {
             rows
@@ -92,8 +92,8 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     confusions::draw(ctx, report, list, buf);
     draw_table(ctx, report, &grid, table, buf);
     if grid.cell >= NUMBER {
-        let words = "rows: the true class; columns: what it was taken for; a cell: % of its row";
-        let (line, _) = top(list, u16::from(beside < LIST));
+        let words = "rows: label; columns: prediction; cells: % of the row";
+        let (line, _) = top(list, u16::from(list_width < LIST));
         put(
             buf,
             line,
@@ -112,7 +112,7 @@ fn draw_table(ctx: &Ctx<'_>, report: &EvalReport, grid: &Grid, area: Rect, buf: 
     let last = grid.cells.saturating_sub(room);
     let first = (ctx.app.ui.panels[Pane::Classes] / grid.classes).min(last);
     let shares = Shares::of(report);
-    // The pair that enter opens, wherever its list has no room.
+    // The pair that enter opens, if the list of pairs is hidden.
     let selected = confusions::selected(ctx.app)
         .filter(|_| ctx.app.ui.page == Page::Confusion)
         .map(|pair| (pair.label / grid.classes, pair.predicted / grid.classes));
@@ -141,7 +141,7 @@ fn draw_table(ctx: &Ctx<'_>, report: &EvalReport, grid: &Grid, area: Rect, buf: 
     paint::more(ctx, buf, rows, (first, below));
 }
 
-/// What columns stand for, or what the matrix means.
+/// Draws the names of the columns or, if cells are too narrow for them, an explanation of the shades.
 fn headings(ctx: &Ctx<'_>, grid: &Grid, area: Rect, buf: &mut Buffer) {
     let dim = ctx.style(Role::Dim);
     put(
@@ -149,7 +149,7 @@ fn headings(ctx: &Ctx<'_>, grid: &Grid, area: Rect, buf: &mut Buffer) {
         area,
         1,
         0,
-        &outside("% taken for", usize::from(grid.name), ctx.symbols),
+        &outside("% pred. as", usize::from(grid.name), ctx.symbols),
         dim,
     );
     let x = grid.name + 2;
@@ -163,9 +163,9 @@ fn headings(ctx: &Ctx<'_>, grid: &Grid, area: Rect, buf: &mut Buffer) {
     }
     let shades = ctx.symbols.shades;
     let each = if grid.classes > 1 {
-        format!("a cell: {0}×{0} classes, its worst share; ", grid.classes)
+        format!("cell: {0}×{0} classes, largest rate; ", grid.classes)
     } else {
-        "columns in the order of rows; ".to_owned()
+        "columns in row order; ".to_owned()
     };
     let each = if ctx.symbols.unicode {
         each
@@ -189,7 +189,7 @@ fn headings(ctx: &Ctx<'_>, grid: &Grid, area: Rect, buf: &mut Buffer) {
     );
 }
 
-/// The counts with the sum of each row.
+/// The counts of the matrix, each row with its sum.
 struct Shares<'a>(Vec<(&'a [u64], f64)>);
 
 impl<'a> Shares<'a> {
@@ -201,14 +201,14 @@ impl<'a> Shares<'a> {
         )
     }
 
-    /// The share of a class that is taken for another; none without samples of it.
+    /// The rate at which a class is predicted as another; `None` if it has no samples.
     fn at(&self, label: usize, predicted: usize) -> Option<f64> {
         let (row, sum) = self.0.get(label)?;
         let count = *row.get(predicted)? as f64;
         (*sum > 0.0).then(|| count / sum)
     }
 
-    /// The largest share of mistakes among the classes a cell stands for.
+    /// The largest rate of mistakes among the classes that a cell covers.
     fn worst(&self, grid: &Grid, row: usize, column: usize) -> f64 {
         let labels = row * grid.classes..(row + 1) * grid.classes;
         labels
@@ -237,7 +237,7 @@ fn cell(
             level => ctx.symbols.shades.get(level - 1).copied().unwrap_or("#"),
         };
         let role = heat(warmth(shares.worst(grid, row, column)));
-        // Shades are shown by their ink, on the ground of the screen.
+        // Shades are drawn in the foreground colour, on the background of the screen.
         let role = if role == Role::Faint { role } else { Role::Bad };
         return (mark.repeat(wide), role);
     }
@@ -255,7 +255,7 @@ fn cell(
     (text, heat(warmth(share)))
 }
 
-/// How warm a share of mistakes is, from 0 to 4.
+/// The heat level of a rate of mistakes, from 0 to 4.
 fn warmth(share: f64) -> usize {
     WARMER.iter().filter(|least| share >= **least).count()
 }

@@ -1,4 +1,4 @@
-//! The mistakes made most often, in words.
+//! The list of the most frequent mistakes.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -15,7 +15,7 @@ use crate::tui::page::{Page, Pane};
 use crate::tui::text::{columns, count};
 use crate::tui::theme::Role;
 
-/// Columns of a name, at most.
+/// Maximum width of a class name.
 const NAME: u16 = 20;
 
 /// Number of classes.
@@ -24,19 +24,19 @@ pub(super) fn classes(app: &App) -> usize {
     info.map_or(0, |info| info.dataset.classes.len())
 }
 
-/// Number of pairs of classes that can be confused.
+/// Number of pairs (label, wrong prediction).
 pub(super) fn possible(app: &App) -> usize {
     let classes = classes(app);
     classes.saturating_mul(classes.saturating_sub(1))
 }
 
-/// Opens the images of the selected pair.
+/// Opens the gallery with the images of the selected pair.
 pub(super) fn show_images(app: &mut App) -> Step {
     let Some(pair) = selected(app) else {
         return Step::Done;
     };
-    let (truth, said) = (pair.label as u32, pair.predicted as u32);
-    images::show(app, Filter::Confused { truth, said });
+    let (truth, predicted) = (pair.label as u32, pair.predicted as u32);
+    images::show(app, Filter::Confused { truth, predicted });
     Step::Open(Page::Gallery)
 }
 
@@ -48,11 +48,11 @@ pub(super) fn selected(app: &App) -> Option<ConfusedPair> {
     Some(pairs.swap_remove(at))
 }
 
-/// Draws as many pairs as there are rows, most frequent first, with the selected one among them.
+/// Draws as many pairs as there are rows, most frequent first; the selected one is always visible.
 pub(super) fn draw(ctx: &Ctx<'_>, report: &EvalReport, area: Rect, buf: &mut Buffer) {
     let room = usize::from(area.height.saturating_sub(2));
     let mut pairs = report.confusion.worst_pairs(usize::MAX);
-    // A pair can be selected on the page of confusions; beside the classes the list scrolls with them.
+    // A pair can be selected only on the confusion page; on the classes page the list scrolls with the classes.
     let selecting = ctx.app.ui.page == Page::Confusion;
     let selected = ctx.app.ui.panels[Pane::Confusion].min(pairs.len().saturating_sub(1));
     let first = if selecting {

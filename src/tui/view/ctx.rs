@@ -1,4 +1,4 @@
-//! What a panel is, and what it needs to draw itself.
+//! The description of a panel, and the context it is drawn with.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -12,79 +12,79 @@ use crate::tui::symbols::Symbols;
 use crate::tui::text::{columns, outside};
 use crate::tui::theme::{Role, Theme};
 
-/// A panel: what it is called, how it is drawn, what keys and the mouse do on it, what it asks of the session.
+/// Describes a panel: its name, how it is drawn, how it responds to keys and the mouse, and the data it requests.
 pub struct Panel {
-    /// Which one.
+    /// The panel described.
     pub pane: Pane,
     /// The name on the screen.
     pub title: &'static str,
-    /// The page that has most room for it.
+    /// The page on which the panel is largest.
     pub page: Page,
-    /// Whether it has the common time axis: then the cursor, the wheel and the keys of charts act on it, and it scrolls only
-    /// where it has the screen alone.
+    /// Whether it has the common time axis. The cursor, the wheel and the chart keys then apply to it, and it scrolls
+    /// only in a zoomed pane.
     pub(in crate::tui) time_axis: bool,
-    /// Whether its columns are those of the other charts, so that the lowest of them carries the axis of all.
+    /// Whether its plot has the same columns as the other charts, so that the lowest of them can draw the axis for all.
     pub(in crate::tui) shares_axis: bool,
-    /// What will appear where there is nothing to show yet.
+    /// Placeholder text until there are data to show.
     pub(in crate::tui) empty: &'static str,
-    /// Draws it, title and all.
+    /// Draws the panel including its title.
     pub(in crate::tui) draw: fn(&Ctx<'_>, Rect, &mut Buffer),
-    /// Whether it has anything to show, or will have.
+    /// Whether the panel is present: whether it has, or will have, data to show.
     pub(in crate::tui) exists: fn(&App) -> bool,
-    /// The rows it would fill in some room; 0 where it takes what it gets.
+    /// Preferred number of rows; 0 if it fills the space it gets.
     pub(in crate::tui) rows: fn(&App, Rect) -> u16,
-    /// What it shows that the state of the run does not hold.
+    /// Data it needs that are not part of the run state.
     pub(in crate::tui) needs: Need,
-    /// What up, down and the wheel do.
+    /// Action of up, down and the wheel.
     pub(in crate::tui) scroll: Scroll,
-    /// The last position it can have; it is kept after each message, so this is cheap.
+    /// The last valid position. It is computed after each message, so it must be cheap.
     pub(in crate::tui) last: fn(&App) -> usize,
-    /// What left and right do; else they lead to the panel beside it.
+    /// Action of left and right; `None` if they move the focus to the next panel.
     pub(in crate::tui) walk: Option<fn(&mut App, isize)>,
-    /// What a click at a place of its area does.
+    /// Action of a click at a position in its area.
     pub(in crate::tui) click: fn(&mut App, Rect, Position),
-    /// What the key `zoom` does.
+    /// Action of the key `zoom`.
     pub(in crate::tui) enter: fn(&mut App) -> Step,
-    /// What the key `back` does.
+    /// Action of the key `back`.
     pub(in crate::tui) back: fn(&mut App) -> Step,
-    /// What the footer says of the arrow keys.
+    /// The hint about the arrow keys in the footer.
     pub(in crate::tui) hint: Option<(Arrows, &'static str)>,
 }
 
-/// What up, down and the wheel do.
+/// Action of up, down and the wheel.
 #[derive(Clone, Copy)]
 pub(in crate::tui) enum Scroll {
-    /// They lead to the panel above or below.
+    /// Move the focus to the panel above or below.
     No,
-    /// They move its position.
+    /// Change the position of the panel.
     List,
-    /// Something of its own; what it passes on leads to the panel above or below.
+    /// Call a function; if it returns [`Step::Pass`], the focus moves to the panel above or below.
     Own(fn(&mut App, isize) -> Step),
 }
 
-/// What a panel made of a key.
+/// How a panel handled a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::tui) enum Step {
-    /// Nothing: the key does what it does elsewhere.
+    /// Not handled: the key has its default action.
     Pass,
-    /// All there is to do.
+    /// Handled completely.
     Done,
-    /// This page is to be opened.
+    /// Handled; this page must be opened.
     Open(Page),
 }
 
-/// Something the session is asked for.
+/// Data that a panel requests from the session.
 #[derive(Clone, Copy)]
 pub(in crate::tui) enum Need {
-    /// The stretch of these curves that is shown, closely.
+    /// These curves in full resolution over the range shown.
     Curves(fn(&App) -> Vec<CurveId>),
     /// Test images.
     Images,
-    /// Nothing.
+    /// No data.
     Nothing,
 }
 
-/// The arrow keys a hint is about.
+/// The arrow keys a hint refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::tui) enum Arrows {
     /// Up and down.
@@ -93,13 +93,13 @@ pub(in crate::tui) enum Arrows {
     All,
 }
 
-/// What every panel needs to draw itself.
+/// The context that every panel is drawn with.
 pub(in crate::tui) struct Ctx<'a> {
-    /// What is shown.
+    /// The state to draw.
     pub(super) app: &'a App,
-    /// How it looks.
+    /// The styles of the roles.
     pub(super) theme: &'a Theme,
-    /// With which characters.
+    /// The characters of the screen: Unicode or ASCII.
     pub(super) symbols: &'static Symbols,
     /// The entries of all panels.
     pub(super) panels: &'static [Panel; Pane::ALL.len()],
@@ -116,7 +116,7 @@ impl Ctx<'_> {
         &self.panels[pane as usize]
     }
 
-    /// What curves are drawn with.
+    /// The kind of dots that curves are drawn with.
     pub(super) fn dots(&self) -> Dots {
         if self.symbols.unicode {
             self.app.settings.dots
@@ -125,17 +125,17 @@ impl Ctx<'_> {
         }
     }
 
-    /// The names of all classes, as the data has them.
+    /// The names of all classes, unmodified.
     pub(super) fn classes(&self) -> &[String] {
         let info = self.app.run.info.as_ref();
         info.map_or(&[], |info| &info.dataset.classes)
     }
 
-    /// The name of a class, safe to draw, in at most `width` columns.
+    /// The name of a class without control characters, in at most `width` columns.
     pub(super) fn class(&self, label: usize, width: u16) -> String {
         let name = self.classes().get(label);
         let name = name.map(|name| outside(name, usize::from(width), self.symbols));
-        // A name may be nothing that can be seen.
+        // A name may consist of invisible characters only.
         name.filter(|name| columns(name.trim()) > 0)
             .unwrap_or_else(|| outside(&format!("class {label}"), usize::from(width), self.symbols))
     }

@@ -1,9 +1,9 @@
-//! The screen where there is no room for panes: the numbers that matter most, a line each, most important first.
+//! The screen that is too small for panes: the most important numbers, one per line, in order of importance.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::chart_specs::latest_interval;
+use super::chart_specs::latest_accuracy_interval;
 use super::ctx::Ctx;
 use super::evaluated::newest;
 use super::header::phase;
@@ -79,7 +79,10 @@ fn lines(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
             strong(percent(run.accuracy.value(), dash)),
             dim("  valid "),
             strong(percent(run.curves[Curve::ValidAccuracy].last(), dash)),
-            dim(&format!(" {}", points(latest_interval(run), ctx.symbols))),
+            dim(&format!(
+                " {}",
+                points(latest_accuracy_interval(run), ctx.symbols)
+            )),
         ],
         vec![
             dim("norm  "),

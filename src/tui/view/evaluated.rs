@@ -1,4 +1,4 @@
-//! What the pages about an evaluation share: which one is shown, what it is called, its headline numbers.
+//! Shared by the pages about an evaluation: selection of the evaluation, its title, and its headline metrics.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -13,13 +13,13 @@ use crate::tui::symbols::Symbols;
 use crate::tui::text::{count, margin, number, percent, points, score};
 use crate::tui::theme::Role;
 
-/// The newest measurement and the one of the same split before it.
+/// The newest evaluation and the previous one of the same split.
 pub(super) fn newest(run: &RunState) -> Option<(&EvalReport, Option<&EvalReport>)> {
     let (valid, test) = (&run.valid, &run.test);
     let history = match (&valid.latest, &test.latest) {
         (None, None) => return None,
         (Some(_), None) => valid,
-        // The measurement of the best weights is the last of a run, though their step is an earlier one.
+        // The test-set evaluation of the best weights is the last of a run, although their step is an earlier one.
         (Some(v), Some(t)) if t.weights != WeightsKind::Best && t.global_step < v.global_step => {
             valid
         }
@@ -31,8 +31,8 @@ pub(super) fn newest(run: &RunState) -> Option<(&EvalReport, Option<&EvalReport>
         .map(|latest| (latest, history.previous.as_ref()))
 }
 
-/// Draws the title of a panel about the newest evaluation; gives it, the one before, and the area below. Before there is one,
-/// the panel says what will appear.
+/// Draws the title of a panel about the newest evaluation. Returns that evaluation, the previous one, and the area
+/// below the title. Without an evaluation the placeholder of the panel is drawn and `None` is returned.
 pub(super) fn open<'a>(
     ctx: &Ctx<'a>,
     (area, buf): (Rect, &mut Buffer),
@@ -49,10 +49,10 @@ pub(super) fn open<'a>(
     Some((report, before, body))
 }
 
-/// What was measured, and of which moment.
+/// The split and the step of an evaluation.
 fn origin(ctx: &Ctx<'_>, report: &EvalReport, width: u16) -> String {
     let dot = ctx.symbols.dot;
-    // Where it is narrow the numbers need the columns.
+    // In a narrow pane the columns are needed for the numbers.
     if width < 56 {
         return report.split.name().to_owned();
     }
@@ -65,7 +65,7 @@ fn origin(ctx: &Ctx<'_>, report: &EvalReport, width: u16) -> String {
     format!("{} {dot} epoch {}", report.split.name(), report.epoch)
 }
 
-/// A measure with its margin, as a summary on the screen has it.
+/// A metric with its margin, as shown in summaries on the screen.
 pub(super) fn summary(report: &EvalReport, measure: Measure, symbols: &Symbols) -> [Piece; 2] {
     let (value, interval) = (report.value(measure), report.interval(measure));
     let (text, margin) = match measure.info().format {
@@ -92,7 +92,8 @@ pub(super) fn summary(report: &EvalReport, measure: Measure, symbols: &Symbols) 
     ]
 }
 
-/// The headline measures with their intervals, as many as there is room for: macro-F1 first, as these pages are about classes.
+/// Variants of the headline metrics with their intervals, from the longest to the shortest. Macro-F1 is first because
+/// these pages are about classes.
 pub(super) fn headlines(ctx: &Ctx<'_>, report: &EvalReport) -> Vec<Vec<Piece>> {
     let known = report.estimates.measures.keys().copied();
     let mut measures: Vec<Measure> = known.filter(|measure| measure.info().headline).collect();

@@ -1,4 +1,4 @@
-//! The last row: the keys that apply now, and how the newest request stands.
+//! The last row: the keys that apply now, and the status of the newest request.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -13,20 +13,20 @@ use crate::tui::page::Page;
 use crate::tui::text::{columns, outside};
 use crate::tui::theme::Role;
 
-/// Columns of keys that stay, however long the other side is.
+/// Minimum width reserved for the keys, however long the status is.
 const KEYS: u16 = 24;
-/// How long it is told that a request is done.
+/// How long a completed request is shown, in ms.
 const NEWS_MS: u64 = 20_000;
 
 /// Draws the footer.
 pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let room = usize::from(area.width.saturating_sub(KEYS + 3));
     let status = status(ctx.app).map(|(text, role)| piece(outside(&text, room, ctx.symbols), role));
-    let taken = status.as_ref().map_or(0, |(text, _)| columns(text) + 3);
+    let status_width = status.as_ref().map_or(0, |(text, _)| columns(text) + 3);
     let mut x = 0;
     for pieces in keys(ctx) {
         let width = width_of(&pieces);
-        if x + width + taken > area.width {
+        if x + width + status_width > area.width {
             break;
         }
         x = put_pieces(ctx, buf, area, x, 0, &pieces) + 2;
@@ -37,30 +37,23 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     }
 }
 
-/// Keys with what they do, the most needed first.
+/// Hints for keys, the most important first.
 fn keys(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     let app = ctx.app;
     let mut hints: Vec<(Action, &str)> = Vec::new();
     if app.ui.popup == Some(Popup::Quit) {
         return Vec::new();
     }
-    hints.push((
-        Action::Quit,
-        if app.over() || !app.live {
-            "leave"
-        } else {
-            "quit"
-        },
-    ));
-    // Before what acts on the run: from here all other keys are found, however little room there is.
+    hints.push((Action::Quit, "quit"));
+    // Before the keys that act on the run: all other keys can be found in the help, however little space there is.
     if app.live && !app.over() {
         hints.push((Action::Help, "help"));
         hints.push((Action::Detach, "detach"));
     }
-    if app.live && !app.over() && app.control == Control::MayAsk {
-        hints.push((Action::Control, "steer"));
+    if app.live && !app.over() && app.control == Control::CanRequest {
+        hints.push((Action::Control, "control"));
     }
-    if app.live && !app.over() && app.control == Control::Steers {
+    if app.live && !app.over() && app.control == Control::HasControl {
         hints.push((
             Action::Pause,
             if app.wants_pause() { "resume" } else { "pause" },
@@ -82,7 +75,7 @@ fn keys(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     }
     if chart && app.ui.page != Page::Overview {
         hints.push((Action::Axis, "axis"));
-        hints.push((Action::Closer, "closer"));
+        hints.push((Action::Closer, "zoom in"));
     }
     if app.ui.page.panes().len() > 1 && !app.ui.zoom {
         hints.push((Action::Zoom, "zoom"));
@@ -91,7 +84,7 @@ fn keys(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
         .into_iter()
         .filter_map(|(action, word)| hint(ctx, action, word))
         .collect();
-    // After the keys that act on the run, those that lead elsewhere.
+    // Keys for other pages follow the keys that act on the run.
     let at = match (app.live && !app.over(), &app.replay) {
         (true, _) => 6,
         (false, Some(_)) => 1,
@@ -111,14 +104,14 @@ fn keys(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     lines
 }
 
-/// What the keys of a replay do now.
+/// Hints for the keys of a replay.
 fn replay(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     let Some(view) = &ctx.app.replay else {
         return Vec::new();
     };
     let word = match (view.playing, view.at_end()) {
-        (true, _) => "hold",
-        (false, true) => "again",
+        (true, _) => "pause",
+        (false, true) => "restart",
         (false, false) => "play",
     };
     let both = |one: Action, other: Action, word: &str| {
@@ -131,9 +124,9 @@ fn replay(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     };
     [
         hint(ctx, Action::Pause, word),
-        both(Action::SliderBack, Action::SliderForward, "move"),
+        both(Action::SliderBack, Action::SliderForward, "seek"),
         both(Action::Slower, Action::Faster, "speed"),
-        hint(ctx, Action::ReplayEnd, "last state"),
+        hint(ctx, Action::ReplayEnd, "final state"),
         hint(ctx, Action::Help, "help"),
     ]
     .into_iter()
@@ -141,7 +134,7 @@ fn replay(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     .collect()
 }
 
-/// The first and the last key of the pages, and the one of the palette, which lists all of them.
+/// The first and the last key of the pages, and the key of the palette, which lists all of them.
 fn pages(ctx: &Ctx<'_>) -> Option<Vec<Piece>> {
     let keymap = &ctx.app.settings.keymap;
     let pages = Page::ALL.into_iter();
@@ -162,7 +155,7 @@ fn hint(ctx: &Ctx<'_>, action: Action, word: &str) -> Option<Vec<Piece>> {
     ])
 }
 
-/// A notice; else how the newest request stands; else how the run ended.
+/// The notice if there is one, else the status of the newest request, else the outcome of the run.
 fn status(app: &App) -> Option<(String, Role)> {
     if let Some(notice) = &app.ui.notice {
         return Some((notice.text.clone(), Role::Warn));
@@ -173,15 +166,12 @@ fn status(app: &App) -> Option<(String, Role)> {
             .keymap
             .first(Action::Quit)
             .unwrap_or_else(|| "ctrl-c".to_owned());
-        return Some((
-            format!("run {}: {key} leaves", outcome.name()),
-            Role::Strong,
-        ));
+        return Some((format!("run {}: {key} quits", outcome.name()), Role::Strong));
     }
     if app.lost() {
-        let gone = app.gone.clone();
-        let words = "nothing more comes from the run; it may go on elsewhere";
-        return Some((gone.unwrap_or_else(|| words.to_owned()), Role::Warn));
+        let reason = app.lost_reason.clone();
+        let words = "lost contact with the trainer; it may still be running";
+        return Some((reason.unwrap_or_else(|| words.to_owned()), Role::Warn));
     }
     let known = |id: u64| app.run.commands.iter().find(|line| line.id == id);
     if let Some(request) = app
@@ -198,7 +188,7 @@ fn status(app: &App) -> Option<(String, Role)> {
         .last()
         .and_then(|request| known(request.id));
     let line = newest.or_else(|| app.run.commands.iter().max_by_key(|line| line.t_ms))?;
-    // What is done is news for a while; the log keeps it.
+    // A completed request is shown only for a while; the log retains it.
     let age = app.clock_ms().saturating_sub(line.t_ms);
     if line.answer != Answer::Accepted && age > NEWS_MS {
         return None;

@@ -1,4 +1,4 @@
-//! One test image large, what it is, and what the network takes it for.
+//! The gallery panel: one test image enlarged, with its label and prediction.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -16,24 +16,24 @@ use crate::tui::page::Pane;
 use crate::tui::text::columns;
 use crate::tui::theme::Role;
 
-/// Columns of the words beside the image, at least and at most.
+/// Minimum and maximum width of the text next to the image.
 const WORDS: (u16, u16) = (15, 30);
-/// What will appear where there is no image yet.
+/// Placeholder until there are images.
 pub(super) const EMPTY: &str =
-    "test images appear here once the data is read, predictions after the first validation";
-/// Predictions shown.
+    "test images appear here once the data are loaded, predictions after the first validation";
+/// Number of predictions shown.
 const TOP: usize = 3;
 
-/// An image of the gallery with what is known of it.
+/// An image of the gallery with its label and prediction.
 pub(super) struct Image<'a> {
     pub(super) pixels: &'a [u8],
     pub(super) label: usize,
-    /// Label and calibrated probability, best first.
+    /// Classes with their calibrated probabilities, best first.
     pub(super) top: &'a [(u32, crate::event::F32)],
 }
 
 impl<'a> Image<'a> {
-    /// The image at this place.
+    /// The image at this index.
     pub(super) fn at(ctx: &Ctx<'a>, index: usize) -> Option<Self> {
         let run = &ctx.app.run;
         let size = (run.gallery.width as usize).checked_mul(run.gallery.height as usize)?;
@@ -43,13 +43,13 @@ impl<'a> Image<'a> {
         let top = run
             .predictions
             .as_ref()
-            .and_then(|said| said.top.get(index))
+            .and_then(|predictions| predictions.top.get(index))
             .map_or(&[][..], Vec::as_slice);
         Some(Self { pixels, label, top })
     }
 
-    /// Whether it is told rightly, if anything has been said.
-    pub(super) fn right(&self) -> Option<bool> {
+    /// Whether the prediction is correct; `None` without a prediction.
+    pub(super) fn is_correct(&self) -> Option<bool> {
         self.top
             .first()
             .map(|(label, _)| *label as usize == self.label)
@@ -66,14 +66,14 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         return;
     };
     let right = (0..count)
-        .filter_map(|i| Image::at(ctx, i)?.right())
+        .filter_map(|i| Image::at(ctx, i)?.is_correct())
         .filter(|right| *right)
         .count();
-    let said = ctx.app.run.predictions.is_some();
-    let score = if said {
+    let predicted = ctx.app.run.predictions.is_some();
+    let score = if predicted {
         vec![vec![
             piece(format!("{right}"), Role::Strong),
-            piece(format!(" of {count} right"), Role::Dim),
+            piece(format!(" of {count} correct"), Role::Dim),
         ]]
     } else {
         Vec::new()
@@ -104,13 +104,13 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     );
 }
 
-/// What the pane holds below its title.
+/// The areas of the pane below its title.
 struct Parts {
-    /// The image and its words.
+    /// The image and its text.
     body: Rect,
-    /// Small thumbnails of all, where the pane has the screen alone.
+    /// Thumbnails of all images; empty unless the pane is zoomed.
     grid: Rect,
-    /// Else a mark for each, where there is room.
+    /// A mark for each image, if the pane is not zoomed and is high enough.
     strip: Rect,
 }
 
@@ -131,7 +131,7 @@ fn parts(app: &App, body: Rect) -> Parts {
     }
 }
 
-/// Selects the image whose thumbnail or mark is at this column and row of the screen, in a panel with this area.
+/// Selects the image whose thumbnail or mark is at this position of the screen, in a panel with this area.
 pub(super) fn click(app: &mut App, area: Rect, at: Position) {
     let Parts { grid, strip, .. } = parts(app, top(area, 1).1);
     let image = if grid.contains(at) {
@@ -146,7 +146,7 @@ pub(super) fn click(app: &mut App, area: Rect, at: Position) {
     }
 }
 
-/// Walks over the images, round the end.
+/// Moves the selection; it wraps around at the ends.
 pub(super) fn walk(app: &mut App, by: isize) {
     let count = app.run.gallery.labels.len() as isize;
     if count > 0 {
@@ -155,7 +155,7 @@ pub(super) fn walk(app: &mut App, by: isize) {
     }
 }
 
-/// Walks to the next misclassified image, round the end.
+/// Selects the next misclassified image; the search wraps around at the ends.
 pub(in crate::tui) fn next_mistake(app: &mut App, by: isize) {
     let labels = &app.run.gallery.labels;
     let Some(predictions) = &app.run.predictions else {
@@ -172,11 +172,11 @@ pub(in crate::tui) fn next_mistake(app: &mut App, by: isize) {
         .find(|at| wrong(*at));
     match found {
         Some(at) => app.ui.panels[Pane::Gallery] = at,
-        None => app.notify("no other image of the gallery is told wrong".to_owned()),
+        None => app.notify("the gallery has no other mistake".to_owned()),
     }
 }
 
-/// Rows of the panel: title, image at one column a pixel (two where that fits), the row of marks, one of air.
+/// Rows of the panel: title, image (one column per pixel, or two if that fits), the row of marks, and a blank row.
 pub(super) fn rows(app: &App, room: Rect) -> u16 {
     let gallery = &app.run.gallery;
     let (width, height) = if gallery.width == 0 {
@@ -190,7 +190,7 @@ pub(super) fn rows(app: &App, room: Rect) -> u16 {
     natural(if twice { 2 } else { 1 }) + 3
 }
 
-/// Cells of the grid: as many as leave room for the words, and no more than two to a pixel.
+/// Width and height of the image in cells: as large as the text permits, at most two columns per pixel.
 fn size(ctx: &Ctx<'_>, area: Rect) -> (u16, u16) {
     let gallery = &ctx.app.run.gallery;
     let (width, height) = (
@@ -198,7 +198,7 @@ fn size(ctx: &Ctx<'_>, area: Rect) -> (u16, u16) {
         gallery.height.max(1) as usize,
     );
     let room = usize::from(area.width.saturating_sub(WORDS.0 + 2)).min(width * 2);
-    // Whole columns to a pixel, or three to two, look best where they fit.
+    // Images look best with an integer number of columns per pixel, or three columns for two pixels.
     let fits = |columns: usize| {
         columns <= room && art::rows_for(height, width, columns) <= usize::from(area.height)
     };
@@ -214,13 +214,13 @@ fn size(ctx: &Ctx<'_>, area: Rect) -> (u16, u16) {
     )
 }
 
-/// Draws an image of the gallery over the whole area.
+/// Draws an image of the gallery, scaled to the area.
 pub(super) fn draw_art(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, pixels: &[u8]) {
     let gallery = &ctx.app.run.gallery;
     draw_pixels(ctx, area, buf, pixels, (gallery.height, gallery.width));
 }
 
-/// Draws an image of so many rows and columns over the whole area.
+/// Draws an image of `height` × `width` pixels, scaled to the area.
 pub(super) fn draw_pixels(
     ctx: &Ctx<'_>,
     area: Rect,
@@ -258,7 +258,7 @@ pub(super) fn draw_pixels(
     }
 }
 
-/// Whether the theme has any colour: one without keeps its images without.
+/// Whether the theme has any colour; if not, images are drawn without colours too.
 fn has_colour(ctx: &Ctx<'_>) -> bool {
     Role::ALL
         .iter()
@@ -276,33 +276,33 @@ fn draw_words(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, image: &Image<'_>) {
         ),
         piece(format!(" of {count}"), Role::Dim),
     ]];
-    let airy = area.height >= 12;
-    let (is, taken) = if width >= 18 {
-        ("is    ", "taken ")
+    let spaced = area.height >= 12;
+    let (label, predicted) = if width >= 18 {
+        ("label ", "pred. ")
     } else {
-        ("is ", "as ")
+        ("true ", "pred ")
     };
-    let room = width.saturating_sub(columns(is));
+    let room = width.saturating_sub(columns(label));
     lines.push(vec![
-        piece(is, Role::Dim),
+        piece(label, Role::Dim),
         piece(ctx.class(image.label, room), Role::Strong),
     ]);
-    match (image.right(), image.top.first()) {
-        (Some(right), Some((label, _))) => {
+    match (image.is_correct(), image.top.first()) {
+        (Some(right), Some((class, _))) => {
             let (mark, word, role) = if right {
-                (ctx.symbols.right, "right", Role::Good)
+                (ctx.symbols.right, "correct", Role::Good)
             } else {
                 (ctx.symbols.wrong, "wrong", Role::Bad)
             };
             lines.push(vec![
-                piece(taken, Role::Dim),
-                piece(ctx.class(*label as usize, room), role),
+                piece(predicted, Role::Dim),
+                piece(ctx.class(*class as usize, room), role),
             ]);
             lines.push(vec![piece(format!("{mark} {word}"), role)]);
         }
-        _ => lines.push(vec![piece("no guess yet", Role::Dim)]),
+        _ => lines.push(vec![piece("no prediction yet", Role::Dim)]),
     }
-    if airy {
+    if spaced {
         lines.insert(1, Vec::new());
         lines.push(Vec::new());
     }
@@ -323,7 +323,7 @@ fn draw_words(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, image: &Image<'_>) {
         ));
     }
     if usize::from(area.height) > lines.len()
-        && let Some(said) = &ctx.app.run.predictions
+        && let Some(predictions) = &ctx.app.run.predictions
     {
         let word = if width >= 18 {
             "calibrated, "
@@ -331,7 +331,7 @@ fn draw_words(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, image: &Image<'_>) {
             "calib. "
         };
         lines.push(vec![piece(
-            format!("{word}T {:.2}", said.temperature.0),
+            format!("{word}T {:.2}", predictions.temperature.0),
             Role::Dim,
         )]);
     }
@@ -340,7 +340,7 @@ fn draw_words(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, image: &Image<'_>) {
     }
 }
 
-/// A class with its probability, and a bar below where there is room.
+/// A class with its probability, followed by a bar if there is room.
 fn prediction(
     ctx: &Ctx<'_>,
     image: &Image<'_>,
@@ -349,7 +349,7 @@ fn prediction(
     width: u16,
     bars: bool,
 ) -> Vec<Vec<Piece>> {
-    // Where it is narrow the name needs the columns of the decimal.
+    // In a narrow pane the decimal is dropped in favour of the name.
     let (digits, columns_of_share) = if width >= 18 { (1, 7) } else { (0, 4) };
     let room = usize::from(width).saturating_sub(columns_of_share);
     let name = ctx.class(label, room as u16);

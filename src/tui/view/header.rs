@@ -1,4 +1,4 @@
-//! The rows at the top: what runs, what it is doing, how far it is, how long it will take.
+//! The rows at the top: name, phase and progress of the run, remaining time, and the tabs of the pages.
 
 use std::ops::Range;
 
@@ -15,12 +15,12 @@ use crate::tui::page::{Page, Pane};
 use crate::tui::text::{count, outside, short_percent};
 use crate::tui::theme::Role;
 
-/// Columns between the names of pages.
+/// Columns between the tabs.
 const TAB_GAP: u16 = 2;
-/// Columns kept for the number of warnings, beside the panes that have no room.
+/// Columns reserved for the number of warnings, next to the panes that do not fit.
 const WARNINGS: u16 = 8;
 
-/// A part of a row; the higher the rank, the earlier it gives way.
+/// A part of a row; parts with a higher rank are dropped first.
 struct Part {
     rank: u8,
     pieces: Vec<Piece>,
@@ -30,7 +30,7 @@ fn part(rank: u8, pieces: Vec<Piece>) -> Part {
     Part { rank, pieces }
 }
 
-/// Draws the header; `left_out` are the panes of the page that have no room.
+/// Draws the header; `left_out` are the panes of the page that do not fit.
 pub(super) fn draw(ctx: &Ctx<'_>, left_out: &[Pane], area: Rect, buf: &mut Buffer) {
     if area.width == 0 {
         return;
@@ -56,7 +56,7 @@ pub(super) fn draw(ctx: &Ctx<'_>, left_out: &[Pane], area: Rect, buf: &mut Buffe
     }
 }
 
-/// The panes that have no room, with the keys that lead to them.
+/// The panes that do not fit, with the keys that open them.
 fn elsewhere(ctx: &Ctx<'_>, left_out: &[Pane], room: u16) -> Vec<Piece> {
     if left_out.is_empty() {
         return Vec::new();
@@ -87,15 +87,15 @@ fn elsewhere(ctx: &Ctx<'_>, left_out: &[Pane], room: u16) -> Vec<Piece> {
     names
 }
 
-/// A page in the third row, with the columns it has.
+/// The tab of a page in the third row, with its columns.
 struct Tab {
     page: Page,
     columns: Range<u16>,
     pieces: Vec<Piece>,
 }
 
-/// The pages that have a key, and the one that is shown; where the names do not fit, the other pages are their keys alone;
-/// where those do not either, there is nothing.
+/// The pages that have a key, and the current one. If the names do not fit, the other pages are shown by their keys
+/// only; if those do not fit either, there are no tabs.
 fn tabs(app: &App, width: u16) -> Vec<Tab> {
     let bar = |names: bool| {
         let mut x = 0_u16;
@@ -125,14 +125,14 @@ fn tabs(app: &App, width: u16) -> Vec<Tab> {
     found.unwrap_or_default()
 }
 
-/// The page whose name is at this column of the third row.
-pub(in crate::tui) fn page_at(app: &App, column: u16) -> Option<Page> {
+/// The page whose tab is at this column of the third row.
+pub(in crate::tui) fn tab_at(app: &App, column: u16) -> Option<Page> {
     let mut tabs = tabs(app, app.ui.size.0).into_iter();
     tabs.find(|tab| tab.columns.contains(&column))
         .map(|tab| tab.page)
 }
 
-/// The parts that fit, in their order, with `gap` blanks between.
+/// The parts that fit, in their order, separated by `gap` blanks.
 fn join(mut parts: Vec<Part>, width: u16, gap: u16) -> Vec<Piece> {
     let total = |parts: &[Part]| {
         let gaps = gap.saturating_mul(parts.len().saturating_sub(1) as u16);
@@ -172,7 +172,7 @@ fn first_row(ctx: &Ctx<'_>) -> Vec<Part> {
         ]
     };
     let (elapsed, eta) = (ctx.app.elapsed_ms(), ctx.app.eta_ms());
-    // Hours take two columns more. What is left may be an hour now and less in a moment, so it always has them.
+    // Hours need two more columns. The remaining time may drop below an hour at any moment, so it always has them.
     let time = if elapsed < 3_600_000 { 5 } else { 7 };
     let eta = eta.map_or_else(|| format!("{dash:>7}"), |ms| format!("{:>7}", clock(ms)));
     let speed = run
@@ -219,7 +219,7 @@ fn first_row(ctx: &Ctx<'_>) -> Vec<Part> {
     parts
 }
 
-/// Symbol and word for what is going on; always as wide as the longest.
+/// Symbol and name of the phase, padded to the longest name.
 pub(super) fn phase(ctx: &Ctx<'_>) -> Vec<Piece> {
     let (symbol, word, role) = phase_words(ctx);
     vec![piece(format!("{symbol} {word:<13}"), role)]
@@ -265,9 +265,9 @@ fn second_row(ctx: &Ctx<'_>, width: u16) -> Vec<Part> {
     let Some(info) = &run.info else {
         return vec![part(0, Vec::new())];
     };
-    // On the narrowest screens the ends of this row are worth more than long gauges.
+    // On the narrowest screens the text at the ends of this row is more important than long gauges.
     let length = if width < 64 { 6 } else { width / 8 }.min(24);
-    // While a split is measured its progress stands where the epoch's does.
+    // During an evaluation its progress replaces that of the epoch.
     let (label, done, of) = match run.eval_progress {
         Some((split, done, total)) => (split.name().to_owned(), done, total),
         None => (
@@ -315,7 +315,7 @@ fn second_row(ctx: &Ctx<'_>, width: u16) -> Vec<Part> {
     ]
 }
 
-/// How many warnings there are, and the newest where there is room.
+/// The number of warnings, and the newest one if there is room.
 fn warnings(ctx: &Ctx<'_>, room: u16) -> Vec<Piece> {
     let run = &ctx.app.run;
     let logged = run

@@ -1,20 +1,20 @@
-//! Strips of shades: a row of cells, each darker the greater its value. Told by their ink on the ground of the screen, so
-//! that they need no colour.
+//! Heat maps: rows of cells, each darker for a greater value. Cells are shade characters in the foreground colour, so
+//! they need no background colours.
 
 use super::ctx::Ctx;
 use super::paint::{Piece, piece};
 use crate::tui::theme::Role;
 
-/// Which value has which shade: absolute, so that a shade means the same all the time.
+/// Maps values to shades. The thresholds are constant, so a shade always means the same value.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scale {
-    /// The least value of each shade, lightest first.
+    /// The lower bound of each shade, lightest first.
     pub(super) from: [f32; 4],
     pub(super) role: Role,
 }
 
 impl Scale {
-    /// The sign of a value, and how it looks.
+    /// The character of a value, and its role.
     pub(super) fn shade(&self, ctx: &Ctx<'_>, value: f32) -> (&'static str, Role) {
         if !value.is_finite() {
             return (ctx.symbols.bad_point, Role::Error);
@@ -29,7 +29,7 @@ impl Scale {
         }
     }
 
-    /// What each shade means.
+    /// A legend with the lower bound of each shade.
     pub(super) fn legend(&self, ctx: &Ctx<'_>, number: fn(f32) -> String) -> Vec<Piece> {
         let mut pieces = Vec::new();
         for low in self.from {
@@ -37,9 +37,9 @@ impl Scale {
             pieces.push(piece(format!(" {sign}"), role));
             pieces.push(piece(format!(" {}", number(low)), Role::Dim));
         }
-        let (less, role) = self.shade(ctx, f32::MIN);
-        pieces.push(piece(format!(" {less}"), role));
-        pieces.push(piece(" less", Role::Dim));
+        let (below, role) = self.shade(ctx, f32::MIN);
+        pieces.push(piece(format!(" {below}"), role));
+        pieces.push(piece(format!(" < {}", number(self.from[0])), Role::Dim));
         pieces
     }
 }

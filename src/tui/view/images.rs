@@ -1,4 +1,4 @@
-//! The gallery page: every image of the test split, by what was said of it; one of them large.
+//! The gallery page: the images of the test set, filtered by their predictions; one of them enlarged.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -15,14 +15,14 @@ use crate::tui::page::{Page, Pane};
 use crate::tui::text::{columns, count};
 use crate::tui::theme::Role;
 
-/// Columns of a thumbnail, and of the gap to the next.
+/// Width of a thumbnail, and of the gap to the next.
 const SMALL: (u16, u16) = (14, 2);
-/// Rows of what was said before, with their heading, beside thumbnails.
+/// Number of rows for the prediction history, including its heading, next to thumbnails.
 const EARLIER: usize = 9;
-/// Columns of the words about the selected image.
+/// Width of the text about the selected image.
 const WORDS: u16 = 30;
 
-/// The thumbnails on the page: across and down.
+/// The number of thumbnails across and down.
 fn grid(app: &App, area: Rect) -> (u16, u16) {
     let rows = small_rows(app);
     let across = (area.width + SMALL.1) / (SMALL.0 + SMALL.1);
@@ -39,19 +39,19 @@ fn small_rows(app: &App) -> u16 {
     art::rows_for(height, width, usize::from(SMALL.0)).clamp(1, 40) as u16
 }
 
-/// The part of the page that holds the thumbnails.
+/// The part of the page with the thumbnails, and the part with the text.
 fn grid_area(area: Rect) -> (Rect, Rect) {
     split(area, area.width.saturating_sub(WORDS + 2))
 }
 
-/// Small thumbnails in a row.
+/// Number of thumbnails in a row.
 fn across(app: &App) -> usize {
     let area = app.layout.pane_area(Pane::Images);
     let (small, _) = grid_area(top(area, 1).1);
     usize::from(grid(app, small).0)
 }
 
-/// The images that are on the screen: place of the first, and how many.
+/// The images on the screen: index of the first, and how many.
 pub(in crate::tui) fn window(app: &App) -> (usize, usize) {
     let area = app.layout.pane_area(Pane::Images);
     let (small, _) = grid_area(top(area, 1).1);
@@ -60,7 +60,7 @@ pub(in crate::tui) fn window(app: &App) -> (usize, usize) {
     (app.ui.panels[Pane::Images] / page * page, page)
 }
 
-/// Selects the image whose thumbnail, or the words of it, are at this column and row of the screen.
+/// Selects the image whose thumbnail or caption is at this position of the screen.
 pub(super) fn click(app: &mut App, area: Rect, at: Position) {
     let (small, _) = grid_area(top(area, 1).1);
     if app.ui.panels.images.large || !small.contains(at) {
@@ -78,13 +78,13 @@ pub(super) fn click(app: &mut App, area: Rect, at: Position) {
     }
 }
 
-/// Walks over the images, from end to end.
+/// Moves the selection; it stops at the ends.
 pub(super) fn walk(app: &mut App, by: isize) {
     let last = total(app).saturating_sub(1);
     app.ui.panels.shift(Pane::Images, by, last);
 }
 
-/// A row of thumbnails up or down; where one image is large, to the next.
+/// Moves the selection by a row of thumbnails; if an image is enlarged, by one image.
 pub(super) fn scroll(app: &mut App, by: isize) -> Step {
     let row = if app.ui.panels.images.large {
         1
@@ -95,14 +95,14 @@ pub(super) fn scroll(app: &mut App, by: isize) -> Step {
     Step::Done
 }
 
-/// The selected image large, or among the others again.
+/// Enlarges the selected image, or returns to the thumbnails.
 pub(super) fn enter(app: &mut App) -> Step {
     let large = &mut app.ui.panels.images.large;
     *large = !*large;
     Step::Done
 }
 
-/// From the large image to the others; from the images of a pair to the matrix they were opened from.
+/// Returns from the enlarged image to the thumbnails, or from the images of a pair to the confusion matrix.
 pub(super) fn back(app: &mut App) -> Step {
     let images = &mut app.ui.panels.images;
     if std::mem::take(&mut images.large) {
@@ -121,13 +121,13 @@ pub(super) fn back(app: &mut App) -> Step {
     }
 }
 
-/// Shows images by another filter, from the first on.
+/// Applies a filter and selects the first image.
 pub(in crate::tui) fn show(app: &mut App, filter: Filter) {
     app.ui.panels.images.filter = filter;
     app.ui.panels[Pane::Images] = 0;
 }
 
-/// The next filter; that of a class takes the class of the selected image.
+/// Applies the next filter; the filter by class uses the label of the selected image.
 pub(in crate::tui) fn next_filter(app: &mut App) {
     let label = row(app, app.ui.panels[Pane::Images]).map_or(0, |image| image.label);
     let next = match app.ui.panels.images.filter {
@@ -140,7 +140,7 @@ pub(in crate::tui) fn next_filter(app: &mut App) {
     show(app, next);
 }
 
-/// The next mistake of those shown; where others are shown too, the first mistake.
+/// Selects the next mistake; if the filter also lists correct images, switches to the filter of mistakes.
 pub(in crate::tui) fn next_mistake(app: &mut App) {
     match app.ui.panels.images.filter {
         Filter::Mistakes | Filter::ConfidentMistakes | Filter::Confused { .. } => walk(app, 1),
@@ -148,34 +148,35 @@ pub(in crate::tui) fn next_mistake(app: &mut App) {
     }
 }
 
-/// What is known of the images that match the filter.
+/// The images that match the filter, if they have been loaded.
 fn known(app: &App) -> Option<&ImagePage> {
     let (filter, page) = app.lookups.page()?;
-    (filter == app.ui.panels.images.filter && app.knows_the_test()).then_some(page)
+    (filter == app.ui.panels.images.filter && app.test_predictions_available()).then_some(page)
 }
 
-/// Whether the gallery's images stand in for those of the whole split: before the first look at it, and in a replay before the
-/// last one, of which the answers are.
-fn stands_in(app: &App) -> bool {
-    (app.lookups.page().is_none() || !app.knows_the_test())
+/// Whether the gallery sample replaces the full test set: before its first evaluation and, in a replay, before the last
+/// evaluation, because predictions are available for that one only.
+fn shows_sample(app: &App) -> bool {
+    (app.lookups.page().is_none() || !app.test_predictions_available())
         && app.ui.panels.images.filter == Filter::All
 }
 
-/// The image at a place of the list, as far as it is known; before the first look at the test split, one of the gallery's.
+/// The image at a position of the list, if loaded; before the first test-set evaluation, an image of the gallery
+/// sample.
 fn row(app: &App, at: usize) -> Option<ImageRow> {
-    if !stands_in(app) {
+    if !shows_sample(app) {
         known(app)?;
         return app.lookups.image(at).cloned();
     }
     let gallery = &app.run.gallery;
     let area = (gallery.width as usize).checked_mul(gallery.height as usize)?;
     let from = area.checked_mul(at)?;
-    let said = app.run.predictions.as_ref();
+    let predictions = app.run.predictions.as_ref();
     Some(ImageRow {
         index: at as u32,
         label: *gallery.labels.get(at)?,
-        top: said
-            .and_then(|said| said.top.get(at))
+        top: predictions
+            .and_then(|predictions| predictions.top.get(at))
             .cloned()
             .unwrap_or_default(),
         size: (gallery.height, gallery.width),
@@ -190,11 +191,11 @@ fn row(app: &App, at: usize) -> Option<ImageRow> {
     })
 }
 
-/// How many images match, as far as it is known.
+/// Number of images that match the filter; 0 if they have not been loaded.
 pub(super) fn total(app: &App) -> usize {
     match known(app) {
         Some(page) => page.total as usize,
-        None if stands_in(app) => app.run.gallery.labels.len(),
+        None if shows_sample(app) => app.run.gallery.labels.len(),
         None => 0,
     }
 }
@@ -207,20 +208,20 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let total = total(app);
     if total == 0 {
         let words = match (known(app), app.lookups.no_images()) {
-            (Some(_), _) => "no image matches; f is the next filter",
+            (Some(_), _) => "no image matches this filter; press f for the next one",
             (None, Some(reason)) => reason,
-            (None, None) if !app.knows_the_test() && !stands_in(app) => {
-                "what the test split was taken for is known from the last look at it on; \
-                 until the replay comes there, f leads back to the gallery's images"
+            (None, None) if !app.test_predictions_available() && !shows_sample(app) => {
+                "test-set predictions are from the last evaluation, later in this replay; \
+                 until then, press f for the gallery sample"
             }
-            (None, None) if !stands_in(app) => "reading",
+            (None, None) if !shows_sample(app) => "loading",
             (None, None) => ctx.panel(Pane::Images).empty,
         };
         paint::empty(ctx, buf, body, words);
         return;
     }
     let Some(image) = row(app, app.ui.panels[Pane::Images]) else {
-        paint::empty(ctx, buf, body, "reading");
+        paint::empty(ctx, buf, body, "loading");
         return;
     };
     if app.ui.panels.images.large {
@@ -229,10 +230,11 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     }
     let (small, words) = grid_area(body);
     thumbnails(ctx, small, buf);
-    facts(ctx, words, buf, &image, true);
+    details(ctx, words, buf, &image, true);
 }
 
-/// How many match, of which look at the test split; where there was none, what to do.
+/// Variants of the legend: number of matching images and the evaluation the predictions are from or, without one, how
+/// to get it.
 fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     let app = ctx.app;
     let total = total(app);
@@ -244,12 +246,12 @@ fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
         piece(format!(" of {}", count(total as u64)), Role::Dim),
     ];
     let of = match known(app).map(|page| page.global_step) {
-        Some(Some(step)) => format!("   said at step {}", count(step)),
+        Some(Some(step)) => format!("   predicted at step {}", count(step)),
         Some(None) => String::new(),
         None if app.replay.is_some() => {
-            "   the gallery at this moment; all of the test split later".to_owned()
+            format!("   {total} samples; full test set later in the replay")
         }
-        None => "   the gallery; evaluate for all of the test split".to_owned(),
+        None => format!("   {total} samples; evaluate for the full test set"),
     };
     vec![
         [&place[..], &[piece(of, Role::Dim)]].concat(),
@@ -257,7 +259,7 @@ fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     ]
 }
 
-/// The filter in words.
+/// The name of a filter.
 fn filter_words(ctx: &Ctx<'_>, filter: Filter) -> String {
     let class = |label: u32| ctx.class(label as usize, 16);
     match filter {
@@ -265,8 +267,8 @@ fn filter_words(ctx: &Ctx<'_>, filter: Filter) -> String {
         Filter::Mistakes => "mistakes".to_owned(),
         Filter::ConfidentMistakes => "mistakes, most confident first".to_owned(),
         Filter::Class(label) => format!("true class {}", class(label)),
-        Filter::Confused { truth, said } => {
-            format!("{} taken for {}", class(truth), class(said))
+        Filter::Confused { truth, predicted } => {
+            format!("{} predicted as {}", class(truth), class(predicted))
         }
         Filter::LeastCertain => "least certain first".to_owned(),
     }
@@ -306,8 +308,8 @@ fn thumbnails(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         };
         draw_pixels(ctx, place, buf, &image.pixels.0, image.size);
         let (sign, role) = mark(ctx, &image);
-        let said = image.top.first().map_or(image.label, |(label, _)| *label);
-        let name = ctx.class(said as usize, SMALL.0 - 2);
+        let shown = image.top.first().map_or(image.label, |(label, _)| *label);
+        let name = ctx.class(shown as usize, SMALL.0 - 2);
         let text = format!("{sign} {name}");
         let pad = usize::from(SMALL.0.saturating_sub(columns(&text)));
         let style = ctx.style(role);
@@ -321,7 +323,7 @@ fn thumbnails(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     }
 }
 
-/// One image as large as it gets, and everything known of it.
+/// Draws one image as large as possible, with all its text.
 fn large(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, image: &ImageRow) {
     let (grid, words) = grid_area(area);
     let (height, width) = (image.size.0 as usize, image.size.1 as usize);
@@ -337,30 +339,30 @@ fn large(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, image: &ImageRow) {
         ..grid
     };
     draw_pixels(ctx, place, buf, &image.pixels.0, image.size);
-    facts(ctx, words, buf, image, false);
+    details(ctx, words, buf, image, false);
 }
 
-/// What it is, what it was taken for, how sure, and what was said of it before.
-fn facts(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, image: &ImageRow, small: bool) {
+/// Draws label, prediction, probabilities and prediction history of an image.
+fn details(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, image: &ImageRow, small: bool) {
     let mut lines: Vec<Vec<Piece>> = vec![vec![
         piece("image  ", Role::Dim),
         piece(count(u64::from(image.index)), Role::Strong),
-        piece(" of the test split", Role::Dim),
+        piece(" of the test set", Role::Dim),
     ]];
     let room = area.width.saturating_sub(7);
     lines.push(vec![
-        piece("is     ", Role::Dim),
+        piece("label  ", Role::Dim),
         piece(ctx.class(image.label as usize, room), Role::Strong),
     ]);
-    if let Some((said, _)) = image.top.first() {
+    if let Some((class, _)) = image.top.first() {
         let (sign, role) = mark(ctx, image);
         lines.push(vec![
-            piece("taken  ", Role::Dim),
-            piece(ctx.class(*said as usize, room.saturating_sub(2)), role),
+            piece("pred.  ", Role::Dim),
+            piece(ctx.class(*class as usize, room.saturating_sub(2)), role),
             piece(format!(" {sign}"), role),
         ]);
     } else {
-        lines.push(vec![piece("nothing was said of it yet", Role::Dim)]);
+        lines.push(vec![piece("no prediction yet", Role::Dim)]);
     }
     lines.push(Vec::new());
     for (label, probability) in &image.top {
@@ -390,13 +392,13 @@ fn facts(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, image: &ImageRow, small: b
     let mut before = earlier(ctx, image, area.width);
     let left_out = before.len().saturating_sub(EARLIER);
     if small && left_out > 1 {
-        // Its heading and the newest; the image is worth the room of the rest.
+        // The heading and the newest entries remain; the other rows are needed for the image.
         before.truncate(EARLIER);
-        let words = format!("{left_out} more: enter shows them");
+        let words = format!("{left_out} more: press enter");
         before.push(vec![piece(words, Role::Dim)]);
     }
     lines.extend(before);
-    // In the small view the selected image is shown once more, larger, where there is room.
+    // In the small view the selected image is drawn once more, larger, if there is room.
     let used = lines.len() as u16 + 1;
     for (y, line) in (0..area.height).zip(&lines) {
         put_pieces(ctx, buf, area, 0, y, line);
@@ -420,23 +422,23 @@ fn facts(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, image: &ImageRow, small: b
     }
 }
 
-/// What was said of it at earlier evaluations, newest first.
+/// The predictions of earlier evaluations, newest first.
 fn earlier(ctx: &Ctx<'_>, image: &ImageRow, width: u16) -> Vec<Vec<Piece>> {
     if image.earlier.is_empty() {
         return Vec::new();
     }
-    let mut lines = vec![vec![piece("before", Role::Dim)]];
-    for said in image.earlier.iter().rev() {
-        let right = said.label == image.label;
+    let mut lines = vec![vec![piece("history", Role::Dim)]];
+    for past in image.earlier.iter().rev() {
+        let right = past.label == image.label;
         let (sign, role) = if right {
             (ctx.symbols.right, Role::Good)
         } else {
             (ctx.symbols.wrong, Role::Bad)
         };
-        let epoch = piece(format!("epoch {:>3} ", said.epoch), Role::Dim);
-        let share = piece(format!("{:>4.0}%", said.probability.0 * 100.0), Role::Text);
+        let epoch = piece(format!("epoch {:>3} ", past.epoch), Role::Dim);
+        let share = piece(format!("{:>4.0}%", past.probability.0 * 100.0), Role::Text);
         let room = width.saturating_sub(width_of(&[epoch.clone(), share.clone()]) + 2);
-        let name = ctx.class(said.label as usize, room);
+        let name = ctx.class(past.label as usize, room);
         let pad = " ".repeat(usize::from(room.saturating_sub(columns(&name))));
         lines.push(vec![
             epoch,

@@ -1,4 +1,5 @@
-//! What each parameter gets of the gradient, over the run: a row a parameter, a column a stretch of time.
+//! Gradient norm or update-to-weight ratio of each parameter over the run: one row per parameter, one column per range
+//! of steps.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -14,7 +15,7 @@ use crate::tui::page::Pane;
 use crate::tui::text::{columns, outside};
 use crate::tui::theme::Role;
 
-/// Rows for every parameter, as far as there are not very many: with title, heading, marks and axis.
+/// Rows for all parameters (up to a limit), plus title, heading, events and axis.
 pub(super) fn rows(app: &App, _: Rect) -> u16 {
     app.run.layers.names.len().clamp(4, 200) as u16 + 4
 }
@@ -24,13 +25,13 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let track = &ctx.app.run.layers;
     let ratio = !ctx.app.ui.charts.log(Pane::Layers, Scaling::Linear);
     let note = if ratio {
-        "step over weights"
+        "update-to-weight ratio"
     } else {
-        "norm of the gradient"
+        "gradient norm"
     };
     let body = paint::title(ctx, buf, area, Pane::Layers, note, legends(ctx, ratio));
-    // The list first, as beside all charts: times stand under each other.
-    let (body, list) = chart::beside(ctx, body);
+    // The list is cut off first, as for all charts, so that time axes are aligned.
+    let (body, list) = chart::split_off_list(ctx, body);
     let strips = chart::own_axis(ctx, Pane::Layers, body, buf);
     if track.history.moments.is_empty() {
         paint::empty(ctx, buf, strips, ctx.panel(Pane::Layers).empty);
@@ -84,7 +85,8 @@ fn latest_numbers(moment: &LayerMoment, at: usize) -> Vec<Piece> {
     ]
 }
 
-/// A name with its usual words cut short: block 2's second convolution is `b2.res.conv2.w`, which just fits.
+/// A parameter name with common parts abbreviated: the second convolution of block 2 is `b2.res.conv2.w`, which just
+/// fits.
 fn short(name: &str) -> String {
     let words = [
         ("blocks.", "b"),
@@ -97,7 +99,7 @@ fn short(name: &str) -> String {
     })
 }
 
-/// The strip of a parameter: each column shows the last moment by then.
+/// Draws the strip of a parameter: each column shows the latest sample up to its step.
 fn strip(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, at: usize, ratio: bool) {
     let plot = over_plot(area, chart::LABELS);
     let axis = TimeAxis::of(ctx.app);
@@ -106,7 +108,7 @@ fn strip(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, at: usize, ratio: bool) {
     let newest = ctx.app.run.global_step;
     for (x, pair) in bounds.windows(2).enumerate() {
         let [from, until] = pair else { continue };
-        // A moment holds until the next one: nothing is told of steps before it.
+        // A sample is shown until the next one; there is no value before the first.
         let by_then = moments.partition_point(|moment| moment.step < *until);
         let moment = by_then.checked_sub(1).and_then(|i| moments.get(i));
         let Some(moment) = moment.filter(|_| *from <= newest) else {
@@ -135,7 +137,7 @@ fn strip(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, at: usize, ratio: bool) {
     }
 }
 
-/// A decade to each shade.
+/// One shade per decade.
 fn scale(ratio: bool) -> Scale {
     Scale {
         from: if ratio {
@@ -159,9 +161,9 @@ fn legends(ctx: &Ctx<'_>, ratio: bool) -> Vec<Vec<Piece>> {
 mod tests {
     use super::*;
 
-    /// Cut at their end, the three norms of a block were one and the same.
+    /// Regression test: when cut at their end, the three norms of a block had the same name.
     #[test]
-    fn names_of_parameters_fit_and_differ() {
+    fn parameter_names_fit_and_are_distinct() {
         let parts = [
             "conv.weight",
             "norm.bias",

@@ -1,4 +1,4 @@
-//! Messages and what became of requests, with the time the run had worked by then: the clock of the header.
+//! The log: messages and the status of requests, with the elapsed time of the run as shown in the header.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -13,10 +13,10 @@ use crate::tui::page::Pane;
 use crate::tui::text::{outside, wrap};
 use crate::tui::theme::Role;
 
-/// A line: how long the run had worked, how it looks, what.
+/// A line: elapsed time of the run in ms, role, text.
 type Line = (u64, Role, String);
 
-/// How many lines it can be scrolled back.
+/// Number of lines it can be scrolled back.
 pub(super) fn last(app: &App) -> usize {
     (app.run.log.len() + app.run.commands.len()).saturating_sub(1)
 }
@@ -31,7 +31,7 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let legends = saved.map_or_else(Vec::new, |path| {
         vec![
             vec![
-                piece("newest checkpoint ", Role::Dim),
+                piece("latest checkpoint ", Role::Dim),
                 piece(path.clone(), Role::Text),
             ],
             vec![piece(path, Role::Text)],
@@ -74,7 +74,7 @@ struct Row {
     text: String,
 }
 
-/// A line broken to the width; only its first row has the time.
+/// The rows of a line wrapped at `width` columns; only the first one has the time.
 fn rows(ctx: &Ctx<'_>, (ms, role, text): &Line, width: u16) -> Vec<Row> {
     let text = outside(text, 600, ctx.symbols);
     let parts = wrap(&text, usize::from(width.saturating_sub(8)));
@@ -116,23 +116,25 @@ fn lines(run: &RunState) -> Vec<Line> {
         let text = format!("{word}{}", line.text);
         (line.t_ms, (line.worked_ms, role, text))
     });
-    let commands = run
-        .commands
-        .iter()
-        .map(|line| (line.t_ms, (line.worked_ms, Role::Text, signed_words(line))));
+    let commands = run.commands.iter().map(|line| {
+        (
+            line.t_ms,
+            (line.worked_ms, Role::Text, words_with_requester(line)),
+        )
+    });
     let mut lines: Vec<(u64, Line)> = warnings.chain(log).chain(commands).collect();
     lines.sort_by_key(|(t_ms, _)| *t_ms);
     lines.into_iter().map(|(_, line)| line).collect()
 }
 
-/// How far a request has come, in words.
+/// The status of a request as text.
 pub(super) fn command_words(line: &CommandLine) -> String {
     answer_words(line.command.name(), &line.answer)
 }
 
-/// The same, with who asked where it was not this process.
-fn signed_words(line: &CommandLine) -> String {
-    // The number of their process is in the journal.
+/// The same, with the requester if it was another process.
+fn words_with_requester(line: &CommandLine) -> String {
+    // The process id of the requester is omitted here; the journal has it.
     let by = line
         .by
         .as_deref()

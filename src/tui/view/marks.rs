@@ -1,4 +1,4 @@
-//! What happened at which step, as a row of marks over the time axis.
+//! Events of the run, as a row of symbols above the time axis.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -10,7 +10,7 @@ use crate::run::MarkKind;
 use crate::tui::symbols::Symbols;
 use crate::tui::theme::Role;
 
-/// The sign of a kind of mark, and how it looks.
+/// Symbol and role of a kind of event.
 pub(super) fn sign(kind: MarkKind, symbols: &Symbols) -> (&'static str, Role) {
     match kind {
         MarkKind::Checkpoint => (symbols.saving, Role::Dim),
@@ -24,8 +24,8 @@ pub(super) fn sign(kind: MarkKind, symbols: &Symbols) -> (&'static str, Role) {
     }
 }
 
-/// Where several share a column, the greatest is seen.
-fn weight(kind: MarkKind) -> u8 {
+/// Priority: if several events share a column, the one with the greatest value is drawn.
+fn priority(kind: MarkKind) -> u8 {
     match kind {
         MarkKind::Checkpoint => 0,
         MarkKind::Tested => 1,
@@ -38,13 +38,13 @@ fn weight(kind: MarkKind) -> u8 {
     }
 }
 
-/// All marks of what is shown, in a row of their own.
+/// Draws all events of the range shown, in a row of their own.
 pub(super) fn row(ctx: &Ctx<'_>, area: Rect, labels: u16, buf: &mut Buffer) {
-    put(buf, area, 0, 0, "marks", ctx.style(Role::Dim));
+    put(buf, area, 0, 0, "event", ctx.style(Role::Dim));
     draw(ctx, over_plot(area, labels), buf, |_| true);
 }
 
-/// What people did, where the labels of the axis leave room.
+/// Draws the changes made by users, where the labels of the axis leave room.
 pub(super) fn on_axis(ctx: &Ctx<'_>, area: Rect, labels: u16, buf: &mut Buffer) {
     let plot = over_plot(area, labels);
     draw(ctx, plot, buf, |kind| !kind.is_routine());
@@ -59,17 +59,17 @@ fn draw(ctx: &Ctx<'_>, plot: Rect, buf: &mut Buffer, wanted: impl Fn(MarkKind) -
         let Some(cell) = column.and_then(|x| seen.get_mut(x)) else {
             continue;
         };
-        if cell.is_none_or(|known| weight(known) <= weight(mark.kind)) {
+        if cell.is_none_or(|known| priority(known) <= priority(mark.kind)) {
             *cell = Some(mark.kind);
         }
     }
     for (x, kind) in seen.into_iter().enumerate() {
         let Some(kind) = kind else { continue };
         let x = x as u16;
-        let taken = buf
+        let occupied = buf
             .cell((plot.x.saturating_add(x), plot.y))
             .is_some_and(|cell| cell.symbol() != " ");
-        if !taken {
+        if !occupied {
             let (sign, role) = sign(kind, ctx.symbols);
             put(buf, plot, x, 0, sign, ctx.style(role));
         }

@@ -1,4 +1,4 @@
-//! The curves without a panel of their own, named ones above all: a small chart for each group of them, in a grid.
+//! The metrics panel: a grid of small charts for the curves without a panel of their own, mainly those logged by name.
 
 use std::collections::BTreeMap;
 
@@ -20,20 +20,21 @@ use crate::tui::page::Pane;
 use crate::tui::text::{self, outside, percent};
 use crate::tui::theme::Role;
 
-/// Columns from which charts stand side by side, and rows one needs: a title and a few of curves.
+/// Minimum width for charts side by side, and minimum height of a chart: a title and a few rows of curves.
 const COLUMNS: u16 = 48;
 const ROWS: u16 = 6;
-/// Rows from which a chart has a time axis of its own.
+/// Minimum height of a chart with its own time axis.
 const AXIS_ROWS: u16 = 8;
 
-/// Curves of one chart.
+/// The curves of one chart.
 pub(in crate::tui) struct Group {
-    /// What they have in common; foreign text.
+    /// The common part of their names; untrusted text.
     title: String,
     members: Vec<CurveId>,
 }
 
-/// The charts of the panel: known curves that no other panel shows, then the named ones by the last part of their names.
+/// The charts of the panel: known curves that no other panel shows, then the named ones grouped by the last part of
+/// their names.
 pub(in crate::tui) fn groups(run: &RunState) -> Vec<Group> {
     let elsewhere = |curve: Curve| {
         let mut charts = CHARTS.iter();
@@ -57,12 +58,12 @@ pub(in crate::tui) fn groups(run: &RunState) -> Vec<Group> {
     known.chain(named).collect()
 }
 
-/// How the charts stand in an area.
+/// The layout of the charts in an area.
 struct Grid {
-    /// Side by side, and rows of them in all.
+    /// Number of charts side by side, and number of rows of charts in total.
     across: usize,
     rows: usize,
-    /// Rows of charts that fit, and rows of the screen for each.
+    /// Number of rows of charts that fit, and height of each in cells.
     fit: usize,
     height: u16,
 }
@@ -80,14 +81,14 @@ impl Grid {
         }
     }
 
-    /// The charts on the screen when it is scrolled by so many rows: the first, and how many at most.
+    /// The charts on the screen at this scroll position: index of the first, and maximum number.
     fn shown(&self, scroll: usize) -> (usize, usize) {
         let first = scroll.min(self.rows - self.fit.min(self.rows));
         (first * self.across, self.fit * self.across)
     }
 }
 
-/// Rows of the screen that the panel would fill in a page of this width; none where there is nothing to show.
+/// Number of screen rows that the panel would fill on a page of this width; 0 if it has no charts.
 pub(super) fn rows(app: &App, width: u16) -> u16 {
     let groups = groups(&app.run).len();
     let grid = Grid::of(groups, Rect::new(0, 0, width, u16::MAX));
@@ -102,7 +103,7 @@ fn grid(app: &App, groups: &[Group]) -> Grid {
     Grid::of(groups.len(), top(app.layout.pane_area(Pane::Metrics), 1).1)
 }
 
-/// Scrolls by rows of charts; at its ends the key is passed on.
+/// Scrolls by rows of charts; at its ends the key is not handled.
 pub(super) fn scroll(app: &mut App, by: isize) -> Step {
     let grid = grid(app, &groups(&app.run));
     let before = app.ui.panels[Pane::Metrics];
@@ -203,8 +204,8 @@ fn shown_name(ctx: &Ctx<'_>, name: &str) -> String {
     outside(name, 24, ctx.symbols)
 }
 
-/// The values of a group, under the cursor or the last ones: with the members' names, with their numbers only, or the first
-/// one alone.
+/// Variants of the values of a group, under the cursor or else the latest: with the names of the curves, with their
+/// numbers, and the first curve only.
 fn legends(ctx: &Ctx<'_>, group: &Group) -> Vec<Vec<Piece>> {
     let numbered = group.members.len() > 1;
     let member = |(at, id): (usize, &CurveId), named: bool| {
@@ -241,17 +242,17 @@ fn legends(ctx: &Ctx<'_>, group: &Group) -> Vec<Vec<Piece>> {
     ]
 }
 
-/// The value of a curve under the cursor, or its last one.
+/// The value of a curve under the cursor or, without a cursor, its latest one.
 fn value(ctx: &Ctx<'_>, id: &CurveId) -> Vec<Piece> {
     if let Some(step) = ctx.app.ui.charts.cursor {
-        return readout::value(ctx, readout::reading(ctx, id, step), written(id));
+        return readout::value(ctx, readout::cursor_value(ctx, id, step), written(id));
     }
     let last = ctx.app.run.curves.of(id).last();
     let last = last.map_or_else(|| ctx.symbols.dash.to_owned(), written(id));
     vec![piece(format!(" {last}"), Role::Strong)]
 }
 
-/// How a curve's values are written.
+/// The number format of a curve.
 fn written(id: &CurveId) -> fn(f64) -> String {
     match id.scaling() {
         Scaling::Percent => |share| percent(Some(share), ""),
@@ -259,7 +260,7 @@ fn written(id: &CurveId) -> fn(f64) -> String {
     }
 }
 
-/// A number of unknown size in at most ten columns.
+/// Formats a number of any magnitude in at most ten columns.
 fn number(value: f64) -> String {
     if value != 0.0 && !(1e-3..1e5).contains(&value.abs()) && value.is_finite() {
         return format!("{value:.2e}");

@@ -1,4 +1,5 @@
-//! The runs beside this one, laid over a chart: their curves, the letters at their ends, arrows to what lies outside.
+//! Compared runs, drawn over a chart: their curves, the letters at the ends of the curves, and arrows to values outside
+//! the scale.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -13,7 +14,7 @@ use super::scale::near;
 use crate::run::{CurveId, RunState, between};
 use crate::tui::theme::Role;
 
-/// Finite values of the runs beside this one in what is shown, as far as the chart makes room for them beside its own.
+/// Finite values of the compared runs in the range shown, limited to those near the chart's own values.
 pub(super) fn values(ctx: &Ctx<'_>, own: &[f64], width: u16, curves: &[&CurveId]) -> Vec<f64> {
     let axis = TimeAxis::of(ctx.app);
     let of = |state: &RunState| {
@@ -29,17 +30,17 @@ pub(super) fn values(ctx: &Ctx<'_>, own: &[f64], width: u16, curves: &[&CurveId]
     near(own, &all)
 }
 
-/// What the runs beside this one leave on a chart, each with its number.
+/// Annotations for the curves of compared runs. Runs are counted from 0.
 #[derive(Default)]
-pub(super) struct Others {
-    /// Columns in which a curve is outside of the scale, with its place there.
+pub(super) struct ComparedCurves {
+    /// Run, column and position of each curve value outside the scale.
     outside: Vec<(u8, u16, f64)>,
-    /// The cells the curves end in, for their letters.
+    /// Run and cell of the end of each curve, for its letter.
     cells: Vec<(u8, u16, u16)>,
 }
 
-impl Others {
-    /// Draws what stands above the curves.
+impl ComparedCurves {
+    /// Draws the arrows and the letters above the curves.
     pub(super) fn draw(&self, ctx: &Ctx<'_>, buf: &mut Buffer, plot: Rect) {
         for (at, x, place) in &self.outside {
             let role = Role::of_other(usize::from(*at));
@@ -54,17 +55,19 @@ impl Others {
 }
 
 impl Chart<'_> {
-    /// The curves of the runs beside this one: what was measured, or where nothing is, the steps.
-    pub(super) fn overlay(&self, ctx: &Ctx<'_>, canvas: &mut Canvas) -> Others {
+    /// Draws the curves of compared runs: the measured points if the chart has any, else the lines.
+    pub(super) fn overlay(&self, ctx: &Ctx<'_>, canvas: &mut Canvas) -> ComparedCurves {
         let axis = TimeAxis::of(ctx.app);
-        let mut found = Others::default();
+        let mut found = ComparedCurves::default();
         let others = (0..).zip(&ctx.app.others);
-        for ((at, other), id) in others.flat_map(|other| self.beside().map(move |id| (other, id))) {
+        for ((at, other), id) in
+            others.flat_map(|other| self.compared_curves().map(move |id| (other, id)))
+        {
             let series = other.state.curves.of(id);
             let bounds = axis.bounds_of(&other.state, canvas.width());
             let buckets = between(series.filled(), &bounds);
-            let curve = self.curve(ctx, &buckets, Layer::Beside(at));
-            draw_curve(canvas, &curve, Layer::Beside(at));
+            let curve = self.curve(ctx, &buckets, Layer::Compared(at));
+            draw_curve(canvas, &curve, Layer::Compared(at));
             for (x, place) in curve.iter().filter(|(_, place)| !is_shown(*place)) {
                 found.outside.push((at, canvas.cell((*x, 0)).0, *place));
             }

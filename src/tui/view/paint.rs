@@ -1,4 +1,4 @@
-//! Small things every panel draws with: text at a place, title rules, bars. All of it stays inside the area it is given.
+//! Drawing primitives for all panels: text at a position, titles, bars. None of them draws outside the given area.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -10,15 +10,15 @@ use crate::tui::page::Pane;
 use crate::tui::text::{columns, count};
 use crate::tui::theme::Role;
 
-/// A piece of a line.
+/// A piece of a line: text and role.
 pub(super) type Piece = (String, Role);
 
-/// A piece of text in a role.
+/// Creates a piece.
 pub(super) fn piece(text: impl Into<String>, role: Role) -> Piece {
     (text.into(), role)
 }
 
-/// Columns of some pieces.
+/// Width of pieces in columns.
 pub(super) fn width_of(pieces: &[Piece]) -> u16 {
     pieces
         .iter()
@@ -26,13 +26,13 @@ pub(super) fn width_of(pieces: &[Piece]) -> u16 {
         .fold(0, u16::saturating_add)
 }
 
-/// Writes text at a column and row of the area, cut at its right edge; gives the column after it.
+/// Writes text at a column and row of the area, cut at its right edge; returns the column after it.
 pub(super) fn put(buf: &mut Buffer, area: Rect, x: u16, y: u16, text: &str, style: Style) -> u16 {
     let area = area.intersection(buf.area);
     if y >= area.height || x >= area.width {
         return x;
     }
-    // What lies under it must not make it dim or bold.
+    // The style of earlier content must not make the text dim or bold.
     let inherited = Modifier::all().difference(style.add_modifier);
     let style = style.remove_modifier(inherited);
     let (end, _) = buf.set_stringn(
@@ -45,7 +45,7 @@ pub(super) fn put(buf: &mut Buffer, area: Rect, x: u16, y: u16, text: &str, styl
     end - area.x
 }
 
-/// Writes pieces one after the other; where they are cut at the right edge, a sign says so.
+/// Writes pieces one after the other; if they are cut at the right edge, a sign shows it.
 pub(super) fn put_pieces(
     ctx: &Ctx<'_>,
     buf: &mut Buffer,
@@ -58,7 +58,7 @@ pub(super) fn put_pieces(
         put(buf, area, x, y, text, ctx.style(*role))
     });
     let last = area.width.saturating_sub(1);
-    if x < area.width && x.saturating_add(inked(pieces)) > area.width {
+    if x < area.width && x.saturating_add(width_without_trailing_blanks(pieces)) > area.width {
         put(
             buf,
             area,
@@ -71,8 +71,8 @@ pub(super) fn put_pieces(
     end
 }
 
-/// Columns of some pieces up to the last that is no blank.
-fn inked(pieces: &[Piece]) -> u16 {
+/// Width of pieces up to the last character that is not blank.
+fn width_without_trailing_blanks(pieces: &[Piece]) -> u16 {
     let last = pieces.iter().rposition(|(text, _)| !text.trim().is_empty());
     let Some((last, before)) = last.and_then(|at| pieces.get(..=at)?.split_last()) else {
         return 0;
@@ -80,7 +80,7 @@ fn inked(pieces: &[Piece]) -> u16 {
     width_of(before).saturating_add(columns(last.0.trim_end()))
 }
 
-/// Writes pieces so that they end at the right edge, if they fit after column `from`.
+/// Writes pieces aligned to the right edge, if they fit after column `from`.
 pub(super) fn put_right(
     ctx: &Ctx<'_>,
     buf: &mut Buffer,
@@ -95,7 +95,8 @@ pub(super) fn put_right(
     }
 }
 
-/// The first of some choices that fits into `width`, from the most to the least telling.
+/// The first variant that fits into `width`; variants are ordered from the most to the least detailed. Empty if none
+/// fits.
 pub(super) fn first_fit(choices: Vec<Vec<Piece>>, width: u16) -> Vec<Piece> {
     choices
         .into_iter()
@@ -103,9 +104,9 @@ pub(super) fn first_fit(choices: Vec<Vec<Piece>>, width: u16) -> Vec<Piece> {
         .unwrap_or_default()
 }
 
-/// A pane's rule with its title, a note beside it and numbers at the right; gives the area below.
+/// Draws the title line of a pane: its name, a note, and text at the right. Returns the area below.
 ///
-/// `right` are choices, from the most to the least telling; the first that fits is drawn.
+/// `right` lists variants from the most to the least detailed; the first that fits is drawn.
 pub(super) fn title(
     ctx: &Ctx<'_>,
     buf: &mut Buffer,
@@ -156,12 +157,12 @@ pub(super) fn title(
     top(area, 1).1
 }
 
-/// Says over the end of the last row how much is not shown, and whether any of it lies below.
+/// Writes the number of hidden lines over the end of the last row, and whether any of them are below.
 pub(super) fn more(ctx: &Ctx<'_>, buf: &mut Buffer, area: Rect, (above, below): (usize, usize)) {
     if area.height == 0 || above + below == 0 {
         return;
     }
-    // The signs of a change say nothing of a direction in ASCII.
+    // In ASCII the signs for up and down (of changes) do not show a direction.
     let (up, down) = if ctx.symbols.unicode {
         (ctx.symbols.up, ctx.symbols.down)
     } else {
@@ -173,7 +174,7 @@ pub(super) fn more(ctx: &Ctx<'_>, buf: &mut Buffer, area: Rect, (above, below): 
     put_right(ctx, buf, area, 0, area.height - 1, &pieces);
 }
 
-/// A rule across the first row of the area.
+/// Draws a rule across the first row of the area.
 pub(super) fn rule_line(ctx: &Ctx<'_>, buf: &mut Buffer, area: Rect, role: Role) {
     put(
         buf,
@@ -185,8 +186,8 @@ pub(super) fn rule_line(ctx: &Ctx<'_>, buf: &mut Buffer, area: Rect, role: Role)
     );
 }
 
-/// A bar of `width` columns filled to a share, to half a column where the characters allow. Thin, so that bars in
-/// neighbouring rows stay apart.
+/// A bar of `width` columns filled to a fraction, with a resolution of half a column if the characters permit. It is
+/// thin, so that bars in adjacent rows remain separate.
 pub(super) fn bar(ctx: &Ctx<'_>, share: f64, width: u16, role: Role) -> Vec<Piece> {
     let parts = ctx.symbols.bar.len();
     let share = if share.is_finite() {
@@ -208,7 +209,7 @@ pub(super) fn bar(ctx: &Ctx<'_>, share: f64, width: u16, role: Role) -> Vec<Piec
     ]
 }
 
-/// A gauge: a thin line, filled to a share.
+/// A gauge: a thin line filled to a fraction.
 pub(super) fn gauge(ctx: &Ctx<'_>, share: f64, width: u16) -> Vec<Piece> {
     let share = if share.is_finite() {
         share.clamp(0.0, 1.0)
@@ -223,7 +224,7 @@ pub(super) fn gauge(ctx: &Ctx<'_>, share: f64, width: u16) -> Vec<Piece> {
     ]
 }
 
-/// Lines of explanation in the middle of an area that has nothing to show yet.
+/// Draws explanatory text in the middle of an area that has no data yet.
 pub(super) fn empty(ctx: &Ctx<'_>, buf: &mut Buffer, area: Rect, words: &str) {
     let width = area.width.saturating_sub(4);
     let lines = crate::tui::text::wrap(words, usize::from(width));

@@ -1,4 +1,4 @@
-//! The palette: every page and panel by name.
+//! The palette: a list of all pages and panels, searchable by name.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -12,50 +12,50 @@ use crate::tui::page::{Page, Pane};
 use crate::tui::text::columns;
 use crate::tui::theme::Role;
 
-/// Rows of the box besides its list: the frame, and the line that is typed.
+/// Rows of the box in addition to its list: the frame and the input line.
 const AROUND: u16 = 3;
 
 /// An entry of the palette.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::tui) struct Goal {
+pub(in crate::tui) struct PaletteEntry {
     title: &'static str,
     /// The page it opens.
     pub(in crate::tui) page: Page,
-    /// The panel on it that gets the focus.
+    /// The panel that gets the focus, or `None` for a page.
     pub(in crate::tui) pane: Option<Pane>,
 }
 
-/// All pages, then the panels that are not called like their page, as far as their names have what is typed in them; first
-/// those that begin with it.
-pub(in crate::tui) fn goals(panels: &[Panel], typed: &str) -> Vec<Goal> {
-    let pages = Page::ALL.into_iter().map(|page| Goal {
+/// All pages, then the panels whose names differ from that of their page, filtered by the typed text. Entries whose
+/// names start with that text come first.
+pub(in crate::tui) fn palette_entries(panels: &[Panel], typed: &str) -> Vec<PaletteEntry> {
+    let pages = Page::ALL.into_iter().map(|page| PaletteEntry {
         title: page.title(),
         page,
         pane: None,
     });
-    let panels = panels.iter().map(|panel| Goal {
+    let panels = panels.iter().map(|panel| PaletteEntry {
         title: panel.title,
         page: panel.page,
         pane: Some(panel.pane),
     });
-    let panels = panels.filter(|goal| goal.title != goal.page.title());
+    let panels = panels.filter(|entry| entry.title != entry.page.title());
     let typed = typed.trim().to_lowercase();
-    let has = |goal: &Goal| goal.title.to_lowercase().contains(&typed);
-    let mut found: Vec<Goal> = pages.chain(panels).filter(has).collect();
-    found.sort_by_key(|goal| !goal.title.to_lowercase().starts_with(&typed));
+    let has = |entry: &PaletteEntry| entry.title.to_lowercase().contains(&typed);
+    let mut found: Vec<PaletteEntry> = pages.chain(panels).filter(has).collect();
+    found.sort_by_key(|entry| !entry.title.to_lowercase().starts_with(&typed));
     found
 }
 
-/// Draws what is typed and the list below it. The box is as large as for the whole list, so that it stays where it is.
+/// Draws the input line and the list below it. The size of the box is that for the full list, so that it does not move.
 pub(super) fn draw(ctx: &Ctx<'_>, palette: &Palette, area: Rect, buf: &mut Buffer) {
-    let all = goals(ctx.panels, "");
+    let all = palette_entries(ctx.panels, "");
     let rows = usize::from(area.height.saturating_sub(AROUND)).min(all.len());
-    let keys = all.iter().map(|goal| columns(&key(ctx, goal))).max();
-    let titles = all.iter().map(|goal| columns(goal.title)).max();
+    let keys = all.iter().map(|entry| columns(&key(ctx, entry))).max();
+    let titles = all.iter().map(|entry| columns(entry.title)).max();
     let wide = (keys.unwrap_or(0), titles.unwrap_or(0));
-    let line = |goal: &Goal, selected: bool| line(ctx, goal, selected, wide);
-    let widest = all.iter().map(|goal| width_of(&line(goal, false))).max();
-    let found = goals(ctx.panels, &palette.typed);
+    let line = |entry: &PaletteEntry, selected: bool| line(ctx, entry, selected, wide);
+    let widest = all.iter().map(|entry| width_of(&line(entry, false))).max();
+    let found = palette_entries(ctx.panels, &palette.typed);
     let at = palette.at.min(found.len().saturating_sub(1));
     let first = (at + 1).saturating_sub(rows);
     let mut lines = vec![vec![
@@ -64,13 +64,13 @@ pub(super) fn draw(ctx: &Ctx<'_>, palette: &Palette, area: Rect, buf: &mut Buffe
         piece("_", Role::Key),
     ]];
     if found.is_empty() {
-        let words = "no page or panel is called so";
+        let words = "no page or panel matches";
         lines.push(vec![piece(words, Role::Dim)]);
     }
     let shown = found.iter().enumerate().skip(first).take(rows);
-    lines.extend(shown.map(|(i, goal)| line(goal, i == at)));
+    lines.extend(shown.map(|(i, entry)| line(entry, i == at)));
     lines.resize(rows + 1, Vec::new());
-    // The last line, if none is longer, holds the box open.
+    // If no line is longer, the last one is padded to give the box its full width.
     let pad = widest
         .unwrap_or(0)
         .saturating_sub(lines.last().map_or(0, |line| width_of(line)));
@@ -82,14 +82,19 @@ pub(super) fn draw(ctx: &Ctx<'_>, palette: &Palette, area: Rect, buf: &mut Buffe
     more(ctx, buf, inner, (first, below));
 }
 
-fn key(ctx: &Ctx<'_>, goal: &Goal) -> String {
-    let opens = Action::Open(goal.page);
+fn key(ctx: &Ctx<'_>, entry: &PaletteEntry) -> String {
+    let opens = Action::Open(entry.page);
     let key = ctx.app.settings.keymap.first(opens);
-    key.filter(|_| goal.pane.is_none()).unwrap_or_default()
+    key.filter(|_| entry.pane.is_none()).unwrap_or_default()
 }
 
-/// Its key, its name, what is there.
-fn line(ctx: &Ctx<'_>, goal: &Goal, selected: bool, (keys, titles): (u16, u16)) -> Vec<Piece> {
+/// The line of an entry: its key, its name, its description.
+fn line(
+    ctx: &Ctx<'_>,
+    entry: &PaletteEntry,
+    selected: bool,
+    (keys, titles): (u16, u16),
+) -> Vec<Piece> {
     let padded = |text: &str, width: u16| {
         let pad = usize::from(width.saturating_sub(columns(text)));
         format!("{text}{}  ", " ".repeat(pad))
@@ -99,14 +104,14 @@ fn line(ctx: &Ctx<'_>, goal: &Goal, selected: bool, (keys, titles): (u16, u16)) 
     } else {
         (" ", Role::Text)
     };
-    let doc = match goal.pane {
-        Some(_) => format!("on the page {}", goal.page.title()),
-        None => goal.page.doc().to_owned(),
+    let doc = match entry.pane {
+        Some(_) => format!("on page {}", entry.page.title()),
+        None => entry.page.doc().to_owned(),
     };
     vec![
         piece(format!("{mark} "), Role::Key),
-        piece(padded(&key(ctx, goal), keys), Role::Key),
-        piece(padded(goal.title, titles), title),
+        piece(padded(&key(ctx, entry), keys), Role::Key),
+        piece(padded(entry.title, titles), title),
         piece(doc, Role::Dim),
     ]
 }

@@ -1,4 +1,4 @@
-//! Which step of a chart a column of the screen stands for, and the cursor that is put there.
+//! Maps a screen column of a chart to a step, and places the cursor there.
 
 use std::ops::Range;
 
@@ -8,19 +8,19 @@ use super::axis::TimeAxis;
 use super::chart;
 use crate::tui::app::App;
 
-/// The columns of the screen that the plot of a chart with this area has.
+/// The screen columns of the plot of a chart with this area.
 pub(in crate::tui) fn plot(app: &App, area: Rect) -> Range<u16> {
     let from = area.x.saturating_add(chart::LABELS.min(area.width));
     from..from.saturating_add(chart::plot_width(app, area.width))
 }
 
-/// The step at a column of the screen, for a plot that has these; beside it, that of its nearest column.
+/// The step at a screen column, for a plot with these columns; outside the plot, the step of the nearest column.
 pub(in crate::tui) fn step_at(app: &App, plot: &Range<u16>, column: u16) -> u64 {
     let at = column.saturating_sub(plot.start);
     TimeAxis::of(app).step_at(at.into(), plot.len())
 }
 
-/// Puts the cursor of all charts where one with this area was clicked.
+/// Places the cursor of all charts at the clicked position of a chart with this area.
 pub(super) fn put_cursor(app: &mut App, area: Rect, at: Position) {
     let plot = plot(app, area);
     if plot.contains(&at.x) {

@@ -1,4 +1,4 @@
-//! Boxes over the screen: the help, the question whether to leave, a number to type.
+//! Boxes over the screen: the help, the quit dialog, and the prompt for a number.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -11,56 +11,48 @@ use crate::tui::symbols::{Symbols, symbols};
 use crate::tui::text::columns;
 use crate::tui::theme::Role;
 
-/// Pages told on a line of the help.
+/// Number of pages on a line of the help.
 const PAGES: usize = 4;
-/// Columns from which the help has two.
+/// Minimum width for a help in two columns.
 const TWO_COLUMNS: u16 = 150;
 
-/// Actions that share a line, for on 80x24 there is none to spare.
+/// Actions that share a line, because the help must fit on 80x24.
 const PAIRS: [(Action, Action, &str); 8] = [
     (
         Action::RateHalf,
         Action::RateDouble,
-        "half, or twice, the learning rate",
+        "halve / double the learning rate",
     ),
     (
         Action::NextPane,
         Action::PreviousPane,
-        "the next, or the previous, pane; then the next page",
+        "next / previous pane, then next page",
     ),
     (
         Action::Left,
         Action::Right,
-        "charts: cursor; gallery: image; else panes, pages",
+        "charts: cursor; gallery: image; else pane, page",
     ),
     (
         Action::Up,
         Action::Down,
-        "scroll, or panes; gallery: a row up or down",
+        "scroll, or change pane; gallery: row up / down",
     ),
-    (
-        Action::Closer,
-        Action::Farther,
-        "charts: half, or twice, as much of the time",
-    ),
-    (
-        Action::Earlier,
-        Action::Later,
-        "charts: what was before, what came after",
-    ),
+    (Action::Closer, Action::Farther, "charts: zoom in / out"),
+    (Action::Earlier, Action::Later, "charts: pan back / forward"),
     (
         Action::SliderBack,
         Action::SliderForward,
-        "replay: back or forwards by 2 % of the run",
+        "replay: back / forward 2 % of the run",
     ),
-    (Action::Slower, Action::Faster, "replay: slower, or faster"),
+    (Action::Slower, Action::Faster, "replay: slower / faster"),
 ];
 
-/// All actions with their keys, from a line on.
+/// Draws the help: all actions with their keys, starting at line `from`.
 pub(super) fn help(ctx: &Ctx<'_>, from: usize, area: Rect, buf: &mut Buffer) {
     let lines = help_lines(ctx.app, ctx.symbols);
     if area.width >= TWO_COLUMNS && lines.len() > 2 {
-        // The legend stays whole, in the right half.
+        // The legend stays in one block, in the right half.
         let (left, right) = lines.split_at(lines.len().div_ceil(2));
         let widest = left.iter().map(|line| width_of(line)).max().unwrap_or(0) + 3;
         let both: Vec<Vec<Piece>> = left
@@ -82,7 +74,7 @@ pub(super) fn help(ctx: &Ctx<'_>, from: usize, area: Rect, buf: &mut Buffer) {
     more(ctx, buf, inner, (from.min(most), below));
 }
 
-/// The last line the help can begin with on this screen.
+/// The last line at which the help can start on this screen.
 pub(in crate::tui) fn help_most(app: &App) -> usize {
     let (width, height) = app.ui.size;
     if width >= TWO_COLUMNS {
@@ -120,7 +112,7 @@ fn help_lines(app: &App, symbols: &Symbols) -> Vec<Vec<Piece>> {
             piece(words, Role::Text),
         ]);
     };
-    // Where each page has a line of its own there is no room for the rest.
+    // There is no room for a line per page.
     let pages: Vec<(String, String)> = Action::all()
         .filter_map(|action| Some((keys(action), action.page()?.title().to_lowercase())))
         .filter(|(keys, _)| !keys.is_empty())
@@ -149,7 +141,7 @@ fn help_lines(app: &App, symbols: &Symbols) -> Vec<Vec<Piece>> {
     lines
 }
 
-/// What the signs of the screen mean.
+/// The legend of the symbols on the screen.
 fn legend(symbols: &Symbols) -> Vec<Vec<Piece>> {
     let signs = |signs: &[(&str, Role, &str)]| -> Vec<Piece> {
         let pieces = signs.iter().flat_map(|(sign, role, word)| {
@@ -159,37 +151,37 @@ fn legend(symbols: &Symbols) -> Vec<Vec<Piece>> {
     };
     let words = [
         format!(
-            "! weakest class   {} {} right, wrong   T temperature",
+            "! weakest class   {} {} correct, wrong   T temperature",
             symbols.right, symbols.wrong
         ),
         "ECE calibration error; a → b: before and after T".replace('→', symbols.arrow),
         format!(
-            "{} or [a, b]: half, or all, of the 95 % interval",
+            "{} or [a, b]: half-width, or ends, of the 95 % interval",
             symbols.plus_minus
         ),
-        "+ in the header: what has no room here; its key shows it".to_owned(),
+        "+ in the header: panes that do not fit; press their key".to_owned(),
     ];
     let mut lines = vec![
         signs(&[
             (symbols.train, Role::Train, "training, smoothed"),
             (symbols.valid, Role::Valid, "validation"),
-            (symbols.best, Role::Good, "its best"),
+            (symbols.best, Role::Good, "best"),
         ]),
         signs(&[
             (symbols.clipped, Role::Clip, "clipped"),
-            (symbols.bad_point, Role::Error, "not a number"),
-            (symbols.about, Role::Dim, "mean of some steps"),
+            (symbols.bad_point, Role::Error, "not finite"),
+            (symbols.about, Role::Dim, "mean of steps"),
         ]),
         signs(&[
             (symbols.rate, Role::Key, "learning rate"),
             (symbols.saving, Role::Dim, "checkpoint"),
-            (symbols.requested, Role::Good, "asked for"),
+            (symbols.requested, Role::Good, "on request"),
             ("T", Role::Valid, "test"),
         ]),
         signs(&[
             (symbols.paused, Role::Warn, "paused"),
-            (symbols.resumed, Role::Good, "went on"),
-            ("R", Role::Warn, "new process"),
+            (symbols.resumed, Role::Good, "resumed"),
+            ("R", Role::Warn, "restored"),
             ("E", Role::Key, "epochs"),
         ]),
     ];
@@ -197,7 +189,7 @@ fn legend(symbols: &Symbols) -> Vec<Vec<Piece>> {
     lines
 }
 
-/// A number that is being typed.
+/// Draws the prompt for a number.
 pub(super) fn prompt(ctx: &Ctx<'_>, prompt: &Prompt, area: Rect, buf: &mut Buffer) {
     let wanted = prompt.wanted;
     let now = wanted.now(ctx.app);
@@ -217,15 +209,15 @@ pub(super) fn prompt(ctx: &Ctx<'_>, prompt: &Prompt, area: Rect, buf: &mut Buffe
         Vec::new(),
         vec![
             piece("enter", Role::Key),
-            piece(" asks the run for it   ", Role::Dim),
+            piece(": apply   ", Role::Dim),
             piece("esc", Role::Key),
-            piece(" changes nothing", Role::Dim),
+            piece(": cancel", Role::Dim),
         ],
     ];
     boxed(ctx, area, buf, wanted.title(), &lines);
 }
 
-/// Detach, stop, or stay?
+/// Draws the quit dialog: detach, stop, or cancel.
 pub(super) fn quit(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let line = |key: &str, words: String| {
         vec![
@@ -233,27 +225,27 @@ pub(super) fn quit(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
             piece(words, Role::Text),
         ]
     };
-    let home = &ctx.app.settings.home;
+    let home = &ctx.app.settings.attachment;
     let detach = if home.same_process {
-        "leave the screen; the run goes on here, a line per epoch"
+        "detach: training continues here, a line per epoch"
     } else {
-        "detach: the run goes on without this screen"
+        "detach: the run continues in the background"
     };
     let mut lines = vec![line("d enter", detach.to_owned())];
-    if let Some(command) = &home.come_back {
-        lines.push(line("", format!("{command} comes back")));
+    if let Some(command) = &home.reattach {
+        lines.push(line("", format!("reattach: {command}")));
     }
     lines.extend([
         line(
             "s",
-            "stop: finish the step, write a checkpoint, leave".to_owned(),
+            "stop: finish the step, save a checkpoint, quit".to_owned(),
         ),
-        line("esc", "stay: nothing changes".to_owned()),
+        line("esc", "cancel: keep watching the run".to_owned()),
     ]);
-    boxed(ctx, area, buf, "Leave the run?", &lines);
+    boxed(ctx, area, buf, "Detach or stop?", &lines);
 }
 
-/// A box in the middle, as large as its lines need; gives what is inside.
+/// Draws a box in the middle of the area, as large as its lines need; returns the area inside.
 pub(super) fn boxed(
     ctx: &Ctx<'_>,
     area: Rect,
@@ -282,7 +274,7 @@ pub(super) fn boxed(
     for (y, line) in lines.iter().enumerate().take(usize::from(inner.height)) {
         put_pieces(ctx, buf, inner, 0, y as u16, line);
     }
-    // The box has a ground of its own; text put into it keeps it.
+    // The box has its own background, which also applies to the text inside.
     buf.set_style(
         place.intersection(buf.area),
         ratatui::style::Style {

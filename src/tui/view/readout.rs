@@ -1,4 +1,4 @@
-//! The values under the cursor of the charts.
+//! The values of the charts at the cursor.
 
 use super::axis::TimeAxis;
 use super::compare;
@@ -8,51 +8,53 @@ use crate::run::{Bucket, CurveId, RunState, Sample, Series, Source, clock};
 use crate::tui::text::count;
 use crate::tui::theme::Role;
 
-/// A value, and whether it is that of the very step or the mean of some around it.
+/// The value of a curve at the cursor.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Reading {
+pub(super) struct CursorValue {
     /// The value.
     pub(super) value: f64,
-    /// Whether it is that of the very step.
+    /// Whether it is the value of this step, or the mean of several steps around it.
     pub(super) exact: bool,
 }
 
-/// The value of a curve at a step: exactly where that is known, else the mean of its bucket.
-pub(super) fn at(ctx: &Ctx<'_>, curve: &CurveId, step: u64) -> Option<Reading> {
+/// The value of a curve at a step: exact if known, else the mean of its bucket.
+pub(super) fn at(ctx: &Ctx<'_>, curve: &CurveId, step: u64) -> Option<CursorValue> {
     let run = &ctx.app.run;
     if let Some(value) = exact(ctx, curve, step) {
-        return Some(Reading { value, exact: true });
+        return Some(CursorValue { value, exact: true });
     }
     let series = run.curves.of(curve);
     let bucket = series.bucket_at(step)?;
     if bucket.non_finite > 0 && bucket.count == 0 {
         let value = f64::NAN;
-        return Some(Reading { value, exact: true });
+        return Some(CursorValue { value, exact: true });
     }
-    Some(Reading {
+    Some(CursorValue {
         value: bucket.mean()?,
         exact: bucket.count == 1 && series.stride() == 1,
     })
 }
 
-/// The very value of a curve at a step: of the latest steps, or as the session told it.
+/// The exact value of a curve at a step: from the latest steps, or from an answer of the session.
 fn exact(ctx: &Ctx<'_>, curve: &CurveId, step: u64) -> Option<f64> {
     let run = &ctx.app.run;
     let known = match curve {
         CurveId::Known(curve) => recent(run, step).and_then(|sample| sample.value(*curve)),
         CurveId::Named(_) => None,
     };
-    let told = || {
-        // A replay that has gone back does not know yet what was told of a later step.
-        let told = ctx.app.lookups.step(step);
-        told.filter(|told| told.step == step && step <= run.global_step)?
+    let answered = || {
+        // After seeking back, a replay must not show the value of a later step.
+        let answer = ctx.app.lookups.step(step);
+        answer
+            .filter(|answer| answer.step == step && step <= run.global_step)?
             .value(curve)
     };
-    known.map(|value| value.0.into()).or_else(told)
+    known.map(|value| value.0.into()).or_else(answered)
 }
 
-/// The value under the cursor: that of the step, or of a curve without one for each step, the last one by then.
-pub(super) fn reading(ctx: &Ctx<'_>, curve: &CurveId, step: u64) -> Option<Reading> {
+/// The value at the cursor: that of the step or, for a curve without a value for each step, its latest value up to the
+/// step.
+pub(super) fn cursor_value(ctx: &Ctx<'_>, curve: &CurveId, step: u64) -> Option<CursorValue> {
     let by_step = match curve {
         CurveId::Known(curve) => matches!(curve.info().source, Source::Steps(_)),
         CurveId::Named(_) => false,
@@ -61,10 +63,10 @@ pub(super) fn reading(ctx: &Ctx<'_>, curve: &CurveId, step: u64) -> Option<Readi
         return at(ctx, curve, step);
     }
     if let Some(value) = exact(ctx, curve, step) {
-        return Some(Reading { value, exact: true });
+        return Some(CursorValue { value, exact: true });
     }
     let (_, bucket) = before(ctx.app.run.curves.of(curve), step)?;
-    Some(Reading {
+    Some(CursorValue {
         value: bucket.mean()?,
         exact: bucket.count == 1,
     })
@@ -76,7 +78,7 @@ fn recent(run: &RunState, step: u64) -> Option<&Sample> {
     guess.filter(|sample| sample.step == step)
 }
 
-/// What was measured last, by then: step and value.
+/// Step and value of the latest measurement up to a step.
 pub(super) fn measured(series: &Series, step: u64) -> Option<(u64, f64)> {
     let (at, bucket) = before(series, step)?;
     Some((at, bucket.mean()?))
@@ -86,7 +88,7 @@ fn before(series: &Series, step: u64) -> Option<(u64, Bucket)> {
     series.filled().take_while(|(at, _)| *at <= step).last()
 }
 
-/// Where the cursor is: step, epoch, time.
+/// The position of the cursor: step, epoch, elapsed time.
 pub(super) fn place(ctx: &Ctx<'_>, step: u64) -> Vec<Piece> {
     let run = &ctx.app.run;
     let epoch = step.div_ceil(run.epoch_steps.max(1)).max(1);
@@ -99,27 +101,28 @@ pub(super) fn place(ctx: &Ctx<'_>, step: u64) -> Vec<Piece> {
     ]
 }
 
-/// A reading as it is written: a mean has a sign before it.
+/// A value as text; a mean is marked with a sign.
 pub(super) fn value(
     ctx: &Ctx<'_>,
-    reading: Option<Reading>,
-    written: impl Fn(f64) -> String,
+    at_cursor: Option<CursorValue>,
+    format: impl Fn(f64) -> String,
 ) -> Vec<Piece> {
-    match reading {
-        Some(Reading { value, exact }) => vec![
+    match at_cursor {
+        Some(CursorValue { value, exact }) => vec![
             piece(if exact { " " } else { ctx.symbols.about }, Role::Dim),
-            piece(written(value), Role::Strong),
+            piece(format(value), Role::Strong),
         ],
         None => vec![piece(format!(" {}", ctx.symbols.dash), Role::Dim)],
     }
 }
 
-/// What the runs beside this one had by then, each under its letter. A mean of several steps has a sign before it.
+/// The values of the compared runs at the corresponding step, each with the letter of its run. A mean of several steps
+/// is marked with a sign.
 pub(super) fn others(
     ctx: &Ctx<'_>,
     step: u64,
     curve: &CurveId,
-    written: impl Fn(f64) -> String,
+    format: impl Fn(f64) -> String,
 ) -> Vec<Piece> {
     let axis = TimeAxis::of(ctx.app);
     let read = |state: &RunState| {
@@ -130,34 +133,34 @@ pub(super) fn others(
         } else {
             ""
         };
-        Some(format!("{sign}{}", written(bucket.mean()?).trim_start()))
+        Some(format!("{sign}{}", format(bucket.mean()?).trim_start()))
     };
     let pieces = ctx.app.others.iter().zip(1..).flat_map(|(other, at)| {
         let value = read(&other.state).unwrap_or_else(|| ctx.symbols.dash.to_owned());
         [
-            piece(format!("  {} ", compare::letter(at)), compare::look(at)),
+            piece(format!("  {} ", compare::letter(at)), compare::run_role(at)),
             piece(value, Role::Text),
         ]
     });
     pieces.collect()
 }
 
-/// Training and validation in the fewest columns, for a narrow pane.
+/// Training and validation values in as few columns as possible, for a narrow pane.
 pub(super) fn short(
     ctx: &Ctx<'_>,
-    train: Option<Reading>,
+    train: Option<CursorValue>,
     valid: Option<f64>,
-    written: impl Fn(f64) -> String,
+    format: impl Fn(f64) -> String,
 ) -> Vec<Piece> {
-    let measured = valid.map_or_else(|| ctx.symbols.dash.to_owned(), &written);
-    let mut pieces = value(ctx, train, written);
+    let measured = valid.map_or_else(|| ctx.symbols.dash.to_owned(), &format);
+    let mut pieces = value(ctx, train, format);
     pieces.push(piece(format!(" {} ", ctx.symbols.valid), Role::Valid));
     pieces.push(piece(measured.trim_start(), Role::Strong));
     pieces
 }
 
-/// Choices for the title of a chart: the values and those of the other runs with the place of the cursor, and with less;
-/// `short` is the least, for a narrow pane.
+/// Variants of the title of a chart: values, values of the compared runs and cursor position, then fewer of them;
+/// `short` is the shortest, for a narrow pane.
 pub(super) fn with_place(
     ctx: &Ctx<'_>,
     step: u64,
@@ -178,8 +181,8 @@ pub(super) fn with_place(
     ]
 }
 
-/// What happened at the cursor, or with a sign before it, near it: within so many steps.
-pub(super) fn happened(ctx: &Ctx<'_>, step: u64, within: u64) -> Option<String> {
+/// The event at the cursor, or one within `within` steps of it, which is marked with a sign.
+pub(super) fn event_near(ctx: &Ctx<'_>, step: u64, within: u64) -> Option<String> {
     let marks = ctx.app.run.marks.iter();
     let near = marks.filter(|mark| mark.step.abs_diff(step) <= within);
     let near = near.min_by_key(|mark| (mark.kind.is_routine(), mark.step.abs_diff(step)))?;

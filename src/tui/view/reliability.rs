@@ -1,5 +1,5 @@
-//! The reliability diagram: for each bin of confidence the accuracy as a bar, against the level the confidence asks for;
-//! below it how often each confidence is given.
+//! The reliability diagram: the accuracy of each confidence bin as a bar, compared with the mean confidence of the bin;
+//! below it the number of predictions in each bin.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -12,20 +12,25 @@ use crate::tui::layout::{bottom, top};
 use crate::tui::text::short_count;
 use crate::tui::theme::Role;
 
-/// Columns of the labels left of the diagram.
+/// Width of the labels to the left of the diagram.
 const LABELS: u16 = 5;
-/// Columns of a bin, at most.
+/// Maximum width of a bin.
 const BIN: u16 = 12;
-/// A bin with fewer predictions says little.
+/// Bins with fewer predictions are drawn faint, as their accuracy is unreliable.
 const FEW: u64 = 10;
 
-/// The diagram: legend, bars against the level their confidence asks for, counts below.
+/// Draws the diagram: legend, accuracy bars with confidence levels, and counts below.
 pub(super) fn draw(ctx: &Ctx<'_>, report: &EvalReport, area: Rect, buf: &mut Buffer) {
     let room = area.width.saturating_sub(LABELS);
     let bins = merged(&report.reliability, room);
     let before = merged(&report.reliability_before, room);
     if bins.is_empty() || report.not_finite > 0 {
-        paint::empty(ctx, buf, area, "without probabilities there is no diagram");
+        paint::empty(
+            ctx,
+            buf,
+            area,
+            "no diagram: the probabilities are not finite",
+        );
         return;
     }
     let width = (room / bins.len() as u16).clamp(1, BIN);
@@ -39,7 +44,7 @@ pub(super) fn draw(ctx: &Ctx<'_>, report: &EvalReport, area: Rect, buf: &mut Buf
         u16::from(rest.height >= 6)
     };
     let (histogram, rest) = bottom(rest, histogram_rows);
-    // Counts of three digits would run into each other in bins of three columns: every other one stands a row lower.
+    // In bins of three columns, counts of three digits would touch, so every other one is drawn a row lower.
     let (counts, plot) = bottom(
         rest,
         if width >= 4 {
@@ -85,7 +90,7 @@ pub(super) fn draw(ctx: &Ctx<'_>, report: &EvalReport, area: Rect, buf: &mut Buf
     put(buf, axis, end.saturating_sub(5), 0, "100%", dim);
 }
 
-/// What the marks mean, from the longest words to the shortest.
+/// Variants of the legend, from the longest to the shortest.
 fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     let symbols = ctx.symbols;
     let mark = |mark: &'static str, role: Role, word: &str| {
@@ -98,21 +103,25 @@ fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     );
     let confidence = mark(symbols.level, Role::Strong, "confidence");
     let shade = symbols.shades.first().copied().unwrap_or(":");
-    let surer = |word: &str| mark(shade, Role::Bad, word);
+    let overconfident = |word: &str| mark(shade, Role::Bad, word);
     let before = mark(symbols.starting, Role::Valid, "accuracy at T = 1");
-    let short = mark(symbols.starting, Role::Valid, "T=1");
+    // Always last, so without the space that separates entries: the legend just fits on 80 columns.
+    let short = vec![
+        piece(symbols.starting, Role::Valid),
+        piece(" T=1", Role::Dim),
+    ];
     vec![
         [
             accuracy.clone(),
             confidence.clone(),
-            surer("surer than right"),
+            overconfident("overconfident"),
             before.clone(),
         ]
         .concat(),
         [
             accuracy.clone(),
             confidence.clone(),
-            surer("too sure"),
+            overconfident("overconf."),
             short.clone(),
         ]
         .concat(),
@@ -121,7 +130,7 @@ fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     ]
 }
 
-/// Neighbouring bins put together where there are more than columns.
+/// Merges adjacent bins if there are more bins than columns.
 fn merged(bins: &[ReliabilityBin], room: u16) -> Vec<ReliabilityBin> {
     let together = bins.len().div_ceil(usize::from(room.max(1))).max(1);
     bins.chunks(together)
@@ -142,7 +151,7 @@ fn merged(bins: &[ReliabilityBin], room: u16) -> Vec<ReliabilityBin> {
         .collect()
 }
 
-/// A bin on the diagram.
+/// A bin and its columns in the diagram.
 struct Column<'a> {
     x: u16,
     width: u16,
@@ -150,7 +159,7 @@ struct Column<'a> {
     before: Option<&'a ReliabilityBin>,
 }
 
-/// The row a share stands in.
+/// The row for a rate from 0 to 1.
 fn row_of(share: f64, height: u16) -> u16 {
     let last = height.saturating_sub(1);
     let rows = (share.clamp(0.0, 1.0) * f64::from(height)).ceil() as u16;
@@ -189,7 +198,7 @@ fn draw_column(ctx: &Ctx<'_>, column: &Column<'_>, plot: Rect, buf: &mut Buffer)
                 row_of(bin.confidence, plot.height),
                 row_of(bin.accuracy, plot.height),
             );
-            // The bar's own row too, where it is too low to be seen in it.
+            // Includes the row of the bar's end, if the bar is too low to be visible in it.
             let hollow = |y: u16| part(ctx, bin.accuracy, y, plot.height) == " ";
             (from..=to)
                 .filter(|y| *y < to || hollow(*y))
@@ -214,7 +223,7 @@ fn draw_column(ctx: &Ctx<'_>, column: &Column<'_>, plot: Rect, buf: &mut Buffer)
     }
 }
 
-/// What a row of a bar of this height shows.
+/// The character for row `y` of a bar of this height.
 fn part<'a>(ctx: &Ctx<'a>, share: f64, y: u16, height: u16) -> &'a str {
     let parts = ctx.symbols.column.len();
     let filled = (share.clamp(0.0, 1.0) * f64::from(height) * parts as f64).round() as usize;
@@ -225,7 +234,7 @@ fn part<'a>(ctx: &Ctx<'a>, share: f64, y: u16, height: u16) -> &'a str {
     }
 }
 
-/// How often each confidence was given: in numbers, and as bars hanging below the diagram's floor.
+/// Draws the number of predictions per bin: as counts, and as bars that hang down from the base line.
 fn draw_counts(
     ctx: &Ctx<'_>,
     bins: &[ReliabilityBin],
@@ -263,7 +272,7 @@ fn draw_counts(
         put(buf, counts, x, y, &text, ctx.style(role));
         let bar = usize::from(width.saturating_sub(u16::from(width > 2)));
         for y in 0..histogram.height {
-            // A bin that has any predictions is seen.
+            // A bin with any predictions is always visible.
             let share =
                 (bin.count as f64 / most as f64).max(0.02 * f64::from(u8::from(bin.count > 0)));
             let text = part(ctx, share, y, histogram.height).repeat(bar);

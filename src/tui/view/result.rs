@@ -1,4 +1,4 @@
-//! How the run ended, at the lower end of the left column: the result, or what failed and what to do.
+//! The outcome of the run, at the bottom of the left column: its results, or the error and what to do.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -8,14 +8,14 @@ use super::evaluated::summary;
 use super::paint::{Piece, piece, put, put_pieces, rule_line, width_of};
 use crate::event::{EvalReport, Outcome};
 use crate::metrics::Measure;
-use crate::report::flattery;
+use crate::report::imbalance_warning;
 use crate::run::{clock, size};
 use crate::tui::app::App;
 use crate::tui::symbols::{Symbols, symbols};
 use crate::tui::text::{columns, count, outside, points, wrap};
 use crate::tui::theme::Role;
 
-/// Rows the panel wants at this width.
+/// Number of rows that the panel needs at this width.
 pub(super) fn rows(app: &App, width: u16) -> u16 {
     lines(app, width).len().min(40) as u16 + 1
 }
@@ -41,7 +41,7 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
 fn title(app: &App) -> String {
     let run = &app.run;
     match &run.outcome {
-        None => "The run is out of sight".to_owned(),
+        None => "Lost contact with the trainer".to_owned(),
         Some(Outcome::Failed { .. }) => format!("Failed at step {}", count(run.global_step)),
         Some(outcome) => {
             let word = if *outcome == Outcome::Completed {
@@ -75,17 +75,17 @@ fn lines(app: &App, width: u16) -> Vec<Vec<Piece>> {
         prose(&mut lines, message, Role::Error);
         prose(
             &mut lines,
-            "What libtorch and the trainer wrote is in log.txt of the run directory.",
+            "log.txt in the run directory has the output of libtorch and the trainer.",
             Role::Dim,
         );
     } else if app.run.outcome.is_none() {
         prose(
             &mut lines,
-            "Nothing more comes from it, and its end was not told. It may go on elsewhere; log.txt of the run directory knows more.",
+            "The run reported no end and may still be running; see log.txt in the run directory.",
             Role::Text,
         );
     }
-    // Labels stand in a column of their own, as wide as there is room for.
+    // Labels have a column of their own, wide or narrow.
     let wide = width >= 56;
     let label = |long: &str, short: &str| {
         piece(
@@ -108,7 +108,7 @@ fn lines(app: &App, width: u16) -> Vec<Vec<Piece>> {
             .info
             .as_ref()
             .map_or(&[][..], |info| &info.dataset.classes);
-        if let Some(words) = flattery(report, names) {
+        if let Some(words) = imbalance_warning(report, names) {
             prose(&mut lines, &words, Role::Warn);
         }
         lines.push(
@@ -147,7 +147,7 @@ fn lines(app: &App, width: u16) -> Vec<Vec<Piece>> {
     lines
 }
 
-/// The headline measures, as many to a line as fit; in one line on a narrow screen.
+/// The headline metrics, as many per line as fit; on a narrow screen in one line.
 fn scores(
     report: &EvalReport,
     symbols: &Symbols,
@@ -163,7 +163,7 @@ fn scores(
     for (at, &measure) in headlines.enumerate() {
         let info = measure.info();
         let name = if wide { info.name } else { info.short };
-        // The label of the first line says what it is of.
+        // The label of the first line (the split) also identifies its first metric, accuracy.
         let name = if at == 0 {
             String::new()
         } else {
@@ -196,12 +196,12 @@ fn calibration(report: &EvalReport, symbols: &Symbols, wide: bool) -> Vec<Piece>
         report.value(Measure::Nll),
         report.value(Measure::NllCalibrated),
     );
-    let (ece, mended) = (
+    let (ece, ece_calibrated) = (
         report.value(Measure::Ece) * 100.0,
         report.value(Measure::EceCalibrated) * 100.0,
     );
     let mut pieces = vec![piece(
-        format!("ECE {ece:.2}{arrow}{mended:.2}%"),
+        format!("ECE {ece:.2}{arrow}{ece_calibrated:.2}%"),
         Role::Text,
     )];
     if wide && let Some(ends) = report.interval(Measure::EceCalibrated) {

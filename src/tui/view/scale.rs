@@ -1,20 +1,20 @@
-//! Axes: ranges that seldom change and ticks at round numbers.
+//! Value axes: ranges that change rarely, and ticks at round numbers.
 
-/// From what to what a chart shows, and how.
+/// The value range of a chart, linear or logarithmic.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Scale {
-    /// Equal steps.
+    /// Linear scale.
     Linear {
         /// Value at the lower edge.
         low: f64,
         /// Value at the upper edge.
         high: f64,
-        /// Between ticks.
+        /// Distance between ticks.
         step: f64,
-        /// Shares shown in percent.
+        /// Whether values are rates, labelled in percent.
         percent: bool,
     },
-    /// Equal ratios.
+    /// Logarithmic scale.
     Log {
         /// Value at the lower edge, above 0.
         low: f64,
@@ -24,7 +24,7 @@ pub(super) enum Scale {
 }
 
 impl Scale {
-    /// Round numbers around the bulk of the values: all but the outermost two in a hundred at each end, and `keep`.
+    /// A linear scale with round ends around the bulk of the values (without the outermost 2 % at each end) and `keep`.
     pub(super) fn linear(values: &mut Vec<f64>, keep: &[f64], rows: u16, percent: bool) -> Self {
         let (mut low, mut high) = bulk(values).unwrap_or((0.0, 1.0));
         for value in keep.iter().copied().filter(|value| value.is_finite()) {
@@ -37,11 +37,11 @@ impl Scale {
             1e-6_f64.max(high.abs() * 1e-3)
         };
         let step = nice((high - low).max(least) / ticks);
-        // The edges are rounder than the values and finer than the ticks: room is for curves.
+        // The ends are multiples of a fraction of the tick distance: coarser ends would waste space.
         let edge = step / 4.0;
         let low = (low / edge).floor() * edge;
         let high = ((high / edge).ceil() * edge).max(low + edge);
-        // No share is above 1: where that is near, there is nothing to leave out above.
+        // Rates cannot exceed 1: close to it, the scale ends there and no value above is cut off.
         let whole = percent && 1.0 - high < (high - low) / 3.0;
         Self::Linear {
             low,
@@ -51,7 +51,8 @@ impl Scale {
         }
     }
 
-    /// 1, 2 or 5 times a power of ten around all values; an outlier may not push the rest into a corner.
+    /// A logarithmic scale with ends at 1, 2 or 5 times a power of ten. It contains all values, except outliers that
+    /// would compress the rest.
     pub(super) fn log(values: &mut Vec<f64>, keep: &[f64]) -> Self {
         values.retain(|value| *value > 0.0);
         let most = values.iter().copied().fold(0.0, f64::max);
@@ -73,7 +74,7 @@ impl Scale {
         }
     }
 
-    /// Where a value stands: 0 at the lower edge, 1 at the upper, beyond them outside.
+    /// Position of a value: 0 at the lower edge, 1 at the upper edge; values outside the scale are below 0 or above 1.
     pub(super) fn place(&self, value: f64) -> f64 {
         match *self {
             Self::Linear { low, high, .. } => (value - low) / (high - low),
@@ -82,7 +83,7 @@ impl Scale {
         }
     }
 
-    /// Values worth a tick with their labels, at most about one for every two rows.
+    /// Values of the ticks with their labels, at most about one for every two rows.
     pub(super) fn ticks(&self, rows: u16) -> Vec<(f64, String)> {
         match *self {
             Self::Linear {
@@ -104,7 +105,7 @@ impl Scale {
 }
 
 fn linear_label(value: f64, step: f64, percent: bool) -> String {
-    // Less than a millionth of a step is nothing, and nothing has no sign.
+    // Less than a millionth of the tick distance is rounding error; printed as 0, it must not have a sign.
     let value = if value.abs() < step * 1e-6 {
         0.0
     } else {
@@ -131,8 +132,8 @@ fn linear_label(value: f64, step: f64, percent: bool) -> String {
     }
 }
 
-/// A label in [`LABEL`] columns where steps are below a thousandth: whole numbers of the step's last digit (`25e-5`), else
-/// without the zero before the point (`.0512`), else none.
+/// A label in [`LABEL`] columns for tick distances below 0.001: an integer multiple of the last digit's unit (`25e-5`),
+/// else without the leading zero (`.0512`), else empty.
 fn small_label(value: f64, step: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
@@ -149,7 +150,7 @@ fn small_label(value: f64, step: f64) -> String {
     fits.unwrap_or_default()
 }
 
-/// Columns of a label.
+/// Maximum width of a label.
 const LABEL: usize = 5;
 
 fn log_ticks(low: f64, high: f64, most: usize) -> Vec<(f64, String)> {
@@ -189,7 +190,7 @@ fn log_label(value: f64) -> String {
     }
 }
 
-/// Of the values of other runs, those a chart makes room for: its own keep at least a third of the height.
+/// The values of compared runs that the scale includes: the chart's own values keep at least a third of its height.
 pub(super) fn near(own: &[f64], others: &[f64]) -> Vec<f64> {
     let mut own = own.to_vec();
     let Some((low, high)) = bulk(&mut own) else {
@@ -201,7 +202,7 @@ pub(super) fn near(own: &[f64], others: &[f64]) -> Vec<f64> {
     found.collect()
 }
 
-/// The range without the outermost two in a hundred at each end.
+/// The range without the outermost 2 % at each end.
 fn bulk(values: &mut Vec<f64>) -> Option<(f64, f64)> {
     values.retain(|value| value.is_finite());
     values.sort_by(f64::total_cmp);
@@ -210,7 +211,7 @@ fn bulk(values: &mut Vec<f64>) -> Option<(f64, f64)> {
     Some((at(0.02)?, at(0.98)?))
 }
 
-/// The smallest of 1, 2, 2.5 and 5 times a power of ten that is not below the value.
+/// The smallest of 1, 2, 2.5 and 5 times a power of ten that is at least `value`.
 fn nice(value: f64) -> f64 {
     let power = 10_f64.powf(value.log10().floor());
     [1.0, 2.0, 2.5, 5.0, 10.0]
@@ -236,7 +237,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_early_outlier_does_not_squeeze_the_rest() {
+    fn an_early_outlier_does_not_compress_the_rest() {
         let mut values: Vec<f64> = (0..200).map(|i| 0.5 + f64::from(i) * 1e-3).collect();
         values.push(1e6);
         let scale = Scale::linear(&mut values, &[], 12, false);
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn ticks_are_round_and_hold_the_range() {
+    fn ticks_are_round_and_cover_the_range() {
         let scale = Scale::linear(&mut vec![0.31, 0.52, 0.97], &[], 12, false);
         let labels: Vec<String> = scale
             .ticks(12)
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_have_the_digits_their_step_needs() {
+    fn labels_have_enough_digits_for_the_tick_distance() {
         let labels = |low, high, step, percent| -> Vec<String> {
             Scale::Linear {
                 low,
@@ -305,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_values_make_a_scale_all_the_same() {
+    fn extreme_values_give_a_valid_scale() {
         for values in [
             vec![],
             vec![f64::NAN],

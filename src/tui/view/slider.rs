@@ -1,4 +1,4 @@
-//! The row of a replay: whether it plays and how fast, when it is in the run, and how far that is.
+//! The slider of a replay: playing or paused, speed, elapsed time, and position in the run.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -10,14 +10,14 @@ use crate::run::{Replay, clock};
 use crate::tui::replay::ReplayView;
 use crate::tui::theme::Role;
 
-/// Columns between two marks of epochs at least.
+/// Minimum number of columns between two epoch marks.
 const APART: usize = 4;
-/// Columns of a gauge that is worth drawing.
+/// Minimum width of the gauge.
 const LEAST: u16 = 8;
-/// Columns from which it is said what the marks are.
+/// Minimum width for the legend of the marks.
 const WIDE: u16 = 100;
 
-/// Draws the row, where something is replayed.
+/// Draws the slider, if this is a replay.
 pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let Some(view) = &ctx.app.replay else {
         return;
@@ -27,16 +27,16 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     }
     let left = words(ctx, view, area.width);
     let from = put_pieces(ctx, buf, area, 0, 0, &left).saturating_add(2);
-    let every = every(view.story.epochs().len(), area.width.saturating_sub(from));
+    let every = every(view.replay.epochs().len(), area.width.saturating_sub(from));
     let legend = if area.width >= WIDE {
         legend(ctx, view, every)
     } else {
         Vec::new()
     };
-    let taken = from + width_of(&legend) + 1;
+    let used = from + width_of(&legend) + 1;
     let width = area
         .width
-        .saturating_sub(taken + u16::from(!legend.is_empty()));
+        .saturating_sub(used + u16::from(!legend.is_empty()));
     if width < LEAST {
         return;
     }
@@ -52,15 +52,15 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     );
 }
 
-/// Whether it plays, how fast, and the time the run had worked by then, of all it worked.
+/// Playing or paused, speed, and elapsed and total time of the run.
 fn words(ctx: &Ctx<'_>, view: &ReplayView, width: u16) -> Vec<Piece> {
     let (symbol, word, role) = match (view.playing, view.at_end()) {
         (true, _) => (ctx.symbols.resumed, "playing", Role::Good),
-        (false, false) => (ctx.symbols.paused, "held   ", Role::Warn),
-        (false, true) => (ctx.symbols.paused, "the end", Role::Warn),
+        (false, false) => (ctx.symbols.paused, "paused ", Role::Warn),
+        (false, true) => (ctx.symbols.paused, "at end ", Role::Warn),
     };
-    let whole = &view.whole;
-    let all = clock(whole.worked_ms(whole.now_ms));
+    let total = &view.final_state;
+    let all = clock(total.worked_ms(total.now_ms));
     let now = format!("{:>1$}", clock(ctx.app.elapsed_ms()), all.len());
     let sign = piece(format!("{symbol} "), role);
     let speed = piece(
@@ -82,7 +82,7 @@ fn words(ctx: &Ctx<'_>, view: &ReplayView, width: u16) -> Vec<Piece> {
     )
 }
 
-/// The epochs from one mark to the next: 1, 2, 5, 10, 20, … so that marks stay apart.
+/// Number of epochs between marks: the first of 1, 2, 5, 10, 20, … that keeps marks apart.
 fn every(epochs: usize, width: u16) -> usize {
     let rounds = (0..).flat_map(|power| [1, 2, 5].map(|n| n * 10_usize.saturating_pow(power)));
     let most = (usize::from(width) / APART).max(1);
@@ -90,12 +90,12 @@ fn every(epochs: usize, width: u16) -> usize {
     fitting.next().unwrap_or(usize::MAX)
 }
 
-/// What the marks are.
+/// The legend of the marks.
 fn legend(ctx: &Ctx<'_>, view: &ReplayView, every: usize) -> Vec<Piece> {
     let [_, mark] = ctx.symbols.notches;
-    let words = match (view.story.epochs().len(), every) {
+    let words = match (view.replay.epochs().len(), every) {
         (0, _) => return Vec::new(),
-        (_, 1) => "an epoch".to_owned(),
+        (_, 1) => "1 epoch".to_owned(),
         (_, every) => format!("{every} epochs"),
     };
     vec![
@@ -104,9 +104,9 @@ fn legend(ctx: &Ctx<'_>, view: &ReplayView, every: usize) -> Vec<Piece> {
     ]
 }
 
-/// The way from the first record to the last, with the epochs and what was left out.
+/// Draws the gauge from the first record to the last, with marks for epochs and symbols for interruptions.
 fn gauge(ctx: &Ctx<'_>, view: &ReplayView, every: usize, area: Rect, buf: &mut Buffer) {
-    let story: &Replay = &view.story;
+    let story: &Replay = &view.replay;
     let span = story.span().max(1);
     let last = area.width - 1;
     let column =
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn marks_of_epochs_never_run_into_each_other() {
+    fn epoch_marks_never_touch() {
         for (epochs, width, wanted) in [
             (0, 0, 1),
             (12, 48, 1),

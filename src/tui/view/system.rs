@@ -1,10 +1,9 @@
-//! The machine under the run: processors, memory, disk, GPUs with their past; what a step costs, what the channel and the
-//! screen do.
+//! The system page: CPU, memory, disk and GPUs with their history; time per step, event channel and screen.
 //!
 //! ```text
-//!  title          1 row       what has a past takes more rows where there is room: first on the GPUs, then on the machine
-//!  machine        5 rows      CPU, memory, of each what the trainer takes, disk
-//!  GPUs                       blocks of 7 rows, of 4, or a table with a row each, whichever fits
+//!  title          1 row       spare rows go to the histories, first of the GPUs, then of the machine
+//!  machine        5 rows      CPU and memory, each with the part of the trainer; disk
+//!  GPUs                       blocks of 7 rows, of 4 rows, or a table with a row each, whichever fits
 //!  step, channel, screen
 //! ```
 
@@ -25,19 +24,19 @@ use crate::tui::text::{count, maybe, number, short_percent};
 use crate::tui::theme::Role;
 use meter::{LABEL, Meter, gib};
 
-/// The most rows the past of one number takes, and how many numbers have one that grows.
+/// Maximum height of a history in rows, and number of meters whose history can grow.
 const TALLEST: u16 = 12;
 const GROWING: u16 = 2;
-/// Fewer checkpoints than this, or less of a disk, are worth a look.
+/// Fewer checkpoints than this, or a smaller free fraction of the disk, give a warning.
 const FEW_CHECKPOINTS: u64 = 10;
 const LITTLE_DISK: f32 = 0.05;
-/// More of memory than this is worth a look.
+/// A larger fraction of memory in use gives a warning.
 const MUCH_MEMORY: f32 = 0.95;
 
 /// Draws the page.
 pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let body = paint::title(ctx, buf, area, Pane::System, "", age(ctx));
-    let mut lines = split_rows(ctx);
+    let mut lines = step_rows(ctx);
     lines.push(first_fit(channel_rows(ctx), body.width));
     lines.push(first_fit(screen_rows(ctx), body.width));
     let ruled = body.height >= 18;
@@ -45,34 +44,34 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let history = &ctx.app.run.system;
     let Some(sample) = &history.latest else {
         paint::empty(ctx, buf, body, ctx.panel(Pane::System).empty);
-        feet(ctx, &lines, ruled, foot, buf);
+        footer_rows(ctx, &lines, ruled, foot, buf);
         return;
     };
     let used = machine_and_gpus(ctx, sample, body, buf);
-    // What follows stands under what there is, not at the far end of the screen.
+    // The following rows are drawn directly below the others, not at the bottom of the screen.
     let foot = Rect {
         y: body.y.saturating_add(used),
         ..foot
     };
-    feet(ctx, &lines, ruled, foot, buf);
+    footer_rows(ctx, &lines, ruled, foot, buf);
 }
 
-/// How old the numbers are.
+/// Age of the sample.
 fn age(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     let run = &ctx.app.run;
-    let Some(taken) = run.system.latest_ms() else {
+    let Some(sampled) = run.system.latest_ms() else {
         return Vec::new();
     };
     let words = if ctx.app.ticking() {
-        let age = ctx.app.clock_ms().saturating_sub(taken);
-        format!("looked at {:>4} ago", clock(age))
+        let age = ctx.app.clock_ms().saturating_sub(sampled);
+        format!("updated {:>4} ago", clock(age))
     } else {
-        format!("as of {}", clock(taken.saturating_sub(run.started_ms)))
+        format!("as of {}", clock(sampled.saturating_sub(run.started_ms)))
     };
     vec![vec![piece(words, Role::Dim)]]
 }
 
-fn feet(ctx: &Ctx<'_>, lines: &[Vec<Piece>], ruled: bool, area: Rect, buf: &mut Buffer) {
+fn footer_rows(ctx: &Ctx<'_>, lines: &[Vec<Piece>], ruled: bool, area: Rect, buf: &mut Buffer) {
     let mut area = area;
     if ruled {
         rule_line(ctx, buf, area, Role::Rule);
@@ -83,10 +82,10 @@ fn feet(ctx: &Ctx<'_>, lines: &[Vec<Piece>], ruled: bool, area: Rect, buf: &mut 
     }
 }
 
-/// Draws both; gives the rows they took.
+/// Draws the meters of the machine and of the GPUs; returns the rows used.
 fn machine_and_gpus(ctx: &Ctx<'_>, sample: &SystemSample, area: Rect, buf: &mut Buffer) -> u16 {
     let mut meters = machine(ctx, sample);
-    // The trainer's part of the memory gives way where rows are few.
+    // If rows are scarce, the row for the trainer's memory is dropped.
     if usize::from(area.height) < meters.len() + 1 + sample.gpus.len() {
         meters.remove(3);
     }
@@ -102,7 +101,7 @@ fn machine_and_gpus(ctx: &Ctx<'_>, sample: &SystemSample, area: Rect, buf: &mut 
     used.saturating_add(plan.rows(tall)).min(area.height)
 }
 
-/// Processors, memory, disk.
+/// The meters of CPU, memory and disk.
 fn machine<'a>(ctx: &Ctx<'a>, sample: &SystemSample) -> Vec<Meter<'a>> {
     let history = &ctx.app.run.system;
     let dash = ctx.symbols.dash;
@@ -126,7 +125,7 @@ fn machine<'a>(ctx: &Ctx<'a>, sample: &SystemSample) -> Vec<Meter<'a>> {
         gib(sample.memory_used, dash),
         gib(sample.memory_total, dash).trim_start()
     );
-    let held = format!("{} GiB", gib(sample.process_rss, dash));
+    let resident = format!("{} GiB", gib(sample.process_rss, dash));
     let past = |trace: &'a Trace, most: f32| Some((trace, most));
     vec![
         Meter::new("CPU", sample.cpu, load, past(&history.cpu, 1.0)).growing(),
@@ -142,14 +141,14 @@ fn machine<'a>(ctx: &Ctx<'a>, sample: &SystemSample) -> Vec<Meter<'a>> {
         Meter::new(
             "  trainer",
             share_of(sample.process_rss, sample.memory_total),
-            held,
+            resident,
             past(&history.rss, 1.0),
         ),
         disk(ctx, sample),
     ]
 }
 
-/// The disk, with the checkpoints it still takes.
+/// The meter of the disk, with the number of checkpoints that fit.
 fn disk<'a>(ctx: &Ctx<'a>, sample: &SystemSample) -> Meter<'a> {
     let dash = ctx.symbols.dash;
     let free = share_of(sample.disk_free, sample.disk_total);
@@ -165,22 +164,20 @@ fn disk<'a>(ctx: &Ctx<'a>, sample: &SystemSample) -> Meter<'a> {
     } else {
         String::new()
     };
-    let whole = format!(" of {} GB", gigabytes(sample.disk_total).trim_start());
-    let all = plain.replace(" GB", &whole);
+    let total = format!(" of {} GB", gigabytes(sample.disk_total).trim_start());
+    let all = plain.replace(" GB", &total);
     let mut words = Vec::new();
     if let Some(left) = left {
         let left = count(left);
-        words.push(format!(
-            "{mark}{all}, room for {left} checkpoints like the last"
-        ));
+        words.push(format!("{mark}{all}, room for {left} checkpoints"));
         words.push(format!("{mark}{all}, {left} checkpoints"));
         words.push(format!("{mark}{plain}, {left} checkpoints"));
     } else {
         words.push(format!("{mark}{all}"));
     }
     words.push(format!("{mark}{plain}"));
-    let taken = free.map(|free| 1.0 - free);
-    Meter::choice("disk", taken, words).warn(warn)
+    let used = free.map(|free| 1.0 - free);
+    Meter::choice("disk", used, words).warn(warn)
 }
 
 fn labelled(label: &str) -> Piece {
@@ -197,12 +194,12 @@ fn amount(value: String, unit: &str) -> [Piece; 2] {
     ]
 }
 
-/// What a step costs, and of what it is made.
-fn split_rows(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
+/// Time per step, and its breakdown.
+fn step_rows(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     let (run, dash) = (&ctx.app.run, ctx.symbols.dash);
     let speed = run.images_per_second.value();
     let speed = speed.filter(|speed| speed.is_finite() && *speed > 0.0);
-    // Two means of the same thing over different times would contradict each other.
+    // A second mean over another period would contradict the speed in the header.
     let batch = run.info.as_ref().map(|info| f64::from(info.batch_size));
     let step = batch
         .zip(speed)
@@ -213,19 +210,19 @@ fn split_rows(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     row.extend(amount(format!("{speed:>7}"), "images/s"));
     let mut rows = vec![row];
     if let Some(time) = &run.step_time {
-        rows.extend(parts_rows(time, ctx.app.ui.size.0));
+        rows.extend(breakdown_rows(time, ctx.app.ui.size.0));
     }
     rows
 }
 
-/// Columns of the bar that shows how a step divides.
+/// Width of the bar that shows the breakdown of a step.
 const DIVIDED: f64 = 40.0;
 
-/// Columns from which each part has its milliseconds beside its share.
+/// Minimum width for milliseconds next to each fraction.
 const MILLIS: u16 = 116;
 
-/// How the time of a step divides: a bar of the parts' first letters, then the numbers.
-fn parts_rows(time: &StepTime, width: u16) -> [Vec<Piece>; 2] {
+/// Breakdown of the time per step: a bar of the initials of its parts, then the numbers.
+fn breakdown_rows(time: &StepTime, width: u16) -> [Vec<Piece>; 2] {
     const ROLES: [Role; 5] = [
         Role::Key,
         Role::Train,
@@ -234,12 +231,12 @@ fn parts_rows(time: &StepTime, width: u16) -> [Vec<Piece>; 2] {
         Role::Dim,
     ];
     let total = time.total_ms();
-    let (mut bar, mut numbers) = (vec![labelled("divides")], vec![labelled("")]);
+    let (mut bar, mut numbers) = (vec![labelled("breakdown")], vec![labelled("")]);
     let (mut drawn, mut reached) = (0, 0.0);
     for ((name, ms), role) in time.parts().into_iter().zip(ROLES) {
         let share = if total > 0.0 { ms / total } else { 0.0 };
         reached += share.clamp(0.0, 1.0);
-        // Ends are rounded, not lengths, so that all of it is always as long.
+        // Ends are rounded instead of lengths, so that the bar always has the same length.
         let end = (reached * DIVIDED).round() as usize;
         let letter = name.get(..1).unwrap_or(" ").to_uppercase();
         bar.push(piece(letter.repeat(end.saturating_sub(drawn)), role));
@@ -251,7 +248,7 @@ fn parts_rows(time: &StepTime, width: u16) -> [Vec<Piece>; 2] {
         numbers.push(piece(format!("{}  ", short_percent(share)), Role::Text));
     }
     let how = if time.sampled {
-        "   one step, waited for after each part".to_owned()
+        "   1 step, synchronized after each part".to_owned()
     } else {
         format!("   mean of {} steps", count(time.steps))
     };
@@ -259,7 +256,7 @@ fn parts_rows(time: &StepTime, width: u16) -> [Vec<Piece>; 2] {
     [bar, numbers]
 }
 
-/// What came up the channel, and how old the last of it is; from the most to the least telling.
+/// Records received over the event channel, and the age of the last one; variants from the most to the least detailed.
 fn channel_rows(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     let app = ctx.app;
     let mut row = vec![labelled("channel")];
@@ -267,27 +264,24 @@ fn channel_rows(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     let records = row.clone();
     if app.ticking() {
         let age = app.clock_ms().saturating_sub(app.run.now_ms);
-        row.push(piece(
-            format!("the last {:>4} ago   ", clock(age)),
-            Role::Dim,
-        ));
+        row.push(piece(format!("last {:>4} ago   ", clock(age)), Role::Dim));
     }
     let (times, role) = match app.resyncs {
-        0 => ("never fell behind".to_owned(), Role::Dim),
-        1 => ("fell behind once".to_owned(), Role::Text),
-        n => (format!("fell behind {} times", count(n)), Role::Text),
+        0 => ("no dropped updates".to_owned(), Role::Dim),
+        1 => ("dropped updates once".to_owned(), Role::Text),
+        n => (format!("dropped updates {} times", count(n)), Role::Text),
     };
     let times = piece(times, role);
     row.push(times.clone());
     vec![row, [&records[..], &[times]].concat()]
 }
 
-/// What the frames of this screen cost; from the most to the least telling.
+/// Cost of the frames of this screen; variants from the most to the least detailed.
 fn screen_rows(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     let frames = &ctx.app.frames;
     let mut row = vec![labelled("screen")];
     if frames.frames == 0 {
-        let words = "what a frame costs appears with the second one";
+        let words = "frame cost: shown from the second frame on";
         row.push(piece(words, Role::Dim));
         return vec![row];
     }
@@ -300,7 +294,7 @@ fn screen_rows(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     let others = [
         dim(", mean"),
         millis(frames.draw_us_mean()),
-        dim(", most"),
+        dim(", max"),
         millis(frames.draw_us_max),
     ];
     vec![

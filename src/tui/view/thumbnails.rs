@@ -1,4 +1,4 @@
-//! All images of the gallery at once: as a row of marks, and as thumbnails.
+//! All images of the gallery: as a row of marks, and as thumbnails.
 
 use std::ops::Range;
 
@@ -13,21 +13,21 @@ use crate::tui::art;
 use crate::tui::page::Pane;
 use crate::tui::theme::Role;
 
-/// Columns of a thumbnail.
+/// Width of a thumbnail.
 const THUMBNAIL: u16 = 14;
 
-/// Places of equal size in rows.
+/// A grid of slots of equal size.
 pub(super) struct Slots {
-    /// Columns and rows from one to the next.
+    /// Columns and rows from one slot to the next.
     pub(super) step: (u16, u16),
-    /// Columns and rows of one.
+    /// Columns and rows of a slot.
     pub(super) size: (u16, u16),
-    /// So many stand in a row.
+    /// Number of slots in a row.
     pub(super) across: u16,
 }
 
 impl Slots {
-    /// The number of the place that a column and row are in; none in the gaps.
+    /// The index of the slot at this column and row; `None` in the gaps.
     pub(super) fn at(&self, (x, y): (u16, u16)) -> Option<usize> {
         let (step_x, step_y) = (self.step.0.max(1), self.step.1.max(1));
         let (column, row) = (x / step_x, y / step_y);
@@ -36,8 +36,8 @@ impl Slots {
     }
 }
 
-/// The images that have a mark in a row of so many columns.
-fn marked(app: &App, width: u16) -> Range<usize> {
+/// The images that have a mark in a row of `width` columns.
+fn images_with_mark(app: &App, width: u16) -> Range<usize> {
     if app.run.predictions.is_none() {
         return 0..0;
     }
@@ -48,15 +48,16 @@ fn marked(app: &App, width: u16) -> Range<usize> {
     first..count.min(first + room)
 }
 
-/// The image whose mark is at this column of the row.
+/// The image whose mark is at column `x` of the row.
 pub(super) fn mark_at(app: &App, width: u16, x: u16) -> Option<usize> {
-    marked(app, width).nth(usize::from(x))
+    images_with_mark(app, width).nth(usize::from(x))
 }
 
-/// A mark for each image: right, wrong, not yet said; the current one is reversed. Scrolls so that it is seen.
+/// Draws a mark for each image: correct, wrong, or without prediction. The current one is reversed; the row scrolls so
+/// that it is visible.
 pub(super) fn strip(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let current = ctx.app.ui.panels[Pane::Gallery];
-    for (x, index) in marked(ctx.app, area.width).enumerate() {
+    for (x, index) in images_with_mark(ctx.app, area.width).enumerate() {
         let (mark, role) = mark(ctx, index);
         let style = ctx.style(role);
         let style = if index == current {
@@ -69,14 +70,14 @@ pub(super) fn strip(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
 }
 
 fn mark(ctx: &Ctx<'_>, index: usize) -> (&'static str, Role) {
-    match Image::at(ctx, index).and_then(|image| image.right()) {
+    match Image::at(ctx, index).and_then(|image| image.is_correct()) {
         Some(true) => (ctx.symbols.right_small, Role::Dim),
         Some(false) => (ctx.symbols.wrong, Role::Bad),
         None => (ctx.symbols.dash, Role::Faint),
     }
 }
 
-/// How the thumbnails stand in this area, and which images they are of.
+/// The grid of thumbnails in this area, and the images in it.
 fn placed(app: &App, area: Rect) -> (Slots, Range<usize>) {
     let gallery = &app.run.gallery;
     let (width, height) = (gallery.width as usize, gallery.height as usize);
@@ -100,7 +101,7 @@ pub(super) fn image_at(app: &App, area: Rect, at: (u16, u16)) -> Option<usize> {
     images.nth(slots.at(at)?)
 }
 
-/// As many thumbnails as fit, with the current one among them.
+/// Draws as many thumbnails as fit; the current image is always among them.
 pub(super) fn grid(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let current = ctx.app.ui.panels[Pane::Gallery];
     let (slots, images) = placed(ctx.app, area);

@@ -1,4 +1,4 @@
-//! F1 of each class over the epochs, as a heat strip: a row for each class, a column for each epoch or for some of them.
+//! F1 of each class by epoch, as a heat map: one row per class; a column covers one or more epochs.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -12,11 +12,11 @@ use crate::tui::page::Pane;
 use crate::tui::text::{columns, score};
 use crate::tui::theme::Role;
 
-/// Columns of a name, at most; of an epoch, at most; of the numbers on the right, with their gap.
+/// Maximum width of a name, maximum width of an epoch, and width of the numbers on the right including their gap.
 const NAME: u16 = 20;
 const CELL: usize = 4;
 const NUMBERS: u16 = 22;
-/// Changes smaller than this are none.
+/// Changes smaller than this count as none.
 const SAME: f32 = 5e-4;
 
 const SCALE: Scale = Scale {
@@ -24,10 +24,10 @@ const SCALE: Scale = Scale {
     role: Role::Valid,
 };
 
-/// The epochs of the run and how they stand in columns.
+/// The epochs of the run and their layout in columns.
 struct Strip<'a> {
     epochs: &'a [(u32, Vec<F32>)],
-    /// Columns of all of them.
+    /// Width of all epochs in columns.
     width: usize,
 }
 
@@ -39,7 +39,7 @@ impl<'a> Strip<'a> {
         Self { epochs, width }
     }
 
-    /// The lowest F1 of the epochs that share a column: dips stay visible. `None` where it is undefined.
+    /// The lowest F1 of the epochs in a column, so that dips remain visible. `None` if it is undefined.
     fn at(&self, class: usize, column: usize) -> Option<f32> {
         let count = self.epochs.len();
         let first = column * count / self.width.max(1);
@@ -63,7 +63,7 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         buf,
         area,
         Pane::Trends,
-        "F1 on validation by epoch",
+        "validation F1 by epoch",
         vec![legend],
     );
     let (Some((first, start)), Some((last, latest))) = (epochs.first(), epochs.last()) else {
@@ -97,7 +97,7 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     paint::more(ctx, buf, rows, (scroll, below));
 }
 
-/// What stands over the names, the ends of the strips, and the numbers.
+/// Draws the headings of the names, the strips (first and last epoch) and the numbers.
 fn headings(
     ctx: &Ctx<'_>,
     line: Rect,
@@ -117,7 +117,7 @@ fn headings(
     put(buf, line, end, 0, &numbers, dim);
 }
 
-/// The latest F1, and how far it is from the first and from the best.
+/// The latest F1, and its differences from the first and from the best.
 fn numbers(
     ctx: &Ctx<'_>,
     latest: Option<f32>,
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn epochs_are_as_wide_as_there_is_room_and_share_columns_where_there_is_none() {
+    fn epochs_fill_the_width_or_share_columns() {
         let epochs: Vec<(u32, Vec<F32>)> = (1..=10)
             .map(|epoch| (epoch, vec![F32(epoch as f32 / 10.0), F32(f32::NAN)]))
             .collect();

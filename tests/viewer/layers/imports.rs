@@ -1,24 +1,24 @@
-//! Which source file imports which, read from the sources, and the circles among them.
+//! The import graph of the source files, and its cycles.
 //!
-//! An import is a path in a `use` declaration or in the code that begins with `crate`, `super`, `self` or a submodule. It
-//! leads to the file that defines what is named: re-exports on the way are followed. Neither a `mod` declaration nor the
-//! re-export of a submodule's item is an import of the submodule, and what a module takes from the modules it lies in is none
-//! either: their files hold what their submodules share. Unit tests are not looked at.
+//! An import is a path, in a `use` declaration or in code, that begins with `crate`, `super`, `self` or a submodule.
+//! It points to the file that defines the named item; re-exports are followed. Not counted as imports are `mod`
+//! declarations, re-exports of a submodule's items, and imports from a parent module, because parents define what
+//! their submodules share. Unit tests are ignored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A module by its path from the root of the crate, which has the empty one.
+/// A module path from the crate root; the crate root itself is the empty path.
 type Module = Vec<String>;
 
-/// Re-exports and imports that lead on to others are followed so far.
+/// Maximum number of re-exports or imports followed from one path.
 const DEPTH: usize = 8;
 
-/// Which file imports which, by their paths from the root of the crate's sources.
+/// For each file, the files it imports. Paths are relative to the crate's source directory.
 pub(super) type Graph = BTreeMap<String, BTreeSet<String>>;
 
-/// The import graph of all files below a directory that has a `lib.rs`.
+/// The import graph of all files below a directory that contains a `lib.rs`.
 pub(super) fn graph(src: &Path) -> Graph {
     let mut files: BTreeMap<Module, (String, Vec<Import>)> = BTreeMap::new();
     for path in sources(src) {
@@ -44,26 +44,27 @@ pub(super) fn graph(src: &Path) -> Graph {
     graph
 }
 
-/// The groups of nodes of which each leads to each other: those of more than one, the largest first.
-pub(super) fn circles(graph: &Graph) -> Vec<BTreeSet<String>> {
+/// The strongly connected components with more than one node, largest first.
+pub(super) fn cycles(graph: &Graph) -> Vec<BTreeSet<String>> {
     let mut found: BTreeSet<BTreeSet<String>> = BTreeSet::new();
     let reach: BTreeMap<&String, BTreeSet<&String>> = graph
         .keys()
-        .map(|node| (node, reached(graph, node)))
+        .map(|node| (node, reachable(graph, node)))
         .collect();
     for (node, ahead) in &reach {
         let back = ahead.iter().filter(|other| reach[*other].contains(node));
-        let circle: BTreeSet<String> = back.map(|other| (*other).clone()).collect();
-        if circle.len() > 1 {
-            found.insert(circle);
+        let cycle: BTreeSet<String> = back.map(|other| (*other).clone()).collect();
+        if cycle.len() > 1 {
+            found.insert(cycle);
         }
     }
     let mut found: Vec<BTreeSet<String>> = found.into_iter().collect();
-    found.sort_by_key(|circle| std::cmp::Reverse(circle.len()));
+    found.sort_by_key(|cycle| std::cmp::Reverse(cycle.len()));
     found
 }
 
-fn reached<'a>(graph: &'a Graph, from: &String) -> BTreeSet<&'a String> {
+/// All nodes reachable from a node.
+fn reachable<'a>(graph: &'a Graph, from: &String) -> BTreeSet<&'a String> {
     let (mut all, mut next) = (BTreeSet::new(), vec![from]);
     while let Some(node) = next.pop() {
         for (target, _) in graph[node].iter().filter_map(|t| graph.get_key_value(t)) {
@@ -75,7 +76,7 @@ fn reached<'a>(graph: &'a Graph, from: &String) -> BTreeSet<&'a String> {
     all
 }
 
-/// The same graph between top-level modules.
+/// The import graph between top-level modules, without imports inside one module.
 pub(super) fn of_modules(graph: &Graph) -> Graph {
     let top = |file: &String| file.split(['/', '.']).next().unwrap_or_default().to_owned();
     let mut modules = Graph::new();
@@ -91,28 +92,28 @@ pub(super) fn of_modules(graph: &Graph) -> Graph {
     modules
 }
 
-/// A circle in words: each file with those of the circle that it imports.
-pub(super) fn describe(circle: &BTreeSet<String>, graph: &Graph) -> String {
-    let lines = circle.iter().map(|file| {
+/// Lists each file of a cycle with its imports within the cycle.
+pub(super) fn describe(cycle: &BTreeSet<String>, graph: &Graph) -> String {
+    let lines = cycle.iter().map(|file| {
         let within: Vec<&str> = graph[file]
-            .intersection(circle)
+            .intersection(cycle)
             .map(String::as_str)
             .collect();
         format!("    {file} imports {}", within.join(", "))
     });
     let lines: Vec<String> = lines.collect();
-    format!("{} in a circle:\n{}", circle.len(), lines.join("\n"))
+    format!("cycle of {}:\n{}", cycle.len(), lines.join("\n"))
 }
 
-/// All source files below a directory but unit tests.
+/// All source files below a directory, without unit tests.
 pub(super) fn sources(src: &Path) -> Vec<PathBuf> {
-    let (mut files, mut folders) = (Vec::new(), vec![src.to_owned()]);
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+    let (mut files, mut dirs) = (Vec::new(), vec![src.to_owned()]);
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
             let path = entry.path();
             let is_test = path.file_stem().is_some_and(|name| name == "tests");
             if path.is_dir() && !is_test {
-                folders.push(path);
+                dirs.push(path);
             } else if path.extension().is_some_and(|e| e == "rs") && !is_test {
                 files.push(path);
             }
@@ -121,15 +122,15 @@ pub(super) fn sources(src: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// A path that a file names.
+/// A path used in a file.
 struct Import {
     path: Vec<String>,
-    /// What the file calls it, if it is declared with `use`; `*` for all of a module.
+    /// The local name if the path is in a `use` declaration; `*` for a glob import.
     name: Option<String>,
     is_reexport: bool,
 }
 
-/// The module that defines what a path leads to, seen from `module`; `None` outside the crate.
+/// The module that defines the item at `path`, resolved from `module`. `None` if the path leaves the crate.
 fn resolve(
     files: &BTreeMap<Module, (String, Vec<Import>)>,
     module: &Module,
@@ -170,7 +171,7 @@ fn resolve(
     files.contains_key(&at).then_some(at)
 }
 
-/// What the code of a file names, but for its unit tests.
+/// All paths used in a file, without its unit tests.
 fn imports(text: &str) -> Vec<Import> {
     let tokens = tokens(text);
     let (mut all, mut i) = (Vec::new(), 0);
@@ -212,7 +213,7 @@ fn imports(text: &str) -> Vec<Import> {
     all
 }
 
-/// Reads one branch of a `use` tree from `i` on; returns where it ends.
+/// Parses one branch of a `use` tree starting at token `i`; returns the index of the token where it stopped.
 fn branch(
     tokens: &[String],
     mut i: usize,
@@ -254,7 +255,7 @@ fn is_word(token: &str) -> bool {
     token.starts_with(|c: char| c.is_alphabetic() || c == '_')
 }
 
-/// The words, `::` and other signs of a file up to its unit tests, without comments and literals.
+/// The tokens of a file (words, `::` and single characters) up to its unit tests, without comments and literals.
 fn tokens(text: &str) -> Vec<String> {
     let code: Vec<&str> = text
         .lines()
@@ -308,10 +309,10 @@ fn tokens(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn imports_are_found_in_trees_in_paths_and_behind_re_exports() {
-    let place = tempfile::tempdir().unwrap();
+fn imports_are_found_in_use_trees_paths_and_re_exports() {
+    let root = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
-        let path = place.path().join(name);
+        let path = root.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     };
@@ -337,21 +338,25 @@ fn imports_are_found_in_trees_in_paths_and_behind_re_exports() {
         "pub(crate) use super::super::a::Renamed as B;\n",
     );
     write("b/tests.rs", "use crate::a;");
-    let graph = graph(place.path());
+    let graph = graph(root.path());
     let targets = |file: &str| graph[file].iter().map(String::as_str).collect::<Vec<_>>();
-    assert_eq!(targets("a.rs"), [""; 0], "re-exports of submodules");
+    assert_eq!(
+        targets("a.rs"),
+        [""; 0],
+        "re-exports of submodules are not imports"
+    );
     assert_eq!(
         targets("a/one.rs"),
         ["b.rs", "b/deep.rs"],
-        "B is its own, by way of two others"
+        "B resolves to this file itself, through two re-exports"
     );
     assert_eq!(targets("a/two.rs"), ["a/one.rs"]);
     assert_eq!(targets("b.rs"), ["b/deep.rs"]);
     assert_eq!(targets("b/deep.rs"), ["a/one.rs"]);
-    let [circle] = circles(&graph).try_into().unwrap();
-    assert_eq!(circle.len(), 3);
-    let text = describe(&circle, &graph);
+    let [cycle] = cycles(&graph).try_into().unwrap();
+    assert_eq!(cycle.len(), 3);
+    let text = describe(&cycle, &graph);
     assert!(text.contains("b/deep.rs imports a/one.rs"), "{text}");
-    let [modules] = circles(&of_modules(&graph)).try_into().unwrap();
+    let [modules] = cycles(&of_modules(&graph)).try_into().unwrap();
     assert_eq!(modules.into_iter().collect::<Vec<_>>(), ["a", "b"]);
 }

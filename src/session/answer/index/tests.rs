@@ -9,14 +9,14 @@ use crate::event::{EpochSummary, Event, F32, F64, GalleryPredictions, Level, Rec
 use crate::link::StepValues;
 use crate::run::{Curve, CurveId};
 
-/// A journal under the test's hands.
-struct Told {
+/// A journal written by the test.
+struct TestJournal {
     _dir: tempfile::TempDir,
     run: RunDir,
     seq: u64,
 }
 
-impl Told {
+impl TestJournal {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let run = RunDir::at(dir.path());
@@ -47,12 +47,12 @@ impl Told {
         line
     }
 
-    fn say(&mut self, event: Event) {
+    fn record(&mut self, event: Event) {
         let line = self.line(event);
         self.write(&line);
     }
 
-    /// Steps after `from`, up to `to`, a window at a time; their loss is their number and `mark`.
+    /// Writes the steps after `from`, up to `to`, in windows of 16 steps. The loss of a step is its number plus `mark`.
     fn steps(&mut self, from: u64, to: u64, mark: f32) {
         let mut bytes = Vec::new();
         for last in (from..to).step_by(16).map(|first| (first + 16).min(to)) {
@@ -76,11 +76,11 @@ impl Told {
             valid_nll: F64(to as f64),
             ..EpochSummary::default()
         };
-        self.say(Event::EpochFinished(row));
+        self.record(Event::EpochFinished(row));
     }
 
     fn resume(&mut self, after: u64) {
-        self.say(Event::Restored(Box::new(Restoration {
+        self.record(Event::Restored(Box::new(Restoration {
             after,
             ..Restoration::default()
         })));
@@ -92,7 +92,7 @@ impl Told {
         index
     }
 
-    /// The losses as the whole journal tells them.
+    /// The losses from a full scan of the journal.
     fn losses(&self) -> Vec<(u64, F32)> {
         let mut all = Vec::new();
         live_records(&self.run, |record| {
@@ -115,14 +115,14 @@ fn losses(index: &Index, from: u64, to: u64) -> Vec<(u64, F32)> {
 }
 
 #[test]
-fn a_stretch_is_what_the_whole_journal_tells_of_it() {
-    let mut told = Told::new();
-    told.steps(0, 6_000, 0.0);
-    told.write(b"no record\n\n{\"event\":\"steps\"}\n\xff\xfe\n[1]\n");
-    told.steps(6_000, 12_000, 0.0);
-    let index = told.index();
+fn range_query_matches_full_scan() {
+    let mut journal = TestJournal::new();
+    journal.steps(0, 6_000, 0.0);
+    journal.write(b"no record\n\n{\"event\":\"steps\"}\n\xff\xfe\n[1]\n");
+    journal.steps(6_000, 12_000, 0.0);
+    let index = journal.index();
     assert!(index.blocks.len() > 3, "{} blocks", index.blocks.len());
-    let all = told.losses();
+    let all = journal.losses();
     assert_eq!(all.len(), 12_000);
     for (from, to) in [
         (0, u64::MAX),
@@ -142,27 +142,27 @@ fn a_stretch_is_what_the_whole_journal_tells_of_it() {
 }
 
 #[test]
-fn what_a_resume_gave_up_is_not_told_also_when_it_comes_later() {
-    let mut told = Told::new();
-    told.steps(0, 4_000, 0.0);
-    let after = told.seq;
-    told.steps(4_000, 9_000, 0.25);
-    let mut index = told.index();
+fn records_discarded_by_a_restart_are_not_returned() {
+    let mut journal = TestJournal::new();
+    journal.steps(0, 4_000, 0.0);
+    let after = journal.seq;
+    journal.steps(4_000, 9_000, 0.25);
+    let mut index = journal.index();
     assert_eq!(losses(&index, 8_999, 9_000).len(), 2);
     assert_eq!(loss(&nearest(&index, 8_000).unwrap().unwrap()), 8_000.25);
-    told.resume(after);
+    journal.resume(after);
     index.refresh().unwrap();
     assert_eq!(
         losses(&index, 3_999, 9_000),
         [(3_999, F32(3_999.0)), (4_000, F32(4_000.0))]
     );
     assert_eq!(nearest(&index, 8_000).unwrap().unwrap().step, 4_000);
-    told.steps(4_000, 6_000, 0.5);
+    journal.steps(4_000, 6_000, 0.5);
     index.refresh().unwrap();
-    assert_eq!(losses(&index, 0, u64::MAX), told.losses());
+    assert_eq!(losses(&index, 0, u64::MAX), journal.losses());
     assert_eq!(
         index.blocks,
-        told.index().blocks,
+        journal.index().blocks,
         "read in parts or at once"
     );
     for (wanted, step) in [(0, 1), (1, 1), (4_500, 4_500), (u64::MAX, 6_000)] {
@@ -174,31 +174,31 @@ fn what_a_resume_gave_up_is_not_told_also_when_it_comes_later() {
 }
 
 #[test]
-fn a_named_curve_is_told_like_any_other() {
-    let mut told = Told::new();
+fn named_curves_are_returned() {
+    let mut journal = TestJournal::new();
     let name = || CurveId::Named("val/loss".to_owned());
-    let say = |told: &mut Told, global_step: u64, value: f64| {
+    let log = |journal: &mut TestJournal, global_step: u64, value: f64| {
         let other = ("val/f1".to_owned(), F64(0.0));
         let values = vec![("val/loss".to_owned(), F64(value)), other];
-        told.say(Event::Scalars {
+        journal.record(Event::Scalars {
             global_step,
             values,
         });
     };
-    told.steps(0, 4_000, 0.0);
-    say(&mut told, 3_000, 0.5);
-    let after = told.seq;
-    told.steps(4_000, 8_000, 0.0);
-    say(&mut told, 8_000, 9.0);
-    told.resume(after);
-    say(&mut told, 50_000, f64::NAN);
-    let index = told.index();
+    journal.steps(0, 4_000, 0.0);
+    log(&mut journal, 3_000, 0.5);
+    let after = journal.seq;
+    journal.steps(4_000, 8_000, 0.0);
+    log(&mut journal, 8_000, 9.0);
+    journal.resume(after);
+    log(&mut journal, 50_000, f64::NAN);
+    let index = journal.index();
     let values = between(&index, &name(), (0, u64::MAX), 100).unwrap();
     assert_eq!(values[0], (3_000, F32(0.5)));
     assert!(values.len() == 2 && values[1].0 == 50_000 && values[1].1.0.is_nan());
     let missing = CurveId::Named("loss".to_owned());
     assert_eq!(between(&index, &missing, (0, u64::MAX), 100).unwrap(), []);
-    // Together with the window that has the step, and alone.
+    // Merged with the window that contains the step, and without one.
     let found = nearest(&index, 3_000).unwrap().unwrap();
     assert_eq!((loss(&found), found.value(&name())), (3_000.0, Some(0.5)));
     let found = nearest(&index, 49_000).unwrap().unwrap();
@@ -207,11 +207,11 @@ fn a_named_curve_is_told_like_any_other() {
 }
 
 #[test]
-fn a_step_is_told_with_all_its_numbers() {
-    let mut told = Told::new();
-    assert_eq!(nearest(&told.index(), 3).unwrap(), None);
-    told.steps(0, 100, 0.0);
-    let found = nearest(&told.index(), 42).unwrap().unwrap();
+fn nearest_step_has_all_its_values() {
+    let mut journal = TestJournal::new();
+    assert_eq!(nearest(&journal.index(), 3).unwrap(), None);
+    journal.steps(0, 100, 0.0);
+    let found = nearest(&journal.index(), 42).unwrap().unwrap();
     assert_eq!(
         (found.step, found.epoch, found.clipped, found.t_ms),
         (42, 1, true, 1003)
@@ -222,55 +222,56 @@ fn a_step_is_told_with_all_its_numbers() {
     assert_eq!(value(Curve::TrainAccuracy), Some(0.0));
     assert_eq!(value(Curve::GradNorm), Some(1.0));
     assert_eq!(value(Curve::ValidNll), None);
-    let hole = nearest(&told.index(), 40).unwrap().unwrap();
+    let hole = nearest(&journal.index(), 40).unwrap().unwrap();
     let norm = hole.value(&Curve::GradNorm.into());
     assert!(norm.is_some_and(f64::is_nan) && !hole.clipped);
-    // A hole in the journal: both ends are as near.
-    told.steps(110, 120, 0.0);
+    // The journal has a gap between steps 100 and 111.
+    journal.steps(110, 120, 0.0);
     for (wanted, step) in [(105, 100), (106, 111), (104, 100)] {
-        assert_eq!(nearest(&told.index(), wanted).unwrap().unwrap().step, step);
+        let found = nearest(&journal.index(), wanted).unwrap().unwrap();
+        assert_eq!(found.step, step);
     }
 }
 
 #[test]
-fn a_line_that_is_still_being_written_is_told_when_it_is_whole() {
-    let mut told = Told::new();
-    told.steps(0, 16, 0.0);
-    let whole = told.line(Event::Steps(StepWindow {
+fn incomplete_line_is_indexed_when_complete() {
+    let mut journal = TestJournal::new();
+    journal.steps(0, 16, 0.0);
+    let complete = journal.line(Event::Steps(StepWindow {
         global_step: 17,
         loss: vec![F32(1.0)],
         ..StepWindow::default()
     }));
-    let mut index = told.index();
-    for byte in whole {
+    let mut index = journal.index();
+    for byte in complete {
         assert_eq!(nearest(&index, 20).unwrap().unwrap().step, 16);
-        told.write(&[byte]);
+        journal.write(&[byte]);
         index.refresh().unwrap();
     }
     assert_eq!(nearest(&index, 20).unwrap().unwrap().step, 17);
 }
 
 #[test]
-fn a_journal_that_was_replaced_is_read_anew() {
-    let mut told = Told::new();
-    told.steps(0, 3_000, 0.0);
-    let mut index = told.index();
-    let other = told.run.path.join("other");
-    let mut new = Told::new();
+fn replaced_journal_is_read_again() {
+    let mut journal = TestJournal::new();
+    journal.steps(0, 3_000, 0.0);
+    let mut index = journal.index();
+    let other = journal.run.path.join("other");
+    let mut new = TestJournal::new();
     new.steps(0, 32, 0.5);
     std::fs::copy(new.run.journal(), &other).unwrap();
-    std::fs::rename(&other, told.run.journal()).unwrap();
+    std::fs::rename(&other, journal.run.journal()).unwrap();
     index.refresh().unwrap();
     assert_eq!(loss(&nearest(&index, 3_000).unwrap().unwrap()), 32.5);
-    std::fs::remove_file(told.run.journal()).unwrap();
+    std::fs::remove_file(journal.run.journal()).unwrap();
     assert!(index.refresh().is_err());
 }
 
 #[test]
-fn many_blocks_become_fewer_and_tell_the_same() {
-    let mut told = Told::new();
-    told.steps(0, 30_000, 0.0);
-    let (fine, mut coarse) = (told.index(), told.index());
+fn merging_blocks_does_not_change_results() {
+    let mut journal = TestJournal::new();
+    journal.steps(0, 30_000, 0.0);
+    let (fine, mut coarse) = (journal.index(), journal.index());
     for _ in 0..3 {
         coarse.coarsen();
     }
@@ -282,7 +283,7 @@ fn many_blocks_become_fewer_and_tell_the_same() {
 }
 
 #[test]
-fn the_order_of_a_lines_words_does_not_matter_and_text_is_no_event() {
+fn event_type_is_found_in_any_field_order() {
     for (line, expected) in [
         (
             r#"{"seq":1,"t_ms":2,"event":"steps","loss":[]}"#,
@@ -305,24 +306,24 @@ fn the_order_of_a_lines_words_does_not_matter_and_text_is_no_event() {
 }
 
 #[test]
-fn places_of_what_counts_are_known_and_read_back() {
-    let mut told = Told::new();
+fn positions_of_valid_records_are_indexed() {
+    let mut journal = TestJournal::new();
     let predictions = |epoch| {
         Event::GalleryPredictions(GalleryPredictions {
             epoch,
             ..GalleryPredictions::default()
         })
     };
-    told.say(predictions(1));
-    told.say(predictions(2));
-    told.resume(1);
+    journal.record(predictions(1));
+    journal.record(predictions(2));
+    journal.resume(1);
     let text = "x".repeat(300);
-    told.say(Event::Log {
+    journal.record(Event::Log {
         level: Level::Info,
         text,
     });
-    told.say(predictions(3));
-    let index = told.index();
+    journal.record(predictions(3));
+    let index = journal.index();
     let read = |place| index.read::<GalleryPredictions>(place).unwrap().epoch;
     assert_eq!(index.galleries().map(read).collect::<Vec<_>>(), [1, 3]);
 }

@@ -20,7 +20,7 @@ fn indices(table: &mut Table, filter: Filter) -> Vec<u32> {
 }
 
 #[test]
-fn every_filter_finds_its_images_in_its_order() {
+fn filters_select_and_order_images() {
     let csv = HEAD.to_owned()
         + "valid,0,1,0,0.9,4,0,0\n"
         + "test,0,0,0,0.9,3,0,0\n"
@@ -30,7 +30,7 @@ fn every_filter_finds_its_images_in_its_order() {
         + "test,4,0,1,0.7,0,2,1\n"
         + "test,5,2,0,NaN,NaN,0,0\n";
     let (_dir, mut table) = table(csv.as_bytes());
-    let confused = |truth, said| Filter::Confused { truth, said };
+    let confused = |truth, predicted| Filter::Confused { truth, predicted };
     for (filter, expected) in [
         (Filter::All, vec![0, 1, 2, 3, 4, 5]),
         (Filter::Mistakes, vec![1, 2, 4, 5]),
@@ -47,7 +47,7 @@ fn every_filter_finds_its_images_in_its_order() {
 }
 
 #[test]
-fn a_row_tells_its_most_probable_classes_what_was_said_first() {
+fn row_lists_predicted_class_first_then_by_probability() {
     let dir = tempfile::tempdir().unwrap();
     let run = RunDir::at(dir.path());
     let csv = HEAD.to_owned()
@@ -68,7 +68,7 @@ fn a_row_tells_its_most_probable_classes_what_was_said_first() {
 }
 
 #[test]
-fn lines_that_are_no_rows_are_passed_over() {
+fn invalid_rows_are_skipped() {
     let csv = [
         HEAD.as_bytes(),
         b"test,0,0,0,0.9,3,0,0\n",
@@ -83,7 +83,7 @@ fn lines_that_are_no_rows_are_passed_over() {
 }
 
 #[test]
-fn rows_without_logits_or_a_header_are_told_as_they_are() {
+fn rows_without_logits_or_header_are_returned_unchanged() {
     let (_dir, mut table) = table(b"test,0,1,2,0.25\ntest,1,1,1,0.75\n");
     let (total, rows) = table.page(Filter::LeastCertain, 1, 9).unwrap();
     assert_eq!((total, rows.len(), rows[0].index), (2, 1, 1));
@@ -91,7 +91,7 @@ fn rows_without_logits_or_a_header_are_told_as_they_are() {
 }
 
 #[test]
-fn only_a_file_that_has_changed_is_read_again() {
+fn only_changed_files_are_reloaded() {
     let dir = tempfile::tempdir().unwrap();
     let run = RunDir::at(dir.path());
     let missing = Table::renew(&mut None, &run).map(|_| ());
@@ -110,11 +110,11 @@ fn only_a_file_that_has_changed_is_read_again() {
     };
     let (first, step) = all(&mut slot);
     assert_eq!((first[0].label, step), (1, None));
-    // What has not changed is not read again: what is remembered stays.
+    // Unchanged files are not reloaded, so the cleared rows stay cleared.
     slot.as_mut().unwrap().rows.clear();
     slot.as_mut().unwrap().chosen = None;
     assert_eq!(all(&mut slot).0.len(), 0);
-    // As long, and as old as the clock of the disk can tell.
+    // A replacement of the same length, possibly with the same modification time, is detected.
     write("predictions.csv", "test,0,0,1,0.5,1,2\n");
     assert_eq!(all(&mut slot).0[0].label, 0);
     write(
@@ -124,15 +124,15 @@ fn only_a_file_that_has_changed_is_read_again() {
     let (colder, step) = all(&mut slot);
     assert_eq!(step, Some(9));
     assert!(colder[0].top[0].1.0 > 0.99);
-    // Rows come from the file they were found in.
+    // Rows are read from the file that was scanned, even after it was replaced.
     let table = slot.as_mut().unwrap();
     write("predictions.csv", "gone\n");
     assert_eq!(table.page(Filter::Mistakes, 0, 9).unwrap().0, 1);
     assert_eq!(all(&mut slot).0.len(), 0);
 }
 
-/// Bytes like those of a table.
-fn rough() -> impl Strategy<Value = Vec<u8>> {
+/// Random bytes that resemble a predictions table.
+fn random_csv() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         Just(b"test,".to_vec()),
         Just(b"split,index,label,predicted,confidence,logit_0,logit_1\n".to_vec()),
@@ -148,11 +148,11 @@ fn rough() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn no_bytes_make_it_panic(csv in rough(), from in 0_u32..9, a in 0_u32..3, b in any::<u32>()) {
+    fn arbitrary_bytes_do_not_panic(csv in random_csv(), from in 0_u32..9, a in 0_u32..3, b in any::<u32>()) {
         let (_dir, mut table) = table(&csv);
         let filters = [
             Filter::All, Filter::Mistakes, Filter::ConfidentMistakes, Filter::LeastCertain,
-            Filter::Class(b), Filter::Confused { truth: a, said: b },
+            Filter::Class(b), Filter::Confused { truth: a, predicted: b },
         ];
         for filter in filters {
             let (total, rows) = table.page(filter, from, 5).unwrap();

@@ -1,21 +1,21 @@
-//! When a screen rings.
+//! When a screen sends notifications.
 
 use super::*;
 
-/// A screen that rings, of a run under way.
-fn ringing() -> App {
+/// A screen with the bell enabled, of a run in progress.
+fn with_bell() -> App {
     let mut app = app();
     app.settings.notify.bell = true;
     let info = crate::event::RunStarted {
         run: "one\x1b[2J".to_owned(),
         ..crate::event::RunStarted::default()
     };
-    tell(&mut app, Event::RunStarted(Box::new(info)));
+    feed(&mut app, Event::RunStarted(Box::new(info)));
     app
 }
 
 fn bad_step(app: &mut App) -> Vec<Effect> {
-    tell(
+    feed(
         app,
         Event::StepSkipped {
             global_step: 5,
@@ -34,8 +34,8 @@ fn notices(effects: &[Effect]) -> Vec<&str> {
 }
 
 #[test]
-fn each_cause_rings_once() {
-    let mut app = ringing();
+fn each_cause_notifies_once() {
+    let mut app = with_bell();
     let effects = bad_step(&mut app);
     assert!(
         matches!(notices(&effects)[..], [text] if text.starts_with("epochtop one: step 5 is not finite;")),
@@ -47,17 +47,17 @@ fn each_cause_rings_once() {
         global_step: 5,
     };
     assert_eq!(
-        notices(&tell(&mut app, end.clone())),
+        notices(&feed(&mut app, end.clone())),
         ["epochtop one: completed after 0 epochs"]
     );
-    assert!(tell(&mut app, end).is_empty());
+    assert!(feed(&mut app, end).is_empty());
 }
 
 #[test]
-fn only_what_is_wanted_rings_and_nothing_of_the_past() {
+fn only_selected_occasions_notify_and_past_events_do_not() {
     let failed = |app: &mut App| {
         let message = "no memory".to_owned();
-        tell(
+        feed(
             app,
             Event::RunFinished {
                 outcome: Outcome::Failed { message },
@@ -65,20 +65,20 @@ fn only_what_is_wanted_rings_and_nothing_of_the_past() {
             },
         )
     };
-    let mut app = ringing();
+    let mut app = with_bell();
     app.settings.notify.on = vec![crate::config::Occasion::Failure];
     assert!(bad_step(&mut app).is_empty());
     assert_eq!(
         notices(&failed(&mut app)),
         ["epochtop one: failed at step 5: no memory"]
     );
-    let mut quiet = ringing();
+    let mut quiet = with_bell();
     quiet.settings.notify.bell = false;
     assert!(failed(&mut quiet).is_empty());
-    let mut replay = ringing();
+    let mut replay = with_bell();
     replay.live = false;
     assert!(bad_step(&mut replay).is_empty() && failed(&mut replay).is_empty());
-    // Who attaches sees what is: it is not news.
+    // A screen that attaches later shows the current alerts without a notification.
     let mut late = App::new(Settings::default(), true);
     late.settings.notify.osc9 = true;
     let snapshot = Feed::Snapshot(Box::new(app.run));
@@ -87,36 +87,36 @@ fn only_what_is_wanted_rings_and_nothing_of_the_past() {
 }
 
 #[test]
-fn a_stall_rings_with_the_clock_but_not_when_the_screen_was_away() {
-    let mut app = ringing();
-    tell(
+fn a_stall_notifies_unless_the_screen_was_suspended() {
+    let mut app = with_bell();
+    feed(
         &mut app,
         Event::Phase {
             phase: Phase::Training,
         },
     );
-    // The trainer's clock is another host's: only this screen's counts once it was heard.
+    // The trainer's host may have a different clock: after the first record only the clock of this screen is used.
     let mut now = 1 << 40;
-    let mut rung = Vec::new();
+    let mut effects = Vec::new();
     for _ in 0..130 {
         now += 1000;
-        rung.extend(update(&mut app, Msg::Tick(now)));
-        if rung.len() == 1 {
+        effects.extend(update(&mut app, Msg::Tick(now)));
+        if effects.len() == 1 {
             break;
         }
     }
     assert!(
-        matches!(notices(&rung)[..], [text] if text.contains("stalled: no step for 2:01")),
-        "{rung:?}"
+        matches!(notices(&effects)[..], [text] if text.contains("stalled: no step for 2:01")),
+        "{effects:?}"
     );
     assert!(update(&mut app, Msg::Tick(now + 1000)).is_empty());
-    let mut away = ringing();
-    update(&mut away, Msg::Tick(now));
-    tell(
-        &mut away,
+    let mut suspended = with_bell();
+    update(&mut suspended, Msg::Tick(now));
+    feed(
+        &mut suspended,
         Event::Phase {
             phase: Phase::Training,
         },
     );
-    assert!(update(&mut away, Msg::Tick(now + 600_000)).is_empty());
+    assert!(update(&mut suspended, Msg::Tick(now + 600_000)).is_empty());
 }

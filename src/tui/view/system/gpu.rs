@@ -1,4 +1,4 @@
-//! The GPUs: a block each, as full as the rows allow, or a [`table`] with a row each.
+//! The GPUs: a block each, as detailed as the rows permit, or a [`table`] with a row each.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -13,16 +13,16 @@ use crate::tui::layout::{GUTTER, top};
 use crate::tui::text::{count, maybe, outside};
 use crate::tui::theme::Role;
 
-/// Fewest columns of a block.
+/// Minimum width of a block.
 const BLOCK: u16 = 58;
-/// Rows of a full block and of a short one, with their headings.
+/// Rows of a full and of a short block, including their headings.
 const FULL: u16 = 7;
 const SHORT: u16 = 4;
-/// Numbers of a full block whose past grows.
+/// Number of meters in a full block whose history can grow.
 const GROWING: u16 = 2;
-/// The most rows a past takes.
+/// Maximum height of a history in rows.
 const TALLEST: u16 = 8;
-/// °C that fill the bar, and those from which a GPU is hot.
+/// Temperature in °C that fills the bar, and from which a GPU counts as hot.
 const HOTTEST: f32 = 100.0;
 pub(super) const HOT: f32 = 85.0;
 
@@ -34,17 +34,17 @@ enum Style {
     Table,
 }
 
-/// How the GPUs are shown.
+/// The layout of the GPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Plan {
     style: Style,
     gpus: u16,
     columns: u16,
-    /// What there is room for.
+    /// Number of GPUs that fit.
     height: u16,
 }
 
-/// The fullest way to show them in this room; of two that are alike the one with fewer, wider columns.
+/// The most detailed layout that fits; of two equally detailed ones, that with fewer, wider columns.
 pub(super) fn plan(gpus: &[GpuSample], width: u16, height: u16) -> Plan {
     let count = gpus.len() as u16;
     let most = ((width + GUTTER) / (BLOCK + GUTTER)).clamp(1, count.max(1));
@@ -65,7 +65,7 @@ pub(super) fn plan(gpus: &[GpuSample], width: u16, height: u16) -> Plan {
 }
 
 impl Plan {
-    /// Rows it takes where a past takes `tall`.
+    /// Number of rows with histories of height `tall`.
     pub(super) fn rows(self, tall: u16) -> u16 {
         let lines = self.gpus.div_ceil(self.columns.max(1));
         match self.style {
@@ -76,7 +76,7 @@ impl Plan {
         }
     }
 
-    /// How tall a past may be with so many rows to spare.
+    /// Maximum height of histories with `spare` additional rows.
     pub(super) fn tallest(self, spare: u16) -> u16 {
         (1..=TALLEST)
             .take_while(|tall| self.rows(*tall) - self.rows(1) <= spare)
@@ -84,7 +84,7 @@ impl Plan {
             .unwrap_or(1)
     }
 
-    /// Draws them.
+    /// Draws the GPUs.
     pub(super) fn draw(
         self,
         ctx: &Ctx<'_>,
@@ -129,7 +129,7 @@ impl Plan {
     }
 }
 
-/// A GPU with all that is known of it.
+/// Draws a GPU with all its meters.
 fn block(ctx: &Ctx<'_>, gpu: &GpuSample, full: bool, tall: u16, area: Rect, buf: &mut Buffer) {
     heading(ctx, gpu, area, buf);
     let (_, body) = top(area, 1);
@@ -142,12 +142,12 @@ fn block(ctx: &Ctx<'_>, gpu: &GpuSample, full: bool, tall: u16, area: Rect, buf:
     let line = if full {
         processes(ctx, gpu, last.width)
     } else {
-        first_fit(in_a_line(ctx, gpu), last.width)
+        first_fit(summary_line(ctx, gpu), last.width)
     };
     put_pieces(ctx, buf, last, 0, 0, &line);
 }
 
-/// Its number and name, whether it is the one, and what holds it back.
+/// Draws index and name, whether this run uses it, and whether it is throttled.
 fn heading(ctx: &Ctx<'_>, gpu: &GpuSample, area: Rect, buf: &mut Buffer) {
     rule_line(ctx, buf, area, Role::Rule);
     let mut pieces = vec![
@@ -168,7 +168,7 @@ fn heading(ctx: &Ctx<'_>, gpu: &GpuSample, area: Rect, buf: &mut Buffer) {
     put_right(ctx, buf, area, x + 1, 0, &words);
 }
 
-/// Why it is slow, in as many words as there is room for; nothing where it is not.
+/// The reason for throttling, shortened to the room; empty if the GPU is not throttled.
 pub(super) fn throttling(ctx: &Ctx<'_>, gpu: &GpuSample, room: u16) -> Vec<Piece> {
     if gpu.throttled.is_empty() {
         return Vec::new();
@@ -176,7 +176,7 @@ pub(super) fn throttling(ctx: &Ctx<'_>, gpu: &GpuSample, room: u16) -> Vec<Piece
     let mark = ctx.symbols.warning;
     let cut = |width: u16| outside(&gpu.throttle_words(), usize::from(width), ctx.symbols);
     let all = format!(" {mark} throttled: {} ", cut(u16::MAX));
-    // Half a word tells more than that there is one.
+    // A shortened reason is more informative than the symbol alone.
     let part = if room < 16 {
         format!(" {mark} ")
     } else {
@@ -279,8 +279,8 @@ fn megahertz(ctx: &Ctx<'_>, gpu: &GpuSample) -> String {
     }
 }
 
-/// Power, temperature, clock and processes, for a block without rows for them.
-fn in_a_line(ctx: &Ctx<'_>, gpu: &GpuSample) -> Vec<Vec<Piece>> {
+/// Power, temperature, clock and processes in one line, for a block without rows for them.
+fn summary_line(ctx: &Ctx<'_>, gpu: &GpuSample) -> Vec<Vec<Piece>> {
     let degrees = if ctx.symbols.unicode { "°C" } else { "C" };
     let celsius = maybe(gpu.temperature_c.map(f64::from), 0, 3, ctx.symbols.dash);
     let mut pieces = vec![
@@ -296,14 +296,14 @@ fn in_a_line(ctx: &Ctx<'_>, gpu: &GpuSample) -> Vec<Vec<Piece>> {
     vec![all, fewer, pieces]
 }
 
-/// Who computes on it, as many as there is room for, and how many more.
+/// The processes on the GPU, as many as fit, and the number of the others.
 fn processes(ctx: &Ctx<'_>, gpu: &GpuSample, width: u16) -> Vec<Piece> {
     let label = piece(
         format!("{:<width$}", "processes", width = usize::from(LABEL)),
         Role::Dim,
     );
     if gpu.processes.is_empty() {
-        return vec![label, piece("none to be seen", Role::Dim)];
+        return vec![label, piece("none visible", Role::Dim)];
     }
     let mut line = vec![label];
     for (i, process) in gpu.processes.iter().enumerate() {
@@ -321,7 +321,7 @@ fn processes(ctx: &Ctx<'_>, gpu: &GpuSample, width: u16) -> Vec<Piece> {
         ];
         let left = gpu.processes.len() - i;
         let more = piece(format!("   {left} more"), Role::Dim);
-        // Room is kept for saying how many there are, unless this is the last.
+        // Room is reserved for the number of the others, unless this is the last process.
         let after = if left > 1 {
             width_of(std::slice::from_ref(&more))
         } else {
@@ -341,7 +341,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_fullest_way_that_fits_is_taken() {
+    fn the_most_detailed_layout_that_fits_is_chosen() {
         let way = |gpus, width, height| {
             let plan = plan(&vec![GpuSample::default(); gpus], width, height);
             (plan.style, plan.columns)
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn no_way_takes_more_rows_than_there_are() {
+    fn no_layout_exceeds_the_available_rows() {
         for gpus in 0..=64 {
             for height in 1..60 {
                 for width in [0, 60, 80, 120, 200, 400] {

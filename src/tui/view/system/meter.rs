@@ -1,4 +1,4 @@
-//! A number of the machine in a row: label, bar, share, words, and its past as columns.
+//! A meter: a row with label, bar, value, text, and the history as vertical bars.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -10,13 +10,13 @@ use crate::tui::layout::top;
 use crate::tui::text::{maybe, short_percent};
 use crate::tui::theme::Role;
 
-/// Columns of the label, and of the share with its blanks.
+/// Width of the label, and of the value including its blanks.
 pub(super) const LABEL: u16 = 12;
 const SHARE: u16 = 7;
-/// A past in fewer columns tells nothing.
+/// Minimum width of a history.
 const PAST: u16 = 6;
 
-/// Bytes in GiB, five columns.
+/// Bytes in GiB, five columns wide.
 pub(super) fn gib(bytes: Option<u64>, dash: &str) -> String {
     maybe(
         bytes.map(|bytes| bytes as f64 / (1_u64 << 30) as f64),
@@ -26,23 +26,23 @@ pub(super) fn gib(bytes: Option<u64>, dash: &str) -> String {
     )
 }
 
-/// A number of the machine.
+/// A measurement of the machine.
 pub(super) struct Meter<'a> {
     label: &'static str,
     share: Option<f32>,
-    /// What stands where the share does, if it is no share.
+    /// Shown instead of the fraction, if the measurement is not a fraction.
     value: Option<String>,
-    /// From the most to the least telling.
+    /// Variants of the text, from the most to the least detailed.
     words: Vec<String>,
     warn: bool,
-    /// Its past, and what fills a column of it.
+    /// Its history, and the value that fills a bar of it.
     past: Option<(&'a Trace, f32)>,
-    /// Its past is worth more than a row, where there are some.
+    /// Whether its history uses further rows, if there are any.
     grows: bool,
 }
 
 impl<'a> Meter<'a> {
-    /// A share with what it is of, and its past.
+    /// A fraction with its text and history.
     pub(super) fn new(
         label: &'static str,
         share: Option<f32>,
@@ -60,7 +60,7 @@ impl<'a> Meter<'a> {
         }
     }
 
-    /// A share without a past, whose words take the columns of it.
+    /// A fraction without a history, whose text may use the columns of the history.
     pub(super) fn choice(label: &'static str, share: Option<f32>, words: Vec<String>) -> Self {
         Self {
             words,
@@ -68,26 +68,26 @@ impl<'a> Meter<'a> {
         }
     }
 
-    /// Shows this instead of the share.
+    /// Shows `value` instead of the fraction.
     pub(super) fn value(mut self, value: String) -> Self {
         self.value = Some(value);
         self
     }
 
-    /// Its past takes more rows where there are some.
+    /// Lets the history use further rows, if there are any.
     pub(super) fn growing(mut self) -> Self {
         self.grows = true;
         self
     }
 
-    /// It is worth a look.
+    /// Draws the meter as a warning.
     pub(super) fn warn(mut self, warn: bool) -> Self {
         self.warn = warn;
         self
     }
 }
 
-/// How the columns of a row are divided.
+/// The division of a row into columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Columns {
     bar: u16,
@@ -108,7 +108,7 @@ impl Columns {
     }
 }
 
-/// Draws meters under each other, those that grow `rows` high; gives the rows they took.
+/// Draws meters one below the other, those with a growing history `rows` high; returns the rows used.
 pub(super) fn draw_all(
     ctx: &Ctx<'_>,
     meters: &[Meter<'_>],
@@ -154,7 +154,7 @@ fn draw(ctx: &Ctx<'_>, meter: &Meter<'_>, area: Rect, buf: &mut Buffer) {
     let words = meter.words.iter().map(|words| vec![piece(words, role)]);
     let mut words = first_fit(words.collect(), room);
     if words.is_empty() {
-        // Better cut than left out.
+        // The text is cut rather than omitted.
         words = meter
             .words
             .last()
@@ -177,14 +177,15 @@ fn draw(ctx: &Ctx<'_>, meter: &Meter<'_>, area: Rect, buf: &mut Buffer) {
     }
 }
 
-/// The latest of a trace as upright bars, the newest at the right edge; `most` fills one. What was not known is left out.
+/// Draws the latest values of a trace as vertical bars, the newest at the right; `most` fills a bar. Unknown values are
+/// left blank.
 fn past(ctx: &Ctx<'_>, trace: &Trace, most: f32, area: Rect, buf: &mut Buffer) {
     for (value, x) in trace.iter().rev().zip((0..area.width).rev()) {
         let Some(value) = value else {
             continue;
         };
         let (full, end) = column(ctx, value / most, area.height);
-        // The curve is its ends; what lies below is only a ground.
+        // The ends of the bars form the curve; the cells below are drawn as background.
         let ground = (ctx.symbols.shades[0], Role::TrainBand);
         let cells = std::iter::repeat_n(ground, full).chain([(end, Role::Bar)]);
         for ((part, role), y) in cells.zip((0..area.height).rev()) {
@@ -193,8 +194,8 @@ fn past(ctx: &Ctx<'_>, trace: &Trace, most: f32, area: Rect, buf: &mut Buffer) {
     }
 }
 
-/// An upright bar: the whole cells below its end, and the end. What is there at all has a foot; what is full leaves a gap
-/// to the row above, so that rows stay apart.
+/// A vertical bar: the number of full cells below its end, and the character of the end. A value above 0 is always
+/// visible, and a full bar leaves a gap to the row above, so that rows remain separate.
 fn column(ctx: &Ctx<'_>, share: f32, rows: u16) -> (usize, &'static str) {
     let parts: &[&str] = if ctx.symbols.unicode {
         ctx.symbols.column
@@ -219,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_width_from_the_smallest_page_up_has_room_for_the_past() {
+    fn every_page_width_has_room_for_the_history() {
         for width in 58..400 {
             let columns = Columns::of(width);
             assert!(columns.past >= PAST, "{width}: {columns:?}");

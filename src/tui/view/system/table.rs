@@ -1,4 +1,4 @@
-//! Many GPUs in few rows: a table with a row each.
+//! A table of GPUs with a row each, used if there are many of them.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -12,7 +12,7 @@ use crate::tui::layout::top;
 use crate::tui::text::{count, maybe, short_percent};
 use crate::tui::theme::Role;
 
-/// A column of the table: its heading, its width, what a GPU has there. Those further back go first where it is narrow.
+/// A column of the table: heading, width, and cell. On a narrow page the last columns are dropped first.
 struct Column {
     heading: &'static str,
     width: u16,
@@ -91,15 +91,15 @@ const TABLE: [Column; 7] = [
     },
 ];
 
-/// A row each. What holds one back takes the columns that are left.
+/// Draws the table. The reason for throttling uses the remaining columns.
 pub(super) fn table(ctx: &Ctx<'_>, gpus: &[GpuSample], area: Rect, buf: &mut Buffer) {
-    let mut taken = 0;
+    let mut used = 0;
     let columns: Vec<(u16, &Column)> = TABLE
         .iter()
         .map_while(|column| {
-            let at = taken;
-            taken += column.width + 2;
-            (taken <= area.width).then_some((at, column))
+            let at = used;
+            used += column.width + 2;
+            (used <= area.width).then_some((at, column))
         })
         .collect();
     let end = columns
@@ -123,7 +123,7 @@ pub(super) fn table(ctx: &Ctx<'_>, gpus: &[GpuSample], area: Rect, buf: &mut Buf
     hidden(ctx, gpus.get(shown..).unwrap_or_default(), body, buf);
 }
 
-/// Says over the end of the last row how many there was no room for, and that some of them are held back.
+/// Writes over the end of the last row how many GPUs are hidden, and how many of those are throttled.
 fn hidden(ctx: &Ctx<'_>, gpus: &[GpuSample], area: Rect, buf: &mut Buffer) {
     let slow = gpus.iter().filter(|gpu| !gpu.throttled.is_empty()).count();
     if gpus.is_empty() || area.height == 0 {

@@ -30,12 +30,14 @@ const WAITING: usize = 16;
 pub(super) fn start(dir: &Path) -> Option<Queries> {
     let (ask, queries) = bounded::<(u64, Query)>(WAITING);
     let (answered, replies) = bounded(WAITING);
-    let mut desk = QueryResponder::new(RunDir::at(dir));
+    let mut responder = QueryResponder::new(RunDir::at(dir));
     let answering = move || {
         for (id, query) in queries {
-            let reply = desk.answer(&query).unwrap_or_else(|error| Reply::Unknown {
-                reason: error.to_string(),
-            });
+            let reply = responder
+                .answer(&query)
+                .unwrap_or_else(|error| Reply::Unknown {
+                    reason: error.to_string(),
+                });
             if answered.send((id, reply)).is_err() {
                 break;
             }

@@ -11,8 +11,10 @@ use crate::run::{RunState, alert_lines, closing_lines, epoch_line, event_line, h
 pub fn follow(link: &Link, mut out: impl Write) -> RunState {
     let mut state = RunState::default();
     let mut print = |text: &str| {
-        let line = format!("{text}\n");
-        let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+        let whole_line = format!("{text}\n");
+        let _ = out
+            .write_all(whole_line.as_bytes())
+            .and_then(|()| out.flush());
     };
     for feed in &link.feed {
         match feed {

@@ -51,7 +51,7 @@ impl RunDir {
             || name.chars().any(char::is_control)
         {
             return Err(bad(format!(
-                "--name {name:?}: a run name must not be empty, start with a dot, or contain slashes or control characters"
+                "--name {name:?}: a run name must not be empty, start with a dot, or contain / or control characters"
             )));
         }
         let path = runs.join(name);

@@ -28,7 +28,7 @@ const CLIENTS: usize = 32;
 /// How long the server waits at the end of the run for clients to receive the last records.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// The interval between checks that the socket file still exists.
-const LOOK: Duration = Duration::from_secs(30);
+const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A listening socket. Dropping it closes the socket and deletes its file.
 #[derive(Debug)]
@@ -143,7 +143,7 @@ fn listen(mut listener: UnixListener, path: &Path, shared: &Arc<Shared>) {
             // Most likely there are no free file descriptors; try again later.
             Err(_) => thread::sleep(Duration::from_millis(200)),
         }
-        if checked.elapsed() >= LOOK {
+        if checked.elapsed() >= CHECK_INTERVAL {
             checked = Instant::now();
             // A cleanup of /tmp may have deleted the socket.
             if inode(path) != own

@@ -96,7 +96,7 @@ pub fn path_of(dir: &Path, run: &Path) -> io::Result<PathBuf> {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             format!(
-                "{}: {length} bytes, but a socket path has at most {LONGEST}; set EPOCHTOP_SOCKET_DIR to a shorter path",
+                "{}: {length} bytes; a socket path has at most {LONGEST}; set EPOCHTOP_SOCKET_DIR to a shorter path",
                 path.display()
             ),
         ));

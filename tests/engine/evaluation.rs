@@ -327,7 +327,11 @@ fn mismatched_runs_data_and_checkpoints_are_refused() {
         ),
         ("\"format\": 2", "\"format\": 7", "has format 7"),
         ("\"height\": 20", "\"height\": 200000000", "sides of 1 to"),
-        ("\"blob\"", "\"thing\"", "read differently than in training"),
+        (
+            "\"blob\"",
+            "\"thing\"",
+            "classes or shape differ from training",
+        ),
     ] {
         assert!(original.contains(there), "{there} in {original}");
         fs::write(&state, original.replacen(there, odd, 1)).unwrap();

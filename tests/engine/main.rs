@@ -1,14 +1,15 @@
-//! The engine, on the real libtorch and, where it matters, the real data.
+//! Integration tests of the training engine, with libtorch and, where it matters, with Fashion-MNIST.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a failed unwrap is the test's failure"
+    reason = "a failed unwrap fails the test"
 )]
 
 mod art;
 mod asked;
 mod bad_data;
 mod checkpoints;
+mod docs;
 mod evaluation;
 mod fixture;
 mod fused;

@@ -31,11 +31,11 @@ fn a_run_is_started_paused_evaluated_and_stopped() {
     terminal.press("e");
     terminal.wait_for("evaluate done");
     terminal.press("?");
-    terminal.wait_for("put the screen aside");
+    terminal.wait_for("pause or resume training");
     terminal.press("\x1b");
     // Wait between the keys: escape and a letter sent together would be read as alt and the letter.
     terminal.wait("the help to close", |text| {
-        (!text.contains("put the screen aside")).then_some(())
+        (!text.contains("pause or resume training")).then_some(())
     });
     terminal.press("q");
     terminal.wait_for("checkpoint");

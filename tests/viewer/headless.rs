@@ -39,7 +39,7 @@ fn told() -> Vec<Record> {
 
 /// What the README has between two marks, without the fence around it.
 fn readme(mark: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/run-directory.md");
     let text = fs::read_to_string(path).unwrap();
     let (_, rest) = text.split_once(&format!("<!-- {mark} -->\n")).unwrap();
     let (block, _) = rest.split_once(&format!("<!-- /{mark} -->")).unwrap();

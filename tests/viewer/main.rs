@@ -1,4 +1,4 @@
-//! The viewer without the engine: the order of layers, the laws of the fold, the loop, screens as text.
+//! Tests of the viewer without the training engine: architecture layers, the fold, the event loop, and screens as text.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,6 +7,7 @@
 
 mod colour;
 mod compare;
+mod docs;
 mod driving;
 mod fold;
 mod fuzz;
@@ -16,10 +17,9 @@ mod mouse;
 mod named;
 mod old_runs;
 #[path = "../engine/pty.rs"]
-#[allow(dead_code, reason = "most of it is about training")]
+#[allow(dead_code, reason = "most of its helpers are for training tests")]
 mod pty;
 mod questions;
-mod readme;
 mod replay;
 mod screens;
 mod screenshots;

@@ -260,7 +260,7 @@ fn the_key_walks_through_every_theme() {
 
 #[test]
 fn the_theme_in_the_readme_is_one() {
-    let readme = include_str!("../../README.md");
+    let readme = include_str!("../../docs/screen.md");
     let block = readme
         .split("```toml\n")
         .find(|part| part.starts_with("# ~/.config/epochtop/themes/mine.toml"));

@@ -186,8 +186,8 @@ fn style(role: &RoleStyle, palette: &BTreeMap<&str, Color>, problems: &mut Vec<P
             if found.is_none() {
                 let hint = file::suggestion(&word.value, palette.keys().copied());
                 let hint = hint.map_or_else(String::new, |hint| format!(", {hint}"));
-                let rule = format!("{}, or a name of the palette{hint}", file::COLOR);
-                problems.push(word.problem(&rule));
+                let expected = format!("{}, or a name of the palette{hint}", file::COLOR);
+                problems.push(word.problem(&expected));
             }
             found
         }

@@ -187,8 +187,8 @@ impl Reader<'_> {
                 }
                 ("modifiers", _) => self.wrong(&at, value, "must be a list"),
                 _ => {
-                    let rule = format!("unknown key, {}", unknown(part, ROLE_KEYS.into_iter()));
-                    self.wrong(&at, value, &rule);
+                    let problem = format!("unknown key, {}", unknown(part, ROLE_KEYS.into_iter()));
+                    self.wrong(&at, value, &problem);
                 }
             }
         }

@@ -43,10 +43,9 @@ pub(super) fn focus(app: &mut App, by: isize) {
         app.ui.focus = *pane;
         return;
     }
-    let pages = &Page::ALL;
-    let here = pages.iter().position(|page| *page == app.ui.page);
-    let next = (here.unwrap_or(0) as isize + by).rem_euclid(pages.len() as isize);
-    if let Some(page) = pages.get(next as usize) {
+    let here = Page::ALL.iter().position(|page| *page == app.ui.page);
+    let next = (here.unwrap_or(0) as isize + by).rem_euclid(Page::ALL.len() as isize);
+    if let Some(page) = Page::ALL.get(next as usize) {
         open(app, *page);
         let panes = focusable(app);
         let end = if by > 0 { panes.first() } else { panes.last() };

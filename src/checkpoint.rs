@@ -5,15 +5,15 @@
 //! with the final name is complete, and readers verify that. The files `LATEST` and `BEST` in `checkpoints` each
 //! contain the name of one checkpoint for users; the program does not depend on them.
 
-mod keep;
 mod manifest;
+mod retention;
 mod state;
 mod store;
 mod tensors;
 mod verify;
 
-pub use keep::{Candidate, removable};
 pub use manifest::{Entry, FORMAT, Manifest};
+pub use retention::{Candidate, removable};
 pub use state::{BestSoFar, ComputeSetup, State};
 pub use store::{PendingCheckpoint, SavedCheckpoint, Store, read_state, step_name, step_of};
 pub use tensors::{NamedTensor, decode, encode};

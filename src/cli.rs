@@ -15,7 +15,7 @@ mod eval;
 #[cfg(feature = "train")]
 mod export;
 #[cfg(feature = "train")]
-mod front;
+mod front_end;
 #[cfg(feature = "train")]
 mod launch;
 #[cfg(feature = "train")]
@@ -190,17 +190,17 @@ fn train_verb(args: TrainArgs) -> u8 {
         );
     }
     let mode = match (trainer, headless, detach, in_process) {
-        (true, ..) => Some(front::Mode::Served),
-        (_, true, ..) => Some(front::Mode::Lines),
+        (true, ..) => Some(front_end::Mode::Served),
+        (_, true, ..) => Some(front_end::Mode::Lines),
         (_, _, true, _) => None,
         (.., in_process) => match screen::available() {
             Err(why) => {
                 print_error(&format!(
                     "{why}: printing a line per epoch instead of the screen"
                 ));
-                Some(front::Mode::Lines)
+                Some(front_end::Mode::Lines)
             }
-            Ok(()) => in_process.then(|| front::Mode::Screen {
+            Ok(()) => in_process.then(|| front_end::Mode::Screen {
                 reference: reference.clone(),
             }),
         },

@@ -5,21 +5,21 @@
 //! infinite have the types [`F32`] or [`F64`], which JSON can represent. [`crate::run`] builds the state of a run from
 //! its records.
 
-mod asking;
 mod evaluation;
+mod event_traits;
 mod health;
-mod nature;
 mod number;
+mod request;
 mod system;
 mod timing;
 
 use serde::{Deserialize, Serialize};
 
-pub use asking::{Answer, Command, Request, check_epochs, check_lr};
 pub use evaluation::{EvalReport, WeightsKind};
+pub use event_traits::EventTraits;
 pub use health::{Finding, Health, LayerNorms, Remedy};
-pub use nature::EventTraits;
 pub use number::{F32, F64, Pixels};
+pub use request::{Answer, Command, Request, check_epochs, check_lr};
 pub use system::{
     GpuProcess, GpuSample, MAX_GPUS, MAX_PROCESSES, SystemSample, ThrottleReason, share_of,
 };

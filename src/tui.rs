@@ -26,7 +26,7 @@ mod panels;
 mod plot;
 mod prompt;
 mod replay;
-mod still;
+mod single_frame;
 mod suspend;
 mod svg;
 mod symbols;
@@ -58,7 +58,7 @@ pub use page::{Page, Pane};
 pub use panels::{Images, Panels};
 pub use plot::Plot;
 pub use replay::{ReplayRequest, ReplayState, ReplayView};
-pub use still::{draw_once, pages};
+pub use single_frame::{draw_once, pages};
 pub use svg::svg;
 pub use terminal::{Painter, Tty};
 pub use theme::{Role, Theme, Themes, themes};
@@ -150,7 +150,7 @@ pub fn run(tty: &Tty, link: &Link, options: Options) -> io::Result<ScreenResult>
     };
     let mut app = App::new(settings, link.requests.is_some());
     if let Some(page) = page {
-        still::open(&mut app, &page).map_err(io::Error::other)?;
+        single_frame::open(&mut app, &page).map_err(io::Error::other)?;
     }
     app.set_compared_runs(others);
     // Shown until a key is pressed, so that a new user knows that leaving does not stop the run.

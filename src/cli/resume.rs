@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::front::Mode;
+use super::front_end::Mode;
 use super::print::print_error;
 use super::restore::dataset_of;
 use super::train::{RunStart, meta, train_and_show};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use color_eyre::eyre::Report;
 use fs_err::File;
 
-use super::front::{Front, Mode, Running};
+use super::front_end::{Front, Mode, Running};
 use super::print::{print_error, program};
 use super::signals::{self, SignalRequests};
 use super::{code, screen};

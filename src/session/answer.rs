@@ -4,9 +4,9 @@
 //! `predictions.csv` (`table`), the images, and the predictions of earlier evaluations. A cache is filled at its first
 //! use and refreshed when its file has changed. Each cache has a memory limit.
 
-mod earlier;
 mod images;
 mod index;
+mod prediction_history;
 mod series;
 mod split_images;
 mod stamp;

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::door::HubHandle;
+use super::hub_handle::HubHandle;
 use crate::config::{NotifyConfig, Occasion};
 use crate::event::Level;
 use crate::link::Feed;

@@ -9,8 +9,8 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select, unbounded};
 
 use super::clock::now_ms;
-use super::door::HubHandle;
 use super::files::RunFiles;
+use super::hub_handle::HubHandle;
 use super::system::{SamplerThread, SystemSampling};
 use crate::event::{Event, Level, Record, Request};
 use crate::link::{Feed, Link};

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use fs_err as fs;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::door::HubHandle;
+use super::hub_handle::HubHandle;
 use super::sockets;
 use super::wire::{TrainerInfo, invalid};
 use conversation::Client;

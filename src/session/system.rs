@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use fs_err as fs;
 
-use super::door::HubHandle;
+use super::hub_handle::HubHandle;
 use crate::event::SystemSample;
 use gpu::Gpus;
 use proc::Ticks;

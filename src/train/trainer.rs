@@ -4,7 +4,7 @@ mod end;
 mod epoch;
 mod health;
 mod measure;
-mod obey;
+mod requests;
 mod resume;
 mod saving;
 
@@ -29,7 +29,7 @@ use crate::event::{
 use crate::model::{Network, Plan, Weights};
 use health::Recovery;
 use measure::{Best, Validated};
-use obey::PendingRequests;
+use requests::PendingRequests;
 
 /// How the run continues after a step boundary. If two apply, the greater one is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -17,7 +17,6 @@ mod compare_tables;
 mod confusion;
 mod confusions;
 pub(super) mod ctx;
-mod essentials;
 mod evaluated;
 mod footer;
 pub(super) mod gallery;
@@ -27,6 +26,7 @@ pub(super) mod images;
 mod layers;
 mod log;
 mod marks;
+mod minimal;
 mod named;
 mod overlay;
 mod paint;
@@ -317,7 +317,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let other = (area != app.layout.area()).then(|| arrange(app, area));
     match other.as_ref().unwrap_or(&app.layout) {
         Layout::Essentials(area) => {
-            essentials::draw(&ctx, *area, buf);
+            minimal::draw(&ctx, *area, buf);
             alerts::foot(&ctx, *area, buf);
         }
         Layout::Full(screen) => {

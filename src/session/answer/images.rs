@@ -3,8 +3,8 @@
 use std::io;
 
 use super::super::rundir::RunDir;
-use super::earlier::EarlierEvaluations;
 use super::index::Index;
+use super::prediction_history::EarlierEvaluations;
 use super::split_images::{SplitImages, put_from_gallery};
 use super::table::Table;
 use crate::event::{GalleryImages, Split};

@@ -199,7 +199,7 @@ def main():
         print(line)
     print(f"screen, socket and hub use {share * 100:.2f} % of the machine's CPU time (target: at most 1 %)")
     half = memory[len(memory) // 2]
-    print(f"memory of the trainer, MB: {memory[0]:.0f} at the start, {half:.0f} half-way, {memory[-1]:.0f} at the end")
+    print(f"memory of the trainer, MiB: {memory[0]:.0f} at the start, {half:.0f} half-way, {memory[-1]:.0f} at the end")
     print(f"{len(failures)} client connections, {sum(failures)} failed")
 
 

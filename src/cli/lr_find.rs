@@ -108,7 +108,7 @@ fn print(tried: &[LrFindStep], config: &Config) {
                 found.steepest
             ));
             print_line(&format!(
-                "L  {:.1e}  lowest loss: too high for training; the limit is about a third of it",
+                "L  {:.1e}  lowest loss: too high for training; stay below a third of this rate",
                 found.lowest
             ));
             print_line(&format!(

@@ -68,7 +68,7 @@ fn next(first: Option<&Overview>) -> [(String, &'static str); 3] {
     let name = &overview.run.name;
     let (verb, purpose) = match overview.status {
         Status::Live => ("attach", "open the screen of the live run"),
-        Status::Finished => ("eval", "evaluate its best checkpoint on the test set"),
+        Status::Completed => ("eval", "evaluate its best checkpoint on the test set"),
         Status::Stopped | Status::Failed | Status::Crashed => (
             "train --resume",
             "continue this run from its last checkpoint",
@@ -76,7 +76,7 @@ fn next(first: Option<&Overview>) -> [(String, &'static str); 3] {
     };
     let (other, other_purpose) = match overview.status {
         Status::Live => ("ctl stop", "stop it, with a checkpoint"),
-        Status::Finished | Status::Stopped | Status::Failed | Status::Crashed => {
+        Status::Completed | Status::Stopped | Status::Failed | Status::Crashed => {
             ("view", "open its screen, replay it with space")
         }
     };

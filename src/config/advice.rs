@@ -83,7 +83,7 @@ impl Config {
         }
         if self.checkpoint.every_epochs > epochs {
             advice.push(format!(
-                "checkpoint.every_epochs = {}: the run has only {epochs} epochs, so only the final checkpoint is saved",
+                "checkpoint.every_epochs = {}: the run has only {epochs} epochs, so no epoch before the last ends with a checkpoint",
                 self.checkpoint.every_epochs
             ));
         }

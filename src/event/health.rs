@@ -82,7 +82,7 @@ impl Health {
                 };
                 let place = layer.as_ref().map_or_else(
                     || "all layer outputs are finite now".to_owned(),
-                    |layer| format!("first bad layer {layer}"),
+                    |layer| format!("first non-finite layer {layer}"),
                 );
                 format!(
                     "{rows}: loss {}, gradient norm {}, {place}",
@@ -148,7 +148,7 @@ mod tests {
         };
         assert_eq!(
             health(bad, Remedy::Paused),
-            "5 steps in a row, up to 7, are not finite: loss NaN, gradient norm inf, first bad layer blocks.1.norm; paused"
+            "5 steps in a row, up to 7, are not finite: loss NaN, gradient norm inf, first non-finite layer blocks.1.norm; paused"
         );
         let spike = Finding::Spike {
             loss: F32(9.0),

@@ -19,7 +19,7 @@ pub enum Status {
     /// A process is writing to it.
     Live,
     /// All epochs were completed.
-    Finished,
+    Completed,
     /// Stopped on request; it can be resumed.
     Stopped,
     /// Ended by an error that was recorded.
@@ -33,7 +33,7 @@ impl Status {
     pub fn name(self) -> &'static str {
         match self {
             Self::Live => "live",
-            Self::Finished => "finished",
+            Self::Completed => "completed",
             Self::Stopped => "stopped",
             Self::Failed => "failed",
             Self::Crashed => "crashed",
@@ -78,7 +78,7 @@ pub fn status(run: &RunDir, meta: &Meta) -> Status {
         return Status::Live;
     }
     match meta.outcome {
-        RunOutcome::Completed => Status::Finished,
+        RunOutcome::Completed => Status::Completed,
         RunOutcome::Stopped => Status::Stopped,
         RunOutcome::Failed => Status::Failed,
         RunOutcome::Running | RunOutcome::Other(_) => Status::Crashed,

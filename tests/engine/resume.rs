@@ -468,7 +468,7 @@ fn runs_checkpoints_export_and_clean_report_what_is_on_disk() {
             run["epoch"].as_u64().unwrap(),
         )
     };
-    assert_eq!(state("uninterrupted"), ("finished".to_owned(), 4));
+    assert_eq!(state("uninterrupted"), ("completed".to_owned(), 4));
     assert_eq!(state("cut"), ("crashed".to_owned(), 2));
     let table = out(&["runs"]);
     assert!(table.lines().next().unwrap().starts_with("run "), "{table}");

@@ -161,7 +161,7 @@ fn non_finite_steps_are_logged_once_and_resolved_after_500_steps() {
     assert!(
         alert
             .text
-            .starts_with("5 steps are not finite, the latest 105, first bad layer conv1;"),
+            .starts_with("5 steps are not finite, the latest 105, first non-finite layer conv1;"),
         "{}",
         alert.text
     );

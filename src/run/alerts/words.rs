@@ -86,7 +86,7 @@ impl RunState {
         };
         let layer = episode
             .layer
-            .map_or_else(String::new, |layer| format!(", first bad layer {layer}"));
+            .map_or_else(String::new, |layer| format!(", first non-finite layer {layer}"));
         let text = format!(
             "{steps}{layer}; the weights are unchanged: lower the learning rate, keep optim.clip_norm above 0"
         );

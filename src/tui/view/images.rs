@@ -207,12 +207,18 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let body = paint::title(ctx, buf, area, Pane::Images, &note, legends(ctx));
     let total = total(app);
     if total == 0 {
+        let key = app.settings.keymap.first(Action::Filter);
+        let filter_key = |what: &str| key.as_ref().map_or_else(String::new, |key| format!("{key}: {what}"));
+        let none_matches = format!("no image matches this filter; {}", filter_key("next filter"));
+        let later = format!(
+            "test-set predictions are from the last evaluation, later in this replay; {}",
+            filter_key("filters, one of them the gallery sample")
+        );
         let words = match (known(app), app.lookups.no_images()) {
-            (Some(_), _) => "no image matches this filter; press f for the next one",
+            (Some(_), _) => none_matches.as_str(),
             (None, Some(reason)) => reason,
             (None, None) if !app.test_predictions_available() && !shows_sample(app) => {
-                "test-set predictions are from the last evaluation, later in this replay; \
-                 until then, press f for the gallery sample"
+                later.as_str()
             }
             (None, None) if !shows_sample(app) => "loading",
             (None, None) => ctx.panel(Pane::Images).empty,

@@ -84,9 +84,9 @@ impl RunState {
             0 | 1 => format!("step {} is not finite", episode.last),
             n => format!("{n} steps are not finite, the latest {}", episode.last),
         };
-        let layer = episode
-            .layer
-            .map_or_else(String::new, |layer| format!(", first non-finite layer {layer}"));
+        let layer = episode.layer.map_or_else(String::new, |layer| {
+            format!(", first non-finite layer {layer}")
+        });
         let text = format!(
             "{steps}{layer}; the weights are unchanged: lower the learning rate, keep optim.clip_norm above 0"
         );

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{F64, Split};
+use super::{F64, Split, Validation};
 use crate::metrics::{
     ClassScores, Confusion, Estimates, Interval, Measure, ReliabilityBin, Temperature,
 };
@@ -13,7 +13,7 @@ use crate::metrics::{
 pub enum WeightsKind {
     /// The current weights of the training.
     Current,
-    /// The best weights by validation accuracy.
+    /// The best weights, chosen by validation.
     Best,
     /// The weights of another checkpoint.
     Checkpoint,
@@ -75,6 +75,16 @@ impl EvalReport {
     pub fn value(&self, measure: Measure) -> f64 {
         let found = self.estimates.measures.get(&measure);
         found.map_or(f64::NAN, |estimate| estimate.value)
+    }
+
+    /// The measures by which epochs are compared.
+    pub fn validation(&self) -> Validation {
+        let nll = self.value(Measure::Nll);
+        Validation {
+            accuracy: F64(self.value(Measure::Accuracy)),
+            nll: F64(if nll.is_nan() { f64::INFINITY } else { nll }),
+            macro_f1: F64(self.value(Measure::MacroF1)),
+        }
     }
 
     /// The 95 % interval of a measure, if it has one.

@@ -38,7 +38,7 @@ impl Clip {
     }
 }
 
-/// The best epoch by validation accuracy.
+/// The best epoch, chosen by the trainer with the measure `train.best` on validation.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Best {
     /// Epoch, from 1.

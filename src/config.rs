@@ -31,8 +31,8 @@ pub use sections::{
 };
 pub use validate::validate;
 pub use words::{
-    Art, AsciiMode, ChartMode, Head, ModelName, NonFinite, Occasion, OnSignal, Padding, Precision,
-    ScheduleName,
+    Art, AsciiMode, BestBy, ChartMode, Head, ModelName, NonFinite, Occasion, OnSignal, Padding,
+    Precision, ScheduleName,
 };
 
 use serde::{Deserialize, Serialize};

@@ -12,6 +12,7 @@ mod number;
 mod request;
 mod system;
 mod timing;
+mod validation;
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,7 @@ pub use system::{
     GpuProcess, GpuSample, MAX_GPUS, MAX_PROCESSES, SystemSample, ThrottleReason, share_of,
 };
 pub use timing::StepTime;
+pub use validation::Validation;
 
 /// A split of the dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -200,7 +202,7 @@ pub struct EpochSummary {
     pub images_per_second: F64,
     /// Wall time of the epoch with validation but without pauses.
     pub seconds: F64,
-    /// Whether this is the best validation accuracy so far.
+    /// Whether it is the best epoch so far, by the measure `train.best` on validation.
     pub best: bool,
 }
 
@@ -255,7 +257,7 @@ pub struct CheckpointSaved {
     pub bytes: u64,
     /// Why it was written.
     pub reason: CheckpointReason,
-    /// Whether it contains the best weights so far by validation accuracy.
+    /// Whether it contains the best weights so far.
     pub best: bool,
     /// How long the training was interrupted to copy the state, ms. The files are written in parallel to the training.
     #[serde(default)]

@@ -2,11 +2,13 @@
 //!
 //! The conventions are those of scikit-learn; the tests name the calls that computed their reference values.
 //! `confusion` has the measures of labels and predictions, `calibration` those of probabilities and the fit of the
-//! temperature, and `roc` those of the order of scores. `bootstrap` computes the uncertainty of all measures, and
-//! `paired` that of the difference between two networks on the same rows. These modules do not depend on tensors, files
+//! temperature, and `roc` those of the order of scores. `interval` and `bootstrap` compute the uncertainty of all measures,
+//! `boundary` corrects it for scores near 0 and 1, and `paired` computes that of the difference between two networks on
+//! the same rows. These modules do not depend on tensors, files
 //! or screens, and they do not panic for any input.
 
 mod bootstrap;
+mod boundary;
 mod calibration;
 mod confusion;
 mod estimate;

@@ -4,6 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::verify::VerifyError;
+use crate::config::BestBy;
+use crate::event::Validation;
 
 /// Version of the format that this program reads and writes.
 pub const FORMAT: u32 = 2;
@@ -24,7 +26,7 @@ pub struct Entry {
 }
 
 /// Description of a checkpoint and list of its files.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Version of the format.
     pub format: u32,
@@ -43,6 +45,12 @@ pub struct Manifest {
     pub created_ms: u64,
     /// Validation accuracy of its weights in parts per million, if known.
     pub valid_accuracy_ppm: Option<u32>,
+    /// The measures by which epochs are compared, at the end of an epoch; see [`Manifest::validation`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validated: Option<Validation>,
+    /// The measure by which the best epoch was chosen when it was written.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub best_by: BestBy,
     /// Its files except the manifest.
     pub files: Vec<Entry>,
     /// BLAKE3 hash of this manifest with this field empty.
@@ -103,12 +111,27 @@ impl Manifest {
         }
     }
 
+    /// The validation of its weights, if they were validated. Manifests of version 0.1 have the accuracy only.
+    pub fn validation(&self) -> Option<Validation> {
+        let accuracy = || {
+            Some(Validation::of_accuracy(
+                f64::from(self.valid_accuracy_ppm?) / 1e6,
+            ))
+        };
+        self.validated.or_else(accuracy)
+    }
+
     /// Total size of all files in bytes.
     pub fn bytes(&self) -> u64 {
         self.files
             .iter()
             .fold(0, |sum, file| sum.saturating_add(file.bytes))
     }
+}
+
+/// Whether a value is the default. Such values are not written, so that a manifest keeps its hash.
+fn is_default(by: &BestBy) -> bool {
+    *by == BestBy::default()
 }
 
 /// Whether a name is safe: short, without path separators, and not hidden.
@@ -137,6 +160,8 @@ mod tests {
             pinned: false,
             created_ms: 1,
             valid_accuracy_ppm: Some(912_000),
+            validated: None,
+            best_by: BestBy::Accuracy,
             files: vec![Entry {
                 name: name.to_owned(),
                 bytes: 3,

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use super::State;
 use super::manifest::{Entry, FORMAT, Manifest};
 use super::verify::{Depth, VerifyError, read_manifest, verify};
+use crate::config::BestBy;
+use crate::event::Validation;
 use crate::files::{self, Dir, TEMPORARY};
 
 /// Name of the checkpoint directory in the run directory.
@@ -31,8 +33,10 @@ pub struct PendingCheckpoint {
     pub reason: String,
     /// A user requested it, so it is retained.
     pub pinned: bool,
-    /// Validation accuracy of its weights, 0 to 1, if known.
-    pub valid_accuracy: Option<f64>,
+    /// The validation of its weights, if they were validated.
+    pub validated: Option<Validation>,
+    /// The measure by which the best epoch is chosen.
+    pub best_by: BestBy,
     /// Milliseconds since 1970, UTC.
     pub created_ms: u64,
     /// Name and content of each file except `state.json` and `MANIFEST.json`.
@@ -249,8 +253,10 @@ fn write(parent: &Dir, name: &str, pending: &PendingCheckpoint) -> io::Result<u6
         pinned: pending.pinned,
         created_ms: pending.created_ms,
         valid_accuracy_ppm: pending
-            .valid_accuracy
-            .map(|share| (share * 1e6).round() as u32),
+            .validated
+            .map(|validated| (validated.accuracy.0 * 1e6).round() as u32),
+        validated: pending.validated,
+        best_by: pending.best_by,
         files: entries,
         blake3: String::new(),
     };

@@ -36,7 +36,8 @@ fn pending(global_step: u64, fill: u8) -> PendingCheckpoint {
         },
         reason: "periodic".to_owned(),
         pinned: false,
-        valid_accuracy: None,
+        validated: None,
+        best_by: crate::config::BestBy::default(),
         created_ms: 1,
         files: vec![
             ("model.safetensors", vec![fill; 3000]),

@@ -98,8 +98,9 @@ fn none() -> String {
 }
 
 fn percent(share: f64, interval: Option<Interval>) -> String {
-    let ends = interval.map_or_else(String::new, |Interval { low, high }| {
-        format!(" [{:.2}, {:.2}]", low * 100.0, high * 100.0)
+    let ends = interval.map_or_else(String::new, |interval| {
+        let Interval { low, high } = interval.displayed(100.0, 2);
+        format!(" [{low:.2}, {high:.2}]")
     });
     format!("{:.2} %{ends}", share * 100.0)
 }

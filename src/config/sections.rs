@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::optimizer::OptimName;
 use super::words::{
-    Art, AsciiMode, ChartMode, Head, ModelName, NonFinite, Occasion, OnSignal, Padding, Precision,
-    ScheduleName,
+    Art, AsciiMode, BestBy, ChartMode, Head, ModelName, NonFinite, Occasion, OnSignal, Padding,
+    Precision, ScheduleName,
 };
 
 /// `[data]`: the dataset.
@@ -117,9 +117,11 @@ pub struct TrainConfig {
     pub accumulate: i64,
     /// Decay of the EMA weights, which are evaluated and saved as the model; 0: no EMA.
     pub ema: f64,
-    /// Consecutive epochs without a better validation accuracy after which the run ends; 0: never.
+    /// The validation measure by which the best epoch is chosen.
+    pub best: BestBy,
+    /// Consecutive epochs without a better value of the measure `best` after which the run ends; 0: never.
     pub patience: u32,
-    /// Smallest improvement of the validation accuracy that counts for `patience`, as a fraction.
+    /// Smallest improvement of that measure that counts for `patience`.
     pub min_delta: f64,
     /// Minutes after which the run ends; 0: no limit.
     pub max_minutes: f64,
@@ -140,6 +142,7 @@ impl Default for TrainConfig {
             batch_size: 256,
             accumulate: 1,
             ema: 0.999,
+            best: BestBy::Accuracy,
             patience: 0,
             min_delta: 0.0,
             max_minutes: 0.0,

@@ -116,6 +116,30 @@ pub enum ChartMode {
     Ascii,
 }
 
+/// The validation measure by which the best epoch is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BestBy {
+    /// The highest accuracy; of equal ones the lowest NLL.
+    #[default]
+    Accuracy,
+    /// The lowest NLL.
+    Nll,
+    /// The highest macro-F1; of equal ones the lowest NLL.
+    MacroF1,
+}
+
+impl BestBy {
+    /// The name in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Accuracy => "accuracy",
+            Self::Nll => "NLL",
+            Self::MacroF1 => "macro-F1",
+        }
+    }
+}
+
 /// The signal that requests a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum OnSignal {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{F64, Split};
+use super::{F64, Split, Validation};
 use crate::metrics::{
     ClassScores, Confusion, Estimates, Interval, Measure, ReliabilityBin, Temperature,
 };
@@ -13,7 +13,7 @@ use crate::metrics::{
 pub enum WeightsKind {
     /// The current weights of the training.
     Current,
-    /// The best weights by validation accuracy.
+    /// The best weights, chosen by validation.
     Best,
     /// The weights of another checkpoint.
     Checkpoint,
@@ -75,6 +75,42 @@ impl EvalReport {
     pub fn value(&self, measure: Measure) -> f64 {
         let found = self.estimates.measures.get(&measure);
         found.map_or(f64::NAN, |estimate| estimate.value)
+    }
+
+    /// The value of a measure with its 95 % interval, if it has one.
+    pub fn measured(&self, measure: Measure) -> Option<(f64, Interval)> {
+        Some((self.value(measure), self.interval(measure)?))
+    }
+
+    /// The measures by which epochs are compared.
+    pub fn validation(&self) -> Validation {
+        let nll = self.value(Measure::Nll);
+        Validation {
+            accuracy: F64(self.value(Measure::Accuracy)),
+            nll: F64(if nll.is_nan() { f64::INFINITY } else { nll }),
+            macro_f1: F64(self.value(Measure::MacroF1)),
+        }
+    }
+
+    /// What must be said about the calibration: that there is none, or that it raised the calibration error.
+    pub fn calibration_warning(&self) -> Option<String> {
+        if !self.temperature.converged {
+            let used = match self.temperature.value {
+                1.0 => "is not used: T = 1, the probabilities are not calibrated".to_owned(),
+                value => format!("is doubtful: T = {value:.4}"), // of an older version
+            };
+            return Some(format!(
+                "the temperature did not converge on validation and {used}"
+            ));
+        }
+        let (ece, after) = (self.value(Measure::Ece), self.value(Measure::EceCalibrated));
+        let numbers = [ece, after].map(|value| Measure::Ece.written(value));
+        // Only a difference that is visible counts.
+        (after > ece && numbers[0] != numbers[1]).then(|| {
+            let [ece, after] = numbers;
+            let split = self.split.name();
+            format!("calibration made the ECE on the {split} split worse: {ece} became {after}")
+        })
     }
 
     /// The 95 % interval of a measure, if it has one.

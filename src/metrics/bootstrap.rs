@@ -3,7 +3,8 @@
 //! A resample draws as many rows as the split has, with replacement, and all measures are computed again from the drawn
 //! rows. All measures use the same resamples, so their correlations are preserved. [`Outcomes`] contains what is needed
 //! of each row, [`Outcomes::resample`] draws the resamples, and a [`Tally`] contains the counts of one resample. The
-//! same seed and the same number of rows give the same resamples, so two networks can be compared in pairs.
+//! same seed and the same number of rows give the same resamples, so two networks can be compared in pairs. Scores near 0
+//! and 1 hardly vary between resamples; `boundary` corrects their intervals.
 //!
 //! A resample is represented by the weight of each row. `lanes` computes several resamples together.
 
@@ -11,6 +12,7 @@ mod lanes;
 
 use std::collections::BTreeMap;
 
+use super::boundary::Boundary;
 use super::calibration::argmax;
 use super::estimate::Estimate;
 use super::interval::Interval;
@@ -224,21 +226,19 @@ impl Outcomes {
 }
 
 impl Outcomes {
-    /// The measured value of every measure that can be resampled, with its 95 % interval if it has one.
+    /// The measured value of every measure except those of the full split, with its 95 % interval if it has one.
+    /// Without resamples only proportions have intervals.
     pub fn estimates(&self, resamples: usize, seed: u64) -> Estimates {
         let (measured, drawn) = (self.measured(), self.resample(resamples, seed));
+        let boundary = Boundary::of(&measured, &drawn, &self.auc().classes);
         let estimate = |measure: Measure| {
             let value = match measure.compute() {
                 Compute::Draw(_) | Compute::RowMean(_) => measured.value(measure),
                 Compute::FullSplit(_) => return None,
             };
             let values: Vec<f64> = drawn.iter().map(|draw| draw.value(measure)).collect();
-            let interval = measure.interval_of(&measured, &drawn, &values);
+            let interval = measure.interval_of(&measured, &drawn, &values, &boundary);
             Some((measure, Estimate { value, interval }))
-        };
-        let f1 = |class: usize| {
-            let counts = drawn.iter().filter_map(|draw| draw.classes.get(class));
-            Interval::percentile(&counts.map(ClassCount::f1).collect::<Vec<f64>>())
         };
         Estimates {
             resamples: drawn.len(),
@@ -246,7 +246,7 @@ impl Outcomes {
             measures: Measure::of_classes(self.classes)
                 .filter_map(estimate)
                 .collect(),
-            f1: (0..self.classes).map(f1).collect(),
+            f1: boundary.f1,
         }
     }
 }

@@ -8,6 +8,8 @@ use std::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 
+use super::interval::Interval;
+
 /// Maximum number of classes. A larger matrix would take hundreds of megabytes; further classes are ignored like labels
 /// out of range.
 const MAX_CLASSES: usize = 4096;
@@ -159,6 +161,21 @@ impl Confusion {
     /// Number of samples of this class; 0 if out of range.
     pub fn support(&self, class: usize) -> u64 {
         self.rows().nth(class).map_or(0, |row| sum(row.iter()))
+    }
+
+    /// Number of samples that were predicted as this class.
+    pub fn predicted(&self, class: usize) -> u64 {
+        sum(self.rows().filter_map(|row| row.get(class)))
+    }
+
+    /// The 95 % interval of the precision of a class; `None` if no sample was predicted as it.
+    pub fn precision_interval(&self, class: usize) -> Option<Interval> {
+        Interval::proportion(self.count(class, class), self.predicted(class))
+    }
+
+    /// The 95 % interval of the recall of a class; `None` without samples.
+    pub fn recall_interval(&self, class: usize) -> Option<Interval> {
+        Interval::proportion(self.count(class, class), self.support(class))
     }
 
     /// The scores of each class.

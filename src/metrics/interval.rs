@@ -1,6 +1,12 @@
-//! 95 % intervals computed from resampled values.
+//! 95 % intervals: of proportions, and of resampled values.
+
+#[cfg(test)]
+mod coverage;
+mod proportion;
 
 use serde::{Deserialize, Serialize};
+
+pub(super) use proportion::{EDGE, exact_lower};
 
 /// The share of resampled values below the interval, and above it, so that 95 % are inside.
 const TAIL: f64 = 0.025;
@@ -28,9 +34,24 @@ impl From<Interval> for [f64; 2] {
 }
 
 impl Interval {
-    /// Half its width, which is shown after ± if there is no space for both ends.
-    pub fn half_width(self) -> f64 {
-        (self.high - self.low) / 2.0
+    /// The distance of the farther end from a value, which is shown after ± if there is no space for both ends. Near 0
+    /// and 1 the two ends have different distances.
+    pub fn reach(self, value: f64) -> f64 {
+        (value - self.low).max(self.high - value)
+    }
+
+    /// The ends times `scale`, for display with this number of decimals: rounded outward if they would look equal.
+    pub fn displayed(self, scale: f64, decimals: usize) -> Self {
+        let (low, high) = (self.low * scale, self.high * scale);
+        let text = |end: f64| format!("{end:.decimals$}");
+        if low >= high || text(low) != text(high) {
+            return Self { low, high };
+        }
+        let units = 10_f64.powi(decimals as i32);
+        Self {
+            low: (low * units).floor() / units,
+            high: (high * units).ceil() / units,
+        }
     }
 
     /// Whether the interval contains a value.
@@ -168,6 +189,18 @@ mod tests {
         );
         assert_eq!(Interval::of_magnitudes(&[f64::NAN], &loud), None);
         assert_eq!(Interval::of_magnitudes(&[0.4], &[]), None);
+    }
+
+    #[test]
+    fn ends_never_look_equal_unless_they_are() {
+        let shown = |low, high| {
+            let ends = Interval { low, high }.displayed(100.0, 2);
+            format!("[{:.2}, {:.2}]", ends.low, ends.high)
+        };
+        assert_eq!(shown(0.999_996, 1.0), "[99.99, 100.00]");
+        assert_eq!(shown(0.0, 0.000_004), "[0.00, 0.01]");
+        assert_eq!(shown(0.5, 0.5), "[50.00, 50.00]");
+        assert_eq!(shown(0.123_456, 0.2), "[12.35, 20.00]");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! lines and screens all iterate over [`Measure::ALL`]; to add a measure, add an entry here.
 
 use super::bootstrap::{ClassCount, Tally};
+use super::boundary::{Boundary, Outward};
 use super::calibration::{Reliability, brier, nll};
 use super::confusion::Confusion;
 use super::estimate::{Better, Estimate, Format};
@@ -37,9 +38,12 @@ pub(super) enum Compute {
 pub(super) enum Interval95 {
     /// No interval.
     None,
-    /// Percentiles of the resamples (Efron 1979).
-    Percentile,
-    /// Hansen's grid bootstrap, for a sum of magnitudes; the function returns the terms of the sum.
+    /// That of a proportion of the rows; see [`Interval::proportion`].
+    Proportion,
+    /// Percentiles of the resamples (Efron 1979), with this boundary correction. Also the lowest possible value.
+    Percentile(fn(&Boundary) -> Outward, f64),
+    /// Hansen's grid bootstrap, for a sum of magnitudes; the function returns the terms of the sum. The boundary
+    /// correction is that of the accuracy.
     Magnitudes(fn(&Tally) -> &[f64]),
 }
 
@@ -132,7 +136,7 @@ measures! {
         headline: true,
         in_line: true,
         compute: Compute::Draw(|tally| over(tally.classes.iter().map(|class| class.hits), tally.rows)),
-        interval: Interval95::Percentile,
+        interval: Interval95::Proportion,
     }
     /// Unweighted mean of the per-class F1; an absent class counts as 0.
     MacroF1 {
@@ -145,7 +149,7 @@ measures! {
         headline: true,
         in_line: true,
         compute: Compute::Draw(|tally| over(tally.classes.iter().map(ClassCount::f1), tally.classes.len() as f64)),
-        interval: Interval95::Percentile,
+        interval: Interval95::Percentile(|boundary| boundary.macro_f1, 0.0),
     }
     /// Mean of the per-class F1, weighted by support.
     WeightedF1 {
@@ -166,7 +170,7 @@ measures! {
         compared: true,
         headline: true,
         compute: Compute::Draw(|tally| tally.auc),
-        interval: Interval95::Percentile,
+        interval: Interval95::Percentile(|boundary| boundary.auc, 0.0),
     }
     /// Mean recall of the classes that occur (scikit-learn's `balanced_accuracy_score`).
     BalancedAccuracy {
@@ -178,7 +182,7 @@ measures! {
         headline: true,
         note: "mean recall of the classes that occur",
         compute: Compute::Draw(balanced_accuracy),
-        interval: Interval95::Percentile,
+        interval: Interval95::Percentile(|boundary| boundary.balanced_accuracy, 0.0),
     }
     /// Share of the samples whose label is among the five highest logits.
     Top5Accuracy {
@@ -191,7 +195,7 @@ measures! {
         // With five classes or fewer it is always 1.
         least_classes: 6,
         compute: Compute::RowMean(|row, label| f64::from(u8::from(rank(row, label) < 5))),
-        interval: Interval95::Percentile,
+        interval: Interval95::Proportion,
     }
     /// Matthews correlation coefficient of labels and predictions, −1 to 1; 0 if it is undefined.
     Matthews {
@@ -204,7 +208,7 @@ measures! {
         headline: true,
         note: "correlation of labels and predictions, from -1 to 1",
         compute: Compute::Draw(matthews),
-        interval: Interval95::Percentile,
+        interval: Interval95::Percentile(|boundary| boundary.matthews, -1.0),
     }
     /// Mean negative log-likelihood at temperature 1, in nats.
     Nll {
@@ -332,11 +336,16 @@ impl Measure {
         })
     }
 
+    /// Whether its interval is that of a proportion of the rows.
+    pub fn is_proportion(self) -> bool {
+        matches!(self.info().interval, Interval95::Proportion)
+    }
+
     /// Whether it has an interval.
     pub fn has_interval(self) -> bool {
         match self.info().interval {
             Interval95::None => false,
-            Interval95::Percentile | Interval95::Magnitudes(_) => true,
+            Interval95::Proportion | Interval95::Percentile(..) | Interval95::Magnitudes(_) => true,
         }
     }
 
@@ -363,8 +372,10 @@ impl Measure {
 
     /// The ends of an interval in its format, without the unit, such as `[0.91, 0.94]`; empty without an interval.
     pub fn ends(self, interval: Option<Interval>) -> String {
-        interval.map_or_else(String::new, |Interval { low, high }| {
-            format!("[{}, {}]", self.number(low), self.number(high))
+        interval.map_or_else(String::new, |interval| {
+            let (scale, decimals) = self.info().format.scale();
+            let Interval { low, high } = interval.displayed(scale, decimals);
+            format!("[{low:.decimals$}, {high:.decimals$}]")
         })
     }
 
@@ -372,16 +383,28 @@ impl Measure {
         &self.info().compute
     }
 
-    /// Its interval, from the measured tally, the tallies of the resamples and the values of the measure in them.
+    /// Its interval, from the measured tally, the tallies of the resamples, the values of the measure in them and the
+    /// boundary corrections.
     pub(super) fn interval_of(
         self,
         measured: &Tally,
         draws: &[Tally],
         values: &[f64],
+        boundary: &Boundary,
     ) -> Option<Interval> {
+        let value = measured.value(self);
         match self.info().interval {
             Interval95::None => None,
-            Interval95::Percentile => Interval::percentile(values),
+            Interval95::Proportion => {
+                let hits = (value * measured.rows).round();
+                Interval::proportion(hits as u64, measured.rows as u64)
+            }
+            Interval95::Percentile(correction, least) => {
+                let drawn = Interval::percentile(values)?;
+                let found = correction(boundary).apply(value, drawn, least);
+                // The same value in every resample, for example an undefined Matthews, says nothing.
+                (found.low < found.high).then_some(found)
+            }
             Interval95::Magnitudes(terms) => {
                 let own = Some(terms(measured)).filter(|terms| !terms.is_empty())?;
                 // The noise of a resample is its difference from the measured terms.
@@ -392,7 +415,8 @@ impl Measure {
                         .map(|(drawn, own)| drawn - own)
                         .collect()
                 });
-                Interval::of_magnitudes(own, &noise.collect::<Vec<Vec<f64>>>())
+                let drawn = Interval::of_magnitudes(own, &noise.collect::<Vec<Vec<f64>>>())?;
+                Some(boundary.accuracy.either_way().apply(value, drawn, 0.0))
             }
         }
     }

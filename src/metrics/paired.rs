@@ -1,7 +1,12 @@
 //! Paired comparison of two networks on the same rows: is the difference statistically significant?
+//!
+//! If at most ten rows are discordant, that is right for one network and wrong for the other, the resamples vary too
+//! little: without any, all differences of the accuracy are 0. Then the intervals are extended by what they lack to the
+//! exact interval of the accuracy's difference; see [`few_discordant`].
 
 use super::bootstrap::{Outcomes, Tally};
-use super::interval::Interval;
+use super::boundary::{Outward, matthews_factor};
+use super::interval::{EDGE, Interval, exact_lower};
 use super::measures::Measure;
 
 /// The difference in a measure between two networks: the second minus the first.
@@ -45,6 +50,9 @@ pub struct Comparison {
 }
 
 impl Comparison {
+    /// The most discordant rows for which the intervals are extended.
+    pub const FEW: u64 = EDGE;
+
     /// The difference in a measure, if the measure is compared and defined.
     pub fn difference(&self, measure: Measure) -> Option<Difference> {
         let found = self
@@ -102,13 +110,28 @@ impl<'a> Reference<'a> {
         let [[both_wrong, only_second], [only_first, both_right]] = table;
         let measured = second.measured();
         let others = second.resample(self.resamples, self.seed);
-        let difference = |measure: Measure| {
+        let drawn = |measure: Measure| {
             let value = measured.value(measure) - self.measured.value(measure);
             let draws = others.iter().zip(&self.drawn);
             let draws: Vec<f64> = draws
                 .map(|(b, a)| b.value(measure) - a.value(measure))
                 .collect();
-            let ci95 = Interval::percentile(&draws)?;
+            Some((value, Interval::percentile(&draws)?))
+        };
+        let outer = few_discordant(only_first, only_second, both_right + both_wrong);
+        let outward = outer.zip(drawn(Measure::Accuracy));
+        let outward = outward.map_or_else(Outward::default, |(outer, (value, inner))| {
+            Outward::between(value, inner, outer)
+        });
+        let difference = |measure: Measure| {
+            let (value, drawn) = drawn(measure)?;
+            let outward = match measure {
+                Measure::NllCalibrated => Outward::default(), // it is not limited and has no boundary
+                Measure::EceCalibrated => outward.either_way(),
+                Measure::Matthews => outward.times(matthews_factor(&measured)),
+                _ => outward,
+            };
+            let ci95 = outward.apply(value, drawn, f64::NEG_INFINITY);
             value.is_finite().then_some(Difference { value, ci95 })
         };
         let compared =
@@ -126,4 +149,19 @@ impl<'a> Reference<'a> {
                 .collect(),
         })
     }
+}
+
+/// The interval of the difference in accuracy if at most ten rows are discordant, `None` if there are more. The share of
+/// discordant rows, within its interval, times the exact interval of how much more often the second network is the right
+/// one in them; without discordant rows the latter is −1 to 1. It excludes 0 exactly if McNemar's exact test rejects
+/// equality at 5 %.
+fn few_discordant(only_first: u64, only_second: u64, others: u64) -> Option<Interval> {
+    let rows = only_first + only_second;
+    let share = Interval::proportion(rows, rows + others).filter(|_| rows <= EDGE)?;
+    let low = 2.0 * exact_lower(only_second, rows, 0.025) - 1.0;
+    let high = 1.0 - 2.0 * exact_lower(only_first, rows, 0.025);
+    Some(Interval {
+        low: low * if low < 0.0 { share.high } else { share.low },
+        high: high * if high > 0.0 { share.high } else { share.low },
+    })
 }

@@ -5,6 +5,14 @@ use serde_json::{Value, json};
 use crate::event::{EvalReport, F64};
 use crate::metrics::{ClassScores, Estimate, Measure};
 
+/// How the intervals are computed.
+const METHOD: &str = "accuracy, top-5 accuracy, precision and recall: Wilson's interval of a proportion, not resampled, \
+    an end moved out to the exact one-sided 95 % limit with at most 10 hits or misses; others: rows drawn with \
+    replacement, all numbers together, percentiles 2.5 and 97.5; for ECE a test inversion that takes the noise off \
+    (Hansen's grid bootstrap); boundary correction: F1 and recall of a class with at most 10 hits or errors reach the \
+    interval of the proportion tp/(tp+fp+fn) or tp/(tp+fn), means over classes are extended by the squares of that, \
+    AUC by that of classes with AUC 0 or 1, Matthews and ECE by that of the accuracy";
+
 /// A report in the format of `eval.json`. `run` is the name of the run, if the report belongs to one; `names` are the
 /// class names, by label.
 pub fn eval_json(report: &EvalReport, run: Option<&str>, names: &[String]) -> Value {
@@ -35,7 +43,7 @@ pub fn eval_json(report: &EvalReport, run: Option<&str>, names: &[String]) -> Va
         "bootstrap": {
             "resamples": report.estimates.resamples,
             "seed": report.estimates.seed,
-            "method": "rows drawn with replacement, all numbers together; percentiles 2.5 and 97.5; for ECE a test inversion that takes the noise off (Hansen's grid bootstrap)",
+            "method": METHOD,
         },
         "conventions": {
             "confusion": "rows true, columns predicted",
@@ -47,13 +55,14 @@ pub fn eval_json(report: &EvalReport, run: Option<&str>, names: &[String]) -> Va
         },
     });
     for (measure, found) in &report.estimates.measures {
-        put(&mut all, *measure, found);
+        put(&mut all, *measure, found, report.n);
     }
     all
 }
 
-/// Inserts a measure at its path: a number, or `value` and `ci95` if it is published with an interval.
-fn put(all: &mut Value, measure: Measure, found: &Estimate) {
+/// Inserts a measure at its path: a number, or `value` and `ci95` if it is published with an interval, with the number
+/// of images `n` if that is the interval of a proportion.
+fn put(all: &mut Value, measure: Measure, found: &Estimate, n: u64) {
     let place = measure
         .info()
         .path
@@ -62,6 +71,9 @@ fn put(all: &mut Value, measure: Measure, found: &Estimate) {
     if measure.has_interval() {
         place["value"] = number(F64(found.value));
         place["ci95"] = json!(found.interval);
+        if measure.is_proportion() {
+            place["n"] = json!(n);
+        }
     } else {
         *place = number(F64(found.value));
     }
@@ -84,7 +96,10 @@ fn classes(report: &EvalReport, names: &[String]) -> Vec<Value> {
         json!({
             "name": names.get(label).map_or("", String::as_str),
             "precision": scores.precision,
+            "precision_ci95": report.confusion.precision_interval(label),
+            "predicted": report.confusion.predicted(label),
             "recall": scores.recall,
+            "recall_ci95": report.confusion.recall_interval(label),
             "f1": { "value": scores.f1, "ci95": f1 },
             "support": scores.support,
             "auc": auc,

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use unicode_width::UnicodeWidthStr;
 
 use crate::event::{EvalReport, Split};
-use crate::metrics::{Measure, ReliabilityBin, largest_gap_count, overconfidence};
+use crate::metrics::{Interval, Measure, ReliabilityBin, largest_gap_count, overconfidence};
 
 /// Number of confused pairs that are listed.
 const PAIRS: usize = 5;
@@ -59,13 +59,13 @@ fn headline(out: &mut String, report: &EvalReport) {
     let how = if fit.converged {
         format!("fitted on validation in {} steps", fit.iterations)
     } else {
-        "no minimum found on validation (did not converge)".to_owned()
+        "not used: the fit on validation did not converge".to_owned()
     };
     line("temperature", format!("{:.4}", fit.value), "", &how);
     if report.estimates.resamples > 0 {
         let _ = writeln!(
             out,
-            "[ ] 95 % intervals, {} bootstrap resamples; ECE is biased upward: the estimate can exceed its interval",
+            "[ ] 95 % intervals: of proportions by Wilson, others by {} bootstrap resamples, both corrected near 0 and 1; ECE is biased upward: the estimate can exceed its interval",
             report.estimates.resamples
         );
     }
@@ -82,6 +82,10 @@ fn note(report: &EvalReport, measure: Measure) -> String {
         };
         confidence_gap_note(gap)
     };
+    if measure.is_proportion() {
+        let right = (report.value(measure) * report.n as f64).round();
+        return format!("{right} of {} images", report.n);
+    }
     if measure == Measure::Auc {
         let used = report.auc.iter().flatten().count();
         let all = report.auc.len();
@@ -115,6 +119,11 @@ fn remarks(report: &EvalReport, names: &[String]) -> Vec<String> {
         Split::Test => None,
     });
     remarks.extend(imbalance_warning(report, names));
+    remarks.extend(
+        report
+            .calibration_warning()
+            .filter(|_| report.not_finite == 0),
+    );
     if report.not_finite > 0 {
         remarks.push(format!(
             "{} of {} images have non-finite logits: metrics that need probabilities are undefined",
@@ -158,7 +167,7 @@ fn classes(out: &mut String, report: &EvalReport, names: &[String]) {
         .max(5);
     let _ = writeln!(
         out,
-        "{}  precision  recall     F1   95 % interval     AUC  support",
+        "{}  precision   95 % interval       n  recall   95 % interval       n     F1   95 % interval     AUC",
         pad("class", width)
     );
     for (label, scores) in report.classes.iter().enumerate() {
@@ -170,21 +179,21 @@ fn classes(out: &mut String, report: &EvalReport, names: &[String]) {
             }
         };
         let f1 = report.estimates.f1.get(label).copied().flatten();
-        let f1 = f1.filter(|_| !scores.f1_undefined).map_or_else(
-            || "–".to_owned(),
-            |ci| format!("{} – {}", score(ci.low), score(ci.high)),
-        );
+        let f1 = f1.filter(|_| !scores.f1_undefined);
         let auc = report.auc.get(label).copied().flatten();
         let _ = writeln!(
             out,
-            "{}  {:>9}  {:>6}  {:>5}  {:>14}  {:>6}  {:>7}",
+            "{}  {:>9}  {:>14}  {:>6}  {:>6}  {:>14}  {:>6}  {:>5}  {:>14}  {:>6}",
             pad(&class_name(names, label), width),
             defined(scores.precision, scores.precision_undefined),
+            ends(report.confusion.precision_interval(label)),
+            report.confusion.predicted(label),
             defined(scores.recall, scores.recall_undefined),
-            defined(scores.f1, scores.f1_undefined),
-            f1,
-            auc.map_or_else(|| "–".to_owned(), |auc| format!("{auc:.4}")),
+            ends(report.confusion.recall_interval(label)),
             scores.support,
+            defined(scores.f1, scores.f1_undefined),
+            ends(f1),
+            auc.map_or_else(|| "–".to_owned(), |auc| format!("{auc:.4}")),
         );
     }
     let any_undefined = report
@@ -244,6 +253,17 @@ pub fn class_name(names: &[String], label: usize) -> String {
 
 fn pad(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
+}
+
+/// The ends of the interval of a score; a dash if there is none.
+fn ends(interval: Option<Interval>) -> String {
+    interval.map_or_else(
+        || "–".to_owned(),
+        |interval| {
+            let ends = interval.displayed(1.0, 3);
+            format!("{} – {}", score(ends.low), score(ends.high))
+        },
+    )
 }
 
 fn score(value: f64) -> String {

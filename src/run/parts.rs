@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Answer, Command, EvalReport, F32, F64, Level};
-use crate::metrics::Interval;
+use crate::metrics::{ClassScores, Interval};
 
 /// A step whose gradient was clipped.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ impl Clip {
     }
 }
 
-/// The best epoch by validation accuracy.
+/// The best epoch, chosen by the trainer with the measure `train.best` on validation.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Best {
     /// Epoch, from 1.
@@ -53,6 +53,13 @@ pub struct Best {
     pub interval: Option<Interval>,
     /// Its validation NLL.
     pub nll: F64,
+}
+
+impl Best {
+    /// Its accuracy with the interval, if that was measured.
+    pub fn measured(&self) -> Option<(f64, Interval)> {
+        Some((self.accuracy.0, self.interval?))
+    }
 }
 
 /// The latest evaluation of a split and the one before.
@@ -106,4 +113,14 @@ pub(super) fn share(part: u64, whole: u64) -> f64 {
     } else {
         part as f64 / whole as f64
     }
+}
+
+/// F1 rounded to four decimals; NaN if undefined.
+pub(super) fn f1(scores: &ClassScores) -> F32 {
+    let rounded = ((scores.f1 * 1e4).round() / 1e4) as f32;
+    F32(if scores.f1_undefined {
+        f32::NAN
+    } else {
+        rounded
+    })
 }

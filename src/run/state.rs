@@ -9,7 +9,7 @@ use super::health::HealthTrack;
 use super::history::{History, lower, push_bounded};
 use super::layers::LayerTrack;
 use super::marks::{MarkKind, Marks};
-use super::parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine};
+use super::parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine, f1};
 use super::series::Ema;
 use super::steps::{Sample, Steps};
 use super::system::SystemHistory;
@@ -20,7 +20,7 @@ use crate::event::{
     GalleryImages, GalleryPredictions, Level, Outcome, Phase, Record, Remedy, Restoration,
     RunStarted, Split, StepTime, StepWindow, WeightsKind,
 };
-use crate::metrics::{ClassScores, Measure};
+use crate::metrics::Measure;
 
 /// Number of latest steps with exact values; older ones are only in the curves.
 const RECENT: usize = 512;
@@ -460,6 +460,9 @@ impl RunState {
             let accuracy = report.value(Measure::Accuracy) * 100.0;
             let text = format!("test accuracy {accuracy:.2} % ({weights})");
             self.add_log(t_ms, Level::Info, text);
+            if let Some(warning) = report.calibration_warning() {
+                self.add_log(t_ms, Level::Warn, warning);
+            }
         }
         if of_another {
             // Not stored: it could be mistaken for an evaluation of the current or the best weights.
@@ -486,14 +489,4 @@ impl RunState {
         };
         push_bounded(&mut self.log, LOG_LINES, line);
     }
-}
-
-/// F1 rounded to four decimals; NaN if undefined.
-fn f1(scores: &ClassScores) -> F32 {
-    let rounded = ((scores.f1 * 1e4).round() / 1e4) as f32;
-    F32(if scores.f1_undefined {
-        f32::NAN
-    } else {
-        rounded
-    })
 }

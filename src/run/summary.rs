@@ -84,8 +84,9 @@ pub fn eval_line(report: &EvalReport) -> String {
 
 /// A 95 % interval in percent; empty if there is none.
 fn ends(interval: Option<Interval>) -> String {
-    interval.map_or_else(String::new, |Interval { low, high }| {
-        format!(" [{:.2}, {:.2}]", low * 100.0, high * 100.0)
+    interval.map_or_else(String::new, |interval| {
+        let Interval { low, high } = interval.displayed(100.0, 2);
+        format!(" [{low:.2}, {high:.2}]")
     })
 }
 
@@ -101,7 +102,9 @@ pub fn event_line(state: &RunState, event: &Event) -> Option<String> {
         }
         Event::EpochFinished(row) => Some(epoch_line(row, state.epochs)),
         Event::EvalFinished(report) if report.split == crate::event::Split::Test => {
-            Some(eval_line(report))
+            let warning = report.calibration_warning();
+            let warning = warning.map(|text| format!("\nwarning: {text}"));
+            Some(eval_line(report) + &warning.unwrap_or_default())
         }
         Event::CheckpointSaved(saved) => Some(format!(
             "checkpoint {} ({:.1} MB)",

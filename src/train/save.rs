@@ -13,7 +13,8 @@ use tch::Tensor;
 use crate::checkpoint::{
     Candidate, NamedTensor, PendingCheckpoint, SavedCheckpoint, State, Store, encode, removable,
 };
-use crate::event::{CheckpointReason, Request};
+use crate::config::BestBy;
+use crate::event::{CheckpointReason, Request, Validation};
 use crate::model::{Plan, Weights, to_vec};
 
 /// Number of snapshots that may be queued for the writer.
@@ -40,9 +41,10 @@ pub(super) struct SaveMetadata {
     pub(super) reason: CheckpointReason,
     /// The request to answer once it is written.
     pub(super) request: Option<Request>,
-    /// Whether these are the best weights by validation accuracy so far.
+    /// Whether these are the best weights so far.
     pub(super) best: bool,
-    pub(super) valid_accuracy: Option<f64>,
+    pub(super) validated: Option<Validation>,
+    pub(super) best_by: BestBy,
     /// Milliseconds since the Unix epoch.
     pub(super) created_ms: u64,
     /// Milliseconds that training waited for the copy.
@@ -233,7 +235,8 @@ impl Writer {
             state: state.clone(),
             reason: reason(metadata.reason).to_owned(),
             pinned: pinned_before || metadata.reason == CheckpointReason::Requested,
-            valid_accuracy: metadata.valid_accuracy,
+            validated: metadata.validated,
+            best_by: metadata.best_by,
             created_ms: metadata.created_ms,
             files: vec![
                 ("model.safetensors", model),

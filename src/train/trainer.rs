@@ -65,7 +65,7 @@ pub(super) struct Trainer {
     began: Instant,
     /// Duration of the run before this process was started.
     earlier: Duration,
-    /// Epochs since the validation accuracy last improved by more than `train.min_delta`, and that accuracy.
+    /// Epochs since the score by `train.best` last improved by more than `train.min_delta`, and that score.
     stale: (u32, f64),
     sums: EpochSums,
     saver: Saver,

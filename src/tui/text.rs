@@ -185,17 +185,33 @@ pub(super) fn score(value: f64) -> String {
     }
 }
 
-/// The half-width of an interval as `±.008`, in the symbols of the screen; four columns wider than `plus_minus`.
-pub(super) fn margin(interval: Option<Interval>, symbols: &Symbols) -> String {
-    interval.map_or_else(String::new, |interval| {
-        format!("{}{}", symbols.plus_minus, score(interval.half_width()))
+/// The distance of a value from the farther end of its interval as `±.008`, in the symbols of the screen; four columns
+/// wider than `plus_minus`. A distance that is not 0 is not shown as 0.
+pub(super) fn margin(measured: Option<(f64, Interval)>, symbols: &Symbols) -> String {
+    measured.map_or_else(String::new, |(value, interval)| {
+        let least = if interval.low < interval.high {
+            0.001
+        } else {
+            0.0
+        };
+        format!(
+            "{}{}",
+            symbols.plus_minus,
+            score(interval.reach(value).max(least))
+        )
     })
 }
 
-/// The half-width of the interval of a share as `±0.75`, in percentage points.
-pub(super) fn points(interval: Option<Interval>, symbols: &Symbols) -> String {
-    interval.map_or_else(String::new, |interval| {
-        format!("{}{:.2}", symbols.plus_minus, interval.half_width() * 100.0)
+/// The distance of a share from the farther end of its interval as `±0.75`, in percentage points.
+pub(super) fn points(measured: Option<(f64, Interval)>, symbols: &Symbols) -> String {
+    measured.map_or_else(String::new, |(value, interval)| {
+        let least = if interval.low < interval.high {
+            0.01
+        } else {
+            0.0
+        };
+        let reach = (interval.reach(value) * 100.0).max(least);
+        format!("{}{reach:.2}", symbols.plus_minus)
     })
 }
 

@@ -34,6 +34,8 @@ fn manifest() -> Vec<u8> {
         pinned: false,
         created_ms: 1_790_000_000_000,
         valid_accuracy_ppm: Some(942_000),
+        validated: None,
+        best_by: epochtop::config::BestBy::Accuracy,
         files: vec![file("model.safetensors", 1234), file("state.json", 99)],
         blake3: String::new(),
     };

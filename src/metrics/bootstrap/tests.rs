@@ -86,10 +86,14 @@ fn the_interval_of_the_accuracy_matches_wilson() {
         .flat_map(|i| if i < 9279 { [1.0, 0.0] } else { [0.0, 1.0] })
         .collect();
     let outcomes = Outcomes::new(&logits, &labels, 2, 1.0, 15);
-    let found = interval(&outcomes.estimates(4000, 1), Accuracy).unwrap();
-    // With 4,000 resamples, the error of an interval's end is about 0.05 of its half width, 0.00025.
-    assert!((found.low - 0.922_664_5).abs() < 7e-4, "{found:?}");
-    assert!((found.high - 0.932_806_9).abs() < 7e-4, "{found:?}");
+    let found = interval(&outcomes.estimates(0, 1), Accuracy).unwrap();
+    assert!((found.low - 0.922_664_5).abs() < 1e-7, "{found:?}");
+    assert!((found.high - 0.932_806_9).abs() < 1e-7, "{found:?}");
+    let macro_f1 = interval(&outcomes.estimates(0, 1), MacroF1);
+    assert_eq!(
+        macro_f1, None,
+        "without resamples only proportions have intervals"
+    );
 }
 
 #[test]
@@ -121,18 +125,10 @@ fn undefined_measures_have_no_interval() {
     assert!(interval(&nan, Accuracy).is_some() && interval(&nan, MacroF1).is_some());
     assert_eq!(all(&nan, &[Measure::Auc, Ece, EceCalibrated]), [None; 3]);
     let one = estimates(&[0.5; 10], &[0; 10], 1, 64);
-    let point = |value: f64| {
-        Some(Interval {
-            low: value,
-            high: value,
-        })
-    };
-    assert_eq!(
-        all(&one, &[Accuracy, Measure::Auc, Ece]),
-        [point(1.0), None, point(0.0)]
-    );
+    let right = Interval::proportion(10, 10);
+    assert_eq!(all(&one, &[Accuracy, Measure::Auc]), [right, None]);
     let off = estimates(&[0.5; 10], &[0; 10], 1, 0);
-    assert_eq!(all(&off, &[Accuracy, Ece]), [None, None]);
+    assert_eq!(all(&off, &[Accuracy, Ece]), [right, None]);
 }
 
 #[test]
@@ -151,16 +147,13 @@ fn a_network_is_distinguishable_from_a_better_one_but_not_from_itself() {
     let one = Outcomes::new(&logits, &labels, 4, 1.0, 15);
     let same = compare(&one, &one.clone(), 500, 1).unwrap();
     let accuracy = same.difference(Accuracy).unwrap();
-    assert_eq!(
-        (accuracy.value, accuracy.ci95),
-        (
-            0.0,
-            Interval {
-                low: 0.0,
-                high: 0.0
-            }
-        )
-    );
+    // Without discordant rows their share is still uncertain.
+    let share = Interval::proportion(0, 2000).unwrap().high;
+    let around = Interval {
+        low: -share,
+        high: share,
+    };
+    assert_eq!((accuracy.value, accuracy.ci95), (0.0, around));
     assert!(!accuracy.distinguishable());
     assert_eq!((same.only_first, same.only_second), (0, 0));
     // Correct one row in ten.
@@ -203,7 +196,7 @@ fn paired_intervals_are_narrower() {
         .ci95;
     let alone = interval(&one.estimates(500, 1), Accuracy).unwrap();
     assert!(
-        paired.half_width() < 0.6 * alone.half_width(),
+        paired.high - paired.low < 0.6 * (alone.high - alone.low),
         "{paired:?} {alone:?}"
     );
 }
@@ -239,4 +232,109 @@ proptest! {
             prop_assert!((a - b).abs() < 1e-12 || (a.is_nan() && b.is_nan()), "{measure:?}");
         }
     }
+}
+
+/// Logits of a network that predicts these classes with certainty.
+fn certain(predicted: &[u32], k: u32) -> Vec<f32> {
+    let row = |class: &u32| {
+        (0..k)
+            .map(|other| if other == *class { 9.0 } else { 0.0 })
+            .collect::<Vec<_>>()
+    };
+    predicted.iter().flat_map(row).collect()
+}
+
+fn estimates_of(labels: &[u32], predicted: &[u32], k: u32) -> Estimates {
+    Outcomes::new(&certain(predicted, k), labels, k as usize, 1.0, 15).estimates(200, 1)
+}
+
+#[test]
+fn with_600_of_600_right_no_interval_is_a_point() {
+    let labels: Vec<u32> = (0..600).map(|i| i % 10).collect();
+    let found = estimates_of(&labels, &labels, 10);
+    let one_of_60 = Interval::proportion(60, 60).unwrap();
+    for (measure, found) in &found.measures {
+        if !measure.has_interval() {
+            continue;
+        }
+        let ends = found.interval.unwrap();
+        assert!(ends.high - ends.low > 0.005, "{measure:?} {ends:?}");
+        assert!(ends.contains(found.value), "{measure:?} {ends:?}");
+        assert!(
+            !measure.ends(found.interval).contains("[100.00"),
+            "{measure:?}"
+        );
+        // A mean over ten classes is more certain than one class.
+        assert!(
+            ends.low > one_of_60.low || found.value < 0.5,
+            "{measure:?} {ends:?}"
+        );
+    }
+    for f1 in found.f1 {
+        let f1 = f1.unwrap();
+        let low = 2.0 * one_of_60.low / (1.0 + one_of_60.low);
+        assert!((f1.low - low).abs() < 1e-9 && f1.high == 1.0, "{f1:?}");
+    }
+}
+
+#[test]
+fn a_class_with_0_of_12_right_has_an_f1_interval() {
+    let labels: Vec<u32> = (0..612).map(|i| u32::from(i < 12)).collect();
+    let found = estimates_of(&labels, &[0; 612], 3);
+    let f1 = found.f1[1].unwrap();
+    let overlap = Interval::proportion(0, 12).unwrap().high;
+    assert!(
+        f1.low == 0.0 && (f1.high - 2.0 * overlap / (1.0 + overlap)).abs() < 1e-12,
+        "{f1:?}"
+    );
+    assert_eq!(found.f1[2], None, "neither a label nor a prediction");
+    let of = |measure| interval(&found, measure);
+    assert!(of(MacroF1).unwrap().high > found.measures[&MacroF1].value + 0.05);
+    assert!(of(Measure::BalancedAccuracy).unwrap().high > 0.55);
+    assert_eq!(
+        of(Measure::Matthews),
+        None,
+        "it is undefined in every resample"
+    );
+}
+
+#[test]
+fn far_from_the_boundary_the_intervals_are_the_percentiles() {
+    let (logits, labels) = split(1000, 4, 1);
+    let outcomes = Outcomes::new(&logits, &labels, 4, 1.0, 15);
+    let found = outcomes.estimates(200, 1);
+    let drawn = outcomes.resample(200, 1);
+    for measure in [
+        MacroF1,
+        Measure::Auc,
+        Measure::BalancedAccuracy,
+        Measure::Matthews,
+    ] {
+        let values: Vec<f64> = drawn.iter().map(|draw| draw.value(measure)).collect();
+        assert_eq!(
+            interval(&found, measure),
+            Interval::percentile(&values),
+            "{measure:?}"
+        );
+    }
+}
+
+/// McNemar's exact test: `scipy.stats.binomtest(5, 5).pvalue` is 0.0625, `binomtest(6, 6).pvalue` is 0.03125. Every
+/// resample of five discordant rows has the same sign with a probability of 99 %.
+#[test]
+fn few_discordant_rows_are_compared_exactly() {
+    let labels = vec![0; 600];
+    let wrong = |rows: usize| -> Vec<u32> { (0..600).map(|i| u32::from(i < rows)).collect() };
+    let difference = |discordant: usize| {
+        let outcomes =
+            |predicted: &[u32]| Outcomes::new(&certain(predicted, 2), &labels, 2, 1.0, 15);
+        let (first, second) = (outcomes(&wrong(20 + discordant)), outcomes(&wrong(20)));
+        compare(&first, &second, 500, 1)
+            .unwrap()
+            .difference(Accuracy)
+            .unwrap()
+    };
+    assert!(!difference(5).distinguishable(), "{:?}", difference(5));
+    assert!(difference(6).distinguishable(), "{:?}", difference(6));
+    assert!(difference(11).distinguishable(), "{:?}", difference(11));
 }

@@ -18,11 +18,11 @@ const MAX_STEPS: u32 = 200;
 /// A fitted temperature and its effect on the NLL.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Temperature {
-    /// The temperature. Below 1 it raises the confidence of predictions, above 1 it lowers it.
+    /// The temperature; 1 unless a minimum was found. Below 1 it raises the confidence of predictions, above 1 it lowers
+    /// it.
     pub value: f64,
     /// Whether a minimum was found. This is false without usable rows, if every prediction is correct (then a higher
-    /// confidence is always better, so there is no minimum and the value is 1), and if the minimum is below 0.001 or
-    /// above 1000.
+    /// confidence is always better, so there is no minimum), and if the minimum is below 0.001 or above 1000.
     pub converged: bool,
     /// NLL at temperature 1 of the rows that were used.
     pub nll_before: f64,
@@ -37,7 +37,7 @@ pub struct Temperature {
 }
 
 /// Fits the temperature to labelled logits. Rows with a non-finite logit or a label that is not below `k` are skipped.
-/// If the fitted temperature is not better than 1, the result is 1.
+/// If there is no minimum, or it is not better than 1, the result is 1.
 pub fn fit_temperature(logits: &[f32], labels: &[u32], k: usize) -> Temperature {
     let usable = rows(logits, labels, k).filter(|(row, _)| row.iter().all(|z| z.is_finite()));
     let (mut logits, mut labels) = (Vec::new(), Vec::new());
@@ -48,7 +48,7 @@ pub fn fit_temperature(logits: &[f32], labels: &[u32], k: usize) -> Temperature 
     let found = minimum(&logits, &labels, k);
     let at = |temperature| nll(&logits, &labels, k, temperature);
     let (nll_before, nll_after) = (at(1.0), at(1.0 / found.beta));
-    let (value, nll_after) = if nll_after < nll_before {
+    let (value, nll_after) = if found.converged && nll_after < nll_before {
         (1.0 / found.beta, nll_after)
     } else {
         (1.0, nll_before)

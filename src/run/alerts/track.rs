@@ -4,7 +4,7 @@ use super::trend::{Rise, rise};
 use super::words::{end_line, start_line};
 use super::{Alert, Rule};
 use crate::event::{EpochSummary, Event, F64, Level};
-use crate::metrics::Measure;
+use crate::metrics::{Interval, Measure};
 use crate::run::health::{ActiveRule, Better, NON_FINITE_STEPS, SPIKE_STEPS};
 use crate::run::progress::CLIP_WINDOW;
 use crate::run::state::RunState;
@@ -26,8 +26,6 @@ const PLATEAU_EPOCHS: u32 = 5;
 const PLATEAU_SHARE: f64 = 0.2;
 /// Relative decrease of the NLL that counts as better: 1 %, the usual difference between neighbouring epochs.
 const NLL_DELTA: f64 = 0.01;
-/// Quantile of the standard normal distribution for a two-sided 95 % interval.
-const Z95: f64 = 1.96;
 
 impl RunState {
     /// Updates the rules with an event, after the rest of the state was updated, and logs the alerts that start or end.
@@ -177,20 +175,15 @@ impl RunState {
     }
 
     /// Half the width of the 95 % interval of an epoch's validation accuracy: the measured interval if there is one,
-    /// otherwise the normal approximation of the binomial distribution.
+    /// otherwise that of the proportion.
     fn half_interval(&self, row: &EpochSummary) -> f64 {
         let measured = self.valid.latest.as_ref();
         let measured = measured.filter(|report| report.global_step == row.global_step);
-        if let Some(interval) = measured.and_then(|report| report.interval(Measure::Accuracy)) {
-            return ((interval.high - interval.low) / 2.0).max(0.0);
-        }
+        let measured = measured.and_then(|report| report.interval(Measure::Accuracy));
         let n = self.info.as_ref().map_or(0, |info| info.dataset.valid);
-        let p = row.valid_accuracy.0.clamp(0.0, 1.0);
-        if n == 0 {
-            0.0
-        } else {
-            Z95 * (p * (1.0 - p) / n as f64).sqrt()
-        }
+        let right = (row.valid_accuracy.0 * n as f64).round() as u64;
+        let interval = measured.or_else(|| Interval::proportion(right, n));
+        interval.map_or(0.0, |found| ((found.high - found.low) / 2.0).max(0.0))
     }
 
     /// The current rise of the validation NLL, for the alert's text.

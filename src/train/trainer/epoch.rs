@@ -229,10 +229,10 @@ impl Trainer {
             return Flow::Stop;
         };
         let report = &validated.report;
-        let accuracy = report.value(Measure::Accuracy);
-        let best = self.best.as_ref().is_none_or(|best| {
-            report.value(Measure::Accuracy) > best.validated.report.value(Measure::Accuracy)
-        }) && report.value(Measure::Nll).is_finite();
+        let (by, validation) = (self.job.config.train.best, report.validation());
+        let so_far = self.best.as_ref();
+        let so_far = so_far.map(|best| best.validated.report.validation());
+        let best = validation.replaces(so_far.as_ref(), by);
         // Set before the summary is reported: a failure in between would otherwise report it twice.
         self.epoch_done = true;
         let row = self.sums.summary();
@@ -241,8 +241,8 @@ impl Trainer {
             epoch: self.epoch,
             global_step: self.global_step,
             valid_nll: F64(report.value(Measure::Nll)),
-            valid_accuracy: F64(report.value(Measure::Accuracy)),
-            valid_macro_f1: F64(report.value(Measure::MacroF1)),
+            valid_accuracy: validation.accuracy,
+            valid_macro_f1: validation.macro_f1,
             lr: F64(self.lr_at(self.global_step.saturating_sub(1))),
             seconds: F64(seconds),
             best,
@@ -256,7 +256,7 @@ impl Trainer {
                 validated,
             });
         }
-        let stale = self.is_stale(accuracy);
+        let stale = self.is_stale(validation.score(by));
         let every = self.job.config.checkpoint.every_epochs;
         if best || (every > 0 && self.epoch.is_multiple_of(every)) {
             self.save_async(CheckpointReason::Periodic, None);
@@ -271,11 +271,11 @@ impl Trainer {
         if stale { Flow::Finish } else { Flow::Go }
     }
 
-    /// Whether the validation accuracy has not improved for `train.patience` epochs. If so, this is logged.
-    fn is_stale(&mut self, accuracy: f64) -> bool {
+    /// Whether the score by `train.best` has not improved for `train.patience` epochs. If so, this is logged.
+    fn is_stale(&mut self, score: f64) -> bool {
         let train = &self.job.config.train;
-        if accuracy > self.stale.1 + train.min_delta {
-            self.stale = (0, accuracy);
+        if score > self.stale.1 + train.min_delta {
+            self.stale = (0, score);
         } else {
             self.stale.0 += 1;
         }
@@ -283,7 +283,8 @@ impl Trainer {
             train.patience > 0 && self.stale.0 >= train.patience && self.epoch < self.epochs;
         if stale {
             let text = format!(
-                "validation accuracy has not improved for {} epochs (train.patience): ending the run",
+                "validation {} has not improved for {} epochs (train.patience): ending the run",
+                train.best.name(),
                 self.stale.0
             );
             self.control.emit(Event::Log {

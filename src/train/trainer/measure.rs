@@ -30,7 +30,7 @@ pub(super) struct Validated {
     pub(super) rows: Arc<Predictions>,
 }
 
-/// The weights of the epoch with the highest validation accuracy, and their validation.
+/// The weights of the best epoch by validation, and their validation.
 #[derive(Debug, Clone)]
 pub(super) struct Best {
     pub(super) epoch: u32,
@@ -124,7 +124,7 @@ impl Trainer {
         Some(note)
     }
 
-    /// Evaluates the best weights by validation accuracy on the test set, with the temperature of their validation.
+    /// Evaluates the best weights on the test set, with the temperature of their validation.
     pub(super) fn final_test(&mut self) -> Flow {
         self.set_phase(Phase::Testing);
         // A clone: a checkpoint requested during the evaluation reads `self.best`.

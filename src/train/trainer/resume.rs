@@ -16,7 +16,8 @@ use super::measure::{Best, Validated};
 use crate::checkpoint::{
     BestSoFar, ComputeSetup, Depth, NamedTensor, Store, decode, step_name, verify,
 };
-use crate::event::{Event, F64, Split, WeightsKind};
+use crate::config::BestBy;
+use crate::event::{Event, F64, Split, Validation, WeightsKind};
 use crate::files;
 use crate::metrics::fit_temperature;
 use crate::model::Weights;
@@ -28,8 +29,11 @@ pub(super) struct TrainerState {
     /// Sums of the current epoch.
     pub(super) sums: EpochSums,
     pub(super) watch: Watch,
-    /// Epochs since the validation accuracy last improved by more than `train.min_delta`, and that accuracy.
+    /// Epochs since the score by `best_by` last improved by more than `train.min_delta`, and that score.
     pub(super) stale: (u32, F64),
+    /// The measure by which the best epoch was chosen.
+    #[serde(default)]
+    pub(super) best_by: BestBy,
     pub(super) rollbacks: u32,
     /// Number of updates of the EMA weights.
     pub(super) averaged: u64,
@@ -74,7 +78,9 @@ impl Trainer {
         self.detail = memory.detail;
         if !resume.fork {
             // Duration, patience and number of rollbacks start from zero in a fork.
-            self.stale = (memory.stale.0, memory.stale.1.0);
+            if memory.best_by == self.job.config.train.best {
+                self.stale = (memory.stale.0, memory.stale.1.0);
+            }
             self.recovery.rollbacks = memory.rollbacks;
             self.earlier = Duration::from_secs_f64(memory.seconds.clamp(0.0, 1e9));
         }
@@ -84,6 +90,12 @@ impl Trainer {
             self.saved = Store::new(&self.job.run_dir).steps().into_iter().collect();
         }
         let best = state.best.filter(|_| !resume.fork);
+        let best = if memory.best_by == self.job.config.train.best {
+            best
+        } else {
+            // Another measure may choose another epoch; only those with a checkpoint can be chosen.
+            best.and_then(|best| self.best_on_disk().or(Some(best)))
+        };
         if let Some(best) = best
             && let Err(what) = self.reload_best(best)
         {
@@ -112,15 +124,22 @@ impl Trainer {
         Ok(())
     }
 
-    /// The complete checkpoint of this run with the highest validation accuracy.
+    /// The best complete checkpoint of this run by validation.
     fn best_on_disk(&self) -> Option<BestSoFar> {
         let store = Store::new(&self.job.run_dir);
-        let manifests = store.steps().into_iter().filter_map(|step| {
+        let by = self.job.config.train.best;
+        let validated = store.steps().into_iter().filter_map(|step| {
             let manifest = verify(&store.path(step), Depth::Lengths).ok()?;
-            Some((manifest.valid_accuracy_ppm?, step, manifest.epoch))
+            Some((manifest.validation()?, step, manifest.epoch))
         });
-        manifests.max().map(|(ppm, global_step, epoch)| BestSoFar {
-            accuracy: f64::from(ppm) / 1e6,
+        let mut best: Option<(Validation, u64, u32)> = None;
+        for found in validated {
+            if found.0.replaces(best.as_ref().map(|best| &best.0), by) {
+                best = Some(found);
+            }
+        }
+        best.map(|(validation, global_step, epoch)| BestSoFar {
+            accuracy: validation.accuracy.0,
             epoch,
             global_step,
         })

@@ -7,7 +7,7 @@ use super::super::save::{SaveMetadata, SaveResult, Snapshot};
 use super::resume::TrainerState;
 use super::{Flow, Trainer};
 use crate::checkpoint::{BestSoFar, FORMAT, State};
-use crate::event::{CheckpointReason, CheckpointSaved, Event, F64, Phase, Request};
+use crate::event::{CheckpointReason, CheckpointSaved, Event, F64, Phase, Request, Validation};
 use crate::metrics::Measure;
 
 impl Trainer {
@@ -38,7 +38,8 @@ impl Trainer {
                 reason,
                 request,
                 best,
-                valid_accuracy: self.valid_accuracy(),
+                validated: self.epoch_validation(),
+                best_by: self.job.config.train.best,
                 created_ms: now_ms(),
                 pause_ms: 0.0,
             },
@@ -157,12 +158,11 @@ impl Trainer {
         best.is_some_and(|best| best.global_step == self.global_step)
     }
 
-    /// Validation accuracy of the current weights, if they were validated.
-    fn valid_accuracy(&self) -> Option<f64> {
+    /// The validation of the current weights at the end of an epoch. Weights within an epoch are never the best.
+    fn epoch_validation(&self) -> Option<Validation> {
         let known = self.validated.as_ref();
-        known
-            .filter(|known| known.global_step == self.global_step)
-            .map(|known| known.report.value(Measure::Accuracy))
+        let known = known.filter(|known| known.global_step == self.global_step && self.epoch_done);
+        known.map(|known| known.report.validation())
     }
 
     fn state(&self) -> State {
@@ -196,6 +196,7 @@ impl Trainer {
             sums: self.sums.clone(),
             watch: self.watch.clone(),
             stale: (self.stale.0, F64(self.stale.1)),
+            best_by: self.job.config.train.best,
             rollbacks: self.recovery.rollbacks,
             averaged: self.average.as_ref().map_or(0, Average::updates),
             seconds: self.seconds_of_run(),

@@ -56,9 +56,9 @@ fn headline(ctx: &Ctx<'_>, report: &EvalReport) -> Vec<Vec<Piece>> {
 
 /// Both ends of an interval in percent, in at most 11 columns.
 fn ends(interval: Option<Interval>) -> String {
-    interval.map_or_else(String::new, |Interval { low, high }| {
-        let (low, high) = (low * 100.0, high * 100.0);
-        let digits = if low < 9.995 { 2 } else { 1 };
+    interval.map_or_else(String::new, |interval| {
+        let digits = if interval.low < 0.099_95 { 2 } else { 1 };
+        let Interval { low, high } = interval.displayed(100.0, digits);
         format!("{low:.digits$}, {high:.digits$}")
     })
 }
@@ -158,7 +158,7 @@ fn fitted(lines: &mut Vec<Vec<Piece>>, report: &EvalReport, width: u16) {
             Role::Dim,
         )
     } else {
-        ("did not converge: no minimum".to_owned(), Role::Warn)
+        ("did not converge: not used".to_owned(), Role::Warn)
     };
     lines.push(vec![piece(how, role)]);
     let on = if report.split == Split::Valid {
@@ -177,6 +177,9 @@ fn interpretation(lines: &mut Vec<Vec<Piece>>, report: &EvalReport, width: u16) 
         let text = format!("{count} images have non-finite logits: undefined");
         prose(lines, &text, width, Role::Error);
     } else if !report.reliability_before.is_empty() {
+        if let Some(text) = report.calibration_warning() {
+            prose(lines, &text, width, Role::Warn);
+        }
         let bins = [&report.reliability_before, &report.reliability];
         for (when, bins) in ["T = 1:", "calibrated:"].iter().zip(bins) {
             let text = format!("{when} {}", confidence_gap_note(overconfidence(bins)));

@@ -143,7 +143,7 @@ pub(super) const ACCURACY: ChartSpec = ChartSpec {
         const BEST: Part = Text(" best", Role::Dim);
         const MARGIN: Part = Own(|ctx| margin(ctx, latest_accuracy_interval(&ctx.app.run)));
         const BEST_MARGIN: Part =
-            Own(|ctx| margin(ctx, ctx.app.run.best.and_then(|best| best.interval)));
+            Own(|ctx| margin(ctx, ctx.app.run.best.and_then(|best| best.measured())));
         &[
             &[
                 TRAIN,
@@ -298,12 +298,12 @@ pub(super) const RATE: ChartSpec = ChartSpec {
 
 /// The interval of the accuracy at the end of the last epoch, which is the last point of the curve. Evaluations on
 /// request between two epochs are not on the curve.
-pub(super) fn latest_accuracy_interval(run: &RunState) -> Option<Interval> {
+pub(super) fn latest_accuracy_interval(run: &RunState) -> Option<(f64, Interval)> {
     let row = run.history.back()?;
     let mut known = run.valid.latest.iter().chain(&run.valid.previous);
     let own =
         known.find(|report| (report.epoch, report.global_step) == (row.epoch, row.global_step));
-    own?.interval(Measure::Accuracy)
+    own?.measured(Measure::Accuracy)
 }
 
 /// The epoch with the best value of a curve: its number, its last step and the value.
@@ -322,8 +322,8 @@ fn best_epoch(run: &RunState, curve: Curve) -> Option<(u32, u64, f64)> {
     }
 }
 
-fn margin(ctx: &Ctx<'_>, interval: Option<Interval>) -> Vec<Piece> {
-    let margin = points(interval, ctx.symbols);
+fn margin(ctx: &Ctx<'_>, measured: Option<(f64, Interval)>) -> Vec<Piece> {
+    let margin = points(measured, ctx.symbols);
     let gap = if margin.is_empty() { "" } else { " " };
     vec![piece(format!("{gap}{margin}"), Role::Dim)]
 }

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use super::ctx::Ctx;
 use super::paint::{Piece, bar, piece, put, put_pieces};
 use crate::event::EvalReport;
-use crate::metrics::ClassScores;
+use crate::metrics::{ClassScores, Interval};
 use crate::tui::text::{columns, count, score};
 use crate::tui::theme::Role;
 
@@ -40,7 +40,7 @@ struct Column {
 }
 
 /// All columns, from left to right.
-const COLUMNS: [Column; 8] = [
+const COLUMNS: [Column; 11] = [
     Column {
         rank: 0,
         width: 5,
@@ -60,10 +60,28 @@ const COLUMNS: [Column; 8] = [
         cell: precision,
     },
     Column {
+        rank: 7,
+        width: 11,
+        heading: "95% CI  ",
+        cell: |ctx, row| ends(ctx, row.report.confusion.precision_interval(row.label)),
+    },
+    Column {
+        rank: 7,
+        width: 8,
+        heading: "n",
+        cell: predicted,
+    },
+    Column {
         rank: 2,
         width: 6,
         heading: "rec",
         cell: recall,
+    },
+    Column {
+        rank: 7,
+        width: 11,
+        heading: "95% CI  ",
+        cell: |ctx, row| ends(ctx, row.report.confusion.recall_interval(row.label)),
     },
     Column {
         rank: 4,
@@ -183,13 +201,26 @@ fn f1(ctx: &Ctx<'_>, row: &Row<'_>) -> Vec<Piece> {
 
 fn interval(ctx: &Ctx<'_>, row: &Row<'_>) -> Vec<Piece> {
     let found = row.report.estimates.f1.get(row.label).copied().flatten();
-    let found = found.filter(|_| !row.scores.f1_undefined);
+    ends(ctx, found.filter(|_| !row.scores.f1_undefined))
+}
+
+/// The ends of the interval of a score, or a dash if there is none.
+fn ends(ctx: &Ctx<'_>, interval: Option<Interval>) -> Vec<Piece> {
     let dash = ctx.symbols.dash;
-    let text = found.map_or_else(
+    let text = interval.map_or_else(
         || dash.to_owned(),
-        |ends| format!("{}{dash}{}", score(ends.low), score(ends.high)),
+        |interval| {
+            let ends = interval.displayed(1.0, 3);
+            format!("{}{dash}{}", score(ends.low), score(ends.high))
+        },
     );
     vec![piece(format!("{text:>11}"), Role::Dim)]
+}
+
+/// Number of images predicted as the class, which the precision is a share of.
+fn predicted(_: &Ctx<'_>, row: &Row<'_>) -> Vec<Piece> {
+    let predicted = row.report.confusion.predicted(row.label);
+    vec![piece(format!("{:>8}", count(predicted)), Role::Dim)]
 }
 
 fn precision(ctx: &Ctx<'_>, row: &Row<'_>) -> Vec<Piece> {

@@ -90,7 +90,13 @@ fn calibration(ctx: &Ctx<'_>, report: &EvalReport, line: Rect, buf: &mut Buffer)
         shown(report.value(Measure::EceCalibrated) * 100.0, 2),
         shown(report.temperature.value, 3)
     );
-    put(buf, line, 0, 0, &long, ctx.style(Role::Dim));
+    let warned = report.calibration_warning().is_some();
+    let (mark, role) = if warned {
+        (" !", Role::Warn)
+    } else {
+        ("", Role::Dim)
+    };
+    put(buf, line, 0, 0, &format!("{long}{mark}"), ctx.style(role));
 }
 
 fn worst(report: &EvalReport) -> Option<usize> {

@@ -132,8 +132,9 @@ fn signed(measure: Measure, value: f64) -> String {
 }
 
 fn interval_text(found: &PairedDifference) -> String {
-    let ends = found.difference.ci95;
-    let shown = |value| signed(found.measure, value);
+    let (scale, decimals) = found.measure.info().format.scale();
+    let ends = found.difference.ci95.displayed(scale, decimals);
+    let shown = |end: f64| signed(found.measure, end / scale);
     format!("[{}, {}]", shown(ends.low), shown(ends.high))
 }
 

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use super::ctx::Ctx;
 use super::paint::{self, Piece, piece};
 use crate::event::{EvalReport, Split, WeightsKind};
-use crate::metrics::{Format, Interval, Measure, MeasureInfo};
+use crate::metrics::{Format, Measure, MeasureInfo};
 use crate::run::RunState;
 use crate::tui::page::Pane;
 use crate::tui::symbols::Symbols;
@@ -67,16 +67,16 @@ fn origin(ctx: &Ctx<'_>, report: &EvalReport, width: u16) -> String {
 
 /// A metric with its margin, as shown in summaries on the screen.
 pub(super) fn summary(report: &EvalReport, measure: Measure, symbols: &Symbols) -> [Piece; 2] {
-    let (value, interval) = (report.value(measure), report.interval(measure));
+    let (value, measured) = (report.value(measure), report.measured(measure));
     let (text, margin) = match measure.info().format {
         Format::Percent => (
             percent(Some(value), symbols.dash),
-            points(interval, symbols),
+            points(measured, symbols),
         ),
-        Format::Score => (score(value), margin(interval, symbols)),
+        Format::Score => (score(value), margin(measured, symbols)),
         Format::Ratio => {
-            let half = interval.map(Interval::half_width);
-            let margin = half.map(|half| format!("{}{half:.4}", symbols.plus_minus));
+            let reach = measured.map(|(value, interval)| interval.reach(value));
+            let margin = reach.map(|reach| format!("{}{reach:.4}", symbols.plus_minus));
             (number(value, 4, 6), margin.unwrap_or_default())
         }
     };
@@ -107,10 +107,17 @@ pub(super) fn headlines(ctx: &Ctx<'_>, report: &EvalReport) -> Vec<Vec<Piece>> {
         })
         .collect()
     };
+    let n = piece(format!("  n {}", count(report.n)), Role::Dim);
+    let full = [line(measures.len(), |info| info.name), vec![n]].concat();
     let long = (2..=measures.len())
         .rev()
         .map(|count| line(count, |info| info.name));
     let short = [2, 1].map(|count| line(count, |info| info.short));
     let least: Vec<Piece> = short[1].iter().take(2).cloned().collect();
-    long.chain(short).chain([least]).collect()
+    [full]
+        .into_iter()
+        .chain(long)
+        .chain(short)
+        .chain([least])
+        .collect()
 }

@@ -111,7 +111,7 @@ fn lines(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
         strong(format!("{:>7}", score(report.value(Measure::MacroF1)))),
         dim(&format!(
             " {}",
-            margin(report.interval(Measure::MacroF1), ctx.symbols)
+            margin(report.measured(Measure::MacroF1), ctx.symbols)
         )),
         dim(" macro, "),
         dim(report.split.name()),

@@ -111,6 +111,9 @@ fn lines(app: &App, width: u16) -> Vec<Vec<Piece>> {
         if let Some(words) = imbalance_warning(report, names) {
             prose(&mut lines, &words, Role::Warn);
         }
+        if let Some(words) = report.calibration_warning() {
+            prose(&mut lines, &words, Role::Warn);
+        }
         lines.push(
             [
                 vec![label("calibrated", "calib")],
@@ -120,7 +123,7 @@ fn lines(app: &App, width: u16) -> Vec<Vec<Piece>> {
         );
     }
     if let Some(best) = &app.run.best {
-        let margin = points(best.interval, symbols);
+        let margin = points(best.measured(), symbols);
         let accuracy = format!("{:.2}% {margin}", best.accuracy.0 * 100.0);
         let of = if wide { "valid " } else { "" };
         let numbers = format!("  {of}{}  NLL {:.4}", accuracy.trim_end(), best.nll.0);
@@ -169,11 +172,14 @@ fn scores(
         } else {
             format!("{name} ")
         };
-        let shown = [
+        let mut shown = [
             &[piece(name, Role::Dim)][..],
             &summary(report, measure, symbols),
         ]
         .concat();
+        if at == 0 && wide {
+            shown.push(piece(format!(" of {}", count(report.n)), Role::Dim));
+        }
         let Some(line) = lines.last_mut() else { break };
         if line.len() > 1 && width_of(line) + 2 + width_of(&shown) > room {
             if !wide {
@@ -205,8 +211,11 @@ fn calibration(report: &EvalReport, symbols: &Symbols, wide: bool) -> Vec<Piece>
         Role::Text,
     )];
     if wide && let Some(ends) = report.interval(Measure::EceCalibrated) {
-        let (low, high) = (ends.low * 100.0, ends.high * 100.0);
-        pieces.push(piece(format!(" [{low:.2}, {high:.2}]"), Role::Dim));
+        let ends = ends.displayed(100.0, 2);
+        pieces.push(piece(
+            format!(" [{:.2}, {:.2}]", ends.low, ends.high),
+            Role::Dim,
+        ));
     }
     pieces.push(piece(
         format!("  NLL {nll:.3}{arrow}{after:.3}"),

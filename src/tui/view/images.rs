@@ -8,6 +8,7 @@ use super::gallery::draw_pixels;
 use super::paint::{self, Piece, bar, piece, put, put_pieces, width_of};
 use super::thumbnails::Slots;
 use crate::link::{Filter, ImagePage, ImageRow};
+use crate::tui::action::Action;
 use crate::tui::app::App;
 use crate::tui::art;
 use crate::tui::layout::{split, top};
@@ -208,8 +209,14 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let total = total(app);
     if total == 0 {
         let key = app.settings.keymap.first(Action::Filter);
-        let filter_key = |what: &str| key.as_ref().map_or_else(String::new, |key| format!("{key}: {what}"));
-        let none_matches = format!("no image matches this filter; {}", filter_key("next filter"));
+        let filter_key = |what: &str| {
+            key.as_ref()
+                .map_or_else(String::new, |key| format!("{key}: {what}"))
+        };
+        let none_matches = format!(
+            "no image matches this filter; {}",
+            filter_key("next filter")
+        );
         let later = format!(
             "test-set predictions are from the last evaluation, later in this replay; {}",
             filter_key("filters, one of them the gallery sample")
@@ -257,7 +264,8 @@ fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
         None if app.replay.is_some() => {
             format!("   {total} samples; full test set later in the replay")
         }
-        None => format!("   {total} samples; evaluate for the full test set"),
+        None if app.over() => format!("   {total} samples, not the full test set"),
+        None => format!("   {total} samples; full test set after the training"),
     };
     vec![
         [&place[..], &[piece(of, Role::Dim)]].concat(),
@@ -400,7 +408,9 @@ fn details(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, image: &ImageRow, small:
     if small && left_out > 1 {
         // The heading and the newest entries remain; the other rows are needed for the image.
         before.truncate(EARLIER);
-        let words = format!("{left_out} more: press enter");
+        let key = ctx.app.settings.keymap.first(Action::Zoom);
+        let key = key.map_or_else(String::new, |key| format!(": {key}"));
+        let words = format!("{left_out} more{key}");
         before.push(vec![piece(words, Role::Dim)]);
     }
     lines.extend(before);

@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 
 #[cfg(feature = "train")]
 use super::bench::BenchArgs;
-pub(super) use live::{AttachArgs, CtlArgs, CtlVerb};
+pub(super) use live::{AttachArgs, CtlArgs, CtlSplit, CtlVerb};
 pub(super) use lr_find::LrFindArgs;
 pub(super) use screenshot::{ScreenshotArgs, Size};
 

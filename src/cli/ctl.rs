@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::RecvTimeoutError;
 
-use super::args::{CtlArgs, CtlVerb};
+use super::args::{CtlArgs, CtlSplit, CtlVerb};
 use super::attach::unreachable_reason;
 use super::print::{print_error, print_line};
 use super::{code, runs_dir, screen_sets};
-use crate::event::{Answer, Command, Event, check_lr};
+use crate::event::{Answer, Command, Event, Split, check_lr};
 use crate::link::{Feed, request};
 use crate::run::RunState;
 use crate::session::wire::Role;
@@ -33,6 +33,7 @@ pub(super) fn run(args: CtlArgs) -> u8 {
         }
     };
     let (wanted, run) = verb.parts();
+    let command = wanted.command();
     let who = client_name("ctl");
     let found = match socket {
         Some(path) => connect(&path, Role::Asker, &who)
@@ -44,7 +45,7 @@ pub(super) fn run(args: CtlArgs) -> u8 {
             &who,
         ),
     };
-    match found.and_then(live) {
+    match found.and_then(|found| live(found, command)) {
         Ok(connected) => execute(&connected, &wanted, timeout.map(Duration::from_secs_f64)),
         Err(error) => {
             print_error(&format!("error: {error}"));
@@ -53,13 +54,19 @@ pub(super) fn run(args: CtlArgs) -> u8 {
     }
 }
 
-fn live(found: RunTarget) -> io::Result<Connection> {
+fn live(found: RunTarget, command: Command) -> io::Result<Connection> {
     match found {
         RunTarget::Live(connected, _) => Ok(*connected),
-        RunTarget::Ended(run) => Err(io::Error::other(format!(
-            "{}: is not being trained; command unavailable",
-            run.path.display()
-        ))),
+        RunTarget::Ended(run) => {
+            let path = run.path.display();
+            Err(io::Error::other(match command.after_the_end(&run.name) {
+                Some(instead) => format!("{path}: is not being trained: use `{instead}`"),
+                None => format!(
+                    "{path}: is not being trained: {} is not possible",
+                    command.name()
+                ),
+            }))
+        }
         other => Err(io::Error::other(unreachable_reason(&other, "ctl VERB"))),
     }
 }
@@ -72,17 +79,34 @@ pub(super) enum CtlRequest {
     Times(f64),
 }
 
+impl CtlRequest {
+    /// The command, with a placeholder for a rate that depends on the current one.
+    fn command(&self) -> Command {
+        match *self {
+            Self::Command(command) => command,
+            Self::Times(lr) => Command::SetLearningRate { lr },
+        }
+    }
+}
+
 impl CtlVerb {
     fn parts(self) -> (CtlRequest, Option<String>) {
         use CtlRequest::Command as Do;
         match self {
             Self::Pause { run } => (Do(Command::Pause), run),
             Self::Resume { run } => (Do(Command::Resume), run),
-            Self::Evaluate { run } => (Do(Command::Evaluate), run),
+            Self::Evaluate { run, split } => {
+                let split = match split {
+                    CtlSplit::Valid => Split::Valid,
+                    CtlSplit::Test => Split::Test,
+                };
+                (Do(Command::Evaluate { split }), run)
+            }
             Self::Checkpoint { run } => (Do(Command::Checkpoint), run),
             Self::Lr { rate, run } => (rate.0, run),
             Self::Epochs { epochs, run } => (Do(Command::SetEpochs { epochs }), run),
-            Self::StopAfterEpoch { run } => (Do(Command::StopAfterEpoch), run),
+            Self::StopAfterEpoch { run, cancel: false } => (Do(Command::StopAfterEpoch), run),
+            Self::StopAfterEpoch { run, cancel: true } => (Do(Command::CancelStopAfterEpoch), run),
             Self::Stop { run } => (Do(Command::Stop), run),
         }
     }

@@ -158,7 +158,7 @@ fn journal_of(found: &CheckpointLocation) -> Result<Option<Journal>, String> {
         Ok(journal) => Ok(Some(journal)),
         Err(error) if error.kind() == ErrorKind::WouldBlock => Err(format!(
             "{error}; every test-set evaluation is recorded in the journal: \
-             evaluate from the screen of that run, or use --split valid"
+             `epochtop ctl evaluate --split test` has its trainer do it, or use --split valid"
         )),
         Err(error) => {
             print_error(&format!(

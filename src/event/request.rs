@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Split;
+
 /// Returns a base learning rate if it is valid for a running trainer. In f32, a step with a rate outside the valid
 /// range would either change no weight or leave no weight finite, so such a rate is a typing error, for example
 /// `3e-44`.
@@ -39,8 +41,17 @@ pub enum Command {
     Pause,
     /// Resume after a pause.
     Resume,
-    /// Evaluate the current weights on the validation and test splits now.
-    Evaluate,
+    /// Evaluate the current weights on a split now: validation or test. A test-set evaluation is counted, and includes a
+    /// validation, which fits its temperature.
+    #[serde(rename = "evaluate_split")]
+    Evaluate {
+        /// The split.
+        split: Split,
+    },
+    /// Evaluate the current weights on validation and test, as `evaluate` did without a split: old clients request it
+    /// and old journals contain it.
+    #[serde(rename = "evaluate")]
+    EvaluateBoth,
     /// Write a checkpoint now.
     Checkpoint,
     /// Set the base learning rate of the schedule.
@@ -55,6 +66,8 @@ pub enum Command {
     },
     /// End the run after the current epoch, its validation and a checkpoint.
     StopAfterEpoch,
+    /// Take back a pending [`Command::StopAfterEpoch`].
+    CancelStopAfterEpoch,
     /// End the run after the current step and a checkpoint.
     Stop,
 }
@@ -65,12 +78,36 @@ impl Command {
         match self {
             Self::Pause => "pause",
             Self::Resume => "resume",
-            Self::Evaluate => "evaluate",
+            Self::Evaluate { split: Split::Test } => "evaluate-test",
+            Self::Evaluate { .. } | Self::EvaluateBoth => "evaluate",
             Self::Checkpoint => "checkpoint",
             Self::SetLearningRate { .. } => "lr",
             Self::SetEpochs { .. } => "epochs",
             Self::StopAfterEpoch => "stop-after-epoch",
+            Self::CancelStopAfterEpoch => "cancel-stop-after-epoch",
             Self::Stop => "stop",
+        }
+    }
+
+    /// The shell command that replaces this one for a run that has ended; `None` if there is none.
+    pub fn after_the_end(self, run: &str) -> Option<String> {
+        match self {
+            Self::Evaluate { split: Split::Test } | Self::EvaluateBoth => {
+                Some(format!("epochtop eval {run}"))
+            }
+            Self::Evaluate { split } => {
+                Some(format!("epochtop eval {run} --split {}", split.name()))
+            }
+            Self::SetEpochs { epochs } => Some(format!(
+                "epochtop train --resume {run} --set train.epochs={epochs}"
+            )),
+            Self::SetLearningRate { .. }
+            | Self::Pause
+            | Self::Resume
+            | Self::Checkpoint
+            | Self::StopAfterEpoch
+            | Self::CancelStopAfterEpoch
+            | Self::Stop => None,
         }
     }
 }

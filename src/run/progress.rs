@@ -31,9 +31,18 @@ impl RunState {
         share(clipped, steps)
     }
 
-    /// Total number of steps of the run, with the current number of epochs.
+    /// The last epoch: the current one if the run was asked to stop after it.
+    pub fn last_epoch(&self) -> u32 {
+        if self.stop_after_epoch.is_some() {
+            self.epoch.max(1).min(self.epochs)
+        } else {
+            self.epochs
+        }
+    }
+
+    /// Total number of steps of the run, up to the end of its last epoch.
     pub fn total_steps(&self) -> u64 {
-        u64::from(self.epochs).saturating_mul(self.epoch_steps)
+        u64::from(self.last_epoch()).saturating_mul(self.epoch_steps)
     }
 
     /// Share of the run's steps that are done, 0 to 1.
@@ -54,11 +63,17 @@ impl RunState {
         let image = self
             .eval_image_millis()
             .unwrap_or(step / f64::from(info.batch_size.max(1)) / 3.0);
-        let validations = u64::from(self.epochs)
+        let validations = u64::from(self.last_epoch())
             .saturating_sub(self.history.back().map_or(0, |row| row.epoch.into()));
+        // A run that stops early is not evaluated on the test set.
+        let test = if self.last_epoch() == self.epochs {
+            info.dataset.test
+        } else {
+            0
+        };
         let images = validations
             .saturating_mul(info.dataset.valid)
-            .saturating_add(info.dataset.test);
+            .saturating_add(test);
         let measured = self.eval_progress.map_or(0, |(_, done, _)| done);
         let total = train + images.saturating_sub(measured) as f64 * image;
         (total.is_finite() && total >= 0.0).then_some(total as u64)

@@ -21,8 +21,15 @@ impl RunState {
     /// Records the trainer's answer to a request.
     pub(super) fn acknowledged(&mut self, mut line: CommandLine) {
         match &line.answer {
+            Answer::Accepted if line.command == Command::StopAfterEpoch => {
+                // A second request is refused while the first one is pending.
+                self.stop_after_epoch.get_or_insert(line.id);
+            }
             Answer::Done { .. } => self.done(line.command, line.global_step),
             Answer::Accepted | Answer::Refused { .. } => {}
+        }
+        if line.answer != Answer::Accepted && self.stop_after_epoch == Some(line.id) {
+            self.stop_after_epoch = None;
         }
         let requester = self.askers.iter().find(|(id, _)| *id == line.id);
         line.by = requester.map(|(_, by)| by.clone());
@@ -47,9 +54,11 @@ impl RunState {
             // The effects of these are reported by separate events.
             Command::Pause
             | Command::Resume
-            | Command::Evaluate
+            | Command::Evaluate { .. }
+            | Command::EvaluateBoth
             | Command::Checkpoint
             | Command::StopAfterEpoch
+            | Command::CancelStopAfterEpoch
             | Command::Stop => return,
         };
         self.marks.push(global_step, kind);

@@ -125,6 +125,9 @@ pub struct RunState {
     pub checkpoint: Option<CheckpointSaved>,
     /// Number of checkpoints written.
     pub checkpoints: u64,
+    /// Id of the accepted request to stop after the current epoch.
+    #[serde(default)]
+    pub stop_after_epoch: Option<u64>,
     /// The latest requests, oldest first.
     pub commands: VecDeque<CommandLine>,
     /// Ids and requesters of the latest requests from other processes.
@@ -325,6 +328,8 @@ impl RunState {
     }
 
     fn started(&mut self, info: &RunStarted) {
+        // A request to the process before a restart is void.
+        self.stop_after_epoch = None;
         self.epochs = info.epochs;
         self.base_lr = Some(info.lr);
         self.epoch_steps = info.steps_per_epoch;

@@ -16,7 +16,7 @@ use std::io;
 use std::path::Path;
 use std::thread::Builder;
 
-use crossbeam_channel::bounded;
+use crossbeam_channel::{Sender, bounded};
 
 use self::images::Gallery;
 use self::index::Index;
@@ -30,21 +30,29 @@ const WAITING: usize = 16;
 pub(super) fn start(dir: &Path) -> Option<Queries> {
     let (ask, queries) = bounded::<(u64, Query)>(WAITING);
     let (answered, replies) = bounded(WAITING);
-    let mut responder = QueryResponder::new(RunDir::at(dir));
-    let answering = move || {
-        for (id, query) in queries {
-            let reply = responder
-                .answer(&query)
-                .unwrap_or_else(|error| Reply::Unknown {
-                    reason: error.to_string(),
-                });
-            if answered.send((id, reply)).is_err() {
-                break;
-            }
-        }
-    };
+    let dir = dir.to_owned();
+    let answering = move || answer_all(&dir, queries, &answered);
     let spawned = Builder::new().name("answers".to_owned()).spawn(answering);
     spawned.ok().map(|_| Queries { ask, replies })
+}
+
+/// Answers queries about the run in `dir` until there are no more or the replies are no longer received.
+pub(super) fn answer_all(
+    dir: &Path,
+    queries: impl IntoIterator<Item = (u64, Query)>,
+    answered: &Sender<(u64, Reply)>,
+) {
+    let mut responder = QueryResponder::new(RunDir::at(dir));
+    for (id, query) in queries {
+        let reply = responder
+            .answer(&query)
+            .unwrap_or_else(|error| Reply::Unknown {
+                reason: error.to_string(),
+            });
+        if answered.send((id, reply)).is_err() {
+            break;
+        }
+    }
 }
 
 /// Answers the queries about one run.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
+use super::answer::answer_all;
 use super::wire::{ClientHello, FromClient, FromTrainer, Role, TrainerInfo, invalid};
 use crate::event::Request;
 use crate::link::{Feed, Link, Queries, Query, Reply};
@@ -48,12 +49,21 @@ pub fn connect(path: &Path, role: Role, who: &str) -> io::Result<Connection> {
     let (feed_sender, feed) = bounded(BACKLOG);
     let (answer, replies) = bounded(WAITING);
     let (reading, trainer) = (stream.try_clone()?, about.clone());
+    let (received, received_replies) = bounded(WAITING);
     Builder::new()
         .name("from-trainer".to_owned())
-        .spawn(move || read(&reading, &trainer, &feed_sender, &answer))?;
+        .spawn(move || read(&reading, &trainer, &feed_sender, &received))?;
+    let ends = ClientEnds {
+        requests: request_receiver,
+        control: control_receiver,
+        queries,
+        received: received_replies,
+        answer,
+    };
+    let trainer = about.clone();
     Builder::new()
         .name("to-trainer".to_owned())
-        .spawn(move || write(&stream, &request_receiver, &control_receiver, &queries))?;
+        .spawn(move || ends.serve(&stream, &trainer))?;
     Ok(Connection {
         link: Link {
             requests: Some(requests),
@@ -111,7 +121,7 @@ fn read(
     stream: &UnixStream,
     about: &TrainerInfo,
     feed_sender: &Sender<Feed>,
-    answer: &Sender<(u64, Reply)>,
+    received: &Sender<(u64, Reply)>,
 ) {
     let mut from = BufReader::with_capacity(1 << 16, stream);
     let reason = loop {
@@ -123,7 +133,7 @@ fn read(
             }
             Ok(Some(FromTrainer::Reply(id, reply))) => {
                 // If the reply queue is full or closed, the reply is no longer needed.
-                let _ = answer.try_send((id, reply));
+                let _ = received.try_send((id, reply));
             }
             Ok(Some(FromTrainer::Goodbye(reason))) if reason.is_empty() => return,
             Ok(Some(FromTrainer::Goodbye(reason))) => break reason,
@@ -146,13 +156,17 @@ fn read(
 /// Why the socket was closed without a goodbye: the trainer's death if its process is gone from this host, or
 /// `otherwise`.
 fn disconnect_reason(about: &TrainerInfo, otherwise: &str) -> String {
-    let here = rustix::system::uname();
-    let here = here.nodename().to_string_lossy();
-    if about.host == here && !is_alive(about.pid) {
+    if is_here(about) && !is_alive(about.pid) {
         format!("the trainer (process {}) was killed or crashed", about.pid)
     } else {
         otherwise.to_owned()
     }
+}
+
+/// Whether the trainer runs on this host.
+fn is_here(about: &TrainerInfo) -> bool {
+    let here = rustix::system::uname();
+    about.host == here.nodename().to_string_lossy()
 }
 
 /// Whether a process is running. Zombies do not count. Waits up to 1 s, because a process closes its sockets before it
@@ -177,25 +191,82 @@ fn is_alive(pid: u32) -> bool {
     true
 }
 
-/// Sends requests, control requests and queries to the trainer until the front end or the connection is closed.
-fn write(
-    stream: &UnixStream,
-    requests: &Receiver<Request>,
-    control: &Receiver<()>,
-    queries: &Receiver<(u64, Query)>,
-) {
-    let mut out = BufWriter::new(stream);
-    loop {
-        let message = select! {
-            recv(requests) -> request => request.map(FromClient::Request),
-            recv(control) -> message => message.map(|()| FromClient::Control),
-            recv(queries) -> query => query.map(|(id, query)| FromClient::Query(id, query)),
-        };
-        // The front end or the reader has closed its end.
-        let Ok(message) = message else { break };
-        if message.send(&mut out).and_then(|()| out.flush()).is_err() {
-            break;
+/// The receiving ends of a link's channels, and the sender of its replies.
+struct ClientEnds {
+    requests: Receiver<Request>,
+    control: Receiver<()>,
+    queries: Receiver<(u64, Query)>,
+    /// Replies of the trainer.
+    received: Receiver<(u64, Reply)>,
+    answer: Sender<(u64, Reply)>,
+}
+
+impl ClientEnds {
+    /// Passes on messages in both directions. When the connection has ended, queries are answered from the files of the
+    /// run, until the front end closes its ends.
+    fn serve(self, stream: &UnixStream, about: &TrainerInfo) {
+        let mut waiting = Vec::new();
+        let mut out = BufWriter::new(stream);
+        let closed = self.converse(&mut out, &mut waiting);
+        // Unsent bytes are discarded: dropping the `BufWriter` itself would try to write them.
+        drop(out.into_parts());
+        let _ = stream.shutdown(Shutdown::Both);
+        if closed {
+            return;
+        }
+        let Self {
+            requests,
+            control,
+            queries,
+            received,
+            answer,
+        } = self;
+        // From now on the front end learns that requests do not arrive.
+        drop((requests, control));
+        for (id, reply) in received {
+            waiting.retain(|(waits, _)| *waits != id);
+            let _ = answer.try_send((id, reply));
+        }
+        let queries = waiting.into_iter().chain(queries);
+        if is_here(about) {
+            return answer_all(&about.path, queries, &answer);
+        }
+        let reason = format!(
+            "the connection has ended, and the run's files are on {0}: `epochtop view {1}` there shows them",
+            about.host,
+            about.path.display()
+        );
+        for (id, _) in queries {
+            let reason = reason.clone();
+            if answer.send((id, Reply::Unknown { reason })).is_err() {
+                break;
+            }
         }
     }
-    let _ = stream.shutdown(Shutdown::Both);
+
+    /// Sends requests, control requests and queries to the trainer and passes on its replies. Returns whether the front
+    /// end has closed its ends; otherwise the connection has ended. `waiting`: the queries without a reply.
+    fn converse(&self, out: &mut BufWriter<&UnixStream>, waiting: &mut Vec<(u64, Query)>) -> bool {
+        loop {
+            let message = select! {
+                recv(self.requests) -> request => request.map(FromClient::Request),
+                recv(self.control) -> message => message.map(|()| FromClient::Control),
+                recv(self.queries) -> query => query.map(|(id, query)| {
+                    waiting.push((id, query.clone()));
+                    FromClient::Query(id, query)
+                }),
+                recv(self.received) -> reply => {
+                    let Ok((id, reply)) = reply else { return false };
+                    waiting.retain(|(waits, _)| *waits != id);
+                    // If the reply queue is full or closed, the reply is no longer needed.
+                    let _ = self.answer.try_send((id, reply));
+                    continue;
+                }
+            };
+            let Ok(message) = message else { return true };
+            if message.send(out).and_then(|()| out.flush()).is_err() {
+                return false;
+            }
+        }
+    }
 }

@@ -40,13 +40,14 @@ macro_rules! actions {
 
 actions! {
     Pause "pause" "pause or resume training; in view: replay",
-    Evaluate "evaluate" "evaluate validation and test now",
+    Evaluate "evaluate" "evaluate on the validation split now",
+    EvaluateTest "evaluate-test" "evaluate on the test split now (is counted)",
     Checkpoint "checkpoint" "save a checkpoint now",
     RateHalf "lr-half" "halve the learning rate",
     RateDouble "lr-double" "double the learning rate",
     RateSet "lr-set" "set the learning rate",
     Epochs "epochs-set" "set the number of epochs",
-    StopAfterEpoch "stop-after-epoch" "stop after this epoch and save a checkpoint",
+    StopAfterEpoch "stop-after-epoch" "stop after this epoch, or take that back",
     Quit "quit" "quit; asks first while the run is live",
     Detach "detach" "close the screen; the run continues",
     Suspend "suspend" "suspend the screen; fg resumes it",

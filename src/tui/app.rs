@@ -348,6 +348,19 @@ impl App {
         })
     }
 
+    /// Whether the run stops after this epoch, assuming that pending requests from this screen are accepted.
+    pub fn wants_stop_after_epoch(&self) -> bool {
+        let newest = self.ui.requested.iter().rev().find(|request| {
+            matches!(
+                request.command,
+                Command::StopAfterEpoch | Command::CancelStopAfterEpoch
+            ) && self.is_pending(request.id)
+        });
+        newest.map_or(self.run.stop_after_epoch.is_some(), |request| {
+            request.command == Command::StopAfterEpoch
+        })
+    }
+
     /// Whether a request to pause or resume is pending.
     pub fn changing_pause(&self) -> bool {
         !self.over() && self.wants_pause() != (self.run.phase == Phase::Paused)

@@ -101,6 +101,11 @@ impl Lookups {
         })
     }
 
+    /// The next image query does not wait for the retry interval.
+    pub(super) fn retry_images(&mut self) {
+        self.images_ms = 0;
+    }
+
     /// When the latest answer to an image query arrived, ms since 1970.
     pub(super) fn images_ms(&self) -> u64 {
         self.images_ms
@@ -115,6 +120,8 @@ impl Lookups {
     pub(super) fn close(&mut self) {
         self.closed = true;
         self.waiting.clear();
+        let reason = "the run's files cannot be read here";
+        self.no_images.get_or_insert_with(|| reason.to_owned());
     }
 
     /// Adds a pending query. Returns its id.

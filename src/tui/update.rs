@@ -16,7 +16,7 @@ use super::msg::{Effect, Msg};
 use super::prompt::{self, PromptOutcome};
 use super::replay::ReplayRequest;
 use super::view::popup;
-use crate::event::{Command, Request};
+use crate::event::{Command, Request, Split};
 use crate::link::Feed;
 use crate::run::RunState;
 use navigate::{
@@ -93,6 +93,7 @@ fn unsent(app: &mut App, id: u64, reason: String) {
 }
 
 fn take_feed(app: &mut App, feed: Feed) {
+    let over = app.run.outcome.is_some();
     match feed {
         Feed::Snapshot(state) => {
             attention::caught_up(app);
@@ -117,6 +118,10 @@ fn take_feed(app: &mut App, feed: Feed) {
     }
     if app.run.outcome.is_some() && app.ui.popup == Some(Popup::Quit) {
         app.ui.popup = None;
+    }
+    if app.run.outcome.is_some() && !over {
+        // The files of the final evaluation have been written.
+        app.lookups.retry_images();
     }
     keep_in_range(app);
 }
@@ -233,13 +238,28 @@ fn act(app: &mut App, action: Action) -> Vec<Effect> {
             };
             return ask(app, command);
         }
-        Action::Evaluate => return ask(app, Command::Evaluate),
+        Action::Evaluate => {
+            return ask(
+                app,
+                Command::Evaluate {
+                    split: Split::Valid,
+                },
+            );
+        }
+        Action::EvaluateTest => return ask(app, Command::Evaluate { split: Split::Test }),
         Action::Checkpoint => return ask(app, Command::Checkpoint),
         Action::RateHalf => return scale_rate(app, 0.5),
         Action::RateDouble => return scale_rate(app, 2.0),
         Action::RateSet => steer::prompt(app, Wanted::LearningRate),
         Action::Epochs => steer::prompt(app, Wanted::Epochs),
-        Action::StopAfterEpoch => return ask(app, Command::StopAfterEpoch),
+        Action::StopAfterEpoch => {
+            let command = if app.wants_stop_after_epoch() {
+                Command::CancelStopAfterEpoch
+            } else {
+                Command::StopAfterEpoch
+            };
+            return ask(app, command);
+        }
         Action::Quit => return quit(app),
         Action::Detach => return vec![Effect::Leave(leaving(app))],
         Action::Suspend => return suspend(app),
@@ -297,7 +317,11 @@ fn leaving(app: &App) -> Exit {
 /// Suspends the screen, except in a process that trains: the training would be suspended too.
 fn suspend(app: &mut App) -> Vec<Effect> {
     if app.settings.attachment.same_process && !app.over() {
-        app.notify("cannot suspend: training runs in this process; d closes the screen".to_owned());
+        let key = app.settings.keymap.first(Action::Detach);
+        let key = key.map_or_else(String::new, |key| format!("; {key} closes the screen"));
+        app.notify(format!(
+            "cannot suspend: training runs in this process{key}"
+        ));
         return Vec::new();
     }
     vec![Effect::Leave(Exit::Suspended)]

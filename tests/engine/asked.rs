@@ -65,7 +65,13 @@ fn every_ctl_command_is_executed_with_the_documented_exit_code() {
         0,
         &format!("checkpoints/step-{paused_at:09}"),
     );
-    check(&["evaluate", "t"], 0, "test accuracy");
+    check(&["evaluate", "t"], 0, "validation accuracy");
+    check(&["evaluate", "t", "--split", "test"], 0, "test accuracy");
+    check(
+        &["stop-after-epoch", "t", "--cancel"],
+        0,
+        "no stop was pending",
+    );
     assert_eq!(steps_done(&place.run()), paused_at);
     check(&["lr", "1e-3", "t"], 0, "base learning rate 1e-3");
     check(&["lr", "x0.5", "t"], 0, "base learning rate 5e-4");
@@ -77,7 +83,7 @@ fn every_ctl_command_is_executed_with_the_documented_exit_code() {
     wait("a later step", || {
         (steps_done(&place.run()) > paused_at).then_some(())
     });
-    check(&["evaluate", "t"], 0, "test accuracy");
+    check(&["evaluate", "t"], 0, "validation accuracy");
     check(&["epochs", "3999", "t"], 0, "3999 epochs");
     check(&["epochs", "0", "t"], 1, "has already started");
     check(&["pause", "nobody"], 2, "no such run");
@@ -93,6 +99,9 @@ fn every_ctl_command_is_executed_with_the_documented_exit_code() {
     assert_eq!(output.status.code(), Some(2));
     let words = String::from_utf8_lossy(&output.stderr);
     assert!(words.contains("is not being trained"), "{words}");
+    let output = place.ctl(&["evaluate", place.run().to_str().unwrap()]);
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(words.contains("epochtop eval t --split valid"), "{words}");
     let by_ctl = records(&place.run()).into_iter().filter(
         |record| matches!(&record.event, Event::Asked { by, .. } if by.starts_with("ctl of ")),
     );

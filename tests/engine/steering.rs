@@ -6,8 +6,10 @@ use epochtop::event::{Answer, Command, Event, Outcome, Phase, Split};
 
 use crate::fixture::{Story, shapes, small_config, train};
 
+const TEST: Command = Command::Evaluate { split: Split::Test };
+
 /// Trains on the small data set and sends `commands` after the first window of steps.
-fn train_with_commands(commands: &[Command], epochs: u32) -> (Story, tempfile::TempDir) {
+pub(crate) fn train_with_commands(commands: &[Command], epochs: u32) -> (Story, tempfile::TempDir) {
     let data = tempfile::tempdir().unwrap();
     shapes(data.path());
     let mut config = small_config(data.path());
@@ -21,7 +23,7 @@ fn train_with_commands(commands: &[Command], epochs: u32) -> (Story, tempfile::T
     (story, dir)
 }
 
-fn answers(story: &Story, wanted: Command) -> Vec<&Answer> {
+pub(crate) fn answers(story: &Story, wanted: Command) -> Vec<&Answer> {
     let matching = |event| match event {
         &Event::Acknowledged {
             command,
@@ -86,23 +88,6 @@ fn stop_ends_within_a_step_and_saves_a_checkpoint() {
     ));
 }
 
-#[test]
-fn evaluate_measures_both_splits_without_affecting_the_training() {
-    let (story, _dir) = train_with_commands(&[Command::Evaluate], 2);
-    let tests = story
-        .events
-        .iter()
-        .filter(|e| matches!(e, Event::EvalFinished(r) if r.split == Split::Test))
-        .count();
-    assert_eq!(tests, 2, "one on request, one at the end");
-    let (undisturbed, _dir) = train_with_commands(&[], 2);
-    assert_eq!(
-        story.state.history.back().map(|row| row.train_loss),
-        undisturbed.state.history.back().map(|row| row.train_loss)
-    );
-    assert_eq!(story.state.best, undisturbed.state.best);
-}
-
 /// Weights, running statistics and optimizer state equal those of a run without extra evaluations, byte for byte.
 #[test]
 fn evaluations_change_neither_weights_nor_random_streams() {
@@ -120,7 +105,7 @@ fn evaluations_change_neither_weights_nor_random_streams() {
             };
             windows += 1;
             if every > 0 && windows % every == 0 {
-                vec![Command::Evaluate]
+                vec![TEST]
             } else {
                 Vec::new()
             }
@@ -219,11 +204,10 @@ fn a_second_stop_after_epoch_is_refused() {
 
 #[test]
 fn evaluate_works_during_a_pause() {
-    let (story, _dir) =
-        train_with_commands(&[Command::Pause, Command::Evaluate, Command::Resume], 2);
+    let (story, _dir) = train_with_commands(&[Command::Pause, TEST, Command::Resume], 2);
     assert_eq!(story.state.outcome, Some(Outcome::Completed));
     assert!(matches!(
-        answers(&story, Command::Evaluate).as_slice(),
+        answers(&story, TEST).as_slice(),
         [Answer::Accepted, Answer::Done { .. }]
     ));
     assert_eq!(story.state.global_step, 32);
@@ -245,7 +229,7 @@ fn evaluate_works_during_a_pause_within_a_validation() {
         let story = train(&config, &path, |event| match event {
             Event::EvalProgress { .. } => waiting.take().unwrap_or_default(),
             Event::Acknowledged {
-                command: Command::Evaluate,
+                command: Command::Evaluate { .. },
                 answer: Answer::Done { .. },
                 ..
             } => vec![Command::Resume],
@@ -265,13 +249,10 @@ fn evaluate_works_during_a_pause_within_a_validation() {
 
 #[test]
 fn pending_requests_are_refused_when_the_run_is_stopped() {
-    let (story, _dir) = train_with_commands(
-        &[Command::Evaluate, Command::StopAfterEpoch, Command::Stop],
-        50,
-    );
+    let (story, _dir) = train_with_commands(&[TEST, Command::StopAfterEpoch, Command::Stop], 50);
     assert_eq!(story.state.outcome, Some(Outcome::Stopped));
     assert!(matches!(
-        answers(&story, Command::Evaluate).as_slice(),
+        answers(&story, TEST).as_slice(),
         [Answer::Accepted, Answer::Refused { .. }]
     ));
 }

@@ -29,7 +29,13 @@ fn a_run_is_started_paused_evaluated_and_stopped() {
         step(text).filter(|later| *later > paused_at)
     });
     terminal.press("e");
-    terminal.wait_for("evaluate done");
+    terminal.wait_for("evaluate done: validation accuracy");
+    assert!(
+        !runs.path().join("t/eval.json").exists(),
+        "the test set was not evaluated"
+    );
+    terminal.press("E");
+    terminal.wait_for("evaluate-test done: test accuracy");
     terminal.press("?");
     terminal.wait_for("pause or resume training");
     terminal.press("\x1b");

@@ -178,7 +178,7 @@ fn step_times_exclude_pauses_and_evaluations() {
         } if !paused => {
             paused = true;
             std::thread::sleep(pause);
-            vec![Command::Evaluate, Command::Resume]
+            vec![Command::EvaluateBoth, Command::Resume]
         }
         _ => Vec::new(),
     });

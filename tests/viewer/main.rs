@@ -9,6 +9,7 @@ mod colour;
 mod compare;
 mod docs;
 mod driving;
+mod finished_run;
 mod fold;
 mod fuzz;
 mod headless;

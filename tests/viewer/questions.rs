@@ -154,8 +154,11 @@ fn a_missing_evaluation_is_explained_and_a_new_one_is_detected() {
         ended_ms,
         ..Meta::default()
     };
+    let journal = std::fs::File::open(run.journal()).unwrap();
+    // A live run holds this lock.
+    rustix::fs::flock(&journal, rustix::fs::FlockOperation::LockExclusive).unwrap();
     for (ended, words) in [
-        (None, "yet: press e to evaluate"),
+        (None, "at the end of the training"),
         (Some(1), "`epochtop eval one`"),
     ] {
         put(

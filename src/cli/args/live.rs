@@ -49,6 +49,15 @@ fn seconds(text: &str) -> Result<f64, String> {
     value.ok_or_else(|| "expected a number of seconds, 0 or more".to_owned())
 }
 
+/// Data split that `ctl evaluate` evaluates.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(in crate::cli) enum CtlSplit {
+    /// Used for checkpoint selection and for fitting the temperature
+    Valid,
+    /// Recorded and counted, because repeated test-set evaluation biases the result
+    Test,
+}
+
 /// Commands that can be sent to a running job.
 #[derive(Debug, Clone, Subcommand)]
 pub(in crate::cli) enum CtlVerb {
@@ -62,10 +71,13 @@ pub(in crate::cli) enum CtlVerb {
         /// Name or directory of a run [default: the newest running job]
         run: Option<String>,
     },
-    /// Evaluate on the validation and test sets now
+    /// Evaluate the current weights now
     Evaluate {
         /// Name or directory of a run [default: the newest running job]
         run: Option<String>,
+        /// Data split to evaluate
+        #[arg(long, value_enum, default_value_t = CtlSplit::Valid)]
+        split: CtlSplit,
     },
     /// Write a checkpoint now
     Checkpoint {
@@ -90,6 +102,9 @@ pub(in crate::cli) enum CtlVerb {
     StopAfterEpoch {
         /// Name or directory of a run [default: the newest running job]
         run: Option<String>,
+        /// Take back a pending stop: the run goes on
+        #[arg(long)]
+        cancel: bool,
     },
     /// Finish the current step, write a checkpoint and stop
     Stop {

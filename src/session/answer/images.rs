@@ -2,6 +2,8 @@
 
 use std::io;
 
+use super::super::meta::Meta;
+use super::super::overview::{Status, status};
 use super::super::rundir::RunDir;
 use super::index::Index;
 use super::prediction_history::EarlierEvaluations;
@@ -84,17 +86,18 @@ fn add_pixels(rows: &mut Vec<ImageRow>, mut put: impl FnMut(&mut ImageRow)) {
     rows.truncate(too_many.unwrap_or(rows.len()));
 }
 
-/// The reply if there is no test-set evaluation, with the command or key that runs one.
+/// The reply if there is no test-set evaluation, with what leads to one.
 fn not_evaluated_yet(run: &RunDir) -> Reply {
-    let ended = run.meta().is_some_and(|meta| meta.ended_ms.is_some());
-    let hint = if ended {
-        format!("run `epochtop eval {}`", run.name)
+    let live = |meta: Meta| meta.ended_ms.is_none() && status(run, &meta) == Status::Live;
+    let reason = if !run.path.is_dir() {
+        format!("no run directory {}: moved or deleted", run.path.display())
+    } else if run.meta().is_some_and(live) {
+        "no test-set evaluation yet: one follows at the end of the training".to_owned()
     } else {
-        "press e to evaluate".to_owned()
+        let hint = format!("`epochtop eval {}` makes one", run.name);
+        format!("no test-set evaluation: {hint}")
     };
-    Reply::Unknown {
-        reason: format!("no test-set evaluation yet: {hint}"),
-    }
+    Reply::Unknown { reason }
 }
 
 #[cfg(test)]

@@ -128,7 +128,10 @@ impl Trainer {
             late.push(request);
         }
         for request in late {
-            self.control.refuse(request, step, reason);
+            let instead = request.command.after_the_end(&self.job.name);
+            let instead = instead.map_or_else(String::new, |command| format!(": use `{command}`"));
+            self.control
+                .refuse(request, step, format!("{reason}{instead}"));
         }
     }
 }

@@ -102,9 +102,15 @@ impl Trainer {
             .cloned()
     }
 
-    /// Evaluates the current weights on the validation and test splits. Returns a note for the requester, `None` if the
-    /// run was stopped meanwhile.
-    pub(super) fn evaluate_now(&mut self) -> Option<String> {
+    /// Evaluates the current weights on the validation split. Returns a note for the requester, `None` if the run was
+    /// stopped meanwhile.
+    pub(super) fn evaluate_valid(&mut self) -> Option<String> {
+        Some(accuracy_note(&self.validate()?.report))
+    }
+
+    /// Evaluates the current weights on the test split, with the temperature of their validation. Returns a note for the
+    /// requester, `None` if the run was stopped meanwhile.
+    pub(super) fn evaluate_test(&mut self) -> Option<String> {
         let validated = self.validate()?;
         self.set_phase(Phase::Testing);
         let start = self.evaluation_start();
@@ -116,12 +122,8 @@ impl Trainer {
             start,
             WeightsKind::Current,
         )?;
-        let note = format!(
-            "test accuracy {:.2} %",
-            report.value(Measure::Accuracy) * 100.0
-        );
         self.report_test(&report, &validated.rows, &rows);
-        Some(note)
+        Some(accuracy_note(&report))
     }
 
     /// Evaluates the best weights on the test set, with the temperature of their validation.
@@ -293,7 +295,8 @@ impl Trainer {
         to_vec(&self.network.logits(weights, &resident.run(start, count)))
     }
 
-    /// Reports predictions for the gallery images. They are only displayed and influence no decision.
+    /// Reports predictions for the gallery images. They are samples to look at: no measure is computed from them, and
+    /// they influence no decision.
     fn report_gallery(&self, best: Option<&Best>, temperature: f64) {
         let count = self.gallery_size() as i64;
         if count == 0 {
@@ -313,6 +316,16 @@ impl Trainer {
                     .collect(),
             }));
     }
+}
+
+/// The accuracy of a report, as the answer to the request for it.
+fn accuracy_note(report: &EvalReport) -> String {
+    let split = match report.split {
+        Split::Valid => "validation",
+        Split::Train | Split::Test => report.split.name(),
+    };
+    let accuracy = report.value(Measure::Accuracy) * 100.0;
+    format!("{split} accuracy {accuracy:.2} %")
 }
 
 pub(super) fn labels(images: &Images) -> Vec<u32> {

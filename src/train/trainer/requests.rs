@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::super::control::WaitOutcome;
 use super::{Flow, Trainer};
-use crate::event::{CheckpointReason, Command, Phase, Request, check_epochs, check_lr};
+use crate::event::{CheckpointReason, Command, Phase, Request, Split, check_epochs, check_lr};
 
 /// Interval at which finished checkpoint writes are reported during a pause.
 const LISTEN: Duration = Duration::from_millis(50);
@@ -51,7 +51,13 @@ impl Trainer {
                 self.control.done(request, step, format!("at step {step}"));
             }
             Command::Resume => self.control.done(request, step, "was not paused"),
-            Command::Evaluate => {
+            Command::Evaluate {
+                split: Split::Train,
+            } => {
+                let reason = "only the validation and test splits are evaluated during training";
+                self.control.refuse(request, step, reason);
+            }
+            Command::Evaluate { .. } | Command::EvaluateBoth => {
                 self.detail = true;
                 self.pending.evaluations.push(request);
             }
@@ -66,6 +72,7 @@ impl Trainer {
                     self.pending.stop_after_epoch = Some(request);
                 }
             }
+            Command::CancelStopAfterEpoch => self.cancel_stop_after_epoch(request),
             Command::Stop => {
                 self.pending.stop = Some(request);
                 return Flow::Stop;
@@ -96,6 +103,18 @@ impl Trainer {
         self.close_window();
         self.epochs = epochs;
         self.control.done(request, step, format!("{epochs} epochs"));
+    }
+
+    fn cancel_stop_after_epoch(&mut self, request: Request) {
+        let step = self.global_step;
+        let note = match self.pending.stop_after_epoch.take() {
+            Some(pending) => {
+                self.control.refuse(pending, step, "taken back");
+                format!("the run does not stop after epoch {}", self.epoch)
+            }
+            None => "no stop was pending".to_owned(),
+        };
+        self.control.done(request, step, note);
     }
 
     fn checkpoint_on_request(&mut self, request: Request) {
@@ -136,25 +155,50 @@ impl Trainer {
         flow
     }
 
+    /// Executes the pending evaluations: first those of the validation split, which need no test images.
     fn evaluate_on_request(&mut self) -> Flow {
         self.close_window();
         let before = self.phase;
-        let requests = std::mem::take(&mut self.pending.evaluations);
-        let outcome = self.evaluate_now();
+        let valid = Command::Evaluate {
+            split: Split::Valid,
+        };
+        let requests = std::mem::take(&mut self.pending.evaluations).into_iter();
+        let (valid, test) = requests.partition(|request: &Request| request.command == valid);
+        let mut flow = self.evaluate_for(valid, Self::evaluate_valid);
+        if flow == Flow::Go {
+            flow = self.evaluate_for(test, Self::evaluate_test);
+        } else {
+            // Refused with all other pending requests.
+            self.pending.evaluations.extend(test);
+        }
         self.window.restart_clock();
         self.clock.skip();
-        let step = self.global_step;
-        let Some(note) = outcome else {
-            for request in requests {
-                let reason = "the run was stopped before it finished";
-                self.control.refuse(request, step, reason);
-            }
-            return Flow::Stop;
-        };
-        for request in requests {
-            self.control.done(request, step, note.clone());
+        if flow == Flow::Go {
+            self.set_phase(before);
         }
-        self.set_phase(before);
-        Flow::Go
+        flow
+    }
+
+    /// Evaluates once and answers all `requests` with the note of the evaluation. Does nothing without requests.
+    fn evaluate_for(
+        &mut self,
+        requests: Vec<Request>,
+        evaluate: fn(&mut Self) -> Option<String>,
+    ) -> Flow {
+        if requests.is_empty() {
+            return Flow::Go;
+        }
+        let note = evaluate(self);
+        let step = self.global_step;
+        for request in requests {
+            match &note {
+                Some(note) => self.control.done(request, step, note.clone()),
+                None => {
+                    let reason = "the run was stopped before it finished";
+                    self.control.refuse(request, step, reason);
+                }
+            }
+        }
+        if note.is_some() { Flow::Go } else { Flow::Stop }
     }
 }

@@ -9,7 +9,7 @@ use crate::tui::prompt;
 
 /// Sends a command to the trainer. If that is not possible, a notice explains why.
 pub(super) fn ask(app: &mut App, command: Command) -> Vec<Effect> {
-    if let Some(reason) = refusal(app) {
+    if let Some(reason) = refusal(app, command) {
         app.notify(reason);
         return Vec::new();
     }
@@ -18,11 +18,22 @@ pub(super) fn ask(app: &mut App, command: Command) -> Vec<Effect> {
     vec![Effect::Send(request)]
 }
 
-/// Why commands cannot be sent from this screen, if so.
-fn refusal(app: &App) -> Option<String> {
+/// Why a command cannot be sent from this screen, if so, and what can be done instead.
+fn refusal(app: &App, command: Command) -> Option<String> {
+    if app.run.outcome.is_some() || !app.live {
+        let reason = if app.live {
+            "the run has ended"
+        } else {
+            "this is a replay"
+        };
+        let info = app.run.info.as_ref();
+        let instead = info.and_then(|info| command.after_the_end(&info.run));
+        return Some(match instead {
+            Some(instead) => format!("{reason}: use `{instead}`"),
+            None => format!("{reason}: {} is not possible", command.name()),
+        });
+    }
     let text = match () {
-        () if !app.live => "this is a replay: commands are unavailable",
-        () if app.run.outcome.is_some() => "run has ended; command unavailable",
         () if !app.connected => "lost contact with the trainer",
         () if app.control == Control::ReadOnly => {
             "read-only: the screen was opened with --read-only"
@@ -49,7 +60,13 @@ pub(super) fn scale_rate(app: &mut App, factor: f64) -> Vec<Effect> {
 
 /// Opens the prompt for a number. If commands cannot be sent, a notice explains why.
 pub(super) fn prompt(app: &mut App, wanted: Wanted) {
-    match refusal(app) {
+    let command = match wanted {
+        Wanted::LearningRate => Command::SetLearningRate { lr: f64::NAN },
+        Wanted::Epochs => Command::SetEpochs {
+            epochs: app.run.epochs.saturating_add(1),
+        },
+    };
+    match refusal(app, command) {
         Some(reason) => app.notify(reason),
         None => prompt::open(app, wanted),
     }

@@ -1,5 +1,6 @@
 #![expect(clippy::expect_used, reason = "a failed expect is the test's failure")]
 mod attention;
+mod steering;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 

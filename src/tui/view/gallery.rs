@@ -58,27 +58,13 @@ impl<'a> Image<'a> {
 
 /// Draws the pane.
 pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
-    let gallery = &ctx.app.run.gallery;
-    let count = gallery.labels.len();
     let Some(image) = Image::at(ctx, ctx.app.ui.panels[Pane::Gallery]) else {
         let body = paint::title(ctx, buf, area, Pane::Gallery, "", Vec::new());
         paint::empty(ctx, buf, body, EMPTY);
         return;
     };
-    let right = (0..count)
-        .filter_map(|i| Image::at(ctx, i)?.is_correct())
-        .filter(|right| *right)
-        .count();
-    let predicted = ctx.app.run.predictions.is_some();
-    let score = if predicted {
-        vec![vec![
-            piece(format!("{right}"), Role::Strong),
-            piece(format!(" of {count} correct"), Role::Dim),
-        ]]
-    } else {
-        Vec::new()
-    };
-    let body = paint::title(ctx, buf, area, Pane::Gallery, "test", score);
+    // Without a count of correct images: it would be a test-set evaluation after every epoch.
+    let body = paint::title(ctx, buf, area, Pane::Gallery, "test samples", Vec::new());
     let Parts { body, grid, strip } = parts(ctx.app, body);
     thumbnails::grid(ctx, grid, buf);
     thumbnails::strip(ctx, strip, buf);

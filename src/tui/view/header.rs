@@ -295,11 +295,11 @@ fn second_row(ctx: &Ctx<'_>, width: u16) -> Vec<Part> {
         count(data.valid),
         count(data.test)
     );
-    vec![
+    let mut parts = vec![
         part(0, bar(format!("{label:<wide$}"), share)),
-        part(1, bar("run".to_owned(), run.progress())),
+        part(2, bar("run".to_owned(), run.progress())),
         part(
-            2,
+            3,
             vec![
                 piece("lr ", Role::Dim),
                 piece(format!("{:<8}", format!("{:.2e}", run.lr.0)), Role::Text),
@@ -312,7 +312,12 @@ fn second_row(ctx: &Ctx<'_>, width: u16) -> Vec<Part> {
                 piece(sizes, Role::Dim),
             ],
         ),
-    ]
+    ];
+    if run.stop_after_epoch.is_some() && run.outcome.is_none() {
+        let words = format!("stops after epoch {}", run.last_epoch());
+        parts.insert(1, part(1, vec![piece(words, Role::Warn)]));
+    }
+    parts
 }
 
 /// The number of warnings, and the newest one if there is room.

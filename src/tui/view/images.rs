@@ -264,7 +264,8 @@ fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
         None if app.replay.is_some() => {
             format!("   {total} samples; full test set later in the replay")
         }
-        None => format!("   {total} samples; evaluate for the full test set"),
+        None if app.over() => format!("   {total} samples, not the full test set"),
+        None => format!("   {total} samples; full test set after the training"),
     };
     vec![
         [&place[..], &[piece(of, Role::Dim)]].concat(),
@@ -407,7 +408,9 @@ fn details(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, image: &ImageRow, small:
     if small && left_out > 1 {
         // The heading and the newest entries remain; the other rows are needed for the image.
         before.truncate(EARLIER);
-        let words = format!("{left_out} more: press enter");
+        let key = ctx.app.settings.keymap.first(Action::Zoom);
+        let key = key.map_or_else(String::new, |key| format!(": {key}"));
+        let words = format!("{left_out} more{key}");
         before.push(vec![piece(words, Role::Dim)]);
     }
     lines.extend(before);

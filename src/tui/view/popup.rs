@@ -17,7 +17,12 @@ const PAGES: usize = 4;
 const TWO_COLUMNS: u16 = 150;
 
 /// Actions that share a line, because the help must fit on 80x24.
-const PAIRS: [(Action, Action, &str); 8] = [
+const PAIRS: [(Action, Action, &str); 9] = [
+    (
+        Action::Evaluate,
+        Action::EvaluateTest,
+        "evaluate validation / test (counted) now",
+    ),
     (
         Action::RateHalf,
         Action::RateDouble,

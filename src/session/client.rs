@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
+use super::process::host;
 use super::wire::{ClientHello, FromClient, FromTrainer, Role, TrainerInfo, invalid};
 use crate::event::Request;
 use crate::link::{Feed, Link, Queries, Query, Reply};
@@ -146,9 +147,7 @@ fn read(
 /// Why the socket was closed without a goodbye: the trainer's death if its process is gone from this host, or
 /// `otherwise`.
 fn disconnect_reason(about: &TrainerInfo, otherwise: &str) -> String {
-    let here = rustix::system::uname();
-    let here = here.nodename().to_string_lossy();
-    if about.host == here && !is_alive(about.pid) {
+    if about.host == host() && !is_alive(about.pid) {
         format!("the trainer (process {}) was killed or crashed", about.pid)
     } else {
         otherwise.to_owned()

@@ -3,7 +3,6 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -14,6 +13,7 @@ use crate::checkpoint::{
     Candidate, NamedTensor, PendingCheckpoint, SavedCheckpoint, State, Store, encode, removable,
 };
 use crate::event::{CheckpointReason, Request};
+use crate::files::Dir;
 use crate::model::{Plan, Weights, to_vec};
 
 /// Number of snapshots that may be queued for the writer.
@@ -94,7 +94,7 @@ impl Saver {
     /// # Errors
     /// If the thread cannot be created.
     pub(super) fn new(
-        run_dir: &Path,
+        run_dir: &Dir,
         plan: &Plan,
         keep: usize,
         best: Option<u64>,
@@ -103,7 +103,7 @@ impl Saver {
         let (work, snapshots) = unbounded();
         let (results, written) = unbounded();
         let mut writer = Writer {
-            store: Store::new(run_dir),
+            store: Store::within(run_dir),
             plan: plan.clone(),
             keep,
             best,

@@ -8,11 +8,13 @@
 mod art;
 mod asked;
 mod bad_data;
+mod by_path;
 mod checkpoints;
 mod docs;
 mod evaluation;
 mod fixture;
 mod fused;
+mod guards;
 mod health;
 mod lifetime;
 mod masked_step;

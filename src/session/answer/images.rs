@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::super::known_runs::run_argument;
 use super::super::rundir::RunDir;
 use super::index::Index;
 use super::prediction_history::EarlierEvaluations;
@@ -9,6 +10,7 @@ use super::split_images::{SplitImages, put_from_gallery};
 use super::table::Table;
 use crate::event::{GalleryImages, Split};
 use crate::link::{Filter, ImagePage, ImageRow, Reply};
+use crate::shell;
 
 /// Maximum number of images in a reply.
 const IMAGES: usize = 256;
@@ -88,7 +90,10 @@ fn add_pixels(rows: &mut Vec<ImageRow>, mut put: impl FnMut(&mut ImageRow)) {
 fn not_evaluated_yet(run: &RunDir) -> Reply {
     let ended = run.meta().is_some_and(|meta| meta.ended_ms.is_some());
     let hint = if ended {
-        format!("run `epochtop eval {}`", run.name)
+        format!(
+            "run `epochtop eval {}`",
+            shell::quote(run_argument(&run.path), false)
+        )
     } else {
         "press e to evaluate".to_owned()
     };

@@ -47,7 +47,9 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use color_eyre::eyre::Report;
 
-use crate::config::{self, Loaded, Sources};
+use crate::config::{self, Loaded, Origin, Sources};
+use crate::session::RunsDir;
+use crate::shell;
 use args::{
     Cli, ConfigArgs, ConfigVerb, DataVerb, EvalArgs, ExportArgs, LrFindArgs, PredictArgs,
     TrainArgs, Verb, ViewArgs,
@@ -88,7 +90,10 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let _ = error.print();
+            match error.kind() {
+                clap::error::ErrorKind::InvalidUtf8 => print_error(&not_utf8()),
+                _ => drop(error.print()),
+            }
             return ExitCode::from(if error.use_stderr() {
                 code::USAGE
             } else {
@@ -129,6 +134,19 @@ pub fn main() -> ExitCode {
     // Lost output is a failure, except after training: its result is in the run directory.
     let succeeded = print::output_complete() || code != code::COMPLETED || trained;
     ExitCode::from(if succeeded { code } else { code::FAILED })
+}
+
+/// The error for arguments that are not UTF-8 where they must be.
+fn not_utf8() -> String {
+    let odd: Vec<String> = std::env::args_os()
+        .filter(|argument| argument.to_str().is_none())
+        .map(|argument| shell::quote(argument, false))
+        .collect();
+    format!(
+        "error: {}: not UTF-8; only runs and the paths of --runs, -c, --socket and output files may be; \
+         give data.dir relative to the working directory, or set EPOCHTOP_DATA",
+        odd.join(" ")
+    )
 }
 
 /// No command: the start on a terminal, else the help as an error, so that a script notices.
@@ -175,6 +193,7 @@ fn train_verb(args: TrainArgs) -> u8 {
         runs,
         name,
         resume,
+        take_over,
         fork,
         headless,
         detach,
@@ -183,7 +202,8 @@ fn train_verb(args: TrainArgs) -> u8 {
         trainer,
         theme,
     } = args;
-    config.sets.extend(screen_sets(runs, theme));
+    config.runs = runs;
+    config.sets.extend(theme_set(theme));
     if (headless || detach) && !reference.is_empty() {
         print_error(
             "warning: --reference is ignored without a screen; use `epochtop attach --reference RUN`",
@@ -212,8 +232,8 @@ fn train_verb(args: TrainArgs) -> u8 {
     if resume.is_none() && fork.is_none() {
         return with_config(config, |loaded| train::run(loaded, name, mode));
     }
-    let runs = match runs_dir(&config.sets) {
-        Ok(runs) => PathBuf::from(runs),
+    let runs = match runs_dir(config.runs.clone(), &config.sets) {
+        Ok(runs) => runs,
         Err(problems) => {
             print_error(&problems);
             return code::USAGE;
@@ -221,6 +241,8 @@ fn train_verb(args: TrainArgs) -> u8 {
     };
     let request = resume::ResumeRequest {
         runs,
+        runs_option: config.runs,
+        take_over,
         sets: config.sets,
         mode,
     };
@@ -321,19 +343,17 @@ fn view(args: ViewArgs) -> Result<u8, Report> {
         runs,
         theme,
     } = args;
-    config.sets.extend(screen_sets(runs, theme));
+    config.runs = runs;
+    config.sets.extend(theme_set(theme));
     match load(config) {
         Ok(loaded) => screen::view(&loaded, &run, &screenshot),
         Err(code) => Ok(code),
     }
 }
 
-/// The `--set` settings for the flags `--runs` and `--theme`.
-fn screen_sets(runs: Option<PathBuf>, theme: Option<String>) -> Vec<String> {
-    let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
-    let runs = runs.map(|dir| format!("runs.dir={}", quoted(&dir.to_string_lossy())));
-    let theme = theme.map(|name| format!("ui.theme={}", quoted(&name)));
-    runs.into_iter().chain(theme).collect()
+/// The `--set` setting for the flag `--theme`.
+fn theme_set(theme: Option<String>) -> Option<String> {
+    theme.map(|name| format!("ui.theme={}", toml::Value::String(name)))
 }
 
 fn with_config(args: ConfigArgs, body: impl FnOnce(&Loaded) -> u8) -> u8 {
@@ -343,15 +363,24 @@ fn with_config(args: ConfigArgs, body: impl FnOnce(&Loaded) -> u8) -> u8 {
     }
 }
 
-/// The directory of runs (`runs.dir`), for subcommands that need nothing else from the configuration.
-fn runs_dir(sets: &[String]) -> Result<String, String> {
+/// The directory of runs, for subcommands that need nothing else from the configuration.
+fn runs_dir(runs: Option<PathBuf>, sets: &[String]) -> Result<RunsDir, String> {
     let sources = Sources {
         user_file: user_file(),
         sets: sets.to_vec(),
+        runs,
         ..Sources::default()
     };
     let loaded = config::load(&sources).map_err(|problems| problems.to_string())?;
-    Ok(loaded.config.runs.dir)
+    Ok(searched_runs(&loaded))
+}
+
+/// Where runs are searched by name: only in the directory that the command line names, if it names one.
+fn searched_runs(loaded: &Loaded) -> RunsDir {
+    RunsDir {
+        path: loaded.runs_dir(),
+        only: matches!(loaded.origin("runs.dir"), Origin::Set(_)),
+    }
 }
 
 fn load(args: ConfigArgs) -> Result<Loaded, u8> {
@@ -359,12 +388,14 @@ fn load(args: ConfigArgs) -> Result<Loaded, u8> {
         config,
         preset,
         sets,
+        runs,
     } = args;
     let sources = Sources {
         user_file: user_file(),
         file: config,
         preset,
         sets,
+        runs,
         ..Sources::default()
     };
     config::load_and(&sources, screen::problems).map_err(|problems| {

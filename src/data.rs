@@ -10,7 +10,7 @@ mod resident;
 mod split;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use crate::idx::Idx;
 pub use augment::Augment;
@@ -105,7 +105,17 @@ impl Dataset {
 
 /// Locates, reads, checks and splits a dataset. `seed` decides which images are used for validation.
 pub fn load(config: &DataConfig, seed: u64) -> Result<Dataset, DataError> {
-    let found = locate(config)?;
+    load_files(locate(config)?, config, seed)
+}
+
+/// As [`load()`], from the files in this directory.
+pub fn load_in(dir: &Path, config: &DataConfig, seed: u64) -> Result<Dataset, DataError> {
+    let found = locate::files_in(dir)
+        .ok_or_else(|| DataError(format!("{}: not all four files", dir.display())))?;
+    load_files(found, config, seed)
+}
+
+fn load_files(found: DatasetFiles, config: &DataConfig, seed: u64) -> Result<Dataset, DataError> {
     let (train_images, train_labels) = idx::read_pair(&found.train_images, &found.train_labels)?;
     let (test_images, test_labels) = idx::read_pair(&found.test_images, &found.test_labels)?;
     if train_images.dims.get(1..) != test_images.dims.get(1..) {

@@ -1,18 +1,22 @@
 //! Safe access to the files of a run, through a handle of their directory.
 //!
-//! A [`Dir`] is opened once, and all names in it are resolved relative to that handle, so replacing a parent directory
-//! in the meantime has no effect. Symbolic links in it are not followed, and only regular files of bounded size are
+//! A [`Dir`] is opened once, and all names in it are resolved relative to that handle, so renaming it or a directory
+//! above it in the meantime has no effect. Symbolic links in it are not followed, and only regular files of bounded size are
 //! read, never a pipe. A file is replaced through a temporary file with an unpredictable name; data and name are
 //! flushed to the disk. So readers see the old or the new content, even after a power failure.
+
+pub mod any_path;
 
 use std::ffi::OsStr;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use fs_err::File;
-use rustix::fd::OwnedFd;
-use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags, RenameFlags};
+use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, Stat, StatVfs};
 use rustix::io::Errno;
 
 use crate::fault;
@@ -22,10 +26,10 @@ pub const TEMPORARY: &str = ".tmp-";
 /// Bytes per write call. Tests can inject an error before each of them.
 const CHUNK: usize = 1 << 20;
 
-/// An open directory.
-#[derive(Debug)]
+/// An open directory. Clones share the handle.
+#[derive(Debug, Clone)]
 pub struct Dir {
-    fd: OwnedFd,
+    fd: Arc<OwnedFd>,
     path: PathBuf,
     faults: bool,
 }
@@ -38,7 +42,7 @@ impl Dir {
     pub fn open(path: &Path) -> io::Result<Self> {
         let fd = fs::openat(CWD, path, directory_flags(), Mode::empty());
         Ok(Self {
-            fd: fd.map_err(|error| with_path(path, error))?,
+            fd: Arc::new(fd.map_err(|error| with_path(path, error))?),
             path: path.to_owned(),
             faults: false,
         })
@@ -54,9 +58,36 @@ impl Dir {
         }
     }
 
-    /// The path with which it was opened.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// The current path, also if the directory has been renamed; the path with which it was opened if the current one
+    /// cannot be determined.
+    pub fn path(&self) -> PathBuf {
+        self.current_path().unwrap_or_else(|| self.path.clone())
+    }
+
+    /// The current path; `None` if the directory has been deleted or its path cannot be determined.
+    pub fn current_path(&self) -> Option<PathBuf> {
+        let own = fs::fstat(&self.fd).ok()?;
+        let is_own = |there: Stat| (there.st_dev, there.st_ino) == (own.st_dev, own.st_ino);
+        let leads_here = |path: &PathBuf| fs::stat(path).is_ok_and(is_own);
+        let opened = Some(self.path.clone()).filter(leads_here);
+        opened.or_else(|| {
+            let link = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
+            let path = fs::readlink(link, Vec::new()).ok()?;
+            Some(PathBuf::from(OsStr::from_bytes(path.as_bytes()))).filter(leads_here)
+        })
+    }
+
+    /// Whether the directory has been deleted. Nothing can be created in it then.
+    pub fn is_deleted(&self) -> bool {
+        fs::fstat(&self.fd).is_ok_and(|stat| stat.st_nlink == 0)
+    }
+
+    /// The size and the free space of its file system.
+    ///
+    /// # Errors
+    /// The error of the operating system.
+    pub fn file_system(&self) -> io::Result<StatVfs> {
+        Ok(fs::fstatvfs(&self.fd)?)
     }
 
     /// Opens a subdirectory.
@@ -66,10 +97,10 @@ impl Dir {
     pub fn subdir(&self, name: impl AsRef<OsStr>) -> io::Result<Self> {
         let name = self.check_name(name.as_ref())?;
         let flags = directory_flags() | OFlags::NOFOLLOW;
-        let path = self.path.join(name);
+        let path = self.path().join(name);
         let fd = fs::openat(&self.fd, name, flags, Mode::empty());
         Ok(Self {
-            fd: fd.map_err(|error| with_path(&path, error))?,
+            fd: Arc::new(fd.map_err(|error| with_path(&path, error))?),
             path,
             faults: self.faults,
         })
@@ -301,8 +332,7 @@ impl Dir {
     }
 
     fn entries(&self) -> io::Result<Vec<std::ffi::OsString>> {
-        use std::os::unix::ffi::OsStrExt;
-        let wrong = |error: Errno| with_path(&self.path, error);
+        let wrong = |error: Errno| with_path(&self.path(), error);
         let mut names = Vec::new();
         for entry in fs::Dir::read_from(&self.fd).map_err(wrong)? {
             let entry = entry.map_err(wrong)?;
@@ -321,7 +351,7 @@ impl Dir {
     pub fn sync(&self) -> io::Result<()> {
         self.inject_fault("fsync", "")?;
         match fs::fsync(&self.fd) {
-            Err(error) if !is_unsupported(error) => Err(with_path(&self.path, error)),
+            Err(error) if !is_unsupported(error) => Err(with_path(&self.path(), error)),
             _ => Ok(()),
         }
     }
@@ -330,7 +360,7 @@ impl Dir {
         self.check_name(name)?;
         let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let irregular = || io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
-        let path = self.path.join(name);
+        let path = self.path().join(name);
         let opened = fs::openat(&self.fd, name, flags, Mode::from_raw_mode(0o666));
         let fd = opened.map_err(|error| match error {
             // In this order: a symbolic link; a socket or a pipe without a reader; a directory.
@@ -366,8 +396,7 @@ impl Dir {
 
     /// A function that adds the path of `name` to an error.
     fn error_at<E: Into<io::Error>>(&self, name: impl AsRef<OsStr>) -> impl Fn(E) -> io::Error {
-        let path = self.path.join(name.as_ref());
-        move |error| with_path(&path, error)
+        move |error| with_path(&self.path().join(name.as_ref()), error)
     }
 }
 

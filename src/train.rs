@@ -42,6 +42,7 @@ use crate::checkpoint::State;
 use crate::config::Config;
 use crate::data::Dataset;
 use crate::event::{Event, Outcome, Request, Restoration};
+use crate::files::Dir;
 
 /// Everything needed to start a training run.
 #[derive(Debug)]
@@ -53,7 +54,7 @@ pub struct Job {
     /// Training, validation and test images.
     pub dataset: Dataset,
     /// The run directory; checkpoints are written to its `checkpoints/`.
-    pub run_dir: PathBuf,
+    pub run_dir: Dir,
     /// Receives the number of each mark once the journal has it on disk. A checkpoint gets its final name only after
     /// its mark. `None` if the run has no journal.
     pub marks: Option<Receiver<u64>>,

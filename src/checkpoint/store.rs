@@ -47,6 +47,8 @@ pub struct PendingCheckpoint {
 #[derive(Debug, Clone)]
 pub struct Store {
     run: PathBuf,
+    /// The open run directory; `None` opens it by its path for each operation.
+    handle: Option<Dir>,
 }
 
 /// Directory name of the checkpoint of a step. The step is zero-padded, so that names sort by step.
@@ -65,6 +67,15 @@ impl Store {
     pub fn new(run_dir: &Path) -> Self {
         Self {
             run: run_dir.to_owned(),
+            handle: None,
+        }
+    }
+
+    /// The checkpoints of an open run directory, which may be renamed.
+    pub fn within(run_dir: &Dir) -> Self {
+        Self {
+            run: run_dir.path(),
+            handle: Some(run_dir.clone()),
         }
     }
 
@@ -74,12 +85,15 @@ impl Store {
     }
 
     fn run_dir(&self) -> io::Result<Dir> {
-        Dir::open(&self.run).map(Dir::with_faults)
+        let dir = self.handle.clone().map_or_else(|| Dir::open(&self.run), Ok);
+        dir.map(Dir::with_faults)
     }
 
     /// The directory of a step's checkpoint.
     pub fn path(&self, global_step: u64) -> PathBuf {
-        self.run.join(CHECKPOINTS).join(step_name(global_step))
+        let run = self.handle.as_ref().map(Dir::path);
+        let run = run.as_ref().unwrap_or(&self.run);
+        run.join(CHECKPOINTS).join(step_name(global_step))
     }
 
     /// Writes a checkpoint. `ready` is called when all its files are on disk, before it gets its final name. An

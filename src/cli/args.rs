@@ -4,6 +4,7 @@ mod live;
 mod lr_find;
 mod screenshot;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -36,9 +37,9 @@ pub(super) enum Verb {
     Train(TrainArgs),
     /// Open a screen on a running job, from any terminal and any directory; several screens can be attached at once
     #[command(
-        after_help = "Example: epochtop attach                (the newest running job)\n         \
+        after_help = "Example: epochtop attach                (the only running job in runs.dir)\n         \
                       epochtop attach first-try --read-only\n\n\
-                      From another machine: ssh -t HOST epochtop attach\n\
+                      From another machine: ssh -t HOST epochtop attach RUN\n\
                       With epochtop installed locally:\n         \
                       ssh -L /tmp/run.sock:SOCKET HOST    (`epochtop runs --json` on HOST shows SOCKET)\n         \
                       epochtop attach --socket /tmp/run.sock"
@@ -47,7 +48,7 @@ pub(super) enum Verb {
     /// Send a command to a running job and wait until it has been carried out (for scripts and schedulers)
     #[command(
         after_help = "Example: epochtop ctl checkpoint first-try && echo saved\n         \
-                      echo 'epochtop ctl stop' | at midnight\n\n\
+                      echo 'epochtop ctl stop first-try' | at midnight\n\n\
                       Exit codes: 0 done, 1 refused or failed, 2 no such running job."
     )]
     Ctl(CtlArgs),
@@ -161,6 +162,9 @@ pub(super) struct ConfigArgs {
     /// Set one key, for example optim.lr=1e-3; repeatable
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     pub(super) sets: Vec<String>,
+    /// The directory of `--runs`, where a command has that option.
+    #[arg(skip)]
+    pub(super) runs: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -184,10 +188,14 @@ pub(super) struct TrainArgs {
         clippy::option_option,
         reason = "clap: flag absent, flag without a value, flag with a value"
     )]
-    pub(super) resume: Option<Option<String>>,
+    pub(super) resume: Option<Option<OsString>>,
+    /// Restart even if it cannot be determined whether another process still trains the run; only if that process has
+    /// ended
+    #[arg(long, requires = "resume")]
+    pub(super) take_over: bool,
     /// Start a new run from the best checkpoint of a run, or from a checkpoint directory
     #[arg(long, value_name = "RUN|CHECKPOINT", conflicts_with_all = ["config", "preset"])]
-    pub(super) fork: Option<String>,
+    pub(super) fork: Option<OsString>,
     /// Print one line per epoch to stdout instead of showing the screen (automatic if there is no terminal)
     #[arg(long, conflicts_with_all = ["in_process", "detach"])]
     pub(super) headless: bool,
@@ -212,14 +220,14 @@ pub(super) struct TrainArgs {
 pub(super) struct ReferenceArgs {
     /// Reference run to show in the background for comparison; repeatable
     #[arg(long, value_name = "RUN", alias = "beside")]
-    pub(super) reference: Vec<String>,
+    pub(super) reference: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ViewArgs {
     /// Names or directories of runs, at most 8; further runs are compared with the first [default: the newest]
     #[arg(value_name = "RUN")]
-    pub(super) run: Vec<String>,
+    pub(super) run: Vec<OsString>,
     #[command(flatten)]
     pub(super) screenshot: ScreenshotArgs,
     #[command(flatten)]
@@ -251,7 +259,7 @@ pub(super) struct RunsArgs {
 #[derive(Debug, Args)]
 pub(super) struct CheckpointsArgs {
     /// Name or directory of a run [default: the newest]
-    pub(super) run: Option<String>,
+    pub(super) run: Option<OsString>,
     /// Read all files and verify their checksums
     #[arg(long)]
     pub(super) verify: bool,
@@ -285,7 +293,7 @@ pub(super) enum ExportFormat {
 pub(super) struct ExportArgs {
     /// A run or, for torchscript, a checkpoint directory [default: the newest run]
     #[arg(value_name = "RUN|CHECKPOINT")]
-    pub(super) run: Option<String>,
+    pub(super) run: Option<OsString>,
     /// Output format
     #[arg(long, value_enum)]
     pub(super) format: ExportFormat,
@@ -326,7 +334,7 @@ impl EvalSplit {
 pub(super) struct EvalArgs {
     /// Runs (their best checkpoints) or checkpoint directories [default: the newest run]
     #[arg(value_name = "RUN|CHECKPOINT")]
-    pub(super) checkpoints: Vec<String>,
+    pub(super) checkpoints: Vec<OsString>,
     /// Data split to evaluate
     #[arg(long, value_enum, default_value_t = EvalSplit::Test)]
     pub(super) split: EvalSplit,
@@ -348,7 +356,7 @@ pub(super) struct PredictArgs {
     pub(super) files: Vec<PathBuf>,
     /// A run (its best checkpoint) or a checkpoint directory [default: the newest run]
     #[arg(long, value_name = "RUN|CHECKPOINT")]
-    pub(super) run: Option<String>,
+    pub(super) run: Option<OsString>,
     /// Directory that contains the runs (runs.dir)
     #[arg(long, value_name = "DIR")]
     pub(super) runs: Option<PathBuf>,

@@ -1,14 +1,15 @@
 //! `attach`: a screen on a run that another process trains.
 
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use color_eyre::eyre::Report;
 
 use super::args::{AttachArgs, ReferenceArgs};
-use super::print::{print_error, print_line, program};
-use super::{code, load, screen, screen_sets, signals};
+use super::print::{argument, print_error, print_line, program, run_word};
+use super::{code, load, screen, searched_runs, signals, theme_set};
 use crate::config::Loaded;
 use crate::run::{RunState, final_lines};
 use crate::session::wire::Role;
@@ -25,19 +26,13 @@ pub(super) fn run(args: AttachArgs) -> u8 {
         runs,
         theme,
     } = args;
-    let within = runs.is_some();
-    config.sets.extend(screen_sets(runs, theme));
+    config.runs = runs;
+    config.sets.extend(theme_set(theme));
     let loaded = match load(config) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    let result = attach(
-        &loaded,
-        (run.as_deref(), within),
-        read_only,
-        socket,
-        &reference,
-    );
+    let result = attach(&loaded, run.as_deref(), read_only, socket, &reference);
     result.unwrap_or_else(|report| {
         print_error(&format!("error: {report:#}"));
         code::FAILED
@@ -46,10 +41,10 @@ pub(super) fn run(args: AttachArgs) -> u8 {
 
 fn attach(
     loaded: &Loaded,
-    (run, within): (Option<&str>, bool),
+    run: Option<&OsStr>,
     read_only: bool,
     socket: Option<PathBuf>,
-    reference: &[String],
+    reference: &[OsString],
 ) -> Result<u8, Report> {
     let role = if read_only {
         Role::Watcher
@@ -59,12 +54,7 @@ fn attach(
     let found = match socket {
         Some(path) => connect(&path, role, &client_name("screen"))
             .map(|connected| RunTarget::Live(Box::new(connected), path)),
-        None => find(
-            (Path::new(&loaded.config.runs.dir), within),
-            run,
-            role,
-            &client_name("screen"),
-        ),
+        None => find(&searched_runs(loaded), run, role, &client_name("screen")),
     };
     match found {
         Ok(RunTarget::Live(connected, _)) => live(loaded, *connected, read_only, reference),
@@ -90,11 +80,12 @@ fn attach(
 pub(super) fn unreachable_reason(found: &RunTarget, verb: &str) -> String {
     match found {
         RunTarget::Elsewhere { run, host } => {
-            let path = absolute(run);
+            let path = std::path::absolute(&run.path).unwrap_or_else(|_| run.path.clone());
+            // Quoted twice: ssh passes the words to a shell on the other host.
+            let path = argument(argument(path));
             format!(
-                "{}: the run is on {host}; use: ssh -t {host} epochtop {verb} {}",
-                run.name,
-                path.display()
+                "{}: the run is on {host}; use: ssh -t {host} epochtop {verb} {path}",
+                run.name
             )
         }
         RunTarget::Silent { run, reason } => format!("{}: {reason}", run.path.display()),
@@ -102,15 +93,11 @@ pub(super) fn unreachable_reason(found: &RunTarget, verb: &str) -> String {
     }
 }
 
-fn absolute(run: &RunDir) -> PathBuf {
-    std::path::absolute(&run.path).unwrap_or_else(|_| run.path.clone())
-}
-
 fn live(
     loaded: &Loaded,
     connected: Connection,
     read_only: bool,
-    reference: &[String],
+    reference: &[OsString],
 ) -> Result<u8, Report> {
     if let Err(why) = screen::available() {
         print_error(&format!(
@@ -147,7 +134,7 @@ pub(super) fn show(
     loaded: &Loaded,
     connected: Connection,
     read_only: bool,
-    reference: &[String],
+    reference: &[OsString],
 ) -> Result<ScreenEnd, Report> {
     let Connection {
         link,
@@ -161,10 +148,10 @@ pub(super) fn show(
             (false, true) => Control::HasControl,
             (false, false) => Control::CanRequest,
         },
-        reattach: Some(format!("{} attach {}", program(), about.run)),
+        reattach: Some(format!("{} attach {}", program(), run_word(&about.path))),
         same_process: false,
     };
-    let words = detach_message(&about.run);
+    let words = detach_message(&run_word(&about.path));
     let mut options = screen::options(loaded, attachment, requests.screen.clone())?;
     // A live run is evaluated again, so its predictions are not paired with those of the reference runs.
     options.others = screen::load_compared(loaded, &RunDir::at(&about.path), None, reference);

@@ -1,7 +1,7 @@
 //! `ctl`: sends one command to a running job, for shells and schedulers, and waits until it has been carried out.
 
+use std::ffi::OsString;
 use std::io;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::RecvTimeoutError;
@@ -9,7 +9,7 @@ use crossbeam_channel::RecvTimeoutError;
 use super::args::{CtlArgs, CtlSplit, CtlVerb};
 use super::attach::unreachable_reason;
 use super::print::{print_error, print_line};
-use super::{code, runs_dir, screen_sets};
+use super::{code, runs_dir};
 use crate::event::{Answer, Command, Event, Split, check_lr};
 use crate::link::{Feed, request};
 use crate::run::RunState;
@@ -23,9 +23,7 @@ pub(super) fn run(args: CtlArgs) -> u8 {
         runs,
         timeout,
     } = args;
-    // With --runs only runs in that directory are considered, not other running jobs.
-    let within = runs.is_some();
-    let runs = match runs_dir(&screen_sets(runs, None)) {
+    let runs = match runs_dir(runs, &[]) {
         Ok(runs) => runs,
         Err(problems) => {
             print_error(&problems);
@@ -38,12 +36,7 @@ pub(super) fn run(args: CtlArgs) -> u8 {
     let found = match socket {
         Some(path) => connect(&path, Role::Asker, &who)
             .map(|connected| RunTarget::Live(Box::new(connected), path)),
-        None => find(
-            (Path::new(&runs), within),
-            run.as_deref(),
-            Role::Asker,
-            &who,
-        ),
+        None => find(&runs, run.as_deref(), Role::Asker, &who),
     };
     match found.and_then(|found| live(found, command)) {
         Ok(connected) => execute(&connected, &wanted, timeout.map(Duration::from_secs_f64)),
@@ -90,7 +83,7 @@ impl CtlRequest {
 }
 
 impl CtlVerb {
-    fn parts(self) -> (CtlRequest, Option<String>) {
+    fn parts(self) -> (CtlRequest, Option<OsString>) {
         use CtlRequest::Command as Do;
         match self {
             Self::Pause { run } => (Do(Command::Pause), run),

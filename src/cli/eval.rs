@@ -1,16 +1,18 @@
 //! `eval`: the full evaluation of one checkpoint, or a comparison of several.
 
+use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
 use super::args::EvalArgs;
+use super::code;
 use super::print::{print_error, print_json, print_line};
 use super::progress::Progress;
 use super::restore::{Restored, restore};
-use super::{code, screen_sets};
 use crate::event::{EvalReport, Event, F64, Split, WeightsKind};
+use crate::files::Dir;
 use crate::metrics::{compare, fit_temperature};
 use crate::report::{
     ComparedEvaluation, EvaluationOutput, Options, Predictions, SEED, comparison, comparison_json,
@@ -44,14 +46,13 @@ pub(super) fn run(args: EvalArgs) -> u8 {
         json,
         sets,
     } = args;
-    let settings = [sets, screen_sets(runs, None)].concat();
-    let found = match locate_all(&checkpoints, &settings) {
+    let found = match locate_all(&checkpoints, runs, &sets) {
         Ok(found) => found,
         Err(errors) => return fail(&errors),
     };
     let mut evaluations: Vec<Evaluation> = Vec::new();
     for found in found {
-        match evaluate(&found, split.split(), &settings) {
+        match evaluate(&found, split.split(), &sets) {
             Ok(evaluation) if json => evaluations.push(evaluation),
             Ok(evaluation) => {
                 print_evaluation(&evaluation);
@@ -94,17 +95,18 @@ fn fail(errors: &[String]) -> u8 {
 /// # Errors
 /// One message for each name that was not found.
 fn locate_all(
-    names: &[String],
+    names: &[OsString],
+    runs: Option<PathBuf>,
     settings: &[String],
 ) -> Result<Vec<CheckpointLocation>, Vec<String>> {
-    let runs = super::runs_dir(settings).map_err(|error| vec![error])?;
-    let wanted: Vec<Option<&str>> = match names {
+    let runs = super::runs_dir(runs, settings).map_err(|error| vec![error])?;
+    let wanted: Vec<Option<&OsStr>> = match names {
         [] => vec![None],
-        names => names.iter().map(|name| Some(name.as_str())).collect(),
+        names => names.iter().map(|name| Some(name.as_os_str())).collect(),
     };
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for word in wanted {
-        match locate_checkpoint(Path::new(&runs), word) {
+        match locate_checkpoint(&runs, word) {
             Ok(checkpoint) => found.push(checkpoint),
             Err(error) => missing.push(error.to_string()),
         }
@@ -128,6 +130,8 @@ fn evaluate(
     } else {
         None
     };
+    // The directory may be renamed during the evaluation.
+    let dir = found.run.as_ref().and_then(|run| run.open().ok());
     let restored = restore(&found.path, settings)?;
     let (report, names, valid, rows) = numbers(found, &restored, split)?;
     let mut evaluation = Evaluation {
@@ -141,7 +145,7 @@ fn evaluate(
         rows,
         report,
     };
-    save(&mut evaluation, found, valid.as_ref(), journal);
+    save(&mut evaluation, (found, dir), valid.as_ref(), journal);
     Ok(evaluation)
 }
 
@@ -180,6 +184,7 @@ fn numbers(
         state,
         config,
         trained,
+        ..
     } = restored;
     let dataset = restored.dataset()?;
     let began = std::time::Instant::now();
@@ -217,7 +222,7 @@ fn numbers(
 /// `save_errors`; the results are printed in any case.
 fn save(
     evaluation: &mut Evaluation,
-    found: &CheckpointLocation,
+    (found, dir): (&CheckpointLocation, Option<Dir>),
     valid: Option<&Predictions>,
     journal: Option<Journal>,
 ) {
@@ -239,9 +244,13 @@ fn save(
         names: &evaluation.names,
         rows: &rows,
     };
-    match write(&run.path, evaluated) {
-        Ok(files) => {
-            let path = |file: String| run.path.join(file).display().to_string();
+    let written = dir.map_or_else(|| run.open(), Ok).and_then(|dir| {
+        let files = write(&dir, evaluated)?;
+        Ok((dir.path(), files))
+    });
+    match written {
+        Ok((dir, files)) => {
+            let path = |file: String| dir.join(file).display().to_string();
             evaluation.written = files.into_iter().map(path).collect();
         }
         Err(error) => {

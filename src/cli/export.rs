@@ -1,9 +1,10 @@
 //! `export`: writes a run in formats for other programs.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use fs_err as fs;
 use serde_json::{Value, json};
@@ -11,16 +12,15 @@ use serde_json::{Value, json};
 use super::args::{ExportArgs, ExportFormat};
 use super::print::{print_error, print_line};
 use super::restore::restore;
-use super::{code, runs_dir, screen_sets};
+use super::{code, runs_dir};
 use crate::event::{Event, F64};
 use crate::run::{Curve, MAX_NAMED, Source, Steps, is_curve_name};
-use crate::session::{RunDir, live_records, locate_checkpoint, resolve};
+use crate::session::{RunDir, RunsDir, live_records, locate_checkpoint, resolve};
 
 /// Writes the export in the requested format.
 pub(super) fn run(args: ExportArgs) -> u8 {
-    let sets = [args.sets, screen_sets(args.runs, None)].concat();
-    let done = runs_dir(&sets).and_then(|runs| {
-        let runs = PathBuf::from(runs);
+    let sets = args.sets;
+    let done = runs_dir(args.runs, &sets).and_then(|runs| {
         let out = args.output.as_deref();
         match args.format {
             ExportFormat::Torchscript => {
@@ -44,7 +44,7 @@ pub(super) fn run(args: ExportArgs) -> u8 {
     code
 }
 
-fn found(runs: &Path, name: Option<&str>) -> Result<RunDir, String> {
+fn found(runs: &RunsDir, name: Option<&OsStr>) -> Result<RunDir, String> {
     resolve(runs, name).map_err(|error| error.to_string())
 }
 
@@ -210,8 +210,8 @@ fn run_json(run: &RunDir) -> Result<Value, String> {
 
 /// Traces the network of a checkpoint and writes it as TorchScript.
 fn torchscript(
-    runs: &Path,
-    name: Option<&str>,
+    runs: &RunsDir,
+    name: Option<&OsStr>,
     sets: &[String],
     out: Option<&Path>,
 ) -> Result<(), String> {

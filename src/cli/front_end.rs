@@ -1,5 +1,6 @@
 //! The front end in the trainer process: a screen, lines on stdout, or only the clients of the socket.
 
+use std::ffi::OsString;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -9,12 +10,13 @@ use fs_err::File;
 
 use super::code;
 use super::launch::{StartedRun, restart_hint};
-use super::print::{print_error, print_line, program};
+use super::print::{print_error, print_line, program, run_word};
 use super::signals::SignalRequests;
 use crate::event::Outcome;
+use crate::files::Dir;
 use crate::link::Link;
 use crate::run::{RunState, final_lines};
-use crate::session::{Hook, Redirect, RunDir, Server, Session, headless};
+use crate::session::{Hook, Redirect, Server, Session, headless, remember};
 use crate::train::Job;
 use crate::tui;
 
@@ -29,7 +31,7 @@ pub(super) enum Mode {
     /// A screen in a thread of this process.
     Screen {
         /// Reference runs.
-        reference: Vec<String>,
+        reference: Vec<OsString>,
     },
     /// Only the clients of the socket; the process that started this one is the first.
     Served,
@@ -88,7 +90,7 @@ impl Front {
     ) -> Result<Self, Report> {
         let started = StartedRun {
             run: job.name.clone(),
-            path: job.run_dir.clone(),
+            path: job.run_dir.path(),
             socket: server
                 .map(|server| server.path().to_owned())
                 .unwrap_or_default(),
@@ -121,26 +123,29 @@ pub(super) struct Running {
     pub(super) server: Option<Server>,
     pub(super) hook: Option<Hook>,
     pub(super) front: Front,
+    /// The run directory, which may be renamed.
+    pub(super) dir: Dir,
 }
 
 impl Running {
     /// Shows the run until it ends; returns the exit code.
-    pub(super) fn follow(self, run: &RunDir) -> u8 {
+    pub(super) fn follow(self) -> u8 {
         let Self {
             session,
             signals,
             server,
             hook,
             front,
+            dir,
         } = self;
-        let place = format!("run {}", run.path.display());
+        let place = || format!("run {}", dir.path().display());
         match front {
             Front::Lines { link, log } => {
-                print_line(&place);
+                print_line(&place());
                 headless::follow(&link, Tee(io::stdout(), log));
             }
             Front::Served { link, .. } => {
-                print_line(&format!("{place} (process {})", std::process::id()));
+                print_line(&format!("{} (process {})", place(), std::process::id()));
                 headless::follow(&link, io::stdout());
             }
             Front::Screen {
@@ -150,12 +155,12 @@ impl Running {
                 redirect,
                 log,
             } => {
-                let next = show(&tty, &link, *options, redirect, run);
+                let next = show(&tty, &link, *options, redirect, &dir);
                 drop(link);
                 match next {
                     NextScreen::RunEnded(state) => {
                         final_lines(&state).iter().for_each(|line| print_line(line));
-                        print_line(&place);
+                        print_line(&place());
                     }
                     NextScreen::Lines => {
                         headless::follow(&session.link(), Tee(io::stdout(), log));
@@ -167,6 +172,8 @@ impl Running {
             }
         }
         let state = session.join();
+        // It may have been renamed since its start. A run that is not remembered is found in its directory.
+        let _ = remember(&dir.path());
         if let Some(server) = server {
             server.finish();
         }
@@ -176,7 +183,7 @@ impl Running {
             Some(Outcome::Stopped | Outcome::Failed { .. })
         );
         if ended_early && state.checkpoint.is_some() {
-            print_line(&restart_hint(&run.path));
+            print_line(&restart_hint(&dir.path()));
         }
         exit_code(&state, &signals)
     }
@@ -211,7 +218,7 @@ fn show(
     link: &Link,
     options: tui::Options,
     redirect: Redirect,
-    run: &RunDir,
+    dir: &Dir,
 ) -> NextScreen {
     let shown = catch_unwind(AssertUnwindSafe(|| tui::run(tty, link, options)));
     if let Ok(Ok(shown)) = &shown
@@ -227,7 +234,7 @@ fn show(
             return NextScreen::RunEnded(Box::new(shown.run));
         }
         Ok(Ok(_)) => {
-            let (program, name) = (program(), &run.name);
+            let (program, name) = (program(), run_word(&dir.path()));
             print_line(&format!(
                 "the run continues here: Ctrl-C stops it with a checkpoint; show it again with: {program} attach {name}"
             ));

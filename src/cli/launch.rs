@@ -5,8 +5,9 @@
 //! the pipe reports the socket, and both are redirected to the log of the run.
 
 use std::env;
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread::{self, Builder};
 use std::time::{Duration, Instant};
@@ -17,9 +18,10 @@ use serde::{Deserialize, Serialize};
 
 use super::attach::{ScreenEnd, show};
 use super::own_session::own_session;
-use super::print::{print_error, print_line, program};
+use super::print::{argument, print_error, print_line, program, run_word};
 use super::{code, signals};
 use crate::config::Loaded;
+use crate::files::{Dir, any_path};
 use crate::run::{RunState, final_lines};
 use crate::session::wire::Role;
 use crate::session::{client_name, connect};
@@ -33,7 +35,9 @@ const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct StartedRun {
     pub(super) run: String,
+    #[serde(with = "any_path")]
     pub(super) path: PathBuf,
+    #[serde(with = "any_path")]
     pub(super) socket: PathBuf,
     pub(super) pid: u32,
 }
@@ -50,13 +54,13 @@ impl StartedRun {
 }
 
 /// Starts a trainer process. Unless `detach` is set, shows its run, with reference runs.
-pub(super) fn run(loaded: &Loaded, detach: bool, reference: &[String]) -> u8 {
+pub(super) fn run(loaded: &Loaded, detach: bool, reference: &[OsString]) -> u8 {
     let launched = launch();
     let result = launched.and_then(|launched| match launched {
         Launched::Started(started, child) if detach => {
             drop(child);
             print_line(&location(&started));
-            print_line(&reattach_hint(&started.run));
+            print_line(&reattach_hint(&started.path));
             Ok(code::COMPLETED)
         }
         Launched::Started(started, child) => attached(loaded, &started, child, reference),
@@ -142,29 +146,32 @@ fn attached(
     loaded: &Loaded,
     started: &StartedRun,
     child: Child,
-    reference: &[String],
+    reference: &[OsString],
 ) -> Result<u8, Report> {
     let connected = connect(&started.socket, Role::Screen, &client_name("screen"))?;
+    // The directory may be renamed while the screen is open.
+    let dir = Dir::open(&started.path);
+    let path = || dir.as_ref().map_or(started.path.clone(), Dir::path);
     // Stays in the scrollback of the terminal.
     print_line(&location(started));
-    print_line(&reattach_hint(&started.run));
+    print_line(&reattach_hint(&started.path));
     let end = show(loaded, connected, false, reference)?;
     Ok(match end {
         ScreenEnd::RunEnded(state) => {
             wait(child);
             final_lines(&state).iter().for_each(|line| print_line(line));
-            print_line(&format!("run {}", started.path.display()));
-            outcome_code(&state, &started.path)
+            print_line(&format!("run {}", path().display()));
+            outcome_code(&state, &path())
         }
         ScreenEnd::Disconnected(reason) => {
             print_error(&format!("error: {reason}"));
             if let Some(status) = wait(child) {
                 print_error(&format!(
                     "trainer process: {status}; see {}",
-                    started.path.join("log.txt").display()
+                    path().join("log.txt").display()
                 ));
             }
-            print_line(&restart_hint(&started.path));
+            print_line(&restart_hint(&path()));
             code::FAILED
         }
         ScreenEnd::Detached(code) => code,
@@ -183,7 +190,7 @@ fn wait(mut child: Child) -> Option<std::process::ExitStatus> {
     None
 }
 
-fn outcome_code(state: &RunState, run: &std::path::Path) -> u8 {
+fn outcome_code(state: &RunState, run: &Path) -> u8 {
     use crate::event::Outcome;
     match &state.outcome {
         Some(Outcome::Completed) => code::COMPLETED,
@@ -205,18 +212,20 @@ fn location(started: &StartedRun) -> String {
 }
 
 /// The hint how to show a detached run again.
-pub(super) fn reattach_hint(run: &str) -> String {
+pub(super) fn reattach_hint(run: &Path) -> String {
     format!(
-        "the run does not need this terminal; to reattach: {} attach {run}",
-        program()
+        "the run does not need this terminal; to reattach: {} attach {}",
+        program(),
+        run_word(run)
     )
 }
 
 /// The hint how to continue a run that has ended.
-pub(super) fn restart_hint(run: &std::path::Path) -> String {
+pub(super) fn restart_hint(run: &Path) -> String {
+    let path = std::path::absolute(run).unwrap_or_else(|_| run.to_owned());
     format!(
         "to continue: {} train --resume {}",
         program(),
-        run.display()
+        argument(path)
     )
 }

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr;
 
 use super::args::PredictArgs;
+use super::code;
 use super::print::{print_error, print_json, print_line};
 use super::restore::{Restored, restore};
-use super::{code, screen_sets};
 use crate::data::Images;
 use crate::event::DatasetInfo;
 use crate::inference::{InputFormat, InputImage, read_image};
@@ -40,11 +40,10 @@ pub(super) fn run(args: PredictArgs) -> u8 {
         light,
         sets,
     } = args;
-    let settings = [sets, screen_sets(runs, None)].concat();
-    let found = super::runs_dir(&settings).and_then(|runs| {
-        locate_checkpoint(Path::new(&runs), run.as_deref()).map_err(|error| error.to_string())
+    let found = super::runs_dir(runs, &sets).and_then(|runs| {
+        locate_checkpoint(&runs, run.as_deref()).map_err(|error| error.to_string())
     });
-    let restored = found.and_then(|found| Ok((restore(&found.path, &settings)?, found.title())));
+    let restored = found.and_then(|found| Ok((restore(&found.path, &sets)?, found.title())));
     let (restored, title) = match restored {
         Ok(restored) => restored,
         Err(error) => {

@@ -1,10 +1,13 @@
 //! Text output. `println!` is not used because it panics when the pipe is closed.
 
 use std::env;
+use std::ffi::OsStr;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::session::run_argument;
+use crate::shell;
 use crate::tui::utf8_locale;
 
 /// Replacements for terminals without UTF-8.
@@ -30,7 +33,17 @@ pub(super) fn program() -> String {
         .find(|path| path.is_file());
     let same = found.is_some_and(|path| path.canonicalize().ok() == own.canonicalize().ok());
     let shown = if same { PathBuf::from(name) } else { own };
-    shown.display().to_string()
+    argument(shown)
+}
+
+/// An argument as a word of a shell command that is printed.
+pub(super) fn argument(word: impl AsRef<OsStr>) -> String {
+    shell::quote(word, !utf8_locale(|key| env::var(key).ok()))
+}
+
+/// The word that names a run in a command that is printed.
+pub(super) fn run_word(run: &Path) -> String {
+    argument(run_argument(run))
 }
 
 /// Whether output was lost for another reason than a closed pipe.
@@ -84,10 +97,7 @@ fn shown(text: &str) -> String {
 
 /// Replaces control characters and bidirectional overrides, because class names and paths are untrusted input.
 fn clean(text: &str) -> String {
-    let odd = |c: char| {
-        c.is_control() && c != '\n' && c != '\t'
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
+    let odd = |c: char| shell::is_invisible(c) && c != '\n' && c != '\t';
     text.chars()
         .map(|c| if odd(c) { '\u{fffd}' } else { c })
         .collect()

@@ -1,18 +1,21 @@
 //! Restores a checkpoint with its recorded configuration.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::user_file;
 use crate::checkpoint::State;
-use crate::config::{self, Config, Sources};
+use crate::config::{self, Config, Loaded, Origin, Sources};
 use crate::data::{self, Dataset};
 use crate::inference::{LoadedNetwork, read_state};
+use crate::session::RunDir;
 use crate::train::{choose_device, set_threads};
 
 /// A restored network with its training state and configuration.
 pub(super) struct Restored {
     pub(super) state: State,
     pub(super) config: Config,
+    /// The directory of the data in training, if it is to be searched first.
+    data_dir: Option<PathBuf>,
     pub(super) trained: LoadedNetwork,
 }
 
@@ -55,15 +58,16 @@ pub(super) fn restore(checkpoint: &Path, settings: &[String]) -> Result<Restored
         sets: settings.to_vec(),
         ..Sources::default()
     };
-    let config = config::load(&sources)
-        .map_err(|problems| problems.to_string())?
-        .config;
+    let loaded = config::load(&sources).map_err(|problems| problems.to_string())?;
+    let data_dir = recorded_data_dir(checkpoint, &loaded);
+    let config = loaded.config;
     set_threads(config.train.threads);
     let device = choose_device(&config.train.device)?;
     let trained = LoadedNetwork::load(checkpoint, &config.model, &state.dataset, device)?;
     Ok(Restored {
         state,
         config,
+        data_dir,
         trained,
     })
 }
@@ -74,16 +78,43 @@ impl Restored {
     /// # Errors
     /// If it is not found or differs from the one used in training.
     pub(super) fn dataset(&self) -> Result<Dataset, String> {
-        dataset_of(&self.config, &self.state)
+        dataset_of(&self.config, &self.state, self.data_dir.as_deref())
     }
 }
 
-/// The data set that a checkpoint was trained on, loaded from the location in the configuration.
+/// The directory of the data in training, from `run.json`, unless the configuration has an absolute path or the user has
+/// set one: a relative path, or that of a search, depends on the working directory and the environment.
+pub(super) fn recorded_data_dir(checkpoint: &Path, loaded: &Loaded) -> Option<PathBuf> {
+    let is_set = matches!(loaded.origin("data.dir"), Origin::Set(_));
+    if is_set || Path::new(&loaded.config.data.dir).is_absolute() {
+        return None;
+    }
+    let run = checkpoint.parent()?.parent()?;
+    RunDir::at(run).meta()?.data_dir
+}
+
+/// The data set that a checkpoint was trained on, loaded from the directory `recorded` or else from the location in the
+/// configuration.
 ///
 /// # Errors
 /// If it is not found or differs from the one used in training.
-pub(super) fn dataset_of(config: &Config, state: &State) -> Result<Dataset, String> {
-    let dataset = data::load(&config.data, config.train.seed).map_err(|error| error.0)?;
+pub(super) fn dataset_of(
+    config: &Config,
+    state: &State,
+    recorded: Option<&Path>,
+) -> Result<Dataset, String> {
+    let seed = config.train.seed;
+    let found = recorded.and_then(|dir| data::load_in(dir, &config.data, seed).ok());
+    let found = found.filter(|dataset| dataset.fingerprint == state.data);
+    let dataset = found.map_or_else(|| data::load(&config.data, seed), Ok);
+    let dataset = dataset.map_err(|error| match recorded {
+        Some(dir) => format!(
+            "{}\nin training, the data was in {}; select it with --set data.dir=DIR",
+            error.0,
+            dir.display()
+        ),
+        None => error.0,
+    })?;
     if dataset.fingerprint == state.data {
         let (now, then) = (&dataset.info, &state.dataset);
         if now == then {

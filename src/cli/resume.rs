@@ -1,13 +1,14 @@
 //! `train --resume` and `train --fork`: find a checkpoint, verify it and continue training from it.
 
+use std::ffi::OsStr;
 use std::fmt::Write;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::front_end::Mode;
 use super::print::print_error;
-use super::restore::dataset_of;
-use super::train::{RunStart, meta, train_and_show};
+use super::restore::{dataset_of, recorded_data_dir};
+use super::train::{RunStart, make_absolute, meta, train_and_show};
 use super::{code, user_file};
 use crate::checkpoint::{Depth, State, Store, step_name, verify};
 use crate::config::{self, Change, Loaded, Sources};
@@ -16,27 +17,31 @@ use crate::event::{Event, Level, Record, Restoration};
 use crate::inference::read_state;
 use crate::run::RunState;
 use crate::session::{
-    CheckpointPosition, Journal, Meta, RunDir, RunFiles, RunOutcome, default_name,
+    CheckpointPosition, Journal, Meta, RunDir, RunFiles, RunOutcome, RunsDir, default_name,
     locate_checkpoint, prefix, resolve,
 };
 use crate::train::{self, Resume};
 
 /// The options of `--resume` and `--fork`, except the checkpoint.
 pub(super) struct ResumeRequest {
-    /// The directory of runs.
-    pub(super) runs: PathBuf,
+    /// Where the run is searched.
+    pub(super) runs: RunsDir,
+    /// The directory of `--runs`.
+    pub(super) runs_option: Option<PathBuf>,
+    /// Whether to restart a run that another process may still train.
+    pub(super) take_over: bool,
     /// Settings that override the recorded configuration.
     pub(super) sets: Vec<String>,
     pub(super) mode: Mode,
 }
 
 /// Continues a run in place, from its newest valid checkpoint.
-pub(super) fn resume(run: Option<&str>, request: &ResumeRequest) -> u8 {
+pub(super) fn resume(run: Option<&OsStr>, request: &ResumeRequest) -> u8 {
     exit_code_of(try_resume(run, request))
 }
 
 /// Starts a new run from a checkpoint.
-pub(super) fn fork(checkpoint: &str, name: Option<String>, request: &ResumeRequest) -> u8 {
+pub(super) fn fork(checkpoint: &OsStr, name: Option<String>, request: &ResumeRequest) -> u8 {
     exit_code_of(try_fork(checkpoint, name, request))
 }
 
@@ -52,10 +57,10 @@ fn message(error: io::Error) -> String {
     error.to_string()
 }
 
-fn try_resume(name: Option<&str>, request: &ResumeRequest) -> Result<u8, String> {
+fn try_resume(name: Option<&OsStr>, request: &ResumeRequest) -> Result<u8, String> {
     let run = resolve(&request.runs, name).map_err(message)?;
     // The journal is locked: from here on no other process can write this run.
-    let mut journal = Journal::take(&run).map_err(message)?;
+    let mut journal = Journal::take_with(&run, request.take_over).map_err(message)?;
     let store = Store::new(&run.path);
     store.sweep();
     let (newest, mut notes) = store
@@ -68,7 +73,7 @@ fn try_resume(name: Option<&str>, request: &ResumeRequest) -> Result<u8, String>
         loaded,
         changes,
         dataset,
-    } = read_resume_point(&checkpoint, &request.sets)?;
+    } = read_resume_point(&checkpoint, request)?;
     // The process may have been killed between writing a checkpoint and updating LATEST and BEST.
     notes.extend(update_pointers(&store, &state));
     refuse_complete(&run, &state, &changes)?;
@@ -197,10 +202,14 @@ fn files(
         ..new
     };
     run.write_config(&loaded.config.run_toml())?;
-    RunFiles::resume(&run.path, journal, meta, records)
+    RunFiles::resume(journal, meta, records)
 }
 
-fn try_fork(checkpoint: &str, name: Option<String>, request: &ResumeRequest) -> Result<u8, String> {
+fn try_fork(
+    checkpoint: &OsStr,
+    name: Option<String>,
+    request: &ResumeRequest,
+) -> Result<u8, String> {
     let found = locate_checkpoint(&request.runs, Some(checkpoint)).map_err(message)?;
     let manifest = verify(&found.path, Depth::Bytes)
         .map_err(|flaw| format!("{}: {flaw}", found.path.display()))?;
@@ -209,10 +218,11 @@ fn try_fork(checkpoint: &str, name: Option<String>, request: &ResumeRequest) -> 
         loaded,
         changes,
         dataset,
-    } = read_resume_point(&found.path, &request.sets)?;
+    } = read_resume_point(&found.path, request)?;
     let model = loaded.config.model.name;
-    let name = name.unwrap_or_else(|| default_name(&request.runs, model.name()));
-    let run = RunDir::create(&request.runs, &name, &loaded.config.run_toml()).map_err(message)?;
+    let name = name.unwrap_or_else(|| default_name(&request.runs.path, model.name()));
+    let run =
+        RunDir::create(&request.runs.path, &name, &loaded.config.run_toml()).map_err(message)?;
     let restoration = Restoration {
         checkpoint: found.title(),
         bytes: manifest.bytes(),
@@ -259,18 +269,23 @@ struct ResumePoint {
 ///
 /// # Errors
 /// If the checkpoint cannot be read, a setting cannot be changed, or the data set or the device is not available.
-fn read_resume_point(checkpoint: &Path, sets: &[String]) -> Result<ResumePoint, String> {
+fn read_resume_point(checkpoint: &Path, request: &ResumeRequest) -> Result<ResumePoint, String> {
     let state = read_state(checkpoint)?;
     let load = |sets: &[String]| {
         let sources = Sources {
             user_file: user_file(),
             recorded: Some((checkpoint.join("state.json"), state.config.clone())),
             sets: sets.to_vec(),
+            runs: request.runs_option.clone(),
             ..Sources::default()
         };
         config::load(&sources).map_err(|problems| problems.to_string())
     };
-    let loaded = load(sets)?;
+    let mut loaded = load(&request.sets)?;
+    let data_dir = recorded_data_dir(checkpoint, &loaded);
+    if data_dir.is_none() {
+        make_absolute(&mut loaded.config);
+    }
     let changes = load(&[])?.config.changes(&loaded.config);
     let refused: Vec<String> = changes
         .iter()
@@ -282,7 +297,7 @@ fn read_resume_point(checkpoint: &Path, sets: &[String]) -> Result<ResumePoint, 
     if !refused.is_empty() {
         return Err(refused.join("\n"));
     }
-    let dataset = dataset_of(&loaded.config, &state)?;
+    let dataset = dataset_of(&loaded.config, &state, data_dir.as_deref())?;
     train::choose_device(&loaded.config.train.device)?;
     Ok(ResumePoint {
         state,

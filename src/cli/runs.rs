@@ -7,26 +7,24 @@ use serde_json::{Value, json};
 
 use super::args::{CheckpointsArgs, CleanArgs, RunsArgs};
 use super::print::{print_error, print_json, print_line};
-use super::{code, runs_dir, screen_sets};
+use super::{code, runs_dir};
 use crate::checkpoint::{Depth, Store, VerifyError, step_name, verify};
-use crate::files::read_text;
+use crate::files::{any_path, read_text};
 use crate::metrics::{Interval, Measure};
-use crate::session::{Overview, deletable, overviews, resolve, size};
+use crate::session::{Overview, RunsDir, deletable, overviews, resolve, size};
 
 /// The directory of runs, or the exit code.
-fn runs_path(runs: Option<PathBuf>) -> Result<PathBuf, u8> {
-    runs_dir(&screen_sets(runs, None))
-        .map(PathBuf::from)
-        .map_err(|problems| {
-            print_error(&problems);
-            code::USAGE
-        })
+fn runs_path(runs: Option<PathBuf>) -> Result<RunsDir, u8> {
+    runs_dir(runs, &[]).map_err(|problems| {
+        print_error(&problems);
+        code::USAGE
+    })
 }
 
 /// Lists all runs, oldest first.
 pub(super) fn runs(args: RunsArgs) -> u8 {
     let place = match runs_path(args.runs) {
-        Ok(place) => place,
+        Ok(place) => place.path,
         Err(code) => return code,
     };
     let all = overviews(&place);
@@ -116,7 +114,7 @@ fn run_json(overview: &Overview) -> Value {
     let ends = |interval: Option<Interval>| interval.map(|i| [i.low, i.high]);
     json!({
         "run": run.name,
-        "path": run.path,
+        "path": any_path::json(&run.path),
         "state": status.name(),
         "epoch": state.history.back().map_or(0, |row| row.epoch),
         "epochs": state.epochs,
@@ -136,7 +134,7 @@ fn run_json(overview: &Overview) -> Value {
         "error": meta.error,
         "host": meta.host,
         "pid": meta.pid,
-        "socket": meta.socket,
+        "socket": meta.socket.as_deref().map(any_path::json),
         "bytes": bytes,
     })
 }
@@ -226,7 +224,7 @@ pub(super) fn checkpoints(args: CheckpointsArgs) -> u8 {
 /// Lists incomplete and damaged files and runs; deletes them with `--yes`.
 pub(super) fn clean(args: CleanArgs) -> u8 {
     let place = match runs_path(args.runs) {
-        Ok(place) => place,
+        Ok(place) => place.path,
         Err(code) => return code,
     };
     let found = deletable(&place);

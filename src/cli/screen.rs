@@ -1,15 +1,15 @@
 //! The options of the screen, from configuration and environment; and the subcommand `view`.
 
 use std::env;
+use std::ffi::OsString;
 use std::io::{self, IsTerminal};
-use std::path::Path;
 
 use color_eyre::eyre::{Report, eyre};
 
 use super::args::ScreenshotArgs;
 use super::print::{print_error, print_line};
 use super::screenshot::{self, ScreenshotRequest};
-use super::{code, signals, themes};
+use super::{code, searched_runs, signals, themes};
 use crate::config::{AsciiMode, Loaded, Problem, Problems};
 use crate::run::{ComparedRuns, RunState, event_line, final_lines, headline};
 use crate::session::{self, RunDir, resolve};
@@ -106,10 +106,9 @@ pub(super) fn load_compared(
     loaded: &Loaded,
     first: &RunDir,
     state: Option<&RunState>,
-    wanted: &[String],
+    wanted: &[OsString],
 ) -> ComparedRuns {
-    let runs = Path::new(&loaded.config.runs.dir);
-    let found = session::compared_runs(runs, first, state, wanted);
+    let found = session::compared_runs(&searched_runs(loaded), first, state, wanted);
     found
         .problems
         .iter()
@@ -120,11 +119,11 @@ pub(super) fn load_compared(
 /// Shows a run from its journal, with compared runs; without a terminal, prints its lines.
 pub(super) fn view(
     loaded: &Loaded,
-    wanted: &[String],
+    wanted: &[OsString],
     args: &ScreenshotArgs,
 ) -> Result<u8, Report> {
-    let run = wanted.first().map(String::as_str);
-    match resolve(Path::new(&loaded.config.runs.dir), run) {
+    let run = wanted.first().map(OsString::as_os_str);
+    match resolve(&searched_runs(loaded), run) {
         Ok(run) => {
             let others = wanted.get(1..).unwrap_or_default();
             replay(loaded, &run, Some(args), others)
@@ -141,7 +140,7 @@ pub(super) fn replay(
     loaded: &Loaded,
     run: &RunDir,
     args: Option<&ScreenshotArgs>,
-    others: &[String],
+    others: &[OsString],
 ) -> Result<u8, Report> {
     let (link, replay) = session::replay(run)?;
     replay

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use super::args::ConfigArgs;
-use super::print::print_line;
+use super::print::{argument, print_line, run_word};
 use super::runs::run_table;
 use super::with_config;
-use crate::session::{Overview, Status, overviews};
+use crate::session::{Overview, Status, is_name, overviews};
 
 /// Runs that are listed at most: the start must fit on a small screen.
 const MAX_RUNS: usize = 8;
@@ -14,7 +14,7 @@ const MAX_RUNS: usize = 8;
 /// Prints the start.
 pub(super) fn run() -> u8 {
     with_config(ConfigArgs::default(), |loaded| {
-        print_line(&text(Path::new(&loaded.config.runs.dir)));
+        print_line(&text(&loaded.runs_dir()));
         super::code::COMPLETED
     })
 }
@@ -65,10 +65,18 @@ fn next(first: Option<&Overview>) -> [(String, &'static str); 3] {
             ),
         ];
     };
-    let name = &overview.run.name;
+    let run = &overview.run;
+    // It is in `runs.dir`, where a name is searched first.
+    let is_enough = run.path.file_name() == Some(run.name.as_ref()) && is_name(run.name.as_ref());
+    let name = if is_enough {
+        argument(&run.name)
+    } else {
+        run_word(&run.path)
+    };
     let (verb, purpose) = match overview.status {
         Status::Live => ("attach", "open the screen of the live run"),
         Status::Completed => ("eval", "evaluate its best checkpoint on the test set"),
+        Status::Unknown => ("checkpoints", "list its checkpoints"),
         Status::Stopped | Status::Failed | Status::Crashed => (
             "train --resume",
             "continue this run from its last checkpoint",
@@ -76,9 +84,11 @@ fn next(first: Option<&Overview>) -> [(String, &'static str); 3] {
     };
     let (other, other_purpose) = match overview.status {
         Status::Live => ("ctl stop", "stop it, with a checkpoint"),
-        Status::Completed | Status::Stopped | Status::Failed | Status::Crashed => {
-            ("view", "open its screen, replay it with space")
-        }
+        Status::Completed
+        | Status::Stopped
+        | Status::Failed
+        | Status::Crashed
+        | Status::Unknown => ("view", "open its screen, replay it with space"),
     };
     [
         (format!("epochtop {verb} {name}"), purpose),

@@ -1,32 +1,34 @@
 //! `train`: sets up data, run directory, session, socket and trainer. The front end is in [`super::front`].
 
 use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 use color_eyre::eyre::Report;
 use fs_err::File;
 
 use super::front_end::{Front, Mode, Running};
-use super::print::{print_error, program};
+use super::print::{print_error, program, run_word};
 use super::signals::{self, SignalRequests};
 use super::{code, screen};
 use crate::config::{Config, Loaded};
 use crate::data::{self, Dataset};
 use crate::event::Level;
+use crate::files::Dir;
 use crate::model::Plan;
 use crate::run::RunState;
 use crate::session::wire::TrainerInfo;
 use crate::session::{
     Hook, HookRun, HubHandle, Meta, RunDir, RunFiles, Server, Session, SystemSampling, TrainerEnds,
-    default_name, sockets,
+    default_name, host, process_mark, remember, sockets,
 };
 use crate::train::{self, Job};
 use crate::tui::{self, Attachment, Control};
 
 /// Starts a new run with the loaded configuration; returns the exit code.
 pub(super) fn run(loaded: &Loaded, name: Option<String>, mode: Mode) -> u8 {
-    let config = &loaded.config;
+    let mut loaded = loaded.clone();
+    make_absolute(&mut loaded.config);
+    let (loaded, config) = (&loaded, &loaded.config);
     // The input is validated before anything is created.
     let dataset = match check(config) {
         Ok(dataset) => dataset,
@@ -35,9 +37,9 @@ pub(super) fn run(loaded: &Loaded, name: Option<String>, mode: Mode) -> u8 {
             return code::USAGE;
         }
     };
-    let runs = Path::new(&config.runs.dir);
-    let name = name.unwrap_or_else(|| default_name(runs, config.model.name.name()));
-    let run = match RunDir::create(runs, &name, &config.run_toml()) {
+    let runs = loaded.runs_dir();
+    let name = name.unwrap_or_else(|| default_name(&runs, config.model.name.name()));
+    let run = match RunDir::create(&runs, &name, &config.run_toml()) {
         Ok(run) => run,
         Err(error) => {
             print_error(&format!("error: {error}"));
@@ -74,7 +76,7 @@ pub(super) fn train_and_show(
         .and_then(|start| prepare(loaded, dataset, run, mode, start))
         .and_then(PreparedRun::start);
     match started {
-        Ok(running) => running.follow(run),
+        Ok(running) => running.follow(),
         Err(report) => {
             if new {
                 // Nothing has been trained, so the directory contains nothing useful.
@@ -83,6 +85,18 @@ pub(super) fn train_and_show(
             print_error(&format!("error: {report:#}"));
             code::FAILED
         }
+    }
+}
+
+/// Makes a relative `data.dir` absolute, so that the run can be resumed and evaluated from another directory. A path that
+/// is not UTF-8 cannot be in a configuration; `run.json` has it.
+pub(super) fn make_absolute(config: &mut Config) {
+    let dir = &mut config.data.dir;
+    if !dir.is_empty()
+        && let Ok(path) = std::path::absolute(&*dir)
+        && let Ok(path) = path.into_os_string().into_string()
+    {
+        *dir = path;
     }
 }
 
@@ -114,12 +128,15 @@ fn prepare(
     start: RunStart,
 ) -> Result<PreparedRun, Report> {
     let config = &loaded.config;
+    let dir = start.files.dir().clone();
     // A resumed run appends to its log.
-    let log = run.open()?.append("log.txt")?;
+    let log = dir.append("log.txt")?;
     let started_ms = start.files.started_ms();
     let (mut session, ends) = Session::resume(Some(start.files), start.state)?;
-    watch(&mut session, config, run);
+    watch(&mut session, config, &dir);
     let signals = signals::watch(session.handle(), config.checkpoint.on_signal)?;
+    // If this fails, the run is found in its own directory only.
+    let _ = remember(&run.path);
     let server = match listen(run, session.handle(), started_ms) {
         Ok(server) => Some(server),
         // Without a socket, no screen could ever show the run.
@@ -131,13 +148,13 @@ fn prepare(
             None
         }
     };
-    let hook = hook(config, run, &session.handle(), &log);
+    let hook = hook(config, run, &dir, &session.handle(), &log);
     let screen = if let Mode::Screen { reference } = &mode {
         let attachment = Attachment {
             control: Control::HasControl,
             reattach: server
                 .is_some()
-                .then(|| format!("{} attach {}", program(), run.name)),
+                .then(|| format!("{} attach {}", program(), run_word(&run.path))),
             same_process: true,
         };
         let mut options = screen::options(loaded, attachment, signals.screen.clone())?;
@@ -150,7 +167,7 @@ fn prepare(
         name: run.name.clone(),
         config: config.clone(),
         dataset,
-        run_dir: run.path.clone(),
+        run_dir: dir,
         marks: Some(session.marks()),
         resume: start.resume,
     };
@@ -168,13 +185,13 @@ fn prepare(
 }
 
 /// Starts sampling the machine (CPU, memory, GPU). If that fails, the run continues without samples.
-fn watch(session: &mut Session, config: &Config, run: &RunDir) {
+fn watch(session: &mut Session, config: &Config, dir: &Dir) {
     if config.system.every_seconds <= 0.0 {
         return;
     }
     let watch = SystemSampling {
         every: Duration::from_secs_f64(config.system.every_seconds),
-        dir: run.path.clone(),
+        dir: dir.clone(),
         gpu: train::gpu(&config.train.device),
     };
     if let Err(error) = session.watch(watch) {
@@ -184,11 +201,11 @@ fn watch(session: &mut Session, config: &Config, run: &RunDir) {
 }
 
 /// Starts the notification command. If that fails, the run continues without notifications.
-fn hook(config: &Config, run: &RunDir, hub: &HubHandle, log: &File) -> Option<Hook> {
+fn hook(config: &Config, run: &RunDir, dir: &Dir, hub: &HubHandle, log: &File) -> Option<Hook> {
     let start = || {
         let run = HookRun {
             name: run.name.clone(),
-            dir: std::path::absolute(&run.path)?,
+            dir: dir.clone(),
             log: log.file().try_clone()?,
         };
         Hook::start(hub, &config.notify, run)
@@ -220,11 +237,6 @@ fn socket_of(run: &RunDir) -> io::Result<std::path::PathBuf> {
     sockets::path_of(&sockets::directory(), &run.path)
 }
 
-fn host() -> String {
-    let names = rustix::system::uname();
-    names.nodename().to_string_lossy().into_owned()
-}
-
 pub(super) fn meta(config: &Config, dataset: &Dataset, run: &RunDir) -> Meta {
     Meta {
         run: run.name.clone(),
@@ -235,6 +247,7 @@ pub(super) fn meta(config: &Config, dataset: &Dataset, run: &RunDir) -> Meta {
         data_dir: std::path::absolute(&dataset.dir).ok(),
         pid: std::process::id(),
         host: host(),
+        process: process_mark(),
         socket: socket_of(run).ok(),
         started_ms: jiff::Timestamp::now().as_millisecond().max(0) as u64,
         // Device, precision, threads and parameter count are known after the run has started.
@@ -255,7 +268,7 @@ impl PreparedRun {
             mode,
             screen,
         } = self;
-        let link = session.link();
+        let (link, dir) = (session.link(), job.run_dir.clone());
         let front = match (mode, screen) {
             (Mode::Served, _) => Front::served(link, &log, &job, server.as_ref())?,
             (_, Some((tty, options))) => Front::screen(tty, options, link, log)?,
@@ -269,6 +282,7 @@ impl PreparedRun {
             server,
             hook,
             front,
+            dir,
         })
     }
 }

@@ -28,6 +28,8 @@ pub struct Sources {
     pub preset: Option<String>,
     /// The arguments of `--set`, each `section.key=value`, in order.
     pub sets: Vec<String>,
+    /// The directory of `--runs`; it need not be UTF-8.
+    pub runs: Option<PathBuf>,
 }
 
 /// A valid configuration, and the origin of each of its keys.
@@ -36,9 +38,16 @@ pub struct Loaded {
     /// The configuration; it satisfies all rules of [`validate`].
     pub config: Config,
     origins: BTreeMap<String, Origin>,
+    runs: Option<PathBuf>,
 }
 
 impl Loaded {
+    /// The directory of runs: that of `--runs`, else `runs.dir`.
+    pub fn runs_dir(&self) -> PathBuf {
+        let configured = || PathBuf::from(&self.config.runs.dir);
+        self.runs.clone().unwrap_or_else(configured)
+    }
+
     /// The origin of a dotted key.
     pub fn origin(&self, key: &str) -> Origin {
         self.origins.get(key).cloned().unwrap_or(Origin::Default)
@@ -89,6 +98,12 @@ pub fn load_and(
     for text in &sources.sets {
         merge.settings(layer::from_set(text, &merge.defaults), SourceKind::Run);
     }
+    if let Some(runs) = &sources.runs {
+        let text = Value::String(runs.to_string_lossy().into_owned());
+        let text = format!("runs.dir={text}");
+        merge.settings(layer::from_set(&text, &merge.defaults), SourceKind::Run);
+        merge.runs = Some(runs.clone());
+    }
     merge.finish(rules)
 }
 
@@ -111,6 +126,7 @@ struct Merge {
     origins: BTreeMap<String, Origin>,
     problems: Vec<Problem>,
     user_file: Option<PathBuf>,
+    runs: Option<PathBuf>,
 }
 
 impl Merge {
@@ -124,6 +140,7 @@ impl Merge {
             origins: BTreeMap::new(),
             problems: Vec::new(),
             user_file,
+            runs: None,
         })
     }
 
@@ -301,6 +318,7 @@ impl Merge {
         let loaded = Loaded {
             config,
             origins: self.origins,
+            runs: self.runs,
         };
         self.problems.extend(rules(&loaded));
         if self.problems.is_empty() {

@@ -154,7 +154,7 @@ pub fn locate(config: &DataConfig) -> Result<DatasetFiles, DataError> {
     )))
 }
 
-fn files_in(dir: &Path) -> Option<DatasetFiles> {
+pub(super) fn files_in(dir: &Path) -> Option<DatasetFiles> {
     let [train_images, train_labels, test_images, test_labels] =
         FILES.map(|file| file_in(dir, file));
     Some(DatasetFiles {

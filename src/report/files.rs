@@ -1,7 +1,6 @@
 //! The files that an evaluation writes to a run directory.
 
 use std::io;
-use std::path::Path;
 
 use super::{Predictions, csv, eval_json};
 use crate::event::{EvalReport, Split};
@@ -27,7 +26,7 @@ pub struct EvaluationOutput<'a> {
 ///
 /// # Errors
 /// The path and the error of the operating system.
-pub fn write(run_dir: &Path, evaluated: EvaluationOutput<'_>) -> io::Result<Vec<String>> {
+pub fn write(dir: &Dir, evaluated: EvaluationOutput<'_>) -> io::Result<Vec<String>> {
     let EvaluationOutput {
         report,
         run,
@@ -42,7 +41,6 @@ pub fn write(run_dir: &Path, evaluated: EvaluationOutput<'_>) -> io::Result<Vec<
     let table = csv(rows, report.temperature.value);
     let mut json = serde_json::to_vec_pretty(&eval_json(report, Some(run), names))?;
     json.push(b'\n');
-    let dir = Dir::open(run_dir)?;
     let evals = dir.ensure_subdir("evals")?;
     let (json_name, csv_name) = (format!("{name}.json"), format!("{name}.csv"));
     let mut staged = vec![

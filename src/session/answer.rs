@@ -13,7 +13,6 @@ mod stamp;
 mod table;
 
 use std::io;
-use std::path::Path;
 use std::thread::Builder;
 
 use crossbeam_channel::{Sender, bounded};
@@ -21,28 +20,28 @@ use crossbeam_channel::{Sender, bounded};
 use self::images::Gallery;
 use self::index::Index;
 use super::rundir::RunDir;
+use crate::files::Dir;
 use crate::link::{Queries, Query, Reply};
 
 /// Capacity of the query queue and of the reply queue.
 const WAITING: usize = 16;
 
 /// Starts a thread that answers queries about the run in `dir`. `None` if the thread cannot be started.
-pub(super) fn start(dir: &Path) -> Option<Queries> {
+pub(super) fn start(dir: Dir) -> Option<Queries> {
     let (ask, queries) = bounded::<(u64, Query)>(WAITING);
     let (answered, replies) = bounded(WAITING);
-    let dir = dir.to_owned();
-    let answering = move || answer_all(&dir, queries, &answered);
+    let answering = move || answer_all(dir, queries, &answered);
     let spawned = Builder::new().name("answers".to_owned()).spawn(answering);
     spawned.ok().map(|_| Queries { ask, replies })
 }
 
 /// Answers queries about the run in `dir` until there are no more or the replies are no longer received.
 pub(super) fn answer_all(
-    dir: &Path,
+    dir: Dir,
     queries: impl IntoIterator<Item = (u64, Query)>,
     answered: &Sender<(u64, Reply)>,
 ) {
-    let mut responder = QueryResponder::new(RunDir::at(dir));
+    let mut responder = QueryResponder::new(dir);
     for (id, query) in queries {
         let reply = responder
             .answer(&query)
@@ -57,14 +56,17 @@ pub(super) fn answer_all(
 
 /// Answers the queries about one run.
 struct QueryResponder {
+    dir: Dir,
     run: RunDir,
     journal: Index,
     gallery: Gallery,
 }
 
 impl QueryResponder {
-    fn new(run: RunDir) -> Self {
+    fn new(dir: Dir) -> Self {
+        let run = RunDir::at(&dir.path());
         Self {
+            dir,
             journal: Index::new(run.journal()),
             gallery: Gallery::default(),
             run,
@@ -72,6 +74,10 @@ impl QueryResponder {
     }
 
     fn answer(&mut self, query: &Query) -> io::Result<Reply> {
+        if self.dir.path() != self.run.path {
+            // The directory has been renamed.
+            *self = Self::new(self.dir.clone());
+        }
         let read = self.journal.refresh();
         match *query {
             Query::Series {

@@ -2,18 +2,17 @@
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
-use fs_err::File;
-use rustix::fs::{FlockOperation, flock};
-
 use super::clock::now_ms;
 use super::journal::read;
-use super::rundir::{JOURNAL, RunDir};
+use super::rundir::RunDir;
+use super::writer::LockedJournal;
 use crate::event::{Event, Record};
+use crate::files::Dir;
 
 /// A journal locked for writing: no other process can write to it while this value exists.
 #[derive(Debug)]
 pub struct Journal {
-    file: File,
+    held: LockedJournal,
     seq: u64,
     test_looks: u64,
 }
@@ -22,27 +21,28 @@ impl Journal {
     /// Locks the journal of a run for writing.
     ///
     /// # Errors
-    /// `WouldBlock` if another process is training or evaluating the run, or an I/O error.
+    /// `WouldBlock` if another process is training or evaluating the run or may be, or an I/O error.
     pub fn take(run: &RunDir) -> io::Result<Self> {
-        let path = run.journal();
-        let file = run.open()?.append_existing(JOURNAL)?;
-        lock_with_retries(&file).map_err(|error| {
-            let live = run.meta().filter(|meta| meta.ended_ms.is_none());
-            let holder = live.map_or_else(String::new, |meta| {
-                format!(" (last seen: process {} on {})", meta.pid, meta.host)
-            });
-            let what = format!(
-                "{}: another process writes this run{holder}",
-                path.display()
-            );
-            io::Error::new(error.kind(), what)
-        })?;
-        let state = read(&path)?.state;
+        Self::take_with(run, false)
+    }
+
+    /// As [`Self::take`]; with `take_over`, also if it cannot be determined whether another process writes to the run.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub fn take_with(run: &RunDir, take_over: bool) -> io::Result<Self> {
+        let held = LockedJournal::open(run, take_over)?;
+        let state = read(&run.journal())?.state;
         Ok(Self {
             seq: state.seq,
             test_looks: state.test_looks,
-            file,
+            held,
         })
+    }
+
+    /// The run directory.
+    pub fn dir(&self) -> &Dir {
+        &self.held.dir
     }
 
     /// How often the run had been evaluated on its test set when the journal was locked.
@@ -67,48 +67,25 @@ impl Journal {
         }
         serde_json::to_writer(&mut line, &record)?;
         line.push(b'\n');
-        self.file.write_all(&line)?;
+        self.held.file.write_all(&line)?;
         self.seq += 1;
         Ok(())
     }
 
-    /// Returns the locked file and whether its last line is incomplete.
-    pub(super) fn into_file(mut self) -> io::Result<(File, bool)> {
+    /// Returns the locked journal and whether its last line is incomplete.
+    pub(super) fn into_locked(mut self) -> io::Result<(LockedJournal, bool)> {
         let torn = self.is_torn()?;
-        Ok((self.file, torn))
+        Ok((self.held, torn))
     }
 
     fn is_torn(&mut self) -> io::Result<bool> {
-        if self.file.metadata()?.len() == 0 {
+        if self.held.file.metadata()?.len() == 0 {
             return Ok(false);
         }
         let mut last = [0];
-        self.file.seek(SeekFrom::End(-1))?;
-        self.file.read_exact(&mut last)?;
+        self.held.file.seek(SeekFrom::End(-1))?;
+        self.held.file.read_exact(&mut last)?;
         Ok(last != *b"\n")
-    }
-}
-
-/// Locks a journal, with a few retries: a process that only checks whether the run is live holds the lock briefly.
-fn lock_with_retries(file: &File) -> io::Result<()> {
-    for _ in 0..10 {
-        if lock(file).is_ok() {
-            return Ok(());
-        }
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    lock(file)
-}
-
-/// Locks a journal until the file is closed, which the system does also for a killed process. On a file system without
-/// locks this succeeds without protection.
-///
-/// # Errors
-/// `WouldBlock` if another process holds the lock.
-pub(super) fn lock(file: &File) -> io::Result<()> {
-    match flock(file.file(), FlockOperation::NonBlockingLockExclusive) {
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(io::ErrorKind::WouldBlock.into()),
-        _ => Ok(()),
     }
 }
 

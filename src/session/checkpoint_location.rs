@@ -1,9 +1,10 @@
 //! Finds a checkpoint by run name, path or pointer file.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::rundir::{RunDir, resolve};
+use super::rundir::{RunDir, RunsDir, resolve};
 use crate::files::read_text;
 
 /// The weights file. A directory with this file is a checkpoint.
@@ -52,7 +53,7 @@ impl CheckpointLocation {
 ///
 /// # Errors
 /// `NotFound` with the searched path if there is no such checkpoint.
-pub fn locate_checkpoint(runs: &Path, wanted: Option<&str>) -> io::Result<CheckpointLocation> {
+pub fn locate_checkpoint(runs: &RunsDir, wanted: Option<&OsStr>) -> io::Result<CheckpointLocation> {
     if let Some(word) = wanted {
         let path = Path::new(word);
         if path.join(WEIGHTS).is_file() {
@@ -158,7 +159,10 @@ mod tests {
             &["step-1", "step-2"],
             &[("BEST", "step-1"), ("LATEST", "step-2")],
         );
-        let best = locate_checkpoint(runs.path(), Some("one")).unwrap();
+        let locate = |word: &Path| {
+            locate_checkpoint(&RunsDir::only(runs.path()), Some(word.as_os_str())).unwrap()
+        };
+        let best = locate("one".as_ref());
         assert!(best.path.ends_with("one/checkpoints/step-1") && best.best);
         assert_eq!(
             (best.name(), best.title()),
@@ -168,30 +172,27 @@ mod tests {
             )
         );
         let dir = runs.path().join("one/checkpoints");
-        assert_eq!(locate_checkpoint(runs.path(), dir.to_str()).unwrap(), best);
+        assert_eq!(locate(&dir), best);
         for word in [
             "one/checkpoints/step-2",
             "one/checkpoints/step-2/model.safetensors",
             "one/checkpoints/LATEST",
         ] {
-            let word = runs.path().join(word);
-            let latest = locate_checkpoint(runs.path(), word.to_str()).unwrap();
+            let latest = locate(&runs.path().join(word));
             assert!(latest.path.ends_with("step-2") && !latest.best);
             assert_eq!(latest.run.unwrap().name, "one");
         }
         let alone = tempfile::tempdir().unwrap();
         fs::write(alone.path().join(WEIGHTS), "").unwrap();
-        assert_eq!(
-            locate_checkpoint(runs.path(), alone.path().to_str())
-                .unwrap()
-                .run,
-            None
-        );
+        assert_eq!(locate(alone.path()).run, None);
     }
 
     #[test]
     fn missing_checkpoints_are_named() {
-        let words = |runs: &Path, word| locate_checkpoint(runs, word).unwrap_err().to_string();
+        let words = |runs: &Path, word: Option<&str>| {
+            let found = locate_checkpoint(&RunsDir::only(runs), word.map(AsRef::as_ref));
+            found.unwrap_err().to_string()
+        };
         let none = run_with(&[], &[]);
         assert!(words(none.path(), Some("one")).contains("no checkpoint yet"));
         assert!(words(none.path(), Some("two")).contains("no such run"));

@@ -10,8 +10,10 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::answer::answer_all;
+use super::process::host;
 use super::wire::{ClientHello, FromClient, FromTrainer, Role, TrainerInfo, invalid};
 use crate::event::Request;
+use crate::files::Dir;
 use crate::link::{Feed, Link, Queries, Query, Reply};
 
 /// Queue capacities: of records, and of requests, queries and replies.
@@ -165,8 +167,7 @@ fn disconnect_reason(about: &TrainerInfo, otherwise: &str) -> String {
 
 /// Whether the trainer runs on this host.
 fn is_here(about: &TrainerInfo) -> bool {
-    let here = rustix::system::uname();
-    about.host == here.nodename().to_string_lossy()
+    about.host == host()
 }
 
 /// Whether a process is running. Zombies do not count. Waits up to 1 s, because a process closes its sockets before it
@@ -228,14 +229,18 @@ impl ClientEnds {
             let _ = answer.try_send((id, reply));
         }
         let queries = waiting.into_iter().chain(queries);
-        if is_here(about) {
-            return answer_all(&about.path, queries, &answer);
-        }
-        let reason = format!(
-            "the connection has ended, and the run's files are on {0}: `epochtop view {1}` there shows them",
-            about.host,
-            about.path.display()
-        );
+        let reason = if is_here(about) {
+            match Dir::open(&about.path) {
+                Ok(dir) => return answer_all(dir, queries, &answer),
+                Err(error) => format!("the run directory was moved or deleted: {error}"),
+            }
+        } else {
+            format!(
+                "the connection has ended, and the run's files are on {0}: `epochtop view {1}` there shows them",
+                about.host,
+                about.path.display()
+            )
+        };
         for (id, _) in queries {
             let reason = reason.clone();
             if answer.send((id, Reply::Unknown { reason })).is_err() {

@@ -2,6 +2,7 @@
 //! differences from the reference run on the common test images.
 
 use std::cell::OnceCell;
+use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::journal;
 use super::predictions::Rows;
-use super::rundir::{RunDir, resolve};
+use super::rundir::{RunDir, RunsDir, resolve};
 use crate::event::EvalReport;
 use crate::metrics::{Comparison, Measure, Outcomes, Reference};
 use crate::run::{ComparedRun, ComparedRuns, MAX_RUNS, PairedDifference, RunState};
@@ -25,10 +26,10 @@ const DEPTH: usize = 8;
 ///
 /// Each run that cannot be read gives an error message in `problems`; the others are still returned.
 pub fn compared_runs(
-    runs: &Path,
+    runs: &RunsDir,
     first: &RunDir,
     state: Option<&RunState>,
-    wanted: &[String],
+    wanted: &[impl AsRef<OsStr>],
 ) -> ComparedRuns {
     let mut compared = ComparedRuns::default();
     if wanted.is_empty() {
@@ -49,7 +50,7 @@ pub fn compared_runs(
     });
     let room = MAX_RUNS - 1;
     for word in wanted.iter().take(room) {
-        let (run, state) = match load(runs, first, word, problems) {
+        let (run, state) = match load(runs, first, word.as_ref(), problems) {
             Ok(found) => found,
             Err(error) => {
                 problems.push(error);
@@ -65,8 +66,11 @@ pub fn compared_runs(
         pair(first, reference.as_ref(), &run, &mut other);
         compared.others.push(other);
     }
-    let more = wanted.iter().skip(room).map(String::as_str);
-    let more: Vec<&str> = more.collect();
+    let more = wanted
+        .iter()
+        .skip(room)
+        .map(|word| word.as_ref().to_string_lossy());
+    let more: Vec<_> = more.collect();
     if !more.is_empty() {
         let more = more.join(", ");
         problems.push(format!("{more}: at most {MAX_RUNS} runs are shown at once"));
@@ -76,12 +80,13 @@ pub fn compared_runs(
 
 /// Finds a run by name and reads its state. Errors of single journal lines are added to `problems`.
 fn load(
-    runs: &Path,
+    runs: &RunsDir,
     first: &RunDir,
-    word: &str,
+    word: &OsStr,
     problems: &mut Vec<String>,
 ) -> Result<(RunDir, RunState), String> {
     let run = resolve(runs, Some(word)).map_err(|error| error.to_string())?;
+    let word = word.to_string_lossy();
     let same = |one: &Path, other: &Path| match (one.canonicalize(), other.canonicalize()) {
         (Ok(one), Ok(other)) => one == other,
         _ => false,

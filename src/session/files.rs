@@ -5,11 +5,12 @@ use std::path::Path;
 
 use fs_err::File;
 
-use super::append::{Journal, lock};
+use super::append::Journal;
 use super::clock::now_ms;
 use super::meta::Meta;
-use super::rundir::{JOURNAL, META};
+use super::rundir::META;
 use super::tensorboard::Board;
+use super::writer::LockedJournal;
 use crate::event::{EpochSummary, Event, Outcome, Record};
 use crate::files::Dir;
 
@@ -21,8 +22,8 @@ grad_norm_mean,grad_norm_max,clipped_fraction,images_per_second,seconds";
 /// The open files of a run.
 #[derive(Debug)]
 pub struct RunFiles {
-    dir: Dir,
-    journal: File,
+    /// The journal and the run directory. The lock shows other processes that this run is being written.
+    held: LockedJournal,
     epochs: File,
     board: Board,
     meta: Meta,
@@ -38,11 +39,7 @@ impl RunFiles {
     /// # Errors
     /// An I/O error that names the path.
     pub fn create(dir: &Path, meta: Meta) -> io::Result<Self> {
-        let dir = Dir::open(dir)?;
-        let journal = dir.append(JOURNAL)?;
-        // The lock shows other processes that this run is being written.
-        lock(&journal)?;
-        Self::open(dir, journal, meta, &[], false)
+        Self::open(LockedJournal::create(Dir::open(dir)?)?, meta, &[], false)
     }
 
     /// Opens the files of a run that is restored from a checkpoint. Only `records` of its journal are still valid;
@@ -50,18 +47,13 @@ impl RunFiles {
     ///
     /// # Errors
     /// An I/O error that names the path.
-    pub fn resume(dir: &Path, locked: Journal, meta: Meta, records: &[Record]) -> io::Result<Self> {
-        let (journal, torn) = locked.into_file()?;
-        Self::open(Dir::open(dir)?, journal, meta, records, torn)
+    pub fn resume(locked: Journal, meta: Meta, records: &[Record]) -> io::Result<Self> {
+        let (held, torn) = locked.into_locked()?;
+        Self::open(held, meta, records, torn)
     }
 
-    fn open(
-        dir: Dir,
-        journal: File,
-        meta: Meta,
-        records: &[Record],
-        torn: bool,
-    ) -> io::Result<Self> {
+    fn open(held: LockedJournal, meta: Meta, records: &[Record], torn: bool) -> io::Result<Self> {
+        let dir = &held.dir;
         let mut csv = format!("{EPOCHS_HEADER}\n");
         for record in records {
             if let Event::EpochFinished(row) = &record.event {
@@ -74,10 +66,9 @@ impl RunFiles {
         // The `run.json` of a restored run stays unchanged until training has actually restarted.
         let new = records.is_empty();
         let files = Self {
-            journal,
+            held,
             epochs,
             board,
-            dir,
             meta,
             torn,
             failed: false,
@@ -89,8 +80,8 @@ impl RunFiles {
     }
 
     /// The run's directory.
-    pub(super) fn dir(&self) -> &Path {
-        self.dir.path()
+    pub fn dir(&self) -> &Dir {
+        &self.held.dir
     }
 
     /// Start time of the run, milliseconds since 1970-01-01 UTC.
@@ -101,7 +92,7 @@ impl RunFiles {
     /// Flushes the journal to disk.
     pub(super) fn flush(&self) {
         // A failing disk is reported by the next write.
-        let _ = self.journal.sync_data();
+        let _ = self.held.file.sync_data();
     }
 
     /// Writes a record to the files. Each line is a single write, so a kill of the process loses no line already
@@ -170,7 +161,26 @@ impl RunFiles {
             | Event::Unknown => Ok(()),
         };
         let board = self.board.record(record);
-        journal.and(others).and(board)
+        let present = match &record.event {
+            Event::EpochFinished(_) | Event::Marked { .. } | Event::RunFinished { .. } => {
+                self.check_directory()
+            }
+            _ => Ok(()),
+        };
+        journal.and(others).and(board).and(present)
+    }
+
+    /// Files that are open can be written without an error after their directory has been deleted.
+    ///
+    /// # Errors
+    /// If the run directory has been deleted.
+    fn check_directory(&self) -> io::Result<()> {
+        if self.held.dir.is_deleted() {
+            let path = self.held.dir.path();
+            let what = "the run directory has been deleted or moved to another file system";
+            return Err(io::Error::other(format!("{}: {what}", path.display())));
+        }
+        Ok(())
     }
 
     fn write_journal(&mut self, record: &Record) -> io::Result<()> {
@@ -181,14 +191,14 @@ impl RunFiles {
         }
         serde_json::to_writer(&mut line, record)?;
         line.push(b'\n');
-        let written = self.journal.write_all(&line);
+        let written = self.held.file.write_all(&line);
         self.torn = written.is_err();
         written
     }
 
     fn write_meta(&self) -> io::Result<()> {
         let json = serde_json::to_vec_pretty(&self.meta)?;
-        self.dir.replace(META, &json)
+        self.held.dir.replace(META, &json)
     }
 }
 

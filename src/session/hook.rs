@@ -8,7 +8,6 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
@@ -19,6 +18,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use super::hub_handle::HubHandle;
 use crate::config::{NotifyConfig, Occasion};
 use crate::event::Level;
+use crate::files::Dir;
 use crate::link::Feed;
 use crate::run::{Announcer, Cause, Notification, RunState};
 
@@ -42,7 +42,7 @@ pub struct HookRun {
     /// Its name.
     pub name: String,
     /// Its directory.
-    pub dir: PathBuf,
+    pub dir: Dir,
     /// The file for the command's output.
     pub log: File,
 }
@@ -275,7 +275,10 @@ impl Runner {
             .arg(&self.command)
             .env("EPOCHTOP_EVENT", notification.cause.occasion().name())
             .env("EPOCHTOP_RUN", &self.run.name)
-            .env("EPOCHTOP_RUN_DIR", &self.run.dir)
+            .env(
+                "EPOCHTOP_RUN_DIR",
+                std::path::absolute(self.run.dir.path())?,
+            )
             .env("EPOCHTOP_MESSAGE", one_line(&notification.text))
             .env("EPOCHTOP_RULE", rule)
             .stdin(Stdio::null())

@@ -58,7 +58,7 @@ impl Session {
         let (subscribe, subscriptions) = unbounded();
         let (asides, aside_receiver) = unbounded();
         let (marked, marks) = unbounded();
-        let dir = files.as_ref().map(|files| files.dir().to_owned());
+        let dir = files.as_ref().map(|files| files.dir().clone());
         let hub = Hub {
             state,
             files,

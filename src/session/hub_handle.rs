@@ -1,11 +1,10 @@
 //! The handle of a hub, with which front ends and other threads subscribe, send requests and add events.
 
-use std::path::PathBuf;
-
 use crossbeam_channel::{Sender, bounded};
 
 use super::answer;
 use crate::event::{Event, Level, Request, SystemSample};
+use crate::files::Dir;
 use crate::link::{Feed, Link};
 
 /// Access to a hub. It can be cloned, and it may outlive the session without delaying its end.
@@ -14,7 +13,7 @@ pub struct HubHandle {
     pub(super) requests: Sender<Request>,
     pub(super) subscribe: Sender<Sender<Feed>>,
     pub(super) asides: Sender<Event>,
-    pub(super) dir: Option<PathBuf>,
+    pub(super) dir: Option<Dir>,
 }
 
 impl HubHandle {
@@ -26,7 +25,7 @@ impl HubHandle {
         Link {
             requests: Some(self.requests.clone()),
             control: None,
-            queries: self.dir.as_deref().and_then(answer::start),
+            queries: self.dir.clone().and_then(answer::start),
             replays: None,
             feed,
         }

@@ -1,12 +1,14 @@
 //! Finds a run by name or path: a live run of this user, a run that has ended, or a run on another host.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::client::{Connection, connect};
 use super::meta::RunOutcome;
 use super::overview::{Status, status};
-use super::rundir::{RunDir, resolve};
+use super::process::host;
+use super::rundir::{RunDir, RunsDir, ambiguous, listed, resolve, summaries};
 use super::sockets;
 use super::wire::{Role, TrainerInfo};
 
@@ -33,53 +35,60 @@ pub enum RunTarget {
     },
 }
 
-/// Searches for a run: first among this user's live runs (with `within`, only those in the directory `runs`), then in
-/// `runs`. Without a name, returns the newest.
+/// Searches for a run: first among this user's live runs, then as [`resolve`]. Without a name, the only live run in
+/// `runs`.
 ///
 /// # Errors
-/// An error with the name, the searched directory and the existing runs. Also if connecting to a live run fails.
+/// An error with the name, the searched directory and the existing runs; with the runs to choose from if there are
+/// several; and if connecting to a live run fails.
 pub fn find(
-    (runs, within): (&Path, bool),
-    wanted: Option<&str>,
+    runs: &RunsDir,
+    wanted: Option<&OsStr>,
     role: Role,
     who: &str,
 ) -> io::Result<RunTarget> {
-    let place = runs.canonicalize();
-    let is_inside = |about: &TrainerInfo| {
-        let place = place.as_ref();
-        place.is_ok_and(|place| about.path.starts_with(place))
+    let live = live();
+    let only;
+    let word = match wanted {
+        Some(word) => word,
+        None => {
+            only = only_live(runs, &live)?;
+            only.as_os_str()
+        }
     };
-    if let Some((path, _)) = live()
-        .into_iter()
-        .rev()
-        .find(|(_, about)| matches(about, runs, wanted) && (!within || is_inside(about)))
-    {
-        let connected = connect(&path, role, who)?;
-        return Ok(RunTarget::Live(Box::new(connected), path));
+    let found = matching(&live, runs, word);
+    match found.as_slice() {
+        [(path, _)] => {
+            let connected = connect(path, role, who)?;
+            return Ok(RunTarget::Live(Box::new(connected), path.clone()));
+        }
+        [] => {}
+        several => {
+            let paths: Vec<PathBuf> = several
+                .iter()
+                .map(|(_, about)| about.path.clone())
+                .collect();
+            return Err(ambiguous(word, &paths));
+        }
     }
-    let run = resolve(runs, wanted).map_err(|error| {
-        let live = "none of your runs is live on this machine";
-        let what = match wanted {
-            None => format!("{live}, and {error}"),
-            Some(_) => format!("{error}; no live run has that name"),
-        };
-        io::Error::new(error.kind(), what)
+    let run = resolve(runs, Some(word)).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            io::Error::new(error.kind(), format!("{error}; no live run has that name"))
+        }
+        _ => error,
     })?;
     let Some(meta) = run.meta() else {
         return Ok(RunTarget::Ended(run));
     };
-    let here = rustix::system::uname();
-    if meta.outcome == RunOutcome::Running
-        && !meta.host.is_empty()
-        && meta.host != here.nodename().to_string_lossy()
-    {
+    let status = status(&run, &meta);
+    if !matches!(status, Status::Live | Status::Unknown) {
+        return Ok(RunTarget::Ended(run));
+    }
+    if meta.outcome == RunOutcome::Running && !meta.host.is_empty() && meta.host != host() {
         return Ok(RunTarget::Elsewhere {
             run,
             host: meta.host,
         });
-    }
-    if status(&run, &meta) != Status::Live {
-        return Ok(RunTarget::Ended(run));
     }
     // Its socket may be in another directory than this process's environment specifies.
     let Some(socket) = meta.socket else {
@@ -95,9 +104,12 @@ pub fn find(
     })
 }
 
-/// This user's live runs that accept a connection, each with the path of its socket, oldest first.
-pub fn live() -> Vec<(PathBuf, TrainerInfo)> {
-    let mut all: Vec<(PathBuf, TrainerInfo)> = sockets::all()
+/// The path of a socket and the trainer that listens on it.
+type LiveRun = (PathBuf, TrainerInfo);
+
+/// This user's live runs that accept a connection, oldest first.
+pub fn live() -> Vec<LiveRun> {
+    let mut all: Vec<LiveRun> = sockets::all()
         .into_iter()
         .filter_map(|path| {
             let connected = connect(&path, Role::Watcher, "list of runs").ok()?;
@@ -108,23 +120,66 @@ pub fn live() -> Vec<(PathBuf, TrainerInfo)> {
     all
 }
 
-/// Whether a live run is the wanted one, given by name or path.
-fn matches(about: &TrainerInfo, runs: &Path, wanted: Option<&str>) -> bool {
-    let Some(word) = wanted else { return true };
-    if about.run == word {
-        // If `runs` contains another run of the same name, that run is meant.
-        let here = runs.join(word).canonicalize();
-        return here.is_err() || here.is_ok_and(|here| here == about.path);
-    }
-    [runs.join(word), PathBuf::from(word)]
+/// The path of the only live run in a directory.
+///
+/// # Errors
+/// If there is none or several: the runs to choose from.
+fn only_live(runs: &RunsDir, live: &[LiveRun]) -> io::Result<PathBuf> {
+    let place = runs.path.canonicalize();
+    let is_inside = |path: &Path| place.as_ref().is_ok_and(|place| path.starts_with(place));
+    let (mut inside, elsewhere): (Vec<PathBuf>, Vec<PathBuf>) = live
         .iter()
-        .any(|path| path.canonicalize().is_ok_and(|path| path == about.path))
+        .map(|(_, about)| about.path.clone())
+        .partition(|path| is_inside(path));
+    // The socket of a run can be in another directory than this process's environment specifies.
+    for (run, meta) in summaries(&runs.path) {
+        if status(&run, &meta) == Status::Live
+            && let Ok(path) = run.path.canonicalize()
+            && !inside.contains(&path)
+        {
+            inside.push(path);
+        }
+    }
+    if let [only] = inside.as_slice() {
+        return Ok(only.clone());
+    }
+    let place = runs.path.display();
+    let what = match (inside.len(), runs.only || elsewhere.is_empty()) {
+        (0, true) => format!("no run is live in {place}; `epochtop view` shows the newest"),
+        (0, false) => {
+            let list = listed(elsewhere.iter().map(|path| path.as_os_str()));
+            format!(
+                "no run is live in {place}; to choose a live run elsewhere, give its path:{list}"
+            )
+        }
+        (count, _) => {
+            let list = listed(inside.iter().map(|path| path.as_os_str()));
+            format!("{count} runs are live in {place}; give the name or path of one:{list}")
+        }
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, what))
+}
+
+/// The live runs that a word names: the one with this path, or else those with this name.
+fn matching<'a>(live: &'a [LiveRun], runs: &RunsDir, word: &OsStr) -> Vec<&'a LiveRun> {
+    let paths = [runs.path.join(word), PathBuf::from(word)];
+    let paths = paths.map(|path| path.canonicalize().ok());
+    let by_path = |(_, about): &&LiveRun| paths.iter().flatten().any(|path| *path == about.path);
+    if let Some(found) = live.iter().find(by_path) {
+        return vec![found];
+    }
+    // If `runs` contains another run of the same name, that run is meant.
+    if runs.only || runs.path.join(word).exists() {
+        return Vec::new();
+    }
+    let has_name =
+        |(_, about): &&LiveRun| about.path.file_name() == Some(word) || about.run.as_str() == word;
+    live.iter().filter(has_name).collect()
 }
 
 /// The name of this process as a client, for the log of a run: `screen of alice@node17`.
 pub fn client_name(what: &str) -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
     let user = user.unwrap_or_else(|_| format!("user {}", rustix::process::getuid().as_raw()));
-    let host = rustix::system::uname();
-    format!("{what} of {user}@{}", host.nodename().to_string_lossy())
+    format!("{what} of {user}@{}", host())
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Outcome;
+use crate::files::any_path;
 
 /// The content of `run.json`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -32,11 +33,15 @@ pub struct Meta {
     pub pid: u32,
     /// The host of the trainer.
     pub host: String,
+    /// The boot, the PID namespace and the start time of the trainer, which distinguish it from a later process with the
+    /// same PID.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub process: String,
     /// The socket for `attach` and `ctl`, while the process is running.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "any_path::optional", skip_serializing_if = "Option::is_none")]
     pub socket: Option<PathBuf>,
     /// The directory of the images.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "any_path::optional", skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
     /// The start time, milliseconds since 1970-01-01 UTC.
     pub started_ms: u64,

@@ -4,13 +4,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use rustix::fs::{FlockOperation, flock};
 
 use super::append::Journal;
 use super::journal;
 use super::meta::{Meta, RunOutcome};
 use super::rundir::{RunDir, summaries};
-use crate::files::{Dir, TEMPORARY, open_read};
+use super::writer::{Lock, Writer, lock_of, writer_of};
+use crate::files::{Dir, TEMPORARY};
 use crate::run::RunState;
 
 /// The status of a run.
@@ -26,6 +26,8 @@ pub enum Status {
     Failed,
     /// The process ended without recording an outcome: it was killed or the machine went down.
     Crashed,
+    /// A process on another host or in another container may be writing to it.
+    Unknown,
 }
 
 impl Status {
@@ -37,6 +39,7 @@ impl Status {
             Self::Stopped => "stopped",
             Self::Failed => "failed",
             Self::Crashed => "crashed",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -72,37 +75,18 @@ pub fn overviews(runs: &Path) -> Vec<Overview> {
     .collect()
 }
 
-/// The status of a run, from the lock of its journal and the outcome in `meta`.
+/// The status of a run: whether a process writes to it, else the outcome in `meta`.
 pub fn status(run: &RunDir, meta: &Meta) -> Status {
-    if lock_of(run) == Lock::Taken {
-        return Status::Live;
+    match writer_of(run, meta, lock_of(run)) {
+        Writer::Live => return Status::Live,
+        Writer::Unknown(_) => return Status::Unknown,
+        Writer::Nobody => {}
     }
     match meta.outcome {
         RunOutcome::Completed => Status::Completed,
         RunOutcome::Stopped => Status::Stopped,
         RunOutcome::Failed => Status::Failed,
         RunOutcome::Running | RunOutcome::Other(_) => Status::Crashed,
-    }
-}
-
-/// Whether a process has locked a run's journal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Lock {
-    Taken,
-    Free,
-    /// The file system does not support locks, or the journal cannot be opened.
-    Unknown,
-}
-
-/// The state of the journal's lock. A process that writes to a run holds it until it ends.
-fn lock_of(run: &RunDir) -> Lock {
-    let Ok(file) = open_read(&run.journal()) else {
-        return Lock::Unknown;
-    };
-    match flock(file.file(), FlockOperation::NonBlockingLockShared) {
-        Ok(()) => Lock::Free,
-        Err(rustix::io::Errno::WOULDBLOCK) => Lock::Taken,
-        Err(_) => Lock::Unknown,
     }
 }
 
@@ -164,7 +148,8 @@ impl Deletable {
 /// are skipped.
 pub fn deletable(runs: &Path) -> Vec<Deletable> {
     let all = summaries(runs).into_iter();
-    all.filter(|(run, _)| lock_of(run) == Lock::Free)
+    all.filter(|(run, meta)| writer_of(run, meta, lock_of(run)) == Writer::Nobody)
+        .filter(|(run, _)| lock_of(run) == Lock::Free)
         .flat_map(|(run, _)| of_run(&run))
         .collect()
 }

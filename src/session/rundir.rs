@@ -1,12 +1,15 @@
 //! Run directories: creates them, finds them by name and lists them.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
+use super::known_runs;
 use super::meta::Meta;
 use crate::files::Dir;
+use crate::shell;
 
 /// The file name of the journal in a run directory.
 pub(super) const JOURNAL: &str = "events.jsonl";
@@ -46,12 +49,12 @@ impl RunDir {
     pub fn create(runs: &Path, name: &str, config: &str) -> io::Result<Self> {
         let bad = |message: String| io::Error::new(io::ErrorKind::InvalidInput, message);
         if name.is_empty()
-            || name.starts_with('.')
+            || name.starts_with(['.', '-'])
             || name.contains(['/', '\\'])
             || name.chars().any(char::is_control)
         {
             return Err(bad(format!(
-                "--name {name:?}: a run name must not be empty, start with a dot, or contain / or control characters"
+                "--name {name:?}: a run name must not be empty, start with a dot or a dash, or contain / or control characters"
             )));
         }
         let path = runs.join(name);
@@ -131,55 +134,98 @@ impl RunDir {
     }
 }
 
-/// Finds a run. `wanted` is a name in the directory `runs` or a path; without it, the newest run is returned.
+/// Where runs are searched by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunsDir {
+    /// The directory.
+    pub path: PathBuf,
+    /// Whether to search nowhere else, because the user has named the directory.
+    pub only: bool,
+}
+
+impl RunsDir {
+    /// The runs in this directory and no others.
+    pub fn only(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            only: true,
+        }
+    }
+}
+
+/// Finds a run. `wanted` is a path or a name in the directory `runs`, else of a run of this user elsewhere; without it,
+/// the newest run in `runs` is returned.
 ///
 /// # Errors
-/// `NotFound` with the name, the searched directory and the existing runs.
-pub fn resolve(runs: &Path, wanted: Option<&str>) -> io::Result<RunDir> {
+/// `NotFound` with the name, the searched directory and the existing runs; `InvalidInput` with the paths of several runs
+/// of this name.
+pub fn resolve(runs: &RunsDir, wanted: Option<&OsStr>) -> io::Result<RunDir> {
     let missing = |message: String| io::Error::new(io::ErrorKind::NotFound, message);
-    match wanted {
-        Some(word) => {
-            let candidates = [runs.join(word), PathBuf::from(word)];
-            let found = candidates
-                .into_iter()
-                .find(|path| path.join(JOURNAL).is_file());
-            found.map(|path| RunDir::at(&path)).ok_or_else(|| {
-                let known: Vec<String> = summaries(runs)
-                    .into_iter()
-                    .map(|(run, _)| run.name)
-                    .collect();
-                let list = if known.is_empty() {
-                    "none".to_owned()
-                } else {
-                    known.join(", ")
-                };
-                if let Some(dir) = [runs.join(word), PathBuf::from(word)]
-                    .into_iter()
-                    .find(|path| path.join(META).is_file())
-                {
-                    return missing(format!(
-                        "{}: events.jsonl is missing or not a regular file; the run cannot be shown",
-                        dir.display()
-                    ));
-                }
-                let other = if Path::new(word).is_dir() {
-                    "the directory of that name is not a run: it has no events.jsonl"
-                } else {
-                    "and no directory of that name"
-                };
-                let place = runs.display();
-                missing(format!(
-                    "{word}: no such run in {place} ({other}); existing runs: {list}"
-                ))
-            })
-        }
-        None => summaries(runs).pop().map(|(run, _)| run).ok_or_else(|| {
+    let Some(word) = wanted else {
+        let newest = summaries(&runs.path).pop();
+        return newest.map(|(run, _)| run).ok_or_else(|| {
             missing(format!(
                 "no runs in {}; `epochtop train` starts one, --runs DIR selects another directory",
-                runs.display()
+                runs.path.display()
             ))
-        }),
+        });
+    };
+    let candidates = [runs.path.join(word), PathBuf::from(word)];
+    let found = candidates
+        .iter()
+        .find(|path| path.join(JOURNAL).is_file())
+        .cloned();
+    let elsewhere = match found {
+        None if !runs.only && known_runs::is_name(word) => known_runs::named(word),
+        found => found.into_iter().collect(),
+    };
+    match elsewhere.as_slice() {
+        [path] => Ok(RunDir::at(path)),
+        [] => Err(missing(not_found(&runs.path, word, &candidates))),
+        several => Err(ambiguous(word, several)),
     }
+}
+
+/// The error for a name that several runs have.
+pub(super) fn ambiguous(word: &OsStr, runs: &[PathBuf]) -> io::Error {
+    let list = listed(runs.iter().map(|path| path.as_os_str()));
+    let name = word.to_string_lossy();
+    let what = format!("several runs are named {name}; give the path of one:{list}");
+    io::Error::new(io::ErrorKind::InvalidInput, what)
+}
+
+/// Runs as arguments for a command, one per line.
+pub(super) fn listed<'a>(runs: impl Iterator<Item = &'a OsStr>) -> String {
+    runs.map(|run| format!("\n  {}", shell::quote(run, false)))
+        .collect()
+}
+
+fn not_found(runs: &Path, word: &OsStr, candidates: &[PathBuf]) -> String {
+    if let Some(dir) = candidates.iter().find(|path| path.join(META).is_file()) {
+        return format!(
+            "{}: events.jsonl is missing or not a regular file; the run cannot be shown",
+            dir.display()
+        );
+    }
+    let known: Vec<String> = summaries(runs)
+        .into_iter()
+        .map(|(run, _)| run.name)
+        .collect();
+    let list = if known.is_empty() {
+        "none".to_owned()
+    } else {
+        known.join(", ")
+    };
+    let other = if Path::new(word).is_dir() {
+        "the directory of that name is not a run: it has no events.jsonl"
+    } else {
+        "and no directory of that name"
+    };
+    format!(
+        "{}: no such run in {} ({other}); existing runs: {list}",
+        word.to_string_lossy(),
+        runs.display()
+    )
 }
 
 /// All runs in a directory with the content of their `run.json`, oldest first.
@@ -219,7 +265,7 @@ mod tests {
     #[test]
     fn invalid_names_are_refused() {
         let runs = tempfile::tempdir().unwrap();
-        for name in ["", ".", "..", "../x", "a/b", ".hidden", "a\nb"] {
+        for name in ["", ".", "..", "../x", "a/b", ".hidden", "-dash", "a\nb"] {
             assert!(RunDir::create(runs.path(), name, "").is_err(), "{name:?}");
         }
         assert_eq!(fs::read_dir(runs.path()).unwrap().count(), 0);
@@ -228,8 +274,9 @@ mod tests {
     #[test]
     fn newest_run_is_found_without_a_name() {
         let runs = tempfile::tempdir().unwrap();
+        let place = RunsDir::only(runs.path());
         assert!(
-            resolve(runs.path(), None)
+            resolve(&place, None)
                 .unwrap_err()
                 .to_string()
                 .contains("no runs in")
@@ -243,9 +290,9 @@ mod tests {
             };
             fs::write(dir.join("run.json"), serde_json::to_string(&meta).unwrap()).unwrap();
         }
-        assert_eq!(resolve(runs.path(), None).unwrap().name, "a");
+        assert_eq!(resolve(&place, None).unwrap().name, "a");
         assert!(
-            resolve(runs.path(), Some("c"))
+            resolve(&place, Some("c".as_ref()))
                 .unwrap_err()
                 .to_string()
                 .contains("existing runs: b, a")

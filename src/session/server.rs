@@ -48,6 +48,22 @@ struct Shared {
     steering: AtomicUsize,
 }
 
+impl Shared {
+    /// The trainer and its run, whose directory may have been renamed.
+    fn about(&self) -> TrainerInfo {
+        let mut about = self.about.clone();
+        if let Some(dir) = &self.hub.dir {
+            let path = dir.current_path().and_then(|path| path.canonicalize().ok());
+            about.path = path.unwrap_or_else(|| {
+                let mut gone = about.path.into_os_string();
+                gone.push(" (deleted)");
+                gone.into()
+            });
+        }
+        about
+    }
+}
+
 impl Server {
     /// Listens on the socket `path`. A stale socket file there is replaced.
     ///

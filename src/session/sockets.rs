@@ -73,8 +73,8 @@ pub fn check(dir: &Path) -> io::Result<()> {
     ))
 }
 
-/// The path of a run's socket in `dir`. Its name has the run's name and a hash of the run's path, because runs in
-/// different directories can have the same name.
+/// The path of a run's socket in `dir`. Its name has the run's name and a hash of the run's path and of the PID, because
+/// runs in different directories can have the same name, and a run whose directory has been renamed the same path.
 ///
 /// # Errors
 /// If the path is too long for a socket.
@@ -89,7 +89,8 @@ pub fn path_of(dir: &Path, run: &Path) -> io::Result<PathBuf> {
     };
     let name = run.file_name().unwrap_or_default().to_string_lossy();
     let name: String = name.chars().take(NAME).map(plain).collect();
-    let hash = blake3::hash(run.as_os_str().as_encoded_bytes()).to_hex();
+    let pid = std::process::id().to_le_bytes();
+    let hash = blake3::hash(&[run.as_os_str().as_encoded_bytes(), &pid].concat()).to_hex();
     let path = dir.join(format!("{name}-{}.sock", hash.get(..8).unwrap_or_default()));
     let length = path.as_os_str().len();
     if length > LONGEST {

@@ -7,7 +7,6 @@ mod gpu;
 mod proc;
 
 use std::io;
-use std::path::PathBuf;
 use std::thread::{self, Builder};
 use std::time::{Duration, Instant};
 
@@ -16,6 +15,7 @@ use fs_err as fs;
 
 use super::hub_handle::HubHandle;
 use crate::event::SystemSample;
+use crate::files::Dir;
 use gpu::Gpus;
 use proc::Ticks;
 
@@ -43,7 +43,7 @@ pub struct SystemSampling {
     /// The time between two samples.
     pub every: Duration,
     /// The run directory. The free space of its file system is sampled.
-    pub dir: PathBuf,
+    pub dir: Dir,
     /// The CUDA device index of the GPU used for training, if any.
     pub gpu: Option<u32>,
 }
@@ -91,7 +91,7 @@ fn run(hub: &HubHandle, watch: SystemSampling, stopped: &Receiver<()>) {
 
 /// Takes samples. Stores the state of the previous sample, which is needed to compute rates.
 struct Sampler {
-    dir: PathBuf,
+    dir: Dir,
     gpus: Gpus,
     machine: Option<Ticks>,
     process: Option<(u64, Instant)>,
@@ -110,7 +110,7 @@ impl Sampler {
     /// Takes one sample. Rates are unknown in the first one.
     fn sample(&mut self) -> SystemSample {
         let (used, total) = memory().unzip();
-        let disk = rustix::fs::statvfs(&self.dir).ok();
+        let disk = self.dir.file_system().ok();
         let bytes = |blocks: u64, size: u64| blocks.saturating_mul(size);
         SystemSample {
             cpu: self.machine_share(),
@@ -196,7 +196,7 @@ mod tests {
     fn watch(every: Duration) -> SystemSampling {
         SystemSampling {
             every,
-            dir: PathBuf::from("."),
+            dir: Dir::open(".".as_ref()).unwrap(),
             gpu: None,
         }
     }

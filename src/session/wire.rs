@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Request;
+use crate::files::any_path;
 use crate::link::{Feed, Query, Reply};
 
 /// Major version of the protocol. Both sides must have the same.
@@ -82,6 +83,7 @@ pub struct TrainerInfo {
     /// The name of the run.
     pub run: String,
     /// The absolute path of the run directory.
+    #[serde(with = "any_path")]
     pub path: std::path::PathBuf,
     /// The PID of the trainer.
     pub pid: u32,

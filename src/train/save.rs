@@ -3,7 +3,6 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -15,6 +14,7 @@ use crate::checkpoint::{
 };
 use crate::config::BestBy;
 use crate::event::{CheckpointReason, Request, Validation};
+use crate::files::Dir;
 use crate::model::{Plan, Weights, to_vec};
 
 /// Number of snapshots that may be queued for the writer.
@@ -96,7 +96,7 @@ impl Saver {
     /// # Errors
     /// If the thread cannot be created.
     pub(super) fn new(
-        run_dir: &Path,
+        run_dir: &Dir,
         plan: &Plan,
         keep: usize,
         best: Option<u64>,
@@ -105,7 +105,7 @@ impl Saver {
         let (work, snapshots) = unbounded();
         let (results, written) = unbounded();
         let mut writer = Writer {
-            store: Store::new(run_dir),
+            store: Store::within(run_dir),
             plan: plan.clone(),
             keep,
             best,

@@ -8,6 +8,7 @@ use crossbeam_channel::Sender;
 use epochtop::config::{Config, OptimName};
 use epochtop::data::{self, Dataset};
 use epochtop::event::{Answer, Command, Event, Record, Request};
+use epochtop::files::Dir;
 use epochtop::link::{Feed, request};
 use epochtop::run::RunState;
 use epochtop::session::Session;
@@ -125,7 +126,7 @@ pub(crate) fn train_on(
         name: "test".to_owned(),
         config: config.clone(),
         dataset,
-        run_dir: dir.to_owned(),
+        run_dir: Dir::open(dir).unwrap(),
         marks: None,
         resume: None,
     };

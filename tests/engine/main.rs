@@ -8,6 +8,7 @@
 mod art;
 mod asked;
 mod bad_data;
+mod by_path;
 mod checkpoints;
 mod docs;
 mod evaluated_splits;
@@ -15,6 +16,7 @@ mod evaluation;
 mod finished_screen;
 mod fixture;
 mod fused;
+mod guards;
 mod health;
 mod lifetime;
 mod masked_step;

@@ -162,7 +162,7 @@ fn a_new_ssh_connection_reattaches_to_the_run() {
     second.press("q");
     second.wait_for("Detach or stop?");
     cut(&second);
-    let mut third = sshd.log_in(&with_environment(runs, &format!("{PROGRAM} attach")));
+    let mut third = sshd.log_in(&with_environment(runs, &format!("{PROGRAM} attach t")));
     third.wait("a step", |text| step(text).filter(|step| *step > 0));
     assert_eq!(
         meta(&run).unwrap().pid,

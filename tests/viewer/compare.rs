@@ -9,7 +9,7 @@ use epochtop::event::{Record, Split};
 use epochtop::metrics::{Difference, Interval, Measure, compare};
 use epochtop::report::{EvaluationOutput, Predictions, SEED, write};
 use epochtop::run::{ComparedRun, ComparedRuns, PairedDifference, RunResult, RunState, Verdict};
-use epochtop::session::{Meta, RunDir, compared_runs};
+use epochtop::session::{Meta, RunDir, RunsDir, compared_runs};
 use epochtop::tui::{App, Pane, Role, Theme};
 
 use crate::screens::{app, dark, drawn, odd_names, press, snapshot, text};
@@ -87,7 +87,12 @@ fn load_comparison(runs: &Path, first: &RunDir, wanted: &[&str]) -> ComparedRuns
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     let wanted: Vec<String> = wanted.iter().map(|name| (*name).to_owned()).collect();
-    compared_runs(runs, first, Some(&folded(&records)), &wanted)
+    compared_runs(
+        &RunsDir::only(runs),
+        first,
+        Some(&folded(&records)),
+        &wanted,
+    )
 }
 
 /// Twenty rows; the predictions at the given indices are wrong.
@@ -275,7 +280,7 @@ fn live_runs_are_not_paired() {
     write_evaluated_run(runs.path(), "b", "", "one", &wrong_at(&[]));
     write_evaluated_run(runs.path(), "c", "", "two", &wrong_at(&[]));
     let wanted = ["b".to_owned(), "c".to_owned()];
-    let found = compared_runs(runs.path(), &first, None, &wanted);
+    let found = compared_runs(&RunsDir::only(runs.path()), &first, None, &wanted);
     let [same, other] = found.others.as_slice() else {
         panic!("two others");
     };

@@ -44,6 +44,11 @@ const LAYERS: &[Layer] = &[
         forbidden: &[TENSORS, SCREEN, CHANNELS, FILES, CLOCKS],
     },
     Layer {
+        module: "shell",
+        uses: &[],
+        forbidden: &[TENSORS, SCREEN, CHANNELS, FILES, CLOCKS],
+    },
+    Layer {
         module: "config",
         uses: &[],
         forbidden: &[TENSORS, SCREEN, CHANNELS],
@@ -135,6 +140,7 @@ const LAYERS: &[Layer] = &[
             "run",
             "files",
             "checkpoint",
+            "shell",
         ],
         forbidden: &[TENSORS, SCREEN],
     },

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use epochtop::metrics::Measure;
 use epochtop::run::RunState;
-use epochtop::session::{compared_runs, replay, resolve};
+use epochtop::session::{RunsDir, compared_runs, replay, resolve};
 use serde_json::Value;
 
 fn fixtures() -> PathBuf {
@@ -15,7 +15,7 @@ fn fixtures() -> PathBuf {
 const RUNS: [&str; 3] = ["finished", "stopped", "resumed"];
 
 fn state(name: &str) -> RunState {
-    let run = resolve(&fixtures(), Some(name)).unwrap();
+    let run = resolve(&RunsDir::only(fixtures()), Some(name.as_ref())).unwrap();
     let (_, journal) = replay(&run).unwrap();
     assert_eq!(journal.problems, Vec::<String>::new(), "{name}");
     assert_eq!(journal.state.unknown, 0, "{name}");
@@ -100,9 +100,9 @@ fn old_runs_are_listed_and_all_their_pages_can_be_drawn() {
 
 #[test]
 fn old_runs_are_compared_with_paired_predictions() {
-    let first = resolve(&fixtures(), Some("finished")).unwrap();
+    let first = resolve(&RunsDir::only(fixtures()), Some("finished".as_ref())).unwrap();
     let found = compared_runs(
-        &fixtures(),
+        &RunsDir::only(fixtures()),
         &first,
         Some(&state("finished")),
         &["resumed".to_owned()],

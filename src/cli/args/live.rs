@@ -1,5 +1,6 @@
 //! Arguments of `attach` and `ctl`, the subcommands for running jobs.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -9,8 +10,8 @@ use crate::cli::ctl::Rate;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct AttachArgs {
-    /// Name or directory of a run [default: the newest running job, else the newest run]
-    pub(in crate::cli) run: Option<String>,
+    /// Name or directory of a run [default: the only running job in runs.dir]
+    pub(in crate::cli) run: Option<OsString>,
     /// Watch only: no key can control the run
     #[arg(long)]
     pub(in crate::cli) read_only: bool,
@@ -21,7 +22,7 @@ pub(in crate::cli) struct AttachArgs {
     pub(in crate::cli) reference: ReferenceArgs,
     #[command(flatten)]
     pub(in crate::cli) config: ConfigArgs,
-    /// Search only this directory [default: all running jobs on this machine, then runs.dir]
+    /// Search only this directory [default: running jobs on this machine, runs.dir, then known runs elsewhere]
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) runs: Option<PathBuf>,
     /// Screen theme: dark, light, high-contrast, colour-blind, mono, or your own (see epochtop themes)
@@ -36,7 +37,7 @@ pub(in crate::cli) struct CtlArgs {
     /// Socket of the trainer [default: the socket of the run]
     #[arg(long, value_name = "PATH", global = true)]
     pub(in crate::cli) socket: Option<PathBuf>,
-    /// Search only this directory [default: all running jobs on this machine, then runs.dir]
+    /// Search only this directory [default: running jobs on this machine, runs.dir, then known runs elsewhere]
     #[arg(long, value_name = "DIR", global = true)]
     pub(in crate::cli) runs: Option<PathBuf>,
     /// Wait at most this many seconds
@@ -63,52 +64,52 @@ pub(in crate::cli) enum CtlSplit {
 pub(in crate::cli) enum CtlVerb {
     /// Pause at the next step
     Pause {
-        /// Name or directory of a run [default: the newest running job]
-        run: Option<String>,
+        /// Name or directory of a run [default: the only running job in runs.dir]
+        run: Option<OsString>,
     },
     /// Resume after a pause
     Resume {
-        /// Name or directory of a run [default: the newest running job]
-        run: Option<String>,
+        /// Name or directory of a run [default: the only running job in runs.dir]
+        run: Option<OsString>,
     },
     /// Evaluate the current weights now
     Evaluate {
-        /// Name or directory of a run [default: the newest running job]
-        run: Option<String>,
+        /// Name or directory of a run [default: the only running job in runs.dir]
+        run: Option<OsString>,
         /// Data split to evaluate
         #[arg(long, value_enum, default_value_t = CtlSplit::Valid)]
         split: CtlSplit,
     },
     /// Write a checkpoint now
     Checkpoint {
-        /// Name or directory of a run [default: the newest running job]
-        run: Option<String>,
+        /// Name or directory of a run [default: the only running job in runs.dir]
+        run: Option<OsString>,
     },
     /// Set the base learning rate
     Lr {
         /// New rate, for example 3e-4, or x0.5 for half the current rate
         rate: Rate,
-        /// Name or directory of a run [default: the newest running job]
-        run: Option<String>,
+        /// Name or directory of a run [default: the only running job in runs.dir]
+        run: Option<OsString>,
     },
     /// Set the total number of epochs
     Epochs {
         /// Total number of epochs
         epochs: u32,
-        /// Name or directory of a run [default: the newest running job]
-        run: Option<String>,
+        /// Name or directory of a run [default: the only running job in runs.dir]
+        run: Option<OsString>,
     },
     /// Stop after the current epoch, with a checkpoint
     StopAfterEpoch {
-        /// Name or directory of a run [default: the newest running job]
-        run: Option<String>,
-        /// Take back a pending stop: the run goes on
+        /// Name or directory of a run [default: the only running job in runs.dir]
+        run: Option<OsString>,
+        /// Take back a pending stop: the run continues
         #[arg(long)]
         cancel: bool,
     },
     /// Finish the current step, write a checkpoint and stop
     Stop {
-        /// Name or directory of a run [default: the newest running job]
-        run: Option<String>,
+        /// Name or directory of a run [default: the only running job in runs.dir]
+        run: Option<OsString>,
     },
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::super::known_runs::run_argument;
 use super::super::meta::Meta;
 use super::super::overview::{Status, status};
 use super::super::rundir::RunDir;
@@ -11,6 +12,7 @@ use super::split_images::{SplitImages, put_from_gallery};
 use super::table::Table;
 use crate::event::{GalleryImages, Split};
 use crate::link::{Filter, ImagePage, ImageRow, Reply};
+use crate::shell;
 
 /// Maximum number of images in a reply.
 const IMAGES: usize = 256;
@@ -94,8 +96,8 @@ fn not_evaluated_yet(run: &RunDir) -> Reply {
     } else if run.meta().is_some_and(live) {
         "no test-set evaluation yet: one follows at the end of the training".to_owned()
     } else {
-        let hint = format!("`epochtop eval {}` makes one", run.name);
-        format!("no test-set evaluation: {hint}")
+        let name = shell::quote(run_argument(&run.path), false);
+        format!("no test-set evaluation; `epochtop eval {name}` makes one")
     };
     Reply::Unknown { reason }
 }

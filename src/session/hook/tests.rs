@@ -23,7 +23,7 @@ fn hooked(command: &str, on: &[Occasion], limits: (Duration, Duration)) -> Hooke
     };
     let run = HookRun {
         name: "one".to_owned(),
-        dir: dir.path().to_owned(),
+        dir: Dir::open(dir.path()).unwrap(),
         log: File::create(dir.path().join("log.txt")).unwrap(),
     };
     let hook = Hook::with_limits(&session.handle(), &notify, run, limits);
@@ -211,7 +211,7 @@ fn unselected_events_are_not_reported() {
     let (session, _ends) = Session::start(None).unwrap();
     let run = HookRun {
         name: String::new(),
-        dir: PathBuf::new(),
+        dir: Dir::open(".".as_ref()).unwrap(),
         log: tempfile::tempfile().unwrap(),
     };
     let none = Hook::start(&session.handle(), &NotifyConfig::default(), run).unwrap();

@@ -77,11 +77,8 @@ impl Client {
         };
         let by = name(&who, peer);
         let mut guard = ControlGuard::new(&self.shared, role);
-        FromTrainer::Hello(TrainerHello::new(
-            self.shared.about.clone(),
-            guard.has_control,
-        ))
-        .send(&mut &self.stream)?;
+        FromTrainer::Hello(TrainerHello::new(self.shared.about(), guard.has_control))
+            .send(&mut &self.stream)?;
         let mut link = self.shared.hub.link(BACKLOG);
         // The reader owns the query sender and the writer owns the reply receiver. If the writer ends, the answering
         // thread cannot send replies and ends too, which unblocks a reader that is waiting to queue a query.

@@ -87,7 +87,10 @@ impl Trainer {
         self.save_as_good_state();
         self.last_save.0 = state.global_step;
         if !resume.fork {
-            self.saved = Store::new(&self.job.run_dir).steps().into_iter().collect();
+            self.saved = Store::within(&self.job.run_dir)
+                .steps()
+                .into_iter()
+                .collect();
         }
         let best = state.best.filter(|_| !resume.fork);
         let best = if memory.best_by == self.job.config.train.best {
@@ -126,7 +129,7 @@ impl Trainer {
 
     /// The best complete checkpoint of this run by validation.
     fn best_on_disk(&self) -> Option<BestSoFar> {
-        let store = Store::new(&self.job.run_dir);
+        let store = Store::within(&self.job.run_dir);
         let by = self.job.config.train.best;
         let validated = store.steps().into_iter().filter_map(|step| {
             let manifest = verify(&store.path(step), Depth::Lengths).ok()?;
@@ -148,7 +151,7 @@ impl Trainer {
     /// Loads the weights of the best epoch from its checkpoint and repeats its validation, with the same result.
     fn reload_best(&mut self, best: BestSoFar) -> Result<(), String> {
         let step = best.global_step;
-        let checkpoint = Store::new(&self.job.run_dir).path(step);
+        let checkpoint = Store::within(&self.job.run_dir).path(step);
         verify(&checkpoint, Depth::Bytes).map_err(|flaw| flaw.to_string())?;
         let weights = self.weights_of(&checkpoint)?;
         let rows = self.validation_of(&weights);

@@ -1,0 +1,266 @@
+//! Which process writes to a run. A writer locks the journal. Not every file system has locks, and some have them for
+//! each host alone. So the process named in `run.json`, its socket and the age of the journal are considered too, and
+//! without locks the writer claims the run by a file.
+
+use std::fs::TryLockError;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use fs_err::File;
+
+use super::meta::Meta;
+use super::process::{Holder, Seen, host};
+use super::rundir::{JOURNAL, RunDir};
+use crate::files::{Dir, TEMPORARY, open_read};
+
+/// The file by which a process claims a run on a file system without locks.
+const CLAIM: &str = "writer.json";
+const LONGEST_CLAIM: u64 = 4096;
+/// A journal that was written more recently may still be written. A live trainer writes every few seconds.
+const RECENT: Duration = Duration::from_secs(60);
+/// How long a journal that was written recently is watched.
+const WATCH: Duration = Duration::from_secs(12);
+
+/// The state of a journal's lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lock {
+    Taken,
+    Free,
+    /// The file system does not support locks, or the journal cannot be opened.
+    Unknown,
+}
+
+/// The process that writes to a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Writer {
+    Nobody,
+    Live,
+    /// This process may write to it.
+    Unknown(Holder),
+}
+
+/// The state of the journal's lock. A process that writes to a run holds it until it ends.
+pub(super) fn lock_of(run: &RunDir) -> Lock {
+    let Ok(file) = open_read(&run.journal()) else {
+        return Lock::Unknown;
+    };
+    match file.file().try_lock_shared() {
+        Ok(()) => Lock::Free,
+        Err(TryLockError::WouldBlock) => Lock::Taken,
+        Err(TryLockError::Error(_)) => Lock::Unknown,
+    }
+}
+
+/// Which process writes to a run, given the state of its lock.
+pub(super) fn writer_of(run: &RunDir, meta: &Meta, lock: Lock) -> Writer {
+    if lock == Lock::Taken {
+        return Writer::Live;
+    }
+    let claimed = run.open().ok().and_then(|dir| claim_in(&dir));
+    let mut doubt = None;
+    for holder in claimed.into_iter().chain(Holder::recorded(meta)) {
+        match (lock, holder.seen()) {
+            (Lock::Unknown, Seen::Running) => return Writer::Live,
+            (Lock::Unknown, Seen::Unknown) => doubt = Some(holder),
+            // A lock can be visible on its own host only.
+            (Lock::Free, _) if holder.host != host() && is_recent(run) => doubt = Some(holder),
+            _ => {}
+        }
+    }
+    let answers = || {
+        let socket = Holder::recorded(meta).and(meta.socket.as_ref());
+        socket.is_some_and(|socket| UnixStream::connect(socket).is_ok())
+    };
+    match doubt {
+        _ if lock == Lock::Unknown && answers() => Writer::Live,
+        Some(holder) => Writer::Unknown(holder),
+        None => Writer::Nobody,
+    }
+}
+
+fn is_recent(run: &RunDir) -> bool {
+    let written = run.journal().metadata().and_then(|meta| meta.modified());
+    // A time in the future comes from a host with another clock.
+    written.is_ok_and(|at| at.elapsed().is_ok_and(|age| age < RECENT) || at.elapsed().is_err())
+}
+
+/// The journal of a run, open for appending. No other process writes to the run while this value exists.
+#[derive(Debug)]
+pub(super) struct LockedJournal {
+    pub(super) dir: Dir,
+    pub(super) file: File,
+    _claim: Option<Claim>,
+}
+
+impl LockedJournal {
+    /// Creates the journal of a new run.
+    ///
+    /// # Errors
+    /// An I/O error that names the path.
+    pub(super) fn create(dir: Dir) -> io::Result<Self> {
+        let file = dir.append(JOURNAL)?;
+        let claim = match lock(&file)? {
+            Lock::Unknown => Some(Claim::new(&dir, false)?),
+            Lock::Free | Lock::Taken => None,
+        };
+        Ok(Self {
+            dir,
+            file,
+            _claim: claim,
+        })
+    }
+
+    /// Opens the journal of an existing run. With `take_over`, also if it cannot be determined whether another process
+    /// writes to the run.
+    ///
+    /// # Errors
+    /// `WouldBlock` with the process if another one writes to the run or may do so; or an I/O error.
+    pub(super) fn open(run: &RunDir, take_over: bool) -> io::Result<Self> {
+        let dir = run.open()?;
+        let file = dir.append_existing(JOURNAL)?;
+        let meta = run.meta().unwrap_or_default();
+        let refused = |what: &str| {
+            let what = format!("{}: {what}", run.journal().display());
+            io::Error::new(io::ErrorKind::WouldBlock, what)
+        };
+        let written = || {
+            let holder = Holder::recorded(&meta).map_or_else(String::new, |holder| {
+                format!(" (last seen: process {} on {})", holder.pid, holder.host)
+            });
+            refused(&format!("another process writes this run{holder}"))
+        };
+        let lock = lock_with_retries(&file).map_err(|_| written())?;
+        match writer_of(run, &meta, lock) {
+            Writer::Nobody => {}
+            Writer::Live => return Err(written()),
+            Writer::Unknown(_) if take_over => {}
+            Writer::Unknown(_) if lock == Lock::Free && !is_written(&file)? => {}
+            Writer::Unknown(Holder { pid, host, .. }) if lock == Lock::Free => {
+                let what = format!("process {pid} on {host} writes this run");
+                return Err(refused(&what));
+            }
+            Writer::Unknown(Holder { pid, host, .. }) => {
+                return Err(refused(&format!(
+                    "process {pid} on {host} may still write this run, and this file system has no locks to find out; \
+                     if that process has ended, continue with `train --resume RUN --take-over`"
+                )));
+            }
+        }
+        let claim = match lock {
+            Lock::Unknown => Some(Claim::new(&dir, take_over)?),
+            Lock::Free | Lock::Taken => None,
+        };
+        Ok(Self {
+            dir,
+            file,
+            _claim: claim,
+        })
+    }
+}
+
+/// Watches a journal: whether it is written.
+fn is_written(file: &File) -> io::Result<bool> {
+    let state = || {
+        let meta = file.metadata()?;
+        Ok::<_, io::Error>((meta.len(), meta.modified()?))
+    };
+    let before = state()?;
+    let step = Duration::from_millis(300);
+    for _ in 0..WATCH.as_millis() / step.as_millis() {
+        std::thread::sleep(step);
+        if state()? != before {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Locks a journal, with a few retries: a process that only checks whether the run is live holds the lock briefly.
+fn lock_with_retries(file: &File) -> io::Result<Lock> {
+    for _ in 0..10 {
+        if let Ok(lock) = lock(file) {
+            return Ok(lock);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    lock(file)
+}
+
+/// Locks a journal until the file is closed, which the system does also for a killed process. Returns how it was found:
+/// free, or unknown on a file system without locks.
+///
+/// # Errors
+/// `WouldBlock` if another process holds the lock.
+fn lock(file: &File) -> io::Result<Lock> {
+    match file.file().try_lock() {
+        Ok(()) => Ok(Lock::Free),
+        Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+        Err(TryLockError::Error(_)) => Ok(Lock::Unknown),
+    }
+}
+
+/// The claim of this process to a run on a file system without locks. It is removed on drop; that of a killed process
+/// stays, and is replaced by the next.
+#[derive(Debug)]
+struct Claim {
+    dir: Dir,
+}
+
+impl Claim {
+    /// Claims a run. The claim of a process that has ended is replaced; with `take_over`, any.
+    ///
+    /// # Errors
+    /// `WouldBlock` if another process has claimed the run; or an I/O error.
+    fn new(dir: &Dir, take_over: bool) -> io::Result<Self> {
+        let own = serde_json::to_vec(&Holder::own())?;
+        let read = |name: &str| dir.read(name, LONGEST_CLAIM);
+        match dir.write_new(CLAIM, &own) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let old = read(CLAIM)?;
+                if !take_over && holder_in(&old).is_some_and(|old| old.seen() != Seen::Gone) {
+                    return Err(claimed(dir));
+                }
+                let aside = format!("{TEMPORARY}{CLAIM}-{}", std::process::id());
+                dir.rename(CLAIM, &aside)?;
+                if read(&aside)? != old {
+                    // Another process has replaced it in the meantime.
+                    dir.rename(&aside, CLAIM)?;
+                    return Err(claimed(dir));
+                }
+                dir.discard(&aside);
+                dir.write_new(CLAIM, &own).map_err(|_| claimed(dir))?;
+            }
+            written => written?,
+        }
+        Ok(Self { dir: dir.clone() })
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if claim_in(&self.dir) == Some(Holder::own()) {
+            self.dir.discard(CLAIM);
+        }
+    }
+}
+
+fn claimed(dir: &Dir) -> io::Error {
+    let what = format!(
+        "{}: another process has claimed this run",
+        dir.path().join(CLAIM).display()
+    );
+    io::Error::new(io::ErrorKind::WouldBlock, what)
+}
+
+fn claim_in(dir: &Dir) -> Option<Holder> {
+    holder_in(&dir.read(CLAIM, LONGEST_CLAIM).ok()?)
+}
+
+/// The process in a claim; `None` if it was killed while it wrote the claim.
+fn holder_in(claim: &[u8]) -> Option<Holder> {
+    serde_json::from_slice(claim).ok()
+}
+
+#[cfg(test)]
+mod tests;

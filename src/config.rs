@@ -19,6 +19,7 @@ mod suggest;
 mod validate;
 mod words;
 
+pub use advice::few_valid;
 pub use change::Change;
 pub use keys::Keys;
 pub use layer::located;

@@ -3,6 +3,7 @@
 //! [`load()`] turns a [`DataConfig`] into a [`Dataset`] of bytes. [`Resident`] copies them to the device once, as `u8`,
 //! and returns normalised, augmented batches by index. Image size, channels and class names come from the files.
 
+mod absent;
 mod augment;
 mod idx;
 mod locate;
@@ -12,12 +13,12 @@ mod split;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-pub use crate::idx::Idx;
+pub use crate::idx::{Idx, reduced_grey, reduced_size};
 pub use augment::Augment;
 pub use locate::{DatasetFiles, FILES, known_md5, locate, md5_unpacked, search_path};
 pub use resident::Resident;
 
-use crate::config::DataConfig;
+use crate::config::{DataConfig, few_valid};
 use crate::event::DatasetInfo;
 
 /// An error with the data, as a message for the user: what is wrong, where, what was expected and what to do.
@@ -38,7 +39,7 @@ pub struct Images {
     /// Brightness 0–255 in the order (image, channel, row, column).
     pub pixels: Vec<u8>,
     /// The class index of each image.
-    pub labels: Vec<u8>,
+    pub labels: Vec<u16>,
 }
 
 impl Images {
@@ -116,40 +117,44 @@ pub fn load_in(dir: &Path, config: &DataConfig, seed: u64) -> Result<Dataset, Da
 }
 
 fn load_files(found: DatasetFiles, config: &DataConfig, seed: u64) -> Result<Dataset, DataError> {
-    let (train_images, train_labels) = idx::read_pair(&found.train_images, &found.train_labels)?;
-    let (test_images, test_labels) = idx::read_pair(&found.test_images, &found.test_labels)?;
-    if train_images.dims.get(1..) != test_images.dims.get(1..) {
+    let mut warnings = Vec::new();
+    let train = idx::read_pair(&found.train_images, &found.train_labels, &mut warnings)?;
+    let test = idx::read_pair(&found.test_images, &found.test_labels, &mut warnings)?;
+    if train.shape != test.shape {
         return Err(DataError(format!(
             "{}: image shape {:?} differs from {}, {:?}: training and test images must have the same shape",
             found.test_images.display(),
-            test_images.dims.get(1..).unwrap_or_default(),
+            test.shape,
             found.train_images.display(),
-            train_images.dims.get(1..).unwrap_or_default(),
+            train.shape,
         )));
     }
-    let classes = locate::class_names(&config.name, &found, &train_labels.data, &test_labels.data)?;
-    let (channels, height, width) = train_images.image_shape();
-    let fingerprint = fingerprint([&train_images, &train_labels, &test_images, &test_labels]);
-    let warnings: Vec<String> = locate::fingerprint_warning(&config.name, &fingerprint)
-        .into_iter()
-        .collect();
+    let classes = locate::class_names(&config.name, &found, &train.labels, &test.labels)?;
+    let (channels, height, width) = train.shape;
+    let fingerprint = fingerprint([
+        &train.images,
+        &train.label_file,
+        &test.images,
+        &test.label_file,
+    ]);
+    warnings.extend(locate::fingerprint_warning(&config.name, &fingerprint));
     let size = channels as usize * height as usize * width as usize;
     let full = Images {
-        pixels: train_images.data,
-        labels: train_labels.data,
+        pixels: train.images.data,
+        labels: train.labels,
     };
     let test = Images {
-        pixels: test_images.data,
-        labels: test_labels.data,
+        pixels: test.images.data,
+        labels: test.labels,
     };
     let counts_before = full.class_counts(classes.len());
+    let valid = config.valid_size(full.labels.len());
     let (mut train_indices, valid_indices) =
-        split::stratified(&full.labels, classes.len(), config.valid, seed);
-    if train_indices.is_empty() || valid_indices.len() != config.valid {
+        split::stratified(&full.labels, classes.len(), valid, seed);
+    if train_indices.is_empty() || valid_indices.len() != valid {
         return Err(DataError(format!(
-            "data.valid = {}: {} has {} images, of which at most {} can be used for validation, as each class needs at \
+            "data.valid = {valid}: {} has {} images, of which at most {} can be used for validation, as each class needs at \
              least one training image; a tenth ({}) is usual",
-            config.valid,
             found.train_images.display(),
             full.labels.len(),
             valid_indices
@@ -163,6 +168,10 @@ fn load_files(found: DatasetFiles, config: &DataConfig, seed: u64) -> Result<Dat
     }
     let train = full.select(&train_indices, size);
     let valid = full.select(&valid_indices, size);
+    if config.valid == 0 {
+        warnings.extend(few_valid(valid.labels.len()));
+    }
+    warnings.extend(absent::warnings(&classes, [&train, &valid, &test]));
     let info = DatasetInfo {
         name: config.name.clone(),
         classes,

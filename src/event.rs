@@ -206,12 +206,12 @@ pub struct EpochSummary {
     pub best: bool,
 }
 
-/// The fixed test images of the gallery. Sent once.
+/// The fixed test images of the gallery, reduced if they are large. Sent once.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct GalleryImages {
-    /// Image height, pixels.
+    /// Image height as stored, pixels.
     pub height: u32,
-    /// Image width, pixels.
+    /// Image width as stored, pixels.
     pub width: u32,
     /// True labels, one per image.
     pub labels: Vec<u32>,

@@ -3,35 +3,109 @@
 //!
 //! The header is not trusted: it is checked against the actual length of the file before it is used.
 
-/// Type code of unsigned bytes, the only type of images and labels.
+use std::path::{Path, PathBuf};
+
+use crate::limits::{CHANNELS, MOST_CLASSES, check_image};
+
+/// Type codes: unsigned and signed bytes, 16-bit and 32-bit signed integers. Images must be unsigned bytes.
 const UNSIGNED_BYTE: u8 = 0x08;
+const SIGNED_BYTE: u8 = 0x09;
+const SHORT: u8 = 0x0b;
+const INT: u8 = 0x0c;
 
 /// A decoded IDX file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Idx {
+    /// Type code of the values.
+    pub kind: u8,
     /// Shape: (images, rows, columns) or (images, channels, rows, columns) for images, (labels,) for labels.
     pub dims: Vec<usize>,
-    /// The data in row-major order; its length is the product of `dims`.
+    /// The values in row-major order, big-endian.
     pub data: Vec<u8>,
 }
 
 impl Idx {
-    /// Channels, height and width of one image; zeros for labels.
-    pub fn image_shape(&self) -> (u32, u32, u32) {
-        match self.dims.as_slice() {
-            [_, c, h, w] => (*c as u32, *h as u32, *w as u32),
-            [_, h, w] => (1, *h as u32, *w as u32),
-            _ => (0, 0, 0),
-        }
+    /// Channels, height and width of one image.
+    ///
+    /// # Errors
+    /// What is wrong and what was expected, without the file's name.
+    pub fn image_shape(&self) -> Result<(u32, u32, u32), String> {
+        let side = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let shape = match self.dims.as_slice() {
+            [_, c, h, w] => (side(*c), side(*h), side(*w)),
+            [_, h, w] => (1, side(*h), side(*w)),
+            _ => return Err("contains labels, expected images".to_owned()),
+        };
+        let Err(wrong) = check_image(shape) else {
+            return Ok(shape);
+        };
+        let last = self.dims.last().copied().unwrap_or(0);
+        // Files made from NumPy arrays of images often have the channels last.
+        let hint = if self.dims.len() == 4 && !CHANNELS.contains(&shape.0) {
+            let seen = if (1..=4).contains(&last) {
+                format!(
+                    "; the channels seem to be last (N×H×W×{last}): in NumPy, images.transpose(0, 3, 1, 2) puts them first"
+                )
+            } else {
+                String::new()
+            };
+            format!(", in the layout N×C×H×W (images, channels, height, width){seen}")
+        } else {
+            String::new()
+        };
+        Err(format!("has {wrong}{hint}"))
+    }
+
+    /// The class index of each image.
+    ///
+    /// # Errors
+    /// The first label that is negative or too large, without the file's name.
+    pub fn labels(&self) -> Result<Vec<u16>, String> {
+        let values = self.data.chunks_exact(value_size(self.kind).unwrap_or(1));
+        let label = |(image, bytes): (usize, &[u8])| {
+            let negative = self.kind != UNSIGNED_BYTE && bytes.first().is_some_and(|b| *b > 0x7f);
+            let start = if negative { -1 } else { 0 };
+            let value = bytes
+                .iter()
+                .fold(start, |value: i64, &byte| value << 8 | i64::from(byte));
+            let label = u16::try_from(value).ok();
+            label
+                .filter(|label| usize::from(*label) < MOST_CLASSES)
+                .ok_or_else(|| {
+                    format!(
+                        "label {value} of image {image} is out of range: expected 0 to {}",
+                        MOST_CLASSES - 1
+                    )
+                })
+        };
+        values.enumerate().map(label).collect()
     }
 }
 
-/// Parses the header at the start of `bytes`; returns the shape and the bytes after the header. The first 4 + 4·4 bytes
-/// of a file are sufficient. The length of the data is not checked.
+/// The file `name` in a directory, plain or compressed (`name.gz`). If both exist, the one that was modified last: the
+/// other may be out of date.
+pub fn find(dir: &Path, name: &str) -> Option<PathBuf> {
+    let files = [dir.join(format!("{name}.gz")), dir.join(name)].into_iter();
+    let files = files.filter(|path| path.is_file());
+    files.max_by_key(|path| path.metadata().and_then(|file| file.modified()).ok())
+}
+
+/// Bytes of a value; `None` if the type is not supported.
+fn value_size(kind: u8) -> Option<usize> {
+    match kind {
+        UNSIGNED_BYTE | SIGNED_BYTE => Some(1),
+        SHORT => Some(2),
+        INT => Some(4),
+        _ => None,
+    }
+}
+
+/// Parses the header at the start of `bytes`; returns the file without its data, and the bytes after the header. The
+/// first 4 + 4·4 bytes of a file are sufficient. The length of the data is not checked.
 ///
 /// # Errors
 /// What is wrong, where, and what was expected, without the file's name.
-pub fn header(bytes: &[u8]) -> Result<(Vec<usize>, &[u8]), String> {
+pub fn header(bytes: &[u8]) -> Result<(Idx, &[u8]), String> {
     let Some((&[zero_a, zero_b, kind, rank], rest)) = bytes.split_first_chunk::<4>() else {
         return Err(format!(
             "has {} bytes: too short for an IDX file, whose header has at least 8",
@@ -43,14 +117,19 @@ pub fn header(bytes: &[u8]) -> Result<(Vec<usize>, &[u8]), String> {
             "starts with the bytes {zero_a:02x} {zero_b:02x}; expected 00 00 (IDX)"
         ));
     }
-    if kind != UNSIGNED_BYTE {
-        return Err(format!(
-            "has values of type {kind:#04x}; expected {UNSIGNED_BYTE:#04x} (unsigned bytes)"
-        ));
-    }
     if !matches!(rank, 1 | 3 | 4) {
         return Err(format!(
             "has {rank} dimensions; expected 1 (labels), 3 (grey images) or 4 (images with channels)"
+        ));
+    }
+    if kind != UNSIGNED_BYTE && (rank > 1 || value_size(kind).is_none()) {
+        let integers = if rank == 1 {
+            ", 0x09, 0x0b or 0x0c (signed integers of 1, 2 or 4 bytes)"
+        } else {
+            ""
+        };
+        return Err(format!(
+            "has values of type {kind:#04x}; expected {UNSIGNED_BYTE:#04x} (unsigned bytes){integers}"
         ));
     }
     let header = 4 * rank as usize;
@@ -68,7 +147,12 @@ pub fn header(bytes: &[u8]) -> Result<(Vec<usize>, &[u8]), String> {
                 .fold(0, |sum, &byte| sum << 8 | usize::from(byte))
         })
         .collect();
-    Ok((dims, data))
+    let data_less = Idx {
+        kind,
+        dims,
+        data: Vec::new(),
+    };
+    Ok((data_less, data))
 }
 
 /// Parses the bytes of an uncompressed file.
@@ -76,10 +160,11 @@ pub fn header(bytes: &[u8]) -> Result<(Vec<usize>, &[u8]), String> {
 /// # Errors
 /// What is wrong, where, and what was expected, without the file's name.
 pub fn parse(bytes: &[u8]) -> Result<Idx, String> {
-    let (dims, data) = header(bytes)?;
+    let (mut idx, data) = header(bytes)?;
+    let (dims, size) = (&idx.dims, value_size(idx.kind).unwrap_or(1) as u64);
     let expected = dims
         .iter()
-        .try_fold(1_u64, |product, &dim| product.checked_mul(dim as u64));
+        .try_fold(size, |product, &dim| product.checked_mul(dim as u64));
     if expected != Some(data.len() as u64) {
         let claimed = expected.map_or_else(|| "more than 2^64".to_owned(), |n| n.to_string());
         let word = if expected.is_some_and(|n| n < data.len() as u64) {
@@ -95,16 +180,50 @@ pub fn parse(bytes: &[u8]) -> Result<Idx, String> {
     if dims.contains(&0) {
         return Err(format!("is empty: its shape is {dims:?}"));
     }
-    if dims.iter().skip(1).any(|&dim| dim > 4096) {
-        return Err(format!(
-            "has images of {:?} pixels; at most 4096 per side are supported",
-            dims.get(1..).unwrap_or_default()
-        ));
+    idx.data = data.to_vec();
+    Ok(idx)
+}
+
+/// Height and width of an image reduced so that neither exceeds `most`, with its aspect ratio preserved.
+pub fn reduced_size((height, width): (u32, u32), most: u32) -> (u32, u32) {
+    let longest = height.max(width);
+    if longest <= most {
+        return (height, width);
     }
-    Ok(Idx {
-        dims,
-        data: data.to_vec(),
-    })
+    let side = |n: u32| (u64::from(n) * u64::from(most) / u64::from(longest)).max(1) as u32;
+    (side(height), side(width))
+}
+
+/// The grey brightness of an image (channels, height, width), reduced to [`reduced_size`]: each value is the mean of all
+/// channels of the pixels that it replaces.
+pub fn reduced_grey(
+    image: &[u8],
+    (channels, height, width): (u32, u32, u32),
+    most: u32,
+) -> Vec<u8> {
+    let (rows, columns) = reduced_size((height, width), most);
+    if channels == 1 && (rows, columns) == (height, width) {
+        return image.to_vec();
+    }
+    let [height, width, rows, columns] = [height, width, rows, columns].map(|n| n as usize);
+    let span = |at: usize, from: usize, to: usize| at * from / to..(at + 1) * from / to;
+    let mut grey = Vec::with_capacity(rows * columns);
+    for y in 0..rows {
+        for x in 0..columns {
+            let (down, across) = (span(y, height, rows), span(x, width, columns));
+            let planes = image.chunks_exact((height * width).max(1));
+            let lines = planes.flat_map(|plane| {
+                let lines = plane.chunks_exact(width);
+                lines.skip(down.start).take(down.len())
+            });
+            let values = lines.filter_map(|line| line.get(across.clone())).flatten();
+            let (sum, count) = values.fold((0, 0), |(sum, count), byte| {
+                (sum + usize::from(*byte), count + 1)
+            });
+            grey.push((sum / count.max(1)) as u8);
+        }
+    }
+    grey
 }
 
 #[cfg(test)]
@@ -123,7 +242,7 @@ mod tests {
     fn valid_file_is_parsed() {
         let idx = parse(&images()).unwrap();
         assert_eq!(idx.dims, [2, 3, 4]);
-        assert_eq!(idx.image_shape(), (1, 3, 4));
+        assert_eq!(idx.image_shape(), Ok((1, 3, 4)));
         assert_eq!(idx.data, (0..24).collect::<Vec<u8>>());
     }
 
@@ -168,6 +287,80 @@ mod tests {
                 .unwrap_err()
                 .contains("2 dimensions")
         );
+    }
+
+    fn of_shape(dims: &[usize]) -> Idx {
+        Idx {
+            kind: UNSIGNED_BYTE,
+            dims: dims.to_vec(),
+            data: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn images_of_one_or_three_channels_are_accepted_and_channels_last_is_named() {
+        assert_eq!(of_shape(&[9, 1, 28, 30]).image_shape(), Ok((1, 28, 30)));
+        assert_eq!(of_shape(&[9, 3, 32, 3]).image_shape(), Ok((3, 32, 3)));
+        assert_eq!(of_shape(&[9, 4096, 1]).image_shape(), Ok((1, 4096, 1)));
+        for dims in [[9, 5, 28, 28], [9, 4, 28, 28], [9, 2, 8, 8]] {
+            let error = of_shape(&dims).image_shape().unwrap_err();
+            assert!(error.contains("N×C×H×W"), "{error}");
+            assert!(!error.contains("transpose"), "{error}");
+        }
+        for dims in [[9, 32, 32, 3], [9, 28, 28, 1], [9, 32, 32, 4]] {
+            let error = of_shape(&dims).image_shape().unwrap_err();
+            assert!(error.contains("N×C×H×W"), "{error}");
+            assert!(error.contains("transpose(0, 3, 1, 2)"), "{error}");
+        }
+        assert!(of_shape(&[9, 4097, 3]).image_shape().is_err());
+        assert!(of_shape(&[9]).image_shape().is_err());
+    }
+
+    #[test]
+    fn labels_of_each_integer_type_are_read() {
+        let file = |kind: u8, count: u8, data: &[u8]| {
+            parse(&[&[0, 0, kind, 1, 0, 0, 0, count], data].concat()).unwrap()
+        };
+        assert_eq!(file(8, 2, &[0, 255]).labels(), Ok(vec![0, 255]));
+        assert_eq!(file(9, 2, &[0, 127]).labels(), Ok(vec![0, 127]));
+        assert_eq!(file(0x0b, 2, &[1, 44, 0, 7]).labels(), Ok(vec![300, 7]));
+        assert_eq!(file(0x0c, 1, &[0, 0, 15, 255]).labels(), Ok(vec![4095]));
+        for (idx, label) in [
+            (file(9, 1, &[255]), "label -1 of image 0"),
+            (file(0x0b, 2, &[0, 1, 255, 254]), "label -2 of image 1"),
+            (file(0x0c, 1, &[0, 0, 16, 0]), "label 4096 of image 0"),
+        ] {
+            let error = idx.labels().unwrap_err();
+            assert!(
+                error.contains(label) && error.contains("0 to 4095"),
+                "{error}"
+            );
+        }
+        let floats = parse(&[0, 0, 13, 1, 0, 0, 0, 1, 0, 0, 0, 0]).unwrap_err();
+        assert!(floats.contains("0x0b"), "{floats}");
+        let images = [&[0, 0, 0x0b, 3][..], &[0, 0, 0, 1].repeat(3), &[0, 9]].concat();
+        let error = parse(&images).unwrap_err();
+        assert!(error.contains("type 0x0b; expected 0x08"), "{error}");
+    }
+
+    #[test]
+    fn reduced_images_keep_their_mean_and_their_aspect_ratio() {
+        assert_eq!(reduced_size((28, 28), 64), (28, 28));
+        assert_eq!(reduced_size((2048, 1024), 64), (64, 32));
+        assert_eq!(reduced_size((4096, 1), 64), (64, 1));
+        let colour = [10, 0, 20, 3, 60, 6];
+        assert_eq!(reduced_grey(&colour, (3, 1, 2), 64), [30, 3]);
+        assert_eq!(
+            reduced_grey(&[1, 3, 5, 7, 2, 2, 4, 4], (1, 2, 4), 2),
+            [2, 5]
+        );
+        for (shape, most) in [((1, 100, 70), 64), ((3, 65, 130), 64), ((1, 5, 3), 9)] {
+            let (c, h, w) = shape;
+            let grey = reduced_grey(&vec![77; (c * h * w) as usize], shape, most);
+            let (rows, columns) = reduced_size((h, w), most);
+            assert_eq!(grey, vec![77; (rows * columns) as usize]);
+        }
+        assert_eq!(reduced_grey(&[], (3, 2, 2), 1), [0]);
     }
 
     proptest! {

@@ -13,14 +13,11 @@ use tch::{CModule, Device, Kind, Tensor};
 use crate::checkpoint::{State, decode, verify_bytes};
 use crate::data::{Dataset, Images, Resident};
 use crate::event::{DatasetInfo, Split};
+use crate::limits::{check_classes, check_image};
 use crate::model::{Network, Plan, Weights, to_vec};
 use crate::report::Predictions;
 
 pub use image::{InputFormat, InputImage, read_image};
-
-/// Limits for the values in `state.json`; the same as for datasets.
-const LARGEST: u32 = 4096;
-const MOST_CLASSES: usize = 4096;
 
 /// A network loaded from a checkpoint.
 #[derive(Debug)]
@@ -186,17 +183,11 @@ pub fn read_state(checkpoint: &Path) -> Result<State, String> {
         width,
         ..
     } = state.dataset;
-    let side = 1..=LARGEST;
-    if !side.contains(&height) || !side.contains(&width) || !(1..=4).contains(&channels) {
-        return wrong(format!(
-            "image shape {channels}×{height}×{width}; expected 1 to 4 channels and sides of 1 to {LARGEST} pixels"
-        ));
-    }
-    if state.dataset.classes.len() > MOST_CLASSES {
-        return wrong(format!(
-            "{} classes; expected at most {MOST_CLASSES}",
-            state.dataset.classes.len()
-        ));
+    // The same limits as for the data of a training run.
+    let checked = check_image((channels, height, width))
+        .and_then(|()| check_classes(state.dataset.classes.len()));
+    if let Err(what) = checked {
+        return wrong(what);
     }
     if let Some((t, _)) = state.temperature.filter(|(t, _)| !(1e-3..=1e3).contains(t)) {
         return wrong(format!("temperature {t}; expected 0.001 to 1000"));

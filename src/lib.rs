@@ -23,6 +23,8 @@
 //! `tests/viewer/layers.rs` reads the sources and checks the order.
 
 // layer 0: data types and numbers
+pub mod limits;
+
 pub mod config;
 pub mod random;
 

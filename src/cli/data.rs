@@ -37,7 +37,12 @@ pub(super) fn check(config: &Config) -> u8 {
         ));
     }
     match data::load(&config.data, config.train.seed) {
-        Ok(dataset) => print_line(&counts(&dataset)),
+        Ok(dataset) => {
+            print_line(&counts(&dataset));
+            for warning in &dataset.warnings {
+                print_line(&format!("warning: {warning}"));
+            }
+        }
         Err(error) => return fail(&error.0),
     }
     if differs {

@@ -3,6 +3,17 @@
 
 use super::{Config, Head};
 
+/// A warning if a number of validation images is small.
+pub fn few_valid(valid: usize) -> Option<String> {
+    // Half width of the normal-approximation interval of a proportion in the worst case, p = 1/2.
+    let points = 98.0 / (valid.max(1) as f64).sqrt();
+    (valid < 500).then(|| {
+        format!(
+            "data.valid = {valid}: with so few validation images the accuracy interval is about ±{points:.0} points"
+        )
+    })
+}
+
 impl Config {
     /// Warnings about valid but probably unintended values, one sentence each.
     pub fn warnings(&self) -> Vec<String> {
@@ -30,14 +41,8 @@ impl Config {
                 data.augment.rotate
             ));
         }
-        if data.valid < 500 {
-            // Half width of the normal-approximation interval of a proportion in the worst case, p = 1/2.
-            let points = 98.0 / (data.valid.max(1) as f64).sqrt();
-            advice.push(format!(
-                "data.valid = {}: with so few validation images the accuracy interval is about ±{points:.0} points",
-                data.valid
-            ));
-        }
+        // With 0, the number depends on the data, so the warning is given when they are read.
+        advice.extend(few_valid(data.valid).filter(|_| data.valid > 0));
         if data.train_limit > 0 && (data.train_limit as u64) < self.train.batch_size.max(0) as u64 {
             advice.push(format!(
                 "data.train_limit = {}: fewer images than one batch ({})",

@@ -19,7 +19,7 @@ pub struct DataConfig {
     pub dir: String,
     /// Number of training images used, counted after the validation split; 0: all.
     pub train_limit: usize,
-    /// Number of training images set aside for validation.
+    /// Number of training images set aside for validation; 0: a tenth, at most 5000.
     pub valid: usize,
     /// Augmentation of the training images.
     pub augment: AugmentConfig,
@@ -31,8 +31,18 @@ impl Default for DataConfig {
             name: "fashion-mnist".to_owned(),
             dir: String::new(),
             train_limit: 0,
-            valid: 5000,
+            valid: 0,
             augment: AugmentConfig::default(),
+        }
+    }
+}
+
+impl DataConfig {
+    /// Number of validation images, given the number of images in the training files.
+    pub fn valid_size(&self, images: usize) -> usize {
+        match self.valid {
+            0 => (images / 10).clamp(1, 5000),
+            valid => valid,
         }
     }
 }

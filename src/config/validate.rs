@@ -2,6 +2,7 @@
 //! sources are loaded. Rules that depend on the data or the machine are checked where those are known.
 
 use super::{Config, Padding};
+use crate::limits::MOST_GALLERY;
 
 /// All violated rules as (key, requirement). Empty if the configuration is valid.
 pub fn validate(config: &Config) -> Vec<(&'static str, String)> {
@@ -82,7 +83,6 @@ fn data(config: &Config, rules: &mut Rules) {
         data.train_limit != 1,
         "0 (all images) or at least 2",
     );
-    rules.must("data.valid", data.valid >= 1, "at least 1");
     let augment = &data.augment;
     rules.within("data.augment.shift", augment.shift, 0, 64);
     rules.within("data.augment.rotate", augment.rotate, 0.0, 180.0);
@@ -176,7 +176,7 @@ fn eval_and_checkpoint(config: &Config, rules: &mut Rules) {
         config.eval.bootstrap.saturating_mul(config.eval.ece_bins) <= 10_000_000,
         "at most 10000000 divided by eval.ece_bins: each resample stores one number per bin",
     );
-    rules.within("eval.gallery", config.eval.gallery, 0, 1024);
+    rules.within("eval.gallery", config.eval.gallery, 0, MOST_GALLERY);
     rules.not_negative("checkpoint.every_minutes", config.checkpoint.every_minutes);
     rules.must("checkpoint.keep", config.checkpoint.keep >= 1, "at least 1");
 }

@@ -2,9 +2,10 @@
 //! checks the contents.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
+use flate2::Crc;
 use flate2::read::MultiGzDecoder;
 
 use super::DataError;
@@ -13,9 +14,54 @@ use crate::idx::{Idx, parse};
 /// Size limit for a file, compressed or not, in bytes. No valid dataset is larger.
 const LIMIT: u64 = 8 << 30;
 
-/// Reads and checks an IDX file, compressed or not.
-pub(super) fn read(path: &Path) -> Result<Idx, DataError> {
-    parse(&unpacked(path)?).map_err(|what| DataError(format!("{}: {what}", path.display())))
+/// Images with their labels.
+pub(super) struct Pair {
+    /// The image file.
+    pub(super) images: Idx,
+    /// Channels, height and width of an image.
+    pub(super) shape: (u32, u32, u32),
+    /// The label file.
+    pub(super) label_file: Idx,
+    /// The class index of each image.
+    pub(super) labels: Vec<u16>,
+}
+
+/// Reads and checks an IDX file, compressed or not. Adds a warning if it also exists in the other form, with other
+/// contents.
+fn read(path: &Path, warnings: &mut Vec<String>) -> Result<Idx, DataError> {
+    let bytes = unpacked(path)?;
+    let other = if path.extension().is_some_and(|extension| extension == "gz") {
+        path.with_extension("")
+    } else {
+        path.with_extension("gz")
+    };
+    if other.is_file() && !has_contents(&other, &bytes) {
+        warnings.push(format!(
+            "{} and {} have different contents: using {}, which is newer; delete the other one",
+            path.display(),
+            other.display(),
+            path.file_name().unwrap_or_default().display()
+        ));
+    }
+    parse(&bytes).map_err(|what| wrong(path, what))
+}
+
+fn wrong(path: &Path, what: impl std::fmt::Display) -> DataError {
+    DataError(format!("{}: {what}", path.display()))
+}
+
+/// Whether the file, decompressed if it is compressed, has these contents. The checksum and the length at the end of a
+/// gzip file usually answer this without decompression.
+fn has_contents(path: &Path, contents: &[u8]) -> bool {
+    let mut crc = Crc::new();
+    crc.update(contents);
+    let trailer = [crc.sum(), crc.amount()].map(u32::to_le_bytes).concat();
+    let mut last = [0; 8];
+    let read = File::open(path).and_then(|mut file| {
+        file.seek(SeekFrom::End(-8))?;
+        file.read_exact(&mut last)
+    });
+    read.is_ok() && last == *trailer || unpacked(path).is_ok_and(|bytes| bytes == contents)
 }
 
 /// The bytes of a file, decompressed if it is compressed.
@@ -48,19 +94,17 @@ fn gunzip(bytes: &[u8]) -> Result<Vec<u8>, String> {
 }
 
 /// Reads an image file and its label file and checks that they match.
-pub(super) fn read_pair(images: &Path, labels: &Path) -> Result<(Idx, Idx), DataError> {
-    let (image_file, label_file) = (read(images)?, read(labels)?);
-    if image_file.dims.len() < 3 {
-        return Err(DataError(format!(
-            "{}: contains labels, expected images",
-            images.display()
-        )));
-    }
+pub(super) fn read_pair(
+    images: &Path,
+    labels: &Path,
+    warnings: &mut Vec<String>,
+) -> Result<Pair, DataError> {
+    let (image_file, label_file) = (read(images, warnings)?, read(labels, warnings)?);
+    let shape = image_file
+        .image_shape()
+        .map_err(|what| wrong(images, what))?;
     if label_file.dims.len() != 1 {
-        return Err(DataError(format!(
-            "{}: contains images, expected labels",
-            labels.display()
-        )));
+        return Err(wrong(labels, "contains images, expected labels"));
     }
     let (count, label_count) = (image_file.dims.first(), label_file.dims.first());
     if count != label_count {
@@ -72,7 +116,12 @@ pub(super) fn read_pair(images: &Path, labels: &Path) -> Result<(Idx, Idx), Data
             label_count.unwrap_or(&0)
         )));
     }
-    Ok((image_file, label_file))
+    Ok(Pair {
+        labels: label_file.labels().map_err(|what| wrong(labels, what))?,
+        images: image_file,
+        shape,
+        label_file,
+    })
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ use md5::{Digest, Md5};
 
 use super::DataError;
 use crate::config::DataConfig;
+use crate::idx::find;
+use crate::limits::{LONGEST_NAME, check_classes};
 
 /// Names of the four files, without an optional `.gz`.
 pub const FILES: [&str; 4] = [
@@ -134,7 +136,7 @@ pub fn locate(config: &DataConfig) -> Result<DatasetFiles, DataError> {
     let partly = path.iter().find_map(|dir| {
         let missing: Vec<_> = FILES
             .iter()
-            .filter(|file| file_in(dir, file).is_none())
+            .filter(|file| find(dir, file).is_none())
             .copied()
             .collect();
         (missing.len() < FILES.len())
@@ -155,8 +157,7 @@ pub fn locate(config: &DataConfig) -> Result<DatasetFiles, DataError> {
 }
 
 pub(super) fn files_in(dir: &Path) -> Option<DatasetFiles> {
-    let [train_images, train_labels, test_images, test_labels] =
-        FILES.map(|file| file_in(dir, file));
+    let [train_images, train_labels, test_images, test_labels] = FILES.map(|file| find(dir, file));
     Some(DatasetFiles {
         dir: dir.to_owned(),
         train_images: train_images?,
@@ -164,12 +165,6 @@ pub(super) fn files_in(dir: &Path) -> Option<DatasetFiles> {
         test_images: test_images?,
         test_labels: test_labels?,
     })
-}
-
-fn file_in(dir: &Path, name: &str) -> Option<PathBuf> {
-    [dir.join(format!("{name}.gz")), dir.join(name)]
-        .into_iter()
-        .find(|path| path.is_file())
 }
 
 /// Class names: from `classes.txt` in the dataset directory (one per line), else the built-in ones of Fashion-MNIST,
@@ -180,12 +175,12 @@ fn file_in(dir: &Path, name: &str) -> Option<PathBuf> {
 pub(super) fn class_names(
     name: &str,
     found: &DatasetFiles,
-    train: &[u8],
-    test: &[u8],
+    train: &[u16],
+    test: &[u16],
 ) -> Result<Vec<String>, DataError> {
     let list = found.dir.join("classes.txt");
-    let names: Vec<String> = match fs::read_to_string(&list) {
-        Ok(words) => listed_names(&list, &words)?,
+    let names: Vec<String> = match fs::read(&list) {
+        Ok(bytes) => listed_names(&list, &bytes)?,
         Err(error) if error.kind() != ErrorKind::NotFound => {
             return Err(DataError(format!("{}: {error}", list.display())));
         }
@@ -212,7 +207,7 @@ pub(super) fn class_names(
             )));
         }
     }
-    let present: BTreeSet<u8> = train.iter().copied().collect();
+    let present: BTreeSet<u16> = train.iter().copied().collect();
     if present.len() < 2 {
         return Err(DataError(format!(
             "{}: all images have the same label, expected at least two classes",
@@ -222,8 +217,14 @@ pub(super) fn class_names(
     Ok(names)
 }
 
-/// The class names in `classes.txt`: one per line, without duplicates. Empty lines at the end are ignored.
-fn listed_names(list: &Path, words: &str) -> Result<Vec<String>, DataError> {
+/// The class names in `classes.txt`: one per line, without duplicates. A byte-order mark, which some editors write, and
+/// empty lines at the end are ignored.
+fn listed_names(list: &Path, bytes: &[u8]) -> Result<Vec<String>, DataError> {
+    let wrong = |what: &str| DataError(format!("{}: {what}", list.display()));
+    let words = std::str::from_utf8(bytes);
+    let words =
+        words.map_err(|_| wrong("not UTF-8; expected UTF-8 text, one class name per line"))?;
+    let words = words.strip_prefix('\u{feff}').unwrap_or(words);
     let mut names: Vec<String> = Vec::new();
     for (number, line) in words.trim_end().lines().enumerate() {
         let name = line.trim();
@@ -231,6 +232,8 @@ fn listed_names(list: &Path, words: &str) -> Result<Vec<String>, DataError> {
             "empty line, expected a class name"
         } else if names.iter().any(|known| known == name) {
             "duplicate class name"
+        } else if name.chars().count() > LONGEST_NAME {
+            "class name of more than 200 characters"
         } else {
             names.push(name.to_owned());
             continue;
@@ -238,6 +241,7 @@ fn listed_names(list: &Path, words: &str) -> Result<Vec<String>, DataError> {
         let place = format!("{}:{}", list.display(), number + 1);
         return Err(DataError(format!("{place}: {name:?}: {fault}")));
     }
+    check_classes(names.len()).map_err(|what| wrong(&what))?;
     Ok(names)
 }
 

@@ -36,9 +36,8 @@ impl Resident {
         let pixels = Tensor::from_slice(&images.pixels)
             .view(shape)
             .to_device(device);
-        let labels = Tensor::from_slice(&images.labels)
-            .to_kind(Kind::Int64)
-            .to_device(device);
+        let labels: Vec<i64> = images.labels.iter().map(|&label| label.into()).collect();
+        let labels = Tensor::from_slice(&labels).to_device(device);
         Ok(Self {
             pixels,
             labels,

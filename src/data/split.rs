@@ -8,7 +8,7 @@ use crate::random::Random;
 /// Each class contributes the floor of its proportional share; the remaining images come from the classes with the
 /// largest remainders (Hamilton's method). At least one image of each class stays in the training split.
 pub(super) fn stratified(
-    labels: &[u8],
+    labels: &[u16],
     classes: usize,
     valid: usize,
     seed: u64,
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn fashion_mnist_gives_500_of_each_class() {
-        let labels: Vec<u8> = (0..60_000).map(|i| (i % 10) as u8).collect();
+        let labels: Vec<u16> = (0..60_000).map(|i| (i % 10) as u16).collect();
         let (train, valid) = stratified(&labels, 10, 5000, 1);
         for class in 0..10 {
             assert_eq!(valid.iter().filter(|&&i| labels[i] == class).count(), 500);
@@ -78,7 +78,7 @@ mod tests {
     proptest! {
         #[test]
         fn splits_are_disjoint_complete_and_stratified(
-            labels in prop::collection::vec(0_u8..4, 8..400),
+            labels in prop::collection::vec(0_u16..4, 8..400),
             valid in 1_usize..200,
             seed: u64,
         ) {

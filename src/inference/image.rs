@@ -112,11 +112,29 @@ fn decode(bytes: Vec<u8>) -> Result<DynamicImage, String> {
     Ok(image)
 }
 
-/// Whether a JPEG file has its end marker. The decoder fills missing parts with grey and reports no error.
+/// Whether the segments of a JPEG file lead to its end marker. The decoder fills missing parts with grey and reports no
+/// error. What follows the end marker, such as the video of a motion photo, does not belong to the image.
 fn is_complete(bytes: &[u8]) -> bool {
-    let scan = bytes.windows(2).rposition(|pair| pair == [0xff, 0xda]);
-    let after = scan.and_then(|at| bytes.get(at..)).unwrap_or_default();
-    after.windows(2).any(|pair| pair == [0xff, 0xd9])
+    // In compressed data, FF is followed by 00 or by a restart marker (D0 to D7); FF before a marker is padding. These
+    // and the start marker (D8) have no length.
+    let is_segment = |pair: &[u8]| {
+        pair.first() == Some(&0xff)
+            && !matches!(pair.last(), Some(0x00 | 0x01 | 0xd0..=0xd8 | 0xff))
+    };
+    let mut rest = bytes;
+    while let Some(at) = rest.windows(2).position(is_segment) {
+        let Some([_, marker, length @ ..]) = rest.get(at..) else {
+            return false;
+        };
+        if *marker == 0xd9 {
+            return true;
+        }
+        let size = length
+            .first_chunk()
+            .map_or(0, |size| u16::from_be_bytes(*size));
+        rest = length.get(usize::from(size)..).unwrap_or_default();
+    }
+    false
 }
 
 fn fit(image: &DynamicImage, expected: InputFormat, invert: bool) -> InputImage {
@@ -145,9 +163,7 @@ fn fit(image: &DynamicImage, expected: InputFormat, invert: bool) -> InputImage 
             flat.pixels()
                 .map(move |pixel| pixel.0.get(channel).copied().unwrap_or(0))
         };
-        (0..expected.channels.min(3) as usize)
-            .flat_map(plane)
-            .collect()
+        (0..expected.channels as usize).flat_map(plane).collect()
     };
     InputImage {
         pixels,

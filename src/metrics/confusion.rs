@@ -6,13 +6,11 @@
 
 use std::cmp::Reverse;
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::interval::Interval;
-
-/// Maximum number of classes. A larger matrix would take hundreds of megabytes; further classes are ignored like labels
-/// out of range.
-const MAX_CLASSES: usize = 4096;
+use crate::limits::{MOST_CLASSES, check_classes};
 
 /// A class that has at least this many times its share in a balanced split counts as larger than the others.
 const IMBALANCE_FACTOR: f64 = 1.2;
@@ -20,7 +18,7 @@ const IMBALANCE_FACTOR: f64 = 1.2;
 const MISLEADING_GAP: f64 = 0.05;
 
 /// The confusion matrix: how often each class was predicted as each class.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Unchecked")]
 pub struct Confusion {
     classes: usize,
@@ -33,13 +31,58 @@ pub struct Confusion {
 #[serde(rename = "Confusion")]
 struct Unchecked {
     classes: usize,
+    #[serde(default)]
     counts: Vec<u64>,
+    /// Instead of `counts`, the counts that are not 0: (label, predicted, count).
+    #[serde(default)]
+    cells: Option<Vec<(usize, usize, u64)>>,
+}
+
+/// Number of classes from which a mostly empty matrix is written as `cells`: it would take megabytes in each record.
+const SPARSE: usize = 257;
+
+impl Serialize for Confusion {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut out = to.serialize_struct("Confusion", 2)?;
+        out.serialize_field("classes", &self.classes)?;
+        let counts = self.counts.iter().filter(|count| **count > 0).count();
+        // A cell takes several times the bytes of a 0.
+        if self.classes < SPARSE || counts > self.counts.len() / 8 {
+            out.serialize_field("counts", &self.counts)?;
+            return out.end();
+        }
+        let rows = self.rows().enumerate();
+        let cells = rows.flat_map(|(label, row)| {
+            let row = row.iter().enumerate().filter(|(_, count)| **count > 0);
+            row.map(move |(predicted, count)| (label, predicted, *count))
+        });
+        out.serialize_field("cells", &cells.collect::<Vec<_>>())?;
+        out.end()
+    }
 }
 
 impl TryFrom<Unchecked> for Confusion {
     type Error = String;
 
-    fn try_from(Unchecked { classes, counts }: Unchecked) -> Result<Self, String> {
+    fn try_from(unchecked: Unchecked) -> Result<Self, String> {
+        let Unchecked {
+            classes,
+            counts,
+            cells,
+        } = unchecked;
+        if let Some(cells) = cells {
+            check_classes(classes)?;
+            let mut confusion = Self::new(classes);
+            for (label, predicted, count) in cells {
+                let place = confusion.place(label, predicted);
+                *place.ok_or_else(|| {
+                    format!(
+                        "a confusion matrix of {classes} classes has no cell ({label}, {predicted})"
+                    )
+                })? = count;
+            }
+            return Ok(confusion);
+        }
         if classes.checked_mul(classes) == Some(counts.len()) {
             return Ok(Self { classes, counts });
         }
@@ -94,7 +137,7 @@ pub struct Imbalance {
 impl Confusion {
     /// An empty matrix for this number of classes, at most 4096.
     pub fn new(classes: usize) -> Self {
-        let classes = classes.min(MAX_CLASSES);
+        let classes = classes.min(MOST_CLASSES);
         Self {
             classes,
             counts: vec![0; classes * classes],
@@ -113,14 +156,16 @@ impl Confusion {
 
     /// Counts one sample; ignored if either class is out of range.
     pub fn add(&mut self, label: u32, predicted: u32) {
-        let (label, predicted) = (label as usize, predicted as usize);
-        // The predicted class must be checked separately: if it is too large, the index would be in the next row.
-        if label < self.classes
-            && predicted < self.classes
-            && let Some(count) = self.counts.get_mut(label * self.classes + predicted)
-        {
+        if let Some(count) = self.place(label as usize, predicted as usize) {
             *count = count.saturating_add(1);
         }
+    }
+
+    fn place(&mut self, label: usize, predicted: usize) -> Option<&mut u64> {
+        // The predicted class must be checked separately: if it is too large, the index would be in the next row.
+        let inside = label < self.classes && predicted < self.classes;
+        let at = label.checked_mul(self.classes)?.checked_add(predicted)?;
+        self.counts.get_mut(at).filter(|_| inside)
     }
 
     /// The number of classes.

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use super::clock::now_ms;
-use super::journal::read;
+use super::journal::{read, write_line};
 use super::rundir::RunDir;
 use super::writer::LockedJournal;
 use crate::event::{Event, Record};
@@ -65,8 +65,7 @@ impl Journal {
             // If a killed writer left an incomplete last line, this record must start on a new line.
             line.push(b'\n');
         }
-        serde_json::to_writer(&mut line, &record)?;
-        line.push(b'\n');
+        write_line(&record, &mut line)?;
         self.held.file.write_all(&line)?;
         self.seq += 1;
         Ok(())

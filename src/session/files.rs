@@ -7,6 +7,7 @@ use fs_err::File;
 
 use super::append::Journal;
 use super::clock::now_ms;
+use super::journal::write_line;
 use super::meta::Meta;
 use super::rundir::META;
 use super::tensorboard::Board;
@@ -43,7 +44,7 @@ impl RunFiles {
     }
 
     /// Opens the files of a run that is restored from a checkpoint. Only `records` of its journal are still valid;
-    /// `epochs.csv` and `tb/` are rewritten from them.
+    /// `epochs.csv` is rewritten from them and `tb/` is continued after them.
     ///
     /// # Errors
     /// An I/O error that names the path.
@@ -62,7 +63,7 @@ impl RunFiles {
         }
         dir.replace(EPOCHS, csv.as_bytes())?;
         let epochs = dir.append(EPOCHS)?;
-        let board = Board::create(&dir.ensure_subdir("tb")?, &meta.host, records, now_ms())?;
+        let board = Board::open(&dir.ensure_subdir("tb")?, &meta.host, records, now_ms())?;
         // The `run.json` of a restored run stays unchanged until training has actually restarted.
         let new = records.is_empty();
         let files = Self {
@@ -189,8 +190,7 @@ impl RunFiles {
             // This record must not be appended to an incomplete line.
             line.push(b'\n');
         }
-        serde_json::to_writer(&mut line, record)?;
-        line.push(b'\n');
+        write_line(record, &mut line)?;
         let written = self.held.file.write_all(&line);
         self.torn = written.is_err();
         written

@@ -3,13 +3,12 @@
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
-use super::rundir::RunDir;
+use super::rundir::{JOURNAL, RunDir};
 use crate::event::{Event, Record, Split};
 use crate::files::open_read;
+use crate::limits::JOURNAL_LINE;
 use crate::run::RunState;
 
-/// The longest line that is read, in bytes. A longer line cannot be a record.
-pub(super) const LONGEST: u64 = 64 << 20;
 /// The maximum number of invalid lines that are reported.
 const PROBLEMS: usize = 20;
 
@@ -21,6 +20,25 @@ pub struct JournalState {
     /// An error message with line number for each invalid line (at most 20). An incomplete last line is not an error:
     /// the writer was killed or is still writing it.
     pub problems: Vec<String>,
+}
+
+/// Appends a record as a line to `out`.
+///
+/// # Errors
+/// `InvalidData` if readers would refuse the line because it is too long.
+pub(super) fn write_line(record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
+    let start = out.len();
+    serde_json::to_writer(&mut *out, record)?;
+    out.push(b'\n');
+    let bytes = out.len() - start;
+    if bytes as u64 > JOURNAL_LINE {
+        let what = format!(
+            "record {} has {bytes} bytes; a line of {JOURNAL} has at most {JOURNAL_LINE}",
+            record.seq
+        );
+        return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    }
+    Ok(())
 }
 
 /// Reads a journal and applies its valid records to a state.
@@ -99,32 +117,33 @@ pub fn live_records(run: &RunDir, mut take: impl FnMut(&Record)) -> io::Result<(
 /// Calls `take` with each record of a journal. Returns an error message with line number for each invalid line.
 pub(super) fn each(path: &Path, mut take: impl FnMut(&Record)) -> io::Result<Vec<String>> {
     let mut problems = Vec::new();
-    lines(
-        path,
-        |number, line, complete| match serde_json::from_slice::<Record>(line) {
-            Ok(record) => take(&record),
-            Err(_) if !complete && (line.len() as u64) < LONGEST => {}
-            Err(_) if problems.len() >= PROBLEMS => {}
-            Err(error) => {
-                problems.push(format!(
-                    "{}:{number}: not a record: {error}",
-                    path.display()
-                ));
-            }
-        },
-    )?;
+    lines(path, |number, line, complete| {
+        let too_long = !complete && line.len() as u64 == JOURNAL_LINE;
+        let what = match serde_json::from_slice::<Record>(line) {
+            Ok(record) => return take(&record),
+            Err(_) if problems.len() >= PROBLEMS => return,
+            Err(_) if too_long => format!("longer than {JOURNAL_LINE} bytes: skipped"),
+            Err(_) if !complete => return,
+            Err(error) => format!("not a record: {error}"),
+        };
+        problems.push(format!("{}:{number}: {what}", path.display()));
+    })?;
     Ok(problems)
 }
 
-/// Calls `take` with the number of each line, the line, and whether it is complete (ends with a newline).
+/// Calls `take` with the number of each line, the line, and whether it is complete (ends with a newline). Of a line that
+/// is too long only the beginning is read.
 fn lines(path: &Path, mut take: impl FnMut(u64, &[u8], bool)) -> io::Result<()> {
     let mut reader = BufReader::new(open_read(path)?);
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
-        let read = io::Read::take(&mut reader, LONGEST).read_until(b'\n', &mut line)?;
+        let read = io::Read::take(&mut reader, JOURNAL_LINE).read_until(b'\n', &mut line)?;
         if read == 0 {
             break;
+        }
+        if read as u64 == JOURNAL_LINE && !line.ends_with(b"\n") {
+            reader.skip_until(b'\n')?;
         }
         take(number, &line, line.ends_with(b"\n"));
     }
@@ -195,6 +214,32 @@ mod tests {
             let logged: Vec<&String> = logged.iter().filter(|t| t.starts_with("line")).collect();
             assert_eq!(logged, expected.iter().collect::<Vec<_>>());
         }
+    }
+
+    /// Regression test: the images of a gallery made a line that no reader took, in several pieces.
+    #[test]
+    fn a_line_that_readers_refuse_is_not_written_and_an_old_one_is_skipped() {
+        let text = |bytes: usize| Record {
+            seq: 2,
+            t_ms: 1,
+            event: Event::Log {
+                level: Level::Info,
+                text: "x".repeat(bytes),
+            },
+        };
+        let mut out = Vec::new();
+        let error = write_line(&text(JOURNAL_LINE as usize), &mut out).unwrap_err();
+        assert!(error.to_string().contains("67108864"), "{error}");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.jsonl");
+        let long = "x".repeat(2 * JOURNAL_LINE as usize + 5);
+        std::fs::write(&path, line(1) + &long + "\n" + &line(3)).unwrap();
+        let replay = read(&path).unwrap();
+        assert_eq!(replay.state.seq, 3);
+        let [problem] = replay.problems.as_slice() else {
+            panic!("{:?}", replay.problems)
+        };
+        assert!(problem.contains(":2: longer than"), "{problem}");
     }
 
     #[test]

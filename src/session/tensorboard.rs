@@ -24,7 +24,19 @@ struct Entry {
     file_version: Option<String>,
     #[prost(message, optional, tag = "5")]
     summary: Option<Summary>,
+    #[prost(message, optional, tag = "7")]
+    session: Option<SessionLog>,
 }
+
+/// `tensorflow.SessionLog`.
+#[derive(Clone, PartialEq, Message)]
+struct SessionLog {
+    #[prost(int32, tag = "1")]
+    status: i32,
+}
+
+/// `SessionLog.START`: readers discard what they have of this step and of later ones.
+const START: i32 = 1;
 
 /// `tensorflow.Summary`.
 #[derive(Clone, PartialEq, Message)]
@@ -55,24 +67,25 @@ pub(super) struct Board {
 }
 
 impl Board {
-    /// Creates a new file in `dir` with the scalars of the records `earlier`, then deletes the existing event files.
+    /// Creates a new file in `dir`, for the scalars that follow the records `earlier`. Existing event files stay, because
+    /// TensorBoard may be reading them; it continues with the file whose name follows. If there are none, the new file
+    /// begins with the scalars of `earlier`.
     ///
     /// # Errors
     /// An I/O error that names the path.
-    pub(super) fn create<'a>(
+    pub(super) fn open<'a>(
         dir: &Dir,
         host: &str,
         earlier: impl IntoIterator<Item = &'a Record>,
         now_ms: u64,
     ) -> io::Result<Self> {
-        let old = files(dir)?;
-        let mut seconds = now_ms / 1000;
-        let name = |seconds| format!("{PREFIX}{seconds:010}.{host}");
-        while dir.exists(&name(seconds)) {
-            seconds += 1;
-        }
+        // The name must follow those of the existing files, even if the clock was set back.
+        let newest = files(dir)?.iter().filter_map(|name| seconds(name)).max();
+        let seconds = newest
+            .map_or(0, |old| old.saturating_add(1))
+            .max(now_ms / 1000);
         let mut board = Self {
-            file: dir.create_new(&name(seconds))?,
+            file: dir.create_new(&format!("{PREFIX}{seconds:010}.{host}"))?,
             length: 0,
         };
         board.write(&Entry {
@@ -80,11 +93,21 @@ impl Board {
             file_version: Some("brain.Event:2".to_owned()),
             ..Entry::default()
         })?;
+        let mut last = 0;
         for record in earlier {
-            board.record(record)?;
+            let steps = scalars(&record.event).into_iter().map(|(step, _)| step);
+            last = steps.fold(last, u64::max);
+            if newest.is_none() {
+                board.record(record)?;
+            }
         }
-        for name in old {
-            dir.remove(&name)?;
+        if newest.is_some() {
+            board.write(&Entry {
+                wall_time: seconds as f64,
+                step: last.saturating_add(1) as i64,
+                session: Some(SessionLog { status: START }),
+                ..Entry::default()
+            })?;
         }
         Ok(board)
     }
@@ -96,8 +119,8 @@ impl Board {
             let entry = Entry {
                 wall_time: record.t_ms as f64 / 1000.0,
                 step: step as i64,
-                file_version: None,
                 summary: Some(Summary { value: scalars }),
+                ..Entry::default()
             };
             frame(&entry, &mut bytes);
         }
@@ -121,6 +144,12 @@ impl Board {
         frame(entry, &mut bytes);
         self.append(&bytes)
     }
+}
+
+/// The time in the name of an event file, seconds since 1970.
+fn seconds(name: &str) -> Option<u64> {
+    let rest = name.strip_prefix(PREFIX)?;
+    rest.split('.').next()?.parse().ok()
 }
 
 /// The names of the event files in a directory.
@@ -239,10 +268,9 @@ mod tests {
         }
     }
 
-    /// Reads the only event file in a directory and verifies the checksums.
-    fn read(dir: &Dir) -> Vec<Entry> {
-        let [name] = files(dir).unwrap().try_into().unwrap();
-        let bytes = dir.read(&name, 1 << 20).unwrap();
+    /// Reads an event file and verifies the checksums.
+    fn read(dir: &Dir, name: &str) -> Vec<Entry> {
+        let bytes = dir.read(name, 1 << 20).unwrap();
         let (mut rest, mut entries) = (bytes.as_slice(), Vec::new());
         while !rest.is_empty() {
             let (head, tail) = rest.split_at(12);
@@ -283,15 +311,34 @@ mod tests {
         "1800000000000000a37f4b2209000000000000f03f1a0d627261696e2e4576656e743a3286bf577a";
 
     #[test]
-    fn each_step_has_an_entry_and_a_new_file_replaces_the_old_one() {
+    fn a_resumed_run_continues_in_a_file_after_those_that_are_being_read() {
         let place = tempfile::tempdir().unwrap();
         let dir = Dir::open(place.path()).unwrap();
-        let mut board = Board::create(&dir, "host", [], 1000).unwrap();
+        let mut board = Board::open(&dir, "host", [], 5000).unwrap();
         board.record(&window()).unwrap();
+        let first = files(&dir).unwrap();
+        let written = dir.read(&first[0], 1 << 20).unwrap();
+        // The clock was set back, and the host is another one.
+        let mut board = Board::open(&dir, "a-host", [&window()], 1000).unwrap();
         board.record(&window()).unwrap();
-        assert_eq!(read(&dir).len(), 5);
-        Board::create(&dir, "host", [&window()], 1000).unwrap();
-        let entries = read(&dir);
+        let mut all = files(&dir).unwrap();
+        all.sort();
+        assert_eq!(all.len(), 2);
+        assert_eq!(all[0], first[0], "the file that is read first stays");
+        assert_eq!(dir.read(&all[0], 1 << 20).unwrap(), written);
+        let entries = read(&dir, &all[1]);
+        let session = Some(SessionLog { status: START });
+        assert_eq!((entries[1].step, &entries[1].session), (3, &session));
+        assert_eq!(entries.len(), 4, "earlier steps are not repeated");
+    }
+
+    #[test]
+    fn each_step_has_an_entry_and_a_first_file_has_the_earlier_records() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = Dir::open(place.path()).unwrap();
+        Board::open(&dir, "host", [&window()], 1000).unwrap();
+        let [name] = files(&dir).unwrap().try_into().unwrap();
+        let entries = read(&dir, &name);
         assert_eq!(entries.len(), 3);
         assert_eq!(entries[2].step, 2);
         let last = entries[2].summary.clone().unwrap().value;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Request;
 use crate::files::any_path;
+use crate::limits::{FROM_CLIENT, FROM_TRAINER};
 use crate::link::{Feed, Query, Reply};
 
 /// Major version of the protocol. Both sides must have the same.
@@ -20,10 +21,6 @@ pub const MAJOR: u32 = 3;
 pub const MINOR: u32 = 0;
 /// The value of `magic` in both hellos.
 const MAGIC: &str = "epochtop";
-
-/// The maximum message length in bytes: from a client, and from a trainer.
-pub(super) const FROM_CLIENT: u32 = 64 << 10;
-pub(super) const FROM_TRAINER: u32 = 256 << 20;
 
 /// Kinds of messages.
 const HELLO: u8 = 1;
@@ -188,12 +185,19 @@ pub(super) fn invalid(message: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, message.to_owned())
 }
 
-/// Writes one message without flushing.
-fn send(out: &mut impl Write, kind: u8, body: &impl Serialize) -> io::Result<()> {
+/// Writes one message of at most `most` bytes without flushing. A longer one is an error before anything is written.
+fn send(out: &mut impl Write, kind: u8, body: &impl Serialize, most: u32) -> io::Result<()> {
     let mut frame = vec![0, 0, 0, 0, kind];
     serde_json::to_writer(&mut frame, body)?;
-    let length =
-        u32::try_from(frame.len() - 4).map_err(|_| invalid("message longer than 4 GiB"))?;
+    let length = u32::try_from(frame.len() - 4)
+        .ok()
+        .filter(|length| *length <= most)
+        .ok_or_else(|| {
+            let bytes = frame.len() - 4;
+            invalid(&format!(
+                "a message of {bytes} bytes cannot be sent: the limit is {most}"
+            ))
+        })?;
     if let Some(head) = frame.first_chunk_mut::<4>() {
         *head = length.to_le_bytes();
     }
@@ -237,13 +241,13 @@ impl FromClient {
     /// Writes the message without flushing.
     ///
     /// # Errors
-    /// An I/O error of the writer.
+    /// `InvalidData` if it is too long, or an I/O error of the writer.
     pub fn send(&self, out: &mut impl Write) -> io::Result<()> {
         match self {
-            Self::Hello(hello) => send(out, HELLO, hello),
-            Self::Request(request) => send(out, REQUEST, request),
-            Self::Query(id, query) => send(out, QUERY, &(id, query)),
-            Self::Control => send(out, CONTROL, &()),
+            Self::Hello(hello) => send(out, HELLO, hello, FROM_CLIENT),
+            Self::Request(request) => send(out, REQUEST, request, FROM_CLIENT),
+            Self::Query(id, query) => send(out, QUERY, &(id, query), FROM_CLIENT),
+            Self::Control => send(out, CONTROL, &(), FROM_CLIENT),
         }
     }
 
@@ -275,13 +279,13 @@ impl FromTrainer {
     /// Writes the message without flushing.
     ///
     /// # Errors
-    /// An I/O error of the writer.
+    /// `InvalidData` if it is too long, or an I/O error of the writer.
     pub fn send(&self, out: &mut impl Write) -> io::Result<()> {
         match self {
-            Self::Hello(hello) => send(out, HELLO, hello),
-            Self::Feed(feed) => send(out, FEED, feed),
-            Self::Reply(id, reply) => send(out, REPLY, &(id, reply)),
-            Self::Goodbye(reason) => send(out, GOODBYE, reason),
+            Self::Hello(hello) => send(out, HELLO, hello, FROM_TRAINER),
+            Self::Feed(feed) => send(out, FEED, feed, FROM_TRAINER),
+            Self::Reply(id, reply) => send(out, REPLY, &(id, reply), FROM_TRAINER),
+            Self::Goodbye(reason) => send(out, GOODBYE, reason, FROM_TRAINER),
         }
     }
 
@@ -323,7 +327,7 @@ mod tests {
             command: Command::SetLearningRate { lr: 1e-4 },
         };
         let mut bytes = Vec::new();
-        send(&mut bytes, 200, &"from a newer version").unwrap();
+        send(&mut bytes, 200, &"from a newer version", FROM_CLIENT).unwrap();
         FromClient::Request(request).send(&mut bytes).unwrap();
         FromClient::Control.send(&mut bytes).unwrap();
         let mut from = bytes.as_slice();
@@ -344,6 +348,23 @@ mod tests {
         short.push(REQUEST);
         let error = FromClient::receive(&mut short.as_slice()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn a_message_that_readers_refuse_is_not_written() {
+        let hello = |who: usize| {
+            let hello = ClientHello::new(Role::Screen, "x".repeat(who));
+            let mut bytes = Vec::new();
+            let sent = FromClient::Hello(hello).send(&mut bytes);
+            (sent, bytes)
+        };
+        let (sent, bytes) = hello(FROM_CLIENT as usize);
+        let error = sent.unwrap_err().to_string();
+        assert!(error.contains("the limit is 65536"), "{error}");
+        assert_eq!(bytes, [0; 0]);
+        let (sent, bytes) = hello(FROM_CLIENT as usize - 200);
+        sent.unwrap();
+        assert!(FromClient::receive(&mut bytes.as_slice()).is_ok());
     }
 
     #[test]

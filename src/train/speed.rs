@@ -154,7 +154,10 @@ pub fn losses(
         let indices = order.iter().skip(step as usize * batch).take(batch);
         for &index in indices {
             pixels.extend_from_slice(dataset.train.image(index as usize, dataset.image_size()));
-            labels.extend(dataset.train.labels.get(index as usize));
+            if let Some(label) = dataset.train.labels.get(index as usize) {
+                let label = u8::try_from(*label);
+                labels.push(label.map_err(|_| "expected at most 256 classes".to_owned())?);
+            }
         }
         rates.push(bare.hyper().lr);
         losses.push(bare.step().loss.double_value(&[]));

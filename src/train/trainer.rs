@@ -22,10 +22,12 @@ use super::optim::Optimizer;
 use super::save::Saver;
 use super::window::{EpochSums, Window};
 use super::{Job, device};
-use crate::data::{Augment, Dataset, Resident};
+use crate::data::{Augment, Dataset, Resident, reduced_grey, reduced_size};
 use crate::event::{
-    CheckpointReason, Event, F64, GalleryImages, Outcome, Phase, Pixels, Request, RunStarted,
+    CheckpointReason, DatasetInfo, Event, F64, GalleryImages, Outcome, Phase, Pixels, Request,
+    RunStarted,
 };
+use crate::limits::GALLERY_SIDE;
 use crate::model::{Network, Plan, Weights};
 use health::Recovery;
 use measure::{Best, Validated};
@@ -264,23 +266,21 @@ impl Trainer {
     }
 }
 
-/// The first `count` images of the test split. Colour images become grey: the mean of their channels.
+/// The first `count` images of the test split, in grey and at most [`GALLERY_SIDE`] pixels wide and high.
 fn gallery_images(dataset: &Dataset, count: usize) -> GalleryImages {
-    let (channels, size) = (dataset.info.channels.max(1) as usize, dataset.image_size());
-    let area = size / channels;
-    let mut pixels = Vec::with_capacity(count * area);
-    for index in 0..count {
+    let DatasetInfo {
+        channels,
+        height,
+        width,
+        ..
+    } = dataset.info;
+    let size = dataset.image_size();
+    let pixels = (0..count).flat_map(|index| {
         let image = dataset.test.image(index, size);
-        pixels.extend((0..area).map(|p| {
-            let sum: usize = image
-                .iter()
-                .skip(p)
-                .step_by(area.max(1))
-                .map(|&byte| byte as usize)
-                .sum();
-            (sum / channels) as u8
-        }));
-    }
+        reduced_grey(image, (channels, height, width), GALLERY_SIDE)
+    });
+    let pixels = Pixels(pixels.collect());
+    let (height, width) = reduced_size((height, width), GALLERY_SIDE);
     let labels = dataset
         .test
         .labels
@@ -289,9 +289,9 @@ fn gallery_images(dataset: &Dataset, count: usize) -> GalleryImages {
         .map(|&label| label.into())
         .collect();
     GalleryImages {
-        height: dataset.info.height,
-        width: dataset.info.width,
+        height,
+        width,
         labels,
-        pixels: Pixels(pixels),
+        pixels,
     }
 }

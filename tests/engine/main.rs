@@ -10,6 +10,7 @@ mod asked;
 mod bad_data;
 mod by_path;
 mod checkpoints;
+mod data_limits;
 mod docs;
 mod evaluated_splits;
 mod evaluation;

@@ -24,13 +24,18 @@ const STDOUT: &[&str] = &["io::stdout", "println"];
 
 const LAYERS: &[Layer] = &[
     Layer {
+        module: "limits",
+        uses: &[],
+        forbidden: &[TENSORS, SCREEN, CHANNELS, FILES, CLOCKS],
+    },
+    Layer {
         module: "random",
         uses: &[],
         forbidden: &[TENSORS, SCREEN, CHANNELS, FILES, CLOCKS],
     },
     Layer {
         module: "metrics",
-        uses: &["random"],
+        uses: &["limits", "random"],
         forbidden: &[TENSORS, SCREEN, CHANNELS, FILES, CLOCKS],
     },
     Layer {
@@ -40,7 +45,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         module: "idx",
-        uses: &[],
+        uses: &["limits"],
         forbidden: &[TENSORS, SCREEN, CHANNELS, FILES, CLOCKS],
     },
     Layer {
@@ -50,7 +55,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         module: "config",
-        uses: &[],
+        uses: &["limits"],
         forbidden: &[TENSORS, SCREEN, CHANNELS],
     },
     Layer {
@@ -96,7 +101,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         module: "data",
         uses: &[
-            "idx", "config", "event", "random", "metrics", "native", "kernels",
+            "limits", "idx", "config", "event", "random", "metrics", "native", "kernels",
         ],
         forbidden: &[SCREEN, CHANNELS],
     },
@@ -107,12 +112,21 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         module: "inference",
-        uses: &["config", "event", "checkpoint", "report", "data", "model"],
+        uses: &[
+            "limits",
+            "config",
+            "event",
+            "checkpoint",
+            "report",
+            "data",
+            "model",
+        ],
         forbidden: &[SCREEN, CHANNELS, STDOUT],
     },
     Layer {
         module: "train",
         uses: &[
+            "limits",
             "config",
             "event",
             "random",
@@ -132,6 +146,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         module: "session",
         uses: &[
+            "limits",
             "idx",
             "config",
             "event",

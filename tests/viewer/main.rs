@@ -14,6 +14,7 @@ mod fold;
 mod fuzz;
 mod headless;
 mod layers;
+mod limits;
 mod mouse;
 mod named;
 mod old_runs;

@@ -109,6 +109,27 @@ fn images_without_foreground_and_single_pixels_are_valid() {
     );
 }
 
+/// Regression test: a file was refused as truncated if bytes that start a scan came last in what follows its end.
+#[test]
+fn motion_photos_are_complete_and_truncated_images_are_not() {
+    let jpeg = bytes(&bar(), ImageFormat::Jpeg);
+    let video = b"\0\0\0\x18ftypmp42\x12\xff\xda\x34\xff\xd8\xff\xe1\x11".repeat(9);
+    let whole = decode(jpeg.clone()).unwrap();
+    assert!(decode([&jpeg[..], &video].concat()).unwrap() == whole);
+    assert!(is_complete(&jpeg));
+    for cut in 0..jpeg.len() - 1 {
+        assert!(!is_complete(&jpeg[..cut]), "cut at {cut}");
+    }
+    // A thumbnail, itself a JPEG file with an end marker, is inside a segment.
+    let length = (jpeg.len() as u16 + 2).to_be_bytes();
+    let thumbnail = [&[0xff, 0xe1][..], &length, &jpeg].concat();
+    let with_thumbnail = [&jpeg[..2], &thumbnail, &jpeg[2..]].concat();
+    assert!(is_complete(&with_thumbnail));
+    assert!(!is_complete(&with_thumbnail[..with_thumbnail.len() - 9]));
+    let png = bytes(&bar(), ImageFormat::Png);
+    assert!(decode([&png[..], &video].concat()).is_ok());
+}
+
 #[test]
 fn colour_network_gets_planar_channels() {
     let expected = InputFormat {

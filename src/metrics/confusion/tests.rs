@@ -221,3 +221,35 @@ proptest! {
         prop_assert_eq!((0..5).map(|class| confusion.support(class)).sum::<u64>(), confusion.total());
     }
 }
+
+#[test]
+fn a_large_matrix_is_written_as_its_cells_and_read_from_both_forms() {
+    let mut large = Confusion::new(300);
+    (0..300).for_each(|class| large.add(class, class / 2));
+    large.add(299, 299);
+    large.add(299, 299);
+    let json = serde_json::to_string(&large).unwrap();
+    assert!(json.len() < 300 * 16, "{} bytes", json.len());
+    assert!(json.ends_with("[299,149,1],[299,299,2]]}"), "{json}");
+    assert_eq!(serde_json::from_str::<Confusion>(&json).unwrap(), large);
+    // A dense matrix, and a small one, as all versions write it.
+    let mut dense = Confusion::new(300);
+    (0..300).for_each(|label| (0..300).for_each(|predicted| dense.add(label, predicted)));
+    let mut small = Confusion::new(2);
+    small.add(0, 1);
+    let json = serde_json::to_string(&small).unwrap();
+    assert_eq!(json, r#"{"classes":2,"counts":[0,1,0,0]}"#);
+    for matrix in [dense, small] {
+        let json = serde_json::to_string(&matrix).unwrap();
+        assert!(json.contains("counts"), "{json}");
+        assert_eq!(serde_json::from_str::<Confusion>(&json).unwrap(), matrix);
+    }
+    for wrong in [
+        r#"{"classes":300,"cells":[[0,300,1]]}"#,
+        r#"{"classes":300,"cells":[[18446744073709551615,1,1]]}"#,
+        r#"{"classes":5000,"cells":[]}"#,
+        r#"{"classes":300}"#,
+    ] {
+        assert!(serde_json::from_str::<Confusion>(wrong).is_err(), "{wrong}");
+    }
+}

@@ -14,9 +14,10 @@ use fs_err::File;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::super::journal::{LONGEST, is_live};
+use super::super::journal::is_live;
 use super::stamp::Stamp;
 use crate::event::{Restoration, Split, StepWindow};
+use crate::limits::JOURNAL_LINE;
 use crate::run::Steps;
 
 /// Initial size of a block in bytes.
@@ -301,8 +302,8 @@ fn lines(mut from: impl BufRead, mut take: impl FnMut(&[u8])) -> io::Result<()> 
     let mut line = Vec::new();
     loop {
         line.clear();
-        let read = Read::take(&mut from, LONGEST).read_until(b'\n', &mut line)?;
-        if !line.ends_with(b"\n") && (read as u64) < LONGEST {
+        let read = Read::take(&mut from, JOURNAL_LINE).read_until(b'\n', &mut line)?;
+        if !line.ends_with(b"\n") && (read as u64) < JOURNAL_LINE {
             return Ok(());
         }
         take(&line);

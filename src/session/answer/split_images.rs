@@ -9,14 +9,15 @@ use fs_err::File;
 use super::super::rundir::RunDir;
 use super::stamp::Stamp;
 use crate::event::{GalleryImages, Pixels};
-use crate::idx::{self, Idx};
+use crate::idx::{self, reduced_grey, reduced_size};
+use crate::limits::REPLY_SIDE;
 use crate::link::ImageRow;
 
 /// Maximum number of bytes of pixels in memory; images beyond it have no pixels. 10,000 images of 28×28 pixels take
 /// 8 MB.
 const MAX_PIXEL_BYTES: usize = 256 << 20;
 
-/// All test-set images in grey scale, one byte per pixel, one image after another.
+/// All test-set images in grey scale, one byte per pixel, one image after another. Large images are reduced.
 #[derive(Debug, Default)]
 pub(super) struct SplitImages {
     /// The image file with its stamp, whether or not it could be read.
@@ -69,13 +70,9 @@ fn area((height, width): (u32, u32)) -> usize {
 
 /// The file of the test-set images, compressed or not.
 fn find(dir: &Path) -> Option<(PathBuf, Stamp)> {
-    let plain = dir.join("t10k-images-idx3-ubyte");
-    [plain.with_extension("gz"), plain]
-        .into_iter()
-        .find_map(|path| {
-            let file = path.metadata().ok().filter(std::fs::Metadata::is_file)?;
-            Some((path, Stamp::of(&file)))
-        })
+    let path = idx::find(dir, "t10k-images-idx3-ubyte")?;
+    let stamp = Stamp::of(&path.metadata().ok()?);
+    Some((path, stamp))
 }
 
 fn read(path: &Path) -> io::Result<((u32, u32), Vec<u8>)> {
@@ -94,41 +91,19 @@ fn decode(mut from: impl Read) -> io::Result<((u32, u32), Vec<u8>)> {
     // The longest header has 20 bytes; after a shorter one, the read includes the first pixels.
     let mut head = Vec::new();
     from.by_ref().take(20).read_to_end(&mut head)?;
-    let (dims, first_pixels) = idx::header(&head).map_err(bad)?;
-    let count = dims.first().copied().unwrap_or(0);
-    let sides = dims.get(1..).unwrap_or_default();
-    if sides.len() < 2 || sides.iter().any(|side| !(1..=4096).contains(side)) {
-        return Err(bad(format!(
-            "unsupported image dimensions {sides:?}: each side must be 1 to 4096"
-        )));
-    }
-    let (channels, height, width) = Idx {
-        dims,
-        data: Vec::new(),
-    }
-    .image_shape();
-    let (area, channels) = (area((height, width)), channels.max(1) as usize);
-    let size = area.saturating_mul(channels);
-    if size > MAX_PIXEL_BYTES {
-        return Err(bad(format!(
-            "an image of {size} bytes exceeds the limit of {MAX_PIXEL_BYTES} bytes"
-        )));
-    }
+    let (idx, first_pixels) = idx::header(&head).map_err(bad)?;
+    let count = idx.dims.first().copied().unwrap_or(0);
+    let shape = idx.image_shape().map_err(bad)?;
+    let (channels, height, width) = shape;
+    let size = reduced_size((height, width), REPLY_SIDE);
     let mut from = first_pixels.chain(from);
-    let (mut image, mut grey) = (vec![0; size], Vec::new());
-    for _ in 0..count.min(MAX_PIXEL_BYTES / area.max(1)) {
+    let mut image = vec![0; area((height, width)).saturating_mul(channels as usize)];
+    let mut grey = Vec::new();
+    for _ in 0..count.min(MAX_PIXEL_BYTES / area(size).max(1)) {
         from.read_exact(&mut image)?;
-        if channels == 1 {
-            grey.extend_from_slice(&image);
-            continue;
-        }
-        grey.extend((0..area).map(|at| {
-            let planes = image.iter().skip(at).step_by(area);
-            let sum: usize = planes.map(|byte| usize::from(*byte)).sum();
-            (sum / channels) as u8
-        }));
+        grey.extend(reduced_grey(&image, shape, REPLY_SIDE));
     }
-    Ok(((height, width), grey))
+    Ok((size, grey))
 }
 
 #[cfg(test)]
@@ -147,6 +122,13 @@ mod tests {
         let head = [0, 0, 8, 4, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 2];
         let colour = [&head[..], &[10, 0, 20, 3, 60, 6]].concat();
         assert_eq!(decode(colour.as_slice()).unwrap(), ((1, 2), vec![30, 3]));
+    }
+
+    #[test]
+    fn large_images_are_reduced() {
+        let head = [0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 4, 0, 0, 0, 2, 0];
+        let (size, grey) = decode([&head[..], &[9; 1024 * 512]].concat().as_slice()).unwrap();
+        assert_eq!((size, grey), ((256, 128), vec![9; 256 * 128]));
     }
 
     #[test]

@@ -12,8 +12,9 @@ use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 
 use super::super::wire::{ClientHello, FromClient, FromTrainer, Role, TrainerHello, invalid};
 use super::Shared;
-use crate::event::{Level, Request};
+use crate::event::{Event, Level, Request};
 use crate::link::{Feed, Link, Queries, Query, Reply};
+use crate::run::RunState;
 
 /// Records queued for a client. A client that falls further behind receives a complete state instead.
 const BACKLOG: usize = 128;
@@ -89,7 +90,8 @@ impl Client {
         let (outbox, messages) = bounded(16);
         thread::scope(|scope| {
             let writer = Builder::new().name("client-out".to_owned());
-            let writing = writer.spawn_scoped(scope, || self.write(link, replies, messages, &by));
+            let writing =
+                writer.spawn_scoped(scope, || self.write(link, replies, messages, (role, &by)));
             let received =
                 writing.and_then(|_| self.read_messages(&mut guard, ask.as_ref(), &outbox, &by));
             // Closing the outbox ends the writer.
@@ -160,7 +162,7 @@ impl Client {
         link: Link,
         replies: Option<Receiver<(u64, Reply)>>,
         messages: Receiver<FromTrainer>,
-        by: &str,
+        (role, by): (Role, &str),
     ) {
         let Link { feed, requests, .. } = link;
         drop(requests);
@@ -174,7 +176,10 @@ impl Client {
                         let goodbye = FromTrainer::Goodbye(String::new());
                         break goodbye.send(&mut out).and_then(|()| out.flush());
                     };
-                    FromTrainer::Feed(feed)
+                    match feed_for(role, feed) {
+                        Some(feed) => FromTrainer::Feed(feed),
+                        None => continue,
+                    }
                 }
                 recv(replies) -> reply => {
                     let Ok((id, reply)) = reply else {
@@ -191,8 +196,14 @@ impl Client {
             };
             let sent = message.send(&mut out);
             let more = !feed.is_empty() || !messages.is_empty();
-            if let Err(error) = sent.and_then(|()| if more { Ok(()) } else { out.flush() }) {
-                break Err(error);
+            match sent.and_then(|()| if more { Ok(()) } else { out.flush() }) {
+                Ok(()) => {}
+                // The message is too long; nothing of it has been written.
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    let goodbye = FromTrainer::Goodbye(error.to_string());
+                    break goodbye.send(&mut out).and_then(|()| out.flush());
+                }
+                Err(error) => break Err(error),
             }
         };
         // Discards unsent bytes: dropping the `BufWriter` itself would try to write them.
@@ -205,6 +216,36 @@ impl Client {
             self.shared.hub.note(Level::Info, text);
         }
         let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}
+
+/// What a client in this role receives of the feed. A command needs only the answers to requests and the learning rate:
+/// a complete state has images, curves and tables, and a command must work however large they are.
+fn feed_for(role: Role, feed: Feed) -> Option<Feed> {
+    match (role, feed) {
+        (Role::Asker, Feed::Snapshot(state)) => Some(Feed::Snapshot(Box::new(RunState {
+            seq: state.seq,
+            now_ms: state.now_ms,
+            phase: state.phase,
+            epochs: state.epochs,
+            global_step: state.global_step,
+            base_lr: state.base_lr,
+            commands: state.commands,
+            askers: state.askers,
+            outcome: state.outcome,
+            ..RunState::default()
+        }))),
+        (Role::Asker, Feed::Live(record)) => {
+            let needed = matches!(
+                record.event,
+                Event::Asked { .. }
+                    | Event::Acknowledged { .. }
+                    | Event::RunStarted(_)
+                    | Event::RunFinished { .. }
+            );
+            needed.then_some(Feed::Live(record))
+        }
+        (_, feed) => Some(feed),
     }
 }
 

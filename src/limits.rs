@@ -1,0 +1,52 @@
+//! Limits of data sets, journals and messages. Writers and readers use the same values, so that a run never writes what
+//! cannot be read, and data beyond them are refused before training.
+
+/// Channels of an image: 1 for grey, 3 for colour.
+pub const CHANNELS: [u32; 2] = [1, 3];
+/// Longest side of an image, pixels.
+pub const LONGEST_SIDE: u32 = 4096;
+/// Most classes.
+pub const MOST_CLASSES: usize = 4096;
+/// Longest name of a class, characters.
+pub const LONGEST_NAME: usize = 200;
+/// Most images in the gallery.
+pub const MOST_GALLERY: usize = 1024;
+/// Longest side of the gallery's images, pixels: larger images are stored reduced. The whole gallery then has at most
+/// 4 MiB, in a journal line as well as in a snapshot.
+pub const GALLERY_SIDE: u32 = 64;
+/// Longest side of an image in the reply to a query, pixels: larger images are sent reduced.
+pub const REPLY_SIDE: u32 = 256;
+/// Longest line of a journal with its newline, bytes.
+pub const JOURNAL_LINE: u64 = 64 << 20;
+/// Longest message of a client, bytes.
+pub const FROM_CLIENT: u32 = 64 << 10;
+/// Longest message of a trainer, bytes.
+pub const FROM_TRAINER: u32 = 256 << 20;
+
+/// Checks the shape of an image: channels, height and width.
+///
+/// # Errors
+/// The shape and what was expected.
+pub fn check_image((channels, height, width): (u32, u32, u32)) -> Result<(), String> {
+    let side = 1..=LONGEST_SIDE;
+    if CHANNELS.contains(&channels) && side.contains(&height) && side.contains(&width) {
+        return Ok(());
+    }
+    Err(format!(
+        "images of {channels} channels and {height}×{width} pixels; expected 1 (grey) or 3 (colour) channels and sides \
+         of 1 to {LONGEST_SIDE} pixels"
+    ))
+}
+
+/// Checks the number of classes.
+///
+/// # Errors
+/// The number and what was expected.
+pub fn check_classes(classes: usize) -> Result<(), String> {
+    if classes <= MOST_CLASSES {
+        return Ok(());
+    }
+    Err(format!(
+        "{classes} classes; expected at most {MOST_CLASSES}"
+    ))
+}

@@ -20,12 +20,13 @@ mod schedule;
 mod speed;
 mod step;
 mod trainer;
+mod waiting;
 mod window;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender};
 
@@ -81,6 +82,17 @@ pub struct Resume {
     pub restoration: Restoration,
 }
 
+impl Resume {
+    /// The number of threads to continue with. Unless `train.threads` is set, it is that of the checkpoint, also if there
+    /// are fewer cores: another number of threads rounds differently.
+    fn threads(&self, configured: i32) -> i32 {
+        if configured > 0 || self.fork || !self.state.computed.device.starts_with("cpu") {
+            return configured;
+        }
+        i32::try_from(self.state.computed.threads).unwrap_or(configured)
+    }
+}
+
 /// The version of the libtorch in use.
 pub fn libtorch_version() -> String {
     option_env!("EPOCHTOP_LIBTORCH")
@@ -99,7 +111,7 @@ pub fn start(
     events: Sender<Event>,
     requests: Receiver<Request>,
 ) -> std::io::Result<JoinHandle<Outcome>> {
-    Builder::new().name("trainer".to_owned()).spawn(move || {
+    crate::threads::start("trainer", move || {
         let finished = events.clone();
         let (outcome, global_step) = match run(job, events, requests) {
             Ok(end) => end,

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::print::print_error;
 use super::user_file;
 use crate::checkpoint::State;
 use crate::config::{self, Config, Loaded, Origin, Sources};
@@ -61,7 +62,9 @@ pub(super) fn restore(checkpoint: &Path, settings: &[String]) -> Result<Restored
     let loaded = config::load(&sources).map_err(|problems| problems.to_string())?;
     let data_dir = recorded_data_dir(checkpoint, &loaded);
     let config = loaded.config;
-    set_threads(config.train.threads);
+    if let Some(warning) = set_threads(config.train.threads) {
+        print_error(&format!("warning: {warning}"));
+    }
     let device = choose_device(&config.train.device)?;
     let trained = LoadedNetwork::load(checkpoint, &config.model, &state.dataset, device)?;
     Ok(Restored {

@@ -4,7 +4,6 @@ use std::io::{self, BufReader, BufWriter, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::thread::Builder;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
@@ -15,6 +14,7 @@ use super::wire::{ClientHello, FromClient, FromTrainer, Role, TrainerInfo, inval
 use crate::event::Request;
 use crate::files::Dir;
 use crate::link::{Feed, Link, Queries, Query, Reply};
+use crate::threads;
 
 /// Queue capacities: of records, and of requests, queries and replies.
 const BACKLOG: usize = 1024;
@@ -52,9 +52,9 @@ pub fn connect(path: &Path, role: Role, who: &str) -> io::Result<Connection> {
     let (answer, replies) = bounded(WAITING);
     let (reading, trainer) = (stream.try_clone()?, about.clone());
     let (received, received_replies) = bounded(WAITING);
-    Builder::new()
-        .name("from-trainer".to_owned())
-        .spawn(move || read(&reading, &trainer, &feed_sender, &received))?;
+    threads::start("from-trainer", move || {
+        read(&reading, &trainer, &feed_sender, &received);
+    })?;
     let ends = ClientEnds {
         requests: request_receiver,
         control: control_receiver,
@@ -63,9 +63,7 @@ pub fn connect(path: &Path, role: Role, who: &str) -> io::Result<Connection> {
         answer,
     };
     let trainer = about.clone();
-    Builder::new()
-        .name("to-trainer".to_owned())
-        .spawn(move || ends.serve(&stream, &trainer))?;
+    threads::start("to-trainer", move || ends.serve(&stream, &trainer))?;
     Ok(Connection {
         link: Link {
             requests: Some(requests),

@@ -20,6 +20,7 @@ mod fused;
 mod guards;
 mod health;
 mod lifetime;
+mod limits;
 mod masked_step;
 mod old_runs;
 mod optimizers;

@@ -51,7 +51,7 @@ fn write_evaluated_run(
         names: &[],
         rows: &[rows],
     };
-    write(&run.path, evaluated).unwrap();
+    write(&run.open().unwrap(), evaluated).unwrap();
     run
 }
 

@@ -54,6 +54,11 @@ const LAYERS: &[Layer] = &[
         forbidden: &[TENSORS, SCREEN, CHANNELS, FILES, CLOCKS],
     },
     Layer {
+        module: "threads",
+        uses: &[],
+        forbidden: &[TENSORS, SCREEN, CHANNELS, CLOCKS],
+    },
+    Layer {
         module: "config",
         uses: &["limits"],
         forbidden: &[TENSORS, SCREEN, CHANNELS],
@@ -140,6 +145,7 @@ const LAYERS: &[Layer] = &[
             "model",
             "native",
             "fault",
+            "threads",
         ],
         forbidden: &[SCREEN, STDOUT],
     },
@@ -156,13 +162,14 @@ const LAYERS: &[Layer] = &[
             "files",
             "checkpoint",
             "shell",
+            "threads",
         ],
         forbidden: &[TENSORS, SCREEN],
     },
     Layer {
         module: "tui",
         uses: &[
-            "config", "event", "metrics", "link", "run", "report", "fault",
+            "config", "event", "metrics", "link", "run", "report", "fault", "threads",
         ],
         forbidden: &[TENSORS, &["std::fs::write"]],
     },

@@ -11,6 +11,7 @@ use super::args::{AttachArgs, ReferenceArgs};
 use super::print::{argument, print_error, print_line, program, run_word};
 use super::{code, load, screen, searched_runs, signals, theme_set};
 use crate::config::Loaded;
+use crate::event::Phase;
 use crate::run::{RunState, final_lines};
 use crate::session::wire::Role;
 use crate::session::{Connection, RunDir, RunTarget, client_name, connect, find, headless};
@@ -93,7 +94,8 @@ pub(super) fn unreachable_reason(found: &RunTarget, verb: &str) -> String {
     }
 }
 
-fn live(
+/// Shows a live run, or prints its lines if there is no terminal.
+pub(super) fn live(
     loaded: &Loaded,
     connected: Connection,
     read_only: bool,
@@ -151,7 +153,7 @@ pub(super) fn show(
         reattach: Some(format!("{} attach {}", program(), run_word(&about.path))),
         same_process: false,
     };
-    let words = detach_message(&run_word(&about.path));
+    let run = run_word(&about.path);
     let mut options = screen::options(loaded, attachment, requests.screen.clone())?;
     // A live run is evaluated again, so its predictions are not paired with those of the reference runs.
     options.others = screen::load_compared(loaded, &RunDir::at(&about.path), None, reference);
@@ -162,10 +164,11 @@ pub(super) fn show(
         Ok(shown) => shown,
         Err(error) => {
             print_error(&format!("error: screen: {error}"));
-            print_line(&words);
+            print_line(&detach_message(&run, Phase::Training));
             return Ok(ScreenEnd::Detached(code::FAILED));
         }
     };
+    let words = detach_message(&run, shown.run.phase);
     Ok(match (shown.exit, shown.run.outcome.is_some()) {
         (Exit::HungUp, _) => ScreenEnd::Detached(129),
         (Exit::Terminated, _) => {
@@ -185,10 +188,29 @@ pub(super) fn show(
     })
 }
 
-/// The message printed after detaching from a run that continues.
-fn detach_message(run: &str) -> String {
+/// The message printed after detaching from a run. A paused run waits until somebody resumes it.
+fn detach_message(run: &str, phase: Phase) -> String {
     let program = program();
+    let (state, resume) = if phase == Phase::Paused {
+        let resume = format!("\n  resume     {program} ctl resume {run}");
+        ("is still paused", resume)
+    } else {
+        ("continues", String::new())
+    };
     format!(
-        "detached; the run continues\n  reattach   {program} attach {run}\n  stop       {program} ctl stop {run}"
+        "detached; the run {state}{resume}\n  reattach   {program} attach {run}\n  stop       {program} ctl stop {run}"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn detaching_from_a_paused_run_says_how_to_resume_it() {
+        let paused = detach_message("a", Phase::Paused);
+        assert!(paused.contains("still paused") && paused.contains("ctl resume a"));
+        let training = detach_message("a", Phase::Training);
+        assert!(training.contains("the run continues") && !training.contains("resume"));
+    }
 }

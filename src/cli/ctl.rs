@@ -8,13 +8,13 @@ use crossbeam_channel::RecvTimeoutError;
 
 use super::args::{CtlArgs, CtlSplit, CtlVerb};
 use super::attach::unreachable_reason;
-use super::print::{print_error, print_line};
+use super::print::{print_error, print_line, run_word};
 use super::{code, runs_dir};
 use crate::event::{Answer, Command, Event, Split, check_lr};
 use crate::link::{Feed, request};
 use crate::run::RunState;
 use crate::session::wire::Role;
-use crate::session::{Connection, RunTarget, client_name, connect, find};
+use crate::session::{Connection, RunTarget, client_name, connect, find, status};
 
 pub(super) fn run(args: CtlArgs) -> u8 {
     let CtlArgs {
@@ -51,14 +51,17 @@ fn live(found: RunTarget, command: Command) -> io::Result<Connection> {
     match found {
         RunTarget::Live(connected, _) => Ok(*connected),
         RunTarget::Ended(run) => {
+            let state = run
+                .meta()
+                .map_or("ended", |meta| status(&run, &meta).name());
+            let remedy = match command.after_the_end(&run_word(&run.path)) {
+                Some(instead) => format!("use `{instead}`"),
+                None => format!("{} needs a live run", command.name()),
+            };
             let path = run.path.display();
-            Err(io::Error::other(match command.after_the_end(&run.name) {
-                Some(instead) => format!("{path}: is not being trained: use `{instead}`"),
-                None => format!(
-                    "{path}: is not being trained: {} is not possible",
-                    command.name()
-                ),
-            }))
+            Err(io::Error::other(format!(
+                "{path}: the run is not live ({state}): {remedy}"
+            )))
         }
         other => Err(io::Error::other(unreachable_reason(&other, "ctl VERB"))),
     }

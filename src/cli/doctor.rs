@@ -13,9 +13,18 @@ use super::print::print_line;
 use crate::config::Config;
 use crate::session::sockets;
 
+/// Whether something that training needs is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Ok,
+    /// It cannot be found out; training works all the same.
+    Unknown,
+    Missing,
+}
+
 /// The result of one check.
 struct Check {
-    good: bool,
+    verdict: Verdict,
     what: &'static str,
     found: String,
     remedy: Option<String>,
@@ -24,7 +33,7 @@ struct Check {
 impl Check {
     fn good(what: &'static str, found: impl Into<String>) -> Self {
         Self {
-            good: true,
+            verdict: Verdict::Ok,
             what,
             found: found.into(),
             remedy: None,
@@ -33,7 +42,7 @@ impl Check {
 
     fn bad(what: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self {
-            good: false,
+            verdict: Verdict::Missing,
             what,
             found: found.into(),
             remedy: Some(remedy.into()),
@@ -60,7 +69,7 @@ pub(super) fn report(config: &Config) -> u8 {
     checks.push(logout::check());
     checks.push(runs(Path::new(&config.runs.dir)));
     for Check {
-        good,
+        verdict,
         what,
         found,
         remedy,
@@ -68,13 +77,17 @@ pub(super) fn report(config: &Config) -> u8 {
     {
         print_line(&format!(
             "{}  {what:<10} {found}",
-            if *good { "ok     " } else { "MISSING" }
+            match verdict {
+                Verdict::Ok => "ok     ",
+                Verdict::Unknown => "unknown",
+                Verdict::Missing => "MISSING",
+            }
         ));
         remedy
             .iter()
             .for_each(|remedy| print_line(&format!("{:20} → {remedy}", "")));
     }
-    if checks.iter().all(|check| check.good) {
+    if checks.iter().all(|check| check.verdict != Verdict::Missing) {
         code::COMPLETED
     } else {
         code::FAILED
@@ -257,7 +270,9 @@ mod tests {
         let dir = base.path().join("epochtop-1000");
         let mode = |mode| fs::set_permissions(&dir, fs::Permissions::from_mode(mode)).unwrap();
         let check = sockets_check(&dir, 2);
-        assert!(check.good && check.found.ends_with("(created by the first run)"));
+        assert!(
+            check.verdict == Verdict::Ok && check.found.ends_with("(created by the first run)")
+        );
         fs::create_dir(&dir).unwrap();
         mode(0o700);
         assert!(
@@ -267,11 +282,14 @@ mod tests {
         );
         mode(0o755);
         let check = sockets_check(&dir, 2);
-        assert!(!check.good && check.found.ends_with("is open to others (mode 755)"));
+        assert!(
+            check.verdict == Verdict::Missing
+                && check.found.ends_with("is open to others (mode 755)")
+        );
         assert!(check.remedy.unwrap().starts_with("`chmod 700` closes it"));
         let check = sockets_check(&base.path().join("not/there"), 0);
         assert!(
-            !check.good && check.found.contains("cannot be created"),
+            check.verdict == Verdict::Missing && check.found.contains("cannot be created"),
             "{}",
             check.found
         );

@@ -155,7 +155,6 @@ fn attached(
     let path = || dir.as_ref().map_or(started.path.clone(), Dir::path);
     // Stays in the scrollback of the terminal.
     print_line(&location(started));
-    print_line(&reattach_hint(&started.path));
     let end = show(loaded, connected, false, reference)?;
     Ok(match end {
         ScreenEnd::RunEnded(state) => {

@@ -1,17 +1,20 @@
 //! `runs`, `checkpoints` and `clean`: list and delete the files of runs.
 
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use serde_json::{Value, json};
+use unicode_width::UnicodeWidthStr;
 
 use super::args::{CheckpointsArgs, CleanArgs, RunsArgs};
 use super::print::{print_error, print_json, print_line};
 use super::{code, runs_dir};
 use crate::checkpoint::{Depth, Store, VerifyError, step_name, verify};
+use crate::event::Phase;
 use crate::files::{any_path, read_text};
 use crate::metrics::{Interval, Measure};
-use crate::session::{Overview, RunsDir, deletable, overviews, resolve, size};
+use crate::session::{Overview, RunsDir, Status, deletable, overviews, resolve, size};
 
 /// The directory of runs, or the exit code.
 fn runs_path(runs: Option<PathBuf>) -> Result<RunsDir, u8> {
@@ -43,12 +46,19 @@ pub(super) fn runs(args: RunsArgs) -> u8 {
         ));
         return code::COMPLETED;
     }
-    print_line(&run_table(all.iter()));
+    let width = io::stdout()
+        .is_terminal()
+        .then(crossterm::terminal::size)
+        .and_then(|size| Some(usize::from(size.ok()?.0)));
+    print_line(&run_table(all.iter(), width));
     code::COMPLETED
 }
 
-/// The table of `epochtop runs`, with a header.
-pub(super) fn run_table<'a>(all: impl Iterator<Item = &'a Overview>) -> String {
+/// The table of `epochtop runs`, with a header. If it is wider than `width`, sizes and then ages are left out.
+pub(super) fn run_table<'a>(
+    all: impl Iterator<Item = &'a Overview>,
+    width: Option<usize>,
+) -> String {
     let mut rows = vec![
         [
             "run",
@@ -62,7 +72,21 @@ pub(super) fn run_table<'a>(all: impl Iterator<Item = &'a Overview>) -> String {
         .map(str::to_owned),
     ];
     rows.extend(all.map(run_row));
-    table(&rows, &[2, 5, 6])
+    let tables = [
+        table(&rows, &[2, 5, 6]),
+        table(&first_columns::<6>(&rows), &[2, 5]),
+        table(&first_columns::<5>(&rows), &[2]),
+    ];
+    let fits = |text: &&String| width.is_none_or(|width| text.lines().all(|l| l.width() <= width));
+    let [.., narrow] = &tables;
+    tables.iter().find(fits).unwrap_or(narrow).clone()
+}
+
+fn first_columns<const N: usize>(rows: &[[String; 7]]) -> Vec<[String; N]> {
+    let cell = |row: &[String; 7], at: usize| row.get(at).cloned().unwrap_or_default();
+    rows.iter()
+        .map(|row| std::array::from_fn(|at| cell(row, at)))
+        .collect()
 }
 
 fn run_row(overview: &Overview) -> [String; 7] {
@@ -77,7 +101,7 @@ fn run_row(overview: &Overview) -> [String; 7] {
     let best = state.best.as_ref();
     [
         run.name.clone(),
-        status.name().to_owned(),
+        shown_status(*status, state.phase).to_owned(),
         format!("{done}/{}", state.epochs),
         best.map_or_else(none, |best| percent(best.accuracy.0, best.interval)),
         state.test.latest.as_ref().map_or_else(none, |report| {
@@ -89,6 +113,14 @@ fn run_row(overview: &Overview) -> [String; 7] {
         age(now_ms().saturating_sub(meta.started_ms)),
         megabytes(*bytes),
     ]
+}
+
+/// The status; `paused` for a live run that waits for somebody to resume it.
+fn shown_status(status: Status, phase: Phase) -> &'static str {
+    match (status, phase) {
+        (Status::Live, Phase::Paused) => "paused",
+        (status, _) => status.name(),
+    }
 }
 
 fn none() -> String {
@@ -269,7 +301,7 @@ fn disk_size(path: &Path) -> u64 {
 fn table<const N: usize>(rows: &[[String; N]], right: &[usize]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        cells.map(|cell| cell.width()).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..N).map(width).collect();
     let line = |row: &[String; N]| {

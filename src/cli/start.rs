@@ -25,18 +25,16 @@ fn text(dir: &Path) -> String {
     all.reverse();
     all.sort_by_key(|overview| overview.status != Status::Live);
     let found = if all.is_empty() {
-        format!("No runs in {}.", dir.display())
+        format!("No runs in {}.", shown(dir))
     } else {
         let listed = all.len().min(MAX_RUNS);
         let more = match all.len() - listed {
             0 => String::new(),
             more => format!("\n{more} more: epochtop runs"),
         };
-        format!(
-            "Runs in {}\n{}{more}",
-            dir.display(),
-            run_table(all.iter().take(listed))
-        )
+        let width = crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns));
+        let table = run_table(all.iter().take(listed), Some(width));
+        format!("Runs in {}\n{table}{more}", shown(dir))
     };
     let next: Vec<String> = next(all.first())
         .iter()
@@ -48,6 +46,16 @@ fn text(dir: &Path) -> String {
         env!("CARGO_PKG_VERSION"),
         next.join("\n")
     )
+}
+
+/// A relative path with `./` before it, so that it is recognised as a path.
+fn shown(dir: &Path) -> String {
+    let path = dir.display();
+    if dir.is_relative() && !dir.starts_with(".") && !dir.starts_with("..") {
+        format!("./{path}")
+    } else {
+        path.to_string()
+    }
 }
 
 /// Three commands that suit the first run of the list.

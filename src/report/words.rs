@@ -9,7 +9,7 @@ use crate::metrics::{Interval, Measure, ReliabilityBin, largest_gap_count, overc
 
 /// Number of confused pairs that are listed.
 const PAIRS: usize = 5;
-/// Absolute mean gap between confidence and accuracy below which a network counts as well calibrated.
+/// Absolute mean gap between confidence and accuracy below which the two are reported as equal.
 const EVEN: f64 = 0.005;
 /// Greatest width of a class name, in terminal columns.
 const NAME: usize = 24;
@@ -152,7 +152,7 @@ pub fn confidence_gap_note(gap: f64) -> String {
         return String::new();
     }
     if gap.abs() < EVEN {
-        return "well calibrated on average".to_owned();
+        return "mean confidence = accuracy".to_owned();
     }
     let word = if gap > 0.0 { "over" } else { "under" };
     format!("{word}-confident by {:.1} points", gap.abs() * 100.0)

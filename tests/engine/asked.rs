@@ -98,7 +98,7 @@ fn every_ctl_command_is_executed_with_the_documented_exit_code() {
     let output = place.ctl(&["pause", place.run().to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(2));
     let words = String::from_utf8_lossy(&output.stderr);
-    assert!(words.contains("is not being trained"), "{words}");
+    assert!(words.contains("the run is not live (stopped)"), "{words}");
     let output = place.ctl(&["evaluate", place.run().to_str().unwrap()]);
     let words = String::from_utf8_lossy(&output.stderr);
     assert!(words.contains("epochtop eval t --split valid"), "{words}");

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::Check;
+use super::{Check, Verdict};
 
 /// Time limit for `loginctl`, which queries a service that may hang.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -23,10 +23,14 @@ pub(super) fn check() -> Check {
 
 fn check_of(shown: Option<&str>) -> Check {
     match shown.and_then(|text| text.trim().strip_prefix("KillUserProcesses=")) {
-        None => Check::good(
-            "logout",
-            "unknown whether it ends runs (no answer from loginctl)",
-        ),
+        None => Check {
+            verdict: Verdict::Unknown,
+            ..Check::hint(
+                "logout",
+                "no answer from loginctl",
+                "if runs end when you log out, see \"Leave and come back\" in docs/remote.md",
+            )
+        },
         Some("no") => Check::good("logout", "does not end runs (logind: KillUserProcesses=no)"),
         Some(other) => Check::hint(
             "logout",
@@ -60,8 +64,12 @@ mod tests {
     #[test]
     fn only_a_setting_that_ends_runs_has_a_remedy() {
         let remedy = |shown| check_of(shown).remedy.is_some();
-        assert!(!remedy(None) && !remedy(Some("")) && !remedy(Some("KillUserProcesses=no\n")));
+        assert!(!remedy(Some("KillUserProcesses=no\n")));
         assert!(remedy(Some("KillUserProcesses=yes\n")));
+        let verdict = |shown| check_of(shown).verdict;
+        assert_eq!(verdict(None), Verdict::Unknown);
+        assert_eq!(verdict(Some("")), Verdict::Unknown);
+        assert_eq!(verdict(Some("KillUserProcesses=yes\n")), Verdict::Ok);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::event::{Answer, Level};
 use crate::run::{CommandLine, RunState, clock};
 use crate::tui::app::App;
 use crate::tui::page::Pane;
-use crate::tui::text::{outside, wrap};
+use crate::tui::text::{count, outside, wrap};
 use crate::tui::theme::Role;
 
 /// A line: elapsed time of the run in ms, role, text.
@@ -24,18 +24,10 @@ pub(super) fn last(app: &App) -> usize {
 /// Draws the pane, newest line last.
 pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let run = &ctx.app.run;
-    let saved = run
-        .checkpoint
-        .as_ref()
-        .map(|saved| outside(&saved.path, 40, ctx.symbols));
-    let legends = saved.map_or_else(Vec::new, |path| {
-        vec![
-            vec![
-                piece("latest checkpoint ", Role::Dim),
-                piece(path.clone(), Role::Text),
-            ],
-            vec![piece(path, Role::Text)],
-        ]
+    let legends = run.checkpoint.as_ref().map_or_else(Vec::new, |saved| {
+        let step = piece(count(saved.global_step), Role::Text);
+        let legend = |words: &str| vec![piece(words, Role::Dim), step.clone()];
+        vec![legend("latest checkpoint: step "), legend("checkpoint ")]
     });
     let body = paint::title(ctx, buf, area, Pane::Log, "", legends);
     let body = if ctx.app.alone() {
@@ -58,11 +50,12 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         .take(end)
         .flat_map(|line| rows(ctx, line, body.width))
         .collect();
-    for (y, row) in rows
-        .iter()
-        .skip(rows.len().saturating_sub(room))
-        .enumerate()
-    {
+    let shown = rows
+        .get(rows.len().saturating_sub(room)..)
+        .unwrap_or_default();
+    // The first entry is left out if its beginning does not fit.
+    let first = shown.iter().position(|row| !row.time.is_empty());
+    for (y, row) in shown.iter().skip(first.unwrap_or(0)).enumerate() {
         put(buf, body, 0, y as u16, &row.time, ctx.style(Role::Dim));
         put(buf, body, 8, y as u16, &row.text, ctx.style(row.role));
     }

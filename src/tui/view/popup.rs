@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 
 use super::ctx::Ctx;
 use super::paint::{Piece, more, piece, put, put_pieces, width_of};
+use crate::event::Phase;
 use crate::tui::action::Action;
 use crate::tui::app::{App, Prompt};
 use crate::tui::symbols::{Symbols, symbols};
@@ -233,6 +234,8 @@ pub(super) fn quit(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let home = &ctx.app.settings.attachment;
     let detach = if home.same_process {
         "detach: training continues here, a line per epoch"
+    } else if ctx.app.run.phase == Phase::Paused {
+        "detach: the run stays paused in the background"
     } else {
         "detach: the run continues in the background"
     };

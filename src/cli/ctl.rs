@@ -8,13 +8,13 @@ use crossbeam_channel::RecvTimeoutError;
 
 use super::args::{CtlArgs, CtlSplit, CtlVerb};
 use super::attach::unreachable_reason;
-use super::print::{print_error, print_line, run_word};
+use super::print::{print_error, print_line};
 use super::{code, runs_dir};
 use crate::event::{Answer, Command, Event, Split, check_lr};
 use crate::link::{Feed, request};
 use crate::run::RunState;
 use crate::session::wire::Role;
-use crate::session::{Connection, RunTarget, client_name, connect, find, status};
+use crate::session::{Connection, RunTarget, client_name, connect, find, run_argument, status};
 
 pub(super) fn run(args: CtlArgs) -> u8 {
     let CtlArgs {
@@ -54,7 +54,7 @@ fn live(found: RunTarget, command: Command) -> io::Result<Connection> {
             let state = run
                 .meta()
                 .map_or("ended", |meta| status(&run, &meta).name());
-            let remedy = match command.after_the_end(&run_word(&run.path)) {
+            let remedy = match command.after_the_end(run_argument(&run.path)) {
                 Some(instead) => format!("use `{instead}`"),
                 None => format!("{} needs a live run", command.name()),
             };

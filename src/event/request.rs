@@ -1,8 +1,11 @@
 //! Commands to a trainer, their valid ranges, and the state of a request.
 
+use std::ffi::OsStr;
+
 use serde::{Deserialize, Serialize};
 
 use super::Split;
+use crate::shell;
 
 /// Returns a base learning rate if it is valid for a running trainer. In f32, a step with a rate outside the valid
 /// range would either change no weight or leave no weight finite, so such a rate is a typing error, for example
@@ -90,7 +93,8 @@ impl Command {
     }
 
     /// The shell command that replaces this one for a run that has ended; `None` if there is none.
-    pub fn after_the_end(self, run: &str) -> Option<String> {
+    pub fn after_the_end(self, run: impl AsRef<OsStr>) -> Option<String> {
+        let run = shell::quote(run, false);
         match self {
             Self::Evaluate { split: Split::Test } | Self::EvaluateBoth => {
                 Some(format!("epochtop eval {run}"))

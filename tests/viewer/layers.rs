@@ -65,7 +65,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         module: "event",
-        uses: &["metrics", "config"],
+        uses: &["metrics", "config", "shell"],
         forbidden: &[TENSORS, SCREEN, CHANNELS, FILES, CLOCKS],
     },
     Layer {

@@ -9,7 +9,6 @@ use super::args::{CheckpointsArgs, CleanArgs, RunsArgs};
 use super::print::{print_error, print_json, print_line};
 use super::{code, runs_dir, screen_sets};
 use crate::checkpoint::{Depth, Store, VerifyError, step_name, verify};
-use crate::files::read_text;
 use crate::metrics::{Interval, Measure};
 use crate::session::{Overview, deletable, overviews, resolve, size};
 
@@ -153,9 +152,9 @@ pub(super) fn checkpoints(args: CheckpointsArgs) -> u8 {
         Err(code) => return code,
     };
     let store = Store::new(&run.path);
-    let points_to =
-        |name: &str| read_text(&run.path.join("checkpoints").join(name), 4096).unwrap_or_default();
-    let (best, latest) = (points_to("BEST"), points_to("LATEST"));
+    // Not from the files BEST and LATEST, whose writes can have failed.
+    let best = store.best().ok().flatten().map(|best| best.global_step);
+    let latest = store.steps().last().copied();
     let mut rows = vec![
         [
             "checkpoint",
@@ -185,8 +184,8 @@ pub(super) fn checkpoints(args: CheckpointsArgs) -> u8 {
         let manifest = store.manifest(step).ok();
         let of = |text: Option<String>| text.unwrap_or_else(none);
         let marks: Vec<&str> = [
-            (best.trim() == name, "best"),
-            (latest.trim() == name, "latest"),
+            (best == Some(step), "best"),
+            (latest == Some(step), "latest"),
             (manifest.as_ref().is_some_and(|m| m.pinned), "pinned"),
         ]
         .into_iter()

@@ -16,6 +16,7 @@ pub struct Journal {
     file: File,
     seq: u64,
     test_looks: u64,
+    saved: bool,
 }
 
 impl Journal {
@@ -41,6 +42,7 @@ impl Journal {
         Ok(Self {
             seq: state.seq,
             test_looks: state.test_looks,
+            saved: state.checkpoint.is_some(),
             file,
         })
     }
@@ -48,6 +50,11 @@ impl Journal {
     /// How often the run had been evaluated on its test set when the journal was locked.
     pub fn test_looks(&self) -> u64 {
         self.test_looks
+    }
+
+    /// Whether the run had saved a checkpoint when the journal was locked.
+    pub fn has_checkpoint(&self) -> bool {
+        self.saved
     }
 
     /// Appends the event as a record, one JSON line.
@@ -87,6 +94,16 @@ impl Journal {
         self.file.read_exact(&mut last)?;
         Ok(last != *b"\n")
     }
+}
+
+/// Locks the journal of a run without reading it, until the file is closed.
+///
+/// # Errors
+/// `WouldBlock` if another process writes the run, or an I/O error.
+pub(super) fn lock_run(run: &RunDir) -> io::Result<File> {
+    let file = run.open()?.append_existing(JOURNAL)?;
+    lock(&file)?;
+    Ok(file)
 }
 
 /// Locks a journal, with a few retries: a process that only checks whether the run is live holds the lock briefly.

@@ -9,7 +9,7 @@ use rustix::fs::{FlockOperation, flock};
 use super::append::Journal;
 use super::journal;
 use super::meta::{Meta, RunOutcome};
-use super::rundir::{RunDir, summaries};
+use super::rundir::{RunDir, summaries, unnamed};
 use crate::files::{Dir, TEMPORARY, open_read};
 use crate::run::RunState;
 
@@ -163,9 +163,10 @@ impl Deletable {
 /// runs that ended before their first epoch and their first checkpoint. Live runs and runs whose lock cannot be checked
 /// are skipped.
 pub fn deletable(runs: &Path) -> Vec<Deletable> {
-    let all = summaries(runs).into_iter();
-    all.filter(|(run, _)| lock_of(run) == Lock::Free)
-        .flat_map(|(run, _)| of_run(&run))
+    let all = summaries(runs).into_iter().map(|(run, _)| run);
+    all.chain(unnamed(runs))
+        .filter(|run| lock_of(run) == Lock::Free)
+        .flat_map(|run| of_run(&run))
         .collect()
 }
 
@@ -250,6 +251,22 @@ mod tests {
         drop(lock);
         found.remove().unwrap();
         assert!(!run.path.exists());
+    }
+
+    #[test]
+    fn run_that_a_killed_process_was_creating_is_deletable() {
+        let runs = tempfile::tempdir().unwrap();
+        let place = runs.path().join(".tmp-run-0123456789abcdef");
+        fs::create_dir(&place).unwrap();
+        fs::write(place.join("config.toml"), "").unwrap();
+        fs::write(place.join("events.jsonl"), "").unwrap();
+        assert!(deletable(runs.path()).is_empty(), "it may be in use");
+        let old = std::time::SystemTime::now() - std::time::Duration::from_secs(120);
+        let dir = std::fs::File::open(&place).unwrap();
+        dir.set_modified(old).unwrap();
+        let [found] = deletable(runs.path()).try_into().unwrap();
+        found.remove().unwrap();
+        assert!(!place.exists());
     }
 
     #[test]

@@ -175,6 +175,7 @@ fn train_verb(args: TrainArgs) -> u8 {
         runs,
         name,
         resume,
+        resume_or_start,
         fork,
         headless,
         detach,
@@ -210,7 +211,9 @@ fn train_verb(args: TrainArgs) -> u8 {
         return with_config(config, |loaded| launch::run(loaded, detach, &reference));
     };
     if resume.is_none() && fork.is_none() {
-        return with_config(config, |loaded| train::run(loaded, name, mode));
+        return with_config(config, |loaded| {
+            train::run(loaded, name, mode, resume_or_start)
+        });
     }
     let runs = match runs_dir(&config.sets) {
         Ok(runs) => PathBuf::from(runs),
@@ -223,6 +226,7 @@ fn train_verb(args: TrainArgs) -> u8 {
         runs,
         sets: config.sets,
         mode,
+        unused: None,
     };
     match (resume, fork) {
         (_, Some(checkpoint)) => resume::fork(&checkpoint, name, &request),

@@ -105,11 +105,16 @@ pub(super) fn dataset_of(config: &Config, state: &State) -> Result<Dataset, Stri
             then.width
         ));
     }
+    Err(other_data(&dataset, &state.data, "in the checkpoint"))
+}
+
+/// The error for a data set that differs from the one with the fingerprint `then`.
+pub(super) fn other_data(dataset: &Dataset, then: &str, place: &str) -> String {
     let short = |print: &str| print.get(..16).unwrap_or(print).to_owned();
-    Err(format!(
-        "{}: data fingerprint {} differs from {} in the checkpoint; select the training data with --set data.dir=DIR",
+    format!(
+        "{}: data fingerprint {} differs from {} {place}; select the training data with --set data.dir=DIR",
         dataset.dir.display(),
         short(&dataset.fingerprint),
-        short(&state.data)
-    ))
+        short(then)
+    )
 }

@@ -156,7 +156,7 @@ fn attached(
             print_line(&format!("run {}", started.path.display()));
             outcome_code(&state, &started.path)
         }
-        ScreenEnd::Disconnected(reason) => {
+        ScreenEnd::Disconnected(reason, state) => {
             print_error(&format!("error: {reason}"));
             if let Some(status) = wait(child) {
                 print_error(&format!(
@@ -164,7 +164,7 @@ fn attached(
                     started.path.join("log.txt").display()
                 ));
             }
-            print_line(&restart_hint(&started.path));
+            print_line(&restart_hint(&started.path, &state));
             code::FAILED
         }
         ScreenEnd::Detached(code) => code,
@@ -188,13 +188,11 @@ fn outcome_code(state: &RunState, run: &std::path::Path) -> u8 {
     match &state.outcome {
         Some(Outcome::Completed) => code::COMPLETED,
         Some(Outcome::Stopped) => {
-            print_line(&restart_hint(run));
+            print_line(&restart_hint(run, state));
             code::STOPPED
         }
         Some(Outcome::Failed { .. }) | None => {
-            if state.checkpoint.is_some() {
-                print_line(&restart_hint(run));
-            }
+            print_line(&restart_hint(run, state));
             code::FAILED
         }
     }
@@ -213,10 +211,10 @@ pub(super) fn reattach_hint(run: &str) -> String {
 }
 
 /// The hint how to continue a run that has ended.
-pub(super) fn restart_hint(run: &std::path::Path) -> String {
-    format!(
-        "to continue: {} train --resume {}",
-        program(),
-        run.display()
-    )
+pub(super) fn restart_hint(run: &std::path::Path, state: &RunState) -> String {
+    let effect = match &state.checkpoint {
+        Some(_) => "to continue",
+        None => "to start over (no checkpoint was saved)",
+    };
+    format!("{effect}: {} train --resume {}", program(), run.display())
 }

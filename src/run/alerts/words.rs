@@ -84,9 +84,9 @@ impl RunState {
             0 | 1 => format!("step {} is not finite", episode.last),
             n => format!("{n} steps are not finite, the latest {}", episode.last),
         };
-        let layer = episode
-            .layer
-            .map_or_else(String::new, |layer| format!(", first non-finite layer {layer}"));
+        let layer = episode.layer.map_or_else(String::new, |layer| {
+            format!(", first non-finite layer {layer}")
+        });
         let text = format!(
             "{steps}{layer}; the weights are unchanged: lower the learning rate, keep optim.clip_norm above 0"
         );
@@ -185,7 +185,7 @@ pub(super) fn stalled(state: &RunState, quiet_ms: u64, step: Option<f64>) -> Str
     );
     let from = match &state.checkpoint {
         Some(saved) => format!("train --resume restarts from {}", saved.path),
-        None => "there is no checkpoint yet".to_owned(),
+        None => "train --resume starts over: there is no checkpoint yet".to_owned(),
     };
     format!(
         "stalled: no step for {} ({usual}): check the device and the disk (dmesg, nvidia-smi, df); {from}",

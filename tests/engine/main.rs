@@ -22,6 +22,7 @@ mod over_ssh;
 mod program;
 mod pty;
 mod pytorch_losses;
+mod restart;
 mod restored;
 mod resume;
 mod steering;

@@ -48,7 +48,7 @@ check: setup ## run format check and lints only
 	@$(STAGE) "viewer: clippy" cargo clippy --no-default-features --all-targets -- -D warnings
 
 kill: setup ## kill a training process 200 times and a screen 100 times at random moments
-	@cargo test --test engine -- --ignored --nocapture two_hundred_kills a_hundred_killed_screens
+	@cargo test --test engine -- --ignored --nocapture two_hundred_kills a_hundred_killed_screens an_error_in_each_write
 
 fuzz: ## read a million damaged files of each format (no libtorch)
 	@cargo test --no-default-features --test viewer -- --ignored --nocapture a_million_changed_files

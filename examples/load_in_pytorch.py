@@ -9,6 +9,7 @@ logits of the test split and compares them with those in predictions.csv of the 
 
 import csv
 import gzip
+import json
 import pathlib
 import sys
 
@@ -66,7 +67,8 @@ def idx(directory, name):
 
 
 def main(run, directory):
-    best = run / "checkpoints" / (run / "checkpoints" / "BEST").read_text().strip()
+    newest = max((run / "checkpoints").glob("step-*"))
+    best = newest.with_name("step-%09d" % json.loads((newest / "state.json").read_text())["best"]["global_step"])
     network = Classifier(load_file(best / "model.safetensors"))
     pixels = idx(directory, "t10k-images-idx3-ubyte").copy()
     images = torch.from_numpy(pixels).float()[:, None] / 255 * 2 - 1

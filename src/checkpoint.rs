@@ -3,7 +3,8 @@
 //! A checkpoint is a directory `checkpoints/step-000001234/`. It is written under a temporary name; each file is
 //! flushed to disk, `MANIFEST.json` with lengths and hashes last, and then the directory is renamed. So a directory
 //! with the final name is complete, and readers verify that. The files `LATEST` and `BEST` in `checkpoints` each
-//! contain the name of one checkpoint for users; the program does not depend on them.
+//! contain the name of one checkpoint for users. The program never believes them: it rewrites them from the checkpoints
+//! ([`Store::update_pointers`]).
 
 mod manifest;
 mod retention;
@@ -15,9 +16,11 @@ mod verify;
 pub use manifest::{Entry, FORMAT, Manifest};
 pub use retention::{Candidate, removable};
 pub use state::{BestSoFar, ComputeSetup, State};
-pub use store::{PendingCheckpoint, SavedCheckpoint, Store, read_state, step_name, step_of};
+pub use store::{
+    BestOnDisk, PendingCheckpoint, SavedCheckpoint, Store, read_state, step_name, step_of,
+};
 pub use tensors::{NamedTensor, decode, encode};
 pub use verify::{Depth, VerifyError, verify, verify_bytes};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

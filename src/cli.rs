@@ -196,6 +196,7 @@ fn train_verb(args: TrainArgs) -> u8 {
         name,
         resume,
         take_over,
+        resume_or_start,
         fork,
         headless,
         detach,
@@ -232,7 +233,9 @@ fn train_verb(args: TrainArgs) -> u8 {
         return with_config(config, |loaded| launch::run(loaded, detach, &reference));
     };
     if resume.is_none() && fork.is_none() {
-        return with_config(config, |loaded| train::run(loaded, name, mode));
+        return with_config(config, |loaded| {
+            train::run(loaded, name, mode, resume_or_start)
+        });
     }
     let runs = match runs_dir(config.runs.clone(), &config.sets) {
         Ok(runs) => runs,
@@ -247,6 +250,7 @@ fn train_verb(args: TrainArgs) -> u8 {
         take_over,
         sets: config.sets,
         mode,
+        unused: None,
     };
     match (resume, fork) {
         (_, Some(checkpoint)) => resume::fork(&checkpoint, name, &request),

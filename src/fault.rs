@@ -4,7 +4,8 @@
 //!
 //! - `kill@OP:N` kills the process, like `kill -9`, just before its N-th operation OP. OP is an operation on the files
 //!   of a checkpoint (`mkdir`, `create`, `write`, `fsync`, `rename`, `remove`, or `any` of them), or a training `step`, a
-//!   `batch` of an evaluation or a `frame` of a screen.
+//!   `batch` of an evaluation or a `frame` of a screen. OP can also be the name of any file of a run, such as
+//!   `events.jsonl` or `BEST`, for the operations that write this file, or `tb` for those of TensorBoard's files.
 //! - `abort@OP:N` and `panic@OP:N` abort the process or panic there; `hang@OP:N` blocks the thread forever.
 //! - `ENOSPC@OP:N` (also EIO, EDQUOT, EFBIG, EROFS) makes the operation fail with that error; with a `+` after N, all
 //!   later ones fail too.
@@ -12,7 +13,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Write};
 use std::sync::Mutex;
 
 use rustix::io::Errno;
@@ -89,6 +90,14 @@ struct Plan {
 }
 
 impl Plan {
+    /// Counts an operation that writes a file; returns the fault that applies to it.
+    fn count_file(&mut self, file: &str) -> Option<Fault> {
+        *self.counts.entry(file.to_owned()).or_default() += 1;
+        let mut faults = self.faults.iter();
+        let hit = faults.find(|fault| fault.op == file && fault.applies(file, &self.counts));
+        hit.cloned()
+    }
+
     /// Counts an operation; returns the fault that applies to it.
     fn count(&mut self, op: &str) -> Option<Fault> {
         *self.counts.entry(op.to_owned()).or_default() += 1;
@@ -114,16 +123,36 @@ thread_local! {
 /// # Errors
 /// The injected error.
 pub fn before(op: &str) -> io::Result<()> {
+    inject(op, |plan| plan.count(op))
+}
+
+/// A fault point just before an operation that writes the file `name`.
+///
+/// # Errors
+/// The injected error.
+pub fn before_file(name: &str) -> io::Result<()> {
+    // The name of a temporary file contains that of the file that it replaces.
+    let name = match name.strip_prefix(".tmp-").map(|rest| rest.rsplit_once('-')) {
+        Some(Some((name, random))) if random.len() == 16 => name,
+        _ => name,
+    };
+    inject(name, |plan| plan.count_file(name))
+}
+
+fn inject(op: &str, count: impl Fn(&mut Plan) -> Option<Fault>) -> io::Result<()> {
     if !cfg!(debug_assertions) {
         return Ok(());
     }
-    let own = OF_THREAD.with_borrow_mut(|plan| plan.as_mut().map(|plan| plan.count(op)));
+    let own = OF_THREAD.with_borrow_mut(|plan| plan.as_mut().map(&count));
     let hit = own.unwrap_or_else(|| {
         let mut plan = OF_PROCESS
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        plan.get_or_insert_with(of_environment).count(op)
+        count(plan.get_or_insert_with(of_environment))
     });
+    if hit.is_some() && std::env::var_os("EPOCHTOP_FAULT_SHOW").is_some() {
+        let _ = writeln!(io::stderr(), "fault injected at {op}");
+    }
     match hit.map(|fault| fault.kind) {
         None => Ok(()),
         Some(FaultKind::Fails(errno)) => Err(io::Error::from_raw_os_error(errno)),
@@ -200,5 +229,14 @@ mod tests {
         assert_eq!(failed("EIO@write:2+").0, [false, false, true, true]);
         assert_eq!(failed("ENOSPC@any:2").0, [false, true, false, false]);
         assert_eq!(failed("nonsense").0, [false; 4]);
+    }
+
+    #[test]
+    fn operations_of_a_file_are_counted_under_its_name() {
+        let (failed, _) = with(Fault::parse("EDQUOT@BEST:2"), || {
+            ["LATEST", "BEST", ".tmp-BEST-0123456789abcdef", "BEST"]
+                .map(|name| before_file(name).is_err())
+        });
+        assert_eq!(failed, [false, false, true, false]);
     }
 }

@@ -124,11 +124,15 @@ impl Dir {
     /// The path and why it cannot be created or opened.
     pub fn ensure_subdir(&self, name: &str) -> io::Result<Self> {
         match self.subdir(name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let made = self.make_subdir(name)?;
-                self.sync()?;
-                Ok(made)
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match self.make_subdir(name) {
+                // Another process has created it in the meantime.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.subdir(name),
+                made => {
+                    let made = made?;
+                    self.sync()?;
+                    Ok(made)
+                }
+            },
             opened => opened,
         }
     }
@@ -388,6 +392,10 @@ impl Dir {
     }
 
     fn inject_fault(&self, operation: &str, name: impl AsRef<OsStr>) -> io::Result<()> {
+        let file = name.as_ref().to_string_lossy();
+        if !file.is_empty() {
+            fault::before_file(&file).map_err(self.error_at(&name))?;
+        }
         if self.faults {
             fault::before(operation).map_err(self.error_at(name))?;
         }

@@ -43,6 +43,9 @@ pub enum Feed {
     Gone {
         /// The known cause.
         reason: String,
+        /// Whether the process of the trainer has ended.
+        #[serde(default)]
+        died: bool,
     },
 }
 

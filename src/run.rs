@@ -43,7 +43,9 @@ pub use replay::{MAX_GAP_MS, Replay};
 pub use series::{Bucket, Ema, Series, between};
 pub use state::RunState;
 pub use steps::{Sample, Steps};
-pub use summary::{closing_lines, epoch_line, eval_line, event_line, final_lines, headline};
+pub use summary::{
+    closing_lines, epoch_line, eval_line, event_line, final_lines, headline, resume_effect,
+};
 pub use system::{GpuHistory, SAMPLES, SystemHistory, Trace, checkpoints_left};
 pub use text::{clock, size};
 pub use timeline::Timeline;

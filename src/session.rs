@@ -6,6 +6,7 @@
 
 mod answer;
 mod append;
+mod appender;
 mod checkpoint_location;
 mod client;
 mod clock;
@@ -42,7 +43,7 @@ pub use hook::{Hook, HookRun};
 pub use hub::{Session, TrainerEnds};
 pub use hub_handle::HubHandle;
 pub use journal::{JournalState, live_records};
-pub use journal_prefix::{CheckpointPosition, JournalPrefix, prefix};
+pub use journal_prefix::{CheckpointPosition, JournalPrefix, nothing, prefix};
 pub use known_runs::{is_name, remember, run_argument};
 pub use live::{RunTarget, client_name, find, live};
 pub use meta::{Meta, RunOutcome};
@@ -50,6 +51,6 @@ pub use output::Redirect;
 pub use overview::{Deletable, Overview, Status, deletable, overviews, size, status};
 pub use process::{host, process_mark};
 pub use replay::replay;
-pub use rundir::{RunDir, RunsDir, default_name, resolve, summaries};
+pub use rundir::{RunDir, RunsDir, resolve, summaries};
 pub use server::Server;
 pub use system::SystemSampling;

@@ -38,6 +38,7 @@ pub use optim::{Group, Layout, Optimizer, groups};
 pub use schedule::Schedule;
 pub use speed::{Speed, losses, speed};
 pub use step::{Hyper, StepStats, clip_divisor, train_step};
+pub use trainer::nothing_left;
 
 use crate::checkpoint::State;
 use crate::config::Config;

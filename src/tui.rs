@@ -107,6 +107,8 @@ pub struct ScreenResult {
     pub run: RunState,
     /// Why the connection was lost, if the run did not report its end.
     pub lost_reason: Option<String>,
+    /// Whether the connection was lost because the trainer's process has ended.
+    pub trainer_died: bool,
 }
 
 /// Shows the run behind the link on the terminal of this process until the screen is closed.
@@ -192,6 +194,7 @@ pub fn run(tty: &Tty, link: &Link, options: Options) -> io::Result<ScreenResult>
                     exit,
                     run: app.replay.map_or(app.run, |view| *view.final_state),
                     lost_reason: app.lost_reason,
+                    trainer_died: app.trainer_died,
                 });
             }
         }

@@ -3,15 +3,19 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::State;
 use super::manifest::{Entry, FORMAT, Manifest};
 use super::verify::{Depth, VerifyError, read_manifest, verify};
+use super::{BestSoFar, State};
 use crate::config::BestBy;
 use crate::event::Validation;
 use crate::files::{self, Dir, TEMPORARY};
 
 /// Name of the checkpoint directory in the run directory.
 const CHECKPOINTS: &str = "checkpoints";
+/// Prefix of the name of a damaged checkpoint that was set aside.
+const DAMAGED: &str = "bad-";
+/// Greatest size of a pointer file in bytes.
+const LONGEST_POINTER: u64 = 4096;
 /// Greatest size of `state.json` in bytes; a larger file is rejected.
 const LONGEST_STATE: u64 = 64 << 20;
 
@@ -41,6 +45,15 @@ pub struct PendingCheckpoint {
     pub created_ms: u64,
     /// Name and content of each file except `state.json` and `MANIFEST.json`.
     pub files: Vec<(&'static str, Vec<u8>)>,
+}
+
+/// The best checkpoint of a run that is on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BestOnDisk {
+    /// Its step.
+    pub global_step: u64,
+    /// The step of a better one that is not on disk, because its save failed or it was deleted.
+    pub missing: Option<u64>,
 }
 
 /// The checkpoints of a run, in `runs/<name>/checkpoints`.
@@ -129,10 +142,87 @@ impl Store {
         })
     }
 
-    /// Writes the checkpoint name of a step to the file `pointer`, which is `LATEST` or `BEST`.
-    pub fn point(&self, pointer: &str, global_step: u64) -> io::Result<()> {
-        let text = format!("{}\n", step_name(global_step));
-        self.dir()?.replace(pointer, text.as_bytes())
+    /// The best checkpoint by validation, as the trainer recorded it in the newest checkpoint. The file `BEST` is not
+    /// read. If that checkpoint is not on disk, the best one left is returned. `None` if no
+    /// checkpoint has been validated.
+    ///
+    /// # Errors
+    /// The path and the problem, if the checkpoints cannot be listed or the state of the newest one cannot be read.
+    pub fn best(&self) -> io::Result<Option<BestOnDisk>> {
+        let steps = self.list()?;
+        let Some(&newest) = steps.last() else {
+            return Ok(None);
+        };
+        let Some(best) = read_state(&self.path(newest))?.best else {
+            return Ok(None);
+        };
+        let found = |global_step, missing| BestOnDisk {
+            global_step,
+            missing,
+        };
+        if steps.contains(&best.global_step) {
+            return Ok(Some(found(best.global_step, None)));
+        }
+        let by = self.manifest(newest).map(|manifest| manifest.best_by);
+        let left = self.best_validated(by.unwrap_or_default());
+        Ok(left.map(|left| found(left.global_step, Some(best.global_step))))
+    }
+
+    /// The complete checkpoint with the best validation by this measure, by the manifests.
+    pub fn best_validated(&self, by: BestBy) -> Option<BestSoFar> {
+        let mut best: Option<(Validation, BestSoFar)> = None;
+        for step in self.steps() {
+            let Ok(manifest) = verify(&self.path(step), Depth::Lengths) else {
+                continue;
+            };
+            let Some(validation) = manifest.validation() else {
+                continue;
+            };
+            if validation.replaces(best.as_ref().map(|(best, _)| best), by) {
+                let found = BestSoFar {
+                    accuracy: validation.accuracy.0,
+                    epoch: manifest.epoch,
+                    global_step: step,
+                };
+                best = Some((validation, found));
+            }
+        }
+        best.map(|(_, found)| found)
+    }
+
+    /// The pointer files `LATEST` and `BEST` that do not name the checkpoint they should, with its step.
+    ///
+    /// # Errors
+    /// As [`Store::best`].
+    pub fn outdated_pointers(&self) -> io::Result<Vec<(&'static str, u64)>> {
+        let latest = self.list()?.last().copied();
+        let best = self.best()?.map(|best| best.global_step);
+        let mut pointers = Vec::new();
+        pointers.extend(latest.map(|step| ("LATEST", step)));
+        pointers.extend(best.map(|step| ("BEST", step)));
+        if !pointers.is_empty() {
+            let dir = self.dir()?;
+            pointers.retain(|(pointer, step)| {
+                let text = dir.read_text(pointer, LONGEST_POINTER);
+                !text.is_ok_and(|text| text == pointer_text(*step))
+            });
+        }
+        Ok(pointers)
+    }
+
+    /// Rewrites the pointer files that are outdated. Returns the errors; none of them affects a checkpoint.
+    pub fn update_pointers(&self) -> Vec<io::Error> {
+        let write = |(pointer, step)| {
+            let text = pointer_text(step);
+            self.dir()?.replace(pointer, text.as_bytes())
+        };
+        match self.outdated_pointers() {
+            Ok(pointers) => pointers
+                .into_iter()
+                .filter_map(|p| write(p).err())
+                .collect(),
+            Err(error) => vec![error],
+        }
     }
 
     /// Removes a checkpoint; it is not an error if there is none. It is renamed first, so that an interrupted removal
@@ -150,15 +240,31 @@ impl Store {
         }
     }
 
-    /// The steps of all checkpoints, by their directory names, in ascending order.
+    /// The steps of all checkpoints, by their directory names, in ascending order. Empty if they cannot be listed.
     pub fn steps(&self) -> Vec<u64> {
-        let mut steps: Vec<u64> = self
-            .names()
-            .iter()
-            .filter_map(|name| step_of(name))
-            .collect();
+        self.list().unwrap_or_default()
+    }
+
+    /// The steps of all checkpoints, by their directory names, in ascending order. Empty if there is no directory of
+    /// checkpoints.
+    ///
+    /// # Errors
+    /// The path and why the directory cannot be read.
+    pub fn list(&self) -> io::Result<Vec<u64>> {
+        let names = match self.dir().and_then(|dir| dir.names()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            names => names?,
+        };
+        let mut steps: Vec<u64> = names.iter().filter_map(|name| step_of(name)).collect();
         steps.sort_unstable();
-        steps
+        Ok(steps)
+    }
+
+    /// The names of damaged checkpoints that were set aside.
+    pub fn damaged(&self) -> Vec<String> {
+        let mut names = self.names();
+        names.retain(|name| name.starts_with(DAMAGED));
+        names
     }
 
     /// The manifest of a step's checkpoint. Its files are not verified.
@@ -194,10 +300,12 @@ impl Store {
     /// second value has a message for each of them.
     ///
     /// # Errors
-    /// If a checkpoint cannot be read or has the format of another version, because then it need not be damaged.
+    /// If the checkpoints cannot be listed, or if one cannot be read or has the format of another version, because then
+    /// it need not be damaged.
     pub fn newest_verified(&self) -> Result<(Option<Manifest>, Vec<String>), String> {
         let mut warnings = Vec::new();
-        for step in self.steps().into_iter().rev() {
+        let steps = self.list().map_err(|error| error.to_string())?;
+        for step in steps.into_iter().rev() {
             let problem = match verify(&self.path(step), Depth::Bytes) {
                 Ok(manifest) if manifest.global_step == step => {
                     return Ok((Some(manifest), warnings));
@@ -215,10 +323,8 @@ impl Store {
     fn set_aside(&self, step: u64, problem: &str) -> String {
         let name = step_name(step);
         let aside = self.dir().ok().and_then(|dir| {
-            let mut names = (1..100).map(|n| format!("bad-{name}-{n}"));
-            let aside = names.find(|aside| !dir.exists(aside))?;
-            dir.rename(&name, &aside).ok()?;
-            Some(aside)
+            let mut names = (1..100).map(|n| format!("{DAMAGED}{name}-{n}"));
+            names.find(|aside| dir.rename_new(&name, aside).is_ok())
         });
         let action = aside.map_or_else(
             || "skipped".to_owned(),
@@ -226,6 +332,10 @@ impl Store {
         );
         format!("{CHECKPOINTS}/{name} is damaged ({problem}): {action}")
     }
+}
+
+fn pointer_text(global_step: u64) -> String {
+    format!("{}\n", step_name(global_step))
 }
 
 /// The final name of a checkpoint that has a spare name during an exchange; `None` if `name` is not a spare name.

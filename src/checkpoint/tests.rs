@@ -5,7 +5,7 @@ use fs_err as fs;
 use rustix::io::Errno;
 
 use super::*;
-use crate::event::DatasetInfo;
+use crate::event::{DatasetInfo, Validation};
 use crate::fault::{Fault, FaultKind, with};
 
 /// A temporary directory, in memory if possible: thousands of flushes to a disk take minutes.
@@ -13,7 +13,8 @@ fn directory() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
 }
 
-fn pending(global_step: u64, fill: u8) -> PendingCheckpoint {
+/// A small checkpoint of a step.
+pub(crate) fn pending(global_step: u64, fill: u8) -> PendingCheckpoint {
     PendingCheckpoint {
         state: State {
             format: FORMAT,
@@ -64,7 +65,7 @@ fn checkpoint_is_written_verified_and_removed() {
     let saved = store.save(&pending(7, 1), || was_ready = true).unwrap();
     assert!(was_ready);
     assert_eq!(saved.path, "checkpoints/step-000000007");
-    store.point("LATEST", 7).unwrap();
+    assert!(store.update_pointers().is_empty());
     assert_eq!(names(&store), ["LATEST", "step-000000007"]);
     let manifest = verify(&store.path(7), Depth::Bytes).unwrap();
     assert_eq!(manifest.bytes(), saved.bytes);
@@ -177,6 +178,63 @@ fn any_changed_byte_or_truncation_is_detected_and_the_next_older_is_used() {
             fs::remove_dir_all(store.path(0).with_file_name("bad-step-000000002-1")).unwrap();
         }
     }
+}
+
+/// A checkpoint whose weights have a validation accuracy; `best` is the best step at that time.
+pub(crate) fn validated(global_step: u64, accuracy: f64, best: u64) -> PendingCheckpoint {
+    let mut pending = pending(global_step, 1);
+    pending.validated = Some(Validation::of_accuracy(accuracy));
+    pending.state.best = Some(BestSoFar {
+        accuracy,
+        epoch: 1,
+        global_step: best,
+    });
+    pending
+}
+
+#[test]
+fn pointers_are_rewritten_from_the_checkpoints_after_a_failed_write() {
+    let run = directory();
+    let store = Store::new(run.path());
+    store.save(&validated(1, 0.5, 1), || {}).unwrap();
+    assert!(store.update_pointers().is_empty());
+    store.save(&validated(2, 0.7, 2), || {}).unwrap();
+    let fault = Fault {
+        kind: FaultKind::Fails(Errno::DQUOT.raw_os_error()),
+        op: "any".to_owned(),
+        nth: 1,
+        and_later: true,
+    };
+    let (errors, _) = with(Some(fault), || store.update_pointers());
+    assert_eq!(errors.len(), 2, "{errors:?}");
+    let read = |name: &str| fs::read_to_string(store.path(0).with_file_name(name)).unwrap();
+    assert_eq!(read("BEST"), "step-000000001\n", "the write failed");
+    let best = |global_step, missing| {
+        Some(BestOnDisk {
+            global_step,
+            missing,
+        })
+    };
+    assert_eq!(store.best().unwrap(), best(2, None), "BEST is not believed");
+    // A later checkpoint that is not the best one repairs the pointer.
+    store.save(&validated(3, 0.6, 2), || {}).unwrap();
+    assert!(store.update_pointers().is_empty());
+    assert_eq!(
+        (read("BEST").as_str(), read("LATEST").as_str()),
+        ("step-000000002\n", "step-000000003\n")
+    );
+    assert_eq!(store.outdated_pointers().unwrap(), []);
+    store.remove(2).unwrap();
+    assert_eq!(store.best().unwrap(), best(3, Some(2)));
+}
+
+#[test]
+fn checkpoints_that_cannot_be_listed_are_an_error_not_an_empty_run() {
+    let run = directory();
+    fs::write(run.path().join("checkpoints"), "a file").unwrap();
+    let store = Store::new(run.path());
+    assert!(store.newest_verified().unwrap_err().contains("checkpoints"));
+    assert!(store.best().is_err());
 }
 
 #[test]

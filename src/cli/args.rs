@@ -181,8 +181,9 @@ pub(super) struct TrainArgs {
     /// Name of the run [default: date, time and network type]
     #[arg(long)]
     pub(super) name: Option<String>,
-    /// Restart a run in place from its newest valid checkpoint [default: the newest run]; --set may change
-    /// settings other than the model, data split, batch size, seed and optimizer
+    /// Restart a run in place from its newest valid checkpoint, or from step 0 if it ended before the first one
+    /// [default: the newest run]; --set may change settings other than the model, data split, batch size, seed and
+    /// optimizer
     #[arg(long, value_name = "RUN", num_args = 0..=1, conflicts_with_all = ["config", "preset", "name", "fork"])]
     #[expect(
         clippy::option_option,
@@ -193,6 +194,10 @@ pub(super) struct TrainArgs {
     /// ended
     #[arg(long, requires = "resume")]
     pub(super) take_over: bool,
+    /// Resume the run --name if it exists, otherwise start it: one command for jobs that a scheduler starts again.
+    /// Settings apply to a new run only; a completed run is a success
+    #[arg(long, requires = "name", conflicts_with_all = ["resume", "fork"])]
+    pub(super) resume_or_start: bool,
     /// Start a new run from the best checkpoint of a run, or from a checkpoint directory
     #[arg(long, value_name = "RUN|CHECKPOINT", conflicts_with_all = ["config", "preset"])]
     pub(super) fork: Option<OsString>,

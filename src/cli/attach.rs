@@ -12,7 +12,7 @@ use super::print::{argument, print_error, print_line, program, run_word};
 use super::{code, load, screen, searched_runs, signals, theme_set};
 use crate::config::Loaded;
 use crate::event::Phase;
-use crate::run::{RunState, final_lines};
+use crate::run::{RunState, final_lines, resume_effect};
 use crate::session::wire::Role;
 use crate::session::{Connection, RunDir, RunTarget, client_name, connect, find, headless};
 use crate::tui::{self, Attachment, Control, Exit};
@@ -113,7 +113,7 @@ pub(super) fn live(
             final_lines(&state).iter().for_each(|line| print_line(line));
             code::COMPLETED
         }
-        ScreenEnd::Disconnected(reason) => {
+        ScreenEnd::Disconnected(reason, _) => {
             print_error(&format!("error: {reason}"));
             code::FAILED
         }
@@ -125,8 +125,8 @@ pub(super) fn live(
 pub(super) enum ScreenEnd {
     /// The run has ended; its final state.
     RunEnded(Box<RunState>),
-    /// The connection to the trainer was lost; the reason.
-    Disconnected(String),
+    /// The connection to the trainer was lost; the reason and the last state.
+    Disconnected(String, Box<RunState>),
     /// The screen was left while the run continues; the exit code. The user has been informed.
     Detached(u8),
 }
@@ -176,11 +176,17 @@ pub(super) fn show(
             ScreenEnd::Detached(requests.exit_code().unwrap_or(code::FAILED))
         }
         (_, true) => ScreenEnd::RunEnded(Box::new(shown.run)),
-        (Exit::Left | Exit::Finished, false) => ScreenEnd::Disconnected(
-            shown
+        (Exit::Left | Exit::Finished, false) => {
+            let reason = shown
                 .lost_reason
-                .unwrap_or_else(|| "lost contact with the trainer".to_owned()),
-        ),
+                .unwrap_or_else(|| "lost contact with the trainer".to_owned());
+            let effect = if shown.trainer_died {
+                format!("; train --resume {}", resume_effect(&shown.run))
+            } else {
+                String::new()
+            };
+            ScreenEnd::Disconnected(reason + &effect, Box::new(shown.run))
+        }
         (_, false) => {
             print_line(&words);
             ScreenEnd::Detached(code::COMPLETED)

@@ -177,7 +177,7 @@ fn send(
                     ));
                 }
             }
-            Ok(Feed::Unsent { reason, .. } | Feed::Gone { reason }) => return Err(reason),
+            Ok(Feed::Unsent { reason, .. } | Feed::Gone { reason, .. }) => return Err(reason),
             Ok(Feed::Control(_)) => {}
             Err(RecvTimeoutError::Timeout) => {
                 return Err("not done within --timeout; the command is still pending".to_owned());

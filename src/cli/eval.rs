@@ -209,7 +209,7 @@ fn numbers(
     report.epoch = state.epoch;
     report.global_step = state.global_step;
     report.checkpoint = Some(found.name());
-    report.weights = if found.best {
+    report.weights = if found.best.is_some() {
         WeightsKind::Best
     } else {
         WeightsKind::Checkpoint

@@ -182,8 +182,8 @@ impl Running {
             state.outcome,
             Some(Outcome::Stopped | Outcome::Failed { .. })
         );
-        if ended_early && state.checkpoint.is_some() {
-            print_line(&restart_hint(&dir.path()));
+        if ended_early {
+            print_line(&restart_hint(&dir.path(), &state));
         }
         exit_code(&state, &signals)
     }

@@ -163,7 +163,7 @@ fn attached(
             print_line(&format!("run {}", path().display()));
             outcome_code(&state, &path())
         }
-        ScreenEnd::Disconnected(reason) => {
+        ScreenEnd::Disconnected(reason, state) => {
             print_error(&format!("error: {reason}"));
             if let Some(status) = wait(child) {
                 print_error(&format!(
@@ -171,7 +171,7 @@ fn attached(
                     path().join("log.txt").display()
                 ));
             }
-            print_line(&restart_hint(&path()));
+            print_line(&restart_hint(&path(), &state));
             code::FAILED
         }
         ScreenEnd::Detached(code) => code,
@@ -195,13 +195,11 @@ fn outcome_code(state: &RunState, run: &Path) -> u8 {
     match &state.outcome {
         Some(Outcome::Completed) => code::COMPLETED,
         Some(Outcome::Stopped) => {
-            print_line(&restart_hint(run));
+            print_line(&restart_hint(run, state));
             code::STOPPED
         }
         Some(Outcome::Failed { .. }) | None => {
-            if state.checkpoint.is_some() {
-                print_line(&restart_hint(run));
-            }
+            print_line(&restart_hint(run, state));
             code::FAILED
         }
     }
@@ -221,11 +219,11 @@ pub(super) fn reattach_hint(run: &Path) -> String {
 }
 
 /// The hint how to continue a run that has ended.
-pub(super) fn restart_hint(run: &Path) -> String {
+pub(super) fn restart_hint(run: &Path, state: &RunState) -> String {
+    let effect = match &state.checkpoint {
+        Some(_) => "to continue",
+        None => "to start over (no checkpoint was saved)",
+    };
     let path = std::path::absolute(run).unwrap_or_else(|_| run.to_owned());
-    format!(
-        "to continue: {} train --resume {}",
-        program(),
-        argument(path)
-    )
+    format!("{effect}: {} train --resume {}", program(), argument(path))
 }

@@ -60,7 +60,7 @@ pub(super) fn restore(checkpoint: &Path, settings: &[String]) -> Result<Restored
         ..Sources::default()
     };
     let loaded = config::load(&sources).map_err(|problems| problems.to_string())?;
-    let data_dir = recorded_data_dir(checkpoint, &loaded);
+    let data_dir = recorded_data_dir(&run_of(checkpoint), &loaded);
     let config = loaded.config;
     if let Some(warning) = set_threads(config.train.threads) {
         print_error(&format!("warning: {warning}"));
@@ -85,14 +85,22 @@ impl Restored {
     }
 }
 
+/// The run directory of a checkpoint.
+pub(super) fn run_of(checkpoint: &Path) -> PathBuf {
+    checkpoint
+        .ancestors()
+        .nth(2)
+        .unwrap_or(checkpoint)
+        .to_owned()
+}
+
 /// The directory of the data in training, from `run.json`, unless the configuration has an absolute path or the user has
 /// set one: a relative path, or that of a search, depends on the working directory and the environment.
-pub(super) fn recorded_data_dir(checkpoint: &Path, loaded: &Loaded) -> Option<PathBuf> {
+pub(super) fn recorded_data_dir(run: &Path, loaded: &Loaded) -> Option<PathBuf> {
     let is_set = matches!(loaded.origin("data.dir"), Origin::Set(_));
     if is_set || Path::new(&loaded.config.data.dir).is_absolute() {
         return None;
     }
-    let run = checkpoint.parent()?.parent()?;
     RunDir::at(run).meta()?.data_dir
 }
 
@@ -139,11 +147,16 @@ pub(super) fn dataset_of(
             then.width
         ));
     }
+    Err(other_data(&dataset, &state.data, "in the checkpoint"))
+}
+
+/// The error for a data set that differs from the one with the fingerprint `then`.
+pub(super) fn other_data(dataset: &Dataset, then: &str, place: &str) -> String {
     let short = |print: &str| print.get(..16).unwrap_or(print).to_owned();
-    Err(format!(
-        "{}: data fingerprint {} differs from {} in the checkpoint; select the training data with --set data.dir=DIR",
+    format!(
+        "{}: data fingerprint {} differs from {} {place}; select the training data with --set data.dir=DIR",
         dataset.dir.display(),
         short(&dataset.fingerprint),
-        short(&state.data)
-    ))
+        short(then)
+    )
 }

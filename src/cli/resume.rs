@@ -6,19 +6,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::front_end::Mode;
-use super::print::print_error;
-use super::restore::{dataset_of, recorded_data_dir};
-use super::train::{RunStart, make_absolute, meta, train_and_show};
+use super::print::{print_error, print_line};
+use super::restore::{dataset_of, other_data, recorded_data_dir, run_of};
+use super::train::{RunStart, check, create, make_absolute, meta, train_and_show};
 use super::{code, user_file};
-use crate::checkpoint::{Depth, State, Store, step_name, verify};
-use crate::config::{self, Change, Loaded, Sources};
+use crate::checkpoint::{Depth, Manifest, State, Store, step_name, verify};
+use crate::config::{self, Change, Config, Loaded, Sources};
 use crate::data::Dataset;
-use crate::event::{Event, Level, Record, Restoration};
+use crate::event::{Answer, Command, Event, Level, Record, Restoration};
 use crate::inference::read_state;
-use crate::run::RunState;
+use crate::run::{CommandLine, RunState};
 use crate::session::{
-    CheckpointPosition, Journal, Meta, RunDir, RunFiles, RunOutcome, RunsDir, default_name,
-    locate_checkpoint, prefix, resolve,
+    CheckpointPosition, Journal, JournalPrefix, Meta, RunDir, RunFiles, RunOutcome, RunsDir,
+    locate_checkpoint, nothing, prefix, resolve,
 };
 use crate::train::{self, Resume};
 
@@ -33,11 +33,42 @@ pub(super) struct ResumeRequest {
     /// Settings that override the recorded configuration.
     pub(super) sets: Vec<String>,
     pub(super) mode: Mode,
+    /// The configuration of the command line, if it is for a new run only (`--resume-or-start`). A note is made of what
+    /// differs from the recorded one.
+    pub(super) unused: Option<Config>,
 }
 
 /// Continues a run in place, from its newest valid checkpoint.
 pub(super) fn resume(run: Option<&OsStr>, request: &ResumeRequest) -> u8 {
-    exit_code_of(try_resume(run, request))
+    let run = resolve(&request.runs, run).map_err(message);
+    exit_code_of(run.and_then(|run| try_resume(&run, request)))
+}
+
+/// Continues the run `name`, for `--resume-or-start`. A completed run needs nothing, which is a success.
+pub(super) fn resume_named(name: &str, loaded: &Loaded, mode: Mode) -> u8 {
+    let runs = loaded.runs_dir();
+    let run = RunDir::at(&runs.join(name));
+    let request = ResumeRequest {
+        runs_option: Some(runs.clone()),
+        runs: RunsDir::only(runs),
+        take_over: false,
+        sets: Vec::new(),
+        mode,
+        unused: Some(loaded.config.clone()),
+    };
+    if is_complete(&run) {
+        print_line(&format!(
+            "{}: the run is completed; nothing to do",
+            run.path.display()
+        ));
+        return code::COMPLETED;
+    }
+    exit_code_of(try_resume(&run, &request))
+}
+
+fn is_complete(run: &RunDir) -> bool {
+    run.meta()
+        .is_some_and(|meta| meta.outcome == RunOutcome::Completed)
 }
 
 /// Starts a new run from a checkpoint.
@@ -57,16 +88,20 @@ fn message(error: io::Error) -> String {
     error.to_string()
 }
 
-fn try_resume(name: Option<&OsStr>, request: &ResumeRequest) -> Result<u8, String> {
-    let run = resolve(&request.runs, name).map_err(message)?;
+fn try_resume(run: &RunDir, request: &ResumeRequest) -> Result<u8, String> {
     // The journal is locked: from here on no other process can write this run.
-    let mut journal = Journal::take_with(&run, request.take_over).map_err(message)?;
+    let mut journal = Journal::take_with(run, request.take_over).map_err(message)?;
     let store = Store::new(&run.path);
     store.sweep();
     let (newest, mut notes) = store
         .newest_verified()
         .map_err(|error| format!("{}: {error}", run.path.display()))?;
-    let manifest = newest.ok_or_else(|| no_valid_checkpoint(&run, &notes))?;
+    let Some(manifest) = newest else {
+        return start_over(run, journal, &store, &notes, request);
+    };
+    // The process may have been killed between writing a checkpoint and updating LATEST and BEST. This also repairs the
+    // files of a completed run.
+    notes.extend(store.update_pointers().iter().map(ToString::to_string));
     let checkpoint = store.path(manifest.global_step);
     let ResumePoint {
         state,
@@ -74,23 +109,20 @@ fn try_resume(name: Option<&OsStr>, request: &ResumeRequest) -> Result<u8, Strin
         changes,
         dataset,
     } = read_resume_point(&checkpoint, request)?;
-    // The process may have been killed between writing a checkpoint and updating LATEST and BEST.
-    notes.extend(update_pointers(&store, &state));
-    refuse_complete(&run, &state, &changes)?;
+    let epochs = total_epochs(&state, &loaded, &request.sets);
+    let nothing_left = train::nothing_left(&state, &loaded.config, epochs);
+    refuse_complete(run, &state, &changes, nothing_left.as_deref())?;
     notes.extend(changes.iter().map(describe));
-    // The journal must be writable: without a record of the restart, repeated steps would count twice.
-    let text = format!("restarted by process {}", std::process::id());
-    let level = Level::Info;
-    journal
-        .append(Event::Log { level, text })
-        .map_err(|error| format!("{}: {error}", run.journal().display()))?;
+    notes.extend(unused_settings(&loaded.config, request));
+    notes.extend(nothing_left.map(|why| format!("no step is left to train: {why}")));
+    announce(run, &mut journal)?;
     let mut records = Vec::new();
     let at = CheckpointPosition {
         mark: state.mark,
         global_step: state.global_step,
         epoch_done: state.epoch_done,
     };
-    let before = prefix(&run, at, |record| {
+    let before = prefix(run, at, |record| {
         if is_in_exports(record) {
             records.push(record.clone());
         }
@@ -108,8 +140,9 @@ fn try_resume(name: Option<&OsStr>, request: &ResumeRequest) -> Result<u8, Strin
         epoch: state.epoch,
         redone: before.redone,
         notes,
+        answers: answers(&before, &store, &manifest),
     };
-    let start = files(&run, &loaded, journal, &dataset, &records).map(|files| RunStart {
+    let start = files(run, &loaded, journal, &dataset, &records).map(|files| RunStart {
         files,
         state: before.state,
         resume: Some(resume_job(
@@ -120,63 +153,157 @@ fn try_resume(name: Option<&OsStr>, request: &ResumeRequest) -> Result<u8, Strin
             restoration,
             false,
         )),
+        started_over: None,
     });
     Ok(train_and_show(
         &loaded,
         dataset,
-        &run,
+        run,
         request.mode.clone(),
         start,
         false,
     ))
 }
 
-/// Updates `LATEST` and `BEST` to existing checkpoints; returns the errors.
-fn update_pointers(store: &Store, state: &State) -> Vec<String> {
-    let best = state
-        .best
-        .filter(|best| store.steps().contains(&best.global_step));
-    let mut errors = Vec::new();
-    errors.extend(store.point("LATEST", state.global_step).err());
-    errors.extend(best.and_then(|best| store.point("BEST", best.global_step).err()));
-    errors.iter().map(ToString::to_string).collect()
+/// Records the restart in the journal. It must be writable: without a record of the restart, repeated steps would count
+/// twice.
+fn announce(run: &RunDir, journal: &mut Journal) -> Result<(), String> {
+    let text = format!("restarted by process {}", std::process::id());
+    let level = Level::Info;
+    journal
+        .append(Event::Log { level, text })
+        .map_err(|error| format!("{}: {error}", run.journal().display()))
 }
 
-/// Refuses to resume a completed run, unless a changed setting allows more training.
-fn refuse_complete(run: &RunDir, state: &State, changes: &[Change]) -> Result<(), String> {
+/// Trains a run that ended before its first checkpoint again, from step 0 with the same configuration.
+fn start_over(
+    run: &RunDir,
+    mut journal: Journal,
+    store: &Store,
+    notes: &[String],
+    request: &ResumeRequest,
+) -> Result<u8, String> {
+    if journal.has_checkpoint() || !store.damaged().is_empty() {
+        return Err(no_valid_checkpoint(run, store, notes));
+    }
+    let recorded = (run.path.join("config.toml"), run.config().map_err(message)?);
+    let ResumeSettings {
+        loaded, changes, ..
+    } = with_settings(&run.path, &recorded, request)?;
+    let dataset = check(&loaded.config)?;
+    let then = run.meta().unwrap_or_default().data_fingerprint;
+    if !then.is_empty() && then != dataset.fingerprint {
+        return Err(other_data(&dataset, &then, "at the start of the run"));
+    }
+    announce(run, &mut journal)?;
+    let before = nothing(run).map_err(message)?;
+    let started_over = Restoration {
+        redone: before.redone,
+        notes: changes
+            .iter()
+            .map(describe)
+            .chain(unused_settings(&loaded.config, request))
+            .collect(),
+        ..Restoration::default()
+    };
+    let start = files(run, &loaded, journal, &dataset, &[]).map(|files| RunStart {
+        files,
+        state: before.state,
+        resume: None,
+        started_over: Some(started_over),
+    });
+    let mode = request.mode.clone();
+    Ok(train_and_show(&loaded, dataset, run, mode, start, false))
+}
+
+/// A note for each setting of the command line that is for a new run only and differs from the recorded one.
+fn unused_settings(recorded: &Config, request: &ResumeRequest) -> Vec<String> {
+    let unused = request
+        .unused
+        .iter()
+        .flat_map(|given| recorded.changes(given));
+    unused
+        .map(|Change { key, from, to }| {
+            format!(
+                "{key} = {to} is ignored: the run continues with {from} (--resume --set changes it)"
+            )
+        })
+        .collect()
+}
+
+/// The answers to the requests that had none at the checkpoint, where it is known.
+fn answers(before: &JournalPrefix, store: &Store, manifest: &Manifest) -> Vec<(u64, Answer)> {
+    let saved = |step| {
+        let note = format!("checkpoints/{}", step_name(step));
+        Some(Answer::Done { note })
+    };
+    let steps = store.steps();
+    let answer = |line: &CommandLine| {
+        let mut given = before.answers.iter();
+        if let Some((_, answer)) = given.find(|(id, _)| *id == line.id) {
+            return Some(answer.clone());
+        }
+        // The process was killed after it had done this and before it recorded the answer.
+        match line.command {
+            Command::Checkpoint if steps.contains(&line.global_step) => saved(line.global_step),
+            Command::Stop | Command::StopAfterEpoch if manifest.reason == "final" => {
+                saved(manifest.global_step)
+            }
+            _ => None,
+        }
+    };
+    let pending = before.state.commands.iter();
+    pending
+        .filter(|line| line.answer == Answer::Accepted)
+        .filter_map(|line| Some((line.id, answer(line)?)))
+        .collect()
+}
+
+/// Refuses to resume a completed run, unless a changed setting allows more training. Otherwise it would only be
+/// evaluated on the test set once more.
+fn refuse_complete(
+    run: &RunDir,
+    state: &State,
+    changes: &[Change],
+    nothing_left: Option<&str>,
+) -> Result<(), String> {
     const EXTENDING: [&str; 4] = [
         "train.epochs",
         "train.patience",
         "train.min_delta",
         "train.max_minutes",
     ];
-    let complete = run
-        .meta()
-        .is_some_and(|meta| meta.outcome == RunOutcome::Completed);
-    if complete
-        && !changes
-            .iter()
-            .any(|change| EXTENDING.contains(&change.key.as_str()))
-    {
-        let more = state.epochs.max(state.epoch).saturating_add(10);
-        return Err(format!(
-            "{}: completed after {} epochs; to train longer, add --set train.epochs={more} (if train.patience or \
-             train.max_minutes ended the run, raise it or set it to 0)",
-            run.path.display(),
-            state.epoch
-        ));
+    let extended = changes
+        .iter()
+        .any(|change| EXTENDING.contains(&change.key.as_str()));
+    if !is_complete(run) || extended && nothing_left.is_none() {
+        return Ok(());
     }
-    Ok(())
+    let more = state.epochs.max(state.epoch).saturating_add(10);
+    let why = nothing_left.map_or_else(
+        || format!("to train longer, add --set train.epochs={more}"),
+        str::to_owned,
+    );
+    Err(format!(
+        "{}: completed after {} epochs, so there is nothing to do: {why}",
+        run.path.display(),
+        state.epoch
+    ))
 }
 
-fn no_valid_checkpoint(run: &RunDir, notes: &[String]) -> String {
+/// The error for a run that had checkpoints of which none can be used.
+fn no_valid_checkpoint(run: &RunDir, store: &Store, notes: &[String]) -> String {
     let dir = run.path.join("checkpoints");
     let mut text = format!(
-        "{}: no valid checkpoint to restart from; the run ended before it saved one",
+        "{}: no valid checkpoint to restart from, though the run had saved one; put one back, or train again under \
+         another --name",
         dir.display()
     );
     for note in notes {
         let _ = write!(text, "\n  {note}");
+    }
+    if notes.is_empty() && !store.damaged().is_empty() {
+        let _ = write!(text, "\n  damaged: {}", store.damaged().join(", "));
     }
     text
 }
@@ -219,10 +346,7 @@ fn try_fork(
         changes,
         dataset,
     } = read_resume_point(&found.path, request)?;
-    let model = loaded.config.model.name;
-    let name = name.unwrap_or_else(|| default_name(&request.runs.path, model.name()));
-    let run =
-        RunDir::create(&request.runs.path, &name, &loaded.config.run_toml()).map_err(message)?;
+    let run = create(&request.runs.path, name.as_deref(), &loaded.config).map_err(message)?;
     let restoration = Restoration {
         checkpoint: found.title(),
         bytes: manifest.bytes(),
@@ -246,6 +370,7 @@ fn try_fork(
         files,
         state: RunState::default(),
         resume: Some(resume),
+        started_over: None,
     });
     Ok(train_and_show(
         &loaded,
@@ -271,10 +396,43 @@ struct ResumePoint {
 /// If the checkpoint cannot be read, a setting cannot be changed, or the data set or the device is not available.
 fn read_resume_point(checkpoint: &Path, request: &ResumeRequest) -> Result<ResumePoint, String> {
     let state = read_state(checkpoint)?;
+    let recorded = (checkpoint.join("state.json"), state.config.clone());
+    let ResumeSettings {
+        loaded,
+        changes,
+        data_dir,
+    } = with_settings(&run_of(checkpoint), &recorded, request)?;
+    let dataset = dataset_of(&loaded.config, &state, data_dir.as_deref())?;
+    train::choose_device(&loaded.config.train.device)?;
+    Ok(ResumePoint {
+        state,
+        loaded,
+        changes,
+        dataset,
+    })
+}
+
+/// A recorded configuration with settings applied, what they change, and the directory of the data in training if the
+/// configuration does not have it.
+struct ResumeSettings {
+    loaded: Loaded,
+    changes: Vec<Change>,
+    data_dir: Option<PathBuf>,
+}
+
+/// Applies the settings of a request to a recorded configuration.
+///
+/// # Errors
+/// If the configuration or a setting is invalid, or a setting cannot be changed.
+fn with_settings(
+    run: &Path,
+    recorded: &(PathBuf, String),
+    request: &ResumeRequest,
+) -> Result<ResumeSettings, String> {
     let load = |sets: &[String]| {
         let sources = Sources {
             user_file: user_file(),
-            recorded: Some((checkpoint.join("state.json"), state.config.clone())),
+            recorded: Some(recorded.clone()),
             sets: sets.to_vec(),
             runs: request.runs_option.clone(),
             ..Sources::default()
@@ -282,7 +440,7 @@ fn read_resume_point(checkpoint: &Path, request: &ResumeRequest) -> Result<Resum
         config::load(&sources).map_err(|problems| problems.to_string())
     };
     let mut loaded = load(&request.sets)?;
-    let data_dir = recorded_data_dir(checkpoint, &loaded);
+    let data_dir = recorded_data_dir(run, &loaded);
     if data_dir.is_none() {
         make_absolute(&mut loaded.config);
     }
@@ -297,18 +455,29 @@ fn read_resume_point(checkpoint: &Path, request: &ResumeRequest) -> Result<Resum
     if !refused.is_empty() {
         return Err(refused.join("\n"));
     }
-    let dataset = dataset_of(&loaded.config, &state, data_dir.as_deref())?;
-    train::choose_device(&loaded.config.train.device)?;
-    Ok(ResumePoint {
-        state,
+    Ok(ResumeSettings {
         loaded,
         changes,
-        dataset,
+        data_dir,
     })
 }
 
 fn describe(Change { key, from, to }: &Change) -> String {
     format!("{key}: {from} -> {to}")
+}
+
+fn is_set(sets: &[String], key: &str) -> bool {
+    let mut keys = sets.iter().filter_map(|set| set.split('=').next());
+    keys.any(|set| set.trim() == key)
+}
+
+/// The total number of epochs. A number changed by key during the run stays in effect, unless `--set` overrides it.
+fn total_epochs(state: &State, loaded: &Loaded, sets: &[String]) -> u32 {
+    if is_set(sets, "train.epochs") {
+        loaded.config.train.epochs
+    } else {
+        state.epochs
+    }
 }
 
 fn resume_job(
@@ -319,22 +488,14 @@ fn resume_job(
     restoration: Restoration,
     fork: bool,
 ) -> Resume {
-    let is_set = |key: &str| {
-        let keys = sets.iter().filter_map(|set| set.split('=').next());
-        keys.into_iter().any(|set| set.trim() == key)
-    };
     let config = &loaded.config;
     // Values changed by key during the run stay in effect, unless --set overrides them.
-    let lr = if is_set("optim.lr") {
+    let lr = if is_set(sets, "optim.lr") {
         config.optim.lr
     } else {
         state.lr
     };
-    let epochs = if is_set("train.epochs") {
-        config.train.epochs
-    } else {
-        state.epochs
-    };
+    let epochs = total_epochs(&state, loaded, sets);
     Resume {
         checkpoint,
         lr,

@@ -12,7 +12,7 @@ use super::print::{print_error, print_json, print_line};
 use super::{code, runs_dir};
 use crate::checkpoint::{Depth, Store, VerifyError, step_name, verify};
 use crate::event::Phase;
-use crate::files::{any_path, read_text};
+use crate::files::any_path;
 use crate::metrics::{Interval, Measure};
 use crate::session::{Overview, RunsDir, Status, deletable, overviews, resolve, size};
 
@@ -184,9 +184,9 @@ pub(super) fn checkpoints(args: CheckpointsArgs) -> u8 {
         Err(code) => return code,
     };
     let store = Store::new(&run.path);
-    let points_to =
-        |name: &str| read_text(&run.path.join("checkpoints").join(name), 4096).unwrap_or_default();
-    let (best, latest) = (points_to("BEST"), points_to("LATEST"));
+    // Not from the files BEST and LATEST, whose writes can have failed.
+    let best = store.best().ok().flatten().map(|best| best.global_step);
+    let latest = store.steps().last().copied();
     let mut rows = vec![
         [
             "checkpoint",
@@ -216,8 +216,8 @@ pub(super) fn checkpoints(args: CheckpointsArgs) -> u8 {
         let manifest = store.manifest(step).ok();
         let of = |text: Option<String>| text.unwrap_or_else(none);
         let marks: Vec<&str> = [
-            (best.trim() == name, "best"),
-            (latest.trim() == name, "latest"),
+            (best == Some(step), "best"),
+            (latest == Some(step), "latest"),
             (manifest.as_ref().is_some_and(|m| m.pinned), "pinned"),
         ]
         .into_iter()

@@ -87,7 +87,10 @@ fn next(first: Option<&Overview>) -> [(String, &'static str); 3] {
         Status::Unknown => ("checkpoints", "list its checkpoints"),
         Status::Stopped | Status::Failed | Status::Crashed => (
             "train --resume",
-            "continue this run from its last checkpoint",
+            match overview.state.checkpoint {
+                Some(_) => "continue this run from its last checkpoint",
+                None => "start this run over; it has no checkpoint",
+            },
         ),
     };
     let (other, other_purpose) = match overview.status {

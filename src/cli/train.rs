@@ -1,6 +1,7 @@
 //! `train`: sets up data, run directory, session, socket and trainer. The front end is in [`super::front`].
 
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use color_eyre::eyre::Report;
@@ -12,23 +13,31 @@ use super::signals::{self, SignalRequests};
 use super::{code, screen};
 use crate::config::{Config, Loaded};
 use crate::data::{self, Dataset};
-use crate::event::Level;
+use crate::event::{Event, Level, Restoration};
 use crate::files::Dir;
 use crate::model::Plan;
 use crate::run::RunState;
 use crate::session::wire::TrainerInfo;
 use crate::session::{
     Hook, HookRun, HubHandle, Meta, RunDir, RunFiles, Server, Session, SystemSampling, TrainerEnds,
-    default_name, host, process_mark, remember, sockets,
+    host, process_mark, remember, sockets,
 };
 use crate::train::{self, Job};
 use crate::tui::{self, Attachment, Control};
 
 /// Starts a new run with the loaded configuration; returns the exit code.
-pub(super) fn run(loaded: &Loaded, name: Option<String>, mode: Mode) -> u8 {
+/// With `or_resume`, a run of this name that exists is resumed.
+pub(super) fn run(loaded: &Loaded, name: Option<String>, mode: Mode, or_resume: bool) -> u8 {
     let mut loaded = loaded.clone();
     make_absolute(&mut loaded.config);
     let (loaded, config) = (&loaded, &loaded.config);
+    let runs = loaded.runs_dir();
+    if let Some(name) = name
+        .as_ref()
+        .filter(|name| or_resume && runs.join(name).exists())
+    {
+        return super::resume::resume_named(name, loaded, mode);
+    }
     // The input is validated before anything is created.
     let dataset = match check(config) {
         Ok(dataset) => dataset,
@@ -37,11 +46,14 @@ pub(super) fn run(loaded: &Loaded, name: Option<String>, mode: Mode) -> u8 {
             return code::USAGE;
         }
     };
-    let runs = loaded.runs_dir();
-    let name = name.unwrap_or_else(|| default_name(&runs, config.model.name.name()));
-    let run = match RunDir::create(&runs, &name, &config.run_toml()) {
+    let run = match create(&runs, name.as_deref(), config) {
         Ok(run) => run,
         Err(error) => {
+            // Another process has created it since the check above.
+            let exists = error.kind() == io::ErrorKind::AlreadyExists;
+            if let Some(name) = name.filter(|_| or_resume && exists) {
+                return super::resume::resume_named(&name, loaded, mode);
+            }
             print_error(&format!("error: {error}"));
             return code::USAGE;
         }
@@ -51,8 +63,20 @@ pub(super) fn run(loaded: &Loaded, name: Option<String>, mode: Mode) -> u8 {
         files,
         state: RunState::default(),
         resume: None,
+        started_over: None,
     });
     train_and_show(loaded, dataset, &run, mode, start, true)
+}
+
+/// Creates the directory of a new run; without a name, under its default name.
+///
+/// # Errors
+/// As [`RunDir::create`].
+pub(super) fn create(runs: &Path, name: Option<&str>, config: &Config) -> io::Result<RunDir> {
+    match name {
+        Some(name) => RunDir::create(runs, name, &config.run_toml()),
+        None => RunDir::create_unnamed(runs, config.model.name.name(), &config.run_toml()),
+    }
 }
 
 /// The start of a run: its files, its initial state, and the checkpoint to continue from, if any.
@@ -60,6 +84,8 @@ pub(super) struct RunStart {
     pub(super) files: RunFiles,
     pub(super) state: RunState,
     pub(super) resume: Option<train::Resume>,
+    /// Set if an existing run starts over.
+    pub(super) started_over: Option<Restoration>,
 }
 
 /// Trains and shows the run; returns the exit code. The directory of a `new` run is deleted if training cannot start.
@@ -71,6 +97,8 @@ pub(super) fn train_and_show(
     start: io::Result<RunStart>,
     new: bool,
 ) -> u8 {
+    // The directory of a run that another process has locked is not deleted.
+    let new = new && !matches!(&start, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
     let started = start
         .map_err(Report::from)
         .and_then(|start| prepare(loaded, dataset, run, mode, start))
@@ -100,7 +128,11 @@ pub(super) fn make_absolute(config: &mut Config) {
     }
 }
 
-fn check(config: &Config) -> Result<Dataset, String> {
+/// Checks the device, the data and the network of a configuration; returns the data.
+///
+/// # Errors
+/// The first problem.
+pub(super) fn check(config: &Config) -> Result<Dataset, String> {
     train::choose_device(&config.train.device)?;
     let dataset = data::load(&config.data, config.train.seed).map_err(|error| error.0)?;
     Plan::of(&config.model, &dataset.info)?;
@@ -110,6 +142,7 @@ fn check(config: &Config) -> Result<Dataset, String> {
 /// A run that is set up; only its trainer has not started.
 struct PreparedRun {
     job: Job,
+    started_over: Option<Restoration>,
     session: Session,
     ends: TrainerEnds,
     signals: SignalRequests,
@@ -173,6 +206,7 @@ fn prepare(
     };
     Ok(PreparedRun {
         job,
+        started_over: start.started_over,
         session,
         ends,
         signals,
@@ -259,6 +293,7 @@ impl PreparedRun {
     fn start(self) -> Result<Running, Report> {
         let Self {
             job,
+            started_over,
             session,
             ends: (events, requests),
             signals,
@@ -274,6 +309,10 @@ impl PreparedRun {
             (_, Some((tty, options))) => Front::screen(tty, options, link, log)?,
             (_, None) => Front::Lines { link, log },
         };
+        // The first record, so that those of the earlier attempt are obsolete.
+        if let Some(restoration) = started_over {
+            let _ = events.send(Event::Restored(Box::new(restoration)));
+        }
         train::start(job, events, requests)?;
         front.announce_start();
         Ok(Running {

@@ -12,6 +12,24 @@ fn directory() -> (tempfile::TempDir, Dir) {
 }
 
 #[test]
+fn directory_that_many_processes_need_is_created_once() {
+    let place = tempfile::tempdir().unwrap();
+    for n in 0..20 {
+        let name = format!("evals-{n}");
+        let ensure = || {
+            Dir::open(place.path())
+                .unwrap()
+                .ensure_subdir(&name)
+                .map(drop)
+        };
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(ensure)).collect();
+            threads.into_iter().for_each(|t| t.join().unwrap().unwrap());
+        });
+    }
+}
+
+#[test]
 fn replaced_file_has_the_new_content_and_no_leftovers() {
     let (_place, dir) = directory();
     dir.replace("run.json", b"old, and longer").unwrap();

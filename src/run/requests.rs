@@ -4,7 +4,7 @@ use super::history::push_bounded;
 use super::marks::MarkKind;
 use super::parts::CommandLine;
 use super::state::RunState;
-use crate::event::{Answer, Command, F64};
+use crate::event::{Answer, Command, F64, Restoration};
 
 /// Greatest number of retained requests.
 const COMMANDS: usize = 16;
@@ -40,6 +40,15 @@ impl RunState {
         }
     }
 
+    /// Answers the pending requests of a run that was restored from a checkpoint.
+    pub(super) fn answer_after(&mut self, restoration: &Restoration) {
+        for line in &mut self.commands {
+            if line.answer == Answer::Accepted {
+                line.answer = answer_of(restoration, line);
+            }
+        }
+    }
+
     /// Updates the state for a command that the trainer has completed.
     fn done(&mut self, command: Command, global_step: u64) {
         let kind = match command {
@@ -63,4 +72,23 @@ impl RunState {
         };
         self.marks.push(global_step, kind);
     }
+}
+
+/// The answer to a request that was accepted before a checkpoint and had no answer there, after the run was restored
+/// from that checkpoint.
+fn answer_of(restoration: &Restoration, line: &CommandLine) -> Answer {
+    let mut answers = restoration.answers.iter();
+    if let Some((_, answer)) = answers.find(|(id, _)| *id == line.id) {
+        return answer.clone();
+    }
+    // Journals of earlier versions have no answers, but the checkpoint exists.
+    if line.command == Command::Checkpoint
+        && line.global_step == restoration.global_step
+        && !restoration.starts_over()
+    {
+        let note = restoration.checkpoint.clone();
+        return Answer::Done { note };
+    }
+    let reason = "the process ended before the command was done".to_owned();
+    Answer::Refused { reason }
 }

@@ -16,9 +16,9 @@ use super::system::SystemHistory;
 use super::text::size;
 use super::timeline::Timeline;
 use crate::event::{
-    Answer, CheckpointReason, CheckpointSaved, EpochSummary, EvalReport, Event, F32, F64,
-    GalleryImages, GalleryPredictions, Level, Outcome, Phase, Record, Remedy, Restoration,
-    RunStarted, Split, StepTime, StepWindow, WeightsKind,
+    CheckpointReason, CheckpointSaved, EpochSummary, EvalReport, Event, F32, F64, GalleryImages,
+    GalleryPredictions, Level, Outcome, Phase, Record, Remedy, Restoration, RunStarted, Split,
+    StepTime, StepWindow, WeightsKind,
 };
 use crate::metrics::Measure;
 
@@ -295,11 +295,13 @@ impl RunState {
         self.outcome = None;
         self.phase = Phase::Starting;
         self.eval_progress = None;
-        for line in &mut self.commands {
-            if line.answer == Answer::Accepted {
-                let reason = "the process ended before the command was done".to_owned();
-                line.answer = Answer::Refused { reason };
-            }
+        self.answer_after(restoration);
+        self.add_log(t_ms, Level::Info, restoration.line());
+        for note in &restoration.notes {
+            self.add_log(t_ms, Level::Warn, note.clone());
+        }
+        if restoration.starts_over() {
+            return;
         }
         self.restores.push(restoration.global_step);
         self.marks.push(restoration.global_step, MarkKind::Restored);
@@ -316,15 +318,6 @@ impl RunState {
             pause_ms: F64(0.0),
             write_ms: F64(0.0),
         });
-        let repeated = match restoration.redone {
-            0 => String::new(),
-            steps => format!(" ({steps} steps are repeated)"),
-        };
-        let text = format!("restored from {}{repeated}", restoration.checkpoint);
-        self.add_log(t_ms, Level::Info, text);
-        for note in &restoration.notes {
-            self.add_log(t_ms, Level::Warn, note.clone());
-        }
     }
 
     fn started(&mut self, info: &RunStarted) {

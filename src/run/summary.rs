@@ -112,7 +112,7 @@ pub fn event_line(state: &RunState, event: &Event) -> Option<String> {
             saved.bytes as f64 / 1e6
         )),
         Event::Restored(restoration) => {
-            let mut lines = vec![format!("restored from {}", restoration.checkpoint)];
+            let mut lines = vec![restoration.line()];
             lines.extend(
                 restoration
                     .notes
@@ -149,6 +149,14 @@ pub fn event_line(state: &RunState, event: &Event) -> Option<String> {
             )),
         },
         _ => None,
+    }
+}
+
+/// What `train --resume` does after the process of the run has ended, in a few words.
+pub fn resume_effect(state: &RunState) -> String {
+    match &state.checkpoint {
+        Some(saved) => format!("continues at step {}", saved.global_step),
+        None => "starts over at step 0".to_owned(),
     }
 }
 

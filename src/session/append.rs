@@ -15,6 +15,7 @@ pub struct Journal {
     held: LockedJournal,
     seq: u64,
     test_looks: u64,
+    saved: bool,
 }
 
 impl Journal {
@@ -36,6 +37,7 @@ impl Journal {
         Ok(Self {
             seq: state.seq,
             test_looks: state.test_looks,
+            saved: state.checkpoint.is_some(),
             held,
         })
     }
@@ -48,6 +50,11 @@ impl Journal {
     /// How often the run had been evaluated on its test set when the journal was locked.
     pub fn test_looks(&self) -> u64 {
         self.test_looks
+    }
+
+    /// Whether the run had saved a checkpoint when the journal was locked.
+    pub fn has_checkpoint(&self) -> bool {
+        self.saved
     }
 
     /// Appends the event as a record, one JSON line.

@@ -1,17 +1,17 @@
-//! Finds a checkpoint by run name, path or pointer file.
+//! Finds a checkpoint by run name or path.
 
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::rundir::{RunDir, RunsDir, resolve};
-use crate::files::read_text;
+use super::writer::lock_unwritten;
+use crate::checkpoint::{BestOnDisk, Store, step_name};
 
 /// The weights file. A directory with this file is a checkpoint.
 const WEIGHTS: &str = "model.safetensors";
-
-/// The maximum size of a `BEST` or `LATEST` file, in bytes.
-const LONGEST_POINTER: u64 = 4096;
+/// Name of the directory of checkpoints in a run directory.
+const CHECKPOINTS: &str = "checkpoints";
 
 /// A checkpoint with its run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +20,8 @@ pub struct CheckpointLocation {
     pub path: PathBuf,
     /// The run it belongs to; `None` for a checkpoint outside a run directory.
     pub run: Option<RunDir>,
-    /// Whether it is the run's best checkpoint by validation.
-    pub best: bool,
+    /// Set if it is the run's best checkpoint by validation that is on disk.
+    pub best: Option<BestOnDisk>,
 }
 
 impl CheckpointLocation {
@@ -37,94 +37,122 @@ impl CheckpointLocation {
     /// The display name: the run and the step, or the path if there is no run.
     pub fn title(&self) -> String {
         let step = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let best = match self.best {
+            None => String::new(),
+            Some(BestOnDisk { missing: None, .. }) => " (best)".to_owned(),
+            Some(BestOnDisk {
+                missing: Some(better),
+                ..
+            }) => format!(" (best on disk; {} is missing)", step_name(better)),
+        };
         match &self.run {
-            Some(run) => format!(
-                "{} {step}{}",
-                run.name,
-                if self.best { " (best)" } else { "" }
-            ),
+            Some(run) => format!("{} {step}{best}", run.name),
             None => self.path.display().to_string(),
         }
     }
 }
 
+/// The checkpoint that is searched for among those of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Which {
+    Best,
+    Latest,
+}
+
 /// Finds a checkpoint. `wanted` is a checkpoint directory, its weights file, a `BEST` or `LATEST` file, or a run. For a
-/// run, returns the best checkpoint, or the latest if none is marked as best. Without `wanted`, uses the newest run.
+/// run, returns the best checkpoint, or the latest if none has been validated. Without `wanted`, uses the newest run.
 ///
 /// # Errors
-/// `NotFound` with the searched path if there is no such checkpoint.
+/// `NotFound` with the searched path if there is no such checkpoint, or why the checkpoints cannot be read.
 pub fn locate_checkpoint(runs: &RunsDir, wanted: Option<&OsStr>) -> io::Result<CheckpointLocation> {
     if let Some(word) = wanted {
         let path = Path::new(word);
         if path.join(WEIGHTS).is_file() {
-            return Ok(of_path(path.to_owned()));
+            return Ok(of_path(path));
         }
         if path.is_file() && path.file_name().is_some_and(|name| name == WEIGHTS) {
-            return Ok(of_path(path.parent().unwrap_or(path).to_owned()));
+            return Ok(of_path(path.parent().unwrap_or(path)));
         }
-        if let Some(pointer) = best_or_latest(path) {
-            return pointed(&pointer).map(of_path);
-        }
-        let is_pointer = path
-            .file_name()
-            .is_some_and(|name| name == "BEST" || name == "LATEST");
-        if is_pointer && path.is_file() {
-            return pointed(path).map(of_path);
+        if let Some((checkpoints, which)) = pointer(path) {
+            return among(&checkpoints, which);
         }
     }
     let run = resolve(runs, wanted)?;
-    let checkpoints = run.path.join("checkpoints");
-    if let Some(pointer) = best_or_latest(&checkpoints) {
-        return pointed(&pointer).map(of_path);
+    among(&run.path.join(CHECKPOINTS), Which::Best)
+}
+
+/// The directory of checkpoints that a path names, itself or by a pointer file in it.
+fn pointer(path: &Path) -> Option<(PathBuf, Which)> {
+    let path = path.canonicalize().ok()?;
+    let is_pointer = |which: &str| path.ends_with(which) && path.is_file();
+    let above = path.parent().map(Path::to_owned);
+    if is_pointer("BEST") {
+        Some((above?, Which::Best))
+    } else if is_pointer("LATEST") {
+        Some((above?, Which::Latest))
+    } else {
+        let known = path.ends_with(CHECKPOINTS) && path.is_dir()
+            || ["BEST", "LATEST"]
+                .iter()
+                .any(|name| path.join(name).is_file());
+        known.then_some((path, Which::Best))
     }
-    // The process may have been killed after writing the first checkpoint and before writing its pointer.
-    let store = crate::checkpoint::Store::new(&run.path);
-    match store.steps().last() {
-        Some(&newest) => Ok(of_path(store.path(newest))),
-        None => Err(missing(format!(
+}
+
+/// The best or the latest checkpoint in a directory of checkpoints. The checkpoints themselves decide; the pointer files
+/// are for users, and a write of them can have failed.
+fn among(checkpoints: &Path, which: Which) -> io::Result<CheckpointLocation> {
+    let Some(run) = checkpoints
+        .parent()
+        .filter(|_| checkpoints.ends_with(CHECKPOINTS))
+    else {
+        return Err(missing(format!(
+            "{}: specify one of the checkpoint directories in it",
+            checkpoints.display()
+        )));
+    };
+    let store = Store::new(run);
+    let Some(newest) = store.list()?.pop() else {
+        return Err(missing(format!(
             "{}: no checkpoint yet: the first is saved after the first epoch, or on request",
             checkpoints.display()
-        ))),
-    }
+        )));
+    };
+    let chosen = match which {
+        Which::Latest => newest,
+        Which::Best => store.best()?.map_or(newest, |best| best.global_step),
+    };
+    repair_pointers(&RunDir::at(run), &store);
+    Ok(of_path(&store.path(chosen)))
 }
 
-/// The pointer file (`BEST`, else `LATEST`) in a directory of checkpoints.
-fn best_or_latest(checkpoints: &Path) -> Option<PathBuf> {
-    let pointers = ["BEST", "LATEST"].map(|name| checkpoints.join(name));
-    pointers.into_iter().find(|pointer| pointer.is_file())
-}
-
-/// The path of the checkpoint that a pointer file names.
-fn pointed(pointer: &Path) -> io::Result<PathBuf> {
-    let name = read_text(pointer, LONGEST_POINTER)?;
-    let name = name.trim();
-    let plain = !name.is_empty() && !name.contains(['/', '\\']) && !name.starts_with('.');
-    let path = pointer.with_file_name(if plain { name } else { "?" });
-    if plain && path.join(WEIGHTS).is_file() {
-        return Ok(path);
+/// Rewrites outdated pointer files, unless another process writes the run. Errors are ignored: this program does not
+/// need the files.
+fn repair_pointers(run: &RunDir, store: &Store) {
+    if store
+        .outdated_pointers()
+        .is_ok_and(|outdated| outdated.is_empty())
+    {
+        return;
     }
-    Err(missing(format!(
-        "{} names {name:?}, which is not a checkpoint in the same directory; specify a checkpoint directory",
-        pointer.display()
-    )))
+    if let Some(_locked) = lock_unwritten(run) {
+        let _ = store.update_pointers();
+    }
 }
 
 /// The checkpoint at a path, with its run if the path is in a run directory.
-fn of_path(path: PathBuf) -> CheckpointLocation {
-    let path = path.canonicalize().unwrap_or(path);
-    let above = path.parent().filter(|dir| dir.ends_with("checkpoints"));
+fn of_path(path: &Path) -> CheckpointLocation {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let above = path.parent().filter(|dir| dir.ends_with(CHECKPOINTS));
     let run = above
         .and_then(Path::parent)
         .filter(|run| run.join("events.jsonl").is_file());
     let run = run.map(RunDir::at);
-    let best = above
-        .map(|dir| dir.join("BEST"))
-        .filter(|pointer| pointer.is_file())
-        .and_then(|pointer| read_text(&pointer, LONGEST_POINTER).ok())
-        .is_some_and(|name| {
-            path.file_name()
-                .is_some_and(|own| own.to_string_lossy() == name.trim())
-        });
+    let best = run.as_ref().and_then(|run| {
+        let store = Store::new(&run.path);
+        let best = store.best().ok()??;
+        (store.path(best.global_step).file_name() == path.file_name()).then_some(best)
+    });
     CheckpointLocation { path, run, best }
 }
 
@@ -136,50 +164,51 @@ fn missing(message: String) -> io::Error {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
     use super::*;
+    use crate::checkpoint::tests::validated;
     use fs_err as fs;
 
-    fn run_with(steps: &[&str], pointers: &[(&str, &str)]) -> tempfile::TempDir {
+    /// A directory of runs with the run `one`; each checkpoint has a step, its accuracy, and the best step at that time.
+    fn run_with(checkpoints: &[(u64, f64, u64)]) -> tempfile::TempDir {
         let runs = tempfile::tempdir().unwrap();
-        let checkpoints = runs.path().join("one/checkpoints");
-        for step in steps {
-            fs::create_dir_all(checkpoints.join(step)).unwrap();
-            fs::write(checkpoints.join(step).join(WEIGHTS), "").unwrap();
+        let run = runs.path().join("one");
+        fs::create_dir(&run).unwrap();
+        fs::write(run.join("events.jsonl"), "").unwrap();
+        for &(step, accuracy, best) in checkpoints {
+            let store = Store::new(&run);
+            store.save(&validated(step, accuracy, best), || {}).unwrap();
         }
-        fs::create_dir_all(&checkpoints).unwrap();
-        for (pointer, name) in pointers {
-            fs::write(checkpoints.join(pointer), format!("{name}\n")).unwrap();
-        }
-        fs::write(runs.path().join("one/events.jsonl"), "").unwrap();
         runs
+    }
+
+    fn locate_in(runs: &Path, word: &OsStr) -> CheckpointLocation {
+        locate_checkpoint(&RunsDir::only(runs), Some(word)).unwrap()
     }
 
     #[test]
     fn run_gives_its_best_checkpoint_and_path_the_named_one() {
-        let runs = run_with(
-            &["step-1", "step-2"],
-            &[("BEST", "step-1"), ("LATEST", "step-2")],
+        let runs = run_with(&[(1, 0.7, 1), (2, 0.6, 1)]);
+        assert!(
+            Store::new(&runs.path().join("one"))
+                .update_pointers()
+                .is_empty()
         );
-        let locate = |word: &Path| {
-            locate_checkpoint(&RunsDir::only(runs.path()), Some(word.as_os_str())).unwrap()
-        };
+        let locate = |word: &Path| locate_in(runs.path(), word.as_os_str());
         let best = locate("one".as_ref());
-        assert!(best.path.ends_with("one/checkpoints/step-1") && best.best);
+        assert!(best.path.ends_with("one/checkpoints/step-000000001"));
         assert_eq!(
-            (best.name(), best.title()),
-            (
-                "checkpoints/step-1".to_owned(),
-                "one step-1 (best)".to_owned()
-            )
+            (best.name().as_str(), best.title().as_str()),
+            ("checkpoints/step-000000001", "one step-000000001 (best)")
         );
-        let dir = runs.path().join("one/checkpoints");
-        assert_eq!(locate(&dir), best);
+        for word in ["one/checkpoints", "one/checkpoints/BEST"] {
+            assert_eq!(locate(&runs.path().join(word)), best);
+        }
         for word in [
-            "one/checkpoints/step-2",
-            "one/checkpoints/step-2/model.safetensors",
+            "one/checkpoints/step-000000002",
+            "one/checkpoints/step-000000002/model.safetensors",
             "one/checkpoints/LATEST",
         ] {
             let latest = locate(&runs.path().join(word));
-            assert!(latest.path.ends_with("step-2") && !latest.best);
+            assert!(latest.path.ends_with("step-000000002") && latest.best.is_none());
             assert_eq!(latest.run.unwrap().name, "one");
         }
         let alone = tempfile::tempdir().unwrap();
@@ -188,17 +217,42 @@ mod tests {
     }
 
     #[test]
+    fn outdated_pointer_is_not_believed_but_repaired_unless_the_run_is_live() {
+        for written in [
+            "step-000000001\n",
+            "step-000000009\n",
+            "",
+            "../../elsewhere\n",
+        ] {
+            let runs = run_with(&[(1, 0.5, 1), (2, 0.7, 2)]);
+            let run = RunDir::at(&runs.path().join("one"));
+            let pointer = run.path.join("checkpoints/BEST");
+            fs::write(&pointer, written).unwrap();
+            let locked = lock_unwritten(&run).unwrap();
+            let best = || locate_in(runs.path(), "one".as_ref());
+            assert_eq!(best().title(), "one step-000000002 (best)");
+            assert_eq!(fs::read_to_string(&pointer).unwrap(), written);
+            drop(locked);
+            assert_eq!(best().title(), "one step-000000002 (best)");
+            assert_eq!(fs::read_to_string(&pointer).unwrap(), "step-000000002\n");
+        }
+    }
+
+    #[test]
     fn missing_checkpoints_are_named() {
         let words = |runs: &Path, word: Option<&str>| {
             let found = locate_checkpoint(&RunsDir::only(runs), word.map(AsRef::as_ref));
             found.unwrap_err().to_string()
         };
-        let none = run_with(&[], &[]);
+        let none = run_with(&[]);
         assert!(words(none.path(), Some("one")).contains("no checkpoint yet"));
         assert!(words(none.path(), Some("two")).contains("no such run"));
-        let gone = run_with(&[], &[("BEST", "step-9")]);
-        assert!(words(gone.path(), Some("one")).contains("step-9"));
-        let out = run_with(&["step-1"], &[("BEST", "../../elsewhere")]);
-        assert!(words(out.path(), Some("one")).contains("not a checkpoint in the same directory"));
+        // The best checkpoint was never written, or it was deleted.
+        let gone = run_with(&[(1, 0.5, 1), (3, 0.6, 2)]);
+        let found = locate_in(gone.path(), "one".as_ref());
+        assert_eq!(
+            found.title(),
+            "one step-000000003 (best on disk; step-000000002 is missing)"
+        );
     }
 }

@@ -124,6 +124,7 @@ fn read(
     received: &Sender<(u64, Reply)>,
 ) {
     let mut from = BufReader::with_capacity(1 << 16, stream);
+    let mut died = false;
     let reason = loop {
         match FromTrainer::receive(&mut from) {
             Ok(Some(FromTrainer::Feed(feed))) => {
@@ -140,23 +141,30 @@ fn read(
             Ok(Some(FromTrainer::Hello(_))) => {
                 break "protocol error: the trainer sent a second hello".to_owned();
             }
-            Ok(None) => break disconnect_reason(about, "the connection to the run was closed"),
+            Ok(None) => {
+                died = is_dead(about);
+                break disconnect_reason(about, died, "the connection to the run was closed");
+            }
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                break disconnect_reason(
-                    about,
-                    "the trainer disconnected this client: it read nothing for too long",
-                );
+                died = is_dead(about);
+                let otherwise =
+                    "the trainer disconnected this client: it read nothing for too long";
+                break disconnect_reason(about, died, otherwise);
             }
             Err(error) => break format!("lost the connection to the trainer: {error}"),
         }
     };
-    let _ = feed_sender.send(Feed::Gone { reason });
+    let _ = feed_sender.send(Feed::Gone { reason, died });
 }
 
-/// Why the socket was closed without a goodbye: the trainer's death if its process is gone from this host, or
-/// `otherwise`.
-fn disconnect_reason(about: &TrainerInfo, otherwise: &str) -> String {
-    if is_here(about) && !is_alive(about.pid) {
+/// Whether the trainer's process is gone from this host.
+fn is_dead(about: &TrainerInfo) -> bool {
+    is_here(about) && !is_alive(about.pid)
+}
+
+/// Why the socket was closed without a goodbye: the trainer's death, or `otherwise`.
+fn disconnect_reason(about: &TrainerInfo, died: bool, otherwise: &str) -> String {
+    if died {
         format!("the trainer (process {}) was killed or crashed", about.pid)
     } else {
         otherwise.to_owned()

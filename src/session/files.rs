@@ -1,15 +1,14 @@
 //! Writes the files of a run as records arrive: `events.jsonl`, `epochs.csv`, `run.json`.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
-use fs_err::File;
-
 use super::append::Journal;
+use super::appender::Appender;
 use super::clock::now_ms;
 use super::journal::write_line;
 use super::meta::Meta;
-use super::rundir::META;
+use super::rundir::{JOURNAL, META};
 use super::tensorboard::Board;
 use super::writer::LockedJournal;
 use crate::event::{EpochSummary, Event, Outcome, Record};
@@ -23,11 +22,14 @@ grad_norm_mean,grad_norm_max,clipped_fraction,images_per_second,seconds";
 /// The open files of a run.
 #[derive(Debug)]
 pub struct RunFiles {
-    /// The journal and the run directory. The lock shows other processes that this run is being written.
+    /// The run directory; the lock on its journal shows other processes that this run is being written.
     held: LockedJournal,
-    epochs: File,
+    journal: Appender,
+    epochs: Appender,
     board: Board,
     meta: Meta,
+    /// Whether `run.json` could not be written yet.
+    meta_unwritten: bool,
     /// Whether the last line of the journal may be incomplete.
     torn: bool,
     /// Whether a write error has been reported. It is reported once, not with every record.
@@ -66,11 +68,13 @@ impl RunFiles {
         let board = Board::open(&dir.ensure_subdir("tb")?, &meta.host, records, now_ms())?;
         // The `run.json` of a restored run stays unchanged until training has actually restarted.
         let new = records.is_empty();
-        let files = Self {
+        let mut files = Self {
+            journal: Appender::new(held.file.try_clone()?, JOURNAL),
+            epochs: Appender::new(epochs, EPOCHS),
             held,
-            epochs,
             board,
             meta,
+            meta_unwritten: false,
             torn,
             failed: false,
         };
@@ -93,7 +97,23 @@ impl RunFiles {
     /// Flushes the journal to disk.
     pub(super) fn flush(&self) {
         // A failing disk is reported by the next write.
-        let _ = self.held.file.sync_data();
+        let _ = self.journal.sync();
+    }
+
+    /// Writes what could not be written before, at the end of the run.
+    ///
+    /// # Errors
+    /// An error message. What it names is incomplete.
+    pub fn finish(&mut self) -> Result<(), String> {
+        let meta = if self.meta_unwritten {
+            self.write_meta()
+        } else {
+            Ok(())
+        };
+        let others = self.journal.flush().and(self.epochs.flush());
+        meta.and(others)
+            .and(self.board.flush())
+            .map_err(|error| format!("the run's files are incomplete: {error}"))
     }
 
     /// Writes a record to the files. Each line is a single write, so a kill of the process loses no line already
@@ -120,6 +140,10 @@ impl RunFiles {
     /// Writes to every file that the record concerns, even after an error. Returns the first error.
     fn try_write(&mut self, record: &Record) -> io::Result<()> {
         let journal = self.write_journal(record);
+        if self.meta_unwritten {
+            // If it fails again, the error has been reported.
+            let _ = self.write_meta();
+        }
         let others = match &record.event {
             Event::RunStarted(info) => {
                 self.meta.device.clone_from(&info.device);
@@ -129,7 +153,7 @@ impl RunFiles {
                 self.write_meta()
             }
             // One write per row, so that a killed process leaves only complete rows.
-            Event::EpochFinished(row) => append_line(&mut self.epochs, &(csv_row(row) + "\n")),
+            Event::EpochFinished(row) => self.epochs.append((csv_row(row) + "\n").as_bytes()),
             Event::RunFinished { outcome, .. } => {
                 self.meta.socket = None;
                 self.meta.ended_ms = Some(record.t_ms);
@@ -191,25 +215,16 @@ impl RunFiles {
             line.push(b'\n');
         }
         write_line(record, &mut line)?;
-        let written = self.held.file.write_all(&line);
-        self.torn = written.is_err();
+        self.torn = false;
+        self.journal.append(&line)
+    }
+
+    fn write_meta(&mut self) -> io::Result<()> {
+        let json = serde_json::to_vec_pretty(&self.meta)?;
+        let written = self.held.dir.replace(META, &json);
+        self.meta_unwritten = written.is_err();
         written
     }
-
-    fn write_meta(&self) -> io::Result<()> {
-        let json = serde_json::to_vec_pretty(&self.meta)?;
-        self.held.dir.replace(META, &json)
-    }
-}
-
-/// Appends a line. A partial write is removed again, so that the next line does not continue it.
-fn append_line(file: &mut File, line: &str) -> io::Result<()> {
-    let length = file.metadata()?.len();
-    let written = file.write_all(line.as_bytes());
-    if written.is_err() {
-        file.set_len(length)?;
-    }
-    written
 }
 
 fn csv_row(row: &EpochSummary) -> String {

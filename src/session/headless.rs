@@ -38,7 +38,7 @@ pub fn follow(link: &Link, mut out: impl Write) -> RunState {
                     .iter()
                     .for_each(|line| print(line));
             }
-            Feed::Unsent { reason, .. } | Feed::Gone { reason } => print(&reason),
+            Feed::Unsent { reason, .. } | Feed::Gone { reason, .. } => print(&reason),
             Feed::Control(_) => {}
         }
     }

@@ -176,6 +176,14 @@ impl Hub {
                 .try_iter()
                 .map(|feed| Subscriber { feed, stale: true }),
         );
+        // The run is over: the last chance to write what failed before.
+        if let Some(Err(text)) = self.files.as_mut().map(RunFiles::finish) {
+            let record = self.stamp(Event::Log {
+                level: Level::Error,
+                text,
+            });
+            self.pass_on(record);
+        }
         // Every subscriber must get the final state. No later record would trigger a snapshot.
         for subscriber in self
             .subscribers
@@ -252,6 +260,8 @@ impl Hub {
                 level: Level::Error,
                 text,
             });
+            // What cannot be written now is written with the next record.
+            let _ = self.files.as_mut().map(|files| files.write(&record));
             self.pass_on(record);
         }
     }

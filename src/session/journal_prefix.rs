@@ -4,7 +4,7 @@ use std::io;
 
 use super::journal::{discarded_ranges, each, is_live, is_test};
 use super::rundir::RunDir;
-use crate::event::{Event, Record};
+use crate::event::{Answer, Event, Record};
 use crate::run::RunState;
 
 /// The part of a journal up to a checkpoint.
@@ -18,12 +18,14 @@ pub struct JournalPrefix {
     pub redone: u64,
     /// The number of the last record in the journal.
     pub last: u64,
+    /// The answers to requests in the records after this part, by id.
+    pub answers: Vec<(u64, Answer)>,
     /// Whether the journal has no mark of this checkpoint, because the end of the journal was lost.
     pub torn: bool,
 }
 
 /// The position of a checkpoint in its run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CheckpointPosition {
     /// The number of its mark in the journal.
     pub mark: u64,
@@ -81,8 +83,30 @@ pub fn prefix(
     at: CheckpointPosition,
     mut take: impl FnMut(&Record),
 ) -> io::Result<JournalPrefix> {
-    let mut prefix = end(run, at)?;
-    let mut discarded = discarded_ranges(&run.journal())?;
+    read_to(run, end(run, at)?, &mut take)
+}
+
+/// Reads a journal of which nothing is kept, because its run has no checkpoint and starts over.
+///
+/// # Errors
+/// An I/O error that names the path.
+pub fn nothing(run: &RunDir) -> io::Result<JournalPrefix> {
+    let whole = end(run, CheckpointPosition::default())?;
+    let nothing = JournalPrefix {
+        after: 0,
+        torn: false,
+        ..whole
+    };
+    read_to(run, nothing, &mut |_| {})
+}
+
+fn read_to(
+    run: &RunDir,
+    mut prefix: JournalPrefix,
+    take: &mut dyn FnMut(&Record),
+) -> io::Result<JournalPrefix> {
+    let earlier = discarded_ranges(&run.journal())?;
+    let mut discarded = earlier.clone();
     discarded.push((prefix.after, u64::MAX));
     let mut state = RunState::default();
     each(&run.journal(), |record| {
@@ -91,6 +115,11 @@ pub fn prefix(
             take(record);
         } else if is_test(&record.event) {
             state.test_looks = state.test_looks.saturating_add(1);
+        } else if let Event::Acknowledged { id, answer, .. } = &record.event
+            && *answer != Answer::Accepted
+            && is_live(record.seq, &earlier)
+        {
+            prefix.answers.push((*id, answer.clone()));
         }
     })?;
     // Numbering continues after the last record, even if that record is discarded.
@@ -104,7 +133,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
     use super::super::{Meta, RunFiles, Session};
     use super::*;
-    use crate::event::{EpochSummary, StepWindow};
+    use crate::event::{Command, EpochSummary, Restoration, Split, StepWindow};
 
     fn steps(global_step: u64) -> Event {
         Event::Steps(StepWindow {
@@ -154,6 +183,68 @@ mod tests {
         );
         assert_eq!((prefix.state.global_step, prefix.state.seq), (3, 5));
         assert!(!prefix.torn);
+    }
+
+    #[test]
+    fn request_that_was_done_stays_done_when_its_answer_is_discarded() {
+        let saved = || Answer::Done {
+            note: "checkpoints/step-000000003".to_owned(),
+        };
+        let told = |id, command, answer| Event::Acknowledged {
+            id,
+            command,
+            answer,
+            global_step: 3,
+        };
+        let (_runs, run) = run(vec![
+            steps(3),
+            told(1, Command::Checkpoint, Answer::Accepted),
+            told(
+                2,
+                Command::Evaluate {
+                    split: Split::Valid,
+                },
+                Answer::Accepted,
+            ),
+            told(3, Command::StopAfterEpoch, Answer::Accepted),
+            Event::Marked { mark: 1 },
+            told(1, Command::Checkpoint, saved()),
+            told(3, Command::StopAfterEpoch, saved()),
+        ]);
+        let prefix = prefix(&run, at(1, 3, false), |_| {}).unwrap();
+        assert_eq!(prefix.answers, [(1, saved()), (3, saved())]);
+        let restored = |answers| Restoration {
+            after: prefix.after,
+            checkpoint: "checkpoints/step-000000003".to_owned(),
+            global_step: 3,
+            answers,
+            ..Restoration::default()
+        };
+        let answers = |restoration| {
+            let mut state = prefix.state.clone();
+            state.apply(&Record {
+                seq: prefix.last + 1,
+                t_ms: 1,
+                event: Event::Restored(Box::new(restoration)),
+            });
+            let lines = state.commands.iter();
+            lines.map(|line| line.answer.clone()).collect::<Vec<_>>()
+        };
+        let [one, two, three] = answers(restored(prefix.answers.clone()))
+            .try_into()
+            .unwrap();
+        assert_eq!((one, three), (saved(), saved()));
+        assert!(matches!(two, Answer::Refused { .. }), "{two:?}");
+        // Earlier versions did not record the answers: the checkpoint is the proof.
+        assert_eq!(answers(restored(Vec::new()))[0], saved());
+    }
+
+    #[test]
+    fn run_that_starts_over_discards_every_record_but_keeps_their_numbers() {
+        let (_runs, run) = run(vec![steps(3), Event::Marked { mark: 1 }, steps(6)]);
+        let nothing = nothing(&run).unwrap();
+        assert_eq!((nothing.after, nothing.redone, nothing.last), (0, 6, 3));
+        assert_eq!((nothing.state.global_step, nothing.state.seq), (0, 3));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use fs_err as fs;
 use super::append::Journal;
 use super::journal;
 use super::meta::{Meta, RunOutcome};
-use super::rundir::{RunDir, summaries};
+use super::rundir::{RunDir, summaries, unnamed};
 use super::writer::{Lock, Writer, lock_of, writer_of};
 use crate::files::{Dir, TEMPORARY};
 use crate::run::RunState;
@@ -149,8 +149,10 @@ impl Deletable {
 pub fn deletable(runs: &Path) -> Vec<Deletable> {
     let all = summaries(runs).into_iter();
     all.filter(|(run, meta)| writer_of(run, meta, lock_of(run)) == Writer::Nobody)
-        .filter(|(run, _)| lock_of(run) == Lock::Free)
-        .flat_map(|(run, _)| of_run(&run))
+        .map(|(run, _)| run)
+        .chain(unnamed(runs))
+        .filter(|run| lock_of(run) == Lock::Free)
+        .flat_map(|run| of_run(&run))
         .collect()
 }
 
@@ -235,6 +237,22 @@ mod tests {
         drop(lock);
         found.remove().unwrap();
         assert!(!run.path.exists());
+    }
+
+    #[test]
+    fn run_that_a_killed_process_was_creating_is_deletable() {
+        let runs = tempfile::tempdir().unwrap();
+        let place = runs.path().join(".tmp-run-0123456789abcdef");
+        fs::create_dir(&place).unwrap();
+        fs::write(place.join("config.toml"), "").unwrap();
+        fs::write(place.join("events.jsonl"), "").unwrap();
+        assert!(deletable(runs.path()).is_empty(), "it may be in use");
+        let old = std::time::SystemTime::now() - std::time::Duration::from_secs(120);
+        let dir = std::fs::File::open(&place).unwrap();
+        dir.set_modified(old).unwrap();
+        let [found] = deletable(runs.path()).try_into().unwrap();
+        found.remove().unwrap();
+        assert!(!place.exists());
     }
 
     #[test]

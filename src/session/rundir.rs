@@ -1,6 +1,7 @@
 //! Run directories: creates them, finds them by name and lists them.
 
 use std::ffi::OsStr;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,10 @@ pub(super) const JOURNAL: &str = "events.jsonl";
 /// The file name of [`Meta`] in a run directory.
 pub(super) const META: &str = "run.json";
 const CONFIG: &str = "config.toml";
+/// Prefix of the name of a run directory that is being created.
+const UNNAMED: &str = ".tmp-run-";
+/// Age in seconds after which such a directory counts as left over from a killed process.
+const CREATED_WITHIN: u64 = 60;
 /// The maximum size of `run.json` in bytes. A larger file is not read.
 const LONGEST_META: u64 = 1 << 20;
 
@@ -28,24 +33,33 @@ pub struct RunDir {
     pub path: PathBuf,
 }
 
-/// The default name of a new run: `YYYYMMDD-HHMMSS-<model>` in local time, with a number appended if that name exists.
-pub fn default_name(runs: &Path, model: &str) -> String {
-    let base = format!("{}-{model}", jiff::Zoned::now().strftime("%Y%m%d-%H%M%S"));
-    let taken = |name: &str| runs.join(name).exists();
-    if !taken(&base) {
-        return base;
-    }
-    (2..10_000_u32)
-        .map(|n| format!("{base}-{n}"))
-        .find(|name| !taken(name))
-        .unwrap_or(base)
-}
-
 impl RunDir {
-    /// Creates the directory of a new run with its `config.toml`. On an error the directory is removed again.
+    /// Creates the directory of a new run under its default name: `YYYYMMDD-HHMMSS-<model>` in local time, with a number
+    /// appended if that name exists.
     ///
     /// # Errors
-    /// If the name is invalid or exists, or an I/O error that names the path.
+    /// As [`RunDir::create`].
+    pub fn create_unnamed(runs: &Path, model: &str, config: &str) -> io::Result<Self> {
+        let now = jiff::Zoned::now().strftime("%Y%m%d-%H%M%S");
+        let base = format!("{now}-{model}");
+        let mut created = Self::create(runs, &base, config);
+        for n in 2..10_000 {
+            match &created {
+                // Another run, possibly one that starts at the same moment, has the name.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    created = Self::create(runs, &format!("{base}-{n}"), config);
+                }
+                _ => break,
+            }
+        }
+        created
+    }
+
+    /// Creates the directory of a new run with its `config.toml` and an empty journal. It gets its name only when it is
+    /// complete, and only if no other process has taken the name meanwhile.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if the name exists, an error if it is invalid, or an I/O error that names the path.
     pub fn create(runs: &Path, name: &str, config: &str) -> io::Result<Self> {
         let bad = |message: String| io::Error::new(io::ErrorKind::InvalidInput, message);
         if name.is_empty()
@@ -66,21 +80,30 @@ impl RunDir {
         }
         fs::create_dir_all(runs)?;
         let above = Dir::open(runs)?;
-        let dir = above
-            .make_subdir(name)
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::AlreadyExists => {
+        // The keys of a new hasher are random numbers from the operating system.
+        let random = RandomState::new().hash_one(name);
+        let temporary = format!("{UNNAMED}{random:016x}");
+        let named = fill(&above.make_subdir(&temporary)?, config).and_then(|()| {
+            let taken = if above.exists(name) {
+                Err(io::ErrorKind::AlreadyExists.into())
+            } else {
+                above.rename_new(&temporary, name)
+            };
+            // Without an atomic rename to a new name, a directory with files is not replaced either.
+            taken.map_err(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty => {
                     let what = "a run of this name exists; choose another --name (no changes)";
-                    io::Error::new(error.kind(), format!("{}: {what}", path.display()))
+                    let text = format!("{}: {what}", path.display());
+                    io::Error::new(io::ErrorKind::AlreadyExists, text)
                 }
                 _ => error,
-            })?;
-        // The directory entries are flushed too. Otherwise a power failure could lose the run with all its checkpoints.
-        let written = dir.write_new(CONFIG, config.as_bytes());
-        let written = written
-            .and_then(|()| dir.sync())
-            .and_then(|()| above.sync());
-        if let Err(error) = written {
+            })
+        });
+        if let Err(error) = named {
+            above.discard(&temporary);
+            return Err(error);
+        }
+        if let Err(error) = above.sync() {
             above.discard(name);
             return Err(error);
         }
@@ -88,6 +111,14 @@ impl RunDir {
             name: name.to_owned(),
             path,
         })
+    }
+
+    /// The content of `config.toml`.
+    ///
+    /// # Errors
+    /// An I/O error that names the path.
+    pub fn config(&self) -> io::Result<String> {
+        self.open()?.read_text(CONFIG, LONGEST_META)
     }
 
     /// Replaces `config.toml` atomically.
@@ -151,6 +182,14 @@ impl RunsDir {
             only: true,
         }
     }
+}
+
+/// Writes the first files of a run. They are flushed to the disk with their names; otherwise a power failure could lose
+/// the run with all its checkpoints.
+fn fill(dir: &Dir, config: &str) -> io::Result<()> {
+    dir.write_new(CONFIG, config.as_bytes())?;
+    dir.write_new(JOURNAL, b"")?;
+    dir.sync()
 }
 
 /// Finds a run. `wanted` is a path or a name in the directory `runs`, else of a run of this user elsewhere; without it,
@@ -228,6 +267,18 @@ fn not_found(runs: &Path, word: &OsStr, candidates: &[PathBuf]) -> String {
     )
 }
 
+/// The run directories that were left over when a process was killed while it created them.
+pub(super) fn unnamed(runs: &Path) -> Vec<RunDir> {
+    let entries = fs::read_dir(runs).into_iter().flatten().flatten();
+    let left_over = entries.filter(|entry| {
+        let modified = entry.metadata().and_then(|meta| meta.modified());
+        let age = modified.ok().and_then(|at| at.elapsed().ok());
+        entry.file_name().to_string_lossy().starts_with(UNNAMED)
+            && age.is_some_and(|age| age.as_secs() > CREATED_WITHIN)
+    });
+    left_over.map(|entry| RunDir::at(&entry.path())).collect()
+}
+
 /// All runs in a directory with the content of their `run.json`, oldest first.
 pub fn summaries(runs: &Path) -> Vec<(RunDir, Meta)> {
     let Ok(entries) = fs::read_dir(runs) else {
@@ -260,6 +311,52 @@ mod tests {
             fs::read_to_string(run.path.join("config.toml")).unwrap(),
             "a = 1\n"
         );
+    }
+
+    #[test]
+    fn runs_created_at_the_same_moment_get_different_names() {
+        let runs = tempfile::tempdir().unwrap();
+        let create = || RunDir::create_unnamed(runs.path(), "residual", "a = 1\n").unwrap();
+        let mut names: Vec<String> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..16).map(|_| scope.spawn(create)).collect();
+            threads
+                .into_iter()
+                .map(|t| t.join().unwrap().name)
+                .collect()
+        });
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), 16);
+        let mut entries: Vec<String> = fs::read_dir(runs.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        entries.sort();
+        assert_eq!(entries, names, "no temporary directory is left");
+    }
+
+    #[test]
+    fn one_of_many_processes_gets_a_name_and_its_directory_is_complete() {
+        let runs = tempfile::tempdir().unwrap();
+        let create =
+            |n: usize| RunDir::create(runs.path(), "one", &n.to_string()).map(|run| (n, run));
+        let created: Vec<(usize, RunDir)> = std::thread::scope(|scope| {
+            let create = &create;
+            let threads: Vec<_> = (0..16).map(|n| scope.spawn(move || create(n))).collect();
+            let results = threads.into_iter().map(|t| t.join().unwrap());
+            results
+                .filter_map(|result| match result {
+                    Err(error) => {
+                        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists, "{error}");
+                        None
+                    }
+                    created => created.ok(),
+                })
+                .collect()
+        });
+        let [(n, run)] = created.try_into().unwrap();
+        assert_eq!(run.config().unwrap(), n.to_string());
+        assert!(run.journal().is_file());
     }
 
     #[test]

@@ -4,11 +4,11 @@
 //! the message. The checksum is CRC-32C with the mask of TFRecord: rotated right by 15 bits, plus 0xa282ead8. The
 //! messages have only those fields of `tensorflow/core/util/event.proto` and `summary.proto` that scalars need.
 
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io;
 
-use fs_err::File;
 use prost::Message;
 
+use super::appender::Appender;
 use crate::event::{EpochSummary, EvalReport, Event, F64, Record, Split, StepWindow};
 use crate::files::Dir;
 use crate::run::{CURVES, Curve, Source, Steps, is_curve_name};
@@ -61,9 +61,7 @@ const PREFIX: &str = "events.out.tfevents.";
 /// An event file that is open for writing.
 #[derive(Debug)]
 pub(super) struct Board {
-    file: File,
-    /// The length of all complete records, in bytes.
-    length: u64,
+    file: Appender,
 }
 
 impl Board {
@@ -84,9 +82,10 @@ impl Board {
         let seconds = newest
             .map_or(0, |old| old.saturating_add(1))
             .max(now_ms / 1000);
+        let name = format!("{PREFIX}{seconds:010}.{host}");
+        dir.create_new(&name)?;
         let mut board = Self {
-            file: dir.create_new(&format!("{PREFIX}{seconds:010}.{host}"))?,
-            length: 0,
+            file: Appender::new(dir.append(&name)?, "tb"),
         };
         board.write(&Entry {
             wall_time: seconds as f64,
@@ -124,25 +123,18 @@ impl Board {
             };
             frame(&entry, &mut bytes);
         }
-        self.append(&bytes)
+        self.file.append(&bytes)
     }
 
-    /// Appends bytes. A partial write is removed again, because readers stop at an incomplete record.
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let written = self.file.write_all(bytes);
-        if written.is_ok() {
-            self.length += bytes.len() as u64;
-        } else {
-            self.file.set_len(self.length)?;
-            self.file.seek(SeekFrom::Start(self.length))?;
-        }
-        written
+    /// Writes what could not be written before.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 
     fn write(&mut self, entry: &Entry) -> io::Result<()> {
         let mut bytes = Vec::new();
         frame(entry, &mut bytes);
-        self.append(&bytes)
+        self.file.append(&bytes)
     }
 }
 

@@ -159,6 +159,14 @@ impl LockedJournal {
     }
 }
 
+/// Locks a run that certainly no other process writes; `None` otherwise.
+pub(super) fn lock_unwritten(run: &RunDir) -> Option<LockedJournal> {
+    let meta = run.meta().unwrap_or_default();
+    let writer = writer_of(run, &meta, lock_of(run));
+    let open = || LockedJournal::open(run, false).ok();
+    (writer == Writer::Nobody).then(open).flatten()
+}
+
 /// Watches a journal: whether it is written.
 fn is_written(file: &File) -> io::Result<bool> {
     let state = || {

@@ -64,6 +64,8 @@ pub(super) struct SaveResult {
     pub(super) write_ms: f64,
     /// Number of the save.
     pub(super) mark: u64,
+    /// The first attempt failed and was reported; this is another one.
+    pub(super) again: bool,
 }
 
 impl SaveResult {
@@ -76,6 +78,7 @@ impl SaveResult {
             warnings: Vec::new(),
             write_ms: 0.0,
             mark: snapshot.state.mark,
+            again: false,
         }
     }
 }
@@ -100,7 +103,6 @@ impl Saver {
         run_dir: &Dir,
         plan: &Plan,
         keep: usize,
-        best: Option<u64>,
         marks: Option<Receiver<u64>>,
     ) -> Result<Self, String> {
         let (work, snapshots) = unbounded();
@@ -109,9 +111,9 @@ impl Saver {
             store: Store::within(run_dir),
             plan: plan.clone(),
             keep,
-            best,
             marks,
             marked: 0,
+            unsaved_best: None,
         };
         let thread = threads::start("checkpoints", move || {
             // Copies are limited by the memory; a second set of threads would compete with those of the training.
@@ -119,14 +121,12 @@ impl Saver {
             // An earlier process may have been killed before it removed old checkpoints.
             let _ = writer.remove_old();
             for snapshot in snapshots {
-                // A panic of libtorch here must only fail this checkpoint, not the run.
-                let write = AssertUnwindSafe(|| writer.write(&snapshot));
-                let written = catch_unwind(write)
-                    .unwrap_or_else(|panic| SaveResult::failed(&snapshot, super::explain(&*panic)));
-                let _ = results.send(written);
+                for written in writer.write(snapshot) {
+                    let _ = results.send(written);
+                }
             }
         })
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| format!("cannot start the checkpoint thread: {error}"))?;
         Ok(Self {
             work: Some(work),
             written,
@@ -176,7 +176,8 @@ impl Saver {
     }
 
     fn count(&mut self, written: Option<SaveResult>) -> Option<SaveResult> {
-        self.waiting -= usize::from(written.is_some()).min(self.waiting);
+        let first = written.as_ref().is_some_and(|written| !written.again);
+        self.waiting -= usize::from(first).min(self.waiting);
         written
     }
 }
@@ -195,19 +196,49 @@ struct Writer {
     store: Store,
     plan: Plan,
     keep: usize,
-    best: Option<u64>,
     marks: Option<Receiver<u64>>,
     /// The newest mark that the journal has written.
     marked: u64,
+    /// The best weights so far, if they could not be saved. They are nowhere else on disk, so this is tried again with
+    /// every later save.
+    unsaved_best: Option<Snapshot>,
 }
 
 impl Writer {
-    fn write(&mut self, snapshot: &Snapshot) -> SaveResult {
+    /// Writes a snapshot, after the best one if that could not be saved before. Returns the result of each.
+    fn write(&mut self, snapshot: Snapshot) -> Vec<SaveResult> {
+        let earlier = self.unsaved_best.take().filter(|_| !snapshot.metadata.best);
+        let mut results = Vec::new();
+        for (mut snapshot, again) in earlier
+            .into_iter()
+            .map(|earlier| (earlier, true))
+            .chain([(snapshot, false)])
+        {
+            // A panic of libtorch here must only fail this checkpoint, not the run.
+            let write = AssertUnwindSafe(|| self.try_snapshot(&snapshot));
+            let mut written = catch_unwind(write)
+                .unwrap_or_else(|panic| SaveResult::failed(&snapshot, super::explain(&*panic)));
+            written.again = again;
+            let failed = written.result.is_err();
+            if failed && snapshot.metadata.best {
+                // The result answers the request, so it is not answered again.
+                snapshot.metadata.request = None;
+                self.unsaved_best = Some(snapshot);
+            }
+            // The first failure has been reported.
+            if !(failed && again) {
+                results.push(written);
+            }
+        }
+        results
+    }
+
+    fn try_snapshot(&mut self, snapshot: &Snapshot) -> SaveResult {
         let began = Instant::now();
         let (metadata, state) = (snapshot.metadata, &snapshot.state);
         let result = self.try_write(snapshot).map_err(|error| error.to_string());
         let warnings = match &result {
-            Ok(_) => self.update_links(state.global_step, metadata.best),
+            Ok(_) => self.update_links(),
             Err(_) => Vec::new(),
         };
         SaveResult {
@@ -218,6 +249,7 @@ impl Writer {
             warnings,
             write_ms: began.elapsed().as_secs_f64() * 1000.0,
             mark: state.mark,
+            again: false,
         }
     }
 
@@ -262,19 +294,19 @@ impl Writer {
 
     /// Updates `LATEST` and `BEST` and removes old checkpoints. Returns the errors; none of them affects the
     /// checkpoint.
-    fn update_links(&mut self, step: u64, best: bool) -> Vec<String> {
-        let mut errors = Vec::new();
-        errors.extend(self.store.point("LATEST", step).err());
-        if best {
-            self.best = Some(step);
-            errors.extend(self.store.point("BEST", step).err());
-        }
+    fn update_links(&self) -> Vec<String> {
+        let mut errors = self.store.update_pointers();
         errors.extend(self.remove_old());
         errors.iter().map(ToString::to_string).collect()
     }
 
-    /// Removes the checkpoints that `checkpoint.keep` does not retain. Returns the errors.
+    /// Removes the checkpoints that `checkpoint.keep` does not retain. Returns the errors. Nothing is removed if it is
+    /// not known which checkpoint is the best.
     fn remove_old(&self) -> Vec<io::Error> {
+        let best = match self.store.best() {
+            Ok(best) => best.map(|best| best.global_step),
+            Err(error) => return vec![error],
+        };
         let all: Vec<Candidate> = self
             .store
             .steps()
@@ -287,7 +319,7 @@ impl Writer {
                     .is_ok_and(|manifest| manifest.pinned),
             })
             .collect();
-        let removable = removable(&all, self.keep, self.best).into_iter();
+        let removable = removable(&all, self.keep, best).into_iter();
         removable
             .filter_map(|old| self.store.remove(old).err())
             .collect()

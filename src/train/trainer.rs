@@ -32,6 +32,7 @@ use crate::model::{Network, Plan, Weights};
 use health::Recovery;
 use measure::{Best, Validated};
 use requests::PendingRequests;
+pub use resume::nothing_left;
 
 /// How the run continues after a step boundary. If two apply, the greater one is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -123,12 +124,8 @@ impl Trainer {
         let optimizer = Optimizer::new(&config.optim, &plan, device).computing_in(kind);
         let resident =
             |images| Resident::new(images, &job.dataset.info, device).map_err(|error| error.0);
-        let resumed = job.resume.as_ref().map(|resume| &resume.state);
-        let best = resumed
-            .and_then(|state| state.best)
-            .map(|best| best.global_step);
         let marks = job.marks.take();
-        let saver = Saver::new(&job.run_dir, &plan, job.config.checkpoint.keep, best, marks)?;
+        let saver = Saver::new(&job.run_dir, &plan, job.config.checkpoint.keep, marks)?;
         let config = &job.config;
         let mut trainer = Self {
             train: resident(&job.dataset.train)?,
@@ -186,6 +183,7 @@ impl Trainer {
     pub(super) fn run(&mut self) -> Result<(Outcome, u64), String> {
         let end = self.run_epochs();
         self.finish_saves();
+        self.check_checkpoints();
         end
     }
 

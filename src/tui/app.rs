@@ -200,6 +200,8 @@ pub struct App {
     pub connected: bool,
     /// Why the connection was lost, if the run did not report its end.
     pub lost_reason: Option<String>,
+    /// Whether the connection was lost because the trainer's process has ended.
+    pub trainer_died: bool,
     /// Number of snapshots received because this screen had missed records.
     pub resyncs: u64,
     /// Cost of the frames so far.
@@ -221,6 +223,7 @@ impl App {
         Self {
             control,
             lost_reason: None,
+            trainer_died: false,
             run: RunState::default(),
             replay_state: ReplayState::default(),
             replay: None,

@@ -111,8 +111,9 @@ fn take_feed(app: &mut App, feed: Feed) {
         }
         Feed::Control(false) => app.control = Control::CanRequest,
         Feed::Unsent { id, reason } => unsent(app, id, reason),
-        Feed::Gone { reason } => {
+        Feed::Gone { reason, died } => {
             app.lost_reason = Some(reason);
+            app.trainer_died = died;
             app.connected = false;
         }
     }

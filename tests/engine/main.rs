@@ -28,6 +28,7 @@ mod over_ssh;
 mod program;
 mod pty;
 mod pytorch_losses;
+mod restart;
 mod restored;
 mod resume;
 mod steering;

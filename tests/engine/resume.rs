@@ -11,7 +11,7 @@ use epochtop::run::{Curve, RunState};
 use crate::fixture::shapes;
 
 /// Settings with every source of randomness and state: shuffling, augmentation, dropout, EMA weights, both evaluations.
-const SETTINGS: [&str; 21] = [
+pub(crate) const SETTINGS: [&str; 21] = [
     "data.name=shapes",
     "data.valid=100",
     "data.augment.shift=1",
@@ -36,13 +36,13 @@ const SETTINGS: [&str; 21] = [
 ];
 
 /// The directories for data and runs of one test.
-struct Place {
-    data: tempfile::TempDir,
-    runs: tempfile::TempDir,
+pub(crate) struct Place {
+    pub(crate) data: tempfile::TempDir,
+    pub(crate) runs: tempfile::TempDir,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let place = Self {
             data: tempfile::tempdir().unwrap(),
             runs: tempfile::tempdir().unwrap(),
@@ -51,17 +51,18 @@ impl Place {
         place
     }
 
-    fn program(&self, fault: &str, args: &[&str]) -> Output {
+    pub(crate) fn program(&self, fault: &str, args: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_epochtop"))
             .args(args)
             .args(["--runs", self.runs.path().to_str().unwrap()])
             .env("EPOCHTOP_FAULT", fault)
+            .env("EPOCHTOP_FAULT_SHOW", "1")
             .env("LC_ALL", "C.UTF-8")
             .output()
             .unwrap()
     }
 
-    fn train(&self, fault: &str, name: &str, more: &[&str]) -> Output {
+    pub(crate) fn train(&self, fault: &str, name: &str, more: &[&str]) -> Output {
         let data = format!("data.dir={}", self.data.path().display());
         let sets = SETTINGS.iter().chain(more).copied().chain([data.as_str()]);
         let sets: Vec<&str> = sets.flat_map(|set| ["--set", set]).collect();
@@ -69,13 +70,13 @@ impl Place {
         self.program(fault, &[&args[..], &sets[..]].concat())
     }
 
-    fn resume(&self, fault: &str, name: &str) -> Output {
+    pub(crate) fn resume(&self, fault: &str, name: &str) -> Output {
         self.program(fault, &["train", "--headless", "--resume", name])
     }
 
     /// Trains until the fault kills the run; repeats this until at least `least` checkpoints were saved, because on a busy
     /// disk they may not be written in time.
-    fn train_and_kill(&self, fault: &str, name: &str, least: usize) {
+    pub(crate) fn train_and_kill(&self, fault: &str, name: &str, least: usize) {
         for _ in 0..10 {
             let output = self.train(fault, name, &[]);
             assert!(was_killed(&output), "{}", words(&output));
@@ -87,12 +88,12 @@ impl Place {
         panic!("the run was killed before {least} checkpoints were written, ten times in a row");
     }
 
-    fn run(&self, name: &str) -> PathBuf {
+    pub(crate) fn run(&self, name: &str) -> PathBuf {
         self.runs.path().join(name)
     }
 }
 
-fn words(output: &Output) -> String {
+pub(crate) fn words(output: &Output) -> String {
     format!(
         "{}\n{}{}",
         output.status,
@@ -101,25 +102,25 @@ fn words(output: &Output) -> String {
     )
 }
 
-fn was_killed(output: &Output) -> bool {
+pub(crate) fn was_killed(output: &Output) -> bool {
     use std::os::unix::process::ExitStatusExt;
     output.status.signal() == Some(9)
 }
 
 /// Everything that must be identical; excludes times, names and traces of interruptions.
-struct Digest {
-    epochs: Vec<String>,
+pub(crate) struct Digest {
+    pub(crate) epochs: Vec<String>,
     eval: serde_json::Value,
     predictions: blake3::Hash,
     checkpoints: Vec<(u64, blake3::Hash, blake3::Hash)>,
     state: RunState,
 }
 
-fn hash(path: &Path) -> blake3::Hash {
+pub(crate) fn hash(path: &Path) -> blake3::Hash {
     blake3::hash(&fs::read(path).unwrap())
 }
 
-fn digest(run: &Path) -> Digest {
+pub(crate) fn digest(run: &Path) -> Digest {
     let epochs = fs::read_to_string(run.join("epochs.csv")).unwrap();
     // The last two columns are speed and time.
     let epochs = epochs
@@ -190,7 +191,7 @@ fn state(run: &Path) -> RunState {
 }
 
 /// Asserts that both are equal, field by field, because both complete digests would fill screens.
-fn assert_same_digest(one: &Digest, other: &Digest, what: &str) {
+pub(crate) fn assert_same_digest(one: &Digest, other: &Digest, what: &str) {
     assert_eq!(one.epochs, other.epochs, "{what}");
     assert_eq!(one.checkpoints, other.checkpoints, "{what}");
     assert!(one.eval == other.eval, "{what}: eval.json differs");

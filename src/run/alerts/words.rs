@@ -187,7 +187,7 @@ pub(super) fn stalled(state: &RunState, quiet_ms: u64, step: Option<f64>) -> Str
     );
     let from = match &state.checkpoint {
         Some(saved) => format!("train --resume restarts from {}", saved.path),
-        None => "there is no checkpoint yet".to_owned(),
+        None => "train --resume starts over: there is no checkpoint yet".to_owned(),
     };
     format!(
         "stalled: no step for {} ({usual}): check the device and the disk (dmesg, nvidia-smi, df); {from}",

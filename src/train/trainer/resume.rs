@@ -14,10 +14,10 @@ use super::super::{Resume, device};
 use super::Trainer;
 use super::measure::{Best, Validated};
 use crate::checkpoint::{
-    BestSoFar, ComputeSetup, Depth, NamedTensor, Store, decode, step_name, verify,
+    BestSoFar, ComputeSetup, Depth, NamedTensor, State, Store, decode, step_name, verify,
 };
-use crate::config::BestBy;
-use crate::event::{Event, F64, Split, Validation, WeightsKind};
+use crate::config::{BestBy, Config};
+use crate::event::{Event, F64, Split, WeightsKind};
 use crate::files;
 use crate::metrics::fit_temperature;
 use crate::model::Weights;
@@ -41,6 +41,37 @@ pub(super) struct TrainerState {
     pub(super) seconds: f64,
     /// Whether the next step reports the norms of each parameter.
     pub(super) detail: bool,
+}
+
+/// Why a run that continues from `state` with this configuration and number of epochs trains no further step; `None` if
+/// it does.
+pub fn nothing_left(state: &State, config: &Config, epochs: u32) -> Option<String> {
+    let (train, done) = (&config.train, state.epoch);
+    if !state.epoch_done {
+        return None;
+    }
+    if done >= epochs {
+        let more = done.saturating_add(10);
+        return Some(format!(
+            "all {done} epochs are done; to train longer, add --set train.epochs={more}"
+        ));
+    }
+    let memory: TrainerState = serde_json::from_value(state.trainer.clone()).ok()?;
+    let stale = memory.stale.0;
+    if train.patience > 0 && stale >= train.patience {
+        return Some(format!(
+            "the validation accuracy has not improved for {stale} epochs (train.patience = {}); to train longer, add \
+             --set train.patience=0 or a number above {stale}",
+            train.patience
+        ));
+    }
+    let minutes = train.max_minutes;
+    (minutes > 0.0 && memory.seconds >= minutes * 60.0).then(|| {
+        format!(
+            "the time limit train.max_minutes = {minutes} is used up; to train longer, add --set train.max_minutes=0 or \
+             a greater number"
+        )
+    })
 }
 
 impl Trainer {
@@ -107,10 +138,8 @@ impl Trainer {
                 best.epoch
             );
             // Use the best checkpoint that is still on disk.
-            match self
-                .best_on_disk()
-                .map(|best| (best, self.reload_best(best)))
-            {
+            let left = self.best_on_disk();
+            match left.map(|best| (best, self.reload_best(best))) {
                 Some((best, Ok(()))) => {
                     let _ = write!(
                         note,
@@ -129,23 +158,7 @@ impl Trainer {
 
     /// The best complete checkpoint of this run by validation.
     fn best_on_disk(&self) -> Option<BestSoFar> {
-        let store = Store::within(&self.job.run_dir);
-        let by = self.job.config.train.best;
-        let validated = store.steps().into_iter().filter_map(|step| {
-            let manifest = verify(&store.path(step), Depth::Lengths).ok()?;
-            Some((manifest.validation()?, step, manifest.epoch))
-        });
-        let mut best: Option<(Validation, u64, u32)> = None;
-        for found in validated {
-            if found.0.replaces(best.as_ref().map(|best| &best.0), by) {
-                best = Some(found);
-            }
-        }
-        best.map(|(validation, global_step, epoch)| BestSoFar {
-            accuracy: validation.accuracy.0,
-            epoch,
-            global_step,
-        })
+        Store::within(&self.job.run_dir).best_validated(self.job.config.train.best)
     }
 
     /// Loads the weights of the best epoch from its checkpoint and repeats its validation, with the same result.

@@ -6,7 +6,7 @@ use super::super::average::Average;
 use super::super::save::{SaveMetadata, SaveResult, Snapshot};
 use super::resume::TrainerState;
 use super::{Flow, Trainer};
-use crate::checkpoint::{BestSoFar, FORMAT, State};
+use crate::checkpoint::{BestSoFar, FORMAT, State, Store};
 use crate::event::{CheckpointReason, CheckpointSaved, Event, F64, Phase, Request, Validation};
 use crate::metrics::Measure;
 
@@ -83,6 +83,21 @@ impl Trainer {
         }
     }
 
+    /// Rewrites the pointer files if they could not be written before, and warns if the best weights are not on disk.
+    pub(super) fn check_checkpoints(&self) {
+        let store = Store::within(&self.job.run_dir);
+        for error in store.update_pointers() {
+            self.warn(format!("{error} (the checkpoints are not affected)"));
+        }
+        let best = self.best.as_ref();
+        if let Some(best) = best.filter(|best| !store.steps().contains(&best.global_step)) {
+            self.warn(format!(
+                "the best weights, of epoch {}, are not on disk, because their checkpoint could not be written",
+                best.epoch
+            ));
+        }
+    }
+
     /// Reports the checkpoints that were written since the last call.
     pub(super) fn report_finished_saves(&mut self) {
         while let Some(written) = self.saver.poll() {
@@ -100,6 +115,7 @@ impl Trainer {
             warnings,
             write_ms,
             mark: _,
+            again: _,
         } = written;
         for warning in warnings {
             self.warn(format!("checkpoint written, but: {warning}"));
@@ -127,8 +143,13 @@ impl Trainer {
                     self.control.refuse(request, self.global_step, error);
                 } else if metadata.reason == CheckpointReason::Periodic {
                     // Training continues: a disk that is full now may have space later.
+                    let again = if metadata.best {
+                        "; it has the best weights and is written again with the next one"
+                    } else {
+                        ""
+                    };
                     self.warn(format!(
-                        "checkpoint of step {global_step} not written: {error} (training continues)"
+                        "checkpoint of step {global_step} not written: {error} (training continues{again})"
                     ));
                 }
             }

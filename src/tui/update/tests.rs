@@ -169,7 +169,8 @@ fn a_second_screen_sends_no_commands_before_it_takes_control() {
 fn the_screen_stays_open_when_contact_with_the_trainer_is_lost() {
     let mut app = app();
     let reason = "the trainer (process 7) is gone".to_owned();
-    assert!(update(&mut app, Msg::Feed(Feed::Gone { reason })).is_empty());
+    let died = true;
+    assert!(update(&mut app, Msg::Feed(Feed::Gone { reason, died })).is_empty());
     assert!(app.over() && app.lost_reason.is_some());
     assert!(key(&mut app, KeyCode::Char('c')).is_empty());
     assert_eq!(

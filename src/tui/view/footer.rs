@@ -7,6 +7,7 @@ use super::ctx::{Arrows, Ctx};
 use super::log::command_words;
 use super::paint::{Piece, piece, put_pieces, width_of};
 use crate::event::Answer;
+use crate::run::resume_effect;
 use crate::tui::action::Action;
 use crate::tui::app::{App, Control, Popup};
 use crate::tui::page::Page;
@@ -167,6 +168,10 @@ fn status(app: &App) -> Option<(String, Role)> {
             .first(Action::Quit)
             .unwrap_or_else(|| "ctrl-c".to_owned());
         return Some((format!("run {}: {key} quits", outcome.name()), Role::Strong));
+    }
+    if app.lost() && app.trainer_died {
+        let text = format!("trainer killed: --resume {}", resume_effect(&app.run));
+        return Some((text, Role::Error));
     }
     if app.lost() {
         let reason = app.lost_reason.clone();

@@ -1,7 +1,7 @@
 //! The screen of a run that ends while it is open, and the keys that steer the end of a run.
 
 use crate::fixture::shapes;
-use crate::pty::{Terminal, train};
+use crate::pty::{Terminal, step, train};
 
 fn start(epochs: u32) -> (Terminal, [tempfile::TempDir; 2]) {
     let (data, runs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -10,11 +10,27 @@ fn start(epochs: u32) -> (Terminal, [tempfile::TempDir; 2]) {
     (terminal, [data, runs])
 }
 
+/// Starts a run of one epoch with further arguments.
+fn start_with(more: &[&str]) -> (Terminal, [tempfile::TempDir; 2]) {
+    let (data, runs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    shapes(data.path());
+    let args = crate::pty::arguments(data.path(), runs.path(), 1);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let sockets = [("EPOCHTOP_SOCKET_DIR", runs.path().to_str().unwrap())];
+    let terminal = Terminal::start_with(&sockets, &[&args[..], more].concat(), (40, 120));
+    terminal.wait_for("run completed");
+    (terminal, [data, runs])
+}
+
 /// Regression test: the gallery said that the test set was not evaluated, and `e` that commands are unavailable.
 #[test]
 fn a_finished_run_can_be_explored_on_its_live_screen() {
-    let (mut terminal, _dirs) = start(1);
-    terminal.wait_for("run completed");
+    for more in [&[][..], &["--in-process"][..]] {
+        explore(start_with(more));
+    }
+}
+
+fn explore((mut terminal, _dirs): (Terminal, [tempfile::TempDir; 2])) {
     terminal.press("7");
     terminal.wait_for("predicted at step");
     for filter in ["Gallery mistakes", "Gallery mistakes, most confident first"] {
@@ -22,7 +38,7 @@ fn a_finished_run_can_be_explored_on_its_live_screen() {
         terminal.wait_for(filter);
         terminal.wait("the images", |text| {
             let known = text.contains("predicted at step") || text.contains("no image matches");
-            (known && !text.contains("evaluation")).then_some(())
+            (known && !text.contains("test-set evaluation")).then_some(())
         });
     }
     for (key, words) in [
@@ -39,15 +55,8 @@ fn a_finished_run_can_be_explored_on_its_live_screen() {
 /// The images of a pair of the confusion matrix, after a run with mistakes.
 #[test]
 fn images_of_a_confused_pair_are_shown_after_the_end() {
-    let (data, runs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    shapes(data.path());
-    let mut args = crate::pty::arguments(data.path(), runs.path(), 1);
     // Hardly trained, so it makes mistakes.
-    args.extend(["--set", "optim.lr=1e-6"].map(str::to_owned));
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let sockets = [("EPOCHTOP_SOCKET_DIR", runs.path().to_str().unwrap())];
-    let mut terminal = Terminal::start_with(&sockets, &args, (40, 120));
-    terminal.wait_for("run completed");
+    let (mut terminal, _dirs) = start_with(&["--set", "optim.lr=1e-6"]);
     terminal.press("5");
     terminal.wait_for("▸ Confusion");
     terminal.press("\r");
@@ -61,10 +70,10 @@ fn images_of_a_confused_pair_are_shown_after_the_end() {
 #[test]
 fn a_stop_after_the_epoch_is_shown_and_can_be_taken_back() {
     let (mut terminal, _dirs) = start(5000);
-    terminal.wait_for("epoch 1/5000");
+    terminal.wait("a step", |text| step(text).filter(|step| *step > 0));
     // In a pause, so that the epoch does not end in between.
     terminal.press(" ");
-    terminal.wait_for("pause done");
+    terminal.wait_for("paused");
     terminal.press("a");
     terminal.wait_for("stops after epoch");
     terminal.press("a");

@@ -225,12 +225,7 @@ fn evaluate_works_during_a_pause_within_a_validation() {
     let path = dir.path().to_owned();
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        let mut waiting = Some(vec![
-            Command::Pause,
-            Command::Evaluate {
-                split: Split::Valid,
-            },
-        ]);
+        let mut waiting = Some(vec![Command::Pause, TEST]);
         let story = train(&config, &path, |event| match event {
             Event::EvalProgress { .. } => waiting.take().unwrap_or_default(),
             Event::Acknowledged {

@@ -16,7 +16,6 @@ use super::measure::{Best, Validated};
 use crate::checkpoint::{
     BestSoFar, ComputeSetup, Depth, NamedTensor, Store, decode, step_name, verify,
 };
-use crate::config::BestBy;
 use crate::event::{Event, F64, Split, Validation, WeightsKind};
 use crate::files;
 use crate::metrics::fit_temperature;
@@ -29,11 +28,8 @@ pub(super) struct TrainerState {
     /// Sums of the current epoch.
     pub(super) sums: EpochSums,
     pub(super) watch: Watch,
-    /// Epochs since the score by `best_by` last improved by more than `train.min_delta`, and that score.
+    /// Epochs since the score by `train.best` last improved by more than `train.min_delta`, and that score.
     pub(super) stale: (u32, F64),
-    /// The measure by which the best epoch was chosen.
-    #[serde(default)]
-    pub(super) best_by: BestBy,
     pub(super) rollbacks: u32,
     /// Number of updates of the EMA weights.
     pub(super) averaged: u64,
@@ -78,9 +74,7 @@ impl Trainer {
         self.detail = memory.detail;
         if !resume.fork {
             // Duration, patience and number of rollbacks start from zero in a fork.
-            if memory.best_by == self.job.config.train.best {
-                self.stale = (memory.stale.0, memory.stale.1.0);
-            }
+            self.stale = (memory.stale.0, memory.stale.1.0);
             self.recovery.rollbacks = memory.rollbacks;
             self.earlier = Duration::from_secs_f64(memory.seconds.clamp(0.0, 1e9));
         }
@@ -90,12 +84,6 @@ impl Trainer {
             self.saved = Store::new(&self.job.run_dir).steps().into_iter().collect();
         }
         let best = state.best.filter(|_| !resume.fork);
-        let best = if memory.best_by == self.job.config.train.best {
-            best
-        } else {
-            // Another measure may choose another epoch; only those with a checkpoint can be chosen.
-            best.and_then(|best| self.best_on_disk().or(Some(best)))
-        };
         if let Some(best) = best
             && let Err(what) = self.reload_best(best)
         {

@@ -3,9 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::State;
 use super::manifest::{Entry, FORMAT, Manifest};
 use super::verify::{Depth, VerifyError, read_manifest, verify};
+use super::{BestSoFar, State};
 use crate::config::BestBy;
 use crate::event::Validation;
 use crate::files::{self, Dir, TEMPORARY};
@@ -119,6 +119,27 @@ impl Store {
     pub fn point(&self, pointer: &str, global_step: u64) -> io::Result<()> {
         let text = format!("{}\n", step_name(global_step));
         self.dir()?.replace(pointer, text.as_bytes())
+    }
+
+    /// The best complete checkpoint by validation, as the manifests have it.
+    pub fn highest_validated(&self) -> Option<BestSoFar> {
+        let mut best: Option<(Validation, BestSoFar)> = None;
+        for step in self.steps() {
+            let Ok(manifest) = verify(&self.path(step), Depth::Lengths) else {
+                continue;
+            };
+            let so_far = best.as_ref().map(|(validation, _)| validation);
+            let better = |found: &Validation| found.replaces(so_far, manifest.best_by);
+            if let Some(found) = manifest.validation().filter(better) {
+                let this = BestSoFar {
+                    accuracy: found.accuracy.0,
+                    epoch: manifest.epoch,
+                    global_step: step,
+                };
+                best = Some((found, this));
+            }
+        }
+        best.map(|(_, best)| best)
     }
 
     /// Removes a checkpoint; it is not an error if there is none. It is renamed first, so that an interrupted removal

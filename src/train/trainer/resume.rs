@@ -16,7 +16,7 @@ use super::measure::{Best, Validated};
 use crate::checkpoint::{
     BestSoFar, ComputeSetup, Depth, NamedTensor, Store, decode, step_name, verify,
 };
-use crate::event::{Event, F64, Split, Validation, WeightsKind};
+use crate::event::{Event, F64, Split, WeightsKind};
 use crate::files;
 use crate::metrics::fit_temperature;
 use crate::model::Weights;
@@ -92,10 +92,8 @@ impl Trainer {
                 best.epoch
             );
             // Use the best checkpoint that is still on disk.
-            match self
-                .best_on_disk()
-                .map(|best| (best, self.reload_best(best)))
-            {
+            let left = Store::new(&self.job.run_dir).highest_validated();
+            match left.map(|best| (best, self.reload_best(best))) {
                 Some((best, Ok(()))) => {
                     let _ = write!(
                         note,
@@ -110,27 +108,6 @@ impl Trainer {
             }
         }
         Ok(())
-    }
-
-    /// The best complete checkpoint of this run by validation.
-    fn best_on_disk(&self) -> Option<BestSoFar> {
-        let store = Store::new(&self.job.run_dir);
-        let by = self.job.config.train.best;
-        let validated = store.steps().into_iter().filter_map(|step| {
-            let manifest = verify(&store.path(step), Depth::Lengths).ok()?;
-            Some((manifest.validation()?, step, manifest.epoch))
-        });
-        let mut best: Option<(Validation, u64, u32)> = None;
-        for found in validated {
-            if found.0.replaces(best.as_ref().map(|best| &best.0), by) {
-                best = Some(found);
-            }
-        }
-        best.map(|(validation, global_step, epoch)| BestSoFar {
-            accuracy: validation.accuracy.0,
-            epoch,
-            global_step,
-        })
     }
 
     /// Loads the weights of the best epoch from its checkpoint and repeats its validation, with the same result.

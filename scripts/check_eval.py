@@ -276,7 +276,7 @@ def main(run):
         for c in labels:
             fewer = min(support[c], len(y) - support[c])
             if aucs[c] is not None:
-                edge = {1.0: fewer, 0.0: 0}.get(aucs[c])
+                edge = {1.0: fewer, 0.0: 0}.get(round(aucs[c], 12))
                 ends = np.full(2, aucs[c])
                 auc_squares.append(np.zeros(2) if edge is None else Boundary.between(aucs[c], ends, proportion(edge, fewer)))
         mean = lambda all: np.sum(all, 0) / max(len(all), 1) ** 2

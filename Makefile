@@ -76,7 +76,7 @@ bench-frames: ## time each page and the journal replay with a million steps; mem
 
 bench-metrics: ## time the evaluation metrics and test the coverage of their intervals (no libtorch)
 	@cargo bench --no-default-features --bench metrics
-	@cargo test --release --no-default-features --lib -- --ignored --nocapture coverage
+	@cargo test --release --no-default-features --lib -- --include-ignored --nocapture --test-threads=1 coverage
 
 screenshots: ## save every page of a run as SVG (RUN=name or directory; DIR=screenshots; ARGS="--theme light")
 	@scripts/screenshots.sh "$(RUN)" "$(DIR)" $(ARGS)

@@ -16,6 +16,7 @@ import sys
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import log_softmax, logsumexp
+from scipy.stats import beta, norm
 from sklearn.metrics import (
     accuracy_score,
     balanced_accuracy_score,
@@ -118,6 +119,44 @@ def grid_interval(terms, noise):
     return multiple(0.975) * measured, multiple(0.025) * measured
 
 
+def proportion(hits, n):
+    """Wilson's interval, an end moved out to the exact one-sided 95 % limit if that is farther."""
+    if n == 0:
+        return None
+    z = norm.ppf(0.975)
+    middle, spread = hits + z * z / 2, z * np.sqrt(hits * (n - hits) / n + z * z / 4)
+    low, high = (middle - spread) / (n + z * z), (middle + spread) / (n + z * z)
+    low = 0.0 if hits == 0 else min(low, beta.ppf(0.05, hits, n - hits + 1))
+    high = 1.0 if hits == n else max(high, beta.ppf(0.95, hits + 1, n - hits))
+    return np.array([low, high])
+
+
+class Boundary:
+    """The boundary corrections: squares by which the distances of the ends from the value grow."""
+
+    EDGE = 10
+
+    @classmethod
+    def of(cls, hits, n, drawn, score=lambda j: j):
+        """Of a score of a proportion: from the percentiles to the proportion's interval."""
+        if n == 0 or min(hits, n - hits) > cls.EDGE or np.isnan(drawn).all():
+            return np.zeros(2)
+        return cls.between(score(hits / n), np.nanpercentile(drawn, [2.5, 97.5]), score(proportion(hits, n)))
+
+    @staticmethod
+    def between(value, inner, outer):
+        sign = np.array([1, -1])
+        inner, outer = np.maximum(sign * (value - inner), 0), np.maximum(sign * (value - outer), 0)
+        return np.maximum(outer**2 - inner**2, 0)
+
+    @staticmethod
+    def corrected(value, ends, squares, least=0.0):
+        sign = np.array([1, -1])
+        away = value - sign * np.hypot(np.maximum(sign * (value - ends), 0), np.sqrt(squares))
+        away = np.where(squares > 0, np.clip(away, least, 1), ends)
+        return np.array([min(ends[0], away[0]), max(ends[1], away[1])])
+
+
 def bootstrap(y, predicted, k, scores, bins):
     """Resampled accuracy, F1 by class and mean AUC, and for each of `bins` (bin of each row, gap of each row, number of
     bins) the resampled gap of each bin."""
@@ -143,13 +182,14 @@ def bootstrap(y, predicted, k, scores, bins):
     return join(out["accuracy"]), join(out["f1"]), join(out["auc"]), [join(g) for g in out["gaps"]]
 
 
-def check_interval(report, what, written, drawn, resamples):
+def check_interval(report, what, written, drawn, resamples, value, squares):
+    """`squares`: the boundary correction of the value's interval."""
     if np.isnan(drawn).all():
         report.same(f"{what}, interval", written, None, 0)
         return
-    low, high = np.nanpercentile(drawn, [2.5, 97.5])
+    ends = Boundary.corrected(value, np.nanpercentile(drawn, [2.5, 97.5]), squares)
     chance = 5 * END * np.sqrt(1 / resamples + 1 / RESAMPLES) * np.nanstd(drawn)
-    report.same(f"{what}, interval", written, [low, high], max(chance, 1e-9))
+    report.same(f"{what}, interval", written, ends, max(chance, 1e-9))
 
 
 def main(run):
@@ -218,17 +258,43 @@ def main(run):
     same("AUC, mean", wanted["auc_ovr_macro"]["value"], np.mean(known) if known else None, 1e-7)
     same("AUC, classes used", wanted["auc_ovr_macro"]["classes_used"], len(known), 0)
 
+    # Intervals of proportions.
+    support, guesses = np.bincount(y, minlength=k), np.bincount(argmax, minlength=k)
+    hits = np.bincount(y[argmax == y], minlength=k)
+    same("accuracy, interval", wanted["accuracy"]["ci95"], proportion(right.sum(), len(y)), 1e-9)
+    for name, totals in (("precision", guesses), ("recall", support)):
+        for c in labels:
+            same(f"{name}, class {c}, interval", wanted["classes"][c][f"{name}_ci95"], proportion(hits[c], totals[c]), 1e-9)
+
     # Intervals, from an independent bootstrap.
     resamples = wanted["bootstrap"]["resamples"]
     if resamples:
         accuracy, f1, auc, drawn = bootstrap(y, argmax, k, odds, [b[:3] for b in bins])
-        check_interval(report, "accuracy", wanted["accuracy"]["ci95"], accuracy, resamples)
-        check_interval(report, "macro-F1", wanted["macro_f1"]["ci95"], f1.mean(1), resamples)
-        check_interval(report, "AUC", wanted["auc_ovr_macro"]["ci95"], auc, resamples)
+        sums = support + guesses - hits
+        f1_squares = [Boundary.of(hits[c], sums[c], f1[:, c], lambda j: 2 * j / (1 + j)) for c in labels]
+        auc_squares = []
         for c in labels:
-            check_interval(report, f"F1, class {c}", wanted["classes"][c]["f1"]["ci95"], f1[:, c], resamples)
+            fewer = min(support[c], len(y) - support[c])
+            if aucs[c] is not None:
+                edge = {1.0: fewer, 0.0: 0}.get(round(aucs[c], 12))
+                ends = np.full(2, aucs[c])
+                auc_squares.append(np.zeros(2) if edge is None else Boundary.between(aucs[c], ends, proportion(edge, fewer)))
+        mean = lambda all: np.sum(all, 0) / max(len(all), 1) ** 2
+        value = wanted["macro_f1"]["value"]
+        check_interval(report, "macro-F1", wanted["macro_f1"]["ci95"], f1.mean(1), resamples, value, mean(f1_squares))
+        value = wanted["auc_ovr_macro"]["value"]
+        check_interval(report, "AUC", wanted["auc_ovr_macro"]["ci95"], auc, resamples, value, mean(auc_squares))
+        for c in labels:
+            found = wanted["classes"][c]["f1"]
+            if sums[c]:
+                check_interval(report, f"F1, class {c}", found["ci95"], f1[:, c], resamples, found["value"], f1_squares[c])
+            else:
+                same(f"F1, class {c}, interval", found["ci95"], None, 0)
+        # A lower accuracy can raise or lower the ECE.
+        squares = np.max(Boundary.of(right.sum(), len(y), accuracy)) * np.ones(2)
         for name, (_, _, _, gap), own in zip(("uncalibrated", "calibrated"), bins, drawn):
-            ends = grid_interval(gap, own - gap)
+            ends = np.array(grid_interval(gap, own - gap))
+            ends = Boundary.corrected(wanted["ece"][name]["value"], ends, squares)
             spread = np.std(np.abs(own).sum(1))
             chance = 5 * END * np.sqrt(1 / resamples + 1 / RESAMPLES) * spread
             same(f"ECE, {name}, interval", wanted["ece"][name]["ci95"], ends, chance)

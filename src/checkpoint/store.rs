@@ -163,31 +163,8 @@ impl Store {
         if steps.contains(&best.global_step) {
             return Ok(Some(found(best.global_step, None)));
         }
-        let by = self.manifest(newest).map(|manifest| manifest.best_by);
-        let left = self.best_validated(by.unwrap_or_default());
+        let left = self.highest_validated();
         Ok(left.map(|left| found(left.global_step, Some(best.global_step))))
-    }
-
-    /// The complete checkpoint with the best validation by this measure, by the manifests.
-    pub fn best_validated(&self, by: BestBy) -> Option<BestSoFar> {
-        let mut best: Option<(Validation, BestSoFar)> = None;
-        for step in self.steps() {
-            let Ok(manifest) = verify(&self.path(step), Depth::Lengths) else {
-                continue;
-            };
-            let Some(validation) = manifest.validation() else {
-                continue;
-            };
-            if validation.replaces(best.as_ref().map(|(best, _)| best), by) {
-                let found = BestSoFar {
-                    accuracy: validation.accuracy.0,
-                    epoch: manifest.epoch,
-                    global_step: step,
-                };
-                best = Some((validation, found));
-            }
-        }
-        best.map(|(_, found)| found)
     }
 
     /// The pointer files `LATEST` and `BEST` that do not name the checkpoint they should, with its step.
@@ -223,6 +200,27 @@ impl Store {
                 .collect(),
             Err(error) => vec![error],
         }
+    }
+
+    /// The best complete checkpoint by validation, as the manifests have it.
+    pub fn highest_validated(&self) -> Option<BestSoFar> {
+        let mut best: Option<(Validation, BestSoFar)> = None;
+        for step in self.steps() {
+            let Ok(manifest) = verify(&self.path(step), Depth::Lengths) else {
+                continue;
+            };
+            let so_far = best.as_ref().map(|(validation, _)| validation);
+            let better = |found: &Validation| found.replaces(so_far, manifest.best_by);
+            if let Some(found) = manifest.validation().filter(better) {
+                let this = BestSoFar {
+                    accuracy: found.accuracy.0,
+                    epoch: manifest.epoch,
+                    global_step: step,
+                };
+                best = Some((found, this));
+            }
+        }
+        best.map(|(_, best)| best)
     }
 
     /// Removes a checkpoint; it is not an error if there is none. It is renamed first, so that an interrupted removal

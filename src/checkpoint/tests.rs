@@ -287,3 +287,36 @@ fn checkpoint_renamed_by_an_interrupted_exchange_is_restored() {
     store.sweep();
     assert_eq!(names(&store), ["step-000000001"]);
 }
+
+/// Validation at three steps: the last is as accurate as the first and has the lowest NLL.
+#[test]
+fn the_best_checkpoint_on_disk_is_chosen_like_the_best_epoch() {
+    use crate::config::BestBy::{Accuracy, MacroF1, Nll};
+    use crate::event::{F64, Validation};
+    let validations = [(0.9, 0.5, 0.8), (0.8, 0.6, 0.9), (0.9, 0.4, 0.7)];
+    for (by, wanted) in [(Accuracy, 3), (Nll, 3), (MacroF1, 2)] {
+        let dir = directory();
+        let store = Store::new(dir.path());
+        for (step, (accuracy, nll, macro_f1)) in (1..).zip(validations) {
+            let [accuracy, nll, macro_f1] = [accuracy, nll, macro_f1].map(F64);
+            let validated = Some(Validation {
+                accuracy,
+                nll,
+                macro_f1,
+            });
+            let pending = PendingCheckpoint {
+                validated,
+                best_by: by,
+                ..pending(step, 1)
+            };
+            store.save(&pending, || ()).unwrap();
+        }
+        // A checkpoint within an epoch.
+        store.save(&pending(4, 1), || ()).unwrap();
+        assert_eq!(
+            store.highest_validated().map(|best| best.global_step),
+            Some(wanted),
+            "{by:?}"
+        );
+    }
+}

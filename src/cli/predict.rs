@@ -92,7 +92,8 @@ fn calibration(restored: &Restored) -> String {
             format!("calibrated, temperature {value:.3}")
         }
         Some((value, step)) => format!("temperature {value:.3}, fitted at step {step}"),
-        None => "not calibrated: no temperature was fitted on validation before this checkpoint"
+        None => "not calibrated: before this checkpoint no temperature was fitted on validation, or its fit did not \
+                 converge"
             .to_owned(),
     }
 }

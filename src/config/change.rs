@@ -4,9 +4,9 @@ use toml::{Table, Value};
 
 use super::Config;
 
-/// Keys that determine the weights, the data or the order of steps, so a resumed run cannot change them. An entry that
-/// ends in a dot stands for a complete section.
-const FIXED: [&str; 9] = [
+/// Keys that determine the weights, the data, the order of steps or the choice of the best epoch, so a resumed run cannot
+/// change them. An entry that ends in a dot stands for a complete section.
+const FIXED: [&str; 10] = [
     "data.name",
     "data.train_limit",
     "data.valid",
@@ -15,6 +15,7 @@ const FIXED: [&str; 9] = [
     "train.accumulate",
     "train.seed",
     "train.ema",
+    "train.best",
     "optim.name",
 ];
 
@@ -81,6 +82,7 @@ mod tests {
         let old = Config::default();
         let mut new = old.clone();
         new.train.epochs = 7;
+        new.train.best = super::super::BestBy::Nll;
         new.optim.lr = 0.5;
         new.model.first_kernel = 3;
         new.data.augment.flip = !old.data.augment.flip;
@@ -96,6 +98,7 @@ mod tests {
                 ("data.augment.flip", false),
                 ("model.first_kernel", true),
                 ("optim.lr", false),
+                ("train.best", true),
                 ("train.epochs", false),
             ]
         );

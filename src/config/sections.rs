@@ -230,7 +230,7 @@ pub struct EvalConfig {
     pub batch_size: i64,
     /// Number of equal-width confidence bins of the calibration error.
     pub ece_bins: usize,
-    /// Bootstrap resamples for the 95 % intervals; 0: no intervals.
+    /// Bootstrap resamples for the 95 % intervals; 0: no intervals but those of proportions.
     pub bootstrap: usize,
     /// Number of test images in the gallery.
     pub gallery: usize,

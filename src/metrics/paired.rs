@@ -1,7 +1,7 @@
 //! Paired comparison of two networks on the same rows: is the difference statistically significant?
 //!
-//! If at most ten rows are discordant, that is right for one network and wrong for the other, the resamples vary too
-//! little: without any, all differences of the accuracy are 0. Then the intervals are extended by what they lack to the
+//! If at most ten rows are discordant, that is right for one network and wrong for the other, or at most ten are not, the
+//! resamples vary too little: without any, all differences of the accuracy are 0. Then the intervals are extended by what they lack to the
 //! exact interval of the accuracy's difference; see [`few_discordant`].
 
 use super::bootstrap::{Outcomes, Tally};
@@ -151,15 +151,22 @@ impl<'a> Reference<'a> {
     }
 }
 
-/// The interval of the difference in accuracy if at most ten rows are discordant, `None` if there are more. The share of
-/// discordant rows, within its interval, times the exact interval of how much more often the second network is the right
-/// one in them; without discordant rows the latter is −1 to 1. It excludes 0 exactly if McNemar's exact test rejects
-/// equality at 5 %.
+/// The interval of the difference in accuracy if at most ten rows are discordant, or at most ten are not; otherwise
+/// `None`. The share of discordant rows, within its interval, times the exact interval of how much more often the second
+/// network is the right one in them; without discordant rows the latter is −1 to 1. With few discordant rows, it excludes
+/// 0 exactly if McNemar's exact test rejects equality at 5 %.
 fn few_discordant(only_first: u64, only_second: u64, others: u64) -> Option<Interval> {
     let rows = only_first + only_second;
-    let share = Interval::proportion(rows, rows + others).filter(|_| rows <= EDGE)?;
-    let low = 2.0 * exact_lower(only_second, rows, 0.025) - 1.0;
-    let high = 1.0 - 2.0 * exact_lower(only_first, rows, 0.025);
+    let share = Interval::proportion(rows, rows + others)?;
+    let second = if rows <= EDGE {
+        Interval {
+            low: exact_lower(only_second, rows, 0.025),
+            high: 1.0 - exact_lower(only_first, rows, 0.025),
+        }
+    } else {
+        Interval::proportion(only_second, rows).filter(|_| others <= EDGE)?
+    };
+    let (low, high) = (2.0 * second.low - 1.0, 2.0 * second.high - 1.0);
     Some(Interval {
         low: low * if low < 0.0 { share.high } else { share.low },
         high: high * if high > 0.0 { share.high } else { share.low },

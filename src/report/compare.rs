@@ -77,7 +77,7 @@ fn line(measure: Measure, difference: Option<Difference>) -> String {
 
 /// How the intervals of differences are computed.
 const PAIRED: &str = "paired: rows drawn with replacement, the same for both, percentiles 2.5 and 97.5; with at most 10 \
-    discordant images the accuracy's difference reaches the exact limits of McNemar's test times the interval of the \
+    discordant images, or 10 others, the accuracy's difference reaches the exact limits of McNemar's test times the interval of the \
     share of discordant images, and the differences of all measures but NLL are extended likewise";
 
 /// The comparison as JSON. Differences are second minus first.

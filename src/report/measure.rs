@@ -38,7 +38,7 @@ impl Predictions {
 pub struct Options {
     /// Number of equal-width confidence bins.
     pub bins: usize,
-    /// Number of bootstrap resamples; 0 for no intervals.
+    /// Number of bootstrap resamples; 0 for no intervals but those of proportions.
     pub resamples: usize,
 }
 

@@ -120,7 +120,67 @@ fn tied_scores_have_auc_one_half_and_undefined_scores_are_marked() {
     let dog = text.lines().find(|line| line.starts_with("dog")).unwrap();
     assert_eq!(dog.split_whitespace().nth(1), Some("–"), "{dog}");
     let eel = text.lines().find(|line| line.starts_with("eel")).unwrap();
-    assert_eq!(eel.matches('–').count(), 5, "{eel}");
+    assert_eq!(eel.matches('–').count(), 7, "{eel}");
+}
+
+#[test]
+fn all_right_is_no_certainty_and_n_is_beside_it() {
+    let labels: Vec<u32> = (0..600).map(|i| i % 3).collect();
+    let logits = |label: &u32| {
+        (0..3)
+            .map(|class| if class == *label { 9.0 } else { 0.0 })
+            .collect::<Vec<f32>>()
+    };
+    let logits: Vec<f32> = labels.iter().flat_map(logits).collect();
+    let (report, text, json) = formats(&rows(&logits, &labels, 3));
+    assert!(
+        text.contains("100.00 %  [99.36, 100.00]      600 of 600 images"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("[100.00") && !text.contains("1.000 – 1.000"),
+        "{text}"
+    );
+    assert!(
+        text.contains("! the temperature did not converge on validation and is not used: T = 1"),
+        "{text}"
+    );
+    assert_eq!(report.temperature.value, 1.0);
+    assert_eq!(json["accuracy"]["n"], 600);
+    let class = &json["classes"][1];
+    assert_eq!(
+        (&class["support"], &class["predicted"]),
+        (&200.into(), &200.into())
+    );
+    for interval in ["precision_ci95", "recall_ci95"] {
+        assert!(
+            (class[interval][0].as_f64().unwrap() - 200.0 / (200.0 + 3.841_458_821)).abs() < 1e-9
+        );
+    }
+    let method = json["bootstrap"]["method"].as_str().unwrap();
+    assert!(
+        method.contains("Wilson") && method.contains("boundary correction"),
+        "{method}"
+    );
+}
+
+#[test]
+fn calibration_that_raised_the_error_is_said() {
+    // 3 of 4 right with a confidence of 3/4, as it should be: a temperature of 0.3 makes it over-confident.
+    let labels = [0, 0, 0, 1].repeat(50);
+    let one = rows(&[3_f32.ln(), 0.0].repeat(200), &labels, 2);
+    let fitted = fit_temperature(&one.logits, &one.labels, 2);
+    let options = Options {
+        bins: 15,
+        resamples: 100,
+    };
+    let said = |value: f64| {
+        let temperature = crate::metrics::Temperature { value, ..fitted };
+        measure(&one, temperature, options).calibration_warning()
+    };
+    assert_eq!(said(fitted.value), None);
+    let text = "calibration made the ECE on the test split worse: 0.00 % became 22.50 %";
+    assert_eq!(said(0.3).as_deref(), Some(text));
 }
 
 #[test]

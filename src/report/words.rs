@@ -65,7 +65,8 @@ fn headline(out: &mut String, report: &EvalReport) {
     if report.estimates.resamples > 0 {
         let _ = writeln!(
             out,
-            "[ ] 95 % intervals: of proportions by Wilson, others by {} bootstrap resamples, both corrected near 0 and 1; ECE is biased upward: the estimate can exceed its interval",
+            "[ ] 95 % intervals: of shares of images by Wilson, others by {} bootstrap resamples; corrected near 0 and 1\n\
+             \x20   ECE is biased upward: the estimate can exceed its interval",
             report.estimates.resamples
         );
     }

@@ -118,7 +118,10 @@ fn a_byte_order_mark_is_not_part_of_the_first_class_name() {
     let many: Vec<String> = (0..4097).map(|class| class.to_string()).collect();
     for (bytes, words) in [
         (utf16, "not UTF-8"),
-        (many.join("\n").into_bytes(), "4097 classes; expected at most 4096"),
+        (
+            many.join("\n").into_bytes(),
+            "4097 classes; expected at most 4096",
+        ),
         ("x".repeat(201).into_bytes(), "more than 200 characters"),
     ] {
         fs::write(&list, bytes).unwrap();

@@ -8,6 +8,7 @@
 mod art;
 mod asked;
 mod bad_data;
+mod best_epoch;
 mod by_path;
 mod checkpoints;
 mod data_limits;

@@ -9,6 +9,7 @@ mod colour;
 mod compare;
 mod docs;
 mod driving;
+mod edges;
 mod finished_run;
 mod fold;
 mod fuzz;

@@ -5,7 +5,7 @@ use epochtop::event::{
     Event, F32, F64, GalleryImages, GalleryPredictions, LayerNorms, Level, Outcome, Phase, Pixels,
     Record, RunStarted, Split, StepWindow, WeightsKind,
 };
-use epochtop::metrics::{Confusion, Measure, fit_temperature};
+use epochtop::metrics::{Confusion, Measure, Temperature, fit_temperature};
 use epochtop::report::{Options, Predictions, measure};
 
 /// Start time of the run, in ms since the Unix epoch.
@@ -646,10 +646,19 @@ pub(crate) fn rival(name: &str, seed: u64, epochs: u32) -> Vec<Record> {
 
 /// A completed run whose test-set evaluation has these predictions: its records and the report.
 pub(crate) fn tested(name: &str, rows: &Predictions) -> (Vec<Record>, EvalReport) {
+    let temperature = fit_temperature(&rows.logits, &rows.labels, rows.classes);
+    tested_at(name, rows, temperature)
+}
+
+/// As [`tested`], with a temperature that was fitted on other predictions.
+pub(crate) fn tested_at(
+    name: &str,
+    rows: &Predictions,
+    temperature: Temperature,
+) -> (Vec<Record>, EvalReport) {
     let classes = (0..rows.classes).map(|i| format!("class {i}")).collect();
     let mut story = Story::of(3, classes);
     story.start(name);
-    let temperature = fit_temperature(&rows.logits, &rows.labels, rows.classes);
     let options = Options {
         bins: 15,
         resamples: 200,

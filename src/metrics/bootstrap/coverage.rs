@@ -4,6 +4,7 @@
 
 use super::super::*;
 use crate::random::Random;
+use Measure::{Accuracy, BalancedAccuracy, MacroF1, Matthews};
 
 /// Number of simulated test sets.
 const SETS: usize = 2000;
@@ -77,6 +78,9 @@ fn intervals(outcomes: &Outcomes, seed: u64) -> Vec<Option<Interval>> {
     measures.chain([f1]).collect()
 }
 
+/// The measures whose interval is corrected near the boundary and does not come from a mean of ranks or of errors.
+const CORRECTED: [Measure; 4] = [Accuracy, MacroF1, BalancedAccuracy, Matthews];
+
 /// The calibration errors, for which percentile intervals are not suitable.
 const ERRORS: [Measure; 2] = [Measure::Ece, Measure::EceCalibrated];
 
@@ -88,7 +92,13 @@ fn intervals_contain_the_true_value_in_95_percent_of_cases() {
         "\ncoverage of 95 % intervals, {SETS} simulated test sets, {RESAMPLES} resamples each"
     );
     let mut accurate = true;
-    for (rows, signal, uneven) in [(1000, 3.0, false), (1000, 3.0, true), (10_000, 3.5, false)] {
+    let networks = [
+        (1000, 3.0, false),
+        (1000, 3.0, true),
+        (10_000, 3.5, false),
+        (600, 5.0, false),
+    ];
+    for (rows, signal, uneven) in networks {
         let network = Network { signal, uneven };
         // Slightly wrong, as a fitted temperature is.
         let temperature = 1.05 / signal;
@@ -135,8 +145,16 @@ fn intervals_contain_the_true_value_in_95_percent_of_cases() {
             );
         }
         for (measure, count) in with_interval().zip(&inside) {
-            accurate &= ERRORS.contains(&measure) || (share(*count) - 95.0).abs() <= 1.5;
+            // With one or two errors in a test set, coverage is a matter of single images.
+            accurate &= if rows == 600 {
+                !CORRECTED.contains(&measure) || share(*count) >= 91.0
+            } else {
+                ERRORS.contains(&measure) || (share(*count) - 95.0).abs() <= 1.5
+            };
         }
     }
-    assert!(accurate, "the coverage of an interval is not 95 ± 1.5 %");
+    assert!(
+        accurate,
+        "the coverage of an interval is not 95 ± 1.5 %, or below 91 % near the boundary"
+    );
 }

@@ -16,7 +16,7 @@ use super::measure::{Best, Validated};
 use crate::checkpoint::{
     BestSoFar, ComputeSetup, Depth, NamedTensor, State, Store, decode, step_name, verify,
 };
-use crate::config::{BestBy, Config};
+use crate::config::Config;
 use crate::event::{Event, F64, Split, WeightsKind};
 use crate::files;
 use crate::metrics::fit_temperature;
@@ -29,11 +29,8 @@ pub(super) struct TrainerState {
     /// Sums of the current epoch.
     pub(super) sums: EpochSums,
     pub(super) watch: Watch,
-    /// Epochs since the score by `best_by` last improved by more than `train.min_delta`, and that score.
+    /// Epochs since the score by `train.best` last improved by more than `train.min_delta`, and that score.
     pub(super) stale: (u32, F64),
-    /// The measure by which the best epoch was chosen.
-    #[serde(default)]
-    pub(super) best_by: BestBy,
     pub(super) rollbacks: u32,
     /// Number of updates of the EMA weights.
     pub(super) averaged: u64,
@@ -109,9 +106,7 @@ impl Trainer {
         self.detail = memory.detail;
         if !resume.fork {
             // Duration, patience and number of rollbacks start from zero in a fork.
-            if memory.best_by == self.job.config.train.best {
-                self.stale = (memory.stale.0, memory.stale.1.0);
-            }
+            self.stale = (memory.stale.0, memory.stale.1.0);
             self.recovery.rollbacks = memory.rollbacks;
             self.earlier = Duration::from_secs_f64(memory.seconds.clamp(0.0, 1e9));
         }
@@ -124,12 +119,6 @@ impl Trainer {
                 .collect();
         }
         let best = state.best.filter(|_| !resume.fork);
-        let best = if memory.best_by == self.job.config.train.best {
-            best
-        } else {
-            // Another measure may choose another epoch; only those with a checkpoint can be chosen.
-            best.and_then(|best| self.best_on_disk().or(Some(best)))
-        };
         if let Some(best) = best
             && let Err(what) = self.reload_best(best)
         {
@@ -138,7 +127,7 @@ impl Trainer {
                 best.epoch
             );
             // Use the best checkpoint that is still on disk.
-            let left = self.best_on_disk();
+            let left = Store::within(&self.job.run_dir).highest_validated();
             match left.map(|best| (best, self.reload_best(best))) {
                 Some((best, Ok(()))) => {
                     let _ = write!(
@@ -154,11 +143,6 @@ impl Trainer {
             }
         }
         Ok(())
-    }
-
-    /// The best complete checkpoint of this run by validation.
-    fn best_on_disk(&self) -> Option<BestSoFar> {
-        Store::within(&self.job.run_dir).best_validated(self.job.config.train.best)
     }
 
     /// Loads the weights of the best epoch from its checkpoint and repeats its validation, with the same result.

@@ -217,7 +217,6 @@ impl Trainer {
             sums: self.sums.clone(),
             watch: self.watch.clone(),
             stale: (self.stale.0, F64(self.stale.1)),
-            best_by: self.job.config.train.best,
             rollbacks: self.recovery.rollbacks,
             averaged: self.average.as_ref().map_or(0, Average::updates),
             seconds: self.seconds_of_run(),

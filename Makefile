@@ -16,7 +16,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run install docs test check kill fuzz sweep screenshots bench bench-training bench-screen bench-wire bench-frames bench-metrics clean
+.PHONY: help setup build run install docs test check kill fuzz sweep screenshots bench bench-training bench-share bench-screen bench-wire bench-frames bench-metrics clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ bench: bench-training bench-screen bench-wire bench-frames bench-metrics ## run 
 bench-training: build ## compare images/s with PyTorch (sets up its own environment); time the parts of a step
 	@cargo bench --bench engine
 	@python3 -B scripts/bench $(ARGS)
+
+bench-share: build ## compare images/s alone and beside other processes (ARGS="--binary old=PATH --binary new=PATH")
+	@python3 -B scripts/bench/share.py $(ARGS)
 
 bench-screen: build ## measure the training slowdown by attached, stalled and reconnecting clients
 	@python3 -B scripts/bench/screen.py $(ARGS)

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::print::print_error;
 use super::user_file;
 use crate::checkpoint::State;
 use crate::config::{self, Config, Sources};
@@ -58,7 +59,9 @@ pub(super) fn restore(checkpoint: &Path, settings: &[String]) -> Result<Restored
     let config = config::load(&sources)
         .map_err(|problems| problems.to_string())?
         .config;
-    set_threads(config.train.threads);
+    if let Some(warning) = set_threads(config.train.threads)? {
+        print_error(&format!("warning: {warning}"));
+    }
     let device = choose_device(&config.train.device)?;
     let trained = LoadedNetwork::load(checkpoint, &config.model, &state.dataset, device)?;
     Ok(Restored {

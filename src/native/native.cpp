@@ -1,13 +1,20 @@
 // Parts of libtorch that tch does not bind: the backward pass of a convolution, the fused optimizers, the thread pool
-// and the loading of CUDA. Functions that call libtorch catch all exceptions, which must not propagate into Rust, and
-// store the message in a thread-local buffer.
+// and the loading of CUDA; and what must happen before libtorch is initialized. Functions that call libtorch catch all
+// exceptions, which must not propagate into Rust, and store the message in a thread-local buffer.
 
+#include <algorithm>
 #include <array>
+#include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <string>
 #include <vector>
 
 #include <dlfcn.h>
+#include <sys/resource.h>
+#include <unistd.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
@@ -47,24 +54,66 @@ std::vector<at::Tensor> list(at::Tensor* const* tensors, size_t count) {
 // under a different name, and linking a second one would create a second set of threads that competes for the cores.
 using GompParallel = void (*)(void (*)(void*), void*, unsigned, unsigned);
 using ThreadNumber = int (*)();
+using SetThreads = void (*)(int);
+
+template <typename Function>
+Function find(const char* name) {
+  return reinterpret_cast<Function>(dlsym(RTLD_DEFAULT, name));
+}
+
+// The range of indices of one thread. `next` is the first index that no thread has taken.
+struct alignas(64) Range {
+  std::atomic<size_t> next{0};
+  size_t end = 0;
+};
 
 struct Job {
   void (*task)(void*, size_t);
   void* context;
-  size_t count;
-  size_t threads;
+  std::vector<Range> ranges;
   ThreadNumber number;
 };
 
 // Each thread processes one contiguous range of indices, so that a kernel finds the results of the previous one in the
-// cache of its core.
-void run_range(void* data) {
-  const Job& job = *static_cast<Job*>(data);
-  const size_t mine = static_cast<size_t>(job.number());
-  const size_t begin = job.count * mine / job.threads;
-  const size_t end = job.count * (mine + 1) / job.threads;
-  for (size_t i = begin; i < end; ++i) job.task(job.context, i);
+// cache of its core. A thread that has finished its range helps with those of the others: beside other processes, a
+// core may be slow or a thread may not have started at all.
+void run_ranges(void* data) {
+  Job& job = *static_cast<Job*>(data);
+  const size_t threads = job.ranges.size(), mine = static_cast<size_t>(job.number());
+  for (size_t k = 0; k < threads; ++k) {
+    Range& range = job.ranges[(mine + k) % threads];
+    for (size_t i; (i = range.next.fetch_add(1, std::memory_order_relaxed)) < range.end;) job.task(job.context, i);
+  }
 }
+
+#ifdef __linux__
+
+// The address space below which the initializers of libtorch fail with a C++ exception that nobody can catch.
+constexpr rlim_t ADDRESS_SPACE = 512UL << 20;
+
+// Runs before the initializers of the libraries. Those of libtorch take a tenth of a second, in which a signal would
+// end a process with its default action. A scheduler may send SIGUSR1 or SIGUSR2 to ask for a checkpoint at any time,
+// so until the trainer handles them, they have no effect.
+void early(int count, char** words, char**) {
+  for (int i = 1; i < count; ++i) {
+    if (std::strcmp(words[i], "train") == 0) {
+      signal(SIGUSR1, SIG_IGN);
+      signal(SIGUSR2, SIG_IGN);
+    }
+  }
+  rlimit limit{};
+  if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur < ADDRESS_SPACE) {
+    static const char text[] =
+        "error: the limit of the address space (ulimit -v) is below 512 MiB, too little to load libtorch; "
+        "raise it, for example with `ulimit -v unlimited`\n";
+    if (write(2, text, sizeof text - 1) < 0) _exit(2);
+    _exit(1);
+  }
+}
+
+__attribute__((section(".preinit_array"), used)) void (*preinit)(int, char**, char**) = early;
+
+#endif
 
 }  // namespace
 
@@ -107,15 +156,35 @@ int epochtop_fused_sgd(size_t count, at::Tensor* const* parameters, at::Tensor* 
 }
 
 void epochtop_parallel(size_t count, void (*task)(void*, size_t), void* context) {
-  static const auto parallel = reinterpret_cast<GompParallel>(dlsym(RTLD_DEFAULT, "GOMP_parallel"));
-  static const auto number = reinterpret_cast<ThreadNumber>(dlsym(RTLD_DEFAULT, "omp_get_thread_num"));
+  static const auto parallel = find<GompParallel>("GOMP_parallel");
+  static const auto number = find<ThreadNumber>("omp_get_thread_num");
   const size_t threads = std::min(count, static_cast<size_t>(std::max(at::get_num_threads(), 1)));
   if (threads < 2 || parallel == nullptr || number == nullptr) {
     for (size_t i = 0; i < count; ++i) task(context, i);
     return;
   }
-  Job job{task, context, count, threads, number};
-  parallel(run_range, &job, static_cast<unsigned>(threads), 0);
+  Job job{task, context, std::vector<Range>(threads), number};
+  for (size_t t = 0; t < threads; ++t) {
+    job.ranges[t].next = count * t / threads;
+    job.ranges[t].end = count * (t + 1) / threads;
+  }
+  parallel(run_ranges, &job, static_cast<unsigned>(threads), 0);
+}
+
+// Calls `handler` when any code ends the process with exit(3), as libraries do that cannot continue.
+void epochtop_at_exit(void (*handler)()) { std::atexit(handler); }
+
+// Makes the calling thread the first of a team of `threads` threads, which exists until the calling thread ends.
+void epochtop_make_team(unsigned threads) {
+  static const auto parallel = find<GompParallel>("GOMP_parallel");
+  if (parallel != nullptr) parallel([](void*) {}, nullptr, threads, 0);
+}
+
+// Makes libtorch compute on the calling thread alone when called from it. Other threads are not affected.
+void epochtop_compute_alone() {
+  static const auto set = find<SetThreads>("omp_set_num_threads");
+  at::get_num_threads();  // the first call of a thread sets its number of threads
+  if (set != nullptr) set(1);
 }
 
 // Every step allocates and frees the same large blocks. By default glibc returns them to the kernel and requests them

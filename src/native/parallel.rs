@@ -4,7 +4,7 @@
     reason = "passes disjoint chunks of a slice to several threads"
 )]
 
-use std::ffi::c_void;
+use std::ffi::{c_uint, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,6 +17,9 @@ unsafe extern "C" {
         context: *mut c_void,
     );
     fn epochtop_keep_memory();
+    fn epochtop_make_team(threads: c_uint);
+    fn epochtop_compute_alone();
+    fn epochtop_at_exit(handler: extern "C" fn());
 }
 
 /// Configures the C allocator to reuse freed memory for the next step instead of returning it to the system. Intended
@@ -24,6 +27,25 @@ unsafe extern "C" {
 pub fn keep_memory() {
     // SAFETY: only sets parameters of the C library's allocator.
     unsafe { epochtop_keep_memory() };
+}
+
+/// Makes the calling thread the first of a team of `threads` threads of OpenMP, which exists until the calling thread
+/// ends. The process ends if the threads cannot be created.
+pub(crate) fn make_team(threads: u32) {
+    // SAFETY: runs an empty function on these threads.
+    unsafe { epochtop_make_team(threads) };
+}
+
+/// Calls `handler` when the program or a library ends the process with `exit`.
+pub(crate) fn at_exit(handler: extern "C" fn()) {
+    // SAFETY: only stores the function.
+    unsafe { epochtop_at_exit(handler) };
+}
+
+/// Makes libtorch compute without further threads when it is called from the calling thread.
+pub(crate) fn compute_alone() {
+    // SAFETY: only sets the calling thread's number of threads.
+    unsafe { epochtop_compute_alone() };
 }
 
 struct Context<'a> {

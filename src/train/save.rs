@@ -4,7 +4,7 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
@@ -15,6 +15,7 @@ use crate::checkpoint::{
 };
 use crate::event::{CheckpointReason, Request};
 use crate::model::{Plan, Weights, to_vec};
+use crate::{native, threads};
 
 /// Number of snapshots that may be queued for the writer.
 const QUEUE: usize = 2;
@@ -110,21 +111,20 @@ impl Saver {
             marks,
             marked: 0,
         };
-        let thread = Builder::new()
-            .name("checkpoints".to_owned())
-            .spawn(move || {
-                // An earlier process may have been killed before it removed old checkpoints.
-                let _ = writer.remove_old();
-                for snapshot in snapshots {
-                    // A panic of libtorch here must only fail this checkpoint, not the run.
-                    let write = AssertUnwindSafe(|| writer.write(&snapshot));
-                    let written = catch_unwind(write).unwrap_or_else(|panic| {
-                        SaveResult::failed(&snapshot, super::explain(&*panic))
-                    });
-                    let _ = results.send(written);
-                }
-            })
-            .map_err(|error| format!("cannot start the checkpoint thread: {error}"))?;
+        let thread = threads::start("checkpoints", move || {
+            // Copies are limited by the memory; a second set of threads would compete with those of the training.
+            native::compute_alone();
+            // An earlier process may have been killed before it removed old checkpoints.
+            let _ = writer.remove_old();
+            for snapshot in snapshots {
+                // A panic of libtorch here must only fail this checkpoint, not the run.
+                let write = AssertUnwindSafe(|| writer.write(&snapshot));
+                let written = catch_unwind(write)
+                    .unwrap_or_else(|panic| SaveResult::failed(&snapshot, super::explain(&*panic)));
+                let _ = results.send(written);
+            }
+        })
+        .map_err(|error| error.to_string())?;
         Ok(Self {
             work: Some(work),
             written,

@@ -95,6 +95,8 @@ pub(super) struct Trainer {
     validated: Option<Validated>,
     /// The error message, once it is decided that the run fails.
     failed: Option<String>,
+    /// A warning, if the system allows fewer threads than wanted.
+    few_threads: Option<String>,
     /// Whether all epochs are done.
     ending: bool,
     /// Total time spent paused in this epoch; subtracted from measured durations.
@@ -108,7 +110,10 @@ impl Trainer {
         requests: Receiver<Request>,
     ) -> Result<Self, String> {
         let config = &job.config;
-        device::set_threads(config.train.threads);
+        let threads = job.resume.as_ref().map_or(config.train.threads, |resume| {
+            resume.threads(config.train.threads)
+        });
+        let few_threads = device::set_threads(threads)?;
         let device = device::choose(&config.train.device)?;
         let plan = Plan::of(&config.model, &job.dataset.info)?;
         let weights = Weights::new(&plan, config.train.seed, device);
@@ -159,6 +164,7 @@ impl Trainer {
             best: None,
             validated: None,
             failed: None,
+            few_threads,
             ending: false,
             paused: Duration::ZERO,
             network: Network::new(plan),
@@ -236,7 +242,12 @@ impl Trainer {
             batch_size: config.train.batch_size as u32,
             clip_norm: F64(config.optim.clip_norm),
             lr: F64(self.lr),
-            warnings: [config.warnings(), dataset.warnings.clone()].concat(),
+            warnings: [
+                config.warnings(),
+                dataset.warnings.clone(),
+                self.few_threads.iter().cloned().collect(),
+            ]
+            .concat(),
         })));
         self.control.emit(Event::GalleryImages(gallery_images(
             dataset,

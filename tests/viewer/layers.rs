@@ -44,6 +44,11 @@ const LAYERS: &[Layer] = &[
         forbidden: &[TENSORS, SCREEN, CHANNELS, FILES, CLOCKS],
     },
     Layer {
+        module: "threads",
+        uses: &[],
+        forbidden: &[TENSORS, SCREEN, CHANNELS, CLOCKS],
+    },
+    Layer {
         module: "config",
         uses: &[],
         forbidden: &[TENSORS, SCREEN, CHANNELS],
@@ -121,6 +126,7 @@ const LAYERS: &[Layer] = &[
             "model",
             "native",
             "fault",
+            "threads",
         ],
         forbidden: &[SCREEN, STDOUT],
     },
@@ -135,13 +141,14 @@ const LAYERS: &[Layer] = &[
             "run",
             "files",
             "checkpoint",
+            "threads",
         ],
         forbidden: &[TENSORS, SCREEN],
     },
     Layer {
         module: "tui",
         uses: &[
-            "config", "event", "metrics", "link", "run", "report", "fault",
+            "config", "event", "metrics", "link", "run", "report", "fault", "threads",
         ],
         forbidden: &[TENSORS, &["std::fs::write"]],
     },

@@ -226,8 +226,15 @@ impl Trainer {
         if then.precision != now.precision {
             notes.push(differs("precision", &then.precision, &now.precision));
         }
+        let cores = device::cores(0).max(1) as u32;
         if then.threads != now.threads {
             notes.push(differs("threads", &then.threads, &now.threads));
+        } else if now.threads != cores && self.job.config.train.threads == 0 {
+            notes.push(format!(
+                "continuing with the {} threads of the checkpoint on {cores} cores, so that results are the same; \
+                 --set train.threads={cores} uses the cores better but rounds differently",
+                now.threads
+            ));
         }
         if then.libtorch != now.libtorch {
             notes.push(differs("libtorch", &then.libtorch, &now.libtorch));

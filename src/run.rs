@@ -24,7 +24,7 @@ mod text;
 mod timeline;
 
 pub use alerts::{
-    Alert, Announcer, Cause, Notification, alert_lines, alerts, low_disk, throttling,
+    Alert, Announcer, CROWDED, Cause, Notification, alert_lines, alerts, low_disk, throttling,
 };
 pub use compare::{
     ComparedRun, ComparedRuns, Difference, MAX_RUNS, PairedDifference, ResultRow, RunResult,

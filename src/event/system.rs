@@ -30,6 +30,9 @@ pub struct SystemSample {
     /// Mean number of processors that the trainer's process used since the previous sample, 0 to `cores`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub process_cpu: Option<f32>,
+    /// Mean number of threads of the trainer's process that waited for a processor since the previous sample.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process_waiting: Option<f32>,
     /// Main memory in use, without caches that can be freed immediately.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_used: Option<u64>,
@@ -178,7 +181,13 @@ impl SystemSample {
     /// and short names. Non-finite numbers become `None`.
     #[must_use]
     pub fn bounded(mut self) -> Self {
-        for number in [&mut self.cpu, &mut self.load, &mut self.process_cpu] {
+        let numbers = [
+            &mut self.cpu,
+            &mut self.load,
+            &mut self.process_cpu,
+            &mut self.process_waiting,
+        ];
+        for number in numbers {
             *number = number.filter(|value| value.is_finite());
         }
         self.gpus.truncate(MAX_GPUS);

@@ -16,7 +16,7 @@ pub use words::alert_lines;
 
 use super::health::{ActiveRule, Rule};
 use super::state::RunState;
-use crate::event::{Level, Phase, ThrottleReason};
+use crate::event::{Level, Phase, SystemSample, ThrottleReason};
 
 /// Time without a record after which a run counts as stalled. Windows of steps arrive every 50 ms or 16 steps; the
 /// longest usual gap between them (copying the weights for a checkpoint, compiling the first kernel) is a few seconds.
@@ -30,6 +30,10 @@ const FIRST_STEP_MS: u64 = 120_000;
 const CHECKPOINTS: u64 = 5;
 /// Free bytes that should remain in any case: the journal, the evaluations and other users of the disk need space too.
 const FREE: u64 = 1 << 30;
+
+/// Share of their time that the training threads wait for a core from which an alert is active. One other busy process on
+/// two cores gives a third; the threads that serve screens and files give a hundredth.
+pub const CROWDED: f32 = 0.15;
 
 /// A current problem of the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +71,8 @@ fn machine(state: &RunState) -> Vec<Alert> {
     let disk = sample.disk_free.and_then(|free| low_disk(free, size));
     let ours = sample.gpus.iter().filter(|gpu| gpu.ours);
     let hot = ours.filter_map(|gpu| throttling(gpu.index as usize, &gpu.throttled));
-    let mut all: Vec<Alert> = disk.into_iter().chain(hot).collect();
+    let crowded = crowded(state, sample);
+    let mut all: Vec<Alert> = disk.into_iter().chain(hot).chain(crowded).collect();
     for alert in &mut all {
         alert.since_step = state.global_step;
     }
@@ -111,6 +116,17 @@ pub fn low_disk(free: u64, checkpoint_bytes: u64) -> Option<Alert> {
             Level::Warn
         },
         text: words::low_disk(free, checkpoint_bytes, fit),
+        since_step: 0,
+    })
+}
+
+/// An alert if the training threads wait for a core during a large part of their time.
+fn crowded(state: &RunState, sample: &SystemSample) -> Option<Alert> {
+    let share = state.system.waiting_share()?;
+    (state.phase == Phase::Training && share >= CROWDED).then(|| Alert {
+        rule: Rule::Crowded,
+        severity: Level::Warn,
+        text: words::crowded(share, sample),
         since_step: 0,
     })
 }

@@ -30,6 +30,8 @@ pub enum Rule {
     DeadGradient,
     /// A GPU that reduces its clocks.
     Throttling,
+    /// Training threads that wait for a CPU core.
+    Crowded,
     /// Validation gets worse while training gets better.
     Overfitting,
     /// Validation no longer gets better.
@@ -48,6 +50,7 @@ impl Rule {
             Self::Spike => "spike",
             Self::DeadGradient => "dead-gradient",
             Self::Throttling => "throttling",
+            Self::Crowded => "crowded",
             Self::Overfitting => "overfitting",
             Self::Plateau => "plateau",
             Self::AlwaysClipping => "always-clipping",

@@ -11,6 +11,9 @@ use crate::event::{GpuSample, MAX_GPUS, SystemSample, share_of};
 /// Number of retained samples: twenty minutes at one sample every five seconds.
 pub const SAMPLES: usize = 240;
 
+/// Number of samples over which the share of waiting is computed: half a minute at one every five seconds.
+const WAITING: usize = 6;
+
 /// A value over the latest samples, newest last; `None` where it is unknown.
 pub type Trace = VecDeque<Option<f32>>;
 
@@ -26,6 +29,8 @@ pub struct SystemHistory {
     pub cpu: Trace,
     /// Number of CPU cores that the trainer used.
     pub process_cpu: Trace,
+    /// Number of threads of the trainer that waited for a CPU core.
+    pub process_waiting: Trace,
     /// Share of main memory in use, 0 to 1.
     pub memory: Trace,
     /// Share of main memory used by the trainer, 0 to 1.
@@ -57,6 +62,7 @@ impl SystemHistory {
         push_bounded(&mut self.t_ms, SAMPLES, t_ms);
         push_bounded(&mut self.cpu, SAMPLES, sample.cpu);
         push_bounded(&mut self.process_cpu, SAMPLES, sample.process_cpu);
+        push_bounded(&mut self.process_waiting, SAMPLES, sample.process_waiting);
         let memory = |used| share_of(used, sample.memory_total);
         push_bounded(&mut self.memory, SAMPLES, memory(sample.memory_used));
         push_bounded(&mut self.rss, SAMPLES, memory(sample.process_rss));
@@ -75,6 +81,19 @@ impl SystemHistory {
             history.push(gpu);
         }
         self.latest = Some(Box::new(sample));
+    }
+
+    /// The share of its time that the trainer waited for a core, over the latest [`WAITING`] samples; `None` until there
+    /// are as many, or if it is unknown.
+    pub fn waiting_share(&self) -> Option<f32> {
+        let sum = |trace: &Trace| {
+            let latest = trace.iter().rev().take(WAITING);
+            let known: Vec<f32> = latest.flatten().copied().collect();
+            (known.len() == WAITING).then(|| known.iter().sum::<f32>())
+        };
+        let (waited, worked) = (sum(&self.process_waiting)?, sum(&self.process_cpu)?);
+        let all = waited + worked;
+        (all > 0.0).then(|| (waited / all).clamp(0.0, 1.0))
     }
 
     /// Time of the latest sample, milliseconds since 1970.

@@ -8,7 +8,6 @@ mod proc;
 
 use std::io;
 use std::path::PathBuf;
-use std::thread::{self, Builder};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -16,6 +15,7 @@ use fs_err as fs;
 
 use super::hub_handle::HubHandle;
 use crate::event::SystemSample;
+use crate::threads::{self, Delays};
 use gpu::Gpus;
 use proc::Ticks;
 
@@ -63,7 +63,7 @@ impl SamplerThread {
     pub(super) fn start(hub: HubHandle, watch: SystemSampling) -> io::Result<Self> {
         let (stop, stopped) = bounded(0);
         let (end, ended) = bounded::<()>(0);
-        Builder::new().name("system".to_owned()).spawn(move || {
+        threads::start("system", move || {
             run(&hub, watch, &stopped);
             drop(end);
         })?;
@@ -95,6 +95,8 @@ struct Sampler {
     gpus: Gpus,
     machine: Option<Ticks>,
     process: Option<(u64, Instant)>,
+    delays: Delays,
+    delays_taken: Option<Instant>,
 }
 
 impl Sampler {
@@ -104,6 +106,8 @@ impl Sampler {
             gpus: Gpus::open(gpu),
             machine: None,
             process: None,
+            delays: Delays::default(),
+            delays_taken: None,
         }
     }
 
@@ -114,11 +118,10 @@ impl Sampler {
         let bytes = |blocks: u64, size: u64| blocks.saturating_mul(size);
         SystemSample {
             cpu: self.machine_share(),
-            cores: thread::available_parallelism()
-                .ok()
-                .and_then(|cores| u32::try_from(cores.get()).ok()),
+            cores: u32::try_from(threads::cores()).ok(),
             load: read("/proc/loadavg", proc::load),
             process_cpu: self.process_cores(),
+            process_waiting: self.process_waiting(),
             memory_used: used,
             memory_total: total,
             process_rss: read("/proc/self/status", proc::resident),
@@ -149,6 +152,15 @@ impl Sampler {
         let worked = now.saturating_sub(before) as f64 / ticks_per_second()?;
         let cores = (worked / seconds) as f32;
         cores.is_finite().then(|| rounded(cores, 1e2))
+    }
+
+    /// The average number of threads of this process that waited for a core since the previous sample.
+    fn process_waiting(&mut self) -> Option<f32> {
+        let waited = self.delays.next()?;
+        let now = Instant::now();
+        let then = self.delays_taken.replace(now)?;
+        let threads = waited.sum as f64 / now.duration_since(then).as_nanos() as f64;
+        threads.is_finite().then(|| rounded(threads as f32, 1e2))
     }
 }
 
@@ -192,6 +204,7 @@ mod tests {
     use crate::event::{Event, Outcome, Record};
     use crate::link::{Feed, Link};
     use crate::run::RunState;
+    use std::thread;
 
     fn watch(every: Duration) -> SystemSampling {
         SystemSampling {
@@ -265,11 +278,17 @@ mod tests {
     fn second_sample_is_complete_on_linux() {
         let mut sampler = Sampler::new(watch(Duration::ZERO));
         let first = sampler.sample();
-        assert_eq!((first.cpu, first.process_cpu), (None, None));
+        let rates = [first.cpu, first.process_cpu, first.process_waiting];
+        assert_eq!(rates, [None; 3]);
         // The CPU times have a resolution of 10 ms.
         thread::sleep(Duration::from_millis(60));
         let second = sampler.sample();
-        let known = [second.cpu, second.process_cpu, second.load];
+        let known = [
+            second.cpu,
+            second.process_cpu,
+            second.process_waiting,
+            second.load,
+        ];
         assert!(known.iter().all(Option::is_some), "{second:?}");
         let known = [
             second.memory_used,

@@ -25,6 +25,7 @@ fn machine(i: u64) -> SystemSample {
         cores: Some(16),
         load: Some(14.27),
         process_cpu: cpu.map(|cpu| cpu * 12.5),
+        process_waiting: None,
         memory_used: Some((40.0 * GIB as f64 * f64::from(wave(i / 4, 1.0))) as u64),
         memory_total: Some(128 * GIB),
         process_rss: Some(6 * GIB + i * GIB / 50),
@@ -245,4 +246,29 @@ fn frame_times_and_bytes_are_counted() {
     assert_eq!((frames.frames, frames.draw_us_last), (3, 800));
     assert_eq!((frames.draw_us_mean(), frames.draw_us_max), (1533, 3100));
     assert_eq!(frames.bytes, 5642);
+}
+
+#[test]
+fn time_waited_for_a_core_is_shown_and_marked() {
+    let shown = |waiting, size| {
+        let records = with_samples(|i| SystemSample {
+            cores: Some(2),
+            process_cpu: Some(1.32),
+            process_waiting: Some(waiting),
+            ..machine(i)
+        });
+        let buffer = drawn(&mut page(&records), size, &dark());
+        let lines = text(&buffer);
+        let y = lines.lines().position(|line| line.contains("busy"));
+        let y = y.expect("a row for the trainer");
+        let row = lines.lines().nth(y).unwrap().to_owned();
+        (row, buffer[(13, y as u16)].style().fg)
+    };
+    let warn = dark().style(Role::Warn).fg;
+    let (row, color) = shown(0.7, (160, 40));
+    assert!(row.contains("1.32 cores busy, 0.70 waiting"), "{row}");
+    assert_eq!(color, warn);
+    let (row, color) = shown(0.01, (80, 24));
+    assert!(row.contains("1.32 busy, 0.01 wait"), "{row}");
+    assert_ne!(color, warn);
 }

@@ -132,7 +132,7 @@ impl RunState {
                 // After the last epoch the advice to stop or to change the rate is useless.
                 (is_plateau && (already || epoch < self.epochs)).then_some(better.step)
             }
-            Rule::Stalled | Rule::LowDisk | Rule::Throttling => None,
+            Rule::Stalled | Rule::LowDisk | Rule::Throttling | Rule::Crowded => None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::track::MANY;
 use super::{ActiveRule, Alert, Rule};
-use crate::event::Level;
+use crate::event::{Level, SystemSample};
 use crate::run::curves::Curve;
 use crate::run::progress::CLIP_WINDOW;
 use crate::run::state::RunState;
@@ -63,7 +63,9 @@ impl RunState {
             // These two only waste time: the run itself is sound.
             Rule::Plateau => (Level::Info, self.plateau_text()),
             Rule::AlwaysClipping => (Level::Info, self.clipping_text()),
-            Rule::Stalled | Rule::LowDisk | Rule::Throttling => (Level::Warn, String::new()),
+            Rule::Stalled | Rule::LowDisk | Rule::Throttling | Rule::Crowded => {
+                (Level::Warn, String::new())
+            }
         };
         Alert {
             rule,
@@ -204,5 +206,21 @@ pub(super) fn low_disk(free: u64, checkpoint: u64, fit: Option<u64>) -> String {
     format!(
         "{} free on the disk of the run{fit}: free some space (epochtop clean), lower checkpoint.keep, or save less often",
         size(free)
+    )
+}
+
+/// The text for training threads that wait for a core for this share of their time.
+pub(super) fn crowded(share: f32, sample: &SystemSample) -> String {
+    let cores = sample.cores.map_or(String::new(), |cores| {
+        let plural = if cores == 1 { "" } else { "s" };
+        format!(" on {cores} core{plural}")
+    });
+    let load = sample
+        .load
+        .map_or(String::new(), |load| format!("; load {load:.1}{cores}"));
+    format!(
+        "crowded: the training threads wait for a core {:.0} % of their time{load}: other processes use the cores (see top), \
+         or a CPU limit applies; end those processes or lower their priority (renice), or lower train.threads",
+        share * 100.0
     )
 }

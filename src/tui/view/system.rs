@@ -17,7 +17,7 @@ use ratatui::layout::Rect;
 use super::ctx::Ctx;
 use super::paint::{self, Piece, first_fit, piece, put_pieces, rule_line};
 use crate::event::{StepTime, SystemSample, share_of};
-use crate::run::{Trace, checkpoints_left, clock};
+use crate::run::{CROWDED, Trace, checkpoints_left, clock};
 use crate::tui::layout::{bottom, top};
 use crate::tui::page::Pane;
 use crate::tui::text::{count, maybe, number, short_percent};
@@ -115,10 +115,6 @@ fn machine<'a>(ctx: &Ctx<'a>, sample: &SystemSample) -> Vec<Meter<'a>> {
             .map_or_else(|| dash.to_owned(), |n| n.to_string()),
         maybe(sample.load.map(f64::from), 2, 5, dash)
     );
-    let trainer = format!(
-        "{} cores busy",
-        maybe(sample.process_cpu.map(f64::from), 2, 6, dash)
-    );
     let memory = share_of(sample.memory_used, sample.memory_total);
     let of = format!(
         "{} of {} GiB",
@@ -132,8 +128,14 @@ fn machine<'a>(ctx: &Ctx<'a>, sample: &SystemSample) -> Vec<Meter<'a>> {
         Meter::new(
             "  trainer",
             busy,
-            trainer,
+            String::new(),
             past(&history.process_cpu, cores.unwrap_or(1.0).max(1.0)),
+        )
+        .words(trainer_words(sample, dash))
+        .warn(
+            history
+                .waiting_share()
+                .is_some_and(|share| share >= CROWDED),
         )
         .growing(),
         Meter::new("memory", memory, of, past(&history.memory, 1.0))
@@ -145,6 +147,19 @@ fn machine<'a>(ctx: &Ctx<'a>, sample: &SystemSample) -> Vec<Meter<'a>> {
             past(&history.rss, 1.0),
         ),
         disk(ctx, sample),
+    ]
+}
+
+/// The cores that the trainer uses and those that its threads wait for.
+fn trainer_words(sample: &SystemSample, dash: &str) -> Vec<String> {
+    let busy = maybe(sample.process_cpu.map(f64::from), 2, 6, dash);
+    let Some(waiting) = sample.process_waiting else {
+        return vec![format!("{busy} cores busy")];
+    };
+    let waiting = maybe(Some(f64::from(waiting)), 2, 4, dash);
+    vec![
+        format!("{busy} cores busy, {waiting} waiting"),
+        format!("{} busy, {waiting} wait", busy.trim_start()),
     ]
 }
 

@@ -68,6 +68,12 @@ impl<'a> Meter<'a> {
         }
     }
 
+    /// Replaces the text by variants, from the most to the least detailed.
+    pub(super) fn words(mut self, words: Vec<String>) -> Self {
+        self.words = words;
+        self
+    }
+
     /// Shows `value` instead of the fraction.
     pub(super) fn value(mut self, value: String) -> Self {
         self.value = Some(value);

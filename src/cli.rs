@@ -39,6 +39,7 @@ mod start;
 mod themes;
 #[cfg(feature = "train")]
 mod train;
+mod write_file;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -85,6 +86,7 @@ fn report_panics() {
 /// Runs the program.
 pub fn main() -> ExitCode {
     report_panics();
+    signals::report_file_size_limit();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -148,7 +148,7 @@ fn gpu() -> Check {
 }
 
 fn machine() -> Check {
-    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let cores = crate::threads::cores();
     let memory = fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
         let line = text
             .lines()

@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use fs_err as fs;
 use serde_json::{Value, json};
 
 use super::args::{ExportArgs, ExportFormat};
 use super::print::{print_error, print_line};
 use super::restore::restore;
+use super::write_file::write_file;
 use super::{code, runs_dir, screen_sets};
 use crate::event::{Event, F64};
 use crate::run::{Curve, MAX_NAMED, Source, Steps, is_curve_name};
@@ -50,7 +50,7 @@ fn found(runs: &Path, name: Option<&str>) -> Result<RunDir, String> {
 
 fn write(text: &str, out: Option<&Path>) -> Result<(), String> {
     let done = match out {
-        Some(path) => fs::write(path, text),
+        Some(path) => write_file(path, text.as_bytes()),
         None => match io::stdout().lock().write_all(text.as_bytes()) {
             // A closed pipe (for example `| head`) is not an error.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -240,6 +240,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
     use super::*;
     use crate::event::{F32, Record, StepWindow};
+    use fs_err as fs;
 
     #[test]
     fn named_curves_follow_the_built_in_columns() {

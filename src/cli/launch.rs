@@ -8,7 +8,7 @@ use std::env;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::thread::{self, Builder};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use color_eyre::eyre::Report;
@@ -23,6 +23,7 @@ use crate::config::Loaded;
 use crate::run::{RunState, final_lines};
 use crate::session::wire::Role;
 use crate::session::{client_name, connect};
+use crate::threads;
 
 /// Prefix of the line with the [`StartedRun`].
 const READY: char = '\u{1}';
@@ -86,7 +87,7 @@ fn launch() -> Result<Launched, Report> {
     let mut child = own_session(&mut command).spawn()?;
     let (sender, lines) = unbounded();
     if let Some(out) = child.stdout.take() {
-        Builder::new().spawn(move || read(out, &sender))?;
+        threads::start("from-child", move || read(out, &sender))?;
     }
     loop {
         match lines.recv_timeout(Duration::from_millis(50)) {

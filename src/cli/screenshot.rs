@@ -4,10 +4,10 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use color_eyre::eyre::{Report, eyre};
-use fs_err as fs;
 
 use super::args::Size;
 use super::print::print_error;
+use super::write_file::write_file;
 use super::{code, themes};
 use crate::config::Loaded;
 use crate::link::Link;
@@ -71,7 +71,7 @@ pub(super) fn draw(
             _ => {}
         }
     } else {
-        fs::write(request.file, svg)?;
+        write_file(request.file, svg.as_bytes())?;
     }
     Ok(code::COMPLETED)
 }

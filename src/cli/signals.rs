@@ -3,14 +3,17 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::thread::{self, Builder};
+use std::thread;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2};
+use crossbeam_channel::{Sender, bounded};
+use signal_hook::consts::{
+    SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGXFSZ,
+};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 
-use crate::tui;
+use crate::{threads, tui};
 
 /// How long a screen may take to exit, because a write to a blocked terminal may hang.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -31,6 +34,26 @@ impl SignalRequests {
     }
 }
 
+/// Makes a write beyond the limit of file sizes (`ulimit -f`) an error of the writer instead of the end of the process.
+pub(super) fn report_file_size_limit() {
+    // A handler, unlike an ignored signal, is not inherited by programs that this one starts.
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
+}
+
+/// A thread that exists from the start and ends the process some time after a signal: when a signal comes, it may not
+/// be possible to create a thread any more. Calls `late` before the end of the process.
+fn watchdog(late: impl Fn(Duration) + Send + 'static) -> io::Result<Sender<(Duration, i32)>> {
+    let (arm, armed) = bounded::<(Duration, i32)>(1);
+    threads::start("watchdog", move || {
+        if let Ok((time, signal)) = armed.recv() {
+            thread::sleep(time);
+            late(time);
+            low_level::exit(128 + signal);
+        }
+    })?;
+    Ok(arm)
+}
+
 /// Handles the signals of a process that only shows a screen. They do not affect its run, which is in another process.
 /// SIGUSR1 and SIGUSR2 are meant for trainers and are ignored here.
 pub(super) fn screen() -> io::Result<SignalRequests> {
@@ -39,7 +62,8 @@ pub(super) fn screen() -> io::Result<SignalRequests> {
     let mut signals = Signals::new(leaving.iter().chain(&others))?;
     let requests = SignalRequests::default();
     let flags = requests.clone();
-    Builder::new().name("signals".to_owned()).spawn(move || {
+    let exit = watchdog(|_| {})?;
+    threads::start("signals", move || {
         for signal in signals.forever() {
             let flag = match signal {
                 SIGTSTP => &flags.screen.suspend,
@@ -47,10 +71,7 @@ pub(super) fn screen() -> io::Result<SignalRequests> {
                 SIGUSR1 | SIGUSR2 => continue,
                 _ => {
                     flags.signal.store(signal, Ordering::Release);
-                    let _ = Builder::new().spawn(move || {
-                        thread::sleep(EXIT_TIMEOUT);
-                        low_level::exit(128 + signal);
-                    });
+                    let _ = exit.try_send((EXIT_TIMEOUT, signal));
                     &flags.screen.terminate
                 }
             };
@@ -67,12 +88,11 @@ pub(super) use trainer::watch;
 mod trainer {
     use std::env;
 
-    use signal_hook::consts::SIGXFSZ;
-
     use super::{
-        AtomicI32, Builder, Duration, Ordering, SignalRequests, Signals, io, low_level, thread,
+        AtomicI32, Duration, Ordering, Sender, SignalRequests, Signals, io, low_level, thread,
+        threads, watchdog,
     };
-    use super::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+    use super::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
     use crate::cli::print::print_error;
     use crate::config::OnSignal;
     use crate::event::Command;
@@ -101,13 +121,14 @@ mod trainer {
             Signals::new([SIGHUP, SIGINT, SIGTERM, SIGCONT, SIGXFSZ, SIGUSR1, SIGUSR2])?;
         let requests = SignalRequests::default();
         let flags = requests.clone();
-        Builder::new().name("signals".to_owned()).spawn(move || {
+        let exit = watchdog(report_late)?;
+        threads::start("signals", move || {
             for signal in signals.forever() {
                 match signal {
                     SIGCONT => flags.screen.resumed.store(true, Ordering::Release),
                     signal if Some(signal) == checkpoint => send(&hub, Command::Checkpoint, signal),
                     SIGINT | SIGTERM => {
-                        end(&flags.signal, signal);
+                        end(&flags.signal, signal, &exit);
                         flags.screen.leave.store(true, Ordering::Release);
                         send(&hub, Command::Stop, signal);
                     }
@@ -127,7 +148,14 @@ mod trainer {
         }
     }
 
-    fn end(before: &AtomicI32, signal: i32) {
+    fn report_late(grace: Duration) {
+        print_error(&format!(
+            "error: no checkpoint written within {:.0} s after SIGTERM (EPOCHTOP_GRACE_S); earlier checkpoints are valid",
+            grace.as_secs_f64()
+        ));
+    }
+
+    fn end(before: &AtomicI32, signal: i32, exit: &Sender<(Duration, i32)>) {
         if before.swap(signal, Ordering::AcqRel) == SIGINT && signal == SIGINT {
             low_level::exit(130);
         }
@@ -135,16 +163,8 @@ mod trainer {
             let seconds = env::var("EPOCHTOP_GRACE_S").ok();
             let seconds = seconds.and_then(|text| text.trim().parse::<f64>().ok());
             let seconds = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-            let grace = seconds.unwrap_or(GRACE);
-            let _ = Builder::new().spawn(move || {
-                thread::sleep(grace);
-                print_error(&format!(
-                    "error: no checkpoint written within {:.0} s after SIGTERM (EPOCHTOP_GRACE_S); \
-                     earlier checkpoints are valid",
-                    grace.as_secs_f64()
-                ));
-                low_level::exit(143);
-            });
+            // A second SIGTERM does not extend the time.
+            let _ = exit.try_send((seconds.unwrap_or(GRACE), signal));
         }
     }
 }

@@ -50,7 +50,9 @@ fn files() -> Result<Vec<PathBuf>, Problem> {
     };
     let cannot = |error: io::Error| problem(&dir, &format!("cannot be read: {error}"));
     let entries = match fs::read_dir(&dir) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
         entries => entries.map_err(cannot)?,
     };
     let mut files = Vec::new();

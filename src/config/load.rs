@@ -130,7 +130,7 @@ impl Merge {
     fn file(&mut self, path: &Path, kind: SourceKind) {
         match std::fs::read_to_string(path) {
             Ok(text) => self.settings(layer::from_file(path, &text, &self.defaults), kind),
-            Err(error) if kind == SourceKind::User && error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if kind == SourceKind::User && is_absent(&error) => {}
             Err(error) => {
                 let origin = Origin::File {
                     path: path.to_owned(),
@@ -312,6 +312,12 @@ impl Merge {
             .sort_by_key(|problem| rank(&problem.origin, user_file));
         Err(Problems(self.problems))
     }
+}
+
+/// Whether a file does not exist. On the way to it there may also be a file where a directory is expected.
+fn is_absent(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory)
 }
 
 fn rank(origin: &Origin, user_file: Option<&Path>) -> (u8, Option<usize>) {

@@ -2,7 +2,7 @@
 
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use std::thread::{self, Builder};
 
 /// The results of `work` for the indices `0..count`, in order. The assignment of indices to threads is not
 /// deterministic, so `work` must depend only on its index.
@@ -24,7 +24,9 @@ pub(super) fn map<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Ve
         }
     };
     let mut all: Vec<(usize, T)> = thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(take)).collect();
+        // At a limit on the number of threads, fewer of them do all the work: the results are the same.
+        let spawn = |_| Builder::new().spawn_scoped(scope, take).ok();
+        let others: Vec<_> = (1..threads).map_while(spawn).collect();
         let mut all = take();
         for other in others {
             match other.join() {

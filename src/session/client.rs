@@ -4,7 +4,6 @@ use std::io::{self, BufReader, BufWriter, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::thread::Builder;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
@@ -12,6 +11,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 use super::wire::{ClientHello, FromClient, FromTrainer, Role, TrainerInfo, invalid};
 use crate::event::Request;
 use crate::link::{Feed, Link, Queries, Query, Reply};
+use crate::threads;
 
 /// Queue capacities: of records, and of requests, queries and replies.
 const BACKLOG: usize = 1024;
@@ -48,12 +48,12 @@ pub fn connect(path: &Path, role: Role, who: &str) -> io::Result<Connection> {
     let (feed_sender, feed) = bounded(BACKLOG);
     let (answer, replies) = bounded(WAITING);
     let (reading, trainer) = (stream.try_clone()?, about.clone());
-    Builder::new()
-        .name("from-trainer".to_owned())
-        .spawn(move || read(&reading, &trainer, &feed_sender, &answer))?;
-    Builder::new()
-        .name("to-trainer".to_owned())
-        .spawn(move || write(&stream, &request_receiver, &control_receiver, &queries))?;
+    threads::start("from-trainer", move || {
+        read(&reading, &trainer, &feed_sender, &answer);
+    })?;
+    threads::start("to-trainer", move || {
+        write(&stream, &request_receiver, &control_receiver, &queries);
+    })?;
     Ok(Connection {
         link: Link {
             requests: Some(requests),

@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
@@ -21,6 +21,7 @@ use crate::config::{NotifyConfig, Occasion};
 use crate::event::Level;
 use crate::link::Feed;
 use crate::run::{Announcer, Cause, Notification, RunState};
+use crate::threads;
 
 /// Time limit of a command.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -84,9 +85,7 @@ impl Hook {
             ended: None,
             problems: Vec::new(),
         };
-        let thread = Builder::new()
-            .name("hook".to_owned())
-            .spawn(move || follow(&feed, runner))?;
+        let thread = threads::start("hook", move || follow(&feed, runner))?;
         Ok(Some(Self { thread }))
     }
 

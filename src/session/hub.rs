@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select, unbounded};
@@ -15,6 +15,7 @@ use super::system::{SamplerThread, SystemSampling};
 use crate::event::{Event, Level, Record, Request};
 use crate::link::{Feed, Link};
 use crate::run::RunState;
+use crate::threads;
 
 /// Records by which a subscriber may lag before it gets a snapshot instead.
 const BACKLOG: usize = 1024;
@@ -68,9 +69,9 @@ impl Session {
             started: false,
             early_sample: None,
         };
-        let hub = Builder::new()
-            .name("hub".to_owned())
-            .spawn(move || hub.run(&events, subscriptions, aside_receiver))?;
+        let hub = threads::start("hub", move || {
+            hub.run(&events, subscriptions, aside_receiver)
+        })?;
         let handle = HubHandle {
             requests,
             subscribe,

@@ -21,6 +21,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::hub_handle::HubHandle;
 use super::sockets;
 use super::wire::{TrainerInfo, invalid};
+use crate::threads;
 use conversation::Client;
 
 /// The maximum number of clients, including those that have not sent their hello yet (which has a time limit).
@@ -64,9 +65,7 @@ impl Server {
             steering: AtomicUsize::new(0),
         });
         let (place, all) = (path.to_owned(), Arc::clone(&shared));
-        let listening = Builder::new()
-            .name("socket".to_owned())
-            .spawn(move || listen(listener, &place, &all))?;
+        let listening = threads::start("socket", move || listen(listener, &place, &all))?;
         Ok(Self {
             path: path.to_owned(),
             shared,

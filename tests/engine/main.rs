@@ -15,6 +15,7 @@ mod fixture;
 mod fused;
 mod health;
 mod lifetime;
+mod limits;
 mod masked_step;
 mod old_runs;
 mod optimizers;

@@ -7,7 +7,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::{self, Builder};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
@@ -65,9 +65,7 @@ impl Outlet {
         let (bell, rings) = Bell::new();
         let state = State::default();
         let (writer, shared) = (tty.try_clone()?, state.clone());
-        Builder::new()
-            .name("frames".to_owned())
-            .spawn(move || write(writer, &queue, &rings, &shared))?;
+        crate::threads::start("frames", move || write(writer, &queue, &rings, &shared))?;
         Ok(Self {
             tty,
             frame: Vec::new(),

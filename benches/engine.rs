@@ -12,7 +12,7 @@ use tch::{Device, Kind, Tensor};
 const BATCH: i64 = 256;
 
 fn main() {
-    set_threads(0);
+    let _ = set_threads(0);
     divan::main();
 }
 

@@ -14,5 +14,5 @@ pub(crate) use amx::Convolution;
 pub use cuda::{Cuda, load_cuda};
 pub(crate) use memory::{Bf16, Stored, empty_nhwc, slice, slice_mut};
 pub use parallel::keep_memory;
-pub(crate) use parallel::{compute_alone, for_chunks, make_team};
+pub(crate) use parallel::{at_exit, compute_alone, for_chunks, make_team};
 pub(crate) use torch::{AdamStep, SgdStep, convolution_backward, fused_adam, fused_sgd};

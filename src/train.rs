@@ -24,9 +24,12 @@ mod waiting;
 mod window;
 
 use std::any::Any;
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::thread::JoinHandle;
+use std::sync::{Mutex, Once, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 
@@ -45,6 +48,7 @@ use crate::config::Config;
 use crate::data::Dataset;
 use crate::event::{Event, Outcome, Request, Restoration};
 use crate::files::Dir;
+use crate::{native, threads};
 
 /// Everything needed to start a training run.
 #[derive(Debug)]
@@ -112,12 +116,16 @@ pub fn start(
     events: Sender<Event>,
     requests: Receiver<Request>,
 ) -> std::io::Result<JoinHandle<Outcome>> {
-    crate::threads::start("trainer", move || {
+    static AT_EXIT: Once = Once::new();
+    AT_EXIT.call_once(|| native::at_exit(report_exit));
+    threads::start("trainer", move || {
         let finished = events.clone();
+        set_unfinished(Some(events.clone()));
         let (outcome, global_step) = match run(job, events, requests) {
             Ok(end) => end,
             Err(message) => (Outcome::Failed { message }, 0),
         };
+        set_unfinished(None);
         // A closed event channel is not an error.
         let _ = finished.send(Event::RunFinished {
             outcome: outcome.clone(),
@@ -125,6 +133,36 @@ pub fn start(
         });
         outcome
     })
+}
+
+/// The event channel of the run whose trainer has not finished.
+static UNFINISHED: Mutex<Option<Sender<Event>>> = Mutex::new(None);
+
+fn set_unfinished(events: Option<Sender<Event>>) {
+    *UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner) = events;
+}
+
+/// Reports a run that is ended by a library which calls `exit`, as OpenMP does if it cannot create a thread. The journal
+/// would end without a reason otherwise.
+extern "C" fn report_exit() {
+    let Some(events) = UNFINISHED.try_lock().ok().and_then(|mut run| run.take()) else {
+        return;
+    };
+    let message = format!(
+        "a library ended the process, see its message above; if it could not create a thread: {}",
+        threads::limits()
+    );
+    let _ = writeln!(std::io::stderr(), "error: {message}");
+    let outcome = Outcome::Failed { message };
+    let finished = Event::RunFinished {
+        outcome,
+        global_step: 0,
+    };
+    if events.send(finished).is_ok() {
+        // The session stores the event. The destructors of libtorch must not run while other threads use it.
+        thread::sleep(Duration::from_secs(2));
+        signal_hook::low_level::exit(1);
+    }
 }
 
 /// Trains until the run ends. After a failure it saves the current state if that is possible.

@@ -62,7 +62,7 @@ pub(super) fn restore(checkpoint: &Path, settings: &[String]) -> Result<Restored
     let loaded = config::load(&sources).map_err(|problems| problems.to_string())?;
     let data_dir = recorded_data_dir(&run_of(checkpoint), &loaded);
     let config = loaded.config;
-    if let Some(warning) = set_threads(config.train.threads) {
+    if let Some(warning) = set_threads(config.train.threads)? {
         print_error(&format!("warning: {warning}"));
     }
     let device = choose_device(&config.train.device)?;

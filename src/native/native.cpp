@@ -6,6 +6,7 @@
 #include <array>
 #include <atomic>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <string>
@@ -169,6 +170,9 @@ void epochtop_parallel(size_t count, void (*task)(void*, size_t), void* context)
   }
   parallel(run_ranges, &job, static_cast<unsigned>(threads), 0);
 }
+
+// Calls `handler` when any code ends the process with exit(3), as libraries do that cannot continue.
+void epochtop_at_exit(void (*handler)()) { std::atexit(handler); }
 
 // Makes the calling thread the first of a team of `threads` threads, which exists until the calling thread ends.
 void epochtop_make_team(unsigned threads) {

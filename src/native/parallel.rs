@@ -19,6 +19,7 @@ unsafe extern "C" {
     fn epochtop_keep_memory();
     fn epochtop_make_team(threads: c_uint);
     fn epochtop_compute_alone();
+    fn epochtop_at_exit(handler: extern "C" fn());
 }
 
 /// Configures the C allocator to reuse freed memory for the next step instead of returning it to the system. Intended
@@ -33,6 +34,12 @@ pub fn keep_memory() {
 pub(crate) fn make_team(threads: u32) {
     // SAFETY: runs an empty function on these threads.
     unsafe { epochtop_make_team(threads) };
+}
+
+/// Calls `handler` when the program or a library ends the process with `exit`.
+pub(crate) fn at_exit(handler: extern "C" fn()) {
+    // SAFETY: only stores the function.
+    unsafe { epochtop_at_exit(handler) };
 }
 
 /// Makes libtorch compute without further threads when it is called from the calling thread.

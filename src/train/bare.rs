@@ -33,7 +33,7 @@ impl BareTrainer {
     /// # Errors
     /// If the network cannot be built or the device does not exist.
     pub(super) fn new(config: &Config, dataset: &Dataset) -> Result<Self, String> {
-        let _ = device::set_threads(config.train.threads);
+        device::set_threads(config.train.threads)?;
         let device = device::choose(&config.train.device)?;
         let kind = device::kind(config.train.precision, device);
         let plan = Plan::of(&config.model, &dataset.info)?;

@@ -1,5 +1,8 @@
 //! The choice of device, dtype and number of threads.
 
+use std::time::Duration;
+
+use crossbeam_channel::bounded;
 use fs_err as fs;
 use rustix::param::page_size;
 use rustix::process::{Resource, getrlimit};
@@ -131,23 +134,45 @@ fn has_bf16(device: Device) -> bool {
     }
 }
 
+/// How long libtorch may take to create its threads.
+const CREATION: Duration = Duration::from_secs(10);
+
 /// Sets the number of threads that libtorch computes with on this thread, from `train.threads`, creates them, and
 /// configures the allocator to reuse the memory of a step. If the system does not allow so many threads, there are
 /// fewer, and the result is a warning: sums over several threads round differently.
-pub fn set_threads(configured: i32) -> Option<String> {
+///
+/// # Errors
+/// If the limit is reached while the threads are created.
+pub fn set_threads(configured: i32) -> Result<Option<String>, String> {
     crate::native::keep_memory();
     let wanted = cores(configured).max(1) as usize;
     // libtorch creates two sets of threads. It hangs if it cannot create one of them, and OpenMP ends the process.
     let possible = threads::possible(2 * (wanted - 1)) / 2 + 1;
-    tch::set_num_threads(possible as i32);
+    let count = possible as i32;
+    if possible > 1 {
+        // The first set is created by the first call, on any thread.
+        let (created, answer) = bounded(1);
+        let create = move || {
+            tch::set_num_threads(count);
+            let _ = created.send(());
+        };
+        threads::start("libtorch", create).map_err(|error| error.to_string())?;
+        answer.recv_timeout(CREATION).map_err(|_| {
+            format!(
+                "libtorch cannot create {wanted} threads; {}",
+                threads::limits()
+            )
+        })?;
+    }
+    tch::set_num_threads(count);
     crate::native::make_team(possible as u32);
     super::waiting::choose(possible);
-    (possible < wanted).then(|| {
+    Ok((possible < wanted).then(|| {
         format!(
             "computing with {possible} instead of {wanted} threads, so results round differently: {}",
             threads::limits()
         )
-    })
+    }))
 }
 
 /// Number of threads for a value of `train.threads`; 0 means one per core that this process may use.

@@ -116,7 +116,7 @@ impl Trainer {
         let threads = job.resume.as_ref().map_or(config.train.threads, |resume| {
             resume.threads(config.train.threads)
         });
-        let few_threads = device::set_threads(threads);
+        let few_threads = device::set_threads(threads)?;
         let device = device::choose(&config.train.device)?;
         let plan = Plan::of(&config.model, &job.dataset.info)?;
         let weights = Weights::new(&plan, config.train.seed, device);

@@ -18,10 +18,10 @@ use crate::native;
 use crate::threads::{self, Delays};
 
 /// Time between two measurements.
-const EVERY: Duration = Duration::from_millis(100);
-/// Share of the time that a training thread waits for a core from which the machine counts as shared. Alone it is below
-/// 0.01, as the threads that serve screens and files hardly work.
-const SHARED: f64 = 0.04;
+const EVERY: Duration = Duration::from_millis(200);
+/// Share of the time that a training thread waits for a core from which the machine counts as shared. Alone it is about
+/// 0.01, as the threads that serve screens and files hardly work. Beside one busy process on two cores it is 0.2 to 0.5.
+const SHARED: f64 = 0.1;
 /// How long threads wait without spinning after the last measurement above it.
 const HOLD: Duration = Duration::from_millis(1500);
 /// Maximum number of further threads.

@@ -106,7 +106,6 @@ fn run(pages: &[&str]) {
             .env("EPOCHTOP_DATA", &images)
             .env("EPOCHTOP_SOCKET_DIR", place.join("sockets"))
             .env("TERM", "dumb")
-            .env("GOMP_SPINCOUNT", "1000")
             .output()
             .unwrap();
         assert!(

@@ -179,7 +179,7 @@ fn at_a_thread_limit_a_run_completes_or_names_the_limit() {
             code => panic!("{first}: {code:?} {:?} {stdout}{stderr}", output.status),
         }
     }
-    assert!(completed >= 5, "{completed} completed");
+    assert!(completed >= 3, "{completed} completed");
 }
 
 #[test]
@@ -328,4 +328,34 @@ fn resume_on_fewer_cores_uses_the_threads_of_the_checkpoint() {
     let journal = fs::read_to_string(runs.join("r/events.jsonl")).unwrap();
     let note = format!("continuing with the {threads} threads of the checkpoint on 1 cores");
     assert!(journal.contains(&note), "{stdout}");
+}
+
+/// Before: the thread of the grace period was created when the signal came, which failed at the limit.
+#[test]
+fn sigterm_ends_a_trainer_that_hangs_at_a_thread_limit() {
+    let fixture = Fixture::new();
+    let library = compile(fixture.dir.path());
+    let mut command = fixture.epochtop();
+    command.args(fixture.training("h"));
+    command
+        .env("LD_PRELOAD", &library)
+        .env("NTH", "15")
+        .env("EPOCHTOP_FAULT", "hang@step:3")
+        .env("EPOCHTOP_GRACE_S", "0.5");
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It hangs from its third step on; the start takes a second or two.
+    thread::sleep(Duration::from_secs(5));
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    let output = end_of(child);
+    assert_eq!(
+        output.status.code(),
+        Some(143),
+        "{}{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
 }

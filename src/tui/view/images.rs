@@ -8,6 +8,7 @@ use super::gallery::draw_pixels;
 use super::paint::{self, Piece, bar, piece, put, put_pieces, width_of};
 use super::thumbnails::Slots;
 use crate::link::{Filter, ImagePage, ImageRow};
+use crate::tui::action::Action;
 use crate::tui::app::App;
 use crate::tui::art;
 use crate::tui::layout::{split, top};

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use evaluation::{EvalReport, WeightsKind};
 pub use event_traits::EventTraits;
-pub use health::{Finding, Health, LayerNorms, Remedy};
+pub use health::{Finding, Health, LayerNorms, Remedy, divergence_limit, loss_words};
 pub use number::{F32, F64, Pixels};
 pub use request::{Answer, Command, Request, check_epochs, check_lr};
 pub use system::{

@@ -4,6 +4,29 @@ use serde::{Deserialize, Serialize};
 
 use super::{F32, F64};
 
+/// Ratio of a loss to that of guessing, from which the training counts as diverged. A network that is confidently wrong
+/// for a while stays far below it.
+const DIVERGED: f64 = 5.0;
+
+/// The loss above which a training has diverged: a multiple of the loss of guessing, which is the logarithm of the
+/// number of classes. Infinite without classes.
+pub fn divergence_limit(classes: usize) -> f64 {
+    if classes < 2 {
+        f64::INFINITY
+    } else {
+        DIVERGED * (classes as f64).ln()
+    }
+}
+
+/// A loss as text, with three decimals or, if it is large, with an exponent.
+pub fn loss_words(value: f64) -> String {
+    if value.abs() < 1e4 {
+        format!("{value:.3}")
+    } else {
+        format!("{value:.1e}")
+    }
+}
+
 /// A problem found by a health check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
@@ -91,8 +114,9 @@ impl Health {
             }
             Finding::Spike { loss, mean } => {
                 format!(
-                    "loss spike at step {step}: {:.3} after a mean of {:.3}",
-                    loss.0, mean.0
+                    "loss spike at step {step}: {} after a mean of {}",
+                    loss_words(f64::from(loss.0)),
+                    loss_words(mean.0)
                 )
             }
             Finding::DeadGradient { layers } => {

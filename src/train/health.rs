@@ -113,7 +113,8 @@ impl Watch {
         })
     }
 
-    /// A finding that names the parameters whose gradient norm is less than `health.dead` times the global norm.
+    /// A finding that names the parameters whose gradient norm is less than `health.dead` times the global norm. The loss
+    /// must not be that of a diverged training, in which a zero gradient is only a consequence.
     pub(super) fn layers(&self, layers: &[LayerNorms]) -> Option<Finding> {
         let norm = |layer: &LayerNorms| f64::from(layer.grad_norm.0);
         let global = layers

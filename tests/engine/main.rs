@@ -9,6 +9,7 @@ mod art;
 mod asked;
 mod bad_data;
 mod checkpoints;
+mod diverged;
 mod docs;
 mod evaluation;
 mod fixture;

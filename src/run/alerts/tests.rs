@@ -1,5 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
 mod announcer;
+mod diverged;
 
 use super::*;
 use crate::event::{

@@ -3,7 +3,7 @@
 use super::trend::{Rise, rise};
 use super::words::{end_line, start_line};
 use super::{Alert, Rule};
-use crate::event::{EpochSummary, Event, F64, Level};
+use crate::event::{EpochSummary, Event, F64, Level, StepWindow, divergence_limit};
 use crate::metrics::Measure;
 use crate::run::health::{ActiveRule, Better, NON_FINITE_STEPS, SPIKE_STEPS};
 use crate::run::progress::CLIP_WINDOW;
@@ -36,8 +36,21 @@ impl RunState {
             self.health.heard_ms = self.now_ms;
         }
         let rules: &[Rule] = match event {
-            Event::Steps(_) => &[Rule::NonFinite, Rule::Spike, Rule::AlwaysClipping],
-            Event::StepSkipped { global_step, .. } => {
+            Event::Steps(window) => {
+                self.watch_divergence(window);
+                &[
+                    Rule::NonFinite,
+                    Rule::Diverged,
+                    Rule::Spike,
+                    Rule::DeadGradient,
+                    Rule::AlwaysClipping,
+                ]
+            }
+            Event::StepSkipped {
+                global_step,
+                statistics,
+                ..
+            } => {
                 let episode = self.health.not_finite(*global_step);
                 episode.count = episode.count.saturating_add(1);
                 &[Rule::NonFinite]
@@ -54,7 +67,14 @@ impl RunState {
             }
             Event::EpochFinished(row) => {
                 self.note_better(row);
-                &[Rule::Overfitting, Rule::Plateau]
+                let limit = self.divergence_limit();
+                self.health.divergence.epoch(row, limit);
+                &[
+                    Rule::Diverged,
+                    Rule::DeadGradient,
+                    Rule::Overfitting,
+                    Rule::Plateau,
+                ]
             }
             // No rule depends on these events.
             Event::RunStarted(_)
@@ -116,6 +136,9 @@ impl RunState {
             }
             Rule::DeadGradient => health.dead.as_ref().map(|dead| dead.first),
             Rule::AlwaysClipping => self.clips(already),
+            Rule::Diverged => health.divergence.since,
+            // In a diverged training a zero gradient is only a consequence.
+            Rule::DeadGradient if health.divergence.since.is_some() => None,
             Rule::Overfitting => {
                 let rise = rise(&self.history)?;
                 let holds = if already {
@@ -138,6 +161,22 @@ impl RunState {
 
     fn clips(&self, already: bool) -> Option<u64> {
         // Fast path for most records: the alert cannot start at a step that was not clipped.
+    fn watch_divergence(&mut self, window: &StepWindow) {
+        let limit = self.divergence_limit();
+        let steps = (Steps::of(window).first()..).zip(&window.loss);
+        steps.for_each(|(step, loss)| self.health.divergence.step(step, *loss, limit));
+    }
+
+    fn divergence_limit(&self) -> f64 {
+        divergence_limit(self.classes())
+    }
+
+    /// Number of classes; 0 if it is unknown.
+    pub(super) fn classes(&self) -> usize {
+        let info = self.info.as_ref();
+        info.map_or(0, |info| info.dataset.classes.len())
+    }
+
         let clipped = self.recent.back().is_some_and(|sample| sample.clipped);
         if !(already || clipped) || self.clip_norm() <= 0.0 {
             return None;

@@ -5,7 +5,7 @@ use tch::Tensor;
 use super::super::step::StepStats;
 use super::{Flow, Trainer};
 use crate::config::NonFinite;
-use crate::event::{Event, F32, F64, Finding, Health, LayerNorms, Remedy};
+use crate::event::{Event, F32, F64, Finding, Health, LayerNorms, Remedy, divergence_limit};
 use crate::model::{Weights, to_vec};
 
 /// Minimum number of steps between two states saved for a rollback.
@@ -205,7 +205,9 @@ impl Trainer {
             })
             .collect();
         let step = self.global_step + 1;
-        if let Some(finding) = self.watch.layers(&layers) {
+        let limit = divergence_limit(self.job.dataset.info.classes.len());
+        let diverged = stats.loss.double_value(&[]) > limit;
+        if let Some(finding) = self.watch.layers(&layers).filter(|_| !diverged) {
             self.report_health(step, finding, Remedy::Reported);
         }
         self.control.emit(Event::Layers {

@@ -384,7 +384,7 @@ pub enum Event {
     Restored(Box<Restoration>),
     /// A checkpoint was completely written to disk.
     CheckpointSaved(CheckpointSaved),
-    /// A step whose loss or gradient was not finite. It did not change the weights.
+    /// A step whose loss, gradient or batch statistics were not finite. It did not change the weights.
     StepSkipped {
         /// The step, counted from 1 over the run.
         global_step: u64,
@@ -395,6 +395,9 @@ pub enum Event {
     },
     /// A health check failed. Contains the finding and the reaction to it.
     Health(Health),
+        /// Whether only its batch statistics were not finite.
+        #[serde(default)]
+        statistics: bool,
     /// Norms of gradient, weights and update for each parameter. Sent at the end of an epoch, and for the step after a
     /// requested evaluation.
     Layers {

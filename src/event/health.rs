@@ -31,7 +31,7 @@ pub fn loss_words(value: f64) -> String {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum Finding {
-    /// Steps whose loss or gradient was not finite. They did not change the weights.
+    /// Steps whose loss, gradient or batch statistics were not finite. They did not change the weights.
     NonFinite {
         /// Number of consecutive non-finite steps so far.
         in_a_row: u64,
@@ -103,10 +103,12 @@ impl Health {
                     0 | 1 => format!("step {step} is not finite"),
                     n => format!("{n} steps in a row, up to {step}, are not finite"),
                 };
-                let place = layer.as_ref().map_or_else(
-                    || "all layer outputs are finite now".to_owned(),
-                    |layer| format!("first non-finite layer {layer}"),
-                );
+                let only_statistics = loss.0.is_finite() && grad_norm.0.is_finite();
+                let place = match layer {
+                    Some(layer) => format!("first non-finite layer {layer}"),
+                    None if only_statistics => "the batch statistics are not finite".to_owned(),
+                    None => "all layer outputs are finite now".to_owned(),
+                };
                 format!(
                     "{rows}: loss {}, gradient norm {}, {place}",
                     loss.0, grad_norm.0

@@ -209,6 +209,7 @@ impl RunState {
                 if !requested {
                     let text = format!("checkpoint {} ({})", saved.path, size(saved.bytes));
                     self.add_log(t_ms, Level::Info, text);
+                statistics,
                 }
                 self.checkpoint = Some(saved.clone());
             }
@@ -221,10 +222,12 @@ impl RunState {
                 grad_norm,
             } => {
                 self.skipped = self.skipped.saturating_add(1);
-                let text = format!(
-                    "step {global_step} skipped: loss {}, gradient norm {} (weights unchanged)",
-                    loss.0, grad_norm.0
-                );
+                let why = if *statistics {
+                    self.statistics_text(*global_step)
+                } else {
+                    format!("loss {}, gradient norm {}", loss.0, grad_norm.0)
+                };
+                let text = format!("step {global_step} skipped: {why} (weights unchanged)");
                 self.add_log(t_ms, Level::Warn, text);
             }
             Event::Health(health) => {

@@ -236,7 +236,12 @@ impl Trainer {
             batch_size: config.train.batch_size as u32,
             clip_norm: F64(config.optim.clip_norm),
             lr: F64(self.lr),
-            warnings: [config.warnings(), dataset.warnings.clone()].concat(),
+            warnings: [
+                config.warnings(),
+                dataset.warnings.clone(),
+                self.single_image_warning().into_iter().collect(),
+            ]
+            .concat(),
         })));
         self.control.emit(Event::GalleryImages(gallery_images(
             dataset,
@@ -246,6 +251,22 @@ impl Trainer {
 
     fn gallery_size(&self) -> usize {
         self.job
+    /// A warning if the last batch of each epoch has one image, and a batch norm has maps of 1x1: the variance of a single
+    /// value is not defined.
+    fn single_image_warning(&self) -> Option<String> {
+        let batch = self.job.config.train.batch_size.max(1);
+        let single = batch == 1 || self.train.len() % batch == 1;
+        let norm = self.network.plan.layers.iter().find(|layer| {
+            matches!(layer.op, Op::Norm { .. }) && layer.output.height * layer.output.width == 1
+        });
+        let name = &norm.filter(|_| single)?.name;
+        let steps = if batch == 1 { "every" } else { "the last" };
+        Some(format!(
+            "{steps} step of an epoch has a single image, and {name} has maps of 1x1: batch norm is not defined for one \
+             value, so such a step changes nothing; choose another train.batch_size"
+        ))
+    }
+
             .config
             .eval
             .gallery

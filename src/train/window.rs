@@ -86,9 +86,9 @@ impl Window {
             millis: F64(self.opened.elapsed().as_secs_f64() * 1000.0),
             ..StepWindow::default()
         };
-        self.steps.clear();
+        let applied = part(3).map(|ok| ok != 0.0).collect();
         self.restart_clock();
-        Some(window)
+        Some((window, applied))
     }
 
     fn clips(&self, norm: f32) -> bool {
@@ -212,7 +212,9 @@ mod tests {
                 update_ratio: (i == 1).then(|| (17, scalar(1e-3))),
             });
         }
-        let closed = window.close().unwrap_or_default();
+        let (closed, applied) = window.close().unwrap_or_default();
+        assert_eq!((closed.lr, applied), (F64(0.25), vec![true, false, true]));
+        assert_eq!(closed.rates, [0.1, 0.2, 0.25].map(F64));
         assert_eq!(closed.loss, [F32(0.0), F32(1.0), F32(2.0)]);
         assert_eq!(closed.accuracy, [F32(0.5); 3]);
         assert_eq!(closed.clipped, [0, 0, 1]);

@@ -216,7 +216,7 @@ fn event() -> impl Strategy<Value = Event> {
             Event::StepTime(StepTime { global_step, steps: 1, forward_ms: ms, sampled, ..StepTime::default() })
         }),
         1 => (count(), count()).prop_map(|(done, total)| Event::EvalProgress { split: Split::Valid, done, total }),
-        1 => (count(), number(), number()).prop_map(|(global_step, loss, grad_norm)| Event::StepSkipped { global_step, loss, grad_norm }),
+        1 => (count(), number(), number(), any::<bool>()).prop_map(|(global_step, loss, grad_norm, statistics)| Event::StepSkipped { global_step, loss, grad_norm, statistics }),
         1 => (count(), number(), number()).prop_map(|(global_step, loss, grad_norm)| Event::Health(Health {
             global_step,
             finding: Finding::NonFinite { in_a_row: 2, loss, grad_norm, layer: None },

@@ -230,6 +230,7 @@ impl Story {
                 grad_norm: F32(f32::NAN),
             });
         }
+                statistics: false,
     }
 
     fn lr(&self) -> f64 {

@@ -118,6 +118,7 @@ fn skipped(global_step: u64) -> Event {
         loss: F32(f32::NAN),
         grad_norm: F32(1.0),
     }
+        statistics: false,
 }
 
 fn not_finite(in_a_row: u64, layer: Option<&str>) -> Finding {

@@ -53,6 +53,7 @@ impl RunState {
             } => {
                 let episode = self.health.not_finite(*global_step);
                 episode.count = episode.count.saturating_add(1);
+                episode.statistics = *statistics && (episode.count == 0 || episode.statistics);
                 &[Rule::NonFinite]
             }
             Event::Health(health) => {
@@ -135,10 +136,10 @@ impl RunState {
                 (ago(spike.last) <= SPIKE_STEPS).then_some(spike.first)
             }
             Rule::DeadGradient => health.dead.as_ref().map(|dead| dead.first),
-            Rule::AlwaysClipping => self.clips(already),
             Rule::Diverged => health.divergence.since,
             // In a diverged training a zero gradient is only a consequence.
             Rule::DeadGradient if health.divergence.since.is_some() => None,
+            Rule::AlwaysClipping => self.clips(already),
             Rule::Overfitting => {
                 let rise = rise(&self.history)?;
                 let holds = if already {
@@ -160,7 +161,6 @@ impl RunState {
     }
 
     fn clips(&self, already: bool) -> Option<u64> {
-        // Fast path for most records: the alert cannot start at a step that was not clipped.
     fn watch_divergence(&mut self, window: &StepWindow) {
         let limit = self.divergence_limit();
         let steps = (Steps::of(window).first()..).zip(&window.loss);
@@ -177,6 +177,7 @@ impl RunState {
         info.map_or(0, |info| info.dataset.classes.len())
     }
 
+        // Fast path for most records: the alert cannot start at a step that was not clipped.
         let clipped = self.recent.back().is_some_and(|sample| sample.clipped);
         if !(already || clipped) || self.clip_norm() <= 0.0 {
             return None;

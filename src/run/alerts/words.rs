@@ -85,20 +85,20 @@ impl RunState {
             0 | 1 => format!("step {} is not finite", episode.last),
             n => format!("{n} steps are not finite, the latest {}", episode.last),
         };
-        let layer = episode
-            .layer
-            .map_or_else(String::new, |layer| format!(", first non-finite layer {layer}"));
+        if episode.statistics && !episode.acted {
+            let why = self.statistics_text(episode.last);
+            let text = format!("{steps}: {why}; such a step changes no weights");
+            return (Level::Warn, text);
+        }
+        let layer = episode.layer.map_or_else(String::new, |layer| {
+            format!(", first non-finite layer {layer}")
+        });
         let text = format!(
             "{steps}{layer}; the weights are unchanged: lower the learning rate, keep optim.clip_norm above 0"
         );
         (level, text)
     }
 
-    fn spike_text(&self) -> String {
-        let spike = self.health.spike.clone().unwrap_or_default();
-        let spikes = match spike.count {
-            0 | 1 => "loss spike".to_owned(),
-            n => format!("{n} loss spikes, the latest"),
     /// Why a step was skipped whose batch statistics were not finite, and what to do.
     pub(in crate::run) fn statistics_text(&self, step: u64) -> String {
         let single = self.info.as_ref().is_some_and(|info| {
@@ -132,6 +132,11 @@ impl RunState {
         )
     }
 
+    fn spike_text(&self) -> String {
+        let spike = self.health.spike.clone().unwrap_or_default();
+        let spikes = match spike.count {
+            0 | 1 => "loss spike".to_owned(),
+            n => format!("{n} loss spikes, the latest"),
         };
         format!(
             "{spikes} at step {}: {} after a mean of {}; if it stays high, halve the learning rate or lower optim.clip_norm",

@@ -43,12 +43,14 @@ impl Trainer {
 
     /// Applies the policy `health.non_finite` to the non-finite steps since the last call.
     pub(super) fn check_health(&mut self) -> Flow {
-        let Some(streak) = self.watch.take_streak() else {
+        let health = &self.job.config.health;
+        let (policy, limit) = (health.non_finite, u64::from(health.in_a_row));
+        let streak = self.watch.take_streak();
+        // Batches without statistics are only reported: one with a single image says nothing about the weights.
+        let Some(streak) = streak.filter(|streak| !streak.statistics) else {
             self.save_good_state();
             return Flow::Go;
         };
-        let health = &self.job.config.health;
-        let (policy, limit) = (health.non_finite, u64::from(health.in_a_row));
         let too_many = streak.length >= limit;
         // A streak is reported when it starts and when it reaches the limit.
         if !streak.is_new && !too_many {
@@ -179,6 +181,10 @@ impl Trainer {
             let mut start = 0;
             let parts: Vec<Tensor> = plan
                 .parameters
+        if stats.ok.double_value(&[]) == 0.0 {
+            self.detail = true;
+            return;
+        }
                 .iter()
                 .map(|parameter| {
                     start += parameter.size();

@@ -142,7 +142,7 @@ pub struct RunStarted {
     pub warnings: Vec<String>,
 }
 
-/// A window of consecutive steps. Every list but `update_ratio` has one entry per step.
+/// A window of consecutive steps. Every list but `rates` and `update_ratio` has one entry per step.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct StepWindow {
     /// Epoch of the steps, from 1.
@@ -153,6 +153,9 @@ pub struct StepWindow {
     pub global_step: u64,
     /// Learning rate of the last step.
     pub lr: F64,
+    /// Learning rate of each step, or one value if all are equal. Older versions did not report it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rates: Vec<F64>,
     /// Number of images processed in the window.
     pub images: u64,
     /// Duration of the steps without pauses and evaluations, ms.
@@ -392,12 +395,12 @@ pub enum Event {
         loss: F32,
         /// Its gradient norm.
         grad_norm: F32,
-    },
-    /// A health check failed. Contains the finding and the reaction to it.
-    Health(Health),
         /// Whether only its batch statistics were not finite.
         #[serde(default)]
         statistics: bool,
+    },
+    /// A health check failed. Contains the finding and the reaction to it.
+    Health(Health),
     /// Norms of gradient, weights and update for each parameter. Sent at the end of an epoch, and for the step after a
     /// requested evaluation.
     Layers {

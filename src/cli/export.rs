@@ -159,7 +159,7 @@ fn cell(text: &mut String, curve: Curve, value: Option<f64>) {
     text.push(',');
     text.extend(value.map(|value| match curve.info().source {
         Source::Steps(_) | Source::Sampled(_) => (value as f32).to_string(),
-        Source::Window(_) | Source::Epoch(_) => value.to_string(),
+        Source::Shared(_) | Source::Epoch(_) => value.to_string(),
     }));
 }
 
@@ -253,6 +253,7 @@ mod tests {
             epoch: 1,
             global_step: 11,
             lr: F64(0.1),
+            rates: vec![F64(0.05), F64(0.1)],
             loss: vec![F32(0.3), F32(f32::NAN)],
             accuracy: vec![F32(0.5); 2],
             grad_norm: vec![F32(2.0); 2],
@@ -295,3 +296,10 @@ mod tests {
         );
     }
 }
+        // A record of an older version has only the rate of the last step.
+        let text = fs::read_to_string(run.journal()).unwrap();
+        fs::write(run.journal(), text.replace("\"rates\":[0.05,0.1],", "")).unwrap();
+        let rows = csv(&run).unwrap();
+        let old: Vec<&str> = rows.lines().skip(2).take(2).collect();
+        assert!(old[0].starts_with("10,1,0.3,0.5,2,1,,"), "{}", old[0]);
+        assert!(old[1].starts_with("11,1,NaN,0.5,2,0,0.1,"), "{}", old[1]);

@@ -18,8 +18,9 @@ const TIME: Duration = Duration::from_millis(50);
 /// The current window.
 #[derive(Debug)]
 pub(super) struct Window {
-    steps: Vec<StepStats>,
-    opened: Instant,
+    /// The steps with their learning rates.
+    steps: Vec<(StepStats, f64)>,
+    opened: Moment,
     clip_norm: f64,
 }
 
@@ -45,11 +46,11 @@ impl Window {
         self.steps.len() >= STEPS || self.opened.elapsed() >= TIME
     }
 
-    /// Waits for the device, empties the window and returns its steps; `None` if there are none.
-    pub(super) fn close(&mut self) -> Option<StepWindow> {
-        if self.steps.is_empty() {
-            return None;
-        }
+    /// Waits for the device, empties the window and returns its steps, and which of them changed the weights; `None` if
+    /// there are none.
+    pub(super) fn close(&mut self) -> Option<(StepWindow, Vec<bool>)> {
+        let (steps, rates): (Vec<StepStats>, Vec<f64>) = self.steps.drain(..).unzip();
+        let lr = *rates.last()?;
         let column = |pick: fn(&StepStats) -> &Tensor| {
             let scalars: Vec<Tensor> = self
                 .steps
@@ -75,7 +76,14 @@ impl Window {
         let clipped = part(2).map(|norm| u8::from(self.clips(norm))).collect();
         let window = StepWindow {
             loss: part(0).map(F32).collect(),
+        let rates = if rates.iter().all(|rate| *rate == lr) {
+            vec![F64(lr)]
+        } else {
+            rates.into_iter().map(F64).collect()
+        };
             accuracy,
+            lr: F64(lr),
+            rates,
             grad_norm: part(2).map(F32).collect(),
             clipped,
             update_ratio: measured

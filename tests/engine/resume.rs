@@ -161,7 +161,6 @@ fn state(run: &Path) -> RunState {
     state.system = blank.system;
     // These depend on clocks, or on windows of steps, which end where a process ended.
     state.timeline = blank.timeline;
-    state.curves.clear(Curve::LearningRate);
     (state.step_time, state.health) = (None, blank.health);
     state.marks = blank.marks;
     state.info.as_mut().unwrap().run.clear();

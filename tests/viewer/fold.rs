@@ -67,6 +67,7 @@ fn window() -> impl Strategy<Value = Event> {
                     epoch_step,
                     global_step,
                     lr,
+                    rates: vec![lr; loss.len() / 2],
                     images,
                     millis,
                     loss,

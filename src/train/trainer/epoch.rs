@@ -49,7 +49,7 @@ impl Trainer {
         self.clock.skip();
         while self.epoch_step < steps {
             let stats = self.step(&order);
-            self.window.push(stats);
+            self.window.push(stats, lr);
             self.epoch_step += 1;
             self.global_step += 1;
             self.clock.count(self.global_step);

@@ -63,6 +63,7 @@ impl TestJournal {
                 global_step: last,
                 lr: F64(0.5),
                 loss: (first..=last).map(|step| F32(step as f32 + mark)).collect(),
+                rates: (first..=last).map(|step| F64(step as f64)).collect(),
                 accuracy: list(|step| (step % 7) as f32),
                 grad_norm: list(|step| if step == 40 { f32::NAN } else { 1.0 }),
                 clipped: (first..=last).map(|step| u8::from(step % 3 == 0)).collect(),
@@ -217,7 +218,7 @@ fn nearest_step_has_all_its_values() {
         (42, 1, true, 1003)
     );
     let value = |curve: Curve| found.value(&curve.into());
-    assert_eq!(value(Curve::LearningRate), Some(0.5));
+    assert_eq!(value(Curve::LearningRate), Some(42.0));
     assert_eq!(value(Curve::TrainLoss), Some(42.0));
     assert_eq!(value(Curve::TrainAccuracy), Some(0.0));
     assert_eq!(value(Curve::GradNorm), Some(1.0));

@@ -456,8 +456,12 @@ pub struct Record {
     /// Sequence number, from 1. Records that could not be written to disk, and steps repeated after a restart, leave
     /// gaps.
     pub seq: u64,
-    /// Unix time, ms.
+    /// Unix time, ms. The system clock may be set at any time, so durations must not be computed from it.
     pub t_ms: u64,
+    /// Time since the start of the run on a clock that is never set, ms: with pauses, without the time between two
+    /// processes of the run. Older versions did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_ms: Option<u64>,
     /// The event.
     #[serde(flatten)]
     pub event: Event,

@@ -31,6 +31,7 @@ pub mod metrics;
 pub mod event;
 pub mod fault;
 pub mod idx;
+pub mod stopwatch;
 
 // layer 1: the run and its files
 pub mod checkpoint;

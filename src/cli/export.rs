@@ -269,7 +269,14 @@ mod tests {
         ];
         let lines = (1..).zip(events).map(|(seq, event)| {
             let t_ms = 1;
-            serde_json::to_string(&Record { seq, t_ms, event }).unwrap() + "\n"
+            serde_json::to_string(&Record {
+                seq,
+                t_ms,
+                run_ms: None,
+                event,
+            })
+            .unwrap()
+                + "\n"
         });
         fs::write(run.journal(), lines.collect::<String>()).unwrap();
         let rows = csv(&run).unwrap();
@@ -281,7 +288,7 @@ mod tests {
         );
         assert!(a.starts_with("5,,") && a.ends_with(",0.75,"), "{a}");
         assert!(
-            b.starts_with("10,1,0.3,0.5,2,1,0.1,") && b.ends_with(",,NaN"),
+            b.starts_with("10,1,0.3,0.5,2,1,0.05,") && b.ends_with(",,NaN"),
             "{b}"
         );
         assert!(
@@ -289,13 +296,6 @@ mod tests {
             "{c}"
         );
         assert!(d.starts_with("12,,") && d.ends_with(",0.5,"), "{d}");
-        let exported = run_json(&run).unwrap();
-        assert_eq!(
-            exported["scalars"]["val/loss"],
-            json!([[5, 0.75], [12, 0.5]])
-        );
-    }
-}
         // A record of an older version has only the rate of the last step.
         let text = fs::read_to_string(run.journal()).unwrap();
         fs::write(run.journal(), text.replace("\"rates\":[0.05,0.1],", "")).unwrap();
@@ -303,3 +303,10 @@ mod tests {
         let old: Vec<&str> = rows.lines().skip(2).take(2).collect();
         assert!(old[0].starts_with("10,1,0.3,0.5,2,1,,"), "{}", old[0]);
         assert!(old[1].starts_with("11,1,NaN,0.5,2,0,0.1,"), "{}", old[1]);
+        let exported = run_json(&run).unwrap();
+        assert_eq!(
+            exported["scalars"]["val/loss"],
+            json!([[5, 0.75], [12, 0.5]])
+        );
+    }
+}

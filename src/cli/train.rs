@@ -21,6 +21,7 @@ use crate::session::{
     Hook, HookRun, HubHandle, Meta, RunDir, RunFiles, Server, Session, SystemSampling, TrainerEnds,
     default_name, sockets,
 };
+use crate::stopwatch;
 use crate::train::{self, Job};
 use crate::tui::{self, Attachment, Control};
 
@@ -118,6 +119,10 @@ fn prepare(
     let log = run.open()?.append("log.txt")?;
     let started_ms = start.files.started_ms();
     let (mut session, ends) = Session::resume(Some(start.files), start.state)?;
+    if let Err(error) = stopwatch::start() {
+        let text = format!("a stop of the process (SIGSTOP) will count as training time: {error}");
+        session.handle().note(Level::Warn, text);
+    }
     watch(&mut session, config, run);
     let signals = signals::watch(session.handle(), config.checkpoint.on_signal)?;
     let server = match listen(run, session.handle(), started_ms) {

@@ -289,7 +289,8 @@ impl Curves {
 
     /// Adds the points of a window.
     pub(super) fn window(&mut self, window: &StepWindow) {
-        let first = Steps::of(window).first();
+        let steps = Steps::of(window);
+        let first = steps.first();
         for (info, series) in CURVES.iter().zip(&mut self.known) {
             match info.source {
                 Source::Steps(values) => series.extend(first, values(window)),

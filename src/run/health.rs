@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{F32, F64, Finding, Health, Remedy};
+use crate::event::{EpochSummary, F32, F64, Finding, Health, Remedy};
 
 /// Steps after which the alert about a non-finite step ends: about two epochs of Fashion-MNIST at a batch size of 256,
 /// and about the length of `RunState::recent`.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::curves::{CURVES, Curve, STEP_CURVES, Source};
-use crate::event::{F32, StepWindow};
+use crate::event::{F32, F64, StepWindow};
 
 /// The values of one step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

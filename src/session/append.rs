@@ -16,6 +16,8 @@ pub struct Journal {
     file: File,
     seq: u64,
     test_looks: u64,
+    /// The time of the run at its end.
+    run_ms: u64,
 }
 
 impl Journal {
@@ -41,6 +43,7 @@ impl Journal {
         Ok(Self {
             seq: state.seq,
             test_looks: state.test_looks,
+            run_ms: state.run_ms(),
             file,
         })
     }
@@ -58,6 +61,7 @@ impl Journal {
         let record = Record {
             seq: self.seq.saturating_add(1),
             t_ms: now_ms(),
+            run_ms: Some(self.run_ms),
             event,
         };
         let mut line = Vec::new();
@@ -132,6 +136,7 @@ mod tests {
         let first = serde_json::to_string(&Record {
             seq: 1,
             t_ms: 1,
+            run_ms: None,
             event: log("a"),
         })
         .unwrap();

@@ -145,6 +145,7 @@ mod tests {
         serde_json::to_string(&Record {
             seq,
             t_ms: seq,
+            run_ms: None,
             event,
         })
         .unwrap()
@@ -180,6 +181,7 @@ mod tests {
             let record = Record {
                 seq,
                 t_ms: seq,
+                run_ms: None,
                 event,
             };
             serde_json::to_string(&record).unwrap() + "\n"

@@ -233,6 +233,7 @@ mod tests {
         Record {
             seq: 1,
             t_ms: 1500,
+            run_ms: None,
             event,
         }
     }

@@ -179,18 +179,18 @@ mod tests {
             (5, 1.0),
             (6, f32::NAN),
         ] {
-            assert_eq!(watch.step(step, loss, 1.0), None);
+            assert_eq!(watch.step(step, (loss, 1.0), loss.is_finite()), None);
         }
         assert_eq!(streak(&mut watch), Some((4, 3, true)));
         // The next window continues the streak that step 6 started, so it is not new.
-        assert_eq!(watch.step(7, 1.0, f32::INFINITY), None);
+        assert_eq!(watch.step(7, (1.0, f32::INFINITY), false), None);
         assert_eq!(streak(&mut watch), Some((7, 2, false)));
-        watch.step(8, 1.0, 1.0);
+        watch.step(8, (1.0, 1.0), true);
         assert_eq!(streak(&mut watch), None);
-        watch.step(9, f32::NAN, 1.0);
+        watch.step(9, (f32::NAN, 1.0), false);
         watch.reset_streak();
         watch.take_streak();
-        watch.step(10, f32::NAN, 1.0);
+        watch.step(10, (f32::NAN, 1.0), false);
         assert_eq!(streak(&mut watch), Some((10, 1, true)));
     }
 
@@ -199,22 +199,22 @@ mod tests {
         let mut watch = watch();
         let noisy = |i: u32| 0.5 + 0.1 * (i as f32 * 1.7).sin();
         for i in 0..200 {
-            assert_eq!(watch.step(i.into(), noisy(i), 1.0), None, "step {i}");
+            assert_eq!(
+                watch.step(i.into(), (noisy(i), 1.0), true),
+                None,
+                "step {i}"
+            );
         }
         assert!(
-            matches!(watch.step(201, 3.0, 1.0), Some(Finding::Spike { loss: F32(3.0), mean }) if (mean.0 - 0.5).abs() < 0.1)
+            matches!(watch.step(201, (3.0, 1.0), true), Some(Finding::Spike { loss: F32(3.0), mean }) if (mean.0 - 0.5).abs() < 0.1)
         );
         assert_eq!(
-            watch.step(201, 3.0, 1.0),
+            watch.step(201, (3.0, 1.0), true),
             None,
             "the next step belongs to the same spike"
         );
     }
 
-    #[test]
-    fn falling_loss_at_the_start_is_not_a_spike() {
-        let mut watch = watch();
-        for i in 0..100 {
     #[test]
     fn steps_without_batch_statistics_are_a_streak_of_their_own() {
         let mut watch = watch();
@@ -230,7 +230,12 @@ mod tests {
         assert_eq!(streak(&[1.0, f32::NAN, 1.0]), Some((3, false)));
     }
 
-            assert_eq!(watch.step(i, 2.5 / (1.0 + i as f32 * 0.1), 5.0), None);
+    #[test]
+    fn falling_loss_at_the_start_is_not_a_spike() {
+        let mut watch = watch();
+        for i in 0..100 {
+            let loss = 2.5 / (1.0 + i as f32 * 0.1);
+            assert_eq!(watch.step(i, (loss, 5.0), true), None);
         }
     }
 

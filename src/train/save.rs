@@ -15,6 +15,7 @@ use crate::checkpoint::{
 };
 use crate::event::{CheckpointReason, Request};
 use crate::model::{Plan, Weights, to_vec};
+use crate::stopwatch::Moment;
 
 /// Number of snapshots that may be queued for the writer.
 const QUEUE: usize = 2;
@@ -201,7 +202,7 @@ struct Writer {
 
 impl Writer {
     fn write(&mut self, snapshot: &Snapshot) -> SaveResult {
-        let began = Instant::now();
+        let began = Moment::now();
         let (metadata, state) = (snapshot.metadata, &snapshot.state);
         let result = self.try_write(snapshot).map_err(|error| error.to_string());
         let warnings = match &result {

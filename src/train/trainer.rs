@@ -26,7 +26,8 @@ use crate::data::{Augment, Dataset, Resident};
 use crate::event::{
     CheckpointReason, Event, F64, GalleryImages, Outcome, Phase, Pixels, Request, RunStarted,
 };
-use crate::model::{Network, Plan, Weights};
+use crate::model::{Network, Op, Plan, Weights};
+use crate::stopwatch::Moment;
 use health::Recovery;
 use measure::{Best, Validated};
 use requests::PendingRequests;
@@ -62,6 +63,7 @@ pub(super) struct Trainer {
     pending: PendingRequests,
     /// Whether the next step reports the gradient, weight and update norm of each parameter.
     detail: bool,
+    /// Start of this process; pauses and stops are included in the time since then.
     began: Instant,
     /// Duration of the run before this process was started.
     earlier: Duration,
@@ -74,7 +76,7 @@ pub(super) struct Trainer {
     /// Steps whose checkpoints are on disk.
     saved: BTreeSet<u64>,
     /// Step and time of the last save.
-    last_save: (u64, Instant),
+    last_save: (u64, Moment),
     phase: Phase,
     /// The current epoch, from 1.
     epoch: u32,
@@ -147,7 +149,7 @@ impl Trainer {
             saver,
             mark: 0,
             saved: BTreeSet::new(),
-            last_save: (0, Instant::now()),
+            last_save: (0, Moment::now()),
             phase: Phase::Starting,
             epoch: 0,
             epochs: config.train.epochs,
@@ -249,8 +251,6 @@ impl Trainer {
         )));
     }
 
-    fn gallery_size(&self) -> usize {
-        self.job
     /// A warning if the last batch of each epoch has one image, and a batch norm has maps of 1x1: the variance of a single
     /// value is not defined.
     fn single_image_warning(&self) -> Option<String> {
@@ -267,6 +267,8 @@ impl Trainer {
         ))
     }
 
+    fn gallery_size(&self) -> usize {
+        self.job
             .config
             .eval
             .gallery

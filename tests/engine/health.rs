@@ -67,7 +67,9 @@ fn non_finite_steps_are_skipped_and_five_in_a_row_pause() {
     };
     assert!(*in_a_row >= 5, "{last:?}");
     // The output of the first convolution is large but finite; after its norm, the next layer overflows.
-    let layer = layer.as_deref().expect("the first non-finite layer is reported");
+    let layer = layer
+        .as_deref()
+        .expect("the first non-finite layer is reported");
     assert!(layer.starts_with("blocks."), "{layer}");
     let expected = format!("first non-finite layer {layer}; paused");
     assert!(

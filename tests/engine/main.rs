@@ -25,6 +25,8 @@ mod pty;
 mod pytorch_losses;
 mod restored;
 mod resume;
+mod single_image;
 mod steering;
+mod stopped_process;
 mod terminal;
 mod training;

@@ -244,6 +244,7 @@ pub(crate) fn records() -> impl Strategy<Value = Vec<Record>> {
             .map(|((event, t_ms), seq)| Record {
                 seq,
                 t_ms: t_ms.into(),
+                run_ms: None,
                 event,
             })
             .collect()
@@ -315,6 +316,7 @@ fn state_size_is_bounded_for_long_runs() {
             state.apply(&Record {
                 seq,
                 t_ms: seq,
+                run_ms: None,
                 event: Event::Steps(window),
             });
         }
@@ -337,6 +339,7 @@ fn unregistered_curves_are_stored_like_built_in_ones() {
     state.apply(&Record {
         seq: 2,
         t_ms: 6,
+        run_ms: None,
         event: Event::Scalars {
             global_step: 50,
             values: many,
@@ -398,6 +401,7 @@ fn pauses_do_not_count_as_training_time() {
         state.apply(&Record {
             seq,
             t_ms,
+            run_ms: None,
             event: Event::Phase { phase },
         });
     }
@@ -414,6 +418,7 @@ fn evaluating_the_same_weights_again_changes_neither_the_previous_report_nor_the
     state.apply(&Record {
         seq: state.seq + 1,
         t_ms: ended + 86_400_000,
+        run_ms: None,
         event: Event::EvalFinished(Box::new(report)),
     });
     assert_eq!(state.now_ms, ended);
@@ -436,6 +441,7 @@ fn a_state_without_step_time_can_be_read() {
     state.apply(&Record {
         seq: 1,
         t_ms: 1,
+        run_ms: None,
         event: Event::StepTime(time),
     });
     assert_eq!(state.step_time, Some(time));
@@ -495,6 +501,7 @@ fn per_class_f1_history_is_stored_per_epoch_and_bounded() {
         let record = Record {
             seq: run.seq + 1,
             t_ms: run.now_ms,
+            run_ms: None,
             event: Event::EpochFinished(summary),
         };
         run.apply(&record);

@@ -44,6 +44,11 @@ const LAYERS: &[Layer] = &[
         forbidden: &[TENSORS, SCREEN, CHANNELS, FILES, CLOCKS],
     },
     Layer {
+        module: "stopwatch",
+        uses: &[],
+        forbidden: &[TENSORS, SCREEN, CHANNELS, FILES],
+    },
+    Layer {
         module: "config",
         uses: &[],
         forbidden: &[TENSORS, SCREEN, CHANNELS],
@@ -121,6 +126,7 @@ const LAYERS: &[Layer] = &[
             "model",
             "native",
             "fault",
+            "stopwatch",
         ],
         forbidden: &[SCREEN, STDOUT],
     },
@@ -135,6 +141,7 @@ const LAYERS: &[Layer] = &[
             "run",
             "files",
             "checkpoint",
+            "stopwatch",
         ],
         forbidden: &[TENSORS, SCREEN],
     },

@@ -44,6 +44,7 @@ impl Run {
         self.state.apply(&Record {
             seq: self.state.seq + 1,
             t_ms: self.t_ms,
+            run_ms: None,
             event,
         });
     }
@@ -117,8 +118,8 @@ fn skipped(global_step: u64) -> Event {
         global_step,
         loss: F32(f32::NAN),
         grad_norm: F32(1.0),
-    }
         statistics: false,
+    }
 }
 
 fn not_finite(in_a_row: u64, layer: Option<&str>) -> Finding {

@@ -8,6 +8,7 @@ use crate::metrics::Measure;
 use crate::run::health::{ActiveRule, Better, NON_FINITE_STEPS, SPIKE_STEPS};
 use crate::run::progress::CLIP_WINDOW;
 use crate::run::state::RunState;
+use crate::run::steps::Steps;
 
 /// Number of non-finite steps from which the alert is an error: a single one can be an occasional overflow of bf16.
 /// Equal to the default of `health.in_a_row`.
@@ -52,8 +53,8 @@ impl RunState {
                 ..
             } => {
                 let episode = self.health.not_finite(*global_step);
-                episode.count = episode.count.saturating_add(1);
                 episode.statistics = *statistics && (episode.count == 0 || episode.statistics);
+                episode.count = episode.count.saturating_add(1);
                 &[Rule::NonFinite]
             }
             Event::Health(health) => {
@@ -135,10 +136,10 @@ impl RunState {
                 let spike = health.spike.as_ref()?;
                 (ago(spike.last) <= SPIKE_STEPS).then_some(spike.first)
             }
-            Rule::DeadGradient => health.dead.as_ref().map(|dead| dead.first),
             Rule::Diverged => health.divergence.since,
             // In a diverged training a zero gradient is only a consequence.
             Rule::DeadGradient if health.divergence.since.is_some() => None,
+            Rule::DeadGradient => health.dead.as_ref().map(|dead| dead.first),
             Rule::AlwaysClipping => self.clips(already),
             Rule::Overfitting => {
                 let rise = rise(&self.history)?;
@@ -160,7 +161,6 @@ impl RunState {
         }
     }
 
-    fn clips(&self, already: bool) -> Option<u64> {
     fn watch_divergence(&mut self, window: &StepWindow) {
         let limit = self.divergence_limit();
         let steps = (Steps::of(window).first()..).zip(&window.loss);
@@ -177,6 +177,7 @@ impl RunState {
         info.map_or(0, |info| info.dataset.classes.len())
     }
 
+    fn clips(&self, already: bool) -> Option<u64> {
         // Fast path for most records: the alert cannot start at a step that was not clipped.
         let clipped = self.recent.back().is_some_and(|sample| sample.clipped);
         if !(already || clipped) || self.clip_norm() <= 0.0 {

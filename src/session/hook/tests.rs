@@ -101,8 +101,9 @@ fn alert_and_end_are_reported_once_and_command_output_is_logged() {
     let lines: Vec<&str> = received.lines().collect();
     assert_eq!(lines.len(), 2, "{received}");
     assert!(
-        lines[0]
-            .starts_with("alert|non-finite|one|step 5 is not finite, first non-finite layer a [31m b;"),
+        lines[0].starts_with(
+            "alert|non-finite|one|step 5 is not finite, first non-finite layer a [31m b;"
+        ),
         "{received}"
     );
     assert_eq!(lines[1], "finish||one|completed after 0 epochs");

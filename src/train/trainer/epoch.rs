@@ -48,6 +48,7 @@ impl Trainer {
         self.window.restart_clock();
         self.clock.skip();
         while self.epoch_step < steps {
+            let lr = self.lr_at(self.global_step);
             let stats = self.step(&order);
             self.window.push(stats, lr);
             self.epoch_step += 1;
@@ -200,7 +201,6 @@ impl Trainer {
             epoch: self.epoch,
             epoch_step: self.epoch_step,
             global_step: self.global_step,
-            lr: F64(self.lr_at(self.global_step.saturating_sub(1))),
             ..window
         };
         self.sums

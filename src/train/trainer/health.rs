@@ -67,8 +67,8 @@ impl Trainer {
             NonFinite::Stop => {
                 self.report_health(step, finding, Remedy::Stopped);
                 self.failed = Some(format!(
-                    "loss or gradient of step {step} was not finite (health.non_finite = \"stop\"); lower optim.lr, \
-                     keep optim.clip_norm above 0, and see the log for the first non-finite layer"
+                    "loss or gradient of step {step} was not finite (health.non_finite = \"stop\"); lower optim.lr, keep \
+                     optim.clip_norm above 0, and see the log for the first non-finite layer"
                 ));
                 Flow::Stop
             }
@@ -172,19 +172,25 @@ impl Trainer {
         (std::mem::take(&mut self.detail) || last).then(|| self.weights.flat.detach().copy())
     }
 
-    /// Reports the gradient, weight and update norm of each parameter. `gradient` is already clipped.
-    pub(super) fn report_layer_norms(&self, before: &Tensor, gradient: &Tensor, stats: &StepStats) {
+    /// Reports the gradient, weight and update norm of each parameter. `gradient` is already clipped. If the step did not
+    /// change the weights, its gradient is meaningless, and the next step is reported instead.
+    pub(super) fn report_layer_norms(
+        &mut self,
+        before: &Tensor,
+        gradient: &Tensor,
+        stats: &StepStats,
+    ) {
         let _guard = tch::no_grad_guard();
+        if stats.ok.double_value(&[]) == 0.0 {
+            self.detail = true;
+            return;
+        }
         let moved = self.weights.flat.detach() - before;
         let plan = &self.network.plan;
         let norms = |flat: &Tensor| {
             let mut start = 0;
             let parts: Vec<Tensor> = plan
                 .parameters
-        if stats.ok.double_value(&[]) == 0.0 {
-            self.detail = true;
-            return;
-        }
                 .iter()
                 .map(|parameter| {
                     start += parameter.size();

@@ -209,8 +209,14 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     let total = total(app);
     if total == 0 {
         let key = app.settings.keymap.first(Action::Filter);
-        let filter_key = |what: &str| key.as_ref().map_or_else(String::new, |key| format!("{key}: {what}"));
-        let none_matches = format!("no image matches this filter; {}", filter_key("next filter"));
+        let filter_key = |what: &str| {
+            key.as_ref()
+                .map_or_else(String::new, |key| format!("{key}: {what}"))
+        };
+        let none_matches = format!(
+            "no image matches this filter; {}",
+            filter_key("next filter")
+        );
         let later = format!(
             "test-set predictions are from the last evaluation, later in this replay; {}",
             filter_key("filters, one of them the gallery sample")

@@ -55,9 +55,9 @@ fn exact(ctx: &Ctx<'_>, curve: &CurveId, step: u64) -> Option<f64> {
 /// The value at the cursor: that of the step or, for a curve without a value for each step, its latest value up to the
 /// step.
 pub(super) fn cursor_value(ctx: &Ctx<'_>, curve: &CurveId, step: u64) -> Option<CursorValue> {
-    let by_step = match curve {
-        CurveId::Known(curve) => matches!(curve.info().source, Source::Steps(_)),
-        CurveId::Named(_) => false,
+    let source = match curve {
+        CurveId::Known(curve) => Some(curve.info().source),
+        CurveId::Named(_) => None,
     };
     let shared = matches!(source, Some(Source::Shared(_)));
     if shared || matches!(source, Some(Source::Steps(_))) {

@@ -40,6 +40,7 @@ impl TestJournal {
         let record = Record {
             seq: self.seq,
             t_ms: 1000 + self.seq,
+            run_ms: None,
             event,
         };
         let mut line = serde_json::to_vec(&record).unwrap();
@@ -62,8 +63,8 @@ impl TestJournal {
                 epoch: 1 + (last / 1000) as u32,
                 global_step: last,
                 lr: F64(0.5),
-                loss: (first..=last).map(|step| F32(step as f32 + mark)).collect(),
                 rates: (first..=last).map(|step| F64(step as f64)).collect(),
+                loss: (first..=last).map(|step| F32(step as f32 + mark)).collect(),
                 accuracy: list(|step| (step % 7) as f32),
                 grad_norm: list(|step| if step == 40 { f32::NAN } else { 1.0 }),
                 clipped: (first..=last).map(|step| u8::from(step % 3 == 0)).collect(),

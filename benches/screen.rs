@@ -22,7 +22,12 @@ const BUDGET_MS: f64 = 4.0;
 
 fn record(seq: u64, event: Event) -> Record {
     let t_ms = 1_770_000_000_000 + seq * 700;
-    Record { seq, t_ms, event }
+    Record {
+        seq,
+        t_ms,
+        run_ms: None,
+        event,
+    }
 }
 
 /// The records of a run of a million steps.

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use evaluation::{EvalReport, WeightsKind};
 pub use event_traits::EventTraits;
-pub use health::{Finding, Health, LayerNorms, Remedy};
+pub use health::{Finding, Health, LayerNorms, Remedy, divergence_limit, loss_words};
 pub use number::{F32, F64, Pixels};
 pub use request::{Answer, Command, Request, check_epochs, check_lr};
 pub use system::{
@@ -144,7 +144,7 @@ pub struct RunStarted {
     pub warnings: Vec<String>,
 }
 
-/// A window of consecutive steps. Every list but `update_ratio` has one entry per step.
+/// A window of consecutive steps. Every list but `rates` and `update_ratio` has one entry per step.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct StepWindow {
     /// Epoch of the steps, from 1.
@@ -155,6 +155,9 @@ pub struct StepWindow {
     pub global_step: u64,
     /// Learning rate of the last step.
     pub lr: F64,
+    /// Learning rate of each step, or one value if all are equal. Older versions did not report it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rates: Vec<F64>,
     /// Number of images processed in the window.
     pub images: u64,
     /// Duration of the steps without pauses and evaluations, ms.
@@ -411,7 +414,7 @@ pub enum Event {
     Restored(Box<Restoration>),
     /// A checkpoint was completely written to disk.
     CheckpointSaved(CheckpointSaved),
-    /// A step whose loss or gradient was not finite. It did not change the weights.
+    /// A step whose loss, gradient or batch statistics were not finite. It did not change the weights.
     StepSkipped {
         /// The step, counted from 1 over the run.
         global_step: u64,
@@ -419,6 +422,9 @@ pub enum Event {
         loss: F32,
         /// Its gradient norm.
         grad_norm: F32,
+        /// Whether only its batch statistics were not finite.
+        #[serde(default)]
+        statistics: bool,
     },
     /// A health check failed. Contains the finding and the reaction to it.
     Health(Health),
@@ -477,8 +483,12 @@ pub struct Record {
     /// Sequence number, from 1. Records that could not be written to disk, and steps repeated after a restart, leave
     /// gaps.
     pub seq: u64,
-    /// Unix time, ms.
+    /// Unix time, ms. The system clock may be set at any time, so durations must not be computed from it.
     pub t_ms: u64,
+    /// Time since the start of the run on a clock that is never set, ms: with pauses, without the time between two
+    /// processes of the run. Older versions did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_ms: Option<u64>,
     /// The event.
     #[serde(flatten)]
     pub event: Event,

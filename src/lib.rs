@@ -34,6 +34,7 @@ pub mod event;
 pub mod fault;
 pub mod idx;
 pub mod shell;
+pub mod stopwatch;
 pub mod threads;
 
 // layer 1: the run and its files

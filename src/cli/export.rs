@@ -159,7 +159,7 @@ fn cell(text: &mut String, curve: Curve, value: Option<f64>) {
     text.push(',');
     text.extend(value.map(|value| match curve.info().source {
         Source::Steps(_) | Source::Sampled(_) => (value as f32).to_string(),
-        Source::Window(_) | Source::Epoch(_) => value.to_string(),
+        Source::Shared(_) | Source::Epoch(_) => value.to_string(),
     }));
 }
 
@@ -254,6 +254,7 @@ mod tests {
             epoch: 1,
             global_step: 11,
             lr: F64(0.1),
+            rates: vec![F64(0.05), F64(0.1)],
             loss: vec![F32(0.3), F32(f32::NAN)],
             accuracy: vec![F32(0.5); 2],
             grad_norm: vec![F32(2.0); 2],
@@ -269,7 +270,14 @@ mod tests {
         ];
         let lines = (1..).zip(events).map(|(seq, event)| {
             let t_ms = 1;
-            serde_json::to_string(&Record { seq, t_ms, event }).unwrap() + "\n"
+            serde_json::to_string(&Record {
+                seq,
+                t_ms,
+                run_ms: None,
+                event,
+            })
+            .unwrap()
+                + "\n"
         });
         fs::write(run.journal(), lines.collect::<String>()).unwrap();
         let rows = csv(&run).unwrap();
@@ -281,7 +289,7 @@ mod tests {
         );
         assert!(a.starts_with("5,,") && a.ends_with(",0.75,"), "{a}");
         assert!(
-            b.starts_with("10,1,0.3,0.5,2,1,0.1,") && b.ends_with(",,NaN"),
+            b.starts_with("10,1,0.3,0.5,2,1,0.05,") && b.ends_with(",,NaN"),
             "{b}"
         );
         assert!(
@@ -289,6 +297,13 @@ mod tests {
             "{c}"
         );
         assert!(d.starts_with("12,,") && d.ends_with(",0.5,"), "{d}");
+        // A record of an older version has only the rate of the last step.
+        let text = fs::read_to_string(run.journal()).unwrap();
+        fs::write(run.journal(), text.replace("\"rates\":[0.05,0.1],", "")).unwrap();
+        let rows = csv(&run).unwrap();
+        let old: Vec<&str> = rows.lines().skip(2).take(2).collect();
+        assert!(old[0].starts_with("10,1,0.3,0.5,2,1,,"), "{}", old[0]);
+        assert!(old[1].starts_with("11,1,NaN,0.5,2,0,0.1,"), "{}", old[1]);
         let exported = run_json(&run).unwrap();
         assert_eq!(
             exported["scalars"]["val/loss"],

@@ -22,6 +22,7 @@ use crate::session::{
     Hook, HookRun, HubHandle, Meta, RunDir, RunFiles, Server, Session, SystemSampling, TrainerEnds,
     host, process_mark, remember, sockets,
 };
+use crate::stopwatch;
 use crate::train::{self, Job};
 use crate::tui::{self, Attachment, Control};
 
@@ -166,6 +167,10 @@ fn prepare(
     let log = dir.append("log.txt")?;
     let started_ms = start.files.started_ms();
     let (mut session, ends) = Session::resume(Some(start.files), start.state)?;
+    if let Err(error) = stopwatch::start() {
+        let text = format!("a stop of the process (SIGSTOP) will count as training time: {error}");
+        session.handle().note(Level::Warn, text);
+    }
     watch(&mut session, config, &dir);
     let signals = signals::watch(session.handle(), config.checkpoint.on_signal)?;
     // If this fails, the run is found in its own directory only.

@@ -4,11 +4,34 @@ use serde::{Deserialize, Serialize};
 
 use super::{F32, F64};
 
+/// Ratio of a loss to that of guessing, from which the training counts as diverged. A network that is confidently wrong
+/// for a while stays far below it.
+const DIVERGED: f64 = 5.0;
+
+/// The loss above which a training has diverged: a multiple of the loss of guessing, which is the logarithm of the
+/// number of classes. Infinite without classes.
+pub fn divergence_limit(classes: usize) -> f64 {
+    if classes < 2 {
+        f64::INFINITY
+    } else {
+        DIVERGED * (classes as f64).ln()
+    }
+}
+
+/// A loss as text, with three decimals or, if it is large, with an exponent.
+pub fn loss_words(value: f64) -> String {
+    if value.abs() < 1e4 {
+        format!("{value:.3}")
+    } else {
+        format!("{value:.1e}")
+    }
+}
+
 /// A problem found by a health check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum Finding {
-    /// Steps whose loss or gradient was not finite. They did not change the weights.
+    /// Steps whose loss, gradient or batch statistics were not finite. They did not change the weights.
     NonFinite {
         /// Number of consecutive non-finite steps so far.
         in_a_row: u64,
@@ -80,10 +103,12 @@ impl Health {
                     0 | 1 => format!("step {step} is not finite"),
                     n => format!("{n} steps in a row, up to {step}, are not finite"),
                 };
-                let place = layer.as_ref().map_or_else(
-                    || "all layer outputs are finite now".to_owned(),
-                    |layer| format!("first non-finite layer {layer}"),
-                );
+                let only_statistics = loss.0.is_finite() && grad_norm.0.is_finite();
+                let place = match layer {
+                    Some(layer) => format!("first non-finite layer {layer}"),
+                    None if only_statistics => "the batch statistics are not finite".to_owned(),
+                    None => "all layer outputs are finite now".to_owned(),
+                };
                 format!(
                     "{rows}: loss {}, gradient norm {}, {place}",
                     loss.0, grad_norm.0
@@ -91,8 +116,9 @@ impl Health {
             }
             Finding::Spike { loss, mean } => {
                 format!(
-                    "loss spike at step {step}: {:.3} after a mean of {:.3}",
-                    loss.0, mean.0
+                    "loss spike at step {step}: {} after a mean of {}",
+                    loss_words(f64::from(loss.0)),
+                    loss_words(mean.0)
                 )
             }
             Finding::DeadGradient { layers } => {

@@ -124,7 +124,7 @@ pub struct StepValues {
     pub clipped: bool,
     /// When it was reported, milliseconds since 1970, UTC.
     pub t_ms: u64,
-    /// The curves that have a value at this step. The learning rate is that at the end of the step's window.
+    /// The curves that have a value at this step.
     pub values: Vec<(CurveId, F64)>,
 }
 

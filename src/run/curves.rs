@@ -39,8 +39,9 @@ pub enum Scaling {
 pub enum Source {
     /// One value for each step of a window; empty if the trainer does not report them.
     Steps(fn(&StepWindow) -> &[F32]),
-    /// One value for a window, at its last step.
-    Window(fn(&StepWindow) -> F64),
+    /// One value for each step of a window that changes rarely: the values, or only one if all are equal, and that of the
+    /// last step, which is the only one in records of older versions.
+    Shared(fn(&StepWindow) -> (&[F64], F64)),
     /// Values at some steps of a window, with their steps.
     Sampled(fn(&StepWindow) -> &[(u64, F32)]),
     /// One value for an epoch, at its last step.
@@ -118,7 +119,7 @@ curves! {
         title: "learning rate",
         scaling: Scaling::Linear,
         better: None,
-        source: Source::Window(|window| window.lr),
+        source: Source::Shared(|window| (&window.rates, window.lr)),
         tag: "train/lr",
         column: Some("lr"),
     }
@@ -286,18 +287,21 @@ impl Curves {
         self.known.iter().chain(self.named.values())
     }
 
-    /// Removes the points of a known curve.
-    pub fn clear(&mut self, curve: Curve) {
-        self.known[curve as usize] = Series::default();
-    }
-
     /// Adds the points of a window.
     pub(super) fn window(&mut self, window: &StepWindow) {
-        let first = Steps::of(window).first();
+        let steps = Steps::of(window);
+        let first = steps.first();
         for (info, series) in CURVES.iter().zip(&mut self.known) {
             match info.source {
                 Source::Steps(values) => series.extend(first, values(window)),
-                Source::Window(value) => series.push(window.global_step, value(window).0 as f32),
+                Source::Shared(values) => {
+                    let values = (first..).zip(steps.shared(values));
+                    values.for_each(|(step, value)| {
+                        if let Some(value) = value {
+                            series.push(step, value.0 as f32);
+                        }
+                    });
+                }
                 Source::Sampled(values) => {
                     let values = values(window).iter();
                     values.for_each(|(step, value)| series.push(*step, value.0));
@@ -312,7 +316,7 @@ impl Curves {
         for (info, series) in CURVES.iter().zip(&mut self.known) {
             match info.source {
                 Source::Epoch(value) => series.push(row.global_step, value(row).0 as f32),
-                Source::Steps(_) | Source::Window(_) | Source::Sampled(_) => {}
+                Source::Steps(_) | Source::Shared(_) | Source::Sampled(_) => {}
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{F32, F64, Finding, Health, Remedy};
+use crate::event::{EpochSummary, F32, F64, Finding, Health, Remedy};
 
 /// Steps after which the alert about a non-finite step ends: about two epochs of Fashion-MNIST at a batch size of 256,
 /// and about the length of `RunState::recent`.
@@ -10,6 +10,9 @@ pub(super) const NON_FINITE_STEPS: u64 = 500;
 /// Steps after which the alert about a loss spike ends: four times the time constant of the trainer's running mean
 /// (about 50 steps). By then the loss has recovered, or the mean has adapted to the new level.
 pub(super) const SPIKE_STEPS: u64 = 200;
+/// Consecutive steps after which a training counts as diverged or as recovered. Single losses can be high; a smaller step
+/// recovers from them within a few.
+const DIVERGED_STEPS: u64 = 20;
 /// Greatest number of retained names of layers without a gradient, and greatest number of characters of a name.
 const NAMES: usize = 4;
 const NAME: usize = 60;
@@ -20,6 +23,8 @@ const NAME: usize = 60;
 pub enum Rule {
     /// Losses or gradients that are NaN or infinite.
     NonFinite,
+    /// A loss far above that of guessing.
+    Diverged,
     /// No step for a long time.
     Stalled,
     /// Little disk space for checkpoints.
@@ -45,6 +50,7 @@ impl Rule {
     pub fn name(self) -> &'static str {
         match self {
             Self::NonFinite => "non-finite",
+            Self::Diverged => "diverged",
             Self::Stalled => "stalled",
             Self::LowDisk => "low-disk",
             Self::Spike => "spike",
@@ -74,6 +80,7 @@ pub struct HealthTrack {
     pub(super) active: Vec<ActiveRule>,
     pub(super) heard_ms: u64,
     pub(super) non_finite: Option<NonFinite>,
+    pub(super) divergence: Divergence,
     pub(super) spike: Option<Spike>,
     pub(super) dead: Option<DeadLayers>,
     pub(super) better: Option<Better>,
@@ -89,6 +96,54 @@ pub(super) struct NonFinite {
     pub(super) layer: Option<String>,
     /// Whether the trainer has reacted, for example with a pause or a rollback.
     pub(super) acted: bool,
+    /// Whether only the batch statistics of these steps were not finite.
+    #[serde(default)]
+    pub(super) statistics: bool,
+}
+
+/// Losses far above that of guessing.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Divergence {
+    /// The step since which the training has diverged; `None` if it has not.
+    pub(super) since: Option<u64>,
+    /// The latest loss above the limit.
+    pub(super) loss: F32,
+    /// The latest validation NLL above the limit, and its epoch.
+    pub(super) valid: Option<(u32, F64)>,
+    /// Number of consecutive steps above the limit, and of those that are not, up to the last one.
+    above: u64,
+    below: u64,
+}
+
+impl Divergence {
+    /// Adds the loss of a step.
+    pub(super) fn step(&mut self, step: u64, loss: F32, limit: f64) {
+        if f64::from(loss.0) > limit {
+            (self.above, self.below) = (self.above.saturating_add(1), 0);
+            self.loss = loss;
+            if self.above >= DIVERGED_STEPS && self.since.is_none() {
+                self.since = Some(step.saturating_sub(self.above - 1));
+            }
+        } else if loss.0.is_finite() {
+            (self.above, self.below) = (0, self.below.saturating_add(1));
+            if self.below >= DIVERGED_STEPS {
+                (self.since, self.valid) = (None, None);
+            }
+        }
+    }
+
+    /// Adds an epoch, which may have fewer than [`DIVERGED_STEPS`] steps.
+    pub(super) fn epoch(&mut self, row: &EpochSummary, limit: f64) {
+        let (train, valid) = (row.train_loss.0, row.valid_nll.0);
+        if valid > limit {
+            self.valid = Some((row.epoch, row.valid_nll));
+        }
+        // A validation that is not a number has overflowed.
+        if train > limit && (valid > limit || valid.is_nan()) {
+            self.since.get_or_insert(row.global_step);
+        }
+    }
 }
 
 /// An episode of loss spikes: none is more than [`SPIKE_STEPS`] after the one before.

@@ -2,11 +2,49 @@
 
 use super::parts::share;
 use super::state::RunState;
+use crate::event::{Event, Record};
 
 /// Number of steps in the recent clip share.
 pub const CLIP_WINDOW: usize = 100;
 
 impl RunState {
+    /// The time of a record on the clock of this state, milliseconds since 1970.
+    pub fn time_of(&self, record: &Record) -> u64 {
+        match record.run_ms {
+            Some(run_ms) if self.started_ms > 0 => self.started_ms.saturating_add(run_ms),
+            _ => {
+                let behind = self.ahead_ms.saturating_neg();
+                record.t_ms.saturating_add_signed(behind)
+            }
+        }
+    }
+
+    /// Sets the clock of the state to a record. Returns the time of the record on this clock.
+    pub(super) fn advance(&mut self, record: &Record) -> u64 {
+        if self.seq == 0 || self.started_ms == 0 {
+            self.started_ms = record.t_ms.saturating_sub(record.run_ms.unwrap_or(0));
+        }
+        let t_ms = self.time_of(record);
+        if matches!(record.event, Event::Restored(_)) {
+            // The time between the processes counts as a pause. In a fork there was no process before.
+            let since = self.paused_since.take();
+            let since = since.unwrap_or(self.now_ms.max(self.started_ms));
+            self.paused_ms = self.paused_ms.saturating_add(t_ms.saturating_sub(since));
+        }
+        // Time never goes backwards here, even if the clock is set back. Evaluations are excluded because they can be
+        // made long after the end of the run.
+        if !matches!(record.event, Event::EvalFinished(_)) {
+            self.now_ms = self.now_ms.max(t_ms);
+            self.ahead_ms = (record.t_ms as i64).saturating_sub_unsigned(t_ms);
+        }
+        t_ms
+    }
+
+    /// Time since the start of the run at the latest record, in milliseconds, with pauses.
+    pub fn run_ms(&self) -> u64 {
+        self.now_ms.saturating_sub(self.started_ms)
+    }
+
     /// Working time of the run at `now_ms`, in milliseconds, without pauses.
     pub fn worked_ms(&self, now_ms: u64) -> u64 {
         let now_ms = self.paused_since.unwrap_or(now_ms);

@@ -64,10 +64,9 @@ impl Replay {
     fn lay_out(&mut self, records: &[Record]) {
         let (mut clock, mut before, mut paused) = (0_u64, None, false);
         for record in records {
-            // If the clock was set back, the duration is unknown and counts as 0.
-            let gap = record.t_ms.saturating_sub(before.unwrap_or(record.t_ms));
-            clock = clock.saturating_add(gap.min(MAX_GAP_MS));
             let restarted = matches!(record.event, Event::Restored(_) | Event::RunStarted(_));
+            let gap = before.map_or(0, |before| gap(before, record, restarted));
+            clock = clock.saturating_add(gap.min(MAX_GAP_MS));
             if gap > MAX_GAP_MS && (restarted || paused) {
                 let kind = if restarted {
                     MarkKind::Restored
@@ -81,7 +80,7 @@ impl Replay {
                 Event::EpochFinished(_) => self.epochs.push(clock),
                 _ => paused &= !restarted,
             }
-            before = Some(record.t_ms);
+            before = Some(record);
             self.times.push(clock);
         }
     }
@@ -166,6 +165,15 @@ impl Replay {
     }
 }
 
+/// Time between two consecutive records, in milliseconds. Only the system clock shows the time between two processes of
+/// a run; if it was set back, that time is unknown and counts as 0.
+fn gap(before: &Record, record: &Record, restarted: bool) -> u64 {
+    match (before.run_ms, record.run_ms) {
+        (Some(before), Some(now)) if !restarted => now.saturating_sub(before),
+        _ => record.t_ms.saturating_sub(before.t_ms),
+    }
+}
+
 /// Approximate size of a state in bytes.
 fn state_bytes(state: &RunState) -> usize {
     let buckets: usize = state.curves.all().map(|curve| curve.buckets().len()).sum();
@@ -192,7 +200,12 @@ mod tests {
     use crate::event::{Level, StepWindow};
 
     fn record(seq: u64, t_ms: u64, event: Event) -> Record {
-        Record { seq, t_ms, event }
+        Record {
+            seq,
+            t_ms,
+            run_ms: None,
+            event,
+        }
     }
 
     fn steps(global_step: u64) -> Event {

@@ -42,10 +42,14 @@ const PACE_MS: f64 = 30_000.0;
 pub struct RunState {
     /// Sequence number of the last folded record.
     pub seq: u64,
-    /// Time of the first record, milliseconds since 1970.
+    /// Start of the run, milliseconds since 1970.
     pub started_ms: u64,
-    /// Time of the latest record, milliseconds since 1970.
+    /// Time of the latest record: the start plus the time since then on a clock that is never set, milliseconds. All
+    /// times of this state are on this clock.
     pub now_ms: u64,
+    /// How far the system clock of the latest record was ahead of `now_ms`, milliseconds.
+    #[serde(default)]
+    pub ahead_ms: i64,
     /// Description of the run, known before the first step.
     pub info: Option<RunStarted>,
     /// Current phase of the trainer.
@@ -157,24 +161,10 @@ impl RunState {
         if record.seq <= self.seq {
             return;
         }
+        let t_ms = self.advance(record);
         self.seq = record.seq;
-        if matches!(record.event, Event::Restored(_)) {
-            // The time between the processes counts as a pause.
-            let since = self.paused_since.take().unwrap_or(self.now_ms);
-            self.paused_ms = self
-                .paused_ms
-                .saturating_add(record.t_ms.saturating_sub(since));
-        }
-        // Time never goes backwards here, even if the clock is set back. Evaluations are excluded because they can be
-        // made long after the end of the run.
-        if !matches!(record.event, Event::EvalFinished(_)) {
-            self.now_ms = self.now_ms.max(record.t_ms);
-        }
-        if self.started_ms == 0 {
-            self.started_ms = record.t_ms;
-        }
-        self.apply_event(&record.event, record.t_ms);
-        self.update_rules(&record.event, record.t_ms);
+        self.apply_event(&record.event, t_ms);
+        self.update_rules(&record.event, t_ms);
     }
 
     fn apply_event(&mut self, event: &Event, t_ms: u64) {
@@ -222,12 +212,15 @@ impl RunState {
                 global_step,
                 loss,
                 grad_norm,
+                statistics,
             } => {
                 self.skipped = self.skipped.saturating_add(1);
-                let text = format!(
-                    "step {global_step} skipped: loss {}, gradient norm {} (weights unchanged)",
-                    loss.0, grad_norm.0
-                );
+                let why = if *statistics {
+                    self.statistics_text(*global_step)
+                } else {
+                    format!("loss {}, gradient norm {}", loss.0, grad_norm.0)
+                };
+                let text = format!("step {global_step} skipped: {why} (weights unchanged)");
                 self.add_log(t_ms, Level::Warn, text);
             }
             Event::Health(health) => {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::curves::{CURVES, Curve, STEP_CURVES, Source};
-use crate::event::{F32, StepWindow};
+use crate::event::{F32, F64, StepWindow};
 
 /// The values of one step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ impl<'a> Steps<'a> {
     pub fn of(window: &'a StepWindow) -> Self {
         let list = |at: usize| match CURVES[at].source {
             Source::Steps(values) => values(window),
-            Source::Window(_) | Source::Sampled(_) | Source::Epoch(_) => &[],
+            Source::Shared(_) | Source::Sampled(_) | Source::Epoch(_) => &[],
         };
         let lists: [&[F32]; STEP_CURVES] = std::array::from_fn(list);
         let count = lists.iter().map(|list| list.len()).fold(0, usize::max);
@@ -70,11 +70,24 @@ impl<'a> Steps<'a> {
         }
     }
 
-    /// The value of a curve for the step at an index, from 0. A value per window applies to each of its steps.
+    /// The values of a source of [`Source::Shared`] for each step; `None` where it is unknown.
+    pub fn shared(
+        &self,
+        values: fn(&StepWindow) -> (&[F64], F64),
+    ) -> impl Iterator<Item = Option<F64>> {
+        let (values, last) = values(self.window);
+        (0..self.count).map(move |at| match values {
+            [] => (at + 1 == self.count).then_some(last),
+            [all] => Some(*all),
+            values => values.get(at).copied(),
+        })
+    }
+
+    /// The value of a curve for the step at an index, from 0.
     pub fn value(&self, curve: Curve, at: usize) -> Option<f64> {
         match curve.info().source {
             Source::Steps(values) => values(self.window).get(at).map(|value| value.0.into()),
-            Source::Window(value) => Some(value(self.window).0),
+            Source::Shared(values) => self.shared(values).nth(at)?.map(|value| value.0),
             Source::Sampled(values) => {
                 let step = self.first().saturating_add(at as u64);
                 let here = values(self.window).iter().find(|(known, _)| *known == step);

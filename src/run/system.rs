@@ -155,6 +155,7 @@ mod tests {
             run.apply(&Record {
                 seq,
                 t_ms: seq * 5000,
+                run_ms: None,
                 event: Event::System(Box::new(sample)),
             });
         }

@@ -16,6 +16,8 @@ pub struct Journal {
     seq: u64,
     test_looks: u64,
     saved: bool,
+    /// The time of the run at its end.
+    run_ms: u64,
 }
 
 impl Journal {
@@ -38,6 +40,7 @@ impl Journal {
             seq: state.seq,
             test_looks: state.test_looks,
             saved: state.checkpoint.is_some(),
+            run_ms: state.run_ms(),
             held,
         })
     }
@@ -65,6 +68,7 @@ impl Journal {
         let record = Record {
             seq: self.seq.saturating_add(1),
             t_ms: now_ms(),
+            run_ms: Some(self.run_ms),
             event,
         };
         let mut line = Vec::new();
@@ -115,6 +119,7 @@ mod tests {
         let first = serde_json::to_string(&Record {
             seq: 1,
             t_ms: 1,
+            run_ms: None,
             event: log("a"),
         })
         .unwrap();

@@ -60,6 +60,7 @@ mod tests {
             Feed::Live(Box::new(Record {
                 seq,
                 t_ms: seq,
+                run_ms: None,
                 event,
             }))
         };
@@ -102,6 +103,7 @@ mod tests {
             Record {
                 seq: epoch.into(),
                 t_ms: 1,
+                run_ms: None,
                 event: Event::EpochFinished(row),
             }
         };

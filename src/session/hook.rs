@@ -21,6 +21,7 @@ use crate::event::Level;
 use crate::files::Dir;
 use crate::link::Feed;
 use crate::run::{Announcer, Cause, Notification, RunState};
+use crate::stopwatch::Moment;
 use crate::threads;
 
 /// Time limit of a command.
@@ -107,18 +108,18 @@ impl Hook {
 fn follow(feed: &Receiver<Feed>, mut runner: Runner) -> Vec<String> {
     let mut state = RunState::default();
     let mut announcer = Announcer::default();
-    // Monotonic, so that neither a clock change nor a suspended machine looks like a stall.
-    let mut last_progress = Instant::now();
+    // Neither a clock change nor a suspended machine or process looks like a stall.
+    let mut last_progress = Moment::now();
     loop {
         let interval = if runner.is_busy() { SOON } else { TICK };
         match feed.recv_timeout(interval) {
             Ok(Feed::Snapshot(snapshot)) => {
                 state = *snapshot;
-                last_progress = Instant::now();
+                last_progress = Moment::now();
             }
             Ok(Feed::Live(record)) => {
                 if record.event.traits().progress {
-                    last_progress = Instant::now();
+                    last_progress = Moment::now();
                 }
                 state.apply(&record);
             }

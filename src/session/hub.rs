@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select, unbounded};
 
@@ -12,10 +12,10 @@ use super::clock::now_ms;
 use super::files::RunFiles;
 use super::hub_handle::HubHandle;
 use super::system::{SamplerThread, SystemSampling};
-use crate::event::{Event, Level, Record, Request};
+use crate::event::{Event, Level, Phase, Record, Request};
 use crate::link::{Feed, Link};
-use crate::run::RunState;
-use crate::threads;
+use crate::run::{RunState, clock};
+use crate::{stopwatch, threads};
 
 /// Records by which a subscriber may lag before it gets a snapshot instead.
 const BACKLOG: usize = 1024;
@@ -61,6 +61,7 @@ impl Session {
         let (marked, marks) = unbounded();
         let dir = files.as_ref().map(|files| files.dir().clone());
         let hub = Hub {
+            begun: (Instant::now(), state.run_ms()),
             state,
             files,
             subscribers: Vec::new(),
@@ -127,6 +128,8 @@ impl Session {
 
 struct Hub {
     state: RunState,
+    /// The start of this process, and the time of the run by then in milliseconds.
+    begun: (Instant, u64),
     files: Option<RunFiles>,
     subscribers: Vec<Subscriber>,
     marked: Sender<u64>,
@@ -178,10 +181,8 @@ impl Hub {
         );
         // The run is over: the last chance to write what failed before.
         if let Some(Err(text)) = self.files.as_mut().map(RunFiles::finish) {
-            let record = self.stamp(Event::Log {
-                level: Level::Error,
-                text,
-            });
+            let level = Level::Error;
+            let record = self.stamp(Event::Log { level, text }, Instant::now());
             self.pass_on(record);
         }
         // Every subscriber must get the final state. No later record would trigger a snapshot.
@@ -242,9 +243,35 @@ impl Hub {
         self.take(event);
     }
 
-    /// Records an event and sends it to the subscribers. A write error is sent as a log line.
+    /// Records an event and sends it to the subscribers, after the stops of this process before it.
     fn take(&mut self, event: Event) {
-        let record = self.stamp(event);
+        for (from, to) in stopwatch::take_stops() {
+            self.note_stop(from, to);
+        }
+        self.record(event, Instant::now());
+    }
+
+    /// Records a stop of this process as a pause of the run.
+    fn note_stop(&mut self, from: Instant, to: Instant) {
+        let phase = self.state.phase;
+        if !self.started || self.state.outcome.is_some() || phase == Phase::Paused {
+            return;
+        }
+        let took = clock(to.saturating_duration_since(from).as_millis() as u64);
+        let text = format!(
+            "the process was stopped for {took} (by SIGSTOP, or with its container): counted as a pause"
+        );
+        let paused = Phase::Paused;
+        self.record(Event::Phase { phase: paused }, from);
+        self.record(Event::Phase { phase }, to);
+        let level = Level::Warn;
+        self.record(Event::Log { level, text }, to);
+    }
+
+    /// Records an event that happened at a given time and sends it to the subscribers. A write error is sent as a log
+    /// line.
+    fn record(&mut self, event: Event, at: Instant) {
+        let record = self.stamp(event, at);
         let problem = self
             .files
             .as_mut()
@@ -256,10 +283,8 @@ impl Hub {
         }
         self.pass_on(record);
         if let Some(text) = problem {
-            let record = self.stamp(Event::Log {
-                level: Level::Error,
-                text,
-            });
+            let level = Level::Error;
+            let record = self.stamp(Event::Log { level, text }, at);
             // What cannot be written now is written with the next record.
             let _ = self.files.as_mut().map(|files| files.write(&record));
             self.pass_on(record);
@@ -267,10 +292,13 @@ impl Hub {
     }
 
     /// Makes a numbered, timestamped record of an event and applies it to the state.
-    fn stamp(&mut self, event: Event) -> Record {
+    fn stamp(&mut self, event: Event, at: Instant) -> Record {
+        let millis = |duration: Duration| duration.as_millis() as u64;
+        let (begun, before) = self.begun;
         let record = Record {
             seq: self.state.seq + 1,
-            t_ms: now_ms(),
+            t_ms: now_ms().saturating_sub(millis(at.elapsed())),
+            run_ms: Some(before.saturating_add(millis(at.saturating_duration_since(begun)))),
             event,
         };
         self.state.apply(&record);

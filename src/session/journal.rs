@@ -164,6 +164,7 @@ mod tests {
         serde_json::to_string(&Record {
             seq,
             t_ms: seq,
+            run_ms: None,
             event,
         })
         .unwrap()
@@ -199,6 +200,7 @@ mod tests {
             let record = Record {
                 seq,
                 t_ms: seq,
+                run_ms: None,
                 event,
             };
             serde_json::to_string(&record).unwrap() + "\n"
@@ -222,6 +224,7 @@ mod tests {
         let text = |bytes: usize| Record {
             seq: 2,
             t_ms: 1,
+            run_ms: None,
             event: Event::Log {
                 level: Level::Info,
                 text: "x".repeat(bytes),

@@ -225,6 +225,7 @@ mod tests {
             state.apply(&Record {
                 seq: prefix.last + 1,
                 t_ms: 1,
+                run_ms: None,
                 event: Event::Restored(Box::new(restoration)),
             });
             let lines = state.commands.iter();

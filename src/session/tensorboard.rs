@@ -198,11 +198,9 @@ fn scalar(tag: &str, value: f64) -> Scalar {
 fn steps(window: &StepWindow) -> Vec<(u64, Vec<Scalar>)> {
     let steps = Steps::of(window);
     let row = |at: usize| {
-        let last = at + 1 == steps.count();
-        let has_value = |curve: &Curve| last || !matches!(curve.info().source, Source::Window(_));
-        let curves = Curve::ALL.into_iter().filter(has_value);
-        let scalars =
-            curves.filter_map(|curve| Some(scalar(curve.info().tag, steps.value(curve, at)?)));
+        let scalars = Curve::ALL
+            .into_iter()
+            .filter_map(|curve| Some(scalar(curve.info().tag, steps.value(curve, at)?)));
         (steps.sample(at).step, scalars.collect())
     };
     (0..steps.count()).map(row).collect()
@@ -223,7 +221,7 @@ const EPOCH: [EpochScalar; 5] = [
 fn epoch(row: &EpochSummary) -> Vec<Scalar> {
     let curves = CURVES.iter().filter_map(|info| match info.source {
         Source::Epoch(value) => Some((info.tag, value)),
-        Source::Steps(_) | Source::Window(_) | Source::Sampled(_) => None,
+        Source::Steps(_) | Source::Shared(_) | Source::Sampled(_) => None,
     });
     let all = EPOCH.into_iter().chain(curves);
     all.map(|(tag, value)| scalar(tag, value(row).0)).collect()
@@ -259,6 +257,7 @@ mod tests {
         Record {
             seq: 1,
             t_ms: 1500,
+            run_ms: None,
             event,
         }
     }

@@ -23,6 +23,8 @@ pub(super) struct Streak {
     pub(super) loss: f32,
     /// Gradient norm of the last step.
     pub(super) grad_norm: f32,
+    /// Whether only the batch statistics of these steps were not finite.
+    pub(super) statistics: bool,
 }
 
 /// Statistics of the steps so far, and the thresholds.
@@ -31,6 +33,9 @@ pub(super) struct Watch {
     spike: f64,
     dead: f64,
     bad_in_a_row: u64,
+    /// Whether only the batch statistics of those steps were not finite.
+    #[serde(default)]
+    statistics: bool,
     /// The longest streak since the last call of `take_streak`.
     #[serde(skip)]
     streak: Option<Streak>,
@@ -48,6 +53,7 @@ impl Watch {
             spike: config.spike,
             dead: config.dead,
             bad_in_a_row: 0,
+            statistics: false,
             streak: None,
             old: 0,
             mean: 0.0,
@@ -72,16 +78,29 @@ impl Watch {
         self.streak.take()
     }
 
+    /// Number of consecutive steps up to the last one that were not applied.
+    pub(super) fn bad_in_a_row(&self) -> u64 {
+        self.bad_in_a_row
+    }
+
     /// Restarts the count of consecutive non-finite steps.
     pub(super) fn reset_streak(&mut self) {
         (self.bad_in_a_row, self.old) = (0, 0);
     }
 
-    /// Adds a step; returns a finding if its loss is a spike. Non-finite steps are only counted.
-    pub(super) fn step(&mut self, global_step: u64, loss: f32, grad_norm: f32) -> Option<Finding> {
-        if !loss.is_finite() || !grad_norm.is_finite() {
+    /// Adds a step; returns a finding if its loss is a spike. A step that was not applied, because it was not finite, is
+    /// only counted.
+    pub(super) fn step(
+        &mut self,
+        global_step: u64,
+        (loss, grad_norm): (f32, f32),
+        applied: bool,
+    ) -> Option<Finding> {
+        if !applied {
             self.bad_in_a_row += 1;
             let length = self.bad_in_a_row;
+            let only_statistics = loss.is_finite() && grad_norm.is_finite();
+            self.statistics = only_statistics && (length == 1 || self.statistics);
             if self.streak.is_none_or(|streak| length >= streak.length) {
                 self.streak = Some(Streak {
                     last: global_step,
@@ -89,6 +108,7 @@ impl Watch {
                     is_new: self.old == 0,
                     loss,
                     grad_norm,
+                    statistics: self.statistics,
                 });
             }
             return None;
@@ -113,7 +133,8 @@ impl Watch {
         })
     }
 
-    /// A finding that names the parameters whose gradient norm is less than `health.dead` times the global norm.
+    /// A finding that names the parameters whose gradient norm is less than `health.dead` times the global norm. The loss
+    /// must not be that of a diverged training, in which a zero gradient is only a consequence.
     pub(super) fn layers(&self, layers: &[LayerNorms]) -> Option<Finding> {
         let norm = |layer: &LayerNorms| f64::from(layer.grad_norm.0);
         let global = layers
@@ -158,18 +179,18 @@ mod tests {
             (5, 1.0),
             (6, f32::NAN),
         ] {
-            assert_eq!(watch.step(step, loss, 1.0), None);
+            assert_eq!(watch.step(step, (loss, 1.0), loss.is_finite()), None);
         }
         assert_eq!(streak(&mut watch), Some((4, 3, true)));
         // The next window continues the streak that step 6 started, so it is not new.
-        assert_eq!(watch.step(7, 1.0, f32::INFINITY), None);
+        assert_eq!(watch.step(7, (1.0, f32::INFINITY), false), None);
         assert_eq!(streak(&mut watch), Some((7, 2, false)));
-        watch.step(8, 1.0, 1.0);
+        watch.step(8, (1.0, 1.0), true);
         assert_eq!(streak(&mut watch), None);
-        watch.step(9, f32::NAN, 1.0);
+        watch.step(9, (f32::NAN, 1.0), false);
         watch.reset_streak();
         watch.take_streak();
-        watch.step(10, f32::NAN, 1.0);
+        watch.step(10, (f32::NAN, 1.0), false);
         assert_eq!(streak(&mut watch), Some((10, 1, true)));
     }
 
@@ -178,23 +199,43 @@ mod tests {
         let mut watch = watch();
         let noisy = |i: u32| 0.5 + 0.1 * (i as f32 * 1.7).sin();
         for i in 0..200 {
-            assert_eq!(watch.step(i.into(), noisy(i), 1.0), None, "step {i}");
+            assert_eq!(
+                watch.step(i.into(), (noisy(i), 1.0), true),
+                None,
+                "step {i}"
+            );
         }
         assert!(
-            matches!(watch.step(201, 3.0, 1.0), Some(Finding::Spike { loss: F32(3.0), mean }) if (mean.0 - 0.5).abs() < 0.1)
+            matches!(watch.step(201, (3.0, 1.0), true), Some(Finding::Spike { loss: F32(3.0), mean }) if (mean.0 - 0.5).abs() < 0.1)
         );
         assert_eq!(
-            watch.step(201, 3.0, 1.0),
+            watch.step(201, (3.0, 1.0), true),
             None,
             "the next step belongs to the same spike"
         );
     }
 
     #[test]
+    fn steps_without_batch_statistics_are_a_streak_of_their_own() {
+        let mut watch = watch();
+        let mut streak = |losses: &[f32]| {
+            watch.reset_streak();
+            (1..).zip(losses).for_each(|(step, loss)| {
+                watch.step(step, (*loss, 1.0), false);
+            });
+            let streak = watch.take_streak();
+            streak.map(|streak| (streak.length, streak.statistics))
+        };
+        assert_eq!(streak(&[1.0, 1.0]), Some((2, true)));
+        assert_eq!(streak(&[1.0, f32::NAN, 1.0]), Some((3, false)));
+    }
+
+    #[test]
     fn falling_loss_at_the_start_is_not_a_spike() {
         let mut watch = watch();
         for i in 0..100 {
-            assert_eq!(watch.step(i, 2.5 / (1.0 + i as f32 * 0.1), 5.0), None);
+            let loss = 2.5 / (1.0 + i as f32 * 0.1);
+            assert_eq!(watch.step(i, (loss, 5.0), true), None);
         }
     }
 

@@ -16,6 +16,7 @@ use crate::config::BestBy;
 use crate::event::{CheckpointReason, Request, Validation};
 use crate::files::Dir;
 use crate::model::{Plan, Weights, to_vec};
+use crate::stopwatch::Moment;
 use crate::{native, threads};
 
 /// Number of snapshots that may be queued for the writer.
@@ -234,7 +235,7 @@ impl Writer {
     }
 
     fn try_snapshot(&mut self, snapshot: &Snapshot) -> SaveResult {
-        let began = Instant::now();
+        let began = Moment::now();
         let (metadata, state) = (snapshot.metadata, &snapshot.state);
         let result = self.try_write(snapshot).map_err(|error| error.to_string());
         let warnings = match &result {

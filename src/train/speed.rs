@@ -51,7 +51,7 @@ fn run(bare: &mut BareTrainer, window: &mut Window, seconds: f64) -> u64 {
     let (began, before) = (Instant::now(), bare.step);
     while began.elapsed().as_secs_f64() < seconds {
         let stats = bare.step();
-        window.push(stats);
+        window.push(stats, bare.hyper().lr);
         if window.is_due() {
             window.close();
         }

@@ -28,7 +28,8 @@ use crate::event::{
     RunStarted,
 };
 use crate::limits::GALLERY_SIDE;
-use crate::model::{Network, Plan, Weights};
+use crate::model::{Network, Op, Plan, Weights};
+use crate::stopwatch::Moment;
 use health::Recovery;
 use measure::{Best, Validated};
 use requests::PendingRequests;
@@ -65,6 +66,7 @@ pub(super) struct Trainer {
     pending: PendingRequests,
     /// Whether the next step reports the gradient, weight and update norm of each parameter.
     detail: bool,
+    /// Start of this process; pauses and stops are included in the time since then.
     began: Instant,
     /// Duration of the run before this process was started.
     earlier: Duration,
@@ -77,7 +79,7 @@ pub(super) struct Trainer {
     /// Steps whose checkpoints are on disk.
     saved: BTreeSet<u64>,
     /// Step and time of the last save.
-    last_save: (u64, Instant),
+    last_save: (u64, Moment),
     phase: Phase,
     /// The current epoch, from 1.
     epoch: u32,
@@ -151,7 +153,7 @@ impl Trainer {
             saver,
             mark: 0,
             saved: BTreeSet::new(),
-            last_save: (0, Instant::now()),
+            last_save: (0, Moment::now()),
             phase: Phase::Starting,
             epoch: 0,
             epochs: config.train.epochs,
@@ -246,6 +248,7 @@ impl Trainer {
                 config.warnings(),
                 dataset.warnings.clone(),
                 self.few_threads.iter().cloned().collect(),
+                self.single_image_warning().into_iter().collect(),
             ]
             .concat(),
         })));
@@ -253,6 +256,22 @@ impl Trainer {
             dataset,
             self.gallery_size(),
         )));
+    }
+
+    /// A warning if the last batch of each epoch has one image, and a batch norm has maps of 1x1: the variance of a single
+    /// value is not defined.
+    fn single_image_warning(&self) -> Option<String> {
+        let batch = self.job.config.train.batch_size.max(1);
+        let single = batch == 1 || self.train.len() % batch == 1;
+        let norm = self.network.plan.layers.iter().find(|layer| {
+            matches!(layer.op, Op::Norm { .. }) && layer.output.height * layer.output.width == 1
+        });
+        let name = &norm.filter(|_| single)?.name;
+        let steps = if batch == 1 { "every" } else { "the last" };
+        Some(format!(
+            "{steps} step of an epoch has a single image, and {name} has maps of 1x1: batch norm is not defined for one \
+             value, so such a step changes nothing; choose another train.batch_size"
+        ))
     }
 
     fn gallery_size(&self) -> usize {

@@ -1,7 +1,7 @@
 //! Windows: the statistics of several steps, collected on the device and copied to the host at once; and the sums over
 //! an epoch.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
@@ -9,6 +9,7 @@ use tch::{Kind, Tensor};
 use super::step::StepStats;
 use crate::event::{EpochSummary, F32, F64, StepWindow};
 use crate::model::to_vec;
+use crate::stopwatch::Moment;
 
 /// A window is closed after 16 steps or 50 ms, whichever comes first: often enough for a live display, and rarely
 /// enough that the device synchronisation costs nothing.
@@ -18,8 +19,9 @@ const TIME: Duration = Duration::from_millis(50);
 /// The current window.
 #[derive(Debug)]
 pub(super) struct Window {
-    steps: Vec<StepStats>,
-    opened: Instant,
+    /// The steps with their learning rates.
+    steps: Vec<(StepStats, f64)>,
+    opened: Moment,
     clip_norm: f64,
 }
 
@@ -27,32 +29,32 @@ impl Window {
     pub(super) fn new(clip_norm: f64) -> Self {
         Self {
             steps: Vec::with_capacity(STEPS),
-            opened: Instant::now(),
+            opened: Moment::now(),
             clip_norm,
         }
     }
 
     /// Restarts the time measurement, after anything that is not a step.
     pub(super) fn restart_clock(&mut self) {
-        self.opened = Instant::now();
+        self.opened = Moment::now();
     }
 
-    pub(super) fn push(&mut self, step: StepStats) {
-        self.steps.push(step);
+    /// Adds a step with its learning rate.
+    pub(super) fn push(&mut self, step: StepStats, lr: f64) {
+        self.steps.push((step, lr));
     }
 
     pub(super) fn is_due(&self) -> bool {
         self.steps.len() >= STEPS || self.opened.elapsed() >= TIME
     }
 
-    /// Waits for the device, empties the window and returns its steps; `None` if there are none.
-    pub(super) fn close(&mut self) -> Option<StepWindow> {
-        if self.steps.is_empty() {
-            return None;
-        }
+    /// Waits for the device, empties the window and returns its steps, and which of them changed the weights; `None` if
+    /// there are none.
+    pub(super) fn close(&mut self) -> Option<(StepWindow, Vec<bool>)> {
+        let (steps, rates): (Vec<StepStats>, Vec<f64>) = self.steps.drain(..).unzip();
+        let lr = *rates.last()?;
         let column = |pick: fn(&StepStats) -> &Tensor| {
-            let scalars: Vec<Tensor> = self
-                .steps
+            let scalars: Vec<Tensor> = steps
                 .iter()
                 .map(|step| pick(step).to_kind(Kind::Float))
                 .collect();
@@ -62,33 +64,41 @@ impl Window {
             column(|s| &s.loss),
             column(|s| &s.correct),
             column(|s| &s.grad_norm),
+            column(|s| &s.ok),
         ];
-        let measured = self.steps.iter().filter_map(|s| s.update_ratio.as_ref());
+        let measured = steps.iter().filter_map(|s| s.update_ratio.as_ref());
         columns.extend(measured.clone().map(|(_, ratio)| ratio.unsqueeze(0)));
         let numbers = to_vec(&Tensor::cat(&columns, 0));
-        let count = self.steps.len();
+        let count = steps.len();
         let part = |i: usize| numbers.iter().skip(i * count).take(count).copied();
         let accuracy = part(1)
-            .zip(&self.steps)
+            .zip(&steps)
             .map(|(correct, step)| F32(correct / step.images as f32))
             .collect();
         let clipped = part(2).map(|norm| u8::from(self.clips(norm))).collect();
+        let rates = if rates.iter().all(|rate| *rate == lr) {
+            vec![F64(lr)]
+        } else {
+            rates.into_iter().map(F64).collect()
+        };
         let window = StepWindow {
+            lr: F64(lr),
+            rates,
             loss: part(0).map(F32).collect(),
             accuracy,
             grad_norm: part(2).map(F32).collect(),
             clipped,
             update_ratio: measured
                 .map(|(step, _)| *step)
-                .zip(numbers.iter().skip(3 * count).copied().map(F32))
+                .zip(numbers.iter().skip(4 * count).copied().map(F32))
                 .collect(),
-            images: self.steps.iter().map(|step| step.images as u64).sum(),
+            images: steps.iter().map(|step| step.images as u64).sum(),
             millis: F64(self.opened.elapsed().as_secs_f64() * 1000.0),
             ..StepWindow::default()
         };
-        self.steps.clear();
+        let applied = part(3).map(|ok| ok != 0.0).collect();
         self.restart_clock();
-        Some(window)
+        Some((window, applied))
     }
 
     fn clips(&self, norm: f32) -> bool {
@@ -203,16 +213,19 @@ mod tests {
         assert!(window.close().is_none());
         for i in 0..3 {
             let scalar = |v: f64| Tensor::from(v as f32);
-            window.push(StepStats {
+            let stats = StepStats {
                 loss: scalar(i as f64),
                 correct: scalar(2.0),
                 grad_norm: scalar(0.5 * i as f64),
                 images: 4,
-                ok: Tensor::from(true),
+                ok: Tensor::from(i != 1),
                 update_ratio: (i == 1).then(|| (17, scalar(1e-3))),
-            });
+            };
+            window.push(stats, [0.1, 0.2, 0.25][i]);
         }
-        let closed = window.close().unwrap_or_default();
+        let (closed, applied) = window.close().unwrap_or_default();
+        assert_eq!((closed.lr, applied), (F64(0.25), vec![true, false, true]));
+        assert_eq!(closed.rates, [0.1, 0.2, 0.25].map(F64));
         assert_eq!(closed.loss, [F32(0.0), F32(1.0), F32(2.0)]);
         assert_eq!(closed.accuracy, [F32(0.5); 3]);
         assert_eq!(closed.clipped, [0, 0, 1]);

@@ -319,11 +319,11 @@ impl App {
         self.live && !self.over() && self.run.phase != Phase::Paused && self.run.info.is_some()
     }
 
-    /// The time that the screen shows, ms since 1970. It stops with the run; in a replay it is the time of the moment
-    /// shown.
+    /// The time that the screen shows, on the clock of the run. It stops with the run; in a replay it is the time of the
+    /// moment shown.
     pub fn clock_ms(&self) -> u64 {
         if self.ticking() {
-            self.ui.now_ms.max(self.run.now_ms)
+            self.now_on_run_clock()
         } else {
             self.run.now_ms
         }

@@ -289,7 +289,12 @@ mod tests {
             ..StepWindow::default()
         });
         let t_ms = seq * 1_000;
-        Record { seq, t_ms, event }
+        Record {
+            seq,
+            t_ms,
+            run_ms: None,
+            event,
+        }
     }
 
     fn space(app: &mut App) {

@@ -143,7 +143,7 @@ fn tick(app: &mut App, now_ms: u64) {
         .ui
         .notice
         .as_ref()
-        .is_some_and(|notice| now_ms.saturating_sub(notice.at_ms) >= NOTICE_MS)
+        .is_some_and(|notice| now_ms.abs_diff(notice.at_ms) >= NOTICE_MS)
     {
         app.ui.notice = None;
     }

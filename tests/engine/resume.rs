@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use epochtop::checkpoint::{Depth, Store, verify};
 use epochtop::random::Random;
-use epochtop::run::{Curve, RunState};
+use epochtop::run::RunState;
 
 use crate::fixture::shapes;
 
@@ -158,11 +158,11 @@ fn state(run: &Path) -> RunState {
     let mut state = replay.state;
     let blank = RunState::default();
     (state.seq, state.started_ms, state.now_ms, state.paused_ms) = (0, 0, 0, 0);
+    state.ahead_ms = 0;
     (state.step_millis, state.images_per_second) = (blank.step_millis, blank.images_per_second);
     state.system = blank.system;
     // These depend on clocks, or on windows of steps, which end where a process ended.
     state.timeline = blank.timeline;
-    state.curves.clear(Curve::LearningRate);
     (state.step_time, state.health) = (None, blank.health);
     state.marks = blank.marks;
     state.info.as_mut().unwrap().run.clear();

@@ -354,8 +354,9 @@ fn the_readme_is_one_page() {
     assert!(bytes <= 9_000, "README.md has {bytes} bytes");
 }
 
-const RULES: [Rule; 10] = [
+const RULES: [Rule; 11] = [
     Rule::NonFinite,
+    Rule::Diverged,
     Rule::Stalled,
     Rule::LowDisk,
     Rule::Spike,

@@ -112,6 +112,7 @@ fn keys_send_requests_and_stop_exits_when_the_run_ends() {
     let last = Record {
         seq,
         t_ms: story::START + 40_000,
+        run_ms: None,
         event,
     };
     handle

@@ -135,6 +135,7 @@ fn header_and_remaining_time_follow_a_pending_stop() {
         let record = epochtop::event::Record {
             seq: app.run.seq + 1,
             t_ms: app.run.now_ms,
+            run_ms: None,
             event,
         };
         app.run.apply(&record);

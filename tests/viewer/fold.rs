@@ -67,6 +67,7 @@ fn window() -> impl Strategy<Value = Event> {
                     epoch_step,
                     global_step,
                     lr,
+                    rates: vec![lr; loss.len() / 2],
                     images,
                     millis,
                     loss,
@@ -216,7 +217,7 @@ fn event() -> impl Strategy<Value = Event> {
             Event::StepTime(StepTime { global_step, steps: 1, forward_ms: ms, sampled, ..StepTime::default() })
         }),
         1 => (count(), count()).prop_map(|(done, total)| Event::EvalProgress { split: Split::Valid, done, total }),
-        1 => (count(), number(), number()).prop_map(|(global_step, loss, grad_norm)| Event::StepSkipped { global_step, loss, grad_norm }),
+        1 => (count(), number(), number(), any::<bool>()).prop_map(|(global_step, loss, grad_norm, statistics)| Event::StepSkipped { global_step, loss, grad_norm, statistics }),
         1 => (count(), number(), number()).prop_map(|(global_step, loss, grad_norm)| Event::Health(Health {
             global_step,
             finding: Finding::NonFinite { in_a_row: 2, loss, grad_norm, layer: None },
@@ -243,6 +244,7 @@ pub(crate) fn records() -> impl Strategy<Value = Vec<Record>> {
             .map(|((event, t_ms), seq)| Record {
                 seq,
                 t_ms: t_ms.into(),
+                run_ms: None,
                 event,
             })
             .collect()
@@ -314,6 +316,7 @@ fn state_size_is_bounded_for_long_runs() {
             state.apply(&Record {
                 seq,
                 t_ms: seq,
+                run_ms: None,
                 event: Event::Steps(window),
             });
         }
@@ -336,6 +339,7 @@ fn unregistered_curves_are_stored_like_built_in_ones() {
     state.apply(&Record {
         seq: 2,
         t_ms: 6,
+        run_ms: None,
         event: Event::Scalars {
             global_step: 50,
             values: many,
@@ -397,6 +401,7 @@ fn pauses_do_not_count_as_training_time() {
         state.apply(&Record {
             seq,
             t_ms,
+            run_ms: None,
             event: Event::Phase { phase },
         });
     }
@@ -413,6 +418,7 @@ fn evaluating_the_same_weights_again_changes_neither_the_previous_report_nor_the
     state.apply(&Record {
         seq: state.seq + 1,
         t_ms: ended + 86_400_000,
+        run_ms: None,
         event: Event::EvalFinished(Box::new(report)),
     });
     assert_eq!(state.now_ms, ended);
@@ -435,6 +441,7 @@ fn a_state_without_step_time_can_be_read() {
     state.apply(&Record {
         seq: 1,
         t_ms: 1,
+        run_ms: None,
         event: Event::StepTime(time),
     });
     assert_eq!(state.step_time, Some(time));
@@ -494,6 +501,7 @@ fn per_class_f1_history_is_stored_per_epoch_and_bounded() {
         let record = Record {
             seq: run.seq + 1,
             t_ms: run.now_ms,
+            run_ms: None,
             event: Event::EpochFinished(summary),
         };
         run.apply(&record);

@@ -111,6 +111,7 @@ fn records() -> Vec<Vec<u8>> {
         let record = Record {
             seq: 9,
             t_ms: 1,
+            run_ms: None,
             event,
         };
         serde_json::to_vec(&record).unwrap()

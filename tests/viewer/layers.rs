@@ -54,6 +54,11 @@ const LAYERS: &[Layer] = &[
         forbidden: &[TENSORS, SCREEN, CHANNELS, FILES, CLOCKS],
     },
     Layer {
+        module: "stopwatch",
+        uses: &["threads"],
+        forbidden: &[TENSORS, SCREEN, CHANNELS, FILES],
+    },
+    Layer {
         module: "threads",
         uses: &[],
         forbidden: &[TENSORS, SCREEN, CHANNELS, CLOCKS],
@@ -146,6 +151,7 @@ const LAYERS: &[Layer] = &[
             "native",
             "fault",
             "threads",
+            "stopwatch",
         ],
         forbidden: &[SCREEN, STDOUT],
     },
@@ -163,6 +169,7 @@ const LAYERS: &[Layer] = &[
             "checkpoint",
             "shell",
             "threads",
+            "stopwatch",
         ],
         forbidden: &[TENSORS, SCREEN],
     },

@@ -25,6 +25,7 @@ fn the_largest_gallery_is_far_below_the_limits_of_readers() {
     let record = Record {
         seq: 1,
         t_ms: 1,
+        run_ms: None,
         event: Event::GalleryImages(largest_gallery()),
     };
     let line = serde_json::to_vec(&record).unwrap();

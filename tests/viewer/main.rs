@@ -24,6 +24,7 @@ mod old_runs;
 mod pty;
 mod questions;
 mod replay;
+mod run_clock;
 mod screens;
 mod screenshots;
 mod sockets;

@@ -28,7 +28,12 @@ fn records(more: usize) -> Vec<Record> {
             global_step: step,
             values,
         };
-        records.push(Record { seq, t_ms, event });
+        records.push(Record {
+            seq,
+            t_ms,
+            run_ms: None,
+            event,
+        });
     }
     records
 }
@@ -113,6 +118,7 @@ fn a_zoomed_named_curve_is_queried_where_its_buckets_are_coarse() {
     app.run.apply(&Record {
         seq,
         t_ms: 1,
+        run_ms: None,
         event,
     });
     app.ui.charts.window = Some((0, 1000));

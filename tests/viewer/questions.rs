@@ -35,6 +35,7 @@ fn write_journal(run: &RunDir, events: Vec<Event>) {
         let record = Record {
             seq,
             t_ms: seq,
+            run_ms: None,
             event,
         };
         serde_json::to_string(&record).unwrap() + "\n"

@@ -272,6 +272,7 @@ fn paused_and_resumed() -> Vec<Record> {
         records.push(Record {
             seq: seq + n,
             t_ms: t_ms + after,
+            run_ms: None,
             event,
         });
     }
@@ -394,6 +395,7 @@ fn the_journal_is_read_on_request_without_discarded_records() {
     let log = |seq, event| Record {
         seq,
         t_ms: story::START + 90_000 + seq,
+        run_ms: None,
         event,
     };
     let seq = records.len() as u64;
@@ -463,6 +465,7 @@ fn how_long_a_replay_of_50_mb_takes() {
         records.push(Record {
             seq,
             t_ms: story::START + seq * 700,
+            run_ms: None,
             event: Event::Steps(window),
         });
     }

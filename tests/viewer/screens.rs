@@ -632,7 +632,12 @@ fn run_with_alerts() -> Vec<Record> {
         }),
     ];
     for (seq, event) in (seq + 1..).zip(events) {
-        records.push(Record { seq, t_ms, event });
+        records.push(Record {
+            seq,
+            t_ms,
+            run_ms: None,
+            event,
+        });
     }
     records
 }

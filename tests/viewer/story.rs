@@ -93,6 +93,7 @@ impl Story {
         self.records.push(Record {
             seq,
             t_ms: self.t_ms as u64,
+            run_ms: None,
             event,
         });
     }
@@ -215,6 +216,7 @@ impl Story {
             window.accuracy.push(F32(accuracy as f32));
             window.grad_norm.push(F32(norm as f32));
             window.clipped.push(u8::from(norm > 1.0));
+            window.rates.push(F64(self.lr()));
         }
         let millis = count as f64 * (MILLIS + 2.0 * self.noise.normal());
         self.wait(millis);
@@ -228,6 +230,7 @@ impl Story {
                 global_step,
                 loss: F32(f32::NAN),
                 grad_norm: F32(f32::NAN),
+                statistics: false,
             });
         }
     }

@@ -66,6 +66,7 @@ pub(crate) fn million() -> RunState {
         run.apply(&Record {
             seq,
             t_ms: story::START + step * 45,
+            run_ms: None,
             event: Event::Steps(epochtop::event::StepWindow {
                 epoch: (step / 215) as u32 + 1,
                 epoch_step: step % 215,
@@ -101,7 +102,12 @@ fn unusual_text() -> RunState {
     let mut add = |event| {
         seq += 1;
         let t_ms = story::START + 60_000;
-        records.push(Record { seq, t_ms, event });
+        records.push(Record {
+            seq,
+            t_ms,
+            run_ms: None,
+            event,
+        });
     };
     add(Event::Log {
         level: epochtop::event::Level::Error,

@@ -71,6 +71,7 @@ fn with_samples(sample: impl Fn(u64) -> SystemSample) -> Vec<Record> {
     records.extend((0..SAMPLES).map(|i| Record {
         seq: seq + 1 + i,
         t_ms: t_ms + 5000 * i,
+        run_ms: None,
         event: Event::System(Box::new(sample(i))),
     }));
     records

@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
 mod announcer;
 mod crowded;
+mod diverged;
 
 use super::*;
 use crate::event::{
@@ -44,6 +45,7 @@ impl Run {
         self.state.apply(&Record {
             seq: self.state.seq + 1,
             t_ms: self.t_ms,
+            run_ms: None,
             event,
         });
     }
@@ -117,6 +119,7 @@ fn skipped(global_step: u64) -> Event {
         global_step,
         loss: F32(f32::NAN),
         grad_norm: F32(1.0),
+        statistics: false,
     }
 }
 

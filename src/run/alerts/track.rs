@@ -3,11 +3,12 @@
 use super::trend::{Rise, rise};
 use super::words::{end_line, start_line};
 use super::{Alert, Rule};
-use crate::event::{EpochSummary, Event, F64, Level};
+use crate::event::{EpochSummary, Event, F64, Level, StepWindow, divergence_limit};
 use crate::metrics::{Interval, Measure};
 use crate::run::health::{ActiveRule, Better, NON_FINITE_STEPS, SPIKE_STEPS};
 use crate::run::progress::CLIP_WINDOW;
 use crate::run::state::RunState;
+use crate::run::steps::Steps;
 
 /// Number of non-finite steps from which the alert is an error: a single one can be an occasional overflow of bf16.
 /// Equal to the default of `health.in_a_row`.
@@ -34,9 +35,23 @@ impl RunState {
             self.health.heard_ms = self.now_ms;
         }
         let rules: &[Rule] = match event {
-            Event::Steps(_) => &[Rule::NonFinite, Rule::Spike, Rule::AlwaysClipping],
-            Event::StepSkipped { global_step, .. } => {
+            Event::Steps(window) => {
+                self.watch_divergence(window);
+                &[
+                    Rule::NonFinite,
+                    Rule::Diverged,
+                    Rule::Spike,
+                    Rule::DeadGradient,
+                    Rule::AlwaysClipping,
+                ]
+            }
+            Event::StepSkipped {
+                global_step,
+                statistics,
+                ..
+            } => {
                 let episode = self.health.not_finite(*global_step);
+                episode.statistics = *statistics && (episode.count == 0 || episode.statistics);
                 episode.count = episode.count.saturating_add(1);
                 &[Rule::NonFinite]
             }
@@ -52,7 +67,14 @@ impl RunState {
             }
             Event::EpochFinished(row) => {
                 self.note_better(row);
-                &[Rule::Overfitting, Rule::Plateau]
+                let limit = self.divergence_limit();
+                self.health.divergence.epoch(row, limit);
+                &[
+                    Rule::Diverged,
+                    Rule::DeadGradient,
+                    Rule::Overfitting,
+                    Rule::Plateau,
+                ]
             }
             // No rule depends on these events.
             Event::RunStarted(_)
@@ -112,6 +134,9 @@ impl RunState {
                 let spike = health.spike.as_ref()?;
                 (ago(spike.last) <= SPIKE_STEPS).then_some(spike.first)
             }
+            Rule::Diverged => health.divergence.since,
+            // In a diverged training a zero gradient is only a consequence.
+            Rule::DeadGradient if health.divergence.since.is_some() => None,
             Rule::DeadGradient => health.dead.as_ref().map(|dead| dead.first),
             Rule::AlwaysClipping => self.clips(already),
             Rule::Overfitting => {
@@ -132,6 +157,22 @@ impl RunState {
             }
             Rule::Stalled | Rule::LowDisk | Rule::Throttling | Rule::Crowded => None,
         }
+    }
+
+    fn watch_divergence(&mut self, window: &StepWindow) {
+        let limit = self.divergence_limit();
+        let steps = (Steps::of(window).first()..).zip(&window.loss);
+        steps.for_each(|(step, loss)| self.health.divergence.step(step, *loss, limit));
+    }
+
+    fn divergence_limit(&self) -> f64 {
+        divergence_limit(self.classes())
+    }
+
+    /// Number of classes; 0 if it is unknown.
+    pub(super) fn classes(&self) -> usize {
+        let info = self.info.as_ref();
+        info.map_or(0, |info| info.dataset.classes.len())
     }
 
     fn clips(&self, already: bool) -> Option<u64> {

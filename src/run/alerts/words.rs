@@ -2,7 +2,7 @@
 
 use super::track::MANY;
 use super::{ActiveRule, Alert, Rule};
-use crate::event::{Level, SystemSample};
+use crate::event::{Level, SystemSample, loss_words};
 use crate::run::curves::Curve;
 use crate::run::progress::CLIP_WINDOW;
 use crate::run::state::RunState;
@@ -57,6 +57,7 @@ impl RunState {
         let ActiveRule { rule, since_step } = active;
         let (severity, text) = match rule {
             Rule::NonFinite => self.non_finite_text(),
+            Rule::Diverged => (Level::Error, self.diverged_text()),
             Rule::Spike => (Level::Warn, self.spike_text()),
             Rule::DeadGradient => (Level::Warn, self.dead_gradient_text()),
             Rule::Overfitting => (Level::Warn, self.overfitting_text()),
@@ -86,6 +87,11 @@ impl RunState {
             0 | 1 => format!("step {} is not finite", episode.last),
             n => format!("{n} steps are not finite, the latest {}", episode.last),
         };
+        if episode.statistics && !episode.acted {
+            let why = self.statistics_text(episode.last);
+            let text = format!("{steps}: {why}; such a step changes no weights");
+            return (Level::Warn, text);
+        }
         let layer = episode.layer.map_or_else(String::new, |layer| {
             format!(", first non-finite layer {layer}")
         });
@@ -95,6 +101,39 @@ impl RunState {
         (level, text)
     }
 
+    /// Why a step was skipped whose batch statistics were not finite, and what to do.
+    pub(in crate::run) fn statistics_text(&self, step: u64) -> String {
+        let single = self.info.as_ref().is_some_and(|info| {
+            let (images, batch) = (info.dataset.train, u64::from(info.batch_size));
+            let last = info.steps_per_epoch > 0 && step.is_multiple_of(info.steps_per_epoch);
+            batch == 1 || last && images.checked_rem(batch) == Some(1)
+        });
+        if single {
+            let why = "its batch has a single image, and batch norm over 1x1 maps needs more";
+            format!("{why}: choose a train.batch_size that leaves no single image")
+        } else {
+            "the statistics of its batch are not finite: lower the learning rate".to_owned()
+        }
+    }
+
+    fn diverged_text(&self) -> String {
+        let track = &self.health.divergence;
+        let valid = track.valid.map_or_else(String::new, |(epoch, nll)| {
+            format!(", validation NLL {} in epoch {epoch}", loss_words(nll.0))
+        });
+        let clip = if self.clip_norm() > 0.0 {
+            ""
+        } else {
+            " and set optim.clip_norm above 0"
+        };
+        format!(
+            "diverged: training loss {}{valid}, where guessing has {:.2}: lower optim.lr{clip}, and restart or resume from an \
+             earlier checkpoint",
+            loss_words(f64::from(track.loss.0)),
+            (self.classes() as f64).ln()
+        )
+    }
+
     fn spike_text(&self) -> String {
         let spike = self.health.spike.clone().unwrap_or_default();
         let spikes = match spike.count {
@@ -102,8 +141,10 @@ impl RunState {
             n => format!("{n} loss spikes, the latest"),
         };
         format!(
-            "{spikes} at step {}: {:.3} after a mean of {:.3}; if it stays high, halve the learning rate or lower optim.clip_norm",
-            spike.last, spike.loss.0, spike.mean.0
+            "{spikes} at step {}: {} after a mean of {}; if it stays high, halve the learning rate or lower optim.clip_norm",
+            spike.last,
+            loss_words(f64::from(spike.loss.0)),
+            loss_words(spike.mean.0)
         )
     }
 

@@ -69,8 +69,13 @@ fn known(
             let values = (first..).zip(values(&window));
             values.for_each(|(step, value)| push(step, *value));
         }),
-        Source::Window(value) => index.each(block, "steps", |_, window: StepWindow| {
-            push(window.global_step, F32(value(&window).0 as f32));
+        Source::Shared(values) => index.each(block, "steps", |_, window: StepWindow| {
+            let steps = Steps::of(&window);
+            for (step, value) in (steps.first()..).zip(steps.shared(values)) {
+                value
+                    .into_iter()
+                    .for_each(|value| push(step, F32(value.0 as f32)));
+            }
         }),
         Source::Sampled(values) => index.each(block, "steps", |_, window: StepWindow| {
             let values = values(&window).iter();

@@ -18,6 +18,10 @@ use crate::metrics::Measure;
 use crate::model::{Computation, Weights};
 use crate::random::{augment_words, epoch_order, step_seed};
 
+/// Of consecutive steps without batch statistics, the first few and every hundredth are reported.
+const FEW: u64 = 5;
+const MANY: u64 = 100;
+
 impl Trainer {
     /// Starts the next epoch.
     pub(super) fn begin_epoch(&mut self) {
@@ -44,8 +48,9 @@ impl Trainer {
         self.window.restart_clock();
         self.clock.skip();
         while self.epoch_step < steps {
+            let lr = self.lr_at(self.global_step);
             let stats = self.step(&order);
-            self.window.push(stats);
+            self.window.push(stats, lr);
             self.epoch_step += 1;
             self.global_step += 1;
             self.clock.count(self.global_step);
@@ -189,30 +194,35 @@ impl Trainer {
 
     /// Reports the steps since the last window, and any loss spike or non-finite step among them.
     pub(super) fn close_window(&mut self) {
-        let Some(window) = self.window.close() else {
+        let Some((window, applied)) = self.window.close() else {
             return;
         };
         let window = StepWindow {
             epoch: self.epoch,
             epoch_step: self.epoch_step,
             global_step: self.global_step,
-            lr: F64(self.lr_at(self.global_step.saturating_sub(1))),
             ..window
         };
         self.sums
             .add(&window, self.job.config.train.batch_size as u64);
         let first = self.global_step - window.loss.len() as u64 + 1;
         let mut findings = Vec::new();
-        for (i, (loss, grad_norm)) in window.loss.iter().zip(&window.grad_norm).enumerate() {
-            let (loss, grad_norm, global_step) = (*loss, *grad_norm, first + i as u64);
-            if let Some(finding) = self.watch.step(global_step, loss.0, grad_norm.0) {
+        let steps = window.loss.iter().zip(&window.grad_norm).zip(applied);
+        for (global_step, ((loss, grad_norm), applied)) in (first..).zip(steps) {
+            let numbers = (loss.0, grad_norm.0);
+            if let Some(finding) = self.watch.step(global_step, numbers, applied) {
                 findings.push((global_step, finding));
             }
-            if !loss.0.is_finite() || !grad_norm.0.is_finite() {
+            let statistics = loss.0.is_finite() && grad_norm.0.is_finite();
+            let in_a_row = self.watch.bad_in_a_row();
+            // Batches without statistics do not pause the run, so there can be many in a row.
+            let is_reported = !statistics || in_a_row <= FEW || in_a_row.is_multiple_of(MANY);
+            if !applied && is_reported {
                 self.control.emit(Event::StepSkipped {
                     global_step,
-                    loss,
-                    grad_norm,
+                    loss: *loss,
+                    grad_norm: *grad_norm,
+                    statistics,
                 });
             }
         }

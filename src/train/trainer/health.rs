@@ -5,7 +5,7 @@ use tch::Tensor;
 use super::super::step::StepStats;
 use super::{Flow, Trainer};
 use crate::config::NonFinite;
-use crate::event::{Event, F32, F64, Finding, Health, LayerNorms, Remedy};
+use crate::event::{Event, F32, F64, Finding, Health, LayerNorms, Remedy, divergence_limit};
 use crate::model::{Weights, to_vec};
 
 /// Minimum number of steps between two states saved for a rollback.
@@ -43,12 +43,14 @@ impl Trainer {
 
     /// Applies the policy `health.non_finite` to the non-finite steps since the last call.
     pub(super) fn check_health(&mut self) -> Flow {
-        let Some(streak) = self.watch.take_streak() else {
+        let health = &self.job.config.health;
+        let (policy, limit) = (health.non_finite, u64::from(health.in_a_row));
+        let streak = self.watch.take_streak();
+        // Batches without statistics are only reported: one with a single image says nothing about the weights.
+        let Some(streak) = streak.filter(|streak| !streak.statistics) else {
             self.save_good_state();
             return Flow::Go;
         };
-        let health = &self.job.config.health;
-        let (policy, limit) = (health.non_finite, u64::from(health.in_a_row));
         let too_many = streak.length >= limit;
         // A streak is reported when it starts and when it reaches the limit.
         if !streak.is_new && !too_many {
@@ -65,8 +67,8 @@ impl Trainer {
             NonFinite::Stop => {
                 self.report_health(step, finding, Remedy::Stopped);
                 self.failed = Some(format!(
-                    "loss or gradient of step {step} was not finite (health.non_finite = \"stop\"); lower optim.lr, \
-                     keep optim.clip_norm above 0, and see the log for the first non-finite layer"
+                    "loss or gradient of step {step} was not finite (health.non_finite = \"stop\"); lower optim.lr, keep \
+                     optim.clip_norm above 0, and see the log for the first non-finite layer"
                 ));
                 Flow::Stop
             }
@@ -170,9 +172,19 @@ impl Trainer {
         (std::mem::take(&mut self.detail) || last).then(|| self.weights.flat.detach().copy())
     }
 
-    /// Reports the gradient, weight and update norm of each parameter. `gradient` is already clipped.
-    pub(super) fn report_layer_norms(&self, before: &Tensor, gradient: &Tensor, stats: &StepStats) {
+    /// Reports the gradient, weight and update norm of each parameter. `gradient` is already clipped. If the step did not
+    /// change the weights, its gradient is meaningless, and the next step is reported instead.
+    pub(super) fn report_layer_norms(
+        &mut self,
+        before: &Tensor,
+        gradient: &Tensor,
+        stats: &StepStats,
+    ) {
         let _guard = tch::no_grad_guard();
+        if stats.ok.double_value(&[]) == 0.0 {
+            self.detail = true;
+            return;
+        }
         let moved = self.weights.flat.detach() - before;
         let plan = &self.network.plan;
         let norms = |flat: &Tensor| {
@@ -205,7 +217,9 @@ impl Trainer {
             })
             .collect();
         let step = self.global_step + 1;
-        if let Some(finding) = self.watch.layers(&layers) {
+        let limit = divergence_limit(self.job.dataset.info.classes.len());
+        let diverged = stats.loss.double_value(&[]) > limit;
+        if let Some(finding) = self.watch.layers(&layers).filter(|_| !diverged) {
             self.report_health(step, finding, Remedy::Reported);
         }
         self.control.emit(Event::Layers {

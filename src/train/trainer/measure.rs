@@ -6,7 +6,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::Builder;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{RecvTimeoutError, bounded};
 
@@ -18,6 +18,7 @@ use crate::fault;
 use crate::metrics::{Measure, Temperature, argmax, fit_temperature, softmax};
 use crate::model::{Weights, to_vec};
 use crate::report::{self, EvaluationOutput, Options, Predictions};
+use crate::stopwatch::Moment;
 
 /// Interval at which requests are handled while an evaluation report is computed.
 const LISTEN: Duration = Duration::from_millis(5);
@@ -42,7 +43,7 @@ pub(super) struct Best {
 /// Start of an evaluation, and the time already spent paused at that moment.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct EvaluationStart {
-    at: Instant,
+    at: Moment,
     paused: Duration,
 }
 
@@ -50,7 +51,7 @@ impl Trainer {
     /// Starts to measure the duration of an evaluation.
     pub(super) fn evaluation_start(&self) -> EvaluationStart {
         EvaluationStart {
-            at: Instant::now(),
+            at: Moment::now(),
             paused: self.paused,
         }
     }

@@ -1,10 +1,11 @@
 //! Execution of requests at step and batch boundaries.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::super::control::WaitOutcome;
 use super::{Flow, Trainer};
 use crate::event::{CheckpointReason, Command, Phase, Request, Split, check_epochs, check_lr};
+use crate::stopwatch::Moment;
 
 /// Interval at which finished checkpoint writes are reported during a pause.
 const LISTEN: Duration = Duration::from_millis(50);
@@ -126,7 +127,7 @@ impl Trainer {
     /// evaluation if the run was paused within one; that one then continues after the pause.
     pub(super) fn wait_while_paused(&mut self) -> Flow {
         self.close_window();
-        let (before, began) = (self.phase, Instant::now());
+        let (before, began) = (self.phase, Moment::now());
         self.pending.paused = true;
         self.set_phase(Phase::Paused);
         let mut flow = Flow::Go;

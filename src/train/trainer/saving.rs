@@ -1,6 +1,6 @@
 //! Saving checkpoints of the current state.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::super::average::Average;
 use super::super::save::{SaveMetadata, SaveResult, Snapshot};
@@ -9,6 +9,7 @@ use super::{Flow, Trainer};
 use crate::checkpoint::{BestSoFar, FORMAT, State, Store};
 use crate::event::{CheckpointReason, CheckpointSaved, Event, F64, Phase, Request, Validation};
 use crate::metrics::Measure;
+use crate::stopwatch::Moment;
 
 impl Trainer {
     /// Copies the current state and passes it to the writer thread; training continues meanwhile. If the writer is
@@ -25,7 +26,7 @@ impl Trainer {
             let result = self.saver.wait();
             self.report_save(result);
         }
-        let began = Instant::now();
+        let began = Moment::now();
         self.mark += 1;
         // A run resumed from this checkpoint continues the journal after this record.
         self.control.emit(Event::Marked { mark: self.mark });
@@ -52,7 +53,7 @@ impl Trainer {
                 None => self.warn(why.to_owned()),
             }
         }
-        self.last_save = (self.global_step, Instant::now());
+        self.last_save = (self.global_step, Moment::now());
         self.window.restart_clock();
     }
 

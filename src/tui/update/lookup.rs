@@ -79,7 +79,7 @@ fn test_images(app: &App) -> Option<Query> {
         .latest
         .as_ref()
         .map(|report| report.global_step);
-    let retry = app.ui.now_ms.saturating_sub(lookups.images_ms()) >= RETRY_MS;
+    let retry = app.ui.now_ms.abs_diff(lookups.images_ms()) >= RETRY_MS;
     if lookups.no_images().is_some() && !retry {
         return None;
     }

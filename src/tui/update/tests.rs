@@ -31,6 +31,7 @@ fn feed(app: &mut App, event: Event) -> Vec<Effect> {
     let record = Record {
         seq: app.run.seq + 1,
         t_ms: 1000 + app.run.seq,
+        run_ms: None,
         event,
     };
     update(app, Msg::Feed(Feed::Live(Box::new(record))))

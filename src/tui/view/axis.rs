@@ -274,7 +274,12 @@ mod tests {
         let mut app = App::new(Settings::default(), true);
         let mut say = |t_ms: u64, event: Event| {
             let seq = app.run.seq + 1;
-            app.run.apply(&Record { seq, t_ms, event });
+            app.run.apply(&Record {
+                seq,
+                t_ms,
+                run_ms: None,
+                event,
+            });
         };
         let info = RunStarted {
             epochs: 1000,

@@ -55,12 +55,16 @@ fn exact(ctx: &Ctx<'_>, curve: &CurveId, step: u64) -> Option<f64> {
 /// The value at the cursor: that of the step or, for a curve without a value for each step, its latest value up to the
 /// step.
 pub(super) fn cursor_value(ctx: &Ctx<'_>, curve: &CurveId, step: u64) -> Option<CursorValue> {
-    let by_step = match curve {
-        CurveId::Known(curve) => matches!(curve.info().source, Source::Steps(_)),
-        CurveId::Named(_) => false,
+    let source = match curve {
+        CurveId::Known(curve) => Some(curve.info().source),
+        CurveId::Named(_) => None,
     };
-    if by_step {
-        return at(ctx, curve, step);
+    let shared = matches!(source, Some(Source::Shared(_)));
+    if shared || matches!(source, Some(Source::Steps(_))) {
+        let value = at(ctx, curve, step);
+        if value.is_some() || !shared {
+            return value;
+        }
     }
     if let Some(value) = exact(ctx, curve, step) {
         return Some(CursorValue { value, exact: true });
@@ -68,7 +72,8 @@ pub(super) fn cursor_value(ctx: &Ctx<'_>, curve: &CurveId, step: u64) -> Option<
     let (_, bucket) = before(ctx.app.run.curves.of(curve), step)?;
     Some(CursorValue {
         value: bucket.mean()?,
-        exact: bucket.count == 1,
+        // In records of older versions, only the last step of a window has a value of a shared curve.
+        exact: bucket.count == 1 && !shared,
     })
 }
 

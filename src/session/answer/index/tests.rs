@@ -40,6 +40,7 @@ impl TestJournal {
         let record = Record {
             seq: self.seq,
             t_ms: 1000 + self.seq,
+            run_ms: None,
             event,
         };
         let mut line = serde_json::to_vec(&record).unwrap();
@@ -62,6 +63,7 @@ impl TestJournal {
                 epoch: 1 + (last / 1000) as u32,
                 global_step: last,
                 lr: F64(0.5),
+                rates: (first..=last).map(|step| F64(step as f64)).collect(),
                 loss: (first..=last).map(|step| F32(step as f32 + mark)).collect(),
                 accuracy: list(|step| (step % 7) as f32),
                 grad_norm: list(|step| if step == 40 { f32::NAN } else { 1.0 }),
@@ -217,7 +219,7 @@ fn nearest_step_has_all_its_values() {
         (42, 1, true, 1003)
     );
     let value = |curve: Curve| found.value(&curve.into());
-    assert_eq!(value(Curve::LearningRate), Some(0.5));
+    assert_eq!(value(Curve::LearningRate), Some(42.0));
     assert_eq!(value(Curve::TrainLoss), Some(42.0));
     assert_eq!(value(Curve::TrainAccuracy), Some(0.0));
     assert_eq!(value(Curve::GradNorm), Some(1.0));

@@ -21,6 +21,7 @@ fn bad_step(app: &mut App) -> Vec<Effect> {
             global_step: 5,
             loss: crate::event::F32(f32::NAN),
             grad_norm: crate::event::F32(1.0),
+            statistics: false,
         },
     )
 }

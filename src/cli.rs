@@ -92,9 +92,10 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            match error.kind() {
-                clap::error::ErrorKind::InvalidUtf8 => print_error(&not_utf8()),
-                _ => drop(error.print()),
+            if error.kind() == clap::error::ErrorKind::InvalidUtf8 {
+                print_error(&not_utf8());
+            } else {
+                let _ = error.print();
             }
             return ExitCode::from(if error.use_stderr() {
                 code::USAGE

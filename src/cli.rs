@@ -92,9 +92,10 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            match error.kind() {
-                clap::error::ErrorKind::InvalidUtf8 => print_error(&not_utf8()),
-                _ => drop(error.print()),
+            if error.kind() == clap::error::ErrorKind::InvalidUtf8 {
+                print_error(&not_utf8());
+            } else {
+                let _ = error.print();
             }
             return ExitCode::from(if error.use_stderr() {
                 code::USAGE
@@ -233,9 +234,12 @@ fn train_verb(args: TrainArgs) -> u8 {
         return with_config(config, |loaded| launch::run(loaded, detach, &reference));
     };
     if resume.is_none() && fork.is_none() {
-        return with_config(config, |loaded| {
-            train::run(loaded, name, mode, resume_or_start)
-        });
+        let if_exists = if resume_or_start {
+            train::IfExists::Resume { take_over }
+        } else {
+            train::IfExists::Refuse
+        };
+        return with_config(config, |loaded| train::run(loaded, name, mode, if_exists));
     }
     let runs = match runs_dir(config.runs.clone(), &config.sets) {
         Ok(runs) => runs,

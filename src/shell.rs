@@ -12,7 +12,7 @@ pub fn quote(argument: impl AsRef<OsStr>, ascii: bool) -> String {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_./:,+@%".contains(byte);
     match std::str::from_utf8(bytes) {
         Ok(text) if !text.is_empty() && bytes.iter().all(is_plain) => text.to_owned(),
-        Ok(text) if !text.chars().any(is_invisible) && !(ascii && !text.is_ascii()) => {
+        Ok(text) if !text.chars().any(is_invisible) && (!ascii || text.is_ascii()) => {
             format!("'{}'", text.replace('\'', "'\\''"))
         }
         _ => format!("\"$(printf '{}')\"", octal(bytes)),
@@ -65,7 +65,7 @@ mod tests {
         for bytes in arguments {
             for ascii in [false, true] {
                 let word = quote(OsStr::from_bytes(bytes), ascii);
-                assert!(!word.chars().any(is_invisible) && !(ascii && !word.is_ascii()));
+                assert!(!word.chars().any(is_invisible) && (!ascii || word.is_ascii()));
                 let output = Command::new("sh")
                     .args(["-c", &format!("printf %s {word}")])
                     .output()

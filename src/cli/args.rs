@@ -184,7 +184,7 @@ pub(super) struct TrainArgs {
     /// Restart a run in place from its newest valid checkpoint, or from step 0 if it ended before the first one
     /// [default: the newest run]; --set may change settings other than the model, data split, batch size, seed and
     /// optimizer
-    #[arg(long, value_name = "RUN", num_args = 0..=1, conflicts_with_all = ["config", "preset", "name", "fork"])]
+    #[arg(long, value_name = "RUN", num_args = 0..=1, group = "restart", conflicts_with_all = ["config", "preset", "name", "fork"])]
     #[expect(
         clippy::option_option,
         reason = "clap: flag absent, flag without a value, flag with a value"
@@ -192,11 +192,11 @@ pub(super) struct TrainArgs {
     pub(super) resume: Option<Option<OsString>>,
     /// Restart even if it cannot be determined whether another process still trains the run; only if that process has
     /// ended
-    #[arg(long, requires = "resume")]
+    #[arg(long, requires = "restart")]
     pub(super) take_over: bool,
     /// Resume the run --name if it exists, otherwise start it: one command for jobs that a scheduler starts again.
     /// Settings apply to a new run only; a completed run is a success
-    #[arg(long, requires = "name", conflicts_with_all = ["resume", "fork"])]
+    #[arg(long, requires = "name", group = "restart", conflicts_with_all = ["resume", "fork"])]
     pub(super) resume_or_start: bool,
     /// Start a new run from the best checkpoint of a run, or from a checkpoint directory
     #[arg(long, value_name = "RUN|CHECKPOINT", conflicts_with_all = ["config", "preset"])]

@@ -11,6 +11,7 @@ use super::print::{print_error, print_json, print_line};
 use super::restore::{Restored, restore};
 use crate::data::Images;
 use crate::event::DatasetInfo;
+use crate::files::any_path;
 use crate::inference::{InputFormat, InputImage, read_image};
 use crate::metrics::{argmax, softmax};
 use crate::report::class_name;
@@ -66,7 +67,7 @@ pub(super) fn run(args: PredictArgs) -> u8 {
             Err(error) => {
                 bad += 1;
                 print_error(&format!("error: {error}"));
-                all.push(json!({ "file": file.to_string_lossy(), "error": error }));
+                all.push(json!({ "file": any_path::json(file), "error": error }));
             }
         }
     }
@@ -188,7 +189,7 @@ fn as_json(restored: &Restored, title: &str, file: &Path, prediction: &Predictio
         json!({ "label": class, "class": names.get(*class), "probability": share })
     });
     json!({
-        "file": file.to_string_lossy(),
+        "file": any_path::json(file),
         "width": prediction.image.size.0,
         "height": prediction.image.size.1,
         "checkpoint": title,

@@ -45,13 +45,13 @@ pub(super) fn resume(run: Option<&OsStr>, request: &ResumeRequest) -> u8 {
 }
 
 /// Continues the run `name`, for `--resume-or-start`. A completed run needs nothing, which is a success.
-pub(super) fn resume_named(name: &str, loaded: &Loaded, mode: Mode) -> u8 {
+pub(super) fn resume_named(name: &str, loaded: &Loaded, mode: Mode, take_over: bool) -> u8 {
     let runs = loaded.runs_dir();
     let run = RunDir::at(&runs.join(name));
     let request = ResumeRequest {
         runs_option: Some(runs.clone()),
         runs: RunsDir::only(runs),
-        take_over: false,
+        take_over,
         sets: Vec::new(),
         mode,
         unused: Some(loaded.config.clone()),

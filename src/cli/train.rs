@@ -26,18 +26,26 @@ use crate::stopwatch;
 use crate::train::{self, Job};
 use crate::tui::{self, Attachment, Control};
 
+/// What happens if a run of the given name exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum IfExists {
+    Refuse,
+    /// With `take_over`, also if it cannot be determined whether another process still trains it.
+    Resume {
+        take_over: bool,
+    },
+}
+
 /// Starts a new run with the loaded configuration; returns the exit code.
-/// With `or_resume`, a run of this name that exists is resumed.
-pub(super) fn run(loaded: &Loaded, name: Option<String>, mode: Mode, or_resume: bool) -> u8 {
+pub(super) fn run(loaded: &Loaded, name: Option<String>, mode: Mode, if_exists: IfExists) -> u8 {
     let mut loaded = loaded.clone();
     make_absolute(&mut loaded.config);
     let (loaded, config) = (&loaded, &loaded.config);
     let runs = loaded.runs_dir();
-    if let Some(name) = name
-        .as_ref()
-        .filter(|name| or_resume && runs.join(name).exists())
+    if let (Some(name), IfExists::Resume { take_over }) = (&name, if_exists)
+        && runs.join(name).exists()
     {
-        return super::resume::resume_named(name, loaded, mode);
+        return super::resume::resume_named(name, loaded, mode, take_over);
     }
     // The input is validated before anything is created.
     let dataset = match check(config) {
@@ -51,9 +59,10 @@ pub(super) fn run(loaded: &Loaded, name: Option<String>, mode: Mode, or_resume: 
         Ok(run) => run,
         Err(error) => {
             // Another process has created it since the check above.
-            let exists = error.kind() == io::ErrorKind::AlreadyExists;
-            if let Some(name) = name.filter(|_| or_resume && exists) {
-                return super::resume::resume_named(&name, loaded, mode);
+            if let (Some(name), IfExists::Resume { take_over }) = (&name, if_exists)
+                && error.kind() == io::ErrorKind::AlreadyExists
+            {
+                return super::resume::resume_named(name, loaded, mode, take_over);
             }
             print_error(&format!("error: {error}"));
             return code::USAGE;

@@ -55,7 +55,6 @@ pub mod optional {
     ///
     /// # Errors
     /// The error of the serializer.
-    #[expect(clippy::ref_option, reason = "serde passes the field")]
     pub fn serialize<S: Serializer>(path: &Option<PathBuf>, to: S) -> Result<S::Ok, S::Error> {
         path.as_deref().map(Encoded::from).serialize(to)
     }

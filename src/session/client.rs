@@ -14,6 +14,7 @@ use super::wire::{ClientHello, FromClient, FromTrainer, Role, TrainerInfo, inval
 use crate::event::Request;
 use crate::files::Dir;
 use crate::link::{Feed, Link, Queries, Query, Reply};
+use crate::shell;
 use crate::threads;
 
 /// Queue capacities: of records, and of requests, queries and replies.
@@ -212,6 +213,8 @@ impl ClientEnds {
     /// Passes on messages in both directions. When the connection has ended, queries are answered from the files of the
     /// run, until the front end closes its ends.
     fn serve(self, stream: &UnixStream, about: &TrainerInfo) {
+        // Opened now, because the directory may be renamed before the trainer ends.
+        let dir = is_here(about).then(|| Dir::open(&about.path));
         let mut waiting = Vec::new();
         let mut out = BufWriter::new(stream);
         let closed = self.converse(&mut out, &mut waiting);
@@ -235,17 +238,14 @@ impl ClientEnds {
             let _ = answer.try_send((id, reply));
         }
         let queries = waiting.into_iter().chain(queries);
-        let reason = if is_here(about) {
-            match Dir::open(&about.path) {
-                Ok(dir) => return answer_all(dir, queries, &answer),
-                Err(error) => format!("the run directory was moved or deleted: {error}"),
-            }
-        } else {
-            format!(
+        let reason = match dir {
+            Some(Ok(dir)) => return answer_all(dir, queries, &answer),
+            Some(Err(error)) => format!("the run directory cannot be read: {error}"),
+            None => format!(
                 "the connection has ended, and the run's files are on {0}: `epochtop view {1}` there shows them",
                 about.host,
-                about.path.display()
-            )
+                shell::quote(&about.path, false)
+            ),
         };
         for (id, _) in queries {
             let reason = reason.clone();

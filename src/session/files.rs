@@ -186,13 +186,7 @@ impl RunFiles {
             | Event::Unknown => Ok(()),
         };
         let board = self.board.record(record);
-        let present = match &record.event {
-            Event::EpochFinished(_) | Event::Marked { .. } | Event::RunFinished { .. } => {
-                self.check_directory()
-            }
-            _ => Ok(()),
-        };
-        journal.and(others).and(board).and(present)
+        journal.and(others).and(board).and(self.check_directory())
     }
 
     /// Files that are open can be written without an error after their directory has been deleted.

@@ -1,6 +1,6 @@
 //! Finds a run by name or path: a live run of this user, a run that has ended, or a run on another host.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -48,14 +48,11 @@ pub fn find(
     who: &str,
 ) -> io::Result<RunTarget> {
     let live = live();
-    let only;
-    let word = match wanted {
-        Some(word) => word,
-        None => {
-            only = only_live(runs, &live)?;
-            only.as_os_str()
-        }
-    };
+    let only = wanted.map_or_else(
+        || only_live(runs, &live).map(OsString::from),
+        |word| Ok(word.to_owned()),
+    )?;
+    let word = only.as_os_str();
     let found = matching(&live, runs, word);
     match found.as_slice() {
         [(path, _)] => {

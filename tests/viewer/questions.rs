@@ -158,10 +158,7 @@ fn a_missing_evaluation_is_explained_and_a_new_one_is_detected() {
     let journal = std::fs::File::open(run.journal()).unwrap();
     // A live run holds this lock.
     rustix::fs::flock(&journal, rustix::fs::FlockOperation::LockExclusive).unwrap();
-    for (ended, words) in [
-        (None, "at the end of the training"),
-        (Some(1), "`epochtop eval one`"),
-    ] {
+    for (ended, words) in [(None, "at the end of the training"), (Some(1), "/one`")] {
         put(
             &run.path.join("run.json"),
             serde_json::to_vec(&meta(ended)).unwrap(),

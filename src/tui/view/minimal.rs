@@ -34,7 +34,7 @@ fn progress(ctx: &Ctx<'_>) -> String {
     format!(
         "{}/{} {}",
         run.epoch,
-        run.epochs,
+        run.last_epoch(),
         short_percent(run.progress())
     )
 }

@@ -166,7 +166,13 @@ impl LoadedNetwork {
 /// If the file is missing or damaged, or was written by an early version, which did not store the data's shape and
 /// class names. The message names the file.
 pub fn read_state(checkpoint: &Path) -> Result<State, String> {
-    let state = crate::checkpoint::read_state(checkpoint).map_err(|error| error.to_string())?;
+    let mut state = crate::checkpoint::read_state(checkpoint).map_err(|error| error.to_string())?;
+    // Earlier versions took a byte-order mark of classes.txt for a part of the first name.
+    for name in state.dataset.classes.iter_mut().take(1) {
+        if let Some(plain) = name.strip_prefix('\u{feff}') {
+            *name = plain.to_owned();
+        }
+    }
     if state.dataset.classes.is_empty() {
         return Err(format!(
             "{}: image size and class names are missing: written by an early version; train again",

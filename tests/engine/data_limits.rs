@@ -6,8 +6,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
+use epochtop::checkpoint::FORMAT;
 use epochtop::data::{self, Dataset};
 use epochtop::event::{Event, GalleryImages};
+use epochtop::inference::read_state;
 use epochtop::session::{RunDir, replay};
 
 use crate::fixture::{idx, load, shapes, small_config, train};
@@ -113,10 +115,13 @@ fn a_byte_order_mark_is_not_part_of_the_first_class_name() {
         .encode_utf16()
         .flat_map(u16::to_le_bytes)
         .collect();
-    let many: String = (0..4097).map(|class| format!("{class}\n")).collect();
+    let many: Vec<String> = (0..4097).map(|class| class.to_string()).collect();
     for (bytes, words) in [
         (utf16, "not UTF-8"),
-        (many.into_bytes(), "4097 classes; expected at most 4096"),
+        (
+            many.join("\n").into_bytes(),
+            "4097 classes; expected at most 4096",
+        ),
         ("x".repeat(201).into_bytes(), "more than 200 characters"),
     ] {
         fs::write(&list, bytes).unwrap();
@@ -125,6 +130,31 @@ fn a_byte_order_mark_is_not_part_of_the_first_class_name() {
             error.contains("classes.txt") && error.contains(words),
             "{error}"
         );
+    }
+}
+
+/// A checkpoint of an earlier version, which took the mark for a part of the name and trained on any number of channels.
+#[test]
+fn an_old_checkpoint_is_read_without_the_mark_and_has_the_same_limits() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = |channels: u32| {
+        let state = serde_json::json!({
+            "format": FORMAT, "run": "old", "epoch": 1, "epoch_step": 0, "epoch_done": true, "global_step": 1, "seed": 1,
+            "lr": 0.1, "epochs": 1, "best": null, "mark": 1, "data": "", "config": "",
+            "computed": {"device": "cpu", "precision": "f32", "threads": 1, "libtorch": ""},
+            "dataset": {
+                "name": "mine", "classes": ["\u{feff}cat", "dog"], "height": 8, "width": 8, "channels": channels,
+                "train": 1, "valid": 1, "test": 1
+            }
+        });
+        fs::write(dir.path().join("state.json"), state.to_string()).unwrap();
+        read_state(dir.path())
+    };
+    assert_eq!(state(3).unwrap().dataset.classes, ["cat", "dog"]);
+    for channels in [2, 4, 5] {
+        let error = state(channels).unwrap_err();
+        let words = format!("state.json: images of {channels} channels and 8×8 pixels; expected 1");
+        assert!(error.contains(&words), "{error}");
     }
 }
 

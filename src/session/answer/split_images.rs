@@ -127,7 +127,8 @@ mod tests {
     #[test]
     fn large_images_are_reduced() {
         let head = [0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 4, 0, 0, 0, 2, 0];
-        let (size, grey) = decode([&head[..], &vec![9; 1024 * 512]].concat().as_slice()).unwrap();
+        let (size, grey) =
+            decode([&head[..], &[9].repeat(1024 * 512)].concat().as_slice()).unwrap();
         assert_eq!((size, grey), ((256, 128), vec![9; 256 * 128]));
     }
 

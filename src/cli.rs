@@ -239,7 +239,9 @@ fn train_verb(args: TrainArgs) -> u8 {
         } else {
             train::IfExists::Refuse
         };
-        return with_config(config, |loaded| train::run(loaded, name, mode, if_exists));
+        return with_config(config, |loaded| {
+            train::run(loaded, name.as_deref(), mode, if_exists)
+        });
     }
     let runs = match runs_dir(config.runs.clone(), &config.sets) {
         Ok(runs) => runs,
@@ -257,7 +259,7 @@ fn train_verb(args: TrainArgs) -> u8 {
         unused: None,
     };
     match (resume, fork) {
-        (_, Some(checkpoint)) => resume::fork(&checkpoint, name, &request),
+        (_, Some(checkpoint)) => resume::fork(&checkpoint, name.as_deref(), &request),
         (run, None) => resume::resume(run.flatten().as_deref(), &request),
     }
 }

@@ -124,7 +124,7 @@ mod tests {
             assert_eq!(signs.read(at(ms)), Duration::from_millis(ms));
         }
         assert_eq!(signs.read(at(15_900)), Duration::from_millis(900));
-        assert_eq!(signs.read(at(16_000)), Duration::from_millis(1000));
+        assert_eq!(signs.read(at(16_000)), Duration::from_secs(1));
         assert_eq!(signs.stops, [(at(900), at(15_900))]);
     }
 

@@ -41,6 +41,7 @@ use std::io;
 use crate::config::{Art, NotifyConfig};
 use crate::link::Link;
 use crate::run::{ComparedRuns, RunState};
+use app::ConnectionLoss;
 
 pub use action::Action;
 pub use app::{
@@ -105,10 +106,8 @@ pub struct ScreenResult {
     pub exit: Exit,
     /// The last state of the run.
     pub run: RunState,
-    /// Why the connection was lost, if the run did not report its end.
-    pub lost_reason: Option<String>,
-    /// Whether the connection was lost because the trainer's process has ended.
-    pub trainer_died: bool,
+    /// How the connection was lost, if the run did not report its end.
+    pub loss: Option<ConnectionLoss>,
 }
 
 /// Shows the run behind the link on the terminal of this process until the screen is closed.
@@ -193,8 +192,7 @@ pub fn run(tty: &Tty, link: &Link, options: Options) -> io::Result<ScreenResult>
                 return Ok(ScreenResult {
                     exit,
                     run: app.replay.map_or(app.run, |view| *view.final_state),
-                    lost_reason: app.lost_reason,
-                    trainer_died: app.trainer_died,
+                    loss: app.loss,
                 });
             }
         }

@@ -130,6 +130,10 @@ impl Manifest {
 }
 
 /// Whether a value is the default. Such values are not written, so that a manifest keeps its hash.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
 fn is_default(by: &BestBy) -> bool {
     *by == BestBy::default()
 }

@@ -113,8 +113,8 @@ pub(super) fn live(
             final_lines(&state).iter().for_each(|line| print_line(line));
             code::COMPLETED
         }
-        ScreenEnd::Disconnected(reason, _) => {
-            print_error(&format!("error: {reason}"));
+        ScreenEnd::Disconnected(lost) => {
+            print_error(&format!("error: {}", lost.message()));
             code::FAILED
         }
         ScreenEnd::Detached(code) => code,
@@ -125,10 +125,30 @@ pub(super) fn live(
 pub(super) enum ScreenEnd {
     /// The run has ended; its final state.
     RunEnded(Box<RunState>),
-    /// The connection to the trainer was lost; the reason and the last state.
-    Disconnected(String, Box<RunState>),
+    /// The connection to the trainer was lost.
+    Disconnected(Disconnection),
     /// The screen was left while the run continues; the exit code. The user has been informed.
     Detached(u8),
+}
+
+/// How the connection to a trainer was lost.
+pub(super) struct Disconnection {
+    reason: String,
+    died: bool,
+    /// The last known state of the run.
+    pub(super) state: Box<RunState>,
+}
+
+impl Disconnection {
+    /// The reason; if the trainer has died, with what `--resume` will do.
+    pub(super) fn message(&self) -> String {
+        let reason = &self.reason;
+        if self.died {
+            format!("{reason}; train --resume {}", resume_effect(&self.state))
+        } else {
+            reason.clone()
+        }
+    }
 }
 
 /// Shows a run that another process trains, with reference runs.
@@ -177,15 +197,15 @@ pub(super) fn show(
         }
         (_, true) => ScreenEnd::RunEnded(Box::new(shown.run)),
         (Exit::Left | Exit::Finished, false) => {
-            let reason = shown
-                .lost_reason
-                .unwrap_or_else(|| "lost contact with the trainer".to_owned());
-            let effect = if shown.trainer_died {
-                format!("; train --resume {}", resume_effect(&shown.run))
-            } else {
-                String::new()
-            };
-            ScreenEnd::Disconnected(reason + &effect, Box::new(shown.run))
+            let (reason, died) = shown.loss.map_or_else(
+                || ("lost contact with the trainer".to_owned(), false),
+                |loss| (loss.reason, loss.died),
+            );
+            ScreenEnd::Disconnected(Disconnection {
+                reason,
+                died,
+                state: Box::new(shown.run),
+            })
         }
         (_, false) => {
             print_line(&words);

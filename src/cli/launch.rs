@@ -163,15 +163,15 @@ fn attached(
             print_line(&format!("run {}", path().display()));
             outcome_code(&state, &path())
         }
-        ScreenEnd::Disconnected(reason, state) => {
-            print_error(&format!("error: {reason}"));
+        ScreenEnd::Disconnected(lost) => {
+            print_error(&format!("error: {}", lost.message()));
             if let Some(status) = wait(child) {
                 print_error(&format!(
                     "trainer process: {status}; see {}",
                     path().join("log.txt").display()
                 ));
             }
-            print_line(&restart_hint(&path(), &state));
+            print_line(&restart_hint(&path(), &lost.state));
             code::FAILED
         }
         ScreenEnd::Detached(code) => code,

@@ -72,7 +72,7 @@ fn is_complete(run: &RunDir) -> bool {
 }
 
 /// Starts a new run from a checkpoint.
-pub(super) fn fork(checkpoint: &OsStr, name: Option<String>, request: &ResumeRequest) -> u8 {
+pub(super) fn fork(checkpoint: &OsStr, name: Option<&str>, request: &ResumeRequest) -> u8 {
     exit_code_of(try_fork(checkpoint, name, request))
 }
 
@@ -332,11 +332,7 @@ fn files(
     RunFiles::resume(journal, meta, records)
 }
 
-fn try_fork(
-    checkpoint: &OsStr,
-    name: Option<String>,
-    request: &ResumeRequest,
-) -> Result<u8, String> {
+fn try_fork(checkpoint: &OsStr, name: Option<&str>, request: &ResumeRequest) -> Result<u8, String> {
     let found = locate_checkpoint(&request.runs, Some(checkpoint)).map_err(message)?;
     let manifest = verify(&found.path, Depth::Bytes)
         .map_err(|flaw| format!("{}: {flaw}", found.path.display()))?;
@@ -346,7 +342,7 @@ fn try_fork(
         changes,
         dataset,
     } = read_resume_point(&found.path, request)?;
-    let run = create(&request.runs.path, name.as_deref(), &loaded.config).map_err(message)?;
+    let run = create(&request.runs.path, name, &loaded.config).map_err(message)?;
     let restoration = Restoration {
         checkpoint: found.title(),
         bytes: manifest.bytes(),

@@ -37,12 +37,12 @@ pub(super) enum IfExists {
 }
 
 /// Starts a new run with the loaded configuration; returns the exit code.
-pub(super) fn run(loaded: &Loaded, name: Option<String>, mode: Mode, if_exists: IfExists) -> u8 {
+pub(super) fn run(loaded: &Loaded, name: Option<&str>, mode: Mode, if_exists: IfExists) -> u8 {
     let mut loaded = loaded.clone();
     make_absolute(&mut loaded.config);
     let (loaded, config) = (&loaded, &loaded.config);
     let runs = loaded.runs_dir();
-    if let (Some(name), IfExists::Resume { take_over }) = (&name, if_exists)
+    if let (Some(name), IfExists::Resume { take_over }) = (name, if_exists)
         && runs.join(name).exists()
     {
         return super::resume::resume_named(name, loaded, mode, take_over);
@@ -55,11 +55,11 @@ pub(super) fn run(loaded: &Loaded, name: Option<String>, mode: Mode, if_exists: 
             return code::USAGE;
         }
     };
-    let run = match create(&runs, name.as_deref(), config) {
+    let run = match create(&runs, name, config) {
         Ok(run) => run,
         Err(error) => {
             // Another process has created it since the check above.
-            if let (Some(name), IfExists::Resume { take_over }) = (&name, if_exists)
+            if let (Some(name), IfExists::Resume { take_over }) = (name, if_exists)
                 && error.kind() == io::ErrorKind::AlreadyExists
             {
                 return super::resume::resume_named(name, loaded, mode, take_over);

@@ -41,6 +41,7 @@ impl Interval {
     }
 
     /// The ends times `scale`, for display with this number of decimals: rounded outward if they would look equal.
+    #[must_use]
     pub fn displayed(self, scale: f64, decimals: usize) -> Self {
         let (low, high) = (self.low * scale, self.high * scale);
         let text = |end: f64| format!("{end:.decimals$}");

@@ -400,8 +400,8 @@ impl Measure {
                 Interval::proportion(hits as u64, measured.rows as u64)
             }
             Interval95::Percentile(correction, least) => {
-                let drawn = Interval::percentile(values)?;
-                let found = correction(boundary).apply(value, drawn, least);
+                let ends = Interval::percentile(values)?;
+                let found = correction(boundary).apply(value, ends, least);
                 // The same value in every resample, for example an undefined Matthews, says nothing.
                 (found.low < found.high).then_some(found)
             }
@@ -415,8 +415,8 @@ impl Measure {
                         .map(|(drawn, own)| drawn - own)
                         .collect()
                 });
-                let drawn = Interval::of_magnitudes(own, &noise.collect::<Vec<Vec<f64>>>())?;
-                Some(boundary.accuracy.either_way().apply(value, drawn, 0.0))
+                let ends = Interval::of_magnitudes(own, &noise.collect::<Vec<Vec<f64>>>())?;
+                Some(boundary.accuracy.either_way().apply(value, ends, 0.0))
             }
         }
     }

@@ -140,7 +140,8 @@ mod tests {
     fn the_number_of_remembered_runs_is_bounded() {
         let place = tempfile::tempdir().unwrap();
         let dir = Dir::open(place.path()).unwrap();
-        let gone: String = (0..MOST).map(|n| format!("\"/gone/{n}\"\n")).collect();
+        let gone: Vec<String> = (0..MOST).map(|n| format!("\"/gone/{n}\"\n")).collect();
+        let gone = gone.concat();
         dir.replace(FILE, gone.as_bytes()).unwrap();
         remember_in(place.path(), place.path()).unwrap();
         assert_eq!(all(&dir), [place.path().canonicalize().unwrap()]);

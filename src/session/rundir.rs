@@ -235,8 +235,8 @@ pub(super) fn ambiguous(word: &OsStr, runs: &[PathBuf]) -> io::Error {
 
 /// Runs as arguments for a command, one per line.
 pub(super) fn listed<'a>(runs: impl Iterator<Item = &'a OsStr>) -> String {
-    runs.map(|run| format!("\n  {}", shell::quote(run, false)))
-        .collect()
+    let quoted: Vec<String> = runs.map(|run| shell::quote(run, false)).collect();
+    format!("\n  {}", quoted.join("\n  "))
 }
 
 fn not_found(runs: &Path, word: &OsStr, candidates: &[PathBuf]) -> String {

@@ -173,6 +173,15 @@ pub struct Ui {
     pub leaving: bool,
 }
 
+/// How the connection to a trainer was lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionLoss {
+    /// The reason, for people.
+    pub reason: String,
+    /// Whether the trainer's process has ended.
+    pub died: bool,
+}
+
 /// The complete state of the screen. Changed only by [`update`](super::update()).
 #[derive(Debug, Clone)]
 pub struct App {
@@ -199,9 +208,7 @@ pub struct App {
     /// Whether the feed of the run is still open.
     pub connected: bool,
     /// Why the connection was lost, if the run did not report its end.
-    pub lost_reason: Option<String>,
-    /// Whether the connection was lost because the trainer's process has ended.
-    pub trainer_died: bool,
+    pub loss: Option<ConnectionLoss>,
     /// Number of snapshots received because this screen had missed records.
     pub resyncs: u64,
     /// Cost of the frames so far.
@@ -222,8 +229,7 @@ impl App {
         let control = settings.attachment.control;
         Self {
             control,
-            lost_reason: None,
-            trainer_died: false,
+            loss: None,
             run: RunState::default(),
             replay_state: ReplayState::default(),
             replay: None,
@@ -299,6 +305,11 @@ impl App {
     /// Whether the connection was lost. False in the middle of a replay.
     pub fn lost(&self) -> bool {
         !self.connected && self.replay.as_ref().is_none_or(ReplayView::at_end)
+    }
+
+    /// Whether the connection was lost because the trainer's process has ended.
+    pub fn trainer_died(&self) -> bool {
+        self.loss.as_ref().is_some_and(|loss| loss.died)
     }
 
     /// Whether the session's test predictions apply to the moment shown. They come from the last test-set evaluation,

@@ -8,7 +8,7 @@ mod replay;
 mod steer;
 
 use super::action::Action;
-use super::app::{App, Control, Palette, Popup, Wanted};
+use super::app::{App, ConnectionLoss, Control, Palette, Popup, Wanted};
 use super::attention;
 use super::exit::Exit;
 use super::keymap::Key;
@@ -112,8 +112,7 @@ fn take_feed(app: &mut App, feed: Feed) {
         Feed::Control(false) => app.control = Control::CanRequest,
         Feed::Unsent { id, reason } => unsent(app, id, reason),
         Feed::Gone { reason, died } => {
-            app.lost_reason = Some(reason);
-            app.trainer_died = died;
+            app.loss = Some(ConnectionLoss { reason, died });
             app.connected = false;
         }
     }

@@ -97,7 +97,7 @@ fn the_time_between_two_processes_does_not_count() {
     let mut records = run(|ms| START + ms);
     records.truncate(9);
     let later = START + DAY;
-    let restored = Event::Restored(Box::new(Restoration::default()));
+    let restored = Event::Restored(Box::default());
     records.push(record(10, later, Some(8010), restored));
     records.push(record(11, later + 2000, Some(10_000), steps(10)));
     let state = fold(&records);
@@ -109,7 +109,7 @@ fn the_time_between_two_processes_does_not_count() {
 
 #[test]
 fn a_fork_has_a_working_time() {
-    let restored = Event::Restored(Box::new(Restoration::default()));
+    let restored = Event::Restored(Box::default());
     let records = [
         record(1, START, Some(0), restored),
         record(2, START + 5000, Some(5000), steps(10)),

@@ -192,12 +192,11 @@ impl Trainer {
         let note = evaluate(self);
         let step = self.global_step;
         for request in requests {
-            match &note {
-                Some(note) => self.control.done(request, step, note.clone()),
-                None => {
-                    let reason = "the run was stopped before it finished";
-                    self.control.refuse(request, step, reason);
-                }
+            if let Some(note) = &note {
+                self.control.done(request, step, note.clone());
+            } else {
+                let reason = "the run was stopped before it finished";
+                self.control.refuse(request, step, reason);
             }
         }
         if note.is_some() { Flow::Go } else { Flow::Stop }

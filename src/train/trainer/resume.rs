@@ -54,11 +54,11 @@ pub fn nothing_left(state: &State, config: &Config, epochs: u32) -> Option<Strin
         ));
     }
     let memory: TrainerState = serde_json::from_value(state.trainer.clone()).ok()?;
-    let stale = memory.stale.0;
-    if train.patience > 0 && stale >= train.patience {
+    let waited = memory.stale.0;
+    if train.patience > 0 && waited >= train.patience {
         return Some(format!(
-            "the validation accuracy has not improved for {stale} epochs (train.patience = {}); to train longer, add \
-             --set train.patience=0 or a number above {stale}",
+            "the validation accuracy has not improved for {waited} epochs (train.patience = {}); to train longer, add \
+             --set train.patience=0 or a number above {waited}",
             train.patience
         ));
     }

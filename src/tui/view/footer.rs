@@ -169,12 +169,12 @@ fn status(app: &App) -> Option<(String, Role)> {
             .unwrap_or_else(|| "ctrl-c".to_owned());
         return Some((format!("run {}: {key} quits", outcome.name()), Role::Strong));
     }
-    if app.lost() && app.trainer_died {
+    if app.lost() && app.trainer_died() {
         let text = format!("trainer killed: --resume {}", resume_effect(&app.run));
         return Some((text, Role::Error));
     }
     if app.lost() {
-        let reason = app.lost_reason.clone();
+        let reason = app.loss.as_ref().map(|loss| loss.reason.clone());
         let words = "lost contact with the trainer; it may still be running";
         return Some((reason.unwrap_or_else(|| words.to_owned()), Role::Warn));
     }

@@ -234,7 +234,12 @@ fn phase_words(ctx: &Ctx<'_>) -> (&'static str, &'static str, Role) {
         None => {}
     }
     if app.lost() {
-        return (symbols.wrong, "lost", Role::Error);
+        let word = match (app.trainer_died(), app.live) {
+            (true, _) => "crashed",
+            (false, true) => "no contact",
+            (false, false) => "no end",
+        };
+        return (symbols.wrong, word, Role::Error);
     }
     if app.ui.leaving {
         return (symbols.stopping, "stopping", Role::Warn);

@@ -9,7 +9,7 @@ use super::paint::{Piece, piece, put, put_pieces, rule_line, width_of};
 use crate::event::{EvalReport, Outcome};
 use crate::metrics::Measure;
 use crate::report::imbalance_warning;
-use crate::run::{clock, size};
+use crate::run::{clock, resume_effect, size};
 use crate::tui::app::App;
 use crate::tui::symbols::{Symbols, symbols};
 use crate::tui::text::{columns, count, outside, points, wrap};
@@ -41,7 +41,9 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
 fn title(app: &App) -> String {
     let run = &app.run;
     match &run.outcome {
-        None => "Lost contact with the trainer".to_owned(),
+        None if app.trainer_died() => "Trainer killed or crashed".to_owned(),
+        None if app.live => "Lost contact with the trainer".to_owned(),
+        None => "No end recorded".to_owned(),
         Some(Outcome::Failed { .. }) => format!("Failed at step {}", count(run.global_step)),
         Some(outcome) => {
             let word = if *outcome == Outcome::Completed {
@@ -79,11 +81,21 @@ fn lines(app: &App, width: u16) -> Vec<Vec<Piece>> {
             Role::Dim,
         );
     } else if app.run.outcome.is_none() {
-        prose(
-            &mut lines,
-            "The run reported no end and may still be running; see log.txt in the run directory.",
-            Role::Text,
-        );
+        let effect = resume_effect(&app.run);
+        let text = if app.trainer_died() {
+            format!(
+                "epochtop train --resume {effect}. log.txt in the run directory has the trainer's output."
+            )
+        } else if app.live {
+            "The run reported no end and may still be running; see log.txt in the run directory."
+                .to_owned()
+        } else {
+            format!(
+                "The run is live, or its process was killed: epochtop runs says which. epochtop attach shows a live run; \
+                 for a killed one, epochtop train --resume {effect}."
+            )
+        };
+        prose(&mut lines, &text, Role::Text);
     }
     // Labels have a column of their own, wide or narrow.
     let wide = width >= 56;

@@ -113,7 +113,7 @@ pub(crate) struct Digest {
     eval: serde_json::Value,
     predictions: blake3::Hash,
     checkpoints: Vec<(u64, blake3::Hash, blake3::Hash)>,
-    state: RunState,
+    pub(crate) state: RunState,
 }
 
 pub(crate) fn hash(path: &Path) -> blake3::Hash {

@@ -172,7 +172,7 @@ fn the_screen_stays_open_when_contact_with_the_trainer_is_lost() {
     let reason = "the trainer (process 7) is gone".to_owned();
     let died = true;
     assert!(update(&mut app, Msg::Feed(Feed::Gone { reason, died })).is_empty());
-    assert!(app.over() && app.loss.is_some());
+    assert!(app.over() && app.trainer_died());
     assert!(key(&mut app, KeyCode::Char('c')).is_empty());
     assert_eq!(
         key(&mut app, KeyCode::Char('q')),

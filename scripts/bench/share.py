@@ -92,7 +92,7 @@ class Others:
     """The other processes, while the program is measured."""
 
     def __init__(self, state):
-        self.processes = [subprocess.Popen([sys.executable, "-c", code]) for code in state.others]
+        self.processes = [subprocess.Popen([*state.prefix, sys.executable, "-c", code]) for code in state.others]
 
     def __enter__(self):
         time.sleep(0.2 if self.processes else 0)

@@ -117,3 +117,23 @@ pub(crate) fn for_chunks<A: Send, B: Send>(
         body(index, a, b);
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Threads help each other, so a chunk may be processed by any of them.
+    #[test]
+    fn every_chunk_is_processed_once() {
+        for count in [1_usize, 2, 7, 1000] {
+            let mut sums = vec![0_usize; count];
+            for _ in 0..10 {
+                for_chunks(count, &mut sums, &mut [(); 0], |index, sum, _| {
+                    sum.iter_mut().for_each(|sum| *sum += index + 1);
+                });
+            }
+            let expected: Vec<usize> = (1..=count).map(|index| 10 * index).collect();
+            assert_eq!(sums, expected);
+        }
+    }
+}

@@ -94,3 +94,17 @@ impl Drop for IdleTeam {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idle_threads_end_with_their_owner() {
+        for _ in 0..3 {
+            let team = IdleTeam::new(1);
+            assert!(team.is_some());
+            drop(team);
+        }
+    }
+}

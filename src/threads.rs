@@ -206,7 +206,11 @@ mod tests {
     #[test]
     fn threads_that_share_a_core_wait_for_it() {
         let mut delays = Delays::default();
-        assert_eq!(delays.since_last(), Some(Waited::default()), "the first call");
+        assert_eq!(
+            delays.since_last(),
+            Some(Waited::default()),
+            "the first call"
+        );
         let work = || {
             let mut sum = 0_u64;
             for i in 0..20_000_000_u64 {

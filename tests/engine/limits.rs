@@ -80,15 +80,15 @@ impl Fixture {
     fn train(&self, name: &str) -> Output {
         self.epochtop().args(self.training(name)).output().unwrap()
     }
+}
 
-    /// Runs `epochtop` with these arguments after `ulimit` was called with these.
-    fn limited(&self, limit: &str, args: &[&str]) -> Output {
-        let script = format!("ulimit {limit} && exec \"$@\"");
-        let mut command = Command::new("sh");
-        command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_epochtop")]);
-        command.args(args).env("XDG_CONFIG_HOME", "/nonexistent");
-        command.output().unwrap()
-    }
+/// Runs `epochtop` with these arguments after `ulimit` was called with these.
+fn limited(limit: &str, args: &[&str]) -> Output {
+    let script = format!("ulimit {limit} && exec \"$@\"");
+    let mut command = Command::new("sh");
+    command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_epochtop")]);
+    command.args(args).env("XDG_CONFIG_HOME", "/nonexistent");
+    command.output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -217,14 +217,14 @@ fn a_file_size_limit_is_an_error_that_leaves_no_partial_file() {
     let export = ["export", "a", "--runs", runs, "--format", "json", "-o", out];
     let page = ["view", "a", "--runs", runs, "--screenshot", out];
     for args in [&export[..], &page] {
-        let output = fixture.limited("-f 1", args);
+        let output = limited("-f 1", args);
         let stderr = text(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{args:?}: {stderr}");
         assert!(
             stderr.contains("out: not written: File too large"),
             "{stderr}"
         );
-        assert_eq!(fixture.limited("-f 100000", args).status.code(), Some(0));
+        assert_eq!(limited("-f 100000", args).status.code(), Some(0));
         assert!(Path::new(out).metadata().unwrap().len() > 1024);
         fs::remove_file(out).unwrap();
     }
@@ -265,7 +265,7 @@ fn a_limit_of_the_address_space_is_named() {
     let words = fixture.training("v");
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     for kib in [400_000, 600_000, 800_000] {
-        let output = fixture.limited(&format!("-v {kib}"), &words);
+        let output = limited(&format!("-v {kib}"), &words);
         let stderr = text(&output.stderr);
         assert!(
             matches!(output.status.code(), Some(1 | 2)),

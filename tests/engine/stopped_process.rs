@@ -49,7 +49,7 @@ fn a_stop_is_neither_in_the_speed_nor_in_the_duration() {
     let longest = windows.fold(0.0, f64::max);
     assert!(longest < stop_ms as f64 / 2.0, "a window of {longest} ms");
     let pauses = records(&place.run());
-    let paused = |record: &&epochtop::event::Record| {
+    let is_pause = |record: &&epochtop::event::Record| {
         matches!(
             record.event,
             Event::Phase {
@@ -57,7 +57,7 @@ fn a_stop_is_neither_in_the_speed_nor_in_the_duration() {
             }
         )
     };
-    assert_eq!(pauses.iter().filter(paused).count(), 1);
+    assert_eq!(pauses.iter().filter(is_pause).count(), 1);
     let mut log = state.log.iter();
     assert!(log.any(|line| line.text.starts_with("the process was stopped for 0:0")));
 }

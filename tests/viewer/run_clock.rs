@@ -1,9 +1,7 @@
 //! Durations come from a clock that is never set: neither a change of the system clock, nor the time between two
 //! processes of a run, nor the clock of the screen's host changes them.
 
-use epochtop::event::{
-    EpochSummary, Event, Outcome, Phase, Record, Restoration, RunStarted, StepWindow,
-};
+use epochtop::event::{EpochSummary, Event, Outcome, Phase, Record, RunStarted, StepWindow};
 use epochtop::link::Feed;
 use epochtop::run::{MarkKind, Replay, RunState, closing_lines};
 use epochtop::session::Session;

@@ -39,6 +39,7 @@ mod start;
 mod themes;
 #[cfg(feature = "train")]
 mod train;
+mod view;
 mod write_file;
 
 use std::io::{self, IsTerminal, Write};
@@ -358,7 +359,7 @@ fn view(args: ViewArgs) -> Result<u8, Report> {
     config.runs = runs;
     config.sets.extend(theme_set(theme));
     match load(config) {
-        Ok(loaded) => screen::view(&loaded, &run, &screenshot),
+        Ok(loaded) => view::run(&loaded, &run, &screenshot),
         Err(code) => Ok(code),
     }
 }

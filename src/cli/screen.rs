@@ -9,11 +9,10 @@ use color_eyre::eyre::{Report, eyre};
 use super::args::ScreenshotArgs;
 use super::print::{print_error, print_line};
 use super::screenshot::{self, ScreenshotRequest};
-use super::{attach, code, searched_runs, signals, themes};
+use super::{code, searched_runs, signals, themes};
 use crate::config::{AsciiMode, Loaded, Problem, Problems};
 use crate::run::{ComparedRuns, RunState, event_line, final_lines, headline};
-use crate::session::wire::Role;
-use crate::session::{self, RunDir, RunTarget, client_name, resolve};
+use crate::session::{self, RunDir};
 use crate::tui::{self, Attachment, Keymap, Signals};
 
 /// Checks whether a screen can be shown.
@@ -115,41 +114,6 @@ pub(super) fn load_compared(
         .iter()
         .for_each(|problem| print_error(&format!("warning: {problem}")));
     found
-}
-
-/// Shows a run from its journal, with compared runs; without a terminal, prints its lines.
-pub(super) fn view(
-    loaded: &Loaded,
-    wanted: &[OsString],
-    args: &ScreenshotArgs,
-) -> Result<u8, Report> {
-    let run = wanted.first().map(OsString::as_os_str);
-    match resolve(&searched_runs(loaded), run) {
-        Ok(run) => {
-            let others = wanted.get(1..).unwrap_or_default();
-            if args.screenshot.is_none()
-                && args.page.is_none()
-                && available().is_ok()
-                && let Ok(RunTarget::Live(connected, _)) = session::find(
-                    &searched_runs(loaded),
-                    Some(run.path.as_os_str()),
-                    Role::Screen,
-                    &client_name("screen"),
-                )
-            {
-                print_line(&format!(
-                    "{}: run is live; showing its live screen",
-                    run.path.display()
-                ));
-                return attach::live(loaded, *connected, false, others);
-            }
-            replay(loaded, &run, Some(args), others)
-        }
-        Err(error) => {
-            print_error(&format!("error: {error}"));
-            Ok(code::USAGE)
-        }
-    }
 }
 
 /// Shows a run from its journal, with compared runs, or writes a screenshot of it.

@@ -295,12 +295,11 @@ impl Curves {
             match info.source {
                 Source::Steps(values) => series.extend(first, values(window)),
                 Source::Shared(values) => {
-                    let values = (first..).zip(steps.shared(values));
-                    values.for_each(|(step, value)| {
+                    for (at, value) in (0..).zip(steps.shared(values)) {
                         if let Some(value) = value {
-                            series.push(step, value.0 as f32);
+                            series.push(first.saturating_add(at), value.0 as f32);
                         }
-                    });
+                    }
                 }
                 Source::Sampled(values) => {
                     let values = values(window).iter();

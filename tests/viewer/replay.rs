@@ -357,7 +357,7 @@ fn replay_hides_test_predictions_before_the_evaluation() {
     assert!(!early.contains("10,000   predicted"), "{early}");
     // No query is sent for data that could not be shown.
     assert!(character(&mut app, 'f').is_empty());
-    assert!(screen(&mut app).contains("until then, press f"));
+    assert!(screen(&mut app).contains("f: filters, one of them the gallery sample"));
     key(&mut app, KeyCode::End);
     (0..4).for_each(|_| drop(character(&mut app, 'f')));
     assert!(screen(&mut app).contains("of 10,000"));

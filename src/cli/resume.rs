@@ -114,7 +114,9 @@ fn try_resume(run: &RunDir, request: &ResumeRequest) -> Result<u8, String> {
     refuse_complete(run, &state, &changes, nothing_left.as_deref())?;
     notes.extend(changes.iter().map(describe));
     notes.extend(unused_settings(&loaded.config, request));
-    notes.extend(nothing_left.map(|why| format!("no step is left to train: {why}")));
+    notes.extend(
+        nothing_left.map(|why| format!("no step is left to train after this checkpoint: {why}")),
+    );
     announce(run, &mut journal)?;
     let mut records = Vec::new();
     let at = CheckpointPosition {

@@ -295,9 +295,9 @@ impl Curves {
             match info.source {
                 Source::Steps(values) => series.extend(first, values(window)),
                 Source::Shared(values) => {
-                    for (at, value) in (0..).zip(steps.shared(values)) {
+                    for (step, value) in steps.numbered(steps.shared(values)) {
                         if let Some(value) = value {
-                            series.push(first.saturating_add(at), value.0 as f32);
+                            series.push(step, value.0 as f32);
                         }
                     }
                 }

@@ -83,6 +83,16 @@ impl<'a> Steps<'a> {
         })
     }
 
+    /// Values of consecutive steps with their step numbers, which a damaged journal can have up to the greatest number.
+    pub fn numbered<T>(
+        &self,
+        values: impl IntoIterator<Item = T>,
+    ) -> impl Iterator<Item = (u64, T)> {
+        let first = self.first();
+        let numbered = values.into_iter().zip(0_u64..);
+        numbered.map(move |(value, at)| (first.saturating_add(at), value))
+    }
+
     /// The value of a curve for the step at an index, from 0.
     pub fn value(&self, curve: Curve, at: usize) -> Option<f64> {
         match curve.info().source {

@@ -161,8 +161,9 @@ impl RunState {
 
     fn watch_divergence(&mut self, window: &StepWindow) {
         let limit = self.divergence_limit();
-        let steps = (Steps::of(window).first()..).zip(&window.loss);
-        steps.for_each(|(step, loss)| self.health.divergence.step(step, *loss, limit));
+        for (step, loss) in Steps::of(window).numbered(&window.loss) {
+            self.health.divergence.step(step, *loss, limit);
+        }
     }
 
     fn divergence_limit(&self) -> f64 {

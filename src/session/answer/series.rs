@@ -65,13 +65,12 @@ fn known(
 ) -> io::Result<()> {
     match curve.info().source {
         Source::Steps(values) => index.each(block, "steps", |_, window: StepWindow| {
-            let first = Steps::of(&window).first();
-            let values = (first..).zip(values(&window));
-            values.for_each(|(step, value)| push(step, *value));
+            let numbered = Steps::of(&window).numbered(values(&window));
+            numbered.for_each(|(step, value)| push(step, *value));
         }),
         Source::Shared(values) => index.each(block, "steps", |_, window: StepWindow| {
             let steps = Steps::of(&window);
-            for (step, value) in (steps.first()..).zip(steps.shared(values)) {
+            for (step, value) in steps.numbered(steps.shared(values)) {
                 value
                     .into_iter()
                     .for_each(|value| push(step, F32(value.0 as f32)));

@@ -65,8 +65,10 @@ fn known(
 ) -> io::Result<()> {
     match curve.info().source {
         Source::Steps(values) => index.each(block, "steps", |_, window: StepWindow| {
-            let numbered = Steps::of(&window).numbered(values(&window));
-            numbered.for_each(|(step, value)| push(step, *value));
+            let steps = Steps::of(&window);
+            for (step, value) in steps.numbered(values(&window)) {
+                push(step, *value);
+            }
         }),
         Source::Shared(values) => index.each(block, "steps", |_, window: StepWindow| {
             let steps = Steps::of(&window);

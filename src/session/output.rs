@@ -11,8 +11,8 @@ use rustix::stdio::{dup2_stderr, dup2_stdout, stderr, stdout};
 /// Redirects stdout and stderr to a file until it is dropped.
 #[derive(Debug)]
 pub struct Redirect {
-    stdout: OwnedFd,
-    stderr: OwnedFd,
+    /// The original stdout and stderr.
+    saved: Option<(OwnedFd, OwnedFd)>,
 }
 
 impl Redirect {
@@ -21,27 +21,29 @@ impl Redirect {
     /// # Errors
     /// If a file descriptor cannot be duplicated.
     pub fn to(log: &File) -> io::Result<Self> {
-        let saved = Self {
-            stdout: dup(stdout())?,
-            stderr: dup(stderr())?,
+        let redirect = Self {
+            saved: Some((dup(stdout())?, dup(stderr())?)),
         };
         dup2_stdout(log)?;
         dup2_stderr(log)?;
-        Ok(saved)
+        Ok(redirect)
     }
 }
 
 impl Redirect {
-    /// Makes the redirection permanent, because the terminal has been closed.
-    pub fn keep(self) {
-        std::mem::forget(self);
+    /// Makes the redirection permanent, because the terminal has been closed. The originals are closed too, so that a
+    /// reader of a pipe does not wait for this process.
+    pub fn keep(mut self) {
+        self.saved = None;
     }
 }
 
 impl Drop for Redirect {
     fn drop(&mut self) {
-        // If this fails, the output continues to go to the log.
-        let _ = dup2_stdout(&self.stdout);
-        let _ = dup2_stderr(&self.stderr);
+        if let Some((stdout, stderr)) = &self.saved {
+            // If this fails, the output continues to go to the log.
+            let _ = dup2_stdout(stdout);
+            let _ = dup2_stderr(stderr);
+        }
     }
 }

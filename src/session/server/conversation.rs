@@ -176,25 +176,23 @@ impl Client {
                         let goodbye = FromTrainer::Goodbye(String::new());
                         break goodbye.send(&mut out).and_then(|()| out.flush());
                     };
-                    match feed_for(role, feed) {
-                        Some(feed) => FromTrainer::Feed(feed),
-                        None => continue,
-                    }
+                    feed_for(role, feed).map(FromTrainer::Feed)
                 }
                 recv(replies) -> reply => {
                     let Ok((id, reply)) = reply else {
                         replies = never();
                         continue;
                     };
-                    FromTrainer::Reply(id, reply)
+                    Some(FromTrainer::Reply(id, reply))
                 }
                 // The channel is closed if the client has disconnected or if `converse` sends a goodbye message.
                 recv(messages) -> message => {
                     let Ok(message) = message else { return };
-                    message
+                    Some(message)
                 }
             };
-            let sent = message.send(&mut out);
+            // Also flushed after a record that is not sent: a message before it may have waited for it.
+            let sent = message.map_or(Ok(()), |message| message.send(&mut out));
             let more = !feed.is_empty() || !messages.is_empty();
             match sent.and_then(|()| if more { Ok(()) } else { out.flush() }) {
                 Ok(()) => {}

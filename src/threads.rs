@@ -34,9 +34,9 @@ fn allowed() -> Option<usize> {
 fn count_of(list: &str) -> Option<usize> {
     let mut count: usize = 0;
     for range in list.split(',') {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
-        count = count.checked_add(last.checked_sub(first)?.checked_add(1)?)?;
+        let (first, end) = range.split_once('-').unwrap_or((range, range));
+        let (first, end): (usize, usize) = (first.parse().ok()?, end.parse().ok()?);
+        count = count.checked_add(end.checked_sub(first)?.checked_add(1)?)?;
     }
     Some(count)
 }
@@ -65,7 +65,7 @@ fn quota() -> Option<f64> {
 fn group(controller: &str) -> Option<PathBuf> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     let root = Path::new("/sys/fs/cgroup");
-    let found = groups.lines().find_map(|line| {
+    groups.lines().find_map(|line| {
         let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
         let root = if controllers.is_empty() {
             root.to_owned()
@@ -77,8 +77,7 @@ fn group(controller: &str) -> Option<PathBuf> {
         // In a container the path may be that of the host; the group is then at the root.
         let dir = root.join(path.trim_start_matches('/'));
         Some(if dir.is_dir() { dir } else { root })
-    });
-    found
+    })
 }
 
 /// Starts a thread.
@@ -131,7 +130,7 @@ pub struct Waited {
 
 impl Delays {
     /// The time waited since the previous call; `None` if the system does not tell.
-    pub fn next(&mut self) -> Option<Waited> {
+    pub fn since_last(&mut self) -> Option<Waited> {
         let mut now = HashMap::new();
         for task in fs::read_dir("/proc/self/task").ok()?.flatten() {
             // The thread may end meanwhile.
@@ -207,7 +206,11 @@ mod tests {
     #[test]
     fn threads_that_share_a_core_wait_for_it() {
         let mut delays = Delays::default();
-        assert_eq!(delays.next(), Some(Waited::default()), "the first call");
+        assert_eq!(
+            delays.since_last(),
+            Some(Waited::default()),
+            "the first call"
+        );
         let work = || {
             let mut sum = 0_u64;
             for i in 0..20_000_000_u64 {
@@ -219,7 +222,7 @@ mod tests {
                 scope.spawn(work);
             }
             thread::sleep(std::time::Duration::from_millis(50));
-            delays.next();
+            delays.since_last();
         });
         let longest = delays.0.values().max();
         assert!(longest.is_some_and(|ns| *ns > 0));

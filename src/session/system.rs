@@ -156,7 +156,7 @@ impl Sampler {
 
     /// The average number of threads of this process that waited for a core since the previous sample.
     fn process_waiting(&mut self) -> Option<f32> {
-        let waited = self.delays.next()?;
+        let waited = self.delays.since_last()?;
         let now = Instant::now();
         let then = self.delays_taken.replace(now)?;
         let threads = waited.sum as f64 / now.duration_since(then).as_nanos() as f64;

@@ -46,7 +46,7 @@ fn watch(further: usize) {
     let (mut idle, mut seen, mut at) = (None, None::<Instant>, Instant::now());
     loop {
         thread::sleep(EVERY);
-        let Some(waited) = delays.next() else {
+        let Some(waited) = delays.since_last() else {
             return; // not Linux
         };
         let passed = at.elapsed();

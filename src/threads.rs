@@ -34,15 +34,9 @@ fn allowed() -> Option<usize> {
 fn count_of(list: &str) -> Option<usize> {
     let mut count: usize = 0;
     for range in list.split(',') {
-<<<<<<< HEAD
         let (from, to) = range.split_once('-').unwrap_or((range, range));
         let (from, to): (usize, usize) = (from.parse().ok()?, to.parse().ok()?);
         count = count.checked_add(to.checked_sub(from)?.checked_add(1)?)?;
-=======
-        let (first, end) = range.split_once('-').unwrap_or((range, range));
-        let (first, end): (usize, usize) = (first.parse().ok()?, end.parse().ok()?);
-        count = count.checked_add(end.checked_sub(first)?.checked_add(1)?)?;
->>>>>>> 21560f0ea04cc62f389cb24fc7637e17477df110
     }
     Some(count)
 }
@@ -135,11 +129,7 @@ pub struct Waited {
 }
 
 impl Delays {
-<<<<<<< HEAD
     /// The time waited since the previous call; `None` if the system does not report it.
-=======
-    /// The time waited since the previous call; `None` if the system does not tell.
->>>>>>> 21560f0ea04cc62f389cb24fc7637e17477df110
     pub fn since_last(&mut self) -> Option<Waited> {
         let mut now = HashMap::new();
         for task in fs::read_dir("/proc/self/task").ok()?.flatten() {

@@ -13,7 +13,7 @@ use super::signals::{self, SignalRequests};
 use super::{code, screen};
 use crate::config::{Config, Loaded};
 use crate::data::{self, Dataset};
-use crate::event::{Event, Level, Restoration};
+use crate::event::{Event, Level, Phase, Restoration};
 use crate::files::Dir;
 use crate::model::Plan;
 use crate::run::RunState;
@@ -176,6 +176,11 @@ fn prepare(
     let log = dir.append("log.txt")?;
     let started_ms = start.files.started_ms();
     let (mut session, ends) = Session::resume(Some(start.files), start.state)?;
+    if start.resume.is_some() || start.started_over.is_some() {
+        // Until the trainer reports, screens would show what the last process did.
+        let phase = Phase::Starting;
+        let _ = ends.0.send(Event::Phase { phase });
+    }
     if let Err(error) = stopwatch::start() {
         let text = format!("a stop of the process (SIGSTOP) will count as training time: {error}");
         session.handle().note(Level::Warn, text);

@@ -45,7 +45,17 @@ fn all(dir: &Dir) -> Vec<PathBuf> {
 /// # Errors
 /// An I/O error that names the path.
 pub fn remember(run: &Path) -> io::Result<()> {
-    remember_in(&directory(), run)
+    let place = directory();
+    is_safe(&place)?;
+    remember_in(&place, run)
+}
+
+/// Checks the directory of the sockets, which others could write to, before it is used.
+fn is_safe(place: &Path) -> io::Result<()> {
+    if place.exists() && place == sockets::directory() {
+        sockets::check(place)?;
+    }
+    Ok(())
 }
 
 fn remember_in(place: &Path, run: &Path) -> io::Result<()> {
@@ -72,7 +82,9 @@ fn remember_in(place: &Path, run: &Path) -> io::Result<()> {
 
 /// The remembered runs of this name that exist.
 pub(super) fn named(name: &OsStr) -> Vec<PathBuf> {
-    Dir::open(&directory()).map_or_else(|_| Vec::new(), |dir| named_in(&dir, name))
+    let place = directory();
+    let dir = is_safe(&place).and_then(|()| Dir::open(&place));
+    dir.map_or_else(|_| Vec::new(), |dir| named_in(&dir, name))
 }
 
 fn named_in(dir: &Dir, name: &OsStr) -> Vec<PathBuf> {

@@ -87,13 +87,15 @@ fn every_ctl_command_is_executed_with_the_documented_exit_code() {
     check(&["epochs", "3999", "t"], 0, "3999 epochs");
     check(&["epochs", "0", "t"], 1, "has already started");
     check(&["pause", "nobody"], 2, "no such run");
-    // A run can be given by name or by path, or omitted for the newest one.
+    // A run can be given by name or by path, or omitted for the only live one.
     check(
         &["checkpoint", place.run().to_str().unwrap()],
         0,
         "done at step",
     );
-    let _ = place.ctl(&["stop"]);
+    let runs = place.run();
+    let runs = runs.parent().and_then(|runs| runs.to_str()).unwrap();
+    check(&["stop", "--runs", runs], 0, "stop");
     assert_eq!(exit_code(&mut run), Some(3));
     let output = place.ctl(&["pause", place.run().to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(2));

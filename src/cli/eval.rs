@@ -141,7 +141,9 @@ fn evaluate(
         written: Vec::new(),
         save_errors: Vec::new(),
         run: found.run.as_ref().map(|run| run.name.clone()),
-        test_evaluations: journal.as_ref().map(|journal| journal.test_looks() + 1),
+        test_evaluations: journal
+            .as_ref()
+            .map(|journal| journal.test_evaluations() + 1),
         rows,
         report,
     };

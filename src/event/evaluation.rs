@@ -92,7 +92,7 @@ impl EvalReport {
         }
     }
 
-    /// What must be said about the calibration: that there is none, or that it raised the calibration error.
+    /// The warning about the calibration: that there is none, or that it raised the calibration error.
     pub fn calibration_warning(&self) -> Option<String> {
         if !self.temperature.converged {
             let used = match self.temperature.value {

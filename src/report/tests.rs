@@ -165,7 +165,7 @@ fn all_right_is_no_certainty_and_n_is_beside_it() {
 }
 
 #[test]
-fn calibration_that_raised_the_error_is_said() {
+fn calibration_that_raised_the_error_is_warning() {
     // 3 of 4 right with a confidence of 3/4, as it should be: a temperature of 0.3 makes it over-confident.
     let labels = [0, 0, 0, 1].repeat(50);
     let one = rows(&[3_f32.ln(), 0.0].repeat(200), &labels, 2);
@@ -174,13 +174,13 @@ fn calibration_that_raised_the_error_is_said() {
         bins: 15,
         resamples: 100,
     };
-    let said = |value: f64| {
+    let warning = |value: f64| {
         let temperature = crate::metrics::Temperature { value, ..fitted };
         measure(&one, temperature, options).calibration_warning()
     };
-    assert_eq!(said(fitted.value), None);
+    assert_eq!(warning(fitted.value), None);
     let text = "calibration made the ECE on the test split worse: 0.00 % became 22.50 %";
-    assert_eq!(said(0.3).as_deref(), Some(text));
+    assert_eq!(warning(0.3).as_deref(), Some(text));
 }
 
 #[test]

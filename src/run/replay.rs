@@ -105,7 +105,7 @@ impl Replay {
                     .sum();
             }
         }
-        self.test_evaluations = state.test_looks;
+        self.test_evaluations = state.test_evaluations;
     }
 
     /// Duration of the replay in milliseconds.

@@ -117,8 +117,8 @@ pub struct RunState {
     /// Evaluations on the test set.
     pub test: EvalHistory,
     /// Number of test-set evaluations, with any weights.
-    #[serde(default)]
-    pub test_looks: u64,
+    #[serde(default, rename = "test_looks")]
+    pub test_evaluations: u64,
     /// During an evaluation: the split, the evaluated images and the total number of images.
     pub eval_progress: Option<(Split, u64, u64)>,
     /// The gallery's images.
@@ -441,7 +441,7 @@ impl RunState {
         let of_another = report.weights == WeightsKind::Checkpoint;
         if report.split == Split::Test {
             // Every test-set evaluation is recorded, because repeated use biases the result.
-            self.test_looks = self.test_looks.saturating_add(1);
+            self.test_evaluations = self.test_evaluations.saturating_add(1);
             self.marks.push(report.global_step, MarkKind::Tested);
             let weights = if of_another {
                 format!("step {}", report.global_step)

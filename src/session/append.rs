@@ -14,7 +14,7 @@ use crate::files::Dir;
 pub struct Journal {
     held: LockedJournal,
     seq: u64,
-    test_looks: u64,
+    test_evaluations: u64,
     saved: bool,
     /// The time of the run at its end.
     run_ms: u64,
@@ -38,7 +38,7 @@ impl Journal {
         let state = read(&run.journal())?.state;
         Ok(Self {
             seq: state.seq,
-            test_looks: state.test_looks,
+            test_evaluations: state.test_evaluations,
             saved: state.checkpoint.is_some(),
             run_ms: state.run_ms(),
             held,
@@ -51,8 +51,8 @@ impl Journal {
     }
 
     /// How often the run had been evaluated on its test set when the journal was locked.
-    pub fn test_looks(&self) -> u64 {
-        self.test_looks
+    pub fn test_evaluations(&self) -> u64 {
+        self.test_evaluations
     }
 
     /// Whether the run had saved a checkpoint when the journal was locked.

@@ -6,8 +6,8 @@ use fs_err::File;
 
 use crate::fault;
 
-/// Greatest number of bytes kept for the next write. Data that do not fit are lost, which is reported as an error.
-const KEPT: usize = 16 << 20;
+/// Greatest number of bytes retained for the next write. Data that do not fit are lost, which is reported as an error.
+const MAX_PENDING: usize = 16 << 20;
 
 /// A file that only grows, opened for appending. A kill of the process loses nothing that was written.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(super) struct Appender {
     /// Name of the file for [`fault::before_file`].
     name: &'static str,
     /// Data that could not be written yet.
-    kept: Vec<u8>,
+    pending: Vec<u8>,
 }
 
 impl Appender {
@@ -24,19 +24,19 @@ impl Appender {
         Self {
             file,
             name,
-            kept: Vec::new(),
+            pending: Vec::new(),
         }
     }
 
     /// Appends data in a single write, with what could not be written before. A partial write is removed again.
     ///
     /// # Errors
-    /// Why it could not be written. The data are kept for the next write.
+    /// Why it could not be written. The data are retained for the next write.
     pub(super) fn append(&mut self, data: &[u8]) -> io::Result<()> {
-        if self.kept.len() + data.len() > KEPT {
+        if self.pending.len() + data.len() > MAX_PENDING {
             self.flush()?;
         }
-        self.kept.extend(data);
+        self.pending.extend(data);
         self.flush()
     }
 
@@ -45,15 +45,15 @@ impl Appender {
     /// # Errors
     /// As [`Appender::append`].
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        if self.kept.is_empty() {
+        if self.pending.is_empty() {
             return Ok(());
         }
         let length = self.file.metadata()?.len();
         let written = fault::before_file(self.name)
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.name)))
-            .and_then(|()| self.file.write_all(&self.kept));
+            .and_then(|()| self.file.write_all(&self.pending));
         match written {
-            Ok(()) => self.kept.clear(),
+            Ok(()) => self.pending.clear(),
             Err(error) => {
                 // If this fails too, readers skip the incomplete line.
                 let _ = self.file.set_len(length);

@@ -61,7 +61,7 @@ impl Session {
         let (marked, marks) = unbounded();
         let dir = files.as_ref().map(|files| files.dir().clone());
         let hub = Hub {
-            begun: (Instant::now(), state.run_ms()),
+            started_at: (Instant::now(), state.run_ms()),
             state,
             files,
             subscribers: Vec::new(),
@@ -129,7 +129,7 @@ impl Session {
 struct Hub {
     state: RunState,
     /// The start of this process, and the time of the run by then in milliseconds.
-    begun: (Instant, u64),
+    started_at: (Instant, u64),
     files: Option<RunFiles>,
     subscribers: Vec<Subscriber>,
     marked: Sender<u64>,
@@ -294,11 +294,11 @@ impl Hub {
     /// Makes a numbered, timestamped record of an event and applies it to the state.
     fn stamp(&mut self, event: Event, at: Instant) -> Record {
         let millis = |duration: Duration| duration.as_millis() as u64;
-        let (begun, before) = self.begun;
+        let (started_at, before) = self.started_at;
         let record = Record {
             seq: self.state.seq + 1,
             t_ms: now_ms().saturating_sub(millis(at.elapsed())),
-            run_ms: Some(before.saturating_add(millis(at.saturating_duration_since(begun)))),
+            run_ms: Some(before.saturating_add(millis(at.saturating_duration_since(started_at)))),
             event,
         };
         self.state.apply(&record);

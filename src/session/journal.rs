@@ -54,7 +54,7 @@ pub(super) fn read(path: &Path) -> io::Result<JournalState> {
         } else if is_test(&record.event) {
             // Test-set evaluations still count after the steps before them were discarded: repeated use biases the
             // result.
-            journal.state.test_looks = journal.state.test_looks.saturating_add(1);
+            journal.state.test_evaluations = journal.state.test_evaluations.saturating_add(1);
         }
     })?;
     Ok(journal)

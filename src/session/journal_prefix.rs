@@ -86,7 +86,7 @@ pub fn prefix(
     read_to(run, end(run, at)?, &mut take)
 }
 
-/// Reads a journal of which nothing is kept, because its run has no checkpoint and starts over.
+/// Reads a journal of which nothing is used, because its run has no checkpoint and starts over.
 ///
 /// # Errors
 /// An I/O error that names the path.
@@ -114,7 +114,7 @@ fn read_to(
             state.apply(record);
             take(record);
         } else if is_test(&record.event) {
-            state.test_looks = state.test_looks.saturating_add(1);
+            state.test_evaluations = state.test_evaluations.saturating_add(1);
         } else if let Event::Acknowledged { id, answer, .. } = &record.event
             && *answer != Answer::Accepted
             && is_live(record.seq, &earlier)
@@ -190,7 +190,7 @@ mod tests {
         let saved = || Answer::Done {
             note: "checkpoints/step-000000003".to_owned(),
         };
-        let told = |id, command, answer| Event::Acknowledged {
+        let acknowledged = |id, command, answer| Event::Acknowledged {
             id,
             command,
             answer,
@@ -198,18 +198,18 @@ mod tests {
         };
         let (_runs, run) = run(vec![
             steps(3),
-            told(1, Command::Checkpoint, Answer::Accepted),
-            told(
+            acknowledged(1, Command::Checkpoint, Answer::Accepted),
+            acknowledged(
                 2,
                 Command::Evaluate {
                     split: Split::Valid,
                 },
                 Answer::Accepted,
             ),
-            told(3, Command::StopAfterEpoch, Answer::Accepted),
+            acknowledged(3, Command::StopAfterEpoch, Answer::Accepted),
             Event::Marked { mark: 1 },
-            told(1, Command::Checkpoint, saved()),
-            told(3, Command::StopAfterEpoch, saved()),
+            acknowledged(1, Command::Checkpoint, saved()),
+            acknowledged(3, Command::StopAfterEpoch, saved()),
         ]);
         let prefix = prefix(&run, at(1, 3, false), |_| {}).unwrap();
         assert_eq!(prefix.answers, [(1, saved()), (3, saved())]);

@@ -1,7 +1,7 @@
 //! The runs of this user, remembered by path, so that a name is found from any directory, also after a crash.
 //!
 //! The file has one path per line, as in [`any_path`]. It is in `$XDG_STATE_HOME/epochtop` or `~/.local/state/epochtop`;
-//! with `EPOCHTOP_SOCKET_DIR`, or without a home directory, it is beside the sockets.
+//! with `EPOCHTOP_SOCKET_DIR`, or without a home directory, it is in the directory of the sockets.
 
 use std::env;
 use std::ffi::{OsStr, OsString};

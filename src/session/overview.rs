@@ -80,7 +80,7 @@ pub fn status(run: &RunDir, meta: &Meta) -> Status {
     match writer_of(run, meta, lock_of(run)) {
         Writer::Live => return Status::Live,
         Writer::Unknown(_) => return Status::Unknown,
-        Writer::Nobody => {}
+        Writer::Absent => {}
     }
     match meta.outcome {
         RunOutcome::Completed => Status::Completed,
@@ -148,7 +148,7 @@ impl Deletable {
 /// are skipped.
 pub fn deletable(runs: &Path) -> Vec<Deletable> {
     let all = summaries(runs).into_iter();
-    all.filter(|(run, meta)| writer_of(run, meta, lock_of(run)) == Writer::Nobody)
+    all.filter(|(run, meta)| writer_of(run, meta, lock_of(run)) == Writer::Absent)
         .map(|(run, _)| run)
         .chain(unnamed(runs))
         .filter(|run| lock_of(run) == Lock::Free)
@@ -175,7 +175,8 @@ fn of_run(run: &RunDir) -> Vec<Deletable> {
         .iter()
         .any(|name| name.starts_with("step-") || name.starts_with("bad-step-"));
     let state = journal::read(&run.journal()).map(|replay| replay.state);
-    if !has_any && state.is_ok_and(|state| state.history.is_empty() && state.test_looks == 0) {
+    if !has_any && state.is_ok_and(|state| state.history.is_empty() && state.test_evaluations == 0)
+    {
         return vec![deletable(
             run.path.clone(),
             "a run that ended before its first epoch and its first checkpoint",

@@ -34,7 +34,7 @@ pub(super) enum Lock {
 /// The process that writes to a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Writer {
-    Nobody,
+    Absent,
     Live,
     /// This process may write to it.
     Unknown(Holder),
@@ -75,7 +75,7 @@ pub(super) fn writer_of(run: &RunDir, meta: &Meta, lock: Lock) -> Writer {
     match doubt {
         _ if lock == Lock::Unknown && answers() => Writer::Live,
         Some(holder) => Writer::Unknown(holder),
-        None => Writer::Nobody,
+        None => Writer::Absent,
     }
 }
 
@@ -132,7 +132,7 @@ impl LockedJournal {
         };
         let lock = lock_with_retries(&file).map_err(|_| written())?;
         match writer_of(run, &meta, lock) {
-            Writer::Nobody => {}
+            Writer::Absent => {}
             Writer::Live => return Err(written()),
             Writer::Unknown(_) if take_over => {}
             Writer::Unknown(_) if lock == Lock::Free && !is_written(&file)? => {}
@@ -164,7 +164,7 @@ pub(super) fn lock_unwritten(run: &RunDir) -> Option<LockedJournal> {
     let meta = run.meta().unwrap_or_default();
     let writer = writer_of(run, &meta, lock_of(run));
     let open = || LockedJournal::open(run, false).ok();
-    (writer == Writer::Nobody).then(open).flatten()
+    (writer == Writer::Absent).then(open).flatten()
 }
 
 /// Watches a journal: whether it is written.

@@ -1,7 +1,7 @@
 //! How the threads of OpenMP wait for each other, chosen by what is measured while running.
 //!
 //! A thread that has finished its part of a loop spins for milliseconds in case the next loop follows at once. Alone on
-//! the machine that is fastest. Beside other processes it takes the core from the thread it waits for: two threads on
+//! the machine that is fastest. With other busy processes it takes the core from the thread it waits for: two threads on
 //! two cores lose three quarters of their speed to one other process. OpenMP spins only a moment while it has more
 //! threads than there are cores, so further, idle threads exist as long as the training threads wait for a core.
 //!
@@ -20,7 +20,7 @@ use crate::threads::{self, Delays};
 /// Time between two measurements.
 const EVERY: Duration = Duration::from_millis(200);
 /// Share of the time that a training thread waits for a core from which the machine counts as shared. Alone it is about
-/// 0.01, as the threads that serve screens and files hardly work. Beside one busy process on two cores it is 0.2 to 0.5.
+/// 0.01, as the threads that serve screens and files hardly work. With one other busy process on two cores it is 0.2 to 0.5.
 const SHARED: f64 = 0.1;
 /// How long threads wait without spinning after the last measurement above it.
 const HOLD: Duration = Duration::from_millis(1500);

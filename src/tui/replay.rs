@@ -98,7 +98,7 @@ impl ReplayView {
     /// evaluation.
     pub(super) fn test_predictions_available(&self, run: &RunState) -> bool {
         let evaluations = self.replay.test_evaluations();
-        self.at_end() || evaluations > 0 && run.test_looks >= evaluations
+        self.at_end() || evaluations > 0 && run.test_evaluations >= evaluations
     }
 
     /// Applies a request.

@@ -20,11 +20,11 @@ fn evaluations(story: &Story, split: Split) -> usize {
 #[test]
 fn the_test_set_is_evaluated_only_on_explicit_request() {
     let (undisturbed, _dir) = train_with_commands(&[], 2);
-    assert_eq!(undisturbed.state.test_looks, 1, "the one at the end");
+    assert_eq!(undisturbed.state.test_evaluations, 1, "the one at the end");
     for (command, tests) in [(VALID, 1), (TEST, 2), (Command::EvaluateBoth, 2)] {
         let (story, _dir) = train_with_commands(&[command], 2);
         assert_eq!(evaluations(&story, Split::Test), tests, "{command:?}");
-        assert_eq!(story.state.test_looks, tests as u64, "{command:?}");
+        assert_eq!(story.state.test_evaluations, tests as u64, "{command:?}");
         assert_eq!(evaluations(&story, Split::Valid), 3, "{command:?}");
         let expected = if tests == 1 { "validation" } else { "test" };
         assert!(

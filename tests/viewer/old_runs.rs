@@ -36,7 +36,11 @@ fn old_journals_fold_to_the_same_state() {
         ("resumed", 420, vec![335], 1),
     ] {
         let run = state(name);
-        assert_eq!((run.global_step, run.test_looks), (steps, tests), "{name}");
+        assert_eq!(
+            (run.global_step, run.test_evaluations),
+            (steps, tests),
+            "{name}"
+        );
         assert_eq!(run.restores, restores, "{name}");
         let rows = std::fs::read_to_string(fixtures().join(name).join("epochs.csv")).unwrap();
         assert_eq!(run.history.len(), rows.lines().count() - 1, "{name}");

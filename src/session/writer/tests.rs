@@ -32,14 +32,14 @@ fn writer(lock: Lock, change: impl FnOnce(&mut Meta)) -> Writer {
 fn without_locks_the_recorded_process_decides() {
     assert_eq!(writer(Lock::Unknown, |_| {}), Writer::Live);
     let gone = |meta: &mut Meta| meta.process.push('0');
-    assert_eq!(writer(Lock::Unknown, gone), Writer::Nobody);
+    assert_eq!(writer(Lock::Unknown, gone), Writer::Absent);
     let ended = |meta: &mut Meta| meta.outcome = RunOutcome::Stopped;
-    assert_eq!(writer(Lock::Unknown, ended), Writer::Nobody);
+    assert_eq!(writer(Lock::Unknown, ended), Writer::Absent);
     let elsewhere = |meta: &mut Meta| meta.host = "node17".to_owned();
     let found = writer(Lock::Unknown, elsewhere);
     assert!(matches!(found, Writer::Unknown(holder) if holder.host == "node17"));
     // With locks, the lock decides for this host.
-    assert_eq!(writer(Lock::Free, |_| {}), Writer::Nobody);
+    assert_eq!(writer(Lock::Free, |_| {}), Writer::Absent);
     assert_eq!(writer(Lock::Taken, gone), Writer::Live);
 }
 
@@ -67,7 +67,7 @@ fn a_lock_of_another_host_is_doubted_while_the_journal_is_recent() {
     let journal = std::fs::File::options().append(true).open(run.journal());
     let long_ago = std::time::SystemTime::now() - 2 * RECENT;
     journal.unwrap().set_modified(long_ago).unwrap();
-    assert_eq!(writer_of(&run, &meta, Lock::Free), Writer::Nobody);
+    assert_eq!(writer_of(&run, &meta, Lock::Free), Writer::Absent);
     assert!(LockedJournal::open(&run, false).is_ok());
 }
 

@@ -296,7 +296,7 @@ impl Trainer {
         to_vec(&self.network.logits(weights, &resident.run(start, count)))
     }
 
-    /// Reports predictions for the gallery images. They are samples to look at: no measure is computed from them, and
+    /// Reports predictions for the gallery images. They are only samples: no measure is computed from them, and
     /// they influence no decision.
     fn report_gallery(&self, best: Option<&Best>, temperature: f64) {
         let count = self.gallery_size() as i64;

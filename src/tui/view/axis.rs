@@ -272,7 +272,7 @@ mod tests {
     /// A run with the given duration in ms for each window of 16 steps.
     fn app(windows: &[u64]) -> App {
         let mut app = App::new(Settings::default(), true);
-        let mut say = |t_ms: u64, event: Event| {
+        let mut record = |t_ms: u64, event: Event| {
             let seq = app.run.seq + 1;
             app.run.apply(&Record {
                 seq,
@@ -286,7 +286,7 @@ mod tests {
             steps_per_epoch: 100,
             ..RunStarted::default()
         };
-        say(0, Event::RunStarted(Box::new(info)));
+        record(0, Event::RunStarted(Box::new(info)));
         let mut t_ms = 0;
         for (global_step, millis) in (1..).map(|i| i * 16).zip(windows) {
             t_ms += millis;
@@ -296,7 +296,7 @@ mod tests {
                 loss: vec![crate::event::F32(1.0); 16],
                 ..StepWindow::default()
             };
-            say(t_ms, Event::Steps(window));
+            record(t_ms, Event::Steps(window));
         }
         app
     }

@@ -77,7 +77,7 @@ fn a_stop_of_another_client_can_be_taken_back() {
     );
 }
 
-/// Regression test: they were told only that commands are unavailable.
+/// Regression test: they learnt only that commands are unavailable.
 #[test]
 fn requests_in_a_finished_run_say_what_can_be_done() {
     for live in [true, false] {
@@ -95,7 +95,7 @@ fn requests_in_a_finished_run_say_what_can_be_done() {
     }
 }
 
-/// Regression test: the gallery went on saying that there is no test-set evaluation when the final one was done.
+/// Regression test: the gallery still reported that there is no test-set evaluation when the final one was done.
 #[test]
 fn images_are_queried_again_when_the_run_has_ended() {
     let mut app = app();

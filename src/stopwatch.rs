@@ -116,8 +116,8 @@ mod tests {
 
     #[test]
     fn a_stop_does_not_count_as_running_time() {
-        let begun = Instant::now();
-        let at = |ms| begun + Duration::from_millis(ms);
+        let beginning = Instant::now();
+        let at = |ms| beginning + Duration::from_millis(ms);
         let mut signs = Signs::new();
         signs.watched = true;
         for ms in [0, 100, 200, 900] {
@@ -130,10 +130,10 @@ mod tests {
 
     #[test]
     fn without_signs_of_life_a_gap_is_running_time() {
-        let begun = Instant::now();
+        let beginning = Instant::now();
         let mut signs = Signs::new();
-        signs.read(begun);
-        let later = begun + Duration::from_secs(15);
+        signs.read(beginning);
+        let later = beginning + Duration::from_secs(15);
         assert_eq!(signs.read(later), Duration::from_secs(15));
         assert!(signs.stops.is_empty());
     }

@@ -165,7 +165,7 @@ fn all_right_is_no_certainty_and_n_is_beside_it() {
 }
 
 #[test]
-fn calibration_that_raised_the_error_is_warning() {
+fn calibration_that_raised_the_error_is_reported() {
     // 3 of 4 right with a confidence of 3/4, as it should be: a temperature of 0.3 makes it over-confident.
     let labels = [0, 0, 0, 1].repeat(50);
     let one = rows(&[3_f32.ln(), 0.0].repeat(200), &labels, 2);

@@ -168,7 +168,7 @@ fn classes(out: &mut String, report: &EvalReport, names: &[String]) {
         .max(5);
     let _ = writeln!(
         out,
-        "{}  precision   95 % interval       n  recall   95 % interval       n     F1   95 % interval     AUC",
+        "{}  precision [95 %]    n  recall [95 %]       n  F1 [95 %]        AUC",
         pad("class", width)
     );
     for (label, scores) in report.classes.iter().enumerate() {
@@ -176,7 +176,7 @@ fn classes(out: &mut String, report: &EvalReport, names: &[String]) {
             if undefined {
                 "–".to_owned()
             } else {
-                score(value)
+                short(value, 3)
             }
         };
         let f1 = report.estimates.f1.get(label).copied().flatten();
@@ -184,17 +184,17 @@ fn classes(out: &mut String, report: &EvalReport, names: &[String]) {
         let auc = report.auc.get(label).copied().flatten();
         let _ = writeln!(
             out,
-            "{}  {:>9}  {:>14}  {:>6}  {:>6}  {:>14}  {:>6}  {:>5}  {:>14}  {:>6}",
+            "{}  {:>4} {:<9} {:>6}  {:>4} {:<9} {:>5}  {:>4} {:<9}  {:>5}",
             pad(&class_name(names, label), width),
             defined(scores.precision, scores.precision_undefined),
-            ends(report.confusion.precision_interval(label)),
+            short_ends(report.confusion.precision_interval(label)),
             report.confusion.predicted(label),
             defined(scores.recall, scores.recall_undefined),
-            ends(report.confusion.recall_interval(label)),
+            short_ends(report.confusion.recall_interval(label)),
             scores.support,
             defined(scores.f1, scores.f1_undefined),
-            ends(f1),
-            auc.map_or_else(|| "–".to_owned(), |auc| format!("{auc:.4}")),
+            short_ends(f1),
+            auc.map_or_else(|| "–".to_owned(), |auc| short(auc, 4)),
         );
     }
     let any_undefined = report
@@ -208,6 +208,25 @@ fn classes(out: &mut String, report: &EvalReport, names: &[String]) {
             "– undefined: no image was predicted as the class, or none belongs to it; counts as 0 in macro-F1"
         );
     }
+}
+
+/// A number from 0 to 1 without its leading zero, so that the table fits on 80 columns; 1 has one decimal less.
+fn short(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    match text.strip_prefix('0') {
+        Some(short) => short.to_owned(),
+        None => text.chars().take(decimals + 1).collect(),
+    }
+}
+
+fn short_ends(interval: Option<Interval>) -> String {
+    interval.map_or_else(
+        || "–".to_owned(),
+        |interval| {
+            let Interval { low, high } = interval.displayed(1.0, 3);
+            format!("{}–{}", short(low, 3), short(high, 3))
+        },
+    )
 }
 
 fn pairs(out: &mut String, report: &EvalReport, names: &[String]) {
@@ -254,19 +273,4 @@ pub fn class_name(names: &[String], label: usize) -> String {
 
 fn pad(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
-}
-
-/// The ends of the interval of a score; a dash if there is none.
-fn ends(interval: Option<Interval>) -> String {
-    interval.map_or_else(
-        || "–".to_owned(),
-        |interval| {
-            let ends = interval.displayed(1.0, 3);
-            format!("{} – {}", score(ends.low), score(ends.high))
-        },
-    )
-}
-
-fn score(value: f64) -> String {
-    format!("{value:.3}")
 }

@@ -31,6 +31,8 @@ mod progress;
 mod restore;
 #[cfg(feature = "train")]
 mod resume;
+#[cfg(feature = "train")]
+mod resume_point;
 mod runs;
 mod screen;
 mod screenshot;
@@ -251,7 +253,7 @@ fn train_verb(args: TrainArgs) -> u8 {
             return code::USAGE;
         }
     };
-    let request = resume::ResumeRequest {
+    let request = resume_point::ResumeRequest {
         runs,
         runs_option: config.runs,
         take_over,

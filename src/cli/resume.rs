@@ -3,40 +3,27 @@
 use std::ffi::OsStr;
 use std::fmt::Write;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::code;
 use super::front_end::Mode;
 use super::print::{print_error, print_line};
-use super::restore::{dataset_of, other_data, recorded_data_dir, run_of};
-use super::train::{RunStart, check, create, make_absolute, meta, train_and_show};
-use super::{code, user_file};
+use super::restore::other_data;
+use super::resume_point::{
+    ResumePoint, ResumeRequest, ResumeSettings, describe, is_set, read_resume_point, total_epochs,
+    with_settings,
+};
+use super::train::{RunStart, check, create, meta, train_and_show};
 use crate::checkpoint::{Depth, Manifest, State, Store, step_name, verify};
-use crate::config::{self, Change, Config, Loaded, Sources};
+use crate::config::{Change, Config, Loaded};
 use crate::data::Dataset;
 use crate::event::{Answer, Command, Event, Level, Record, Restoration};
-use crate::inference::read_state;
 use crate::run::{CommandLine, RunState};
 use crate::session::{
     CheckpointPosition, Journal, JournalPrefix, Meta, RunDir, RunFiles, RunOutcome, RunsDir,
     locate_checkpoint, nothing, prefix, resolve,
 };
 use crate::train::{self, Resume};
-
-/// The options of `--resume` and `--fork`, except the checkpoint.
-pub(super) struct ResumeRequest {
-    /// Where the run is searched.
-    pub(super) runs: RunsDir,
-    /// The directory of `--runs`.
-    pub(super) runs_option: Option<PathBuf>,
-    /// Whether to restart a run that another process may still train.
-    pub(super) take_over: bool,
-    /// Settings that override the recorded configuration.
-    pub(super) sets: Vec<String>,
-    pub(super) mode: Mode,
-    /// The configuration of the command line, if it is for a new run only (`--resume-or-start`). A note is made of what
-    /// differs from the recorded one.
-    pub(super) unused: Option<Config>,
-}
 
 /// Continues a run in place, from its newest valid checkpoint.
 pub(super) fn resume(run: Option<&OsStr>, request: &ResumeRequest) -> u8 {
@@ -378,104 +365,6 @@ fn try_fork(checkpoint: &OsStr, name: Option<&str>, request: &ResumeRequest) -> 
         start,
         true,
     ))
-}
-
-/// A checkpoint with everything needed to continue from it.
-struct ResumePoint {
-    state: State,
-    loaded: Loaded,
-    changes: Vec<Change>,
-    dataset: Dataset,
-}
-
-/// Reads the state of a checkpoint, applies the settings to its configuration and loads its data set.
-///
-/// # Errors
-/// If the checkpoint cannot be read, a setting cannot be changed, or the data set or the device is not available.
-fn read_resume_point(checkpoint: &Path, request: &ResumeRequest) -> Result<ResumePoint, String> {
-    let state = read_state(checkpoint)?;
-    let recorded = (checkpoint.join("state.json"), state.config.clone());
-    let ResumeSettings {
-        loaded,
-        changes,
-        data_dir,
-    } = with_settings(&run_of(checkpoint), &recorded, request)?;
-    let dataset = dataset_of(&loaded.config, &state, data_dir.as_deref())?;
-    train::choose_device(&loaded.config.train.device)?;
-    Ok(ResumePoint {
-        state,
-        loaded,
-        changes,
-        dataset,
-    })
-}
-
-/// A recorded configuration with settings applied, what they change, and the directory of the data in training if the
-/// configuration does not have it.
-struct ResumeSettings {
-    loaded: Loaded,
-    changes: Vec<Change>,
-    data_dir: Option<PathBuf>,
-}
-
-/// Applies the settings of a request to a recorded configuration.
-///
-/// # Errors
-/// If the configuration or a setting is invalid, or a setting cannot be changed.
-fn with_settings(
-    run: &Path,
-    recorded: &(PathBuf, String),
-    request: &ResumeRequest,
-) -> Result<ResumeSettings, String> {
-    let load = |sets: &[String]| {
-        let sources = Sources {
-            user_file: user_file(),
-            recorded: Some(recorded.clone()),
-            sets: sets.to_vec(),
-            runs: request.runs_option.clone(),
-            ..Sources::default()
-        };
-        config::load(&sources).map_err(|problems| problems.to_string())
-    };
-    let mut loaded = load(&request.sets)?;
-    let data_dir = recorded_data_dir(run, &loaded);
-    if data_dir.is_none() {
-        make_absolute(&mut loaded.config);
-    }
-    let changes = load(&[])?.config.changes(&loaded.config);
-    let refused: Vec<String> = changes
-        .iter()
-        .filter(|change| change.is_refused())
-        .map(|Change { key, from, to }| {
-            format!("{key}: cannot change from {from} to {to} with --resume or --fork; start a new run instead")
-        })
-        .collect();
-    if !refused.is_empty() {
-        return Err(refused.join("\n"));
-    }
-    Ok(ResumeSettings {
-        loaded,
-        changes,
-        data_dir,
-    })
-}
-
-fn describe(Change { key, from, to }: &Change) -> String {
-    format!("{key}: {from} -> {to}")
-}
-
-fn is_set(sets: &[String], key: &str) -> bool {
-    let mut keys = sets.iter().filter_map(|set| set.split('=').next());
-    keys.any(|set| set.trim() == key)
-}
-
-/// The total number of epochs. A number changed by key during the run stays in effect, unless `--set` overrides it.
-fn total_epochs(state: &State, loaded: &Loaded, sets: &[String]) -> u32 {
-    if is_set(sets, "train.epochs") {
-        loaded.config.train.epochs
-    } else {
-        state.epochs
-    }
 }
 
 fn resume_job(

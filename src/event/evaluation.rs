@@ -92,7 +92,7 @@ impl EvalReport {
         }
     }
 
-    /// The warning about the calibration: that there is none, or that it raised the calibration error.
+    /// A warning if the probabilities could not be calibrated, or if calibration raised the calibration error.
     pub fn calibration_warning(&self) -> Option<String> {
         if !self.temperature.converged {
             let used = match self.temperature.value {

@@ -92,7 +92,7 @@ impl Command {
         }
     }
 
-    /// The shell command that replaces this one for a run that has ended; `None` if there is none.
+    /// The shell command that replaces this one for a run that has ended; `None` for a command that only a live run can carry out.
     pub fn after_the_end(self, run: impl AsRef<OsStr>) -> Option<String> {
         let run = shell::quote(run, false);
         match self {

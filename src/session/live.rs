@@ -120,7 +120,7 @@ pub fn live() -> Vec<LiveRun> {
 /// The path of the only live run in a directory.
 ///
 /// # Errors
-/// If there is none or several: the runs to choose from.
+/// If no run or more than one is live; the message lists the runs to choose from.
 fn only_live(runs: &RunsDir, live: &[LiveRun]) -> io::Result<PathBuf> {
     let place = runs.path.canonicalize();
     let is_inside = |path: &Path| place.as_ref().is_ok_and(|place| path.starts_with(place));

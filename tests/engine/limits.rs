@@ -10,18 +10,22 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::fixture::shapes;
 
-/// `pthread_create` fails from the call number `$NTH` on, as at a limit on the number of threads.
+/// `pthread_create` fails from the call number `$NTH` on, or once the file `$FULL` exists, as at a limit on the number of
+/// threads.
 const LIMIT: &str = r#"
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 static int calls = 0;
 int pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*f)(void *), void *x) {
   static int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
   if (!real) real = dlsym(RTLD_NEXT, "pthread_create");
-  if (__sync_add_and_fetch(&calls, 1) >= atoi(getenv("NTH"))) return EAGAIN;
+  const char *nth = getenv("NTH"), *full = getenv("FULL");
+  if (nth && __sync_add_and_fetch(&calls, 1) >= atoi(nth)) return EAGAIN;
+  if (full && access(full, F_OK) == 0) return EAGAIN;
   return real(t, a, f, x);
 }
 "#;
@@ -353,11 +357,12 @@ fn resume_on_fewer_cores_uses_the_threads_of_the_checkpoint() {
 fn sigterm_ends_a_trainer_that_hangs_at_a_thread_limit() {
     let fixture = Fixture::new();
     let library = compile(fixture.dir.path());
+    let (full, journal) = (fixture.path("full"), fixture.path("runs/h/events.jsonl"));
     let mut command = fixture.epochtop();
     command.args(fixture.training("h"));
     command
         .env("LD_PRELOAD", &library)
-        .env("NTH", "15")
+        .env("FULL", &full)
         .env("EPOCHTOP_FAULT", "hang@step:3")
         .env("EPOCHTOP_GRACE_S", "0.5");
     let child = command
@@ -365,8 +370,15 @@ fn sigterm_ends_a_trainer_that_hangs_at_a_thread_limit() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // It hangs from its third step on; the start takes a second or two.
-    thread::sleep(Duration::from_secs(5));
+    let trains = || fs::read_to_string(&journal).is_ok_and(|text| text.contains("epoch_started"));
+    let began = Instant::now();
+    while !trains() {
+        assert!(began.elapsed() < Duration::from_secs(60), "does not train");
+        thread::sleep(Duration::from_millis(20));
+    }
+    // It hangs in its third step, some milliseconds later.
+    thread::sleep(Duration::from_secs(1));
+    fs::write(&full, "").unwrap();
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     let output = end_of(child);
     assert_eq!(

@@ -159,7 +159,7 @@ fn cell(text: &mut String, curve: Curve, value: Option<f64>) {
     text.push(',');
     text.extend(value.map(|value| match curve.info().source {
         Source::Steps(_) | Source::Sampled(_) => (value as f32).to_string(),
-        Source::Shared(_) | Source::Epoch(_) => value.to_string(),
+        Source::Shared(_) | Source::Epoch(_) | Source::Evaluation(_) => value.to_string(),
     }));
 }
 

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::series::Series;
 use super::steps::Steps;
-use crate::event::{EpochSummary, F32, F64, StepWindow};
-use crate::metrics::Better;
+use crate::event::{EpochSummary, EvalReport, F32, F64, Split, StepWindow, WeightsKind};
+use crate::metrics::{Better, Measure};
 
 /// Greatest number of named curves of a run.
 pub const MAX_NAMED: usize = 256;
@@ -46,6 +46,24 @@ pub enum Source {
     Sampled(fn(&StepWindow) -> &[(u64, F32)]),
     /// One value for an epoch, at its last step.
     Epoch(fn(&EpochSummary) -> F64),
+    /// One value for an evaluation of the current weights on the validation split, at their step. Evaluations on the
+    /// test split are on no curve, as nothing may be chosen by them.
+    Evaluation(fn(&EvalReport) -> f64),
+}
+
+impl Source {
+    /// The step and the value of an evaluation; `None` if it is not on this curve.
+    pub fn evaluation(self, report: &EvalReport) -> Option<(u64, f64)> {
+        let current = report.split == Split::Valid && report.weights == WeightsKind::Current;
+        match self {
+            Self::Evaluation(value) if current => Some((report.global_step, value(report))),
+            Self::Evaluation(_)
+            | Self::Steps(_)
+            | Self::Shared(_)
+            | Self::Sampled(_)
+            | Self::Epoch(_) => None,
+        }
+    }
 }
 
 /// Properties of a known curve.
@@ -148,6 +166,15 @@ curves! {
         better: Some(Better::Higher),
         source: Source::Epoch(|row| row.valid_accuracy),
         tag: "valid/accuracy",
+        column: None,
+    }
+    /// Calibration error on validation at temperature 1.
+    ValidEce = "valid_ece" {
+        title: "validation ECE",
+        scaling: Scaling::Percent,
+        better: Some(Better::Lower),
+        source: Source::Evaluation(|report| report.value(Measure::Ece)),
+        tag: "valid/ece",
         column: None,
     }
 }
@@ -305,7 +332,7 @@ impl Curves {
                     let values = values(window).iter();
                     values.for_each(|(step, value)| series.push(*step, value.0));
                 }
-                Source::Epoch(_) => {}
+                Source::Epoch(_) | Source::Evaluation(_) => {}
             }
         }
     }
@@ -315,7 +342,19 @@ impl Curves {
         for (info, series) in CURVES.iter().zip(&mut self.known) {
             match info.source {
                 Source::Epoch(value) => series.push(row.global_step, value(row).0 as f32),
-                Source::Steps(_) | Source::Shared(_) | Source::Sampled(_) => {}
+                Source::Steps(_)
+                | Source::Shared(_)
+                | Source::Sampled(_)
+                | Source::Evaluation(_) => {}
+            }
+        }
+    }
+
+    /// Adds the points of an evaluation.
+    pub(super) fn evaluation(&mut self, report: &EvalReport) {
+        for (info, series) in CURVES.iter().zip(&mut self.known) {
+            if let Some((step, value)) = info.source.evaluation(report) {
+                series.push(step, value as f32);
             }
         }
     }

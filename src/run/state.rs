@@ -438,6 +438,7 @@ impl RunState {
 
     fn evaluated(&mut self, report: &EvalReport, t_ms: u64) {
         self.eval_progress = None;
+        self.curves.evaluation(report);
         let of_another = report.weights == WeightsKind::Checkpoint;
         if report.split == Split::Test {
             // Every test-set evaluation is recorded, because repeated use biases the result.

@@ -36,7 +36,9 @@ impl<'a> Steps<'a> {
     pub fn of(window: &'a StepWindow) -> Self {
         let list = |at: usize| match CURVES[at].source {
             Source::Steps(values) => values(window),
-            Source::Shared(_) | Source::Sampled(_) | Source::Epoch(_) => &[],
+            Source::Shared(_) | Source::Sampled(_) | Source::Epoch(_) | Source::Evaluation(_) => {
+                &[]
+            }
         };
         let lists: [&[F32]; STEP_CURVES] = std::array::from_fn(list);
         let count = lists.iter().map(|list| list.len()).fold(0, usize::max);
@@ -103,7 +105,7 @@ impl<'a> Steps<'a> {
                 let here = values(self.window).iter().find(|(known, _)| *known == step);
                 here.map(|(_, value)| value.0.into())
             }
-            Source::Epoch(_) => None,
+            Source::Epoch(_) | Source::Evaluation(_) => None,
         }
     }
 

@@ -184,6 +184,13 @@ fn scalars(event: &Event) -> Vec<(u64, Vec<Scalar>)> {
         Event::EvalFinished(report) if report.split == Split::Test => {
             vec![(report.global_step, test(report))]
         }
+        Event::EvalFinished(report) => {
+            let points = CURVES.iter().filter_map(|info| {
+                let (step, value) = info.source.evaluation(report)?;
+                Some((step, vec![scalar(info.tag, value)]))
+            });
+            points.collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -221,7 +228,7 @@ const EPOCH: [EpochScalar; 5] = [
 fn epoch(row: &EpochSummary) -> Vec<Scalar> {
     let curves = CURVES.iter().filter_map(|info| match info.source {
         Source::Epoch(value) => Some((info.tag, value)),
-        Source::Steps(_) | Source::Shared(_) | Source::Sampled(_) => None,
+        Source::Steps(_) | Source::Shared(_) | Source::Sampled(_) | Source::Evaluation(_) => None,
     });
     let all = EPOCH.into_iter().chain(curves);
     all.map(|(tag, value)| scalar(tag, value(row).0)).collect()

@@ -2,9 +2,10 @@
 //! records, and no record causes a panic.
 
 use epochtop::event::{
-    Answer, CheckpointReason, CheckpointSaved, Command, EpochSummary, Event, F32, F64, Finding,
-    GalleryImages, GalleryPredictions, GpuSample, Health, LayerNorms, Level, Outcome, Phase,
-    Pixels, Record, Remedy, RunStarted, Split, StepTime, StepWindow, SystemSample,
+    Answer, CheckpointReason, CheckpointSaved, Command, EpochSummary, EvalReport, Event, F32, F64,
+    Finding, GalleryImages, GalleryPredictions, GpuSample, Health, LayerNorms, Level, Outcome,
+    Phase, Pixels, Record, Remedy, RunStarted, Split, StepTime, StepWindow, SystemSample,
+    WeightsKind,
 };
 use epochtop::run::{Curve, CurveId, MAX_NAMED, RunState};
 use proptest::prelude::*;
@@ -359,6 +360,36 @@ fn unregistered_curves_are_stored_like_built_in_ones() {
         .collect();
     assert_eq!(points, [(40, Some(0.5))]);
     assert!(state.curves[Curve::TrainLoss].is_empty());
+}
+
+#[test]
+fn evaluations_of_the_current_weights_on_validation_are_a_curve() {
+    let mut state = fold(RunState::default(), &story::finished());
+    let report = state.valid.latest.clone().unwrap();
+    let points = |state: &RunState| {
+        let filled = state.curves[Curve::ValidEce].filled();
+        filled.map(|(_, bucket)| bucket.count).sum::<u32>()
+    };
+    let before = points(&state);
+    for (split, weights) in [
+        (Split::Valid, WeightsKind::Current),
+        (Split::Test, WeightsKind::Current),
+        (Split::Valid, WeightsKind::Best),
+        (Split::Valid, WeightsKind::Checkpoint),
+    ] {
+        let report = EvalReport {
+            split,
+            weights,
+            ..report.clone()
+        };
+        state.apply(&Record {
+            seq: state.seq + 1,
+            t_ms: state.now_ms,
+            run_ms: None,
+            event: Event::EvalFinished(Box::new(report)),
+        });
+    }
+    assert_eq!(points(&state), before + 1);
 }
 
 /// Journals of the previous version fold to the same curves.

@@ -149,7 +149,10 @@ impl Index {
             }
             Some("gallery_images") => self.gallery = parse(line).map(place).or(self.gallery),
             Some("gallery_predictions") => remember(&mut self.galleries, parse(line).map(place)),
-            Some("eval_finished") => remember(&mut self.test_evaluations, test_evaluation(line)),
+            Some("eval_finished") => {
+                self.widen(parse(line).map(|Row { global_step }| (global_step, global_step)));
+                remember(&mut self.test_evaluations, test_evaluation(line));
+            }
             _ => {}
         }
     }

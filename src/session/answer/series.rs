@@ -5,7 +5,7 @@ use std::io;
 use serde::Deserialize;
 
 use super::index::{Head, Index};
-use crate::event::{EpochSummary, F32, F64, StepWindow};
+use crate::event::{EpochSummary, EvalReport, F32, F64, StepWindow};
 use crate::link::StepValues;
 use crate::run::{Curve, CurveId, Source, Steps};
 
@@ -85,6 +85,13 @@ fn known(
         Source::Epoch(value) => index.each(block, "epoch_finished", |_, row: EpochSummary| {
             push(row.global_step, F32(value(&row).0 as f32));
         }),
+        source @ Source::Evaluation(_) => {
+            index.each(block, "eval_finished", |_, report: EvalReport| {
+                if let Some((step, value)) = source.evaluation(&report) {
+                    push(step, F32(value as f32));
+                }
+            })
+        }
     }
 }
 

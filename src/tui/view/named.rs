@@ -13,7 +13,7 @@ use super::overlay;
 use super::paint::{self, Piece, piece, put_pieces};
 use super::readout;
 use super::scale::Scale;
-use crate::run::{Curve, CurveId, RunState, Scaling, group_of};
+use crate::run::{Curve, CurveId, RunState, Scaling, Source, group_of};
 use crate::tui::app::App;
 use crate::tui::layout::{bottom, top};
 use crate::tui::page::Pane;
@@ -33,8 +33,8 @@ pub(in crate::tui) struct Group {
     members: Vec<CurveId>,
 }
 
-/// The charts of the panel: known curves that no other panel shows, then the named ones grouped by the last part of
-/// their names.
+/// The charts of the panel: known curves that no other panel shows, the named ones grouped by the last part of their
+/// names, then those of evaluations.
 pub(in crate::tui) fn groups(run: &RunState) -> Vec<Group> {
     let elsewhere = |curve: Curve| {
         let mut charts = CHARTS.iter();
@@ -42,10 +42,12 @@ pub(in crate::tui) fn groups(run: &RunState) -> Vec<Group> {
     };
     let known = Curve::ALL.into_iter();
     let known = known.filter(|curve| !elsewhere(*curve) && !run.curves[*curve].is_empty());
-    let known = known.map(|curve| Group {
+    let (evaluated, known): (Vec<Curve>, Vec<Curve>) =
+        known.partition(|curve| is_evaluated(*curve));
+    let group = |curve: Curve| Group {
         title: curve.info().title.to_owned(),
         members: vec![curve.into()],
-    });
+    };
     let mut named: BTreeMap<&str, Vec<CurveId>> = BTreeMap::new();
     for (name, _) in run.curves.named() {
         let members = named.entry(group_of(name)).or_default();
@@ -55,7 +57,16 @@ pub(in crate::tui) fn groups(run: &RunState) -> Vec<Group> {
         title: title.to_owned(),
         members,
     });
-    known.chain(named).collect()
+    let known = known.into_iter().map(group);
+    known
+        .chain(named)
+        .chain(evaluated.into_iter().map(group))
+        .collect()
+}
+
+/// Whether a curve has points at evaluations only. Its chart needs no rows on a page with other charts.
+fn is_evaluated(curve: Curve) -> bool {
+    matches!(curve.info().source, Source::Evaluation(_))
 }
 
 /// The layout of the charts in an area.
@@ -90,7 +101,11 @@ impl Grid {
 
 /// Number of screen rows that the panel would fill on a page of this width; 0 if it has no charts.
 pub(super) fn rows(app: &App, width: u16) -> u16 {
-    let groups = groups(&app.run).len();
+    let needed = |group: &Group| match group.members.as_slice() {
+        [CurveId::Known(curve)] => !is_evaluated(*curve),
+        _ => true,
+    };
+    let groups = groups(&app.run).into_iter().filter(needed).count();
     let grid = Grid::of(groups, Rect::new(0, 0, width, u16::MAX));
     let rows = u16::try_from(grid.rows).unwrap_or(u16::MAX);
     if groups == 0 {

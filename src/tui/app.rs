@@ -327,7 +327,11 @@ impl App {
     /// Whether the clock is running: the run is live and neither paused nor over. Only then does the clock cause
     /// frames.
     pub fn ticking(&self) -> bool {
-        self.live && !self.over() && self.run.phase != Phase::Paused && self.run.info.is_some()
+        let run = &self.run;
+        // The start of a restored run does not count: its clock continues with the first step.
+        let restarts = run.phase == Phase::Starting && run.global_step > 0;
+        let stands = run.phase == Phase::Paused || restarts;
+        self.live && !self.over() && !stands && run.info.is_some()
     }
 
     /// The time that the screen shows, on the clock of the run. It stops with the run; in a replay it is the time of the

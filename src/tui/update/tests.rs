@@ -315,6 +315,18 @@ fn the_clock_stops_while_training_is_paused() {
     assert!(app.elapsed_ms() < 1000);
 }
 
+/// Before: it counted while a resumed run started, then fell back.
+#[test]
+fn the_clock_stops_while_a_restored_run_starts() {
+    let mut app = app();
+    feed(&mut app, Event::RunStarted(Box::default()));
+    app.run.global_step = 100;
+    app.run.phase = Phase::Starting;
+    assert!(!app.ticking());
+    app.run.phase = Phase::Training;
+    assert!(app.ticking());
+}
+
 #[test]
 fn arrows_act_on_the_focused_pane() {
     let mut app = app();

@@ -322,6 +322,13 @@ impl Dir {
         fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
+    /// Whether a name belongs to the open file. Otherwise the name was removed or now belongs to another file.
+    pub fn is_entry(&self, name: &str, file: &File) -> bool {
+        let named = fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW);
+        let identity = |stat: Stat| (stat.st_dev, stat.st_ino);
+        named.is_ok_and(|named| fs::fstat(file).is_ok_and(|open| identity(open) == identity(named)))
+    }
+
     /// The names of all entries, sorted. In names that are not UTF-8, invalid bytes are replaced by U+FFFD.
     ///
     /// # Errors

@@ -1,9 +1,9 @@
 //! Locating the files of a dataset, and its class names.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::env;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use md5::{Digest, Md5};
@@ -11,7 +11,7 @@ use md5::{Digest, Md5};
 use super::DataError;
 use crate::config::DataConfig;
 use crate::idx::find;
-use crate::limits::{LONGEST_NAME, check_classes};
+use crate::limits::{LONGEST_NAME, MOST_CLASSES, check_classes};
 
 /// Names of the four files, without an optional `.gz`.
 pub const FILES: [&str; 4] = [
@@ -20,6 +20,9 @@ pub const FILES: [&str; 4] = [
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 ];
+
+/// Longest `classes.txt`, bytes: room for the longest names with up to four bytes a character.
+const LONGEST_LIST: u64 = 4 << 20;
 
 /// The name of the one dataset with built-in class names and checksums.
 const FASHION: &str = "fashion-mnist";
@@ -179,7 +182,7 @@ pub(super) fn class_names(
     test: &[u16],
 ) -> Result<Vec<String>, DataError> {
     let list = found.dir.join("classes.txt");
-    let names: Vec<String> = match fs::read(&list) {
+    let names: Vec<String> = match read_list(&list) {
         Ok(bytes) => listed_names(&list, &bytes)?,
         Err(error) if error.kind() != ErrorKind::NotFound => {
             return Err(DataError(format!("{}: {error}", list.display())));
@@ -217,23 +220,45 @@ pub(super) fn class_names(
     Ok(names)
 }
 
+/// Reads `classes.txt`, at most one byte more than the longest list. A pipe or a device is not read.
+fn read_list(list: &Path) -> std::io::Result<Vec<u8>> {
+    if !fs::metadata(list)?.is_file() {
+        return Err(std::io::Error::new(
+            ErrorKind::InvalidInput,
+            "not a regular file",
+        ));
+    }
+    let mut bytes = Vec::new();
+    fs::File::open(list)?
+        .take(LONGEST_LIST + 1)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// The class names in `classes.txt`: one per line, without duplicates. A byte-order mark, which some editors write, and
 /// empty lines at the end are ignored.
 fn listed_names(list: &Path, bytes: &[u8]) -> Result<Vec<String>, DataError> {
     let wrong = |what: &str| DataError(format!("{}: {what}", list.display()));
+    if bytes.len() as u64 > LONGEST_LIST {
+        return Err(wrong(&format!(
+            "larger than {LONGEST_LIST} bytes; expected at most {MOST_CLASSES} class names, one per line"
+        )));
+    }
     let words = std::str::from_utf8(bytes);
     let words =
         words.map_err(|_| wrong("not UTF-8; expected UTF-8 text, one class name per line"))?;
     let words = words.strip_prefix('\u{feff}').unwrap_or(words);
-    let mut names: Vec<String> = Vec::new();
-    for (number, line) in words.trim_end().lines().enumerate() {
+    let lines = words.trim_end().lines();
+    check_classes(lines.clone().count()).map_err(|what| wrong(&what))?;
+    let (mut names, mut known) = (Vec::new(), HashSet::new());
+    for (number, line) in lines.enumerate() {
         let name = line.trim();
         let fault = if name.is_empty() {
             "empty line, expected a class name"
-        } else if names.iter().any(|known| known == name) {
-            "duplicate class name"
         } else if name.chars().count() > LONGEST_NAME {
             "class name of more than 200 characters"
+        } else if !known.insert(name) {
+            "duplicate class name"
         } else {
             names.push(name.to_owned());
             continue;
@@ -241,7 +266,6 @@ fn listed_names(list: &Path, bytes: &[u8]) -> Result<Vec<String>, DataError> {
         let place = format!("{}:{}", list.display(), number + 1);
         return Err(DataError(format!("{place}: {name:?}: {fault}")));
     }
-    check_classes(names.len()).map_err(|what| wrong(&what))?;
     Ok(names)
 }
 

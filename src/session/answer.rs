@@ -26,11 +26,12 @@ use crate::link::{Queries, Query, Reply};
 /// Capacity of the query queue and of the reply queue.
 const WAITING: usize = 16;
 
-/// Starts a thread that answers queries about the run in `dir`. `None` if the thread cannot be started.
-pub(super) fn start(dir: Dir) -> Option<Queries> {
+/// Starts a thread that answers queries about the run in `dir`; it calls `turn` before each. `None` if the thread cannot be
+/// started.
+pub(super) fn start(dir: Dir, mut turn: impl FnMut() + Send + 'static) -> Option<Queries> {
     let (ask, queries) = bounded::<(u64, Query)>(WAITING);
     let (answered, replies) = bounded(WAITING);
-    let answering = move || answer_all(dir, queries, &answered);
+    let answering = move || answer_all(dir, queries.into_iter().inspect(|_| turn()), &answered);
     let spawned = Builder::new().name("answers".to_owned()).spawn(answering);
     spawned.ok().map(|_| Queries { ask, replies })
 }

@@ -71,6 +71,7 @@ impl Journal {
             run_ms: Some(self.run_ms),
             event,
         };
+        self.held.renew()?;
         let mut line = Vec::new();
         if self.is_torn()? {
             // If a killed writer left an incomplete last line, this record must start on a new line.

@@ -28,6 +28,11 @@ impl Appender {
         }
     }
 
+    /// Appends to another file from now on.
+    pub(super) fn reopen(&mut self, file: File) {
+        self.file = file;
+    }
+
     /// Appends data in a single write, with what could not be written before. A partial write is removed again.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ grad_norm_mean,grad_norm_max,clipped_fraction,images_per_second,seconds";
 /// The open files of a run.
 #[derive(Debug)]
 pub struct RunFiles {
-    /// The run directory; the lock on its journal shows other processes that this run is being written.
+    /// The run directory; its lock shows other processes that this run is being written.
     held: LockedJournal,
     journal: Appender,
     epochs: Appender,
@@ -34,6 +34,8 @@ pub struct RunFiles {
     torn: bool,
     /// Whether a write error has been reported. It is reported once, not with every record.
     failed: bool,
+    /// A warning that has not been reported.
+    warning: Option<String>,
 }
 
 impl RunFiles {
@@ -77,6 +79,7 @@ impl RunFiles {
             meta_unwritten: false,
             torn,
             failed: false,
+            warning: None,
         };
         if new {
             files.write_meta()?;
@@ -110,7 +113,8 @@ impl RunFiles {
         } else {
             Ok(())
         };
-        let others = self.journal.flush().and(self.epochs.flush());
+        let renewed = self.renew_journal();
+        let others = renewed.and(self.journal.flush()).and(self.epochs.flush());
         meta.and(others)
             .and(self.board.flush())
             .map_err(|error| format!("the run's files are incomplete: {error}"))
@@ -202,7 +206,29 @@ impl RunFiles {
         Ok(())
     }
 
+    /// The warning about the files since the last call.
+    pub(super) fn take_warning(&mut self) -> Option<String> {
+        self.warning.take()
+    }
+
+    /// Opens the journal again if another program has replaced it.
+    ///
+    /// # Errors
+    /// As [`LockedJournal::renew`].
+    fn renew_journal(&mut self) -> io::Result<()> {
+        if let Some(appended) = self.held.renew()? {
+            self.journal.reopen(self.held.file.try_clone()?);
+            self.warning = Some(format!(
+                "{JOURNAL} was replaced by another program, as `sed -i` or `mv` does, while this run writes it; {appended} \
+                 records that it lacked were appended. Edit it only after the run has ended"
+            ));
+        }
+        Ok(())
+    }
+
     fn write_journal(&mut self, record: &Record) -> io::Result<()> {
+        // Without the new file, the record goes to the old one.
+        let renewed = self.renew_journal();
         let mut line = Vec::new();
         if self.torn {
             // This record must not be appended to an incomplete line.
@@ -210,7 +236,7 @@ impl RunFiles {
         }
         write_line(record, &mut line)?;
         self.torn = false;
-        self.journal.append(&line)
+        self.journal.append(&line).and(renewed)
     }
 
     fn write_meta(&mut self) -> io::Result<()> {

@@ -282,8 +282,9 @@ impl Hub {
             let _ = self.marked.send(mark);
         }
         self.pass_on(record);
-        if let Some(text) = problem {
-            let level = Level::Error;
+        let warning = self.files.as_mut().and_then(RunFiles::take_warning);
+        for (level, text) in [(Level::Error, problem), (Level::Warn, warning)] {
+            let Some(text) = text else { continue };
             let record = self.stamp(Event::Log { level, text }, at);
             // What cannot be written now is written with the next record.
             let _ = self.files.as_mut().map(|files| files.write(&record));

@@ -1,11 +1,11 @@
 //! The handle of a hub, with which front ends and other threads subscribe, send requests and add events.
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::answer;
 use crate::event::{Event, Level, Request, SystemSample};
 use crate::files::Dir;
-use crate::link::{Feed, Link};
+use crate::link::{BUSY, Feed, Link, Queries};
 
 /// Access to a hub. It can be cloned, and it may outlive the session without delaying its end.
 #[derive(Debug, Clone)]
@@ -19,16 +19,27 @@ pub struct HubHandle {
 impl HubHandle {
     /// A new link for a front end. It may lag by `backlog` records (at least 2) before it gets a snapshot instead.
     pub fn link(&self, backlog: usize) -> Link {
-        let (sender, feed) = bounded(backlog.max(2));
-        // If the hub has ended, the sender is dropped and the link's feed is closed.
-        let _ = self.subscribe.send(sender);
         Link {
             requests: Some(self.requests.clone()),
             control: None,
-            queries: self.dir.clone().and_then(answer::start),
+            queries: self.queries(|| {}),
             replays: None,
-            feed,
+            feed: self.subscribe(backlog),
         }
+    }
+
+    /// A snapshot and the records that follow, with the backlog of [`HubHandle::link`].
+    pub(super) fn subscribe(&self, backlog: usize) -> Receiver<Feed> {
+        let (sender, feed) = bounded(backlog.max(2));
+        // If the hub has ended, the sender is dropped and the feed is closed.
+        let _ = self.subscribe.send(sender);
+        feed
+    }
+
+    /// Starts a thread that answers queries; it calls `turn` before each. `None` if the run has no files or the thread
+    /// cannot be started.
+    pub(super) fn queries(&self, turn: impl FnMut() + Send + 'static) -> Option<Queries> {
+        answer::start(self.dir.clone()?, turn)
     }
 
     /// Sends a request of a client outside this process to the trainer and records the request with its requester
@@ -38,6 +49,10 @@ impl HubHandle {
     /// A message for the requester, if the trainer cannot accept the request.
     pub fn ask(&self, request: Request, by: String) -> Result<(), &'static str> {
         let Request { id, command } = request;
+        // What cannot be sent is not recorded.
+        if self.requests.is_full() {
+            return Err(BUSY);
+        }
         let _ = self.asides.send(Event::Asked { id, command, by });
         let link = Link {
             requests: Some(self.requests.clone()),

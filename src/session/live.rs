@@ -109,7 +109,8 @@ pub fn live() -> Vec<LiveRun> {
     let mut all: Vec<LiveRun> = sockets::all()
         .into_iter()
         .filter_map(|path| {
-            let connected = connect(&path, Role::Watcher, "list of runs").ok()?;
+            // As a command, for which a place is free even if as many screens are attached as possible.
+            let connected = connect(&path, Role::Asker, "list of runs").ok()?;
             Some((path, connected.about))
         })
         .collect();

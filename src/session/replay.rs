@@ -22,7 +22,7 @@ pub fn replay(run: &RunDir) -> io::Result<(Link, JournalState)> {
     let (sender, feed) = bounded(1);
     let _ = sender.send(Feed::Snapshot(Box::new(journal.state.clone())));
     let link = Link {
-        queries: run.open().ok().and_then(answer::start),
+        queries: run.open().ok().and_then(|dir| answer::start(dir, || {})),
         replays: replays(run),
         ..Link::only(feed)
     };

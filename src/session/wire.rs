@@ -4,6 +4,9 @@
 //! Both sides start with a hello that has the protocol version. If the major versions differ, the connection ends with
 //! an error message in a [`GOODBYE`], whose format never changes. Messages of unknown kinds are skipped, so minor
 //! versions may add kinds. Memory is allocated for received bytes only, not for the announced length.
+//!
+//! Version 3.1 added [`KEEP_ALIVE`], which a trainer sends to a client that has read everything else. It has no meaning
+//! for the client: clients of version 3.0 skip it as well.
 
 use std::io::{self, Read, Write};
 
@@ -18,7 +21,7 @@ use crate::link::{Feed, Query, Reply};
 /// Major version of the protocol. Both sides must have the same.
 pub const MAJOR: u32 = 3;
 /// Minor version of the protocol. It may differ.
-pub const MINOR: u32 = 0;
+pub const MINOR: u32 = 1;
 /// The value of `magic` in both hellos.
 const MAGIC: &str = "epochtop";
 
@@ -30,6 +33,12 @@ const REPLY: u8 = 4;
 const REQUEST: u8 = 5;
 const QUERY: u8 = 6;
 const CONTROL: u8 = 7;
+const KEEP_ALIVE: u8 = 8;
+
+/// Length of a keep-alive, bytes. The trainer finds out by it whether a client reads.
+pub(super) const KEEP_ALIVE_BYTES: usize = 40 << 10;
+/// Consecutive messages of unknown kinds after which a connection ends.
+const UNKNOWN: usize = 64;
 
 /// The role of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,6 +194,14 @@ pub(super) fn invalid(message: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, message.to_owned())
 }
 
+/// Writes a keep-alive without flushing.
+///
+/// # Errors
+/// An I/O error of the writer.
+pub(super) fn send_keep_alive(out: &mut impl Write) -> io::Result<()> {
+    send(out, KEEP_ALIVE, &" ".repeat(KEEP_ALIVE_BYTES), FROM_TRAINER)
+}
+
 /// Writes one message of at most `most` bytes without flushing. A longer one is an error before anything is written.
 fn send(out: &mut impl Write, kind: u8, body: &impl Serialize, most: u32) -> io::Result<()> {
     let mut frame = vec![0, 0, 0, 0, kind];
@@ -254,9 +271,13 @@ impl FromClient {
     /// Reads the next message of a known kind. `None` at the end of the stream.
     ///
     /// # Errors
-    /// If the message is invalid or reading fails. The stream cannot be used afterwards.
+    /// If the message is invalid, if too many of unknown kinds precede it, or if reading fails. The stream cannot be used
+    /// afterwards.
     pub fn receive(from: &mut impl Read) -> io::Result<Option<Self>> {
-        while let Some((kind, body)) = receive(from, FROM_CLIENT)? {
+        for _ in 0..UNKNOWN {
+            let Some((kind, body)) = receive(from, FROM_CLIENT)? else {
+                return Ok(None);
+            };
             return Ok(Some(match kind {
                 HELLO => {
                     check_hello(&body, "client")?;
@@ -271,7 +292,9 @@ impl FromClient {
                 _ => continue,
             }));
         }
-        Ok(None)
+        Err(invalid(
+            "protocol error: too many messages of unknown kinds",
+        ))
     }
 }
 
@@ -335,6 +358,21 @@ mod tests {
         assert_eq!(next(), Some(FromClient::Request(request)));
         assert_eq!(next(), Some(FromClient::Control));
         assert_eq!(next(), None);
+    }
+
+    #[test]
+    fn a_keep_alive_is_skipped_and_a_flood_of_unknown_kinds_is_not() {
+        let mut bytes = Vec::new();
+        send_keep_alive(&mut bytes).unwrap();
+        assert!(bytes.len() > KEEP_ALIVE_BYTES);
+        let goodbye = FromTrainer::Goodbye("x".to_owned());
+        goodbye.send(&mut bytes).unwrap();
+        let received = FromTrainer::receive(&mut bytes.as_slice()).unwrap();
+        assert_eq!(received, Some(goodbye));
+        let mut bytes = Vec::new();
+        (0..UNKNOWN).for_each(|_| send(&mut bytes, 200, &(), FROM_CLIENT).unwrap());
+        let error = FromClient::receive(&mut bytes.as_slice()).unwrap_err();
+        assert!(error.to_string().contains("unknown kinds"), "{error}");
     }
 
     #[test]

@@ -1,19 +1,25 @@
-//! Which process writes to a run. A writer locks the journal. Not every file system has locks, and some have them for
-//! each host alone. So the process named in `run.json`, its socket and the age of the journal are considered too, and
-//! without locks the writer claims the run by a file.
+//! Which process writes to a run. A writer locks a file that has no other use, because editing the journal with `sed -i`
+//! or `cp` and `mv` replaces it, and its lock with it. The journal is locked as well, for earlier versions, which lock
+//! nothing else. Not every file system has locks, and some have them for each host alone. So the process named in
+//! `run.json`, its socket and the age of the journal are considered too, and without locks the writer claims the run by
+//! a file.
 
 use std::fs::TryLockError;
-use std::io;
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use fs_err::File;
+use serde::Deserialize;
 
 use super::meta::Meta;
 use super::process::{Holder, Seen, host};
 use super::rundir::{JOURNAL, RunDir};
-use crate::files::{Dir, TEMPORARY, open_read};
+use crate::files::{Dir, TEMPORARY};
+use crate::limits::JOURNAL_LINE;
 
+/// The file that the writer of a run locks. It is empty, and never replaced or renamed.
+pub(super) const LOCK: &str = "lock";
 /// The file by which a process claims a run on a file system without locks.
 const CLAIM: &str = "writer.json";
 const LONGEST_CLAIM: u64 = 4096;
@@ -22,13 +28,24 @@ const RECENT: Duration = Duration::from_secs(60);
 /// How long a journal that was written recently is watched.
 const WATCH: Duration = Duration::from_secs(12);
 
-/// The state of a journal's lock.
+/// The state of a run's lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lock {
     Taken,
     Free,
-    /// The file system does not support locks, or the journal cannot be opened.
+    /// The file system does not support locks, or the file cannot be opened.
     Unknown,
+}
+
+impl Lock {
+    /// The state of the lock that consists of this and another one.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Taken, _) | (_, Self::Taken) => Self::Taken,
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+            (Self::Free, Self::Free) => Self::Free,
+        }
+    }
 }
 
 /// The process that writes to a run.
@@ -40,16 +57,22 @@ pub(super) enum Writer {
     Unknown(Holder),
 }
 
-/// The state of the journal's lock. A process that writes to a run holds it until it ends.
+/// The state of the run's lock. A process that writes to a run holds it until it ends.
 pub(super) fn lock_of(run: &RunDir) -> Lock {
-    let Ok(file) = open_read(&run.journal()) else {
+    let Ok(dir) = run.open() else {
         return Lock::Unknown;
     };
-    match file.file().try_lock_shared() {
-        Ok(()) => Lock::Free,
-        Err(TryLockError::WouldBlock) => Lock::Taken,
-        Err(TryLockError::Error(_)) => Lock::Unknown,
-    }
+    let state = |file: io::Result<File>| match file.map(|file| file.file().try_lock_shared()) {
+        Ok(Ok(())) => Lock::Free,
+        Ok(Err(TryLockError::WouldBlock)) => Lock::Taken,
+        Ok(Err(TryLockError::Error(_))) | Err(_) => Lock::Unknown,
+    };
+    let own = match dir.open_read(LOCK) {
+        // A run of an earlier version.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Lock::Free,
+        file => state(file),
+    };
+    own.and(state(dir.open_read(JOURNAL)))
 }
 
 /// Which process writes to a run, given the state of its lock.
@@ -90,6 +113,9 @@ fn is_recent(run: &RunDir) -> bool {
 pub(super) struct LockedJournal {
     pub(super) dir: Dir,
     pub(super) file: File,
+    lock: File,
+    /// Whether open files can be compared with names: some network file systems give a file a new number at any time.
+    is_comparable: bool,
     _claim: Option<Claim>,
 }
 
@@ -100,15 +126,66 @@ impl LockedJournal {
     /// An I/O error that names the path.
     pub(super) fn create(dir: Dir) -> io::Result<Self> {
         let file = dir.append(JOURNAL)?;
-        let claim = match lock(&file)? {
-            Lock::Unknown => Some(Claim::new(&dir, false)?),
+        let lock = open_lock(&dir)?;
+        let found = lock_with_retries(&lock)?.and(lock_with_retries(&file)?);
+        Self::claim(dir, file, lock, (found, false))
+    }
+
+    /// Claims the run if its file system has no locks.
+    fn claim(
+        dir: Dir,
+        file: File,
+        lock: File,
+        (found, take_over): (Lock, bool),
+    ) -> io::Result<Self> {
+        let claim = match found {
+            Lock::Unknown => Some(Claim::new(&dir, take_over)?),
             Lock::Free | Lock::Taken => None,
         };
         Ok(Self {
+            is_comparable: dir.is_entry(JOURNAL, &file) && dir.is_entry(LOCK, &lock),
             dir,
             file,
+            lock,
             _claim: claim,
         })
+    }
+
+    /// Opens and locks the files again that another program has replaced or deleted. Records that a new journal lacks are
+    /// appended to it. Returns their number if the journal was replaced.
+    ///
+    /// # Errors
+    /// An I/O error that names the path, or `WouldBlock` if another process has locked the new files. The open files stay
+    /// the same then.
+    pub(super) fn renew(&mut self) -> io::Result<Option<u64>> {
+        if !self.is_comparable || self.dir.is_deleted() {
+            return Ok(None);
+        }
+        if !self.dir.is_entry(LOCK, &self.lock) {
+            self.lock = self.relocked(&self.lock, open_lock(&self.dir)?)?;
+        }
+        if self.dir.is_entry(JOURNAL, &self.file) {
+            return Ok(None);
+        }
+        let mut new = self.relocked(&self.file, self.dir.append(JOURNAL)?)?;
+        let appended = append_missing(&mut self.file, &mut new)?;
+        self.file = new;
+        self.is_comparable = self.dir.is_entry(JOURNAL, &self.file);
+        Ok(Some(appended))
+    }
+
+    /// Passes the lock of a replaced file on to the new one.
+    fn relocked(&self, old: &File, new: File) -> io::Result<File> {
+        // If both are the same file after all, its own lock must not be in the way.
+        let _ = old.file().unlock();
+        lock(&new).map_err(|error| {
+            let path = new.path().display();
+            let what = format!(
+                "{path}: replaced by another program while this process writes the run, and locked by another process"
+            );
+            io::Error::new(error.kind(), what)
+        })?;
+        Ok(new)
     }
 
     /// Opens the journal of an existing run. With `take_over`, also if it cannot be determined whether another process
@@ -119,6 +196,7 @@ impl LockedJournal {
     pub(super) fn open(run: &RunDir, take_over: bool) -> io::Result<Self> {
         let dir = run.open()?;
         let file = dir.append_existing(JOURNAL)?;
+        let lock_file = open_lock(&dir)?;
         let meta = run.meta().unwrap_or_default();
         let refused = |what: &str| {
             let what = format!("{}: {what}", run.journal().display());
@@ -130,7 +208,8 @@ impl LockedJournal {
             });
             refused(&format!("another process writes this run{holder}"))
         };
-        let lock = lock_with_retries(&file).map_err(|_| written())?;
+        let own = lock_with_retries(&lock_file).map_err(|_| written())?;
+        let lock = own.and(lock_with_retries(&file).map_err(|_| written())?);
         match writer_of(run, &meta, lock) {
             Writer::Absent => {}
             Writer::Live => return Err(written()),
@@ -147,16 +226,62 @@ impl LockedJournal {
                 )));
             }
         }
-        let claim = match lock {
-            Lock::Unknown => Some(Claim::new(&dir, take_over)?),
-            Lock::Free | Lock::Taken => None,
-        };
-        Ok(Self {
-            dir,
-            file,
-            _claim: claim,
-        })
+        Self::claim(dir, file, lock_file, (lock, take_over))
     }
+}
+
+/// Opens the file to lock, and creates it if it does not exist. If it belongs to another user, who has evaluated the run,
+/// it may be read only.
+fn open_lock(dir: &Dir) -> io::Result<File> {
+    dir.append(LOCK)
+        .or_else(|error| dir.open_read(LOCK).map_err(|_| error))
+}
+
+/// The sequence number of a record.
+#[derive(Debug, Deserialize)]
+struct Head {
+    seq: u64,
+}
+
+/// Appends the records of `old` that follow the last one of `new`. Returns their number.
+fn append_missing(old: &mut File, new: &mut File) -> io::Result<u64> {
+    let (mut last, mut is_torn) = (0, false);
+    lines(new, |line| {
+        is_torn = !line.ends_with(b"\n");
+        last = serde_json::from_slice(line).map_or(last, |head: Head| last.max(head.seq));
+        Ok(())
+    })?;
+    let mut out = BufWriter::new(new);
+    if is_torn {
+        out.write_all(b"\n")?;
+    }
+    let mut appended = 0;
+    lines(old, |line| {
+        if serde_json::from_slice(line).is_ok_and(|head: Head| head.seq > last) {
+            out.write_all(line)?;
+            appended += 1;
+        }
+        Ok(())
+    })?;
+    out.flush()?;
+    Ok(appended)
+}
+
+/// Calls `take` with each line of a file.
+fn lines(file: &mut File, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    file.rewind()?;
+    let mut reader = BufReader::new(file);
+    let mut line = Vec::new();
+    while reader
+        .by_ref()
+        .take(JOURNAL_LINE)
+        .read_until(b'\n', &mut line)?
+        > 0
+    {
+        take(&line)?;
+        line.clear();
+    }
+    Ok(())
 }
 
 /// Locks a run that certainly no other process writes; `None` otherwise.
@@ -184,7 +309,7 @@ fn is_written(file: &File) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Locks a journal, with a few retries: a process that only checks whether the run is live holds the lock briefly.
+/// Locks a file, with a few retries: a process that only checks whether the run is live holds the lock briefly.
 fn lock_with_retries(file: &File) -> io::Result<Lock> {
     for _ in 0..10 {
         if let Ok(lock) = lock(file) {
@@ -195,7 +320,7 @@ fn lock_with_retries(file: &File) -> io::Result<Lock> {
     lock(file)
 }
 
-/// Locks a journal until the file is closed, which the system does also for a killed process. Returns how it was found:
+/// Locks a file until it is closed, which the system does also for a killed process. Returns how it was found:
 /// free, or unknown on a file system without locks.
 ///
 /// # Errors

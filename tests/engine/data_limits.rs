@@ -133,6 +133,54 @@ fn a_byte_order_mark_is_not_part_of_the_first_class_name() {
     }
 }
 
+/// The limit holds before training, for names as for labels: such a run could not be evaluated. Before: 200,000 names took
+/// more than 40 s, because each was compared with all before it.
+#[test]
+fn more_classes_than_can_be_evaluated_are_refused_within_a_second() {
+    let labels: Vec<u16> = (0..5000).collect();
+    let error = loaded(&[2, 2], &labels).unwrap_err();
+    let words = "label 4096 of image 4096 is out of range: expected 0 to 4095";
+    assert!(error.contains(words), "{error}");
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), &[2, 2], &two_classes(20));
+    let list = dir.path().join("classes.txt");
+    let config = small_config(dir.path());
+    let names = |count: usize, length: usize| {
+        let name = |class| format!("{class:0length$}\n");
+        (0..count).map(name).collect::<String>()
+    };
+    for (text, words) in [
+        (names(5000, 5), "5000 classes; expected at most 4096"),
+        (names(200_000, 8), "200000 classes; expected at most 4096"),
+        (
+            names(200_000, 40),
+            "larger than 4194304 bytes; expected at most 4096 class names",
+        ),
+        (
+            "a\n".repeat(200_000),
+            "200000 classes; expected at most 4096",
+        ),
+    ] {
+        fs::write(&list, text).unwrap();
+        let began = std::time::Instant::now();
+        let error = data::load(&config.data, 1).unwrap_err().0;
+        assert!(
+            began.elapsed() < Duration::from_secs(1),
+            "{:?}",
+            began.elapsed()
+        );
+        assert!(
+            error.contains("classes.txt") && error.contains(words),
+            "{error}"
+        );
+    }
+    // The most names that are allowed, of the greatest length.
+    let longest = names(4096, 200).replace('0', "\u{10ffff}");
+    fs::write(&list, longest).unwrap();
+    let dataset = data::load(&config.data, 1);
+    assert_eq!(dataset.unwrap().info.classes.len(), 4096);
+}
+
 /// A checkpoint of an earlier version, which took the mark for a part of the name and trained on any number of channels.
 #[test]
 fn an_old_checkpoint_is_read_without_the_mark_and_has_the_same_limits() {

@@ -3,9 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use epochtop::link::{Query, request};
+use epochtop::run::Curve;
+use epochtop::session::wire::Role;
+use epochtop::session::{RunDir, connect};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::fixture::shapes;
@@ -388,4 +393,143 @@ fn sigterm_ends_a_trainer_that_hangs_at_a_thread_limit() {
         text(&output.stdout),
         text(&output.stderr)
     );
+}
+
+/// Before: the connection was closed without a reason.
+#[test]
+fn a_client_is_told_that_the_trainer_has_no_thread_for_it() {
+    let fixture = Fixture::new();
+    let library = compile(fixture.dir.path());
+    let full = fixture.path("full");
+    let mut command = fixture.epochtop();
+    command.args(fixture.training("n"));
+    command.env("LD_PRELOAD", &library).env("FULL", &full);
+    command.env("EPOCHTOP_FAULT", "hang@step:3");
+    let mut trainer = Trainer::start(&fixture, command, "n");
+    let ctl = || {
+        let mut command = fixture.epochtop();
+        command.args(["ctl", "pause", "n", "--timeout", "0.5", "--runs"]);
+        command.arg(fixture.path("runs")).output().unwrap()
+    };
+    fs::write(&full, "").unwrap();
+    let stderr = text(&ctl().stderr);
+    for words in ["cannot serve this client", "ulimit -u"] {
+        assert!(stderr.contains(words), "{stderr}");
+    }
+    fs::remove_file(&full).unwrap();
+    let stderr = text(&ctl().stderr);
+    assert!(stderr.contains("not done within --timeout"), "{stderr}");
+    trainer.child.kill().unwrap();
+    trainer.child.wait().unwrap();
+}
+
+/// A training process and its socket.
+struct Trainer {
+    child: Child,
+    socket: PathBuf,
+}
+
+impl Trainer {
+    fn start(fixture: &Fixture, mut command: Command, name: &str) -> Self {
+        let run = RunDir::at(&fixture.path("runs").join(name));
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().unwrap();
+        let began = Instant::now();
+        let trains =
+            || fs::read_to_string(run.journal()).is_ok_and(|text| text.contains("epoch_started"));
+        while !trains() {
+            assert!(began.elapsed() < Duration::from_secs(60), "does not train");
+            thread::sleep(Duration::from_millis(20));
+        }
+        thread::sleep(Duration::from_secs(1));
+        let socket = run.meta().unwrap().socket.unwrap();
+        Self { child, socket }
+    }
+
+    /// The processor time used by all its threads, seconds.
+    fn processor_time(&self) -> f64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let (_, rest) = stat.rsplit_once(") ").unwrap();
+        let fields: Vec<&str> = rest.split(' ').collect();
+        let ticks: f64 = [fields[11], fields[12]]
+            .iter()
+            .map(|n| n.parse::<f64>().unwrap())
+            .sum();
+        ticks / rustix::param::clock_ticks_per_second() as f64
+    }
+}
+
+/// Before: queries and messages of clients used all cores, and training went from 110 to 29 steps per second.
+#[test]
+fn floods_of_clients_use_a_small_share_of_the_processor() {
+    let fixture = Fixture::new();
+    let mut words = fixture.training("f");
+    let epochs = words.iter_mut().find(|word| *word == "train.epochs=1");
+    "train.epochs=100000".clone_into(epochs.unwrap());
+    let mut command = fixture.epochtop();
+    command.args(words);
+    let mut trainer = Trainer::start(&fixture, command, "f");
+    let pause = || {
+        let mut command = fixture.epochtop();
+        command
+            .args(["ctl", "pause", "--socket"])
+            .arg(&trainer.socket);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    };
+    // A paused trainer uses no processor time itself.
+    pause();
+    let (socket, stop) = (&trainer.socket, &AtomicBool::new(false));
+    let query = &Query::Series {
+        curve: Curve::TrainLoss.into(),
+        from: 0,
+        to: u64::MAX,
+        points: 10_000,
+    };
+    let used = thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(move || {
+                let client = connect(socket, Role::Watcher, "queries").unwrap();
+                let queries = client.link.queries.unwrap();
+                while !stop.load(Ordering::Relaxed) {
+                    let _ = queries.ask.try_send((1, query.clone()));
+                    let _ = queries.replies.recv_timeout(Duration::from_micros(10));
+                }
+            });
+            scope.spawn(move || {
+                let client = connect(socket, Role::Screen, "requests").unwrap();
+                while !stop.load(Ordering::Relaxed) {
+                    let _ = client.link.send(request(epochtop::event::Command::Pause));
+                    client.link.feed.try_iter().for_each(drop);
+                }
+            });
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    drop(connect(socket, Role::Watcher, "connections"));
+                }
+            });
+        }
+        // The budgets allow a burst.
+        thread::sleep(Duration::from_secs(3));
+        let (before, began) = (trainer.processor_time(), Instant::now());
+        thread::sleep(Duration::from_secs(4));
+        let used = (trainer.processor_time() - before) / began.elapsed().as_secs_f64();
+        // Meanwhile a command is carried out soon.
+        let began = Instant::now();
+        pause();
+        stop.store(true, Ordering::Relaxed);
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "{:?}",
+            began.elapsed()
+        );
+        used
+    });
+    assert!(used < 0.35, "{used} cores");
+    let bytes = fs::metadata(fixture.path("runs/f/events.jsonl"))
+        .unwrap()
+        .len();
+    assert!(bytes < 1 << 20, "{bytes} bytes");
+    trainer.child.kill().unwrap();
+    trainer.child.wait().unwrap();
 }

@@ -31,6 +31,11 @@ struct Served {
 }
 
 fn serve() -> Served {
+    serve_with(Duration::from_secs(30))
+}
+
+/// As [`serve`], with the time that a client may read nothing.
+fn serve_with(patience: Duration) -> Served {
     let dir = tempfile::tempdir().unwrap();
     let run = RunDir::create(dir.path(), "one", "").unwrap();
     let meta = Meta {
@@ -47,7 +52,7 @@ fn serve() -> Served {
         pid: std::process::id(),
         ..TrainerInfo::default()
     };
-    let server = Server::start(&path, session.handle(), about).unwrap();
+    let server = Server::start_with(&path, session.handle(), about, patience).unwrap();
     Served {
         dir,
         run,
@@ -288,17 +293,21 @@ fn peers_that_violate_the_protocol_are_disconnected() {
 }
 
 #[test]
-fn too_many_clients_are_refused_until_one_disconnects() {
+fn too_many_clients_are_refused_until_one_disconnects_and_are_named() {
     let served = serve();
     let mut all: Vec<Connection> = (0..32).map(|_| served.connect(Role::Watcher)).collect();
-    // Repeated, because the trainer may close the connection before the hello is written (broken pipe) or before it is
-    // read.
-    for _ in 0..200 {
+    for _ in 0..20 {
         let error = connect(&served.path, Role::Screen, "test").unwrap_err();
-        assert!(
-            error.to_string().contains("32 clients are attached"),
-            "{error}"
-        );
+        let words = error.to_string();
+        let who = format!("test, process {}", std::process::id());
+        for expected in [
+            "32 clients are attached",
+            "detach one of them",
+            &who,
+            "and 24 more",
+        ] {
+            assert!(words.contains(expected), "{expected} in {words}");
+        }
     }
     all.pop();
     wait("a free slot", || {
@@ -306,6 +315,171 @@ fn too_many_clients_are_refused_until_one_disconnects() {
     });
     drop(all);
     served.end();
+}
+
+/// A connection after its hello, for a test that sends and receives single messages.
+fn raw(path: &Path, role: Role) -> UnixStream {
+    let stream = UnixStream::connect(path).unwrap();
+    let hello = FromClient::Hello(ClientHello::new(role, "raw".to_owned()));
+    hello.send(&mut &stream).unwrap();
+    let answer = FromTrainer::receive(&mut &stream).unwrap();
+    assert!(matches!(answer, Some(FromTrainer::Hello(_))), "{answer:?}");
+    stream
+}
+
+/// Before: 32 clients that did nothing locked `ctl stop` out.
+#[test]
+fn a_command_has_a_place_when_all_others_are_taken() {
+    let served = serve();
+    let all: Vec<UnixStream> = (0..32)
+        .map(|i| raw(&served.path, [Role::Screen, Role::Watcher][i % 2]))
+        .collect();
+    // Further connections without a hello do not count.
+    let silent: Vec<UnixStream> = (0..100)
+        .map(|_| UnixStream::connect(&served.path).unwrap())
+        .collect();
+    wait("all places to be taken", || {
+        connect(&served.path, Role::Watcher, "test").err()
+    });
+    let commands: Vec<Connection> = (0..16).map(|_| served.connect(Role::Asker)).collect();
+    for command in &commands {
+        command.link.send(request(Command::Stop)).unwrap();
+        let got = served.requests.recv_timeout(Duration::from_secs(5));
+        assert_eq!(got.unwrap().command, Command::Stop);
+    }
+    let error = connect(&served.path, Role::Asker, "test").unwrap_err();
+    assert!(
+        error.to_string().contains("16 commands are waiting"),
+        "{error}"
+    );
+    drop((all, silent, commands));
+    served.end();
+}
+
+/// Before: connections without a hello took the places of screens for two seconds each.
+#[test]
+fn connections_without_a_hello_take_no_place() {
+    let served = serve();
+    let silent: Vec<UnixStream> = (0..100)
+        .map(|_| UnixStream::connect(&served.path).unwrap())
+        .collect();
+    let clients: Vec<Connection> = (0..32).map(|_| served.connect(Role::Screen)).collect();
+    drop((silent, clients));
+    served.end();
+}
+
+/// Before: with little to send, as during a pause, such a client kept its place for ever.
+#[test]
+fn a_client_that_reads_nothing_is_disconnected_even_if_little_is_sent() {
+    let served = serve_with(Duration::from_secs(2));
+    let stopped: Vec<UnixStream> = (0..32).map(|_| raw(&served.path, Role::Watcher)).collect();
+    let command = raw(&served.path, Role::Asker);
+    let began = Instant::now();
+    let watcher = wait("a free place", || {
+        connect(&served.path, Role::Watcher, "test").ok()
+    });
+    assert!(began.elapsed() > Duration::from_secs(1), "too early");
+    // A client that reads, and sends nothing, stays.
+    std::thread::sleep(Duration::from_secs(5));
+    let (level, text) = (epochtop::event::Level::Info, "still here".to_owned());
+    served.events.send(Event::Log { level, text }).unwrap();
+    let state = state(&watcher.link, |state| {
+        state.log.iter().any(|line| line.text == "still here")
+    });
+    let lines = state.log.iter().map(|line| line.text.as_str());
+    let lines: Vec<&str> = lines
+        .filter(|line| line.contains("read no data for 2 s"))
+        .collect();
+    assert!((1..=10).contains(&lines.len()), "{lines:?}");
+    // So is a command that sends no request.
+    command
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .unwrap();
+    let mut all = Vec::new();
+    (&command).read_to_end(&mut all).unwrap();
+    drop((stopped, watcher));
+    served.end();
+}
+
+/// A screen that was suspended, as with Ctrl-Z, is disconnected meanwhile and connects again by itself.
+#[test]
+fn a_suspended_client_connects_again_when_it_continues() {
+    let served = serve_with(Duration::from_secs(1));
+    served.send_records(story::midrun());
+    let mut client = Process::new(env!("CARGO_BIN_EXE_epochtop"))
+        .args(["attach", "--socket"])
+        .arg(&served.path)
+        .current_dir(served.dir.path())
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = rustix::process::Pid::from_child(&client);
+    let signal = |signal| rustix::process::kill_process(pid, signal).unwrap();
+    std::thread::sleep(Duration::from_secs(3));
+    signal(rustix::process::Signal::STOP);
+    let watcher = served.connect(Role::Watcher);
+    let disconnected = |state: &RunState| {
+        let mut lines = state.log.iter();
+        lines.any(|line| line.text.contains("read no data for 1 s; it can reattach"))
+    };
+    state(&watcher.link, disconnected);
+    served.send_records(story::finished().split_off(story::midrun().len().min(5)));
+    signal(rustix::process::Signal::CONT);
+    // It is connected before the run ends.
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(client.try_wait().unwrap(), None);
+    drop(watcher);
+    served.end();
+    let output = client.wait_with_output().unwrap();
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    );
+    assert!(output.status.success(), "{stdout}{stderr}");
+    assert!(!stdout.contains("disconnected this client"), "{stdout}");
+    assert!(stdout.contains("test"), "{stdout}");
+}
+
+/// Before: each request was recorded before it was refused, 35 MB in 15 s.
+#[test]
+fn requests_are_limited_before_they_are_recorded() {
+    let served = serve();
+    let client = raw(&served.path, Role::Screen);
+    let requests = served.requests.clone();
+    let trainer = std::thread::spawn(move || requests.iter().count());
+    let count = 5000;
+    let sending = client.try_clone().unwrap();
+    let began = Instant::now();
+    let sender = std::thread::spawn(move || {
+        for _ in 0..count {
+            let message = FromClient::Request(request(Command::Pause));
+            message.send(&mut &sending).unwrap();
+        }
+    });
+    let mut refused = 0;
+    let (mut recorded, mut last) = (0, 0);
+    while refused + recorded < count {
+        match FromTrainer::receive(&mut &client).unwrap() {
+            Some(FromTrainer::Feed(Feed::Unsent { reason, .. })) => {
+                assert!(reason.contains("at most 10 per second"), "{reason}");
+                refused += 1;
+            }
+            Some(FromTrainer::Feed(Feed::Live(record))) => last = record.seq,
+            Some(FromTrainer::Feed(Feed::Snapshot(state))) => last = state.seq,
+            _ => {}
+        }
+        recorded = last;
+    }
+    sender.join().unwrap();
+    let allowed = 60 + 10 * (began.elapsed().as_secs() + 1);
+    assert!((60..=allowed).contains(&recorded), "{recorded} recorded");
+    // A person who holds a key down is never refused.
+    drop(client);
+    let (state, _dir, _) = served.end();
+    assert_eq!(trainer.join().unwrap() as u64, recorded);
+    assert_eq!(state.seq, recorded);
 }
 
 fn memory() -> u64 {
@@ -348,7 +522,12 @@ fn a_thousand_connections_leak_no_files_or_memory() {
     });
     let grown = memory().saturating_sub(kilobytes);
     assert!(grown < 60_000, "{grown} kB more");
-    served.end();
+    let (state, ..) = served.end();
+    assert_eq!(
+        state.seq,
+        story::midrun().len() as u64,
+        "connections are not recorded"
+    );
 }
 
 /// A client that stops reading blocks neither the run nor other clients. When it reads again it gets a current

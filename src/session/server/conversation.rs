@@ -2,19 +2,27 @@
 
 use std::io::{self, BufWriter, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, Builder};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded, never, select};
+use crossbeam_channel::{Receiver, Sender, bounded, never, select, tick};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::sockopt::set_socket_send_buffer_size;
 
-use super::super::wire::{ClientHello, FromClient, FromTrainer, Role, TrainerHello, invalid};
-use super::Shared;
-use crate::event::{Event, Level, Request};
-use crate::link::{Feed, Link, Queries, Query, Reply};
+use super::super::wire::{
+    ClientHello, FromClient, FromTrainer, KEEP_ALIVE_BYTES, Role, TrainerHello, invalid,
+    send_keep_alive,
+};
+use super::budget::{Budget, lower_priority, processor_time};
+use super::{SHORT_TURN, Shared};
+use crate::event::{Event, Request};
+use crate::link::{Feed, Query, Reply};
 use crate::run::RunState;
+use crate::threads;
 
 /// Records queued for a client. A client that falls further behind receives a complete state instead.
 const BACKLOG: usize = 128;
@@ -22,29 +30,38 @@ const BACKLOG: usize = 128;
 const HELLO: Duration = Duration::from_secs(2);
 /// Time limit for the rest of a message after its first byte.
 const MESSAGE: Duration = Duration::from_secs(10);
-/// Time limit for a single write: a client that reads nothing for this long is disconnected.
-const STUCK: Duration = Duration::from_secs(30);
+/// Size of a socket's send buffer. The kernel doubles it.
+const BUFFER: usize = KEEP_ALIVE_BYTES + (KEEP_ALIVE_BYTES >> 1);
+/// The number of keep-alives sent in the time that a client may read nothing.
+const KEEP_ALIVES: u32 = 6;
+/// Requests of one client: at once, and per second in the long run. A key that is held down sends about 30 per second.
+const REQUESTS: (f64, f64) = (60.0, 10.0);
+/// Screens wait as long as the clients' share of the processor's time requires.
+const TURN: Duration = Duration::MAX;
 /// Maximum length, in characters, of a client's name in the log.
 const WHO: usize = 80;
 
 /// A connected client. While it exists, it is included in `Shared::clients`.
 #[derive(Debug)]
 pub(super) struct Client {
-    stream: UnixStream,
+    stream: Arc<UnixStream>,
     shared: Arc<Shared>,
 }
 
 impl Drop for Client {
     fn drop(&mut self) {
         let _ = self.stream.shutdown(Shutdown::Both);
-        self.shared.clients.fetch_sub(1, Ordering::AcqRel);
+        self.shared.leave(self.stream.as_raw_fd());
     }
 }
 
 impl Client {
     pub(super) fn new(stream: UnixStream, shared: Arc<Shared>) -> Self {
         let _ = stream.set_nonblocking(false);
-        let _ = stream.set_write_timeout(Some(STUCK));
+        let _ = stream.set_write_timeout(Some(shared.patience));
+        let _ = set_socket_send_buffer_size(&stream, BUFFER);
+        let stream = Arc::new(stream);
+        shared.enter(&stream);
         Self { stream, shared }
     }
 
@@ -53,11 +70,12 @@ impl Client {
         let _ = self
             .stream
             .set_write_timeout(Some(Duration::from_millis(200)));
-        let _ = FromTrainer::Goodbye(reason.to_owned()).send(&mut &self.stream);
+        let _ = FromTrainer::Goodbye(reason.to_owned()).send(&mut &*self.stream);
     }
 
     /// Serves the client until it disconnects, is disconnected, or the run ends.
-    pub(super) fn converse(self) {
+    pub(super) fn converse(&self) {
+        lower_priority();
         if let Err(error) = self.try_converse() {
             // After other errors, the client has already disconnected or does not respond.
             let reason = error.to_string();
@@ -77,23 +95,28 @@ impl Client {
             return Err(invalid("protocol error: the first message must be a hello"));
         };
         let by = name(&who, peer);
+        let admitted = self.shared.admit(self.stream.as_raw_fd(), role, &by);
+        admitted.map_err(|reason| invalid(&reason))?;
         let mut guard = ControlGuard::new(&self.shared, role);
         FromTrainer::Hello(TrainerHello::new(self.shared.about(), guard.has_control))
-            .send(&mut &self.stream)?;
-        let mut link = self.shared.hub.link(BACKLOG);
+            .send(&mut &*self.stream)?;
+        let feed = self.shared.hub.subscribe(BACKLOG);
         // The reader owns the query sender and the writer owns the reply receiver. If the writer ends, the answering
         // thread cannot send replies and ends too, which unblocks a reader that is waiting to queue a query.
-        let (ask, replies) = match link.queries.take() {
-            Some(Queries { ask, replies }) => (Some(ask), Some(replies)),
-            None => (None, None),
-        };
+        let (ask, replies) = self.start_answering(role).unzip();
         let (outbox, messages) = bounded(16);
         thread::scope(|scope| {
             let writer = Builder::new().name("client-out".to_owned());
-            let writing =
-                writer.spawn_scoped(scope, || self.write(link, replies, messages, (role, &by)));
-            let received =
-                writing.and_then(|_| self.read_messages(&mut guard, ask.as_ref(), &outbox, &by));
+            let started = writer.spawn_scoped(scope, || {
+                self.write((&feed, replies, messages), (role, &by))
+            });
+            let received = match started {
+                Ok(_) => self.read_messages(&mut guard, ask.as_ref(), &outbox, &by),
+                Err(error) => Err(invalid(&format!(
+                    "the trainer cannot serve this client: {error}; {}",
+                    threads::limits()
+                ))),
+            };
             // Closing the outbox ends the writer.
             drop(outbox);
             if received.is_ok() {
@@ -101,6 +124,19 @@ impl Client {
             }
             received
         })
+    }
+
+    /// Starts the thread that answers the client's queries, within the clients' share of the processor's time. `None` if
+    /// it has no use for queries or the thread cannot be started.
+    fn start_answering(&self, role: Role) -> Option<QueryEnds> {
+        match role {
+            Role::Asker => None,
+            Role::Screen | Role::Watcher => {
+                let shared = Arc::clone(&self.shared);
+                let queries = self.shared.hub.queries(move || shared.take_turn(TURN))?;
+                Some((queries.ask, queries.replies))
+            }
+        }
     }
 
     /// Reads messages until the client disconnects.
@@ -114,8 +150,17 @@ impl Client {
         outbox: &Sender<FromTrainer>,
         by: &str,
     ) -> io::Result<()> {
+        let budget = Budget::new(REQUESTS.0, REQUESTS.1);
+        let (turn, mut request_due) = match guard.role {
+            Role::Asker => (SHORT_TURN, Some(Instant::now() + self.shared.patience)),
+            Role::Screen | Role::Watcher => (TURN, None),
+        };
         loop {
-            let mut reader = DeadlineReader::after_first_byte(&self.stream, MESSAGE);
+            self.shared.take_turn(turn);
+            let mut reader = match request_due {
+                Some(until) => DeadlineReader::until(&self.stream, until),
+                None => DeadlineReader::after_first_byte(&self.stream, MESSAGE),
+            };
             let Some(message) = FromClient::receive(&mut reader)? else {
                 return Ok(());
             };
@@ -127,16 +172,31 @@ impl Client {
                     guard.take_control();
                     Some(FromTrainer::Feed(Feed::Control(guard.has_control)))
                 }
-                FromClient::Request(request) if guard.has_control => self.ask(request, by),
-                FromClient::Request(request) => Some(unsent(
+                FromClient::Request(request) if !guard.has_control => Some(unsent(
                     request.id,
                     "this client does not have control: command not sent",
                 )),
-                FromClient::Query(id, query) => {
-                    // Blocks while the queue is full: a client cannot send queries faster than they are answered.
-                    ask.and_then(|ask| ask.send((id, query)).err());
-                    None
+                FromClient::Request(request) if !budget.take() => Some(unsent(
+                    request.id,
+                    "too many commands, expected at most 10 per second: command not sent, try again in a moment",
+                )),
+                FromClient::Request(request) => {
+                    request_due = None;
+                    self.shared.wait(self.shared.requests.spend(1.0));
+                    self.ask(request, by)
                 }
+                FromClient::Query(id, query) => match ask {
+                    // Blocks while the queue is full: a client cannot send queries faster than they are answered.
+                    Some(ask) => {
+                        let _ = ask.send((id, query));
+                        None
+                    }
+                    None => {
+                        let reason =
+                            "the trainer has no thread for this client's queries".to_owned();
+                        Some(FromTrainer::Reply(id, Reply::Unknown { reason }))
+                    }
+                },
             };
             if let Some(answer) = answer
                 && outbox.send(answer).is_err()
@@ -152,22 +212,12 @@ impl Client {
         refused.map(|reason| unsent(request.id, reason))
     }
 
-    /// Writes messages until the run ends or the client disconnects.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "dropping the receiver makes the reader's next send fail, which ends the reader"
-    )]
-    fn write(
-        &self,
-        link: Link,
-        replies: Option<Receiver<(u64, Reply)>>,
-        messages: Receiver<FromTrainer>,
-        (role, by): (Role, &str),
-    ) {
-        let Link { feed, requests, .. } = link;
-        drop(requests);
+    /// Writes messages until the run ends, the client disconnects, or it reads nothing for too long.
+    fn write(&self, (feed, replies, messages): WriterEnds<'_>, (role, by): (Role, &str)) {
         let mut replies = replies.unwrap_or_else(never);
-        let mut out = BufWriter::with_capacity(1 << 16, &self.stream);
+        let mut reading = ReadingCheck::new(&self.stream, self.shared.patience);
+        let ticks = tick(self.shared.patience / KEEP_ALIVES);
+        let mut out = BufWriter::with_capacity(1 << 16, CountedWriter::new(&self.stream));
         let end = loop {
             let message = select! {
                 recv(feed) -> feed => {
@@ -190,11 +240,26 @@ impl Client {
                     let Ok(message) = message else { return };
                     Some(message)
                 }
+                recv(ticks) -> _ => {
+                    let kept = reading.check(out.get_ref().written).and_then(|has_read| {
+                        if has_read { send_keep_alive(&mut out) } else { Ok(()) }
+                    });
+                    match kept {
+                        Ok(()) => None,
+                        Err(error) => break Err(error),
+                    }
+                }
             };
+            let is_live = matches!(message, Some(FromTrainer::Feed(Feed::Live(_))));
             // Also flushed after a record that is not sent: a message before it may have waited for it.
             let sent = message.map_or(Ok(()), |message| message.send(&mut out));
             let more = !feed.is_empty() || !messages.is_empty();
-            match sent.and_then(|()| if more { Ok(()) } else { out.flush() }) {
+            let sent = sent.and_then(|()| if more { Ok(()) } else { out.flush() });
+            let used = processor_time();
+            if !is_live {
+                self.shared.work.spend(used);
+            }
+            match sent {
                 Ok(()) => {}
                 // The message is too long; nothing of it has been written.
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
@@ -208,12 +273,85 @@ impl Client {
         drop(out.into_parts());
         let stuck = |kind| matches!(kind, io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
         if end.is_err_and(|error| stuck(error.kind())) {
-            let seconds = STUCK.as_secs();
+            let seconds = self.shared.patience.as_secs();
             let text =
                 format!("disconnected {by}: it read no data for {seconds} s; it can reattach");
-            self.shared.hub.note(Level::Info, text);
+            self.shared.note(text);
         }
         let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}
+
+/// A client's queries and the replies.
+type QueryEnds = (Sender<(u64, Query)>, Receiver<(u64, Reply)>);
+
+/// What is sent to a client: its feed, the replies to its queries, and other messages.
+type WriterEnds<'a> = (
+    &'a Receiver<Feed>,
+    Option<Receiver<(u64, Reply)>>,
+    Receiver<FromTrainer>,
+);
+
+/// Counts the bytes written to a client.
+struct CountedWriter<'a> {
+    stream: &'a UnixStream,
+    written: u64,
+}
+
+impl<'a> CountedWriter<'a> {
+    fn new(stream: &'a UnixStream) -> Self {
+        Self { stream, written: 0 }
+    }
+}
+
+impl Write for CountedWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.stream.write(bytes)?;
+        self.written += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+/// Finds out whether a client reads, without its help: one that was stopped, or that hangs, does not.
+///
+/// On Linux, a socket is writable while at most a quarter of its send buffer is unread. A keep-alive is longer than that,
+/// so the socket becomes writable again only when the client has read it. On systems where a socket is writable while it
+/// has any room, the keep-alives fill the buffer, and the next write times out.
+struct ReadingCheck<'a> {
+    stream: &'a UnixStream,
+    patience: Duration,
+    /// When the client had certainly read, and how many bytes had been written by then.
+    since: (Instant, u64),
+}
+
+impl<'a> ReadingCheck<'a> {
+    fn new(stream: &'a UnixStream, patience: Duration) -> Self {
+        Self {
+            stream,
+            patience,
+            since: (Instant::now(), 0),
+        }
+    }
+
+    /// Whether the client has read what was written, except for a few bytes.
+    ///
+    /// # Errors
+    /// `TimedOut` if it has read nothing for too long.
+    fn check(&mut self, written: u64) -> io::Result<bool> {
+        let mut fds = [PollFd::new(self.stream, PollFlags::OUT)];
+        let has_read = poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0);
+        let (at, before) = self.since;
+        // More than fits into the buffer has been written, so a slow client has read some of it.
+        if has_read || written - before > 2 * BUFFER as u64 {
+            self.since = (Instant::now(), written);
+        } else if at.elapsed() >= self.patience {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        Ok(has_read)
     }
 }
 

@@ -1,8 +1,14 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
 
+use std::path::Path;
+
+use super::super::append::Journal;
+use super::super::files::RunFiles;
+use super::super::journal;
 use super::super::meta::RunOutcome;
 use super::super::process::process_mark;
 use super::*;
+use crate::event::{Event, Record};
 
 /// A run whose `run.json` says that this process trains it, changed by `change`.
 fn run(change: impl FnOnce(&mut Meta)) -> (tempfile::TempDir, RunDir, Meta) {
@@ -117,4 +123,171 @@ fn a_run_is_claimed_by_one_process_and_that_of_a_killed_one_is_replaced() {
     dir.write_new(CLAIM, &far).unwrap();
     assert!(Claim::new(&dir, false).is_err());
     drop(Claim::new(&dir, true).unwrap());
+}
+
+fn log(seq: u64) -> Record {
+    let text = format!("line {seq}");
+    let level = crate::event::Level::Info;
+    Record {
+        seq,
+        t_ms: seq,
+        run_ms: None,
+        event: Event::Log { level, text },
+    }
+}
+
+/// A live run with three records.
+fn live() -> (tempfile::TempDir, RunDir, RunFiles) {
+    let runs = tempfile::tempdir().unwrap();
+    let run = RunDir::create(runs.path(), "one", "").unwrap();
+    let mut files = RunFiles::create(&run.path, Meta::default()).unwrap();
+    (1..4).for_each(|seq| files.write(&log(seq)).unwrap());
+    (runs, run, files)
+}
+
+fn recorded(run: &RunDir) -> Vec<u64> {
+    let mut seqs = Vec::new();
+    let problems = journal::each(&run.journal(), |record| seqs.push(record.seq)).unwrap();
+    assert_eq!(problems, Vec::<String>::new());
+    seqs
+}
+
+/// Replaces a file by a copy of itself, as `sed -i` does.
+fn replace_by_copy(path: &Path) {
+    let copy = path.with_extension("copy");
+    std::fs::copy(path, &copy).unwrap();
+    std::fs::rename(&copy, path).unwrap();
+}
+
+/// Before: the lock was on the journal, and the copy had none.
+#[test]
+fn a_journal_that_is_replaced_by_a_copy_lets_no_second_writer_in() {
+    let (_runs, run, files) = live();
+    replace_by_copy(&run.journal());
+    assert_eq!(lock_of(&run), Lock::Taken);
+    let error = LockedJournal::open(&run, true).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}");
+    drop(files);
+    assert_eq!(lock_of(&run), Lock::Free);
+    assert!(LockedJournal::open(&run, false).is_ok());
+}
+
+#[test]
+fn of_a_replaced_or_deleted_journal_no_record_is_lost_and_the_run_stays_locked() {
+    type Change = fn(&RunDir);
+    let changes: [(&str, Change); 4] = [
+        ("journal", |run| replace_by_copy(&run.journal())),
+        ("all files", |run| {
+            replace_by_copy(&run.path.join(LOCK));
+            replace_by_copy(&run.journal());
+        }),
+        ("deleted", |run| {
+            std::fs::remove_file(run.journal()).unwrap()
+        }),
+        ("half a line", |run| {
+            let text = std::fs::read(run.journal()).unwrap();
+            let half = run.path.join("half");
+            std::fs::write(&half, &text[..text.len() - 20]).unwrap();
+            std::fs::rename(&half, run.journal()).unwrap();
+        }),
+    ];
+    for (name, change) in changes {
+        let (_runs, run, mut files) = live();
+        assert_eq!(files.take_warning(), None);
+        change(&run);
+        files.write(&log(4)).unwrap();
+        let warning = files.take_warning().unwrap();
+        assert!(warning.contains("events.jsonl was replaced"), "{warning}");
+        files.write(&log(5)).unwrap();
+        assert_eq!(files.take_warning(), None);
+        if name == "half a line" {
+            let text = std::fs::read_to_string(run.journal()).unwrap();
+            assert_eq!(text.lines().count(), 6, "{text}");
+            assert!(text.ends_with(&(serde_json::to_string(&log(5)).unwrap() + "\n")));
+        } else {
+            assert_eq!(recorded(&run), [1, 2, 3, 4, 5], "{name}");
+        }
+        for file in [JOURNAL, LOCK] {
+            let locked = std::fs::File::open(run.path.join(file)).unwrap().try_lock();
+            assert!(locked.is_err(), "{name}: {file} is not locked");
+        }
+        // The last change before the end of the run.
+        change(&run);
+        files.finish().unwrap();
+        drop(files);
+        assert!(
+            name == "half a line" || recorded(&run) == [1, 2, 3, 4, 5],
+            "{name}"
+        );
+    }
+}
+
+/// The journal of a run that an edit with `cp` and `mv` made older than the run: records were added in between.
+#[test]
+fn records_between_the_copy_and_its_renaming_are_appended_to_it() {
+    let (_runs, run, mut files) = live();
+    let copy = run.path.join("copy");
+    std::fs::copy(run.journal(), &copy).unwrap();
+    (4..6).for_each(|seq| files.write(&log(seq)).unwrap());
+    std::fs::rename(&copy, run.journal()).unwrap();
+    files.write(&log(6)).unwrap();
+    let warning = files.take_warning().unwrap();
+    assert!(warning.contains("2 records that it lacked"), "{warning}");
+    assert_eq!(recorded(&run), [1, 2, 3, 4, 5, 6]);
+}
+
+/// Also a later evaluation holds the journal for a while.
+#[test]
+fn an_evaluation_of_an_ended_run_appends_to_the_replaced_journal() {
+    let (_runs, run, files) = live();
+    drop(files);
+    let mut held = Journal::take(&run).unwrap();
+    replace_by_copy(&run.journal());
+    held.append(log(4).event).unwrap();
+    assert_eq!(recorded(&run), [1, 2, 3, 4]);
+}
+
+/// Earlier versions lock only the journal.
+#[test]
+fn a_writer_of_an_earlier_version_and_a_new_one_exclude_each_other() {
+    let (_runs, run, _) = run(|meta| meta.outcome = RunOutcome::Stopped);
+    let journal = || {
+        std::fs::File::options()
+            .append(true)
+            .open(run.journal())
+            .unwrap()
+    };
+    assert!(!run.path.join(LOCK).exists());
+    assert_eq!(lock_of(&run), Lock::Free);
+    let old = journal();
+    old.try_lock().unwrap();
+    assert_eq!(lock_of(&run), Lock::Taken);
+    let error = LockedJournal::open(&run, false).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    drop(old);
+    let new = LockedJournal::open(&run, false).unwrap();
+    assert!(run.path.join(LOCK).is_file());
+    assert!(journal().try_lock().is_err());
+    drop(new);
+    journal().try_lock().unwrap();
+}
+
+/// Root evaluates a user's run: its owner must be able to lock the file that root created.
+#[test]
+fn a_lock_file_that_cannot_be_written_is_locked_all_the_same() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_runs, run, _) = run(|meta| meta.outcome = RunOutcome::Stopped);
+    let path = run.path.join(LOCK);
+    std::fs::write(&path, "").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o444)).unwrap();
+    let held = LockedJournal::open(&run, false).unwrap();
+    assert_eq!(lock_of(&run), Lock::Taken);
+    drop(held);
+    std::fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink("/dev/null", &path).unwrap();
+    let error = LockedJournal::open(&run, false).unwrap_err();
+    assert!(
+        error.to_string().contains("lock: not a regular file"),
+        "{error}"
+    );
 }

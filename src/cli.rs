@@ -72,6 +72,16 @@ pub mod code {
     pub const USAGE: u8 = 2;
     /// Stopped on request, with a checkpoint.
     pub const STOPPED: u8 = 3;
+
+    /// The code for how a run ended; `None` if its process ended before it did.
+    pub(super) fn of(outcome: Option<&crate::event::Outcome>) -> u8 {
+        use crate::event::Outcome;
+        match outcome {
+            Some(Outcome::Completed) => COMPLETED,
+            Some(Outcome::Stopped) => STOPPED,
+            Some(Outcome::Failed { .. }) | None => FAILED,
+        }
+    }
 }
 
 /// Reports panics on stderr. The hook of color-eyre panics if stderr is a closed terminal, and a panic inside the hook

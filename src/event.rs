@@ -254,7 +254,7 @@ pub struct CheckpointSaved {
     pub global_step: u64,
     /// Epoch of its weights.
     pub epoch: u32,
-    /// Path relative to the run directory.
+    /// Path relative to the run directory, or absolute if it is in `checkpoint.fallback_dir`.
     pub path: String,
     /// Total size of its files, bytes.
     pub bytes: u64,
@@ -268,6 +268,13 @@ pub struct CheckpointSaved {
     /// Duration of writing the files, ms.
     #[serde(default)]
     pub write_ms: F64,
+}
+
+impl CheckpointSaved {
+    /// Whether it is in the run directory, where `train --resume` finds it.
+    pub fn is_in_run(&self) -> bool {
+        !self.path.starts_with('/')
+    }
 }
 
 /// The restart of a run from one of its own checkpoints.

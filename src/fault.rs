@@ -5,7 +5,8 @@
 //! - `kill@OP:N` kills the process, like `kill -9`, just before its N-th operation OP. OP is an operation on the files
 //!   of a checkpoint (`mkdir`, `create`, `write`, `fsync`, `rename`, `remove`, or `any` of them), or a training `step`, a
 //!   `batch` of an evaluation or a `frame` of a screen. OP can also be the name of any file of a run, such as
-//!   `events.jsonl` or `BEST`, for the operations that write this file, or `tb` for those of TensorBoard's files.
+//!   `events.jsonl` or `BEST`, for the operations that write this file, or `tb` for those of TensorBoard's files; or
+//!   `read-step-000000040`, for each time that this checkpoint is opened to read its files.
 //! - `abort@OP:N` and `panic@OP:N` abort the process or panic there; `hang@OP:N` blocks the thread forever.
 //! - `ENOSPC@OP:N` (also EIO, EDQUOT, EFBIG, EROFS) makes the operation fail with that error; with a `+` after N, all
 //!   later ones fail too.
@@ -90,7 +91,7 @@ struct Plan {
 }
 
 impl Plan {
-    /// Counts an operation that writes a file; returns the fault that applies to it.
+    /// Counts an operation on a file; returns the fault that applies to it.
     fn count_file(&mut self, file: &str) -> Option<Fault> {
         *self.counts.entry(file.to_owned()).or_default() += 1;
         let mut faults = self.faults.iter();
@@ -137,6 +138,15 @@ pub fn before_file(name: &str) -> io::Result<()> {
         _ => name,
     };
     inject(name, |plan| plan.count_file(name))
+}
+
+/// A fault point just before the files of the checkpoint `name` are read.
+///
+/// # Errors
+/// The injected error.
+pub fn before_reading(name: &str) -> io::Result<()> {
+    let op = format!("read-{name}");
+    inject(&op, |plan| plan.count_file(&op))
 }
 
 fn inject(op: &str, count: impl Fn(&mut Plan) -> Option<Fault>) -> io::Result<()> {
@@ -229,6 +239,14 @@ mod tests {
         assert_eq!(failed("EIO@write:2+").0, [false, false, true, true]);
         assert_eq!(failed("ENOSPC@any:2").0, [false, true, false, false]);
         assert_eq!(failed("nonsense").0, [false; 4]);
+    }
+
+    #[test]
+    fn reads_of_a_checkpoint_are_not_counted_as_operations_on_files() {
+        let (failed, operations) = with(Fault::parse("EIO@read-step-1:2+"), || {
+            ["step-1", "step-2", "step-1", "step-1"].map(|name| before_reading(name).is_err())
+        });
+        assert_eq!((failed, operations), ([false, false, true, true], 0));
     }
 
     #[test]

@@ -66,6 +66,8 @@ pub struct Job {
     pub marks: Option<Receiver<u64>>,
     /// The checkpoint to resume from; `None` starts from fresh weights.
     pub resume: Option<Resume>,
+    /// Whether nobody watches the run, so that a pause that only a user ends would last forever.
+    pub unattended: bool,
 }
 
 /// A verified checkpoint to resume from, with the settings that apply from there on.

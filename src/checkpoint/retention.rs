@@ -7,25 +7,29 @@ pub struct Candidate {
     pub global_step: u64,
     /// A user requested it, so it is retained.
     pub pinned: bool,
+    /// It can be read and is complete. One that is not does not count among the newest.
+    pub whole: bool,
 }
 
-/// The steps of the checkpoints to remove: all but the newest `keep` (at least 1), the best, and those a user
-/// requested.
+/// The steps of the checkpoints to remove, oldest first: all that are older than the newest `keep` (at least 1) whole
+/// ones, except the best and those a user requested.
 pub fn removable(all: &[Candidate], keep: usize, best: Option<u64>) -> Vec<u64> {
+    // Pinned checkpoints and the best one count among the newest, or a run would never shrink to `keep`.
+    let mut whole: Vec<u64> = all
+        .iter()
+        .filter(|c| c.whole)
+        .map(|c| c.global_step)
+        .collect();
+    whole.sort_unstable();
+    let Some(&oldest_kept) = whole.get(whole.len().saturating_sub(keep.max(1))) else {
+        return Vec::new();
+    };
     let mut removable: Vec<u64> = all
         .iter()
-        .filter(|c| !c.pinned && Some(c.global_step) != best)
+        .filter(|c| !c.pinned && Some(c.global_step) != best && c.global_step < oldest_kept)
         .map(|c| c.global_step)
         .collect();
     removable.sort_unstable();
-    // Pinned checkpoints and the best one count among the newest, or a run would never shrink to `keep`.
-    let mut steps: Vec<u64> = all.iter().map(|c| c.global_step).collect();
-    steps.sort_unstable();
-    let newest = steps
-        .get(steps.len().saturating_sub(keep.max(1))..)
-        .unwrap_or_default()
-        .to_vec();
-    removable.retain(|step| !newest.contains(step));
     removable
 }
 
@@ -40,6 +44,7 @@ mod tests {
             .map(|&s| Candidate {
                 global_step: s,
                 pinned: pinned.contains(&s),
+                whole: true,
             })
             .collect()
     }
@@ -51,6 +56,17 @@ mod tests {
             [1, 4]
         );
         assert_eq!(removable(&candidates(&[1], &[]), 0, None), [0_u64; 0]);
+    }
+
+    #[test]
+    fn newest_one_that_cannot_be_read_does_not_count() {
+        let mut all = candidates(&[1, 2, 3, 4], &[]);
+        for unreadable in all.iter_mut().skip(2) {
+            unreadable.whole = false;
+        }
+        assert_eq!(removable(&all, 1, None), [1]);
+        all.iter_mut().for_each(|c| c.whole = false);
+        assert_eq!(removable(&all, 1, None), [0_u64; 0]);
     }
 
     proptest! {

@@ -4,11 +4,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::manifest::{Entry, FORMAT, Manifest};
-use super::verify::{Depth, VerifyError, read_manifest, verify};
-use super::{BestSoFar, State};
+use super::verify::{Depth, VerifyError, open, read_manifest, verify};
+use super::{BestSoFar, Candidate, State};
 use crate::config::BestBy;
 use crate::event::Validation;
-use crate::files::{self, Dir, TEMPORARY};
+use crate::files::{Dir, TEMPORARY};
 
 /// Name of the checkpoint directory in the run directory.
 const CHECKPOINTS: &str = "checkpoints";
@@ -22,7 +22,7 @@ const LONGEST_STATE: u64 = 64 << 20;
 /// A checkpoint that is complete on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SavedCheckpoint {
-    /// Path relative to the run directory.
+    /// Path relative to the run directory, or absolute if it is outside of it.
     pub path: String,
     /// Total size of its files in bytes.
     pub bytes: u64,
@@ -52,7 +52,7 @@ pub struct PendingCheckpoint {
 pub struct BestOnDisk {
     /// Its step.
     pub global_step: u64,
-    /// The step of a better one that is not on disk, because its save failed or it was deleted.
+    /// The step of a better one that is not on disk, because its save failed or it was deleted, or that cannot be read.
     pub missing: Option<u64>,
 }
 
@@ -119,8 +119,7 @@ impl Store {
         pending: &PendingCheckpoint,
         ready: impl FnOnce(),
     ) -> io::Result<SavedCheckpoint> {
-        let step = pending.state.global_step;
-        let name = step_name(step);
+        let name = step_name(pending.state.global_step);
         let dir = self.run_dir()?.ensure_subdir(CHECKPOINTS)?;
         let temporary = format!("{TEMPORARY}{name}");
         // A failed save can have left this directory.
@@ -142,29 +141,87 @@ impl Store {
         })
     }
 
-    /// The best checkpoint by validation, as the trainer recorded it in the newest checkpoint. The file `BEST` is not
-    /// read. If that checkpoint is not on disk, the best one left is returned. `None` if no
+    /// The best checkpoint by validation, as the trainer recorded it in the newest checkpoint that can be read. The file
+    /// `BEST` is not read. If that checkpoint is not complete on disk, the best one left is returned. `None` if no
     /// checkpoint has been validated.
     ///
     /// # Errors
-    /// The path and the problem, if the checkpoints cannot be listed or the state of the newest one cannot be read.
+    /// The path and the problem, if the checkpoints cannot be listed or the state of none of them can be read.
     pub fn best(&self) -> io::Result<Option<BestOnDisk>> {
+        self.best_verified(Depth::Lengths)
+    }
+
+    /// As [`Store::best`]; the checkpoint is verified to this depth.
+    ///
+    /// # Errors
+    /// As [`Store::best`].
+    pub fn best_verified(&self, depth: Depth) -> io::Result<Option<BestOnDisk>> {
         let steps = self.list()?;
-        let Some(&newest) = steps.last() else {
-            return Ok(None);
-        };
-        let Some(best) = read_state(&self.path(newest))?.best else {
+        let Some(best) = self.newest_state(&steps)?.and_then(|state| state.best) else {
             return Ok(None);
         };
         let found = |global_step, missing| BestOnDisk {
             global_step,
             missing,
         };
-        if steps.contains(&best.global_step) {
+        if steps.contains(&best.global_step) && self.is_whole(best.global_step, depth) {
             return Ok(Some(found(best.global_step, None)));
         }
-        let left = self.highest_validated();
+        let left = self.highest_validated(depth);
         Ok(left.map(|left| found(left.global_step, Some(best.global_step))))
+    }
+
+    /// The state in the newest of these checkpoints whose state can be read; `None` without checkpoints.
+    fn newest_state(&self, steps: &[u64]) -> io::Result<Option<State>> {
+        let mut problems = Vec::new();
+        for step in steps.iter().rev() {
+            match read_state(&self.path(*step)) {
+                Ok(state) => return Ok(Some(state)),
+                Err(error) => problems.push(error.to_string()),
+            }
+        }
+        if problems.is_empty() {
+            return Ok(None);
+        }
+        Err(io::Error::other(problems.join("\n")))
+    }
+
+    /// The newest checkpoint that is verified to this depth, older than an unreadable or damaged one.
+    ///
+    /// # Errors
+    /// The problem of each checkpoint, if there are some and none is verified; or the checkpoints cannot be listed.
+    pub fn newest(&self, depth: Depth) -> io::Result<Option<u64>> {
+        let mut problems = Vec::new();
+        for step in self.list()?.into_iter().rev() {
+            match verify(&self.path(step), depth) {
+                Ok(_) => return Ok(Some(step)),
+                Err(error) => problems.push(format!("{}: {error}", self.path(step).display())),
+            }
+        }
+        if problems.is_empty() {
+            return Ok(None);
+        }
+        Err(io::Error::other(problems.join("\n")))
+    }
+
+    fn is_whole(&self, global_step: u64, depth: Depth) -> bool {
+        verify(&self.path(global_step), depth).is_ok()
+    }
+
+    /// The checkpoints as candidates for removal, verified to this depth. One whose manifest cannot be read may have been
+    /// requested, so it counts as pinned.
+    ///
+    /// # Errors
+    /// The path and why the checkpoints cannot be listed.
+    pub fn candidates(&self, depth: Depth) -> io::Result<Vec<Candidate>> {
+        let candidate = |global_step| Candidate {
+            global_step,
+            pinned: self
+                .manifest(global_step)
+                .map_or(true, |manifest| manifest.pinned),
+            whole: self.is_whole(global_step, depth),
+        };
+        Ok(self.list()?.into_iter().map(candidate).collect())
     }
 
     /// The pointer files `LATEST` and `BEST` that do not name the checkpoint they should, with its step.
@@ -172,7 +229,7 @@ impl Store {
     /// # Errors
     /// As [`Store::best`].
     pub fn outdated_pointers(&self) -> io::Result<Vec<(&'static str, u64)>> {
-        let latest = self.list()?.last().copied();
+        let latest = self.newest(Depth::Lengths)?;
         let best = self.best()?.map(|best| best.global_step);
         let mut pointers = Vec::new();
         pointers.extend(latest.map(|step| ("LATEST", step)));
@@ -202,11 +259,11 @@ impl Store {
         }
     }
 
-    /// The best complete checkpoint by validation, as the manifests have it.
-    pub fn highest_validated(&self) -> Option<BestSoFar> {
+    /// The best checkpoint by validation that is verified to this depth, as the manifests have it.
+    pub fn highest_validated(&self, depth: Depth) -> Option<BestSoFar> {
         let mut best: Option<(Validation, BestSoFar)> = None;
         for step in self.steps() {
-            let Ok(manifest) = verify(&self.path(step), Depth::Lengths) else {
+            let Ok(manifest) = verify(&self.path(step), depth) else {
                 continue;
             };
             let so_far = best.as_ref().map(|(validation, _)| validation);
@@ -294,14 +351,15 @@ impl Store {
         removed
     }
 
-    /// The newest checkpoint that can be verified. Newer damaged ones are set aside: renamed to `bad-step-…`. The
-    /// second value has a message for each of them.
+    /// The newest checkpoint that can be verified. Newer damaged ones are set aside: renamed to `bad-step-…`. Newer ones
+    /// that cannot be read or have the format of another version need not be damaged, so they are left as they are. The
+    /// second value has a message for each of both.
     ///
     /// # Errors
-    /// If the checkpoints cannot be listed, or if one cannot be read or has the format of another version, because then
-    /// it need not be damaged.
+    /// If the checkpoints cannot be listed, or if none is left but some that need not be damaged; the message lists
+    /// them.
     pub fn newest_verified(&self) -> Result<(Option<Manifest>, Vec<String>), String> {
-        let mut warnings = Vec::new();
+        let (mut warnings, mut unreadable) = (Vec::new(), false);
         let steps = self.list().map_err(|error| error.to_string())?;
         for step in steps.into_iter().rev() {
             let problem = match verify(&self.path(step), Depth::Bytes) {
@@ -310,9 +368,22 @@ impl Store {
                 }
                 Ok(manifest) => format!("MANIFEST.json: belongs to step {}", manifest.global_step),
                 Err(VerifyError::Damaged(problem)) => problem,
-                Err(error) => return Err(format!("checkpoints/{}: {error}", step_name(step))),
+                Err(VerifyError::Unreadable(problem) | VerifyError::OtherFormat(problem)) => {
+                    unreadable = true;
+                    let name = step_name(step);
+                    warnings.push(format!(
+                        "{CHECKPOINTS}/{name} cannot be read ({problem}): it is left as it is, and an older one is used"
+                    ));
+                    continue;
+                }
             };
             warnings.push(self.set_aside(step, &problem));
+        }
+        if unreadable {
+            return Err(format!(
+                "no checkpoint can be read; check the disk, or use the version of epochtop that wrote them\n  {}",
+                warnings.join("\n  ")
+            ));
         }
         Ok((None, warnings))
     }
@@ -340,6 +411,38 @@ fn pointer_text(global_step: u64) -> String {
 fn spare_of(name: &str) -> Option<&str> {
     let step = name.strip_prefix(TEMPORARY)?.strip_prefix("spare-")?;
     step_of(step).map(|_| step)
+}
+
+/// Writes a checkpoint to a directory that is not that of a run, under `name` or, if that exists, with a number after it.
+/// Nothing is replaced.
+///
+/// # Errors
+/// The path and the error of the operating system. An incomplete checkpoint never has the final name.
+pub fn save_outside(
+    dir: &Dir,
+    name: &str,
+    pending: &PendingCheckpoint,
+) -> io::Result<SavedCheckpoint> {
+    let temporary = format!("{TEMPORARY}{name}-{}", std::process::id());
+    let written = write(dir, &temporary, pending).and_then(|bytes| {
+        let numbered = (2..100).map(|n| format!("{name}-{n}"));
+        for name in std::iter::once(name.to_owned()).chain(numbered) {
+            match dir.rename_new(&temporary, &name) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                renamed => {
+                    renamed?;
+                    dir.sync()?;
+                    let path = dir.path().join(name).display().to_string();
+                    return Ok(SavedCheckpoint { path, bytes });
+                }
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    });
+    if written.is_err() {
+        dir.discard(&temporary);
+    }
+    written
 }
 
 /// Renames a checkpoint to its final name. An existing one gets the temporary name.
@@ -398,7 +501,7 @@ pub fn read_state(checkpoint: &Path) -> io::Result<State> {
         format: u32,
     }
     let path = checkpoint.join("state.json");
-    let text = files::read_text(&path, LONGEST_STATE)?;
+    let text = open(checkpoint)?.read_text("state.json", LONGEST_STATE)?;
     let wrong = |what: String| {
         let text = format!("{}: {what}", path.display());
         io::Error::new(io::ErrorKind::InvalidData, text)

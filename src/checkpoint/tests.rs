@@ -164,13 +164,14 @@ fn any_changed_byte_or_truncation_is_detected_and_the_next_older_is_used() {
         for bytes in flips.chain(places.map(|at| intact[..at].to_vec())) {
             store.save(&pending(2, 2), || {}).unwrap();
             fs::write(store.path(2).join(file), &bytes).unwrap();
-            let Ok((newest, warnings)) = store.newest_verified() else {
-                // The format number itself was changed, which is an error that the user must resolve.
-                assert_eq!(file, "MANIFEST.json");
-                continue;
-            };
+            let (newest, warnings) = store.newest_verified().unwrap();
             assert_eq!(newest.unwrap().global_step, 1, "{file}");
             assert_eq!(warnings.len(), 1);
+            if warnings[0].contains("cannot be read") {
+                // The format number itself was changed.
+                assert_eq!(file, "MANIFEST.json");
+                continue;
+            }
             assert!(
                 warnings[0].contains("set aside as bad-step-000000002-"),
                 "{warnings:?}"
@@ -263,18 +264,70 @@ fn unwritable_directory_is_an_error_with_its_path() {
 }
 
 #[test]
-fn checkpoint_of_another_version_is_an_error_and_unchanged() {
+fn checkpoint_of_another_version_is_skipped_and_unchanged() {
     let run = directory();
     let store = Store::new(run.path());
     store.save(&pending(1, 1), || {}).unwrap();
     store.save(&pending(2, 2), || {}).unwrap();
-    fs::write(store.path(2).join("MANIFEST.json"), "{\"format\": 99}").unwrap();
+    let replace = |step| {
+        fs::write(store.path(step).join("MANIFEST.json"), "{\"format\": 99}").unwrap();
+    };
+    replace(2);
+    let (newest, warnings) = store.newest_verified().unwrap();
+    assert_eq!(newest.unwrap().global_step, 1);
+    assert!(
+        warnings[0].contains("step-000000002") && warnings[0].contains("format 99"),
+        "{warnings:?}"
+    );
+    replace(1);
     let error = store.newest_verified().unwrap_err();
     assert!(
-        error.contains("step-000000002") && error.contains("format 99"),
+        error.contains("step-000000001") && error.contains("step-000000002"),
         "{error}"
     );
     assert_eq!(names(&store), ["step-000000001", "step-000000002"]);
+}
+
+fn unreadable(name: &str) -> Fault {
+    Fault {
+        kind: FaultKind::Fails(Errno::IO.raw_os_error()),
+        op: format!("read-{name}"),
+        nth: 1,
+        and_later: true,
+    }
+}
+
+#[test]
+fn checkpoint_that_cannot_be_read_is_neither_newest_nor_best_nor_removed() {
+    let run = directory();
+    let store = Store::new(run.path());
+    for (step, accuracy, best) in [(1, 0.5, 1), (2, 0.7, 2), (3, 0.6, 2), (4, 0.9, 4)] {
+        store.save(&validated(step, accuracy, best), || {}).unwrap();
+    }
+    let fault = || Some(unreadable("step-000000004"));
+    let (found, _) = with(fault(), || store.newest_verified().unwrap());
+    assert_eq!(found.0.unwrap().global_step, 3);
+    assert!(
+        found.1[0].contains("cannot be read") && found.1[0].contains("left as it is"),
+        "{:?}",
+        found.1
+    );
+    let (best, _) = with(fault(), || store.best().unwrap());
+    assert_eq!(best.map(|best| best.global_step), Some(2));
+    let (newest, _) = with(fault(), || store.newest(Depth::Bytes).unwrap());
+    assert_eq!(newest, Some(3));
+    let (errors, _) = with(fault(), || store.update_pointers());
+    assert_eq!(errors.len(), 0, "{errors:?}");
+    let latest = fs::read_to_string(store.path(0).with_file_name("LATEST")).unwrap();
+    assert_eq!(latest, "step-000000003\n");
+    let (all, _) = with(fault(), || store.candidates(Depth::Lengths).unwrap());
+    assert_eq!(removable(&all, 1, Some(2)), [1]);
+    // The best one cannot be read, but newer ones can.
+    let (best, _) = with(Some(unreadable("step-000000002")), || {
+        store.remove(4).unwrap();
+        store.best().unwrap().unwrap()
+    });
+    assert_eq!((best.global_step, best.missing), (3, Some(2)));
 }
 
 #[test]
@@ -314,7 +367,9 @@ fn the_best_checkpoint_on_disk_is_chosen_like_the_best_epoch() {
         // A checkpoint within an epoch.
         store.save(&pending(4, 1), || ()).unwrap();
         assert_eq!(
-            store.highest_validated().map(|best| best.global_step),
+            store
+                .highest_validated(Depth::Lengths)
+                .map(|best| best.global_step),
             Some(wanted),
             "{by:?}"
         );

@@ -7,6 +7,7 @@ use std::path::Path;
 use fs_err::File;
 
 use super::manifest::{self, Entry, Manifest};
+use crate::fault;
 use crate::files::Dir;
 
 const MANIFEST: &str = "MANIFEST.json";
@@ -58,7 +59,7 @@ fn damaged<T>(what: String) -> Result<T, VerifyError> {
 /// # Errors
 /// The first problem, with the name of the file.
 pub fn verify(checkpoint: &Path, depth: Depth) -> Result<Manifest, VerifyError> {
-    let dir = open(checkpoint)?;
+    let dir = open_to_verify(checkpoint)?;
     let manifest = manifest_in(&dir)?;
     for needed in ["model.safetensors", "optim.safetensors", "state.json"] {
         if !manifest.files.iter().any(|file| file.name == needed) {
@@ -77,7 +78,8 @@ pub fn verify(checkpoint: &Path, depth: Depth) -> Result<Manifest, VerifyError> 
 /// # Errors
 /// If the content does not match the manifest, or the manifest cannot be read.
 pub fn verify_bytes(checkpoint: &Path, name: &str, bytes: &[u8]) -> Result<(), VerifyError> {
-    if !checkpoint.join("MANIFEST.json").exists() {
+    // If that cannot be determined, reading it fails with the reason.
+    if !checkpoint.join(MANIFEST).try_exists().unwrap_or(true) {
         return Ok(());
     }
     let manifest = read_manifest(checkpoint)?;
@@ -93,11 +95,20 @@ pub fn verify_bytes(checkpoint: &Path, name: &str, bytes: &[u8]) -> Result<(), V
 
 /// Reads a checkpoint's manifest.
 pub(super) fn read_manifest(checkpoint: &Path) -> Result<Manifest, VerifyError> {
-    manifest_in(&open(checkpoint)?)
+    manifest_in(&open_to_verify(checkpoint)?)
 }
 
-fn open(checkpoint: &Path) -> Result<Dir, VerifyError> {
-    Dir::open(checkpoint).map_err(|error| verify_error(MANIFEST, &error))
+/// Opens the directory of a checkpoint to read its files. Tests can inject a fault here.
+pub(super) fn open(checkpoint: &Path) -> io::Result<Dir> {
+    let name = checkpoint.file_name().unwrap_or_default();
+    fault::before_reading(&name.to_string_lossy()).map_err(|error| {
+        io::Error::new(error.kind(), format!("{}: {error}", checkpoint.display()))
+    })?;
+    Dir::open(checkpoint)
+}
+
+fn open_to_verify(checkpoint: &Path) -> Result<Dir, VerifyError> {
+    open(checkpoint).map_err(|error| verify_error(MANIFEST, &error))
 }
 
 fn manifest_in(dir: &Dir) -> Result<Manifest, VerifyError> {

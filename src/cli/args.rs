@@ -21,7 +21,8 @@ pub(super) use screenshot::{ScreenshotArgs, Size};
     version,
     about = "Train an image classifier with libtorch; monitor, control and evaluate it from a terminal",
     after_help = "Exit codes: 0 completed, 1 failed, 2 invalid arguments, configuration or data,\n\
-                  3 stopped on request after a checkpoint, 130/143 ended by SIGINT/SIGTERM after a checkpoint."
+                  3 stopped on request after a checkpoint,\n\
+                  130/131/143 ended by SIGINT/SIGQUIT/SIGTERM after a checkpoint."
 )]
 pub(super) struct Cli {
     #[command(subcommand)]

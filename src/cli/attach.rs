@@ -105,13 +105,19 @@ pub(super) fn live(
         print_error(&format!(
             "{why}: printing a line per epoch instead of the screen"
         ));
-        headless::follow(&connected.link, io::stdout());
-        return Ok(code::COMPLETED);
+        let state = headless::follow(&connected.link, io::stdout());
+        if state.outcome.is_none() {
+            let effect = resume_effect(&state);
+            print_error(&format!(
+                "error: lost contact with the trainer before the run ended; if its process has ended, train --resume {effect}"
+            ));
+        }
+        return Ok(code::of(state.outcome.as_ref()));
     }
     Ok(match show(loaded, connected, read_only, reference)? {
         ScreenEnd::RunEnded(state) => {
             final_lines(&state).iter().for_each(|line| print_line(line));
-            code::COMPLETED
+            code::of(state.outcome.as_ref())
         }
         ScreenEnd::Disconnected(lost) => {
             print_error(&format!("error: {}", lost.message()));

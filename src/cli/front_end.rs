@@ -250,11 +250,9 @@ fn show(
 }
 
 fn exit_code(state: &RunState, signals: &SignalRequests) -> u8 {
-    match &state.outcome {
-        Some(Outcome::Completed) => code::COMPLETED,
-        Some(Outcome::Stopped) => signals.exit_code().unwrap_or(code::STOPPED),
-        Some(Outcome::Failed { .. }) | None => code::FAILED,
-    }
+    let by_signal = signals.exit_code();
+    let by_signal = by_signal.filter(|_| state.outcome == Some(Outcome::Stopped));
+    by_signal.unwrap_or_else(|| code::of(state.outcome.as_ref()))
 }
 
 /// Writes to stdout and to a file. Errors of stdout are ignored, so that the file stays complete.

@@ -21,6 +21,7 @@ use super::own_session::own_session;
 use super::print::{argument, print_error, print_line, program, run_word};
 use super::{code, signals};
 use crate::config::Loaded;
+use crate::event::Outcome;
 use crate::files::{Dir, any_path};
 use crate::run::{RunState, final_lines};
 use crate::session::wire::Role;
@@ -161,7 +162,10 @@ fn attached(
             wait(child);
             final_lines(&state).iter().for_each(|line| print_line(line));
             print_line(&format!("run {}", path().display()));
-            outcome_code(&state, &path())
+            if state.outcome != Some(Outcome::Completed) {
+                print_line(&restart_hint(&path(), &state));
+            }
+            code::of(state.outcome.as_ref())
         }
         ScreenEnd::Disconnected(lost) => {
             print_error(&format!("error: {}", lost.message()));
@@ -190,21 +194,6 @@ fn wait(mut child: Child) -> Option<std::process::ExitStatus> {
     None
 }
 
-fn outcome_code(state: &RunState, run: &Path) -> u8 {
-    use crate::event::Outcome;
-    match &state.outcome {
-        Some(Outcome::Completed) => code::COMPLETED,
-        Some(Outcome::Stopped) => {
-            print_line(&restart_hint(run, state));
-            code::STOPPED
-        }
-        Some(Outcome::Failed { .. }) | None => {
-            print_line(&restart_hint(run, state));
-            code::FAILED
-        }
-    }
-}
-
 fn location(started: &StartedRun) -> String {
     format!("run {} (process {})", started.path.display(), started.pid)
 }
@@ -220,10 +209,17 @@ pub(super) fn reattach_hint(run: &Path) -> String {
 
 /// The hint how to continue a run that has ended.
 pub(super) fn restart_hint(run: &Path, state: &RunState) -> String {
-    let effect = match &state.checkpoint {
-        Some(_) => "to continue",
-        None => "to start over (no checkpoint was saved)",
-    };
     let path = std::path::absolute(run).unwrap_or_else(|_| run.to_owned());
-    format!("{effect}: {} train --resume {}", program(), argument(path))
+    let (effect, how) = match &state.checkpoint {
+        Some(saved) if !saved.is_in_run() => {
+            let how = format!("--fork {}", argument(&saved.path));
+            ("to continue in a new run", how)
+        }
+        Some(_) => ("to continue", format!("--resume {}", argument(path))),
+        None => {
+            let how = format!("--resume {}", argument(path));
+            ("to start over (no checkpoint was saved)", how)
+        }
+    };
+    format!("{effect}: {} train {how}", program())
 }

@@ -186,7 +186,7 @@ pub(super) fn checkpoints(args: CheckpointsArgs) -> u8 {
     let store = Store::new(&run.path);
     // Not from the files BEST and LATEST, whose writes can have failed.
     let best = store.best().ok().flatten().map(|best| best.global_step);
-    let latest = store.steps().last().copied();
+    let latest = store.newest(Depth::Lengths).ok().flatten();
     let mut rows = vec![
         [
             "checkpoint",

@@ -92,7 +92,7 @@ mod trainer {
         AtomicI32, Duration, Ordering, Sender, SignalRequests, Signals, io, low_level, thread,
         threads, watchdog,
     };
-    use super::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
+    use super::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
     use crate::cli::print::print_error;
     use crate::config::OnSignal;
     use crate::event::Command;
@@ -103,11 +103,11 @@ mod trainer {
     /// later.
     const GRACE: Duration = Duration::from_secs(25);
 
-    /// Handles the signals of a trainer process. SIGINT stops the run after the current step, with a checkpoint; a
-    /// second SIGINT ends the process immediately. SIGTERM stops the run in the same way, but ends the process after
-    /// the grace period. SIGUSR1 or SIGUSR2, as configured, requests a checkpoint; the other one is ignored. SIGHUP is
-    /// ignored, so that the run survives its terminal. SIGXFSZ is ignored, so that exceeding the file size limit is
-    /// reported to the writer as an error.
+    /// Handles the signals of a trainer process. SIGINT and SIGQUIT stop the run after the current step, with a
+    /// checkpoint; a second one of them ends the process immediately. SIGTERM stops the run in the same way, but ends the
+    /// process after the grace period. SIGUSR1 or SIGUSR2, as configured, requests a checkpoint; the other one is ignored.
+    /// SIGHUP is ignored, so that the run survives its terminal. SIGXFSZ is ignored, so that exceeding the file size limit
+    /// is reported to the writer as an error.
     pub(in crate::cli) fn watch(
         hub: HubHandle,
         checkpoint: OnSignal,
@@ -117,8 +117,9 @@ mod trainer {
             OnSignal::Usr2 => Some(SIGUSR2),
             OnSignal::None => None,
         };
-        let mut signals =
-            Signals::new([SIGHUP, SIGINT, SIGTERM, SIGCONT, SIGXFSZ, SIGUSR1, SIGUSR2])?;
+        let mut signals = Signals::new([
+            SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGCONT, SIGXFSZ, SIGUSR1, SIGUSR2,
+        ])?;
         let requests = SignalRequests::default();
         let flags = requests.clone();
         let exit = watchdog(report_late)?;
@@ -127,7 +128,7 @@ mod trainer {
                 match signal {
                     SIGCONT => flags.screen.resumed.store(true, Ordering::Release),
                     signal if Some(signal) == checkpoint => send(&hub, Command::Checkpoint, signal),
-                    SIGINT | SIGTERM => {
+                    SIGINT | SIGQUIT | SIGTERM => {
                         end(&flags.signal, signal, &exit);
                         flags.screen.leave.store(true, Ordering::Release);
                         send(&hub, Command::Stop, signal);
@@ -156,8 +157,9 @@ mod trainer {
     }
 
     fn end(before: &AtomicI32, signal: i32, exit: &Sender<(Duration, i32)>) {
-        if before.swap(signal, Ordering::AcqRel) == SIGINT && signal == SIGINT {
-            low_level::exit(130);
+        let by_key = |signal: i32| matches!(signal, SIGINT | SIGQUIT);
+        if by_key(before.swap(signal, Ordering::AcqRel)) && by_key(signal) {
+            low_level::exit(128 + signal);
         }
         if signal == SIGTERM {
             let seconds = env::var("EPOCHTOP_GRACE_S").ok();

@@ -138,11 +138,16 @@ pub(super) fn make_absolute(config: &mut Config) {
     }
 }
 
-/// Checks the device, the data and the network of a configuration; returns the data.
+/// Checks the directories, the device, the data and the network of a configuration; returns the data.
 ///
 /// # Errors
 /// The first problem.
 pub(super) fn check(config: &Config) -> Result<Dataset, String> {
+    let fallback = &config.checkpoint.fallback_dir;
+    if !fallback.is_empty() {
+        let opened = Dir::open(Path::new(fallback));
+        opened.map_err(|error| format!("checkpoint.fallback_dir: {error}"))?;
+    }
     train::choose_device(&config.train.device)?;
     let dataset = data::load(&config.data, config.train.seed).map_err(|error| error.0)?;
     Plan::of(&config.model, &dataset.info)?;
@@ -222,6 +227,7 @@ fn prepare(
         run_dir: dir,
         marks: Some(session.marks()),
         resume: start.resume,
+        unattended: mode == Mode::Lines,
     };
     Ok(PreparedRun {
         job,

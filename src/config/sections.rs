@@ -259,6 +259,10 @@ pub struct CheckpointConfig {
     pub every_minutes: f64,
     /// Number of newest checkpoints to retain, in addition to the best one.
     pub keep: usize,
+    /// Longest time in minutes that the end of a run waits for its last checkpoint.
+    pub wait_minutes: f64,
+    /// Directory for the last checkpoint if it cannot be written to the run; empty: none.
+    pub fallback_dir: String,
     /// The signal that requests a checkpoint.
     pub on_signal: OnSignal,
 }
@@ -270,6 +274,8 @@ impl Default for CheckpointConfig {
             every_steps: 0,
             every_minutes: 10.0,
             keep: 3,
+            wait_minutes: 10.0,
+            fallback_dir: String::new(),
             on_signal: OnSignal::default(),
         }
     }

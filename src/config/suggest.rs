@@ -201,7 +201,7 @@ mod tests {
     fn a_key_without_a_similar_one_lists_the_section() {
         assert_eq!(
             message("checkpoint.zzz"),
-            "unknown key, the keys of [checkpoint] are every_epochs, every_minutes, every_steps, keep, on_signal"
+            "unknown key, the keys of [checkpoint] are every_epochs, every_minutes, every_steps, fallback_dir, keep, on_signal, wait_minutes"
         );
         assert_eq!(message("zzz"), "unknown key");
     }

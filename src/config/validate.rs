@@ -179,6 +179,7 @@ fn eval_and_checkpoint(config: &Config, rules: &mut Rules) {
     rules.within("eval.gallery", config.eval.gallery, 0, MOST_GALLERY);
     rules.not_negative("checkpoint.every_minutes", config.checkpoint.every_minutes);
     rules.must("checkpoint.keep", config.checkpoint.keep >= 1, "at least 1");
+    rules.not_negative("checkpoint.wait_minutes", config.checkpoint.wait_minutes);
 }
 
 fn health(config: &Config, rules: &mut Rules) {

@@ -77,7 +77,7 @@ pub enum ScheduleName {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NonFinite {
-    /// Continue; pause after `health.in_a_row` consecutive non-finite steps.
+    /// Continue; after `health.in_a_row` consecutive non-finite steps, pause, or end a headless run as failed.
     #[default]
     Skip,
     /// Pause immediately.

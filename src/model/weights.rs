@@ -96,6 +96,15 @@ impl Weights {
         }
     }
 
+    /// The same weights, sharing the buffers.
+    #[must_use]
+    pub fn shallow_clone(&self) -> Self {
+        Self {
+            flat: self.flat.shallow_clone(),
+            stats: self.stats.shallow_clone(),
+        }
+    }
+
     /// The parameters as views of the flat buffer, in their shapes.
     pub fn parameters(&self, plan: &Plan) -> Vec<Tensor> {
         let sizes: Vec<i64> = plan.parameters.iter().map(super::Parameter::size).collect();

@@ -155,6 +155,10 @@ pub fn event_line(state: &RunState, event: &Event) -> Option<String> {
 /// What `train --resume` does after the process of the run has ended, in a few words.
 pub fn resume_effect(state: &RunState) -> String {
     match &state.checkpoint {
+        Some(saved) if !saved.is_in_run() => format!(
+            "continues at an earlier step; train --fork {} at step {}",
+            saved.path, saved.global_step
+        ),
         Some(saved) => format!("continues at step {}", saved.global_step),
         None => "starts over at step 0".to_owned(),
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::rundir::{RunDir, RunsDir, resolve};
 use super::writer::lock_unwritten;
-use crate::checkpoint::{BestOnDisk, Store, step_name};
+use crate::checkpoint::{BestOnDisk, Depth, Store, step_name};
 
 /// The weights file. A directory with this file is a checkpoint.
 const WEIGHTS: &str = "model.safetensors";
@@ -43,7 +43,16 @@ impl CheckpointLocation {
             Some(BestOnDisk {
                 missing: Some(better),
                 ..
-            }) => format!(" (best on disk; {} is missing)", step_name(better)),
+            }) => {
+                let better = step_name(better);
+                let exists = self.path.with_file_name(&better).exists();
+                let what = if exists {
+                    "cannot be read"
+                } else {
+                    "is missing"
+                };
+                format!(" (best on disk; {better} {what})")
+            }
         };
         match &self.run {
             Some(run) => format!("{} {step}{best}", run.name),
@@ -99,8 +108,8 @@ fn pointer(path: &Path) -> Option<(PathBuf, Which)> {
     }
 }
 
-/// The best or the latest checkpoint in a directory of checkpoints. The checkpoints themselves decide; the pointer files
-/// are for users, and a write of them can have failed.
+/// The best or the latest checkpoint in a directory of checkpoints that can be read. The checkpoints themselves decide;
+/// the pointer files are for users, and a write of them can have failed.
 fn among(checkpoints: &Path, which: Which) -> io::Result<CheckpointLocation> {
     let Some(run) = checkpoints
         .parent()
@@ -112,7 +121,7 @@ fn among(checkpoints: &Path, which: Which) -> io::Result<CheckpointLocation> {
         )));
     };
     let store = Store::new(run);
-    let Some(newest) = store.list()?.pop() else {
+    let Some(newest) = store.newest(Depth::Bytes)? else {
         return Err(missing(format!(
             "{}: no checkpoint yet: the first is saved after the first epoch, or on request",
             checkpoints.display()
@@ -120,7 +129,10 @@ fn among(checkpoints: &Path, which: Which) -> io::Result<CheckpointLocation> {
     };
     let chosen = match which {
         Which::Latest => newest,
-        Which::Best => store.best()?.map_or(newest, |best| best.global_step),
+        Which::Best => {
+            let best = store.best_verified(Depth::Bytes)?;
+            best.map_or(newest, |best| best.global_step)
+        }
     };
     repair_pointers(&RunDir::at(run), &store);
     Ok(of_path(&store.path(chosen)))

@@ -3,6 +3,7 @@
 mod end;
 mod epoch;
 mod health;
+mod last_save;
 mod measure;
 mod requests;
 mod resume;
@@ -184,7 +185,6 @@ impl Trainer {
     /// Trains until the run ends. Returns the outcome and the number of steps done.
     pub(super) fn run(&mut self) -> Result<(Outcome, u64), String> {
         let end = self.run_epochs();
-        self.finish_saves();
         self.check_checkpoints();
         end
     }

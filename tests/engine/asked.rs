@@ -328,3 +328,126 @@ fn a_world_writable_or_linked_socket_directory_is_refused() {
         assert_eq!(entries.count(), 0);
     }
 }
+
+/// Before: SIGQUIT ended the trainer without a checkpoint.
+#[test]
+fn sigquit_stops_the_run_with_a_checkpoint() {
+    let place = Place::new();
+    let mut run = headless(&place, 4000, &[], &[]);
+    send(&run, Signal::QUIT);
+    assert_eq!(exit_code(&mut run), Some(131));
+    assert_eq!(last_checkpoint_step(&place), steps_done(&place.run()));
+    let outcome = meta(&place.run()).unwrap().outcome;
+    assert_eq!(outcome, epochtop::session::RunOutcome::Stopped);
+}
+
+fn log_contains(place: &Place, wanted: &str) -> bool {
+    let records = records(&place.run());
+    let mut texts = records.iter().filter_map(|record| match &record.event {
+        Event::Log { text, .. } => Some(text),
+        _ => None,
+    });
+    texts.any(|text| text.contains(wanted))
+}
+
+/// Before: training stopped for good once two checkpoints were queued, with it every command, and SIGTERM.
+#[test]
+fn training_continues_on_a_disk_that_does_not_respond_and_stops_within_the_grace_period() {
+    let place = Place::new();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let fallback = format!("checkpoint.fallback_dir={}", elsewhere.path().display());
+    let env = [("EPOCHTOP_FAULT", "hang@fsync:1+")];
+    let mut run = headless(&place, 4000, &["--set", &fallback], &env);
+    wait("the report", || {
+        log_contains(&place, "the disk is slow or does not respond").then_some(())
+    });
+    let before = steps_done(&place.run());
+    wait("later epochs", || {
+        (steps_done(&place.run()) > before + 100).then_some(())
+    });
+    let refused = place.ctl(&["checkpoint", "t"]);
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{text}");
+    assert!(text.contains("does not respond"), "{text}");
+    let started = Instant::now();
+    send(&run, Signal::TERM);
+    assert_eq!(exit_code(&mut run), Some(143));
+    assert!(started.elapsed() < Duration::from_secs(25));
+    let last = format!("t-step-{:09}", steps_done(&place.run()));
+    let last = elsewhere.path().join(last);
+    epochtop::checkpoint::verify(&last, epochtop::checkpoint::Depth::Bytes).unwrap();
+}
+
+/// A learning rate at which no step is finite.
+const EXPLODING: [&str; 6] = [
+    "--set",
+    "optim.lr=1e30",
+    "--set",
+    "optim.warmup_epochs=0",
+    "--set",
+    "optim.clip_norm=0",
+];
+
+/// Before: a headless run paused forever.
+#[test]
+fn headless_run_with_steps_that_are_not_finite_ends_unless_a_pause_is_asked_for() {
+    let place = Place::new();
+    let output = Command::new(PROGRAM)
+        .args(place.arguments(40))
+        .args(EXPLODING)
+        .arg("--headless")
+        .envs(place.env())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("was not finite (a headless run does not wait for a user"),
+        "{text}"
+    );
+    assert!(last_checkpoint_step(&place) > 0, "{text}");
+    let place = Place::new();
+    let more = [&EXPLODING[..], &["--set", "health.non_finite=pause"]].concat();
+    let mut run = headless(&place, 40, &more, &[]);
+    wait("the pause", || {
+        let paused = |record: &epochtop::event::Record| {
+            let phase = epochtop::event::Phase::Paused;
+            record.event == Event::Phase { phase }
+        };
+        records(&place.run()).iter().any(paused).then_some(())
+    });
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(run.try_wait().unwrap().is_none());
+    send(&run, Signal::TERM);
+    assert_eq!(exit_code(&mut run), Some(143));
+}
+
+/// Before: 0 in each case.
+#[test]
+fn attach_without_a_terminal_exits_with_the_outcome_of_the_run() {
+    for (end, code) in [("kill", 1), ("stop", 3), ("complete", 0)] {
+        let place = Place::new();
+        let mut run = headless(&place, if end == "complete" { 30 } else { 4000 }, &[], &[]);
+        let attached = Command::new(PROGRAM)
+            .args(["attach", "t", "--runs"])
+            .arg(place.runs.path())
+            .envs(place.env())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(500));
+        match end {
+            "kill" => send(&run, Signal::KILL),
+            "stop" => send(&run, Signal::INT),
+            _ => {}
+        }
+        let output = attached.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{end}: {text}");
+        assert_eq!(text.contains("train --resume"), end == "kill", "{text}");
+        let _ = run.wait();
+    }
+}

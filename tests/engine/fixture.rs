@@ -129,6 +129,7 @@ pub(crate) fn train_on(
         run_dir: Dir::open(dir).unwrap(),
         marks: None,
         resume: None,
+        unattended: false,
     };
     // Receive the first snapshot before training starts, so that all events follow it.
     let Ok(Feed::Snapshot(first)) = link.feed.recv() else {

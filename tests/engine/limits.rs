@@ -533,3 +533,41 @@ fn floods_of_clients_use_a_small_share_of_the_processor() {
     trainer.child.kill().unwrap();
     trainer.child.wait().unwrap();
 }
+
+/// The limit is reached while the run trains: evaluations and the bootstrap use fewer threads, with the same result.
+#[test]
+fn thread_limit_in_mid_run_changes_no_result() {
+    let fixture = Fixture::new();
+    let library = compile(fixture.dir.path());
+    let more = ["--set", "train.epochs=12", "--set", "eval.bootstrap=1000"];
+    let undisturbed = fixture
+        .epochtop()
+        .args(fixture.training("a"))
+        .args(more)
+        .output();
+    let undisturbed = text(&undisturbed.unwrap().stdout);
+    let (full, journal) = (fixture.path("full"), fixture.path("runs/b/events.jsonl"));
+    let mut command = fixture.epochtop();
+    command.args(fixture.training("b")).args(more);
+    command.env("LD_PRELOAD", &library).env("FULL", &full);
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let began = Instant::now();
+    while !fs::read_to_string(&journal).is_ok_and(|text| text.contains("epoch_started")) {
+        assert!(began.elapsed() < Duration::from_secs(60), "does not train");
+        thread::sleep(Duration::from_millis(5));
+    }
+    fs::write(&full, "").unwrap();
+    let output = end_of(child.unwrap());
+    let limited = text(&output.stdout);
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{limited}{}",
+        text(&output.stderr)
+    );
+    assert!(result(&limited).is_some(), "{limited}");
+    assert_eq!(result(&limited), result(&undisturbed));
+}

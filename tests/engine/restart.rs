@@ -68,7 +68,7 @@ fn best_checkpoint_that_could_not_be_written_is_written_with_the_next_one() {
     assert!(undisturbed.status.success(), "{}", words(&undisturbed));
     // Each save has three operations on this file: those of steps 5 and 10, then that of the validated weights.
     let output = place.train(
-        "ENOSPC@model.safetensors:7",
+        "EIO@model.safetensors:7",
         "one",
         &["checkpoint.keep=9", "checkpoint.every_steps=5"],
     );

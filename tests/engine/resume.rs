@@ -51,23 +51,31 @@ impl Place {
         place
     }
 
-    pub(crate) fn program(&self, fault: &str, args: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_epochtop"))
+    pub(crate) fn command(&self, fault: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_epochtop"));
+        command
             .args(args)
             .args(["--runs", self.runs.path().to_str().unwrap()])
             .env("EPOCHTOP_FAULT", fault)
             .env("EPOCHTOP_FAULT_SHOW", "1")
-            .env("LC_ALL", "C.UTF-8")
-            .output()
-            .unwrap()
+            .env("LC_ALL", "C.UTF-8");
+        command
     }
 
-    pub(crate) fn train(&self, fault: &str, name: &str, more: &[&str]) -> Output {
+    pub(crate) fn program(&self, fault: &str, args: &[&str]) -> Output {
+        self.command(fault, args).output().unwrap()
+    }
+
+    pub(crate) fn training(&self, fault: &str, name: &str, more: &[&str]) -> Command {
         let data = format!("data.dir={}", self.data.path().display());
         let sets = SETTINGS.iter().chain(more).copied().chain([data.as_str()]);
         let sets: Vec<&str> = sets.flat_map(|set| ["--set", set]).collect();
         let args = ["train", "--headless", "--name", name];
-        self.program(fault, &[&args[..], &sets[..]].concat())
+        self.command(fault, &[&args[..], &sets[..]].concat())
+    }
+
+    pub(crate) fn train(&self, fault: &str, name: &str, more: &[&str]) -> Output {
+        self.training(fault, name, more).output().unwrap()
     }
 
     pub(crate) fn resume(&self, fault: &str, name: &str) -> Output {
@@ -359,7 +367,7 @@ fn a_kill_at_any_disk_operation_leaves_valid_checkpoints() {
 #[test]
 fn a_full_disk_is_reported_and_training_continues() {
     let place = Place::new();
-    let output = place.train("ENOSPC@write:1+", "full", &[]);
+    let output = place.train("ENOSPC@write:1+", "full", &["checkpoint.wait_minutes=0"]);
     let text = words(&output);
     assert!(
         text.contains("not written") && text.contains("training continues"),
@@ -367,6 +375,14 @@ fn a_full_disk_is_reported_and_training_continues() {
     );
     assert!(text.contains("epoch 4/4"), "{text}");
     assert_eq!(Store::new(&place.run("full")).steps(), [0_u64; 0]);
+    // It is evaluated, but it does not count as completed.
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("completed and was evaluated, but its last checkpoint was not saved: ")
+            && text.contains("train --resume starts over"),
+        "{text}"
+    );
+    assert!(place.run("full").join("eval.json").exists());
 }
 
 #[test]

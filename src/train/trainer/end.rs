@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::super::{explain, memory};
 use super::{Flow, Trainer};
 use crate::checkpoint::step_name;
-use crate::event::{CheckpointReason, Command, Outcome, Request};
+use crate::event::{Command, Outcome, Request};
 
 impl Trainer {
     /// Ends the run on request: saves a checkpoint, then answers the request.
@@ -16,8 +16,9 @@ impl Trainer {
         self.close_window();
         self.set_phase(crate::event::Phase::Stopping);
         let step = self.global_step;
+        let mut wait = self.final_wait(true);
         // After `stop-after-epoch` the last epoch usually has a checkpoint already.
-        self.finish_saves();
+        self.finish_saves(&mut wait);
         let epoch_over = self
             .pending
             .stop
@@ -25,7 +26,7 @@ impl Trainer {
         let saved = if epoch_over && self.saved.contains(&step) {
             Ok(format!("checkpoints/{}", step_name(step)))
         } else {
-            self.save_now(CheckpointReason::Final)
+            self.save_last(&mut wait)
         };
         if let Some(request) = self.pending.stop.take() {
             match &saved {
@@ -37,9 +38,13 @@ impl Trainer {
         match saved {
             Ok(_) if self.failed.is_some() => Err(self.failed.take().unwrap_or_default()),
             Ok(_) => Ok((Outcome::Stopped, step)),
-            Err(error) => Err(format!(
-                "stopped, but the checkpoint was not written: {error}"
-            )),
+            Err(error) => {
+                let why = self.failed.take().unwrap_or_else(|| "stopped".to_owned());
+                let effect = self.resume_effect();
+                Err(format!(
+                    "{why}, but the checkpoint was not written: {error}; {effect}"
+                ))
+            }
         }
     }
 
@@ -49,18 +54,20 @@ impl Trainer {
     /// If the checkpoint could not be written, or no validation gave finite numbers.
     pub(super) fn complete(&mut self) -> Result<(Outcome, u64), String> {
         self.ending = true;
+        let mut wait = self.final_wait(false);
         // The test report contains the path of the checkpoint it evaluates, so that must be on disk.
-        self.finish_saves();
+        self.finish_saves(&mut wait);
         if self.final_test() == Flow::Stop {
             return self.stopped();
         }
         // The checkpoint of the last epoch may have been written during the evaluation.
-        self.finish_saves();
-        if !self.saved.contains(&self.global_step) {
-            self.save_now(CheckpointReason::Final).map_err(|error| {
-                format!("training completed, but the final checkpoint was not written: {error}")
-            })?;
-        }
+        self.finish_saves(&mut wait);
+        let is_saved = self.saved.contains(&self.global_step) && !self.saver.has_unsaved_best();
+        let saved = if is_saved {
+            Ok(())
+        } else {
+            self.save_last(&mut wait).map(drop)
+        };
         if let Some(request) = self.pending.stop_after_epoch.take() {
             let note = "this was the last epoch";
             self.control.done(request, self.global_step, note);
@@ -71,7 +78,21 @@ impl Trainer {
                         lower optim.lr, and keep optim.clip_norm above 0"
                 .to_owned());
         }
+        saved.map_err(|error| {
+            format!(
+                "training completed and was evaluated, but its last checkpoint was not saved: {error}; {}",
+                self.resume_effect()
+            )
+        })?;
         Ok((Outcome::Completed, self.global_step))
+    }
+
+    /// What `train --resume` will do with the checkpoints in the run directory.
+    fn resume_effect(&self) -> String {
+        match self.saved.last() {
+            Some(step) => format!("train --resume repeats the steps after {step}"),
+            None => "train --resume starts over: there is no checkpoint".to_owned(),
+        }
     }
 
     /// Handles a failure of libtorch or of the trainer: saves the current state if it is consistent. Returns the
@@ -105,7 +126,8 @@ impl Trainer {
             self.close_window();
             Ok(String::new())
         });
-        let saved = guarded(&mut || self.save_now(CheckpointReason::Final));
+        let mut wait = self.final_wait(false);
+        let saved = guarded(&mut || self.save_last(&mut wait));
         self.refuse_pending("the run has failed");
         match saved {
             Ok(path) => format!("{why} (after step {step}, whose state is saved in {path})"),

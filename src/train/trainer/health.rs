@@ -10,7 +10,7 @@ use crate::model::{Weights, to_vec};
 
 /// Minimum number of steps between two states saved for a rollback.
 const SAVE_EVERY: u64 = 100;
-/// Maximum number of rollbacks per run; after that the run is paused instead.
+/// Maximum number of rollbacks per run; after that the run is paused or, without a user, ended instead.
 const ROLLBACKS: u32 = 5;
 
 /// The states that a rollback can restore.
@@ -65,21 +65,36 @@ impl Trainer {
         };
         match policy {
             NonFinite::Stop => {
-                self.report_health(step, finding, Remedy::Stopped);
-                self.failed = Some(format!(
-                    "loss or gradient of step {step} was not finite (health.non_finite = \"stop\"); lower optim.lr, keep \
-                     optim.clip_norm above 0, and see the log for the first non-finite layer"
-                ));
-                Flow::Stop
+                let why = "health.non_finite = \"stop\"";
+                self.stop_as_failed(step, finding, why)
             }
             NonFinite::Pause => self.pause(step, finding),
-            NonFinite::Skip if too_many => self.pause(step, finding),
+            NonFinite::Skip if too_many => self.pause_or_stop(step, finding),
             NonFinite::Rollback if too_many => self.roll_back(step, finding),
             NonFinite::Skip | NonFinite::Rollback => {
                 self.report_health(step, finding, Remedy::Reported);
                 Flow::Go
             }
         }
+    }
+
+    fn stop_as_failed(&mut self, step: u64, finding: Finding, why: &str) -> Flow {
+        self.report_health(step, finding, Remedy::Stopped);
+        self.failed = Some(format!(
+            "loss or gradient of step {step} was not finite ({why}); lower optim.lr, keep optim.clip_norm above 0, and see \
+             the log for the first non-finite layer"
+        ));
+        Flow::Stop
+    }
+
+    /// Pauses until a user resumes the run, or ends it if nobody watches it.
+    fn pause_or_stop(&mut self, step: u64, finding: Finding) -> Flow {
+        if self.job.unattended {
+            let why =
+                "a headless run does not wait for a user, unless health.non_finite = \"pause\"";
+            return self.stop_as_failed(step, finding, why);
+        }
+        self.pause(step, finding)
     }
 
     fn pause(&mut self, step: u64, finding: Finding) -> Flow {
@@ -95,7 +110,7 @@ impl Trainer {
             .take()
             .filter(|_| self.recovery.rollbacks < ROLLBACKS)
         else {
-            return self.pause(step, finding);
+            return self.pause_or_stop(step, finding);
         };
         self.recovery.rollbacks += 1;
         self.recovery.candidate = None;

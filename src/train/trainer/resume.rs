@@ -113,10 +113,9 @@ impl Trainer {
         self.save_as_good_state();
         self.last_save.0 = state.global_step;
         if !resume.fork {
-            self.saved = Store::within(&self.job.run_dir)
-                .steps()
-                .into_iter()
-                .collect();
+            // A newer one could not be read and is saved again.
+            let steps = Store::within(&self.job.run_dir).steps().into_iter();
+            self.saved = steps.filter(|step| *step <= state.global_step).collect();
         }
         let best = state.best.filter(|_| !resume.fork);
         if let Some(best) = best
@@ -127,7 +126,7 @@ impl Trainer {
                 best.epoch
             );
             // Use the best checkpoint that is still on disk.
-            let left = Store::within(&self.job.run_dir).highest_validated();
+            let left = Store::within(&self.job.run_dir).highest_validated(Depth::Bytes);
             match left.map(|best| (best, self.reload_best(best))) {
                 Some((best, Ok(()))) => {
                     let _ = write!(

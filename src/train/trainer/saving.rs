@@ -1,31 +1,70 @@
-//! Saving checkpoints of the current state.
+//! Saving checkpoints of the current state during the run. The last one of the run is in [`super::last_save`].
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::io;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::super::average::Average;
-use super::super::save::{SaveMetadata, SaveResult, Snapshot};
+use super::super::save::{PATIENCE, SaveMetadata, SaveResult, Snapshot, WriterChange};
 use super::resume::TrainerState;
 use super::{Flow, Trainer};
 use crate::checkpoint::{BestSoFar, FORMAT, State, Store};
-use crate::event::{CheckpointReason, CheckpointSaved, Event, F64, Phase, Request, Validation};
+use crate::event::{CheckpointReason, CheckpointSaved, Event, F64, Request, Validation};
 use crate::metrics::Measure;
 use crate::stopwatch::Moment;
 
+/// Interval at which the writer is checked while the trainer waits for it.
+pub(super) const LISTEN: Duration = Duration::from_millis(50);
+
 impl Trainer {
     /// Copies the current state and passes it to the writer thread; training continues meanwhile. If the writer is
-    /// still busy with earlier checkpoints, a periodic one is skipped unless it has the best weights.
+    /// still busy with earlier checkpoints, a periodic one is skipped. One with the best weights, or on request, waits
+    /// for the writer. If the disk does not respond, a request is refused, and the best weights are retained in memory.
     pub(super) fn save_async(&mut self, reason: CheckpointReason, request: Option<Request>) {
-        let best = self.is_best();
-        if self.saver.is_busy() && reason == CheckpointReason::Periodic && !best {
-            let step = self.global_step;
-            return self.warn(format!(
+        let (best, step) = (self.is_best(), self.global_step);
+        while (best || request.is_some()) && self.saver.is_busy() && !self.saver.is_late() {
+            if let Some(written) = self.saver.wait(LISTEN) {
+                let _ = self.report_save(written);
+            }
+        }
+        match request {
+            Some(request) if self.saver.is_late() => {
+                let why = format!(
+                    "the disk is slow or does not respond: an earlier checkpoint has not been written for {} s",
+                    PATIENCE.as_secs()
+                );
+                self.control.refuse(request, step, why);
+            }
+            _ if !self.saver.is_busy() => self.save_queued(reason, request),
+            _ if best => {
+                let snapshot = self.snapshot(reason, None);
+                self.saver.retain_best(snapshot);
+            }
+            // That it is late has been reported.
+            _ if self.saver.is_late() => {}
+            _ => self.warn(format!(
                 "checkpoint of step {step} skipped: earlier ones are still being written"
-            ));
+            )),
         }
-        while self.saver.is_busy() {
-            let result = self.saver.wait();
-            self.report_save(result);
+    }
+
+    fn save_queued(&mut self, reason: CheckpointReason, request: Option<Request>) {
+        let snapshot = self.snapshot(reason, request);
+        if let Err(lost) = self.saver.enqueue(snapshot) {
+            let why = "the checkpoint writer has ended: training continues without checkpoints";
+            match lost.request {
+                Some(request) => self.control.refuse(request, self.global_step, why),
+                None => self.warn(why.to_owned()),
+            }
         }
+        self.window.restart_clock();
+    }
+
+    /// Copies the current state, and marks this point in the journal.
+    pub(super) fn snapshot(
+        &mut self,
+        reason: CheckpointReason,
+        request: Option<Request>,
+    ) -> Snapshot {
         let began = Moment::now();
         self.mark += 1;
         // A run resumed from this checkpoint continues the journal after this record.
@@ -38,76 +77,71 @@ impl Trainer {
             metadata: SaveMetadata {
                 reason,
                 request,
-                best,
+                best: self.is_best(),
                 validated: self.epoch_validation(),
                 best_by: self.job.config.train.best,
                 created_ms: now_ms(),
                 pause_ms: 0.0,
+                again: false,
             },
         };
         snapshot.metadata.pause_ms = began.elapsed().as_secs_f64() * 1000.0;
-        if let Err(lost) = self.saver.enqueue(snapshot) {
-            let why = "the checkpoint writer has ended: training continues without checkpoints";
-            match lost.request {
-                Some(request) => self.control.refuse(request, self.global_step, why),
-                None => self.warn(why.to_owned()),
-            }
-        }
         self.last_save = (self.global_step, Moment::now());
-        self.window.restart_clock();
-    }
-
-    /// Saves the current state and waits until it is on disk. Returns its path relative to the run directory.
-    ///
-    /// # Errors
-    /// If the checkpoint could not be written.
-    pub(super) fn save_now(&mut self, reason: CheckpointReason) -> Result<String, String> {
-        let before = self.phase;
-        self.set_phase(Phase::Checkpointing);
-        self.save_async(reason, None);
-        let mut last = Err("the checkpoint writer has ended".to_owned());
-        while let Some(written) = self.saver.wait() {
-            if written.mark == self.mark {
-                let result = written.result.as_ref();
-                last = result.map(|saved| saved.path.clone()).map_err(Clone::clone);
-            }
-            self.report_save(Some(written));
-        }
-        self.set_phase(before);
-        last
-    }
-
-    /// Waits until all queued checkpoints are written, and reports them.
-    pub(super) fn finish_saves(&mut self) {
-        while let Some(written) = self.saver.wait() {
-            self.report_save(Some(written));
-        }
+        snapshot
     }
 
     /// Rewrites the pointer files if they could not be written before, and warns if the best weights are not on disk.
-    pub(super) fn check_checkpoints(&self) {
-        let store = Store::within(&self.job.run_dir);
-        for error in store.update_pointers() {
-            self.warn(format!("{error} (the checkpoints are not affected)"));
+    pub(super) fn check_checkpoints(&mut self) {
+        while let Some(written) = self.saver.wait(Duration::ZERO) {
+            let _ = self.report_save(written);
+        }
+        for request in self.saver.requests() {
+            let why = "the run has ended, and the disk does not respond";
+            self.control.refuse(request, self.global_step, why);
+        }
+        // On a disk that does not respond, this thread would wait as well.
+        if !self.saver.is_writing() {
+            let store = Store::within(&self.job.run_dir);
+            for error in store.update_pointers() {
+                self.warn(format!("{error} (the checkpoints are not affected)"));
+            }
+            self.saved = store.steps().into_iter().collect();
         }
         let best = self.best.as_ref();
-        if let Some(best) = best.filter(|best| !store.steps().contains(&best.global_step)) {
+        if let Some(best) = best.filter(|best| !self.saved.contains(&best.global_step)) {
             self.warn(format!(
-                "the best weights, of epoch {}, are not on disk, because their checkpoint could not be written",
+                "the best weights, of epoch {}, are not in the run, because their checkpoint could not be written",
                 best.epoch
             ));
         }
     }
 
-    /// Reports the checkpoints that were written since the last call.
+    /// Reports the checkpoints that were written since the last call, and whether the disk responds.
     pub(super) fn report_finished_saves(&mut self) {
         while let Some(written) = self.saver.poll() {
-            self.report_save(Some(written));
+            let _ = self.report_save(written);
+        }
+        self.report_lateness();
+    }
+
+    /// Reports when a checkpoint is late, and when that is over.
+    pub(super) fn report_lateness(&mut self) {
+        match self.saver.change() {
+            Some(WriterChange::Late { global_step }) => self.warn(format!(
+                "checkpoint of step {global_step} has not been written for {} s: the disk is slow or does not respond; \
+                 training continues without new checkpoints, with the best weights in memory",
+                PATIENCE.as_secs()
+            )),
+            Some(WriterChange::Recovered) => self.warn("the disk responds again".to_owned()),
+            None => {}
         }
     }
 
-    fn report_save(&mut self, written: Option<SaveResult>) {
-        let Some(written) = written else { return };
+    /// Reports a save. Returns the path of the checkpoint.
+    ///
+    /// # Errors
+    /// Why it could not be written.
+    pub(super) fn report_save(&mut self, written: SaveResult) -> io::Result<String> {
         let SaveResult {
             metadata,
             global_step,
@@ -116,16 +150,14 @@ impl Trainer {
             warnings,
             write_ms,
             mark: _,
-            again: _,
         } = written;
         for warning in warnings {
-            self.warn(format!("checkpoint written, but: {warning}"));
+            self.warn(warning);
         }
         match result {
             Ok(saved) => {
-                self.saved.insert(global_step);
                 let path = saved.path.clone();
-                self.control.emit(Event::CheckpointSaved(CheckpointSaved {
+                let event = CheckpointSaved {
                     global_step,
                     epoch,
                     path: saved.path,
@@ -134,15 +166,21 @@ impl Trainer {
                     best: metadata.best,
                     pause_ms: F64(metadata.pause_ms),
                     write_ms: F64(write_ms),
-                }));
-                if let Some(request) = metadata.request {
-                    self.control.done(request, self.global_step, path);
+                };
+                if event.is_in_run() {
+                    self.saved.insert(global_step);
                 }
+                self.control.emit(Event::CheckpointSaved(event));
+                if let Some(request) = metadata.request {
+                    self.control.done(request, self.global_step, path.clone());
+                }
+                Ok(path)
             }
             Err(error) => {
                 if let Some(request) = metadata.request {
-                    self.control.refuse(request, self.global_step, error);
-                } else if metadata.reason == CheckpointReason::Periodic {
+                    let why = error.to_string();
+                    self.control.refuse(request, self.global_step, why);
+                } else if metadata.reason == CheckpointReason::Periodic && !metadata.again {
                     // Training continues: a disk that is full now may have space later.
                     let again = if metadata.best {
                         "; it has the best weights and is written again with the next one"
@@ -153,6 +191,7 @@ impl Trainer {
                         "checkpoint of step {global_step} not written: {error} (training continues{again})"
                     ));
                 }
+                Err(error)
             }
         }
     }

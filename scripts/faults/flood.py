@@ -128,8 +128,8 @@ def measure(binary, data, kind, rounds, seconds):
         sockets = Path(place, "s")
         sockets.mkdir(mode=0o700)
         env = dict(os.environ, EPOCHTOP_SOCKET_DIR=str(sockets), XDG_CONFIG_HOME=place)
-        sets = [f"data.dir={data}", "train.epochs=100000", "checkpoint.keep=1"]
-        words = [binary, "train", "--headless", "--preset", "textbook", "--name", "flood", "--runs", place]
+        sets = [f"data.dir={data}", "train.epochs=100000", "model.channels=[8,16]", "train.batch_size=32"]
+        words = [binary, "train", "--headless", "--name", "flood", "--runs", place]
         trainer = subprocess.Popen(
             words + [word for value in sets for word in ("--set", value)],
             env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

@@ -144,7 +144,8 @@ fn more_classes_than_can_be_evaluated_are_refused_within_a_second() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), &[2, 2], &two_classes(20));
     let list = dir.path().join("classes.txt");
-    let config = small_config(dir.path());
+    let mut config = small_config(dir.path());
+    config.data.valid = 0;
     let names = |count: usize, length: usize| {
         let name = |class| format!("{class:0length$}\n");
         (0..count).map(name).collect::<String>()

@@ -147,10 +147,11 @@ impl Trainer {
     /// of an error in the run directory.
     fn save_outside(&mut self, last: Snapshot, error: &io::Error) -> Result<String, String> {
         let dir = PathBuf::from(&self.job.config.checkpoint.fallback_dir);
-        let mut best = self.saver.unsaved_best().filter(|_| !last.metadata.best);
-        for best in &mut best {
+        let best = self.saver.unsaved_best().filter(|_| !last.metadata.best);
+        let best = best.map(|mut best| {
             (best.metadata.request, best.metadata.again) = (None, true);
-        }
+            best
+        });
         let snapshots: Vec<Snapshot> = best.into_iter().chain([last]).collect();
         let (sender, receiver) = bounded(1);
         let plan = self.network.plan.clone();

@@ -193,7 +193,7 @@ fn wait(mut child: Child) -> Option<std::process::ExitStatus> {
 fn outcome_code(state: &RunState, run: &Path) -> u8 {
     use crate::event::Outcome;
     match &state.outcome {
-        Some(Outcome::Completed) => code::COMPLETED,
+        Some(Outcome::Completed) => completed_code(state, run),
         Some(Outcome::Stopped) => {
             print_line(&restart_hint(run, state));
             code::STOPPED
@@ -203,6 +203,16 @@ fn outcome_code(state: &RunState, run: &Path) -> u8 {
             code::FAILED
         }
     }
+}
+
+/// The exit code of a completed run. If a file could not be written, prints how to get it.
+pub(super) fn completed_code(state: &RunState, run: &Path) -> u8 {
+    if state.unwritten.is_empty() {
+        return code::COMPLETED;
+    }
+    let (program, run) = (program(), run_word(run));
+    print_line(&format!("to write what is missing: {program} eval {run}"));
+    code::FAILED
 }
 
 fn location(started: &StartedRun) -> String {

@@ -21,7 +21,7 @@ use crate::event::{Answer, Command, Event, Level, Record, Restoration};
 use crate::run::{CommandLine, RunState};
 use crate::session::{
     CheckpointPosition, Journal, JournalPrefix, Meta, RunDir, RunFiles, RunOutcome, RunsDir,
-    locate_checkpoint, nothing, prefix, resolve,
+    locate_checkpoint, nothing, outcome_of, prefix, resolve,
 };
 use crate::train::{self, Resume};
 
@@ -55,7 +55,7 @@ pub(super) fn resume_named(name: &str, loaded: &Loaded, mode: Mode, take_over: b
 
 fn is_complete(run: &RunDir) -> bool {
     run.meta()
-        .is_some_and(|meta| meta.outcome == RunOutcome::Completed)
+        .is_some_and(|meta| outcome_of(run, &meta) == RunOutcome::Completed)
 }
 
 /// Starts a new run from a checkpoint.
@@ -121,6 +121,7 @@ fn try_resume(run: &RunDir, request: &ResumeRequest) -> Result<u8, String> {
         let what = "journal records before this checkpoint are lost; the charts have a gap";
         notes.push(what.to_owned());
     }
+    notes.extend(before.state.missing_line());
     let restoration = Restoration {
         after: before.after,
         checkpoint: format!("checkpoints/{}", step_name(state.global_step)),
@@ -131,7 +132,7 @@ fn try_resume(run: &RunDir, request: &ResumeRequest) -> Result<u8, String> {
         notes,
         answers: answers(&before, &store, &manifest),
     };
-    let start = files(run, &loaded, journal, &dataset, &records).map(|files| RunStart {
+    let start = files(run, &loaded, journal, &dataset, (at, &records)).map(|files| RunStart {
         files,
         state: before.state,
         resume: Some(resume_job(
@@ -195,7 +196,8 @@ fn start_over(
             .collect(),
         ..Restoration::default()
     };
-    let start = files(run, &loaded, journal, &dataset, &[]).map(|files| RunStart {
+    let nothing = (CheckpointPosition::default(), &[][..]);
+    let start = files(run, &loaded, journal, &dataset, nothing).map(|files| RunStart {
         files,
         state: before.state,
         resume: None,
@@ -310,7 +312,7 @@ fn files(
     loaded: &Loaded,
     journal: Journal,
     dataset: &Dataset,
-    records: &[Record],
+    (at, records): (CheckpointPosition, &[Record]),
 ) -> io::Result<RunFiles> {
     let new = meta(&loaded.config, dataset, run);
     let meta = Meta {
@@ -318,7 +320,7 @@ fn files(
         ..new
     };
     run.write_config(&loaded.config.run_toml())?;
-    RunFiles::resume(journal, meta, records)
+    RunFiles::resume(journal, meta, at, records)
 }
 
 fn try_fork(checkpoint: &OsStr, name: Option<&str>, request: &ResumeRequest) -> Result<u8, String> {

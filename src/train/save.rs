@@ -21,8 +21,8 @@ use crate::{native, threads};
 
 /// Number of snapshots that may be queued for the writer.
 const QUEUE: usize = 2;
-/// Longest wait for the journal to write a mark; after that the checkpoint is completed without it.
-const JOURNAL: Duration = Duration::from_secs(30);
+/// Longest wait until a mark is in the journal on the disk; after that the checkpoint is completed without it.
+const JOURNAL: Duration = Duration::from_secs(10);
 
 /// A copy of the training state at a step boundary.
 #[derive(Debug)]
@@ -114,6 +114,7 @@ impl Saver {
             keep,
             marks,
             marked: 0,
+            journal_late: false,
             unsaved_best: None,
         };
         let thread = threads::start("checkpoints", move || {
@@ -198,8 +199,10 @@ struct Writer {
     plan: Plan,
     keep: usize,
     marks: Option<Receiver<u64>>,
-    /// The newest mark that the journal has written.
+    /// The newest mark that is in the journal on the disk.
     marked: u64,
+    /// Whether the last mark did not get there in time.
+    journal_late: bool,
     /// The best weights so far, if they could not be saved. They are nowhere else on disk, so this is tried again with
     /// every later save.
     unsaved_best: Option<Snapshot>,
@@ -238,10 +241,17 @@ impl Writer {
         let began = Moment::now();
         let (metadata, state) = (snapshot.metadata, &snapshot.state);
         let result = self.try_write(snapshot).map_err(|error| error.to_string());
-        let warnings = match &result {
+        let mut warnings = match &result {
             Ok(_) => self.update_links(),
             Err(_) => Vec::new(),
         };
+        if result.is_ok() && self.journal_late {
+            warnings.push(
+                "events.jsonl cannot be written to the disk: a run restored from this checkpoint would lack the records \
+                 of earlier steps"
+                    .to_owned(),
+            );
+        }
         SaveResult {
             metadata,
             global_step: state.global_step,
@@ -280,15 +290,24 @@ impl Writer {
         store.save(&draft, || self.wait_for_journal(state.mark))
     }
 
-    /// Waits until the journal has written `mark`. A checkpoint with its final name may be resumed from, and then the
-    /// journal must contain everything before it.
+    /// Waits until `mark` is in the journal on the disk. A checkpoint with its final name may be resumed from, and then
+    /// the journal should contain everything before it. The wait is limited, because the weights are worth more than the
+    /// records; and while the journal cannot be written, only the first checkpoint waits.
     fn wait_for_journal(&mut self, mark: u64) {
         let Some(marks) = &self.marks else { return };
-        let deadline = Instant::now() + JOURNAL;
-        while self.marked < mark {
+        let longest = if self.journal_late {
+            Duration::ZERO
+        } else {
+            JOURNAL
+        };
+        let deadline = Instant::now() + longest;
+        self.journal_late = false;
+        while self.marked < mark && !self.journal_late {
             match marks.recv_deadline(deadline) {
                 Ok(newer) => self.marked = newer,
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                    self.journal_late = true;
+                }
             }
         }
     }

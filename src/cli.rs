@@ -28,6 +28,8 @@ mod print;
 #[cfg(feature = "train")]
 mod progress;
 #[cfg(feature = "train")]
+mod repair;
+#[cfg(feature = "train")]
 mod restore;
 #[cfg(feature = "train")]
 mod resume;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use super::code;
 use super::front_end::Mode;
 use super::print::{print_error, print_line};
+use super::repair::repair;
 use super::restore::other_data;
 use super::resume_point::{
     ResumePoint, ResumeRequest, ResumeSettings, describe, is_set, read_resume_point, total_epochs,
@@ -44,6 +45,9 @@ pub(super) fn resume_named(name: &str, loaded: &Loaded, mode: Mode, take_over: b
         unused: Some(loaded.config.clone()),
     };
     if is_complete(&run) {
+        if let Ok(journal) = Journal::take(&run) {
+            print_notes(&repair(&run, &journal));
+        }
         print_line(&format!(
             "{}: the run is completed; nothing to do",
             run.path.display()
@@ -56,6 +60,12 @@ pub(super) fn resume_named(name: &str, loaded: &Loaded, mode: Mode, take_over: b
 fn is_complete(run: &RunDir) -> bool {
     run.meta()
         .is_some_and(|meta| outcome_of(run, &meta) == RunOutcome::Completed)
+}
+
+fn print_notes(notes: &[String]) {
+    notes
+        .iter()
+        .for_each(|note| print_line(&format!("warning: {note}")));
 }
 
 /// Starts a new run from a checkpoint.
@@ -83,6 +93,7 @@ fn try_resume(run: &RunDir, request: &ResumeRequest) -> Result<u8, String> {
     let (newest, mut notes) = store
         .newest_verified()
         .map_err(|error| format!("{}: {error}", run.path.display()))?;
+    notes.extend(repair(run, &journal));
     let Some(manifest) = newest else {
         return start_over(run, journal, &store, &notes, request);
     };
@@ -98,7 +109,10 @@ fn try_resume(run: &RunDir, request: &ResumeRequest) -> Result<u8, String> {
     } = read_resume_point(&checkpoint, request)?;
     let epochs = total_epochs(&state, &loaded, &request.sets);
     let nothing_left = train::nothing_left(&state, &loaded.config, epochs);
-    refuse_complete(run, &state, &changes, nothing_left.as_deref())?;
+    if let Err(refusal) = refuse_complete(run, &state, &changes, nothing_left.as_deref()) {
+        print_notes(&notes);
+        return Err(refusal);
+    }
     notes.extend(changes.iter().map(describe));
     notes.extend(unused_settings(&loaded.config, request));
     notes.extend(

@@ -28,6 +28,8 @@ mod print;
 #[cfg(feature = "train")]
 mod progress;
 #[cfg(feature = "train")]
+mod repair;
+#[cfg(feature = "train")]
 mod restore;
 #[cfg(feature = "train")]
 mod resume;
@@ -73,13 +75,14 @@ pub mod code {
     /// Stopped on request, with a checkpoint.
     pub const STOPPED: u8 = 3;
 
-    /// The code for how a run ended; `None` if its process ended before it did.
-    pub(super) fn of(outcome: Option<&crate::event::Outcome>) -> u8 {
+    /// The code for how a run ended.
+    pub(super) fn of(state: &crate::run::RunState) -> u8 {
         use crate::event::Outcome;
-        match outcome {
-            Some(Outcome::Completed) => COMPLETED,
+        match &state.outcome {
+            Some(Outcome::Completed) if state.unwritten.is_empty() => COMPLETED,
             Some(Outcome::Stopped) => STOPPED,
-            Some(Outcome::Failed { .. }) | None => FAILED,
+            // Also if a result could not be written, or if the process ended before the run did.
+            Some(Outcome::Completed | Outcome::Failed { .. }) | None => FAILED,
         }
     }
 }

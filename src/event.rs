@@ -472,7 +472,15 @@ pub enum Event {
         /// Steps completed at this time.
         global_step: u64,
     },
-    /// The run has ended. This is the last event.
+    /// A file of the run could not be written, also not at the end of the run. Sent just before or after
+    /// [`Event::RunFinished`].
+    NotWritten {
+        /// Name of the file in the run directory.
+        file: String,
+        /// The error.
+        why: String,
+    },
+    /// The run has ended. Only [`Event::NotWritten`] and log messages can follow.
     RunFinished {
         /// How the run ended.
         outcome: Outcome,
@@ -487,8 +495,8 @@ pub enum Event {
 /// An [`Event`] with its number and time, as the hub distributes and stores it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// Sequence number, from 1. Records that could not be written to disk, and steps repeated after a restart, leave
-    /// gaps.
+    /// Sequence number, from 1. Records that could not be written to disk leave gaps, and so do the records that a
+    /// restart makes obsolete ([`Restoration::after`]).
     pub seq: u64,
     /// Unix time, ms. The system clock may be set at any time, so durations must not be computed from it.
     pub t_ms: u64,

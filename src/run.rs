@@ -37,7 +37,7 @@ pub use health::{ActiveRule, HealthTrack, Rule};
 pub use history::History;
 pub use layers::{LayerMoment, LayerTrack};
 pub use marks::{Mark, MarkKind, Marks};
-pub use parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine};
+pub use parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine, Unwritten};
 pub use progress::CLIP_WINDOW;
 pub use replay::{MAX_GAP_MS, Replay};
 pub use series::{Bucket, Ema, Series, between};

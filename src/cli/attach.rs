@@ -112,12 +112,12 @@ pub(super) fn live(
                 "error: lost contact with the trainer before the run ended; if its process has ended, train --resume {effect}"
             ));
         }
-        return Ok(code::of(state.outcome.as_ref()));
+        return Ok(code::of(&state));
     }
     Ok(match show(loaded, connected, read_only, reference)? {
         ScreenEnd::RunEnded(state) => {
             final_lines(&state).iter().for_each(|line| print_line(line));
-            code::of(state.outcome.as_ref())
+            code::of(&state)
         }
         ScreenEnd::Disconnected(lost) => {
             print_error(&format!("error: {}", lost.message()));

@@ -10,6 +10,7 @@ use super::args::EvalArgs;
 use super::code;
 use super::print::{print_error, print_json, print_line};
 use super::progress::Progress;
+use super::repair::repair;
 use super::restore::{Restored, restore};
 use crate::event::{EvalReport, Event, F64, Split, WeightsKind};
 use crate::files::Dir;
@@ -130,6 +131,10 @@ fn evaluate(
     } else {
         None
     };
+    if let (Some(run), Some(journal)) = (&found.run, &journal) {
+        let notes = repair(run, journal).into_iter();
+        notes.for_each(|note| print_error(&format!("warning: {note}")));
+    }
     // The directory may be renamed during the evaluation.
     let dir = found.run.as_ref().and_then(|run| run.open().ok());
     let restored = restore(&found.path, settings)?;

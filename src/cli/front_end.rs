@@ -9,14 +9,14 @@ use color_eyre::eyre::Report;
 use fs_err::File;
 
 use super::code;
-use super::launch::{StartedRun, restart_hint};
+use super::launch::{StartedRun, next_step};
 use super::print::{print_error, print_line, program, run_word};
 use super::signals::SignalRequests;
 use crate::event::Outcome;
 use crate::files::Dir;
 use crate::link::Link;
 use crate::run::{RunState, final_lines};
-use crate::session::{Hook, Redirect, Server, Session, headless, remember};
+use crate::session::{Hook, LOG, LogFile, Redirect, Server, Session, headless, remember};
 use crate::train::Job;
 use crate::tui;
 
@@ -139,14 +139,14 @@ impl Running {
             dir,
         } = self;
         let place = || format!("run {}", dir.path().display());
-        match front {
+        let log = match front {
             Front::Lines { link, log } => {
                 print_line(&place());
-                headless::follow(&link, Tee(io::stdout(), log));
+                Some(follow_with_lines(&link, log))
             }
-            Front::Served { link, .. } => {
+            Front::Served { link, log, .. } => {
                 print_line(&format!("{} (process {})", place(), std::process::id()));
-                headless::follow(&link, io::stdout());
+                Some(follow_in_log(&link, log))
             }
             Front::Screen {
                 tty,
@@ -161,32 +161,54 @@ impl Running {
                     NextScreen::RunEnded(state) => {
                         final_lines(&state).iter().for_each(|line| print_line(line));
                         print_line(&place());
+                        None
                     }
-                    NextScreen::Lines => {
-                        headless::follow(&session.link(), Tee(io::stdout(), log));
-                    }
-                    NextScreen::None => {
-                        headless::follow(&session.link(), log);
-                    }
+                    NextScreen::Lines => Some(follow_with_lines(&session.link(), log)),
+                    NextScreen::None => Some(follow_in_log(&session.link(), log)),
                 }
             }
-        }
+        };
         let state = session.join();
+        let log_error = log.and_then(Result::err);
+        if let Some(error) = &log_error {
+            print_error(&format!("error: {LOG} is incomplete: {error}"));
+        }
         // It may have been renamed since its start. A run that is not remembered is found in its directory.
         let _ = remember(&dir.path());
         if let Some(server) = server {
             server.finish();
         }
         hook.into_iter().for_each(wait_for);
-        let ended_early = matches!(
-            state.outcome,
-            Some(Outcome::Stopped | Outcome::Failed { .. })
-        );
-        if ended_early {
-            print_line(&restart_hint(&dir.path(), &state));
+        if state.outcome.is_some() {
+            next_step(&dir.path(), &state)
+                .iter()
+                .for_each(|line| print_line(line));
         }
-        exit_code(&state, &signals)
+        match exit_code(&state, &signals) {
+            code::COMPLETED if log_error.is_some() => code::FAILED,
+            code => code,
+        }
     }
+}
+
+/// Prints the lines of a run to stdout and writes them to the log, until it ends.
+///
+/// # Errors
+/// If the log is incomplete.
+fn follow_with_lines(link: &Link, log: File) -> io::Result<()> {
+    let mut tee = Tee(io::stdout(), LogFile::new(log));
+    headless::follow(link, &mut tee);
+    tee.1.finish()
+}
+
+/// Writes the lines of a run to the log, until it ends.
+///
+/// # Errors
+/// If the log is incomplete.
+fn follow_in_log(link: &Link, log: File) -> io::Result<()> {
+    let mut log = LogFile::new(log);
+    headless::follow(link, &mut log);
+    log.finish()
 }
 
 /// Waits for the notification command.
@@ -252,11 +274,11 @@ fn show(
 fn exit_code(state: &RunState, signals: &SignalRequests) -> u8 {
     let by_signal = signals.exit_code();
     let by_signal = by_signal.filter(|_| state.outcome == Some(Outcome::Stopped));
-    by_signal.unwrap_or_else(|| code::of(state.outcome.as_ref()))
+    by_signal.unwrap_or_else(|| code::of(state))
 }
 
-/// Writes to stdout and to a file. Errors of stdout are ignored, so that the file stays complete.
-struct Tee(io::Stdout, File);
+/// Writes to stdout and to the log. Errors of stdout are ignored, so that the log stays complete.
+struct Tee(io::Stdout, LogFile);
 
 impl io::Write for Tee {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

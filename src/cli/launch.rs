@@ -162,10 +162,10 @@ fn attached(
             wait(child);
             final_lines(&state).iter().for_each(|line| print_line(line));
             print_line(&format!("run {}", path().display()));
-            if state.outcome != Some(Outcome::Completed) {
-                print_line(&restart_hint(&path(), &state));
-            }
-            code::of(state.outcome.as_ref())
+            next_step(&path(), &state)
+                .iter()
+                .for_each(|line| print_line(line));
+            code::of(&state)
         }
         ScreenEnd::Disconnected(lost) => {
             print_error(&format!("error: {}", lost.message()));
@@ -205,6 +205,16 @@ pub(super) fn reattach_hint(run: &Path) -> String {
         program(),
         run_word(run)
     )
+}
+
+/// The hint what to do after the end of a run; `None` if nothing is left to do.
+pub(super) fn next_step(run: &Path, state: &RunState) -> Option<String> {
+    if state.outcome != Some(Outcome::Completed) {
+        return Some(restart_hint(run, state));
+    }
+    let (program, word) = (program(), run_word(run));
+    let missing = !state.unwritten.is_empty();
+    missing.then(|| format!("to write what is missing: {program} eval {word}"))
 }
 
 /// The hint how to continue a run that has ended.

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use super::code;
 use super::front_end::Mode;
 use super::print::{print_error, print_line};
+use super::repair::repair;
 use super::restore::other_data;
 use super::resume_point::{
     ResumePoint, ResumeRequest, ResumeSettings, describe, is_set, read_resume_point, total_epochs,
@@ -21,7 +22,7 @@ use crate::event::{Answer, Command, Event, Level, Record, Restoration};
 use crate::run::{CommandLine, RunState};
 use crate::session::{
     CheckpointPosition, Journal, JournalPrefix, Meta, RunDir, RunFiles, RunOutcome, RunsDir,
-    locate_checkpoint, nothing, prefix, resolve,
+    locate_checkpoint, nothing, outcome_of, prefix, resolve,
 };
 use crate::train::{self, Resume};
 
@@ -44,6 +45,9 @@ pub(super) fn resume_named(name: &str, loaded: &Loaded, mode: Mode, take_over: b
         unused: Some(loaded.config.clone()),
     };
     if is_complete(&run) {
+        if let Ok(journal) = Journal::take(&run) {
+            print_notes(&repair(&run, &journal));
+        }
         print_line(&format!(
             "{}: the run is completed; nothing to do",
             run.path.display()
@@ -55,7 +59,13 @@ pub(super) fn resume_named(name: &str, loaded: &Loaded, mode: Mode, take_over: b
 
 fn is_complete(run: &RunDir) -> bool {
     run.meta()
-        .is_some_and(|meta| meta.outcome == RunOutcome::Completed)
+        .is_some_and(|meta| outcome_of(run, &meta) == RunOutcome::Completed)
+}
+
+fn print_notes(notes: &[String]) {
+    notes
+        .iter()
+        .for_each(|note| print_line(&format!("warning: {note}")));
 }
 
 /// Starts a new run from a checkpoint.
@@ -83,6 +93,7 @@ fn try_resume(run: &RunDir, request: &ResumeRequest) -> Result<u8, String> {
     let (newest, mut notes) = store
         .newest_verified()
         .map_err(|error| format!("{}: {error}", run.path.display()))?;
+    notes.extend(repair(run, &journal));
     let Some(manifest) = newest else {
         return start_over(run, journal, &store, &notes, request);
     };
@@ -98,7 +109,10 @@ fn try_resume(run: &RunDir, request: &ResumeRequest) -> Result<u8, String> {
     } = read_resume_point(&checkpoint, request)?;
     let epochs = total_epochs(&state, &loaded, &request.sets);
     let nothing_left = train::nothing_left(&state, &loaded.config, epochs);
-    refuse_complete(run, &state, &changes, nothing_left.as_deref())?;
+    if let Err(refusal) = refuse_complete(run, &state, &changes, nothing_left.as_deref()) {
+        print_notes(&notes);
+        return Err(refusal);
+    }
     notes.extend(changes.iter().map(describe));
     notes.extend(unused_settings(&loaded.config, request));
     notes.extend(
@@ -121,6 +135,7 @@ fn try_resume(run: &RunDir, request: &ResumeRequest) -> Result<u8, String> {
         let what = "journal records before this checkpoint are lost; the charts have a gap";
         notes.push(what.to_owned());
     }
+    notes.extend(before.state.missing_line());
     let restoration = Restoration {
         after: before.after,
         checkpoint: format!("checkpoints/{}", step_name(state.global_step)),
@@ -131,7 +146,7 @@ fn try_resume(run: &RunDir, request: &ResumeRequest) -> Result<u8, String> {
         notes,
         answers: answers(&before, &store, &manifest),
     };
-    let start = files(run, &loaded, journal, &dataset, &records).map(|files| RunStart {
+    let start = files(run, &loaded, journal, &dataset, (at, &records)).map(|files| RunStart {
         files,
         state: before.state,
         resume: Some(resume_job(
@@ -195,7 +210,8 @@ fn start_over(
             .collect(),
         ..Restoration::default()
     };
-    let start = files(run, &loaded, journal, &dataset, &[]).map(|files| RunStart {
+    let nothing = (CheckpointPosition::default(), &[][..]);
+    let start = files(run, &loaded, journal, &dataset, nothing).map(|files| RunStart {
         files,
         state: before.state,
         resume: None,
@@ -310,7 +326,7 @@ fn files(
     loaded: &Loaded,
     journal: Journal,
     dataset: &Dataset,
-    records: &[Record],
+    (at, records): (CheckpointPosition, &[Record]),
 ) -> io::Result<RunFiles> {
     let new = meta(&loaded.config, dataset, run);
     let meta = Meta {
@@ -318,7 +334,7 @@ fn files(
         ..new
     };
     run.write_config(&loaded.config.run_toml())?;
-    RunFiles::resume(journal, meta, records)
+    RunFiles::resume(journal, meta, at, records)
 }
 
 fn try_fork(checkpoint: &OsStr, name: Option<&str>, request: &ResumeRequest) -> Result<u8, String> {

@@ -14,6 +14,7 @@ use crate::checkpoint::{Depth, Store, VerifyError, step_name, verify};
 use crate::event::Phase;
 use crate::files::any_path;
 use crate::metrics::{Interval, Measure};
+use crate::run::Unwritten;
 use crate::session::{Overview, RunsDir, Status, deletable, overviews, resolve, size};
 
 /// The directory of runs, or the exit code.
@@ -51,6 +52,11 @@ pub(super) fn runs(args: RunsArgs) -> u8 {
         .then(crossterm::terminal::size)
         .and_then(|size| Some(usize::from(size.ok()?.0)));
     print_line(&run_table(all.iter(), width));
+    for Overview { run, state, .. } in &all {
+        let unwritten = state.unwritten.iter().map(Unwritten::line);
+        let notes = unwritten.chain(state.missing_line());
+        notes.for_each(|note| print_line(&format!("{}: {note}", run.name)));
+    }
     code::COMPLETED
 }
 
@@ -164,6 +170,8 @@ fn run_json(overview: &Overview) -> Value {
         "started_ms": meta.started_ms,
         "ended_ms": meta.ended_ms,
         "error": meta.error,
+        "missing_records": state.missing,
+        "unwritten": state.unwritten,
         "host": meta.host,
         "pid": meta.pid,
         "socket": meta.socket.as_deref().map(any_path::json),

@@ -19,8 +19,8 @@ use crate::model::Plan;
 use crate::run::RunState;
 use crate::session::wire::TrainerInfo;
 use crate::session::{
-    Hook, HookRun, HubHandle, Meta, RunDir, RunFiles, Server, Session, SystemSampling, TrainerEnds,
-    host, process_mark, remember, sockets,
+    Hook, HookRun, HubHandle, LOG, Meta, RunDir, RunFiles, Server, Session, SystemSampling,
+    TrainerEnds, host, process_mark, remember, sockets,
 };
 use crate::stopwatch;
 use crate::train::{self, Job};
@@ -178,7 +178,7 @@ fn prepare(
     let config = &loaded.config;
     let dir = start.files.dir().clone();
     // A resumed run appends to its log.
-    let log = dir.append("log.txt")?;
+    let log = dir.append(LOG)?;
     let started_ms = start.files.started_ms();
     let (mut session, ends) = Session::resume(Some(start.files), start.state)?;
     if start.resume.is_some() || start.started_over.is_some() {

@@ -124,3 +124,19 @@ pub(super) fn f1(scores: &ClassScores) -> F32 {
         rounded
     })
 }
+
+/// A file that could not be written by the end of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unwritten {
+    /// Name of the file in the run directory.
+    pub file: String,
+    /// The error.
+    pub why: String,
+}
+
+impl Unwritten {
+    /// A line about it.
+    pub fn line(&self) -> String {
+        format!("{} was not written: {}", self.file, self.why)
+    }
+}

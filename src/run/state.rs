@@ -9,7 +9,7 @@ use super::health::HealthTrack;
 use super::history::{History, lower, push_bounded};
 use super::layers::LayerTrack;
 use super::marks::{MarkKind, Marks};
-use super::parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine, f1};
+use super::parts::{Best, Clip, ClipEvent, CommandLine, EvalHistory, LogLine, Unwritten, f1};
 use super::series::Ema;
 use super::steps::{Sample, Steps};
 use super::system::SystemHistory;
@@ -30,6 +30,10 @@ const CLIP_EVENTS: usize = 64;
 const LOG_LINES: usize = 256;
 /// Greatest number of retained F1 values over all classes and epochs: with more classes, fewer epochs are retained.
 const CLASS_F1: usize = 1 << 16;
+/// Greatest number of retained files that could not be written; a run has fewer.
+const UNWRITTEN: usize = 16;
+/// The file of an evaluation on the test set.
+const EVAL_JSON: &str = "eval.json";
 /// Weight of the previous average in the smoothed training loss and accuracy, per step.
 const SMOOTHING: f64 = 0.9;
 /// Time constants in milliseconds of the displayed speed and of the pace for the remaining time. The displayed speed
@@ -153,6 +157,12 @@ pub struct RunState {
     /// Number of records of unknown type.
     #[serde(default)]
     pub unknown: u64,
+    /// Number of records missing from the journal.
+    #[serde(default)]
+    pub missing: u64,
+    /// Files that could not be written by the end of the run.
+    #[serde(default)]
+    pub unwritten: Vec<Unwritten>,
 }
 
 impl RunState {
@@ -162,6 +172,7 @@ impl RunState {
             return;
         }
         let t_ms = self.advance(record);
+        self.count_missing(record, t_ms);
         self.seq = record.seq;
         self.apply_event(&record.event, t_ms);
         self.update_rules(&record.event, t_ms);
@@ -254,6 +265,17 @@ impl RunState {
                     worked_ms: self.worked_ms(self.now_ms),
                 });
             }
+            Event::NotWritten { file, why } => {
+                let one = Unwritten {
+                    file: file.clone(),
+                    why: why.clone(),
+                };
+                self.add_log(t_ms, Level::Error, one.line());
+                self.unwritten.retain(|other| other.file != *file);
+                if self.unwritten.len() < UNWRITTEN {
+                    self.unwritten.push(one);
+                }
+            }
             Event::RunFinished {
                 outcome,
                 global_step,
@@ -282,10 +304,40 @@ impl RunState {
         }
     }
 
+    /// Counts the records between this one and the last that are missing from the journal. Those that a restart makes
+    /// obsolete are not. Only the first gap is logged, because there can be many.
+    fn count_missing(&mut self, record: &Record, t_ms: u64) {
+        let expected = match &record.event {
+            Event::Restored(restoration) => restoration.after,
+            _ => record.seq.saturating_sub(1),
+        };
+        let missing = expected.saturating_sub(self.seq);
+        if missing > 0 && self.missing == 0 {
+            let text = "records are missing from the journal from here on";
+            self.add_log(t_ms, Level::Warn, text.to_owned());
+        }
+        self.missing = self.missing.saturating_add(missing);
+    }
+
+    /// A sentence about missing records; `None` if there are none.
+    pub fn missing_line(&self) -> Option<String> {
+        let (are, they) = match self.missing {
+            0 => return None,
+            1 => ("record is", "it"),
+            _ => ("records are", "they"),
+        };
+        Some(format!(
+            "{} {are} missing from the journal: {they} could not be written, for example because the disk was full; \
+             charts and tables have gaps",
+            self.missing
+        ))
+    }
+
     /// A new process restored the run from a checkpoint. Readers of a journal omit the records after that checkpoint,
     /// including the one that reported it; this record replaces it.
     fn restored(&mut self, restoration: &Restoration, t_ms: u64) {
         self.outcome = None;
+        self.unwritten.clear();
         self.phase = Phase::Starting;
         self.eval_progress = None;
         self.answer_after(restoration);
@@ -443,6 +495,8 @@ impl RunState {
         if report.split == Split::Test {
             // Every test-set evaluation is recorded, because repeated use biases the result.
             self.test_evaluations = self.test_evaluations.saturating_add(1);
+            // It is written after this record; a failure is reported again.
+            self.unwritten.retain(|one| one.file != EVAL_JSON);
             self.marks.push(report.global_step, MarkKind::Tested);
             let weights = if of_another {
                 format!("step {}", report.global_step)

@@ -179,7 +179,10 @@ pub fn closing_lines(state: &RunState) -> Vec<String> {
             line = format!("{line}\nerror: {message}");
         }
         lines.push(line);
+        let unwritten = state.unwritten.iter();
+        lines.extend(unwritten.map(|one| format!("error: {}, but {}", outcome.name(), one.line())));
     }
+    lines.extend(state.missing_line().map(|line| format!("warning: {line}")));
     if let Some(best) = &state.best {
         lines.push(format!(
             "best epoch {}: valid accuracy {:.2} %{}, nll {:.4}",

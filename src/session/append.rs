@@ -3,10 +3,13 @@
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use super::clock::now_ms;
+use super::epochs_csv;
 use super::journal::{read, write_line};
-use super::rundir::RunDir;
+use super::journal_prefix::CheckpointPosition;
+use super::rundir::{JOURNAL, RunDir};
 use super::writer::LockedJournal;
 use crate::event::{Event, Record};
+use crate::fault;
 use crate::files::Dir;
 
 /// A journal locked for writing: no other process can write to it while this value exists.
@@ -60,7 +63,7 @@ impl Journal {
         self.saved
     }
 
-    /// Appends the event as a record, one JSON line.
+    /// Appends the event as a record, one JSON line, and flushes it to the disk.
     ///
     /// # Errors
     /// An I/O error of the journal.
@@ -78,9 +81,24 @@ impl Journal {
             line.push(b'\n');
         }
         write_line(&record, &mut line)?;
+        fault::before_file(JOURNAL)?;
         self.held.file.write_all(&line)?;
+        self.held.file.sync_data()?;
         self.seq += 1;
         Ok(())
+    }
+
+    /// Rewrites `epochs.csv`, if it lacks rows of these events. Returns whether it did.
+    ///
+    /// # Errors
+    /// An I/O error that names the path.
+    pub fn rebuild_epochs(&self, events: &[Event]) -> io::Result<bool> {
+        let all = CheckpointPosition {
+            mark: u64::MAX,
+            global_step: u64::MAX,
+            epoch_done: true,
+        };
+        epochs_csv::rebuild(&self.held.dir, events.iter(), all)
     }
 
     /// Returns the locked journal and whether its last line is incomplete.

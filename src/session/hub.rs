@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select, unbounded};
 
 use super::clock::now_ms;
-use super::files::RunFiles;
+use super::files::{Failure, Note, RunFiles};
 use super::hub_handle::HubHandle;
 use super::system::{SamplerThread, SystemSampling};
 use crate::event::{Event, Level, Phase, Record, Request};
@@ -24,6 +24,10 @@ const REQUESTS: usize = 64;
 /// How long the hub waits for events before it tries again to send a snapshot to a lagging subscriber, and otherwise.
 const CATCH_UP: Duration = Duration::from_millis(50);
 const IDLE: Duration = Duration::from_secs(3600);
+/// Interval of the attempts to write what could not be written to the run's files.
+const RETRY: Duration = Duration::from_secs(1);
+/// Longest wait at the end of a run for files that cannot be written.
+const SETTLE: Duration = Duration::from_secs(5);
 /// Number of recent request IDs that are stored, so that a repeated request is recorded once.
 const REMEMBERED: usize = 256;
 
@@ -60,16 +64,7 @@ impl Session {
         let (asides, aside_receiver) = unbounded();
         let (marked, marks) = unbounded();
         let dir = files.as_ref().map(|files| files.dir().clone());
-        let hub = Hub {
-            started_at: (Instant::now(), state.run_ms()),
-            state,
-            files,
-            subscribers: Vec::new(),
-            marked,
-            recorded_requests: VecDeque::with_capacity(REMEMBERED),
-            started: false,
-            early_sample: None,
-        };
+        let hub = Hub::new(files, state, marked);
         let hub = threads::start("hub", move || {
             hub.run(&events, subscriptions, aside_receiver)
         })?;
@@ -112,7 +107,8 @@ impl Session {
         self.handle.requests.clone()
     }
 
-    /// Receives the number of each mark once it is flushed to the journal, or once the write has failed.
+    /// Receives the number of each mark once it is in the journal on the disk. If that takes several attempts, earlier
+    /// marks are skipped.
     pub fn marks(&self) -> Receiver<u64> {
         self.marks.clone()
     }
@@ -131,8 +127,12 @@ struct Hub {
     /// The start of this process, and the time of the run by then in milliseconds.
     started_at: (Instant, u64),
     files: Option<RunFiles>,
+    /// The last attempt to write what could not be written.
+    tried: Instant,
     subscribers: Vec<Subscriber>,
     marked: Sender<u64>,
+    /// The newest mark, if it is not in the journal on the disk yet.
+    mark: Option<u64>,
     /// IDs of the latest requests that are in the journal.
     recorded_requests: VecDeque<u64>,
     /// Whether the trainer has reported its start.
@@ -148,6 +148,21 @@ struct Subscriber {
 }
 
 impl Hub {
+    fn new(files: Option<RunFiles>, state: RunState, marked: Sender<u64>) -> Self {
+        Self {
+            started_at: (Instant::now(), state.run_ms()),
+            state,
+            files,
+            tried: Instant::now(),
+            subscribers: Vec::new(),
+            marked,
+            mark: None,
+            recorded_requests: VecDeque::with_capacity(REMEMBERED),
+            started: false,
+            early_sample: None,
+        }
+    }
+
     fn run(
         mut self,
         events: &Receiver<Event>,
@@ -172,6 +187,7 @@ impl Hub {
                 // A lagging subscriber gets a snapshot once it has room, even if no further events arrive.
                 default(self.timeout()) => {}
             }
+            self.retry_files();
             self.refresh();
         }
         self.subscribers.extend(
@@ -179,12 +195,10 @@ impl Hub {
                 .try_iter()
                 .map(|feed| Subscriber { feed, stale: true }),
         );
-        // The run is over: the last chance to write what failed before.
-        if let Some(Err(text)) = self.files.as_mut().map(RunFiles::finish) {
-            let level = Level::Error;
-            let record = self.stamp(Event::Log { level, text }, Instant::now());
-            self.pass_on(record);
-        }
+        // The last chance to write what followed the end of the run.
+        let now = Instant::now();
+        let failures = self.settle(now);
+        self.report(failures, now);
         // Every subscriber must get the final state. No later record would trigger a snapshot.
         for subscriber in self
             .subscribers
@@ -203,6 +217,8 @@ impl Hub {
     fn timeout(&self) -> Duration {
         if self.subscribers.iter().any(|subscriber| subscriber.stale) {
             CATCH_UP
+        } else if self.files.as_ref().is_some_and(RunFiles::is_behind) {
+            RETRY
         } else {
             IDLE
         }
@@ -248,7 +264,75 @@ impl Hub {
         for (from, to) in stopwatch::take_stops() {
             self.note_stop(from, to);
         }
-        self.record(event, Instant::now());
+        let now = Instant::now();
+        if matches!(event, Event::RunFinished { .. }) {
+            self.finish(event, now);
+        } else {
+            self.record(event, now);
+        }
+    }
+
+    /// Records the end of the run. Before the outcome is written to `run.json`, all other files are flushed to the disk;
+    /// before it is reported, `run.json` is too. What cannot be written within a deadline is reported with it.
+    fn finish(&mut self, event: Event, now: Instant) {
+        let deadline = now + SETTLE;
+        let failures = self.settle(deadline);
+        self.report(failures, now);
+        let record = self.stamp(event, now);
+        let note = self.files.as_mut().and_then(|files| files.write(&record));
+        let failures = self.settle(deadline);
+        self.pass_on(record);
+        self.note(note, now);
+        self.report(failures, now);
+    }
+
+    /// Writes everything, trying until a deadline. Returns what cannot be written.
+    fn settle(&mut self, deadline: Instant) -> Vec<Failure> {
+        let files = self.files.as_mut();
+        files.map_or_else(Vec::new, |files| files.settle(deadline))
+    }
+
+    /// Records what could not be written; nothing, if that is not new.
+    fn report(&mut self, failures: Vec<Failure>, at: Instant) {
+        if failures.is_empty() {
+            let note = self.files.as_mut().and_then(RunFiles::recovered);
+            self.note(note, at);
+        }
+        for (file, why) in failures {
+            let file = file.to_owned();
+            if !self.state.unwritten.iter().any(|one| one.file == file) {
+                self.record(Event::NotWritten { file, why }, at);
+            }
+        }
+        self.confirm_mark();
+    }
+
+    /// Tries again to write what could not be written, at intervals.
+    fn retry_files(&mut self) {
+        let Some(files) = &mut self.files else { return };
+        if !files.is_behind() || self.tried.elapsed() < RETRY {
+            return;
+        }
+        let note = files.retry();
+        self.tried = Instant::now();
+        self.note(note, self.tried);
+        self.confirm_mark();
+    }
+
+    /// Reports the newest mark once the journal is on the disk with it.
+    fn confirm_mark(&mut self) {
+        if self.files.as_ref().is_none_or(RunFiles::is_flushed)
+            && let Some(mark) = self.mark.take()
+        {
+            let _ = self.marked.send(mark);
+        }
+    }
+
+    /// Records a note about the run's files. Writing it may fail and give another one.
+    fn note(&mut self, note: Option<Note>, at: Instant) {
+        if let Some((level, text)) = note {
+            self.record(Event::Log { level, text }, at);
+        }
     }
 
     /// Records a stop of this process as a pause of the run.
@@ -272,24 +356,13 @@ impl Hub {
     /// line.
     fn record(&mut self, event: Event, at: Instant) {
         let record = self.stamp(event, at);
-        let problem = self
-            .files
-            .as_mut()
-            .and_then(|files| files.write(&record).err());
+        let note = self.files.as_mut().and_then(|files| files.write(&record));
         if let Event::Marked { mark } = record.event {
-            self.files.iter().for_each(RunFiles::flush);
-            // Also sent after a failed write, so that a full disk does not block the checkpoint.
-            let _ = self.marked.send(mark);
+            self.mark = Some(mark);
+            self.confirm_mark();
         }
         self.pass_on(record);
-        let warning = self.files.as_mut().and_then(RunFiles::take_warning);
-        for (level, text) in [(Level::Error, problem), (Level::Warn, warning)] {
-            let Some(text) = text else { continue };
-            let record = self.stamp(Event::Log { level, text }, at);
-            // What cannot be written now is written with the next record.
-            let _ = self.files.as_mut().map(|files| files.write(&record));
-            self.pass_on(record);
-        }
+        self.note(note, at);
     }
 
     /// Makes a numbered, timestamped record of an event and applies it to the state.
@@ -349,7 +422,10 @@ impl Hub {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+    use super::super::Meta;
+    use super::super::rundir::{JOURNAL, RunDir};
     use super::*;
+    use crate::fault::{Fault, FaultKind, with};
 
     fn log(i: usize) -> Event {
         Event::Log {
@@ -415,6 +491,38 @@ mod tests {
         }
         drop(events);
         session.join();
+    }
+
+    /// Regression test: a mark was reported although it could not be written or flushed, so a checkpoint got its final
+    /// name without its mark.
+    #[test]
+    fn a_mark_is_reported_once_it_is_in_the_journal_on_the_disk() {
+        let runs = tempfile::tempdir().unwrap();
+        let run = RunDir::create(runs.path(), "one", "").unwrap();
+        let files = RunFiles::create(&run.path, Meta::default()).unwrap();
+        let (marked, marks) = unbounded();
+        let mut hub = Hub::new(Some(files), RunState::default(), marked);
+        hub.take(Event::Marked { mark: 1 });
+        assert_eq!(marks.try_iter().collect::<Vec<_>>(), [1]);
+        // The second operation is the flush of the first record.
+        for (mark, nth) in [(2, 1), (3, 2)] {
+            let fault = Fault {
+                kind: FaultKind::Fails(5),
+                op: JOURNAL.to_owned(),
+                nth,
+                and_later: true,
+            };
+            with(Some(fault), || {
+                hub.take(Event::Marked { mark });
+                hub.take(log(7));
+            });
+            assert!(marks.is_empty(), "mark {mark}");
+            assert_eq!(hub.timeout(), RETRY);
+            hub.tried -= RETRY;
+            hub.retry_files();
+            assert_eq!(marks.try_iter().collect::<Vec<_>>(), [mark]);
+        }
+        assert_eq!(hub.timeout(), IDLE);
     }
 
     #[test]

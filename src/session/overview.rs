@@ -82,11 +82,24 @@ pub fn status(run: &RunDir, meta: &Meta) -> Status {
         Writer::Unknown(_) => return Status::Unknown,
         Writer::Absent => {}
     }
-    match meta.outcome {
+    match outcome_of(run, meta) {
         RunOutcome::Completed => Status::Completed,
         RunOutcome::Stopped => Status::Stopped,
         RunOutcome::Failed => Status::Failed,
         RunOutcome::Running | RunOutcome::Other(_) => Status::Crashed,
+    }
+}
+
+/// The outcome of a run that no process writes: that in `meta`, else that in its journal, because `run.json` is the last
+/// file that is written and that may have failed.
+pub fn outcome_of(run: &RunDir, meta: &Meta) -> RunOutcome {
+    let recorded = || {
+        let journal = journal::read(&run.journal()).ok()?;
+        journal.state.outcome.as_ref().map(RunOutcome::from)
+    };
+    match &meta.outcome {
+        RunOutcome::Running => recorded().unwrap_or_default(),
+        known => known.clone(),
     }
 }
 

@@ -78,7 +78,15 @@ impl RunDir {
                 runs.display()
             )));
         }
+        let new = runs.ancestors();
+        let new: Vec<&Path> = new
+            .take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists())
+            .collect();
         fs::create_dir_all(runs)?;
+        for parent in new.iter().filter_map(|dir| dir.parent()) {
+            let is_here = parent.as_os_str().is_empty();
+            Dir::open(if is_here { Path::new(".") } else { parent })?.sync()?;
+        }
         let above = Dir::open(runs)?;
         // The keys of a new hasher are random numbers from the operating system.
         let random = RandomState::new().hash_one(name);
@@ -127,6 +135,15 @@ impl RunDir {
     /// An I/O error that names the path.
     pub fn write_config(&self, config: &str) -> io::Result<()> {
         self.open()?.replace(CONFIG, config.as_bytes())
+    }
+
+    /// Replaces `run.json` atomically.
+    ///
+    /// # Errors
+    /// An I/O error that names the path.
+    pub fn write_meta(&self, meta: &Meta) -> io::Result<()> {
+        let json = serde_json::to_vec_pretty(meta)?;
+        self.open()?.replace(META, &json)
     }
 
     /// Opens the directory. The run's files are read and written through this handle.

@@ -8,7 +8,7 @@ use std::io;
 
 use prost::Message;
 
-use super::appender::Appender;
+use super::appender::{Appender, Keep, keep_of};
 use crate::event::{EpochSummary, EvalReport, Event, F64, Record, Split, StepWindow};
 use crate::files::Dir;
 use crate::run::{CURVES, Curve, Source, Steps, is_curve_name};
@@ -55,6 +55,8 @@ struct Scalar {
     simple_value: Option<f32>,
 }
 
+/// The name of the directory of the event files, and of the files in it for [`crate::fault`].
+pub(super) const TB: &str = "tb";
 /// The prefix of the names of event files.
 const PREFIX: &str = "events.out.tfevents.";
 
@@ -65,16 +67,17 @@ pub(super) struct Board {
 }
 
 impl Board {
-    /// Creates a new file in `dir`, for the scalars that follow the records `earlier`. Existing event files stay, because
-    /// TensorBoard may be reading them; it continues with the file whose name follows. If there are none, the new file
-    /// begins with the scalars of `earlier`.
+    /// Creates a new file in `dir`, for the scalars after step `from`, which follow the records `earlier`. Existing event
+    /// files stay, because TensorBoard may be reading them, and because they can have scalars that the journal lost;
+    /// it continues with the file whose name follows. If there are none, the new file begins with the scalars of
+    /// `earlier`.
     ///
     /// # Errors
     /// An I/O error that names the path.
     pub(super) fn open<'a>(
         dir: &Dir,
         host: &str,
-        earlier: impl IntoIterator<Item = &'a Record>,
+        (earlier, from): (impl IntoIterator<Item = &'a Record>, u64),
         now_ms: u64,
     ) -> io::Result<Self> {
         // The name must follow those of the existing files, even if the clock was set back.
@@ -85,32 +88,29 @@ impl Board {
         let name = format!("{PREFIX}{seconds:010}.{host}");
         dir.create_new(&name)?;
         let mut board = Self {
-            file: Appender::new(dir.append(&name)?, "tb"),
+            file: Appender::new(dir.append(&name)?, TB),
         };
+        dir.sync()?;
         board.write(&Entry {
             wall_time: seconds as f64,
             file_version: Some("brain.Event:2".to_owned()),
             ..Entry::default()
         })?;
-        let mut last = 0;
-        for record in earlier {
-            let steps = scalars(&record.event).into_iter().map(|(step, _)| step);
-            last = steps.fold(last, u64::max);
-            if newest.is_none() {
-                board.record(record)?;
-            }
+        if newest.is_none() {
+            earlier
+                .into_iter()
+                .try_for_each(|record| board.record(record))?;
+            return Ok(board);
         }
         let start = Entry {
             wall_time: seconds as f64,
-            step: last.saturating_add(1) as i64,
+            step: from.saturating_add(1) as i64,
             session: Some(SessionLog { status: START }),
             ..Entry::default()
         };
-        if newest.is_some() {
-            // Readers ignore the first such entry that they see.
-            board.write(&start)?;
-            board.write(&start)?;
-        }
+        // Readers ignore the first such entry that they see.
+        board.write(&start)?;
+        board.write(&start)?;
         Ok(board)
     }
 
@@ -126,10 +126,15 @@ impl Board {
             };
             frame(&entry, &mut bytes);
         }
-        self.file.append(&bytes)
+        self.file.append(bytes, keep_of(&record.event))
     }
 
-    /// Writes what could not be written before.
+    /// As [`Appender::take_left_out`].
+    pub(super) fn take_left_out(&mut self) -> u64 {
+        self.file.take_left_out()
+    }
+
+    /// Writes what could not be written before, and flushes the file to the disk.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
@@ -137,7 +142,7 @@ impl Board {
     fn write(&mut self, entry: &Entry) -> io::Result<()> {
         let mut bytes = Vec::new();
         frame(entry, &mut bytes);
-        self.file.append(&bytes)
+        self.file.append(bytes, Keep::Always)
     }
 }
 
@@ -315,12 +320,12 @@ mod tests {
     fn a_resumed_run_continues_in_a_file_after_those_that_are_being_read() {
         let place = tempfile::tempdir().unwrap();
         let dir = Dir::open(place.path()).unwrap();
-        let mut board = Board::open(&dir, "host", [], 5000).unwrap();
+        let mut board = Board::open(&dir, "host", ([], 0), 5000).unwrap();
         board.record(&window()).unwrap();
         let first = files(&dir).unwrap();
         let written = dir.read(&first[0], 1 << 20).unwrap();
         // The clock was set back, and the host is another one.
-        let mut board = Board::open(&dir, "a-host", [&window()], 1000).unwrap();
+        let mut board = Board::open(&dir, "a-host", ([&window()], 7), 1000).unwrap();
         board.record(&window()).unwrap();
         let mut all = files(&dir).unwrap();
         all.sort();
@@ -330,7 +335,8 @@ mod tests {
         let entries = read(&dir, &all[1]);
         let session = Some(SessionLog { status: START });
         for entry in &entries[1..3] {
-            assert_eq!((entry.step, &entry.session), (3, &session));
+            // The step after the restored one, also if the journal lost records before it.
+            assert_eq!((entry.step, &entry.session), (8, &session));
         }
         assert_eq!(entries.len(), 5, "earlier steps are not repeated");
     }
@@ -339,7 +345,7 @@ mod tests {
     fn each_step_has_an_entry_and_a_first_file_has_the_earlier_records() {
         let place = tempfile::tempdir().unwrap();
         let dir = Dir::open(place.path()).unwrap();
-        Board::open(&dir, "host", [&window()], 1000).unwrap();
+        Board::open(&dir, "host", ([&window()], 2), 1000).unwrap();
         let [name] = files(&dir).unwrap().try_into().unwrap();
         let entries = read(&dir, &name);
         assert_eq!(entries.len(), 3);

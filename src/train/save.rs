@@ -26,8 +26,8 @@ use crate::{native, threads};
 const QUEUE: usize = 2;
 /// Time after which training no longer waits for a checkpoint that is being written: the disk may never respond.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-/// Longest wait for the journal to write a mark; after that the checkpoint is completed without it.
-const JOURNAL: Duration = Duration::from_secs(30);
+/// Longest wait until a mark is in the journal on the disk; after that the checkpoint is completed without it.
+const JOURNAL: Duration = Duration::from_secs(5);
 
 /// A copy of the training state at a step boundary.
 #[derive(Debug)]
@@ -145,6 +145,7 @@ impl Saver {
             keep,
             marks,
             marked: 0,
+            journal_late: false,
         };
         let thread = threads::start("checkpoints", move || {
             // Copies are limited by the memory; a second set of threads would compete with those of the training.
@@ -310,8 +311,10 @@ struct Writer {
     plan: Plan,
     keep: usize,
     marks: Option<Receiver<u64>>,
-    /// The newest mark that the journal has written.
+    /// The newest mark that is in the journal on the disk.
     marked: u64,
+    /// Whether the last mark did not get there in time.
+    journal_late: bool,
 }
 
 impl Writer {
@@ -325,6 +328,13 @@ impl Writer {
         if result.is_ok() {
             let errors = self.update_links().into_iter();
             warnings.extend(errors.map(|error| format!("checkpoint written, but: {error}")));
+        }
+        if result.is_ok() && self.journal_late {
+            warnings.push(
+                "events.jsonl cannot be written to the disk: a run restored from this checkpoint would lack the records \
+                 of earlier steps"
+                    .to_owned(),
+            );
         }
         SaveResult {
             metadata: snapshot.metadata,
@@ -383,15 +393,24 @@ impl Writer {
         Ok(removable(&self.store.candidates(depth)?, keep, best))
     }
 
-    /// Waits until the journal has written `mark`. A checkpoint with its final name may be resumed from, and then the
-    /// journal must contain everything before it.
+    /// Waits until `mark` is in the journal on the disk. A checkpoint with its final name may be resumed from, and then
+    /// the journal should contain everything before it. The wait is limited, because the weights are worth more than the
+    /// records; and while the journal cannot be written, only the first checkpoint waits.
     fn wait_for_journal(&mut self, mark: u64) {
         let Some(marks) = &self.marks else { return };
-        let deadline = Instant::now() + JOURNAL;
-        while self.marked < mark {
+        let longest = if self.journal_late {
+            Duration::ZERO
+        } else {
+            JOURNAL
+        };
+        let deadline = Instant::now() + longest;
+        self.journal_late = false;
+        while self.marked < mark && !self.journal_late {
             match marks.recv_deadline(deadline) {
                 Ok(newer) => self.marked = newer,
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                    self.journal_late = true;
+                }
             }
         }
     }

@@ -32,7 +32,7 @@ use crate::limits::GALLERY_SIDE;
 use crate::model::{Network, Op, Plan, Weights};
 use crate::stopwatch::Moment;
 use health::Recovery;
-use measure::{Best, Validated};
+use measure::{Best, UnwrittenEvaluation, Validated};
 use requests::PendingRequests;
 pub use resume::nothing_left;
 
@@ -99,6 +99,8 @@ pub(super) struct Trainer {
     best: Option<Best>,
     /// The latest validation.
     validated: Option<Validated>,
+    /// The latest test-set evaluation, if it could not be written to the run directory yet.
+    unwritten: Option<UnwrittenEvaluation>,
     /// The error message, once it is decided that the run fails.
     failed: Option<String>,
     /// A warning, if the system allows fewer threads than wanted.
@@ -165,6 +167,7 @@ impl Trainer {
             temperature: None,
             best: None,
             validated: None,
+            unwritten: None,
             failed: None,
             few_threads,
             ending: false,
@@ -186,6 +189,7 @@ impl Trainer {
     pub(super) fn run(&mut self) -> Result<(Outcome, u64), String> {
         let end = self.run_epochs();
         self.check_checkpoints();
+        self.finish_evaluation();
         end
     }
 

@@ -4,8 +4,8 @@
 use epochtop::event::{
     Answer, CheckpointReason, CheckpointSaved, Command, EpochSummary, EvalReport, Event, F32, F64,
     Finding, GalleryImages, GalleryPredictions, GpuSample, Health, LayerNorms, Level, Outcome,
-    Phase, Pixels, Record, Remedy, RunStarted, Split, StepTime, StepWindow, SystemSample,
-    WeightsKind,
+    Phase, Pixels, Record, Remedy, Restoration, RunStarted, Split, StepTime, StepWindow,
+    SystemSample, WeightsKind,
 };
 use epochtop::run::{Curve, CurveId, MAX_NAMED, RunState};
 use proptest::prelude::*;
@@ -233,6 +233,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (count(), ".*").prop_map(|(global_step, path)| {
             Event::CheckpointSaved(CheckpointSaved { global_step, epoch: 1, path, bytes: 1, reason: CheckpointReason::Final, best: true, pause_ms: F64(1.0), write_ms: F64(2.0) })
         }),
+        1 => (".*", ".*").prop_map(|(file, why)| Event::NotWritten { file, why }),
         1 => (".*", count()).prop_map(|(message, global_step)| Event::RunFinished { outcome: Outcome::Failed { message }, global_step }),
     ]
 }
@@ -292,6 +293,46 @@ proptest! {
         prop_assert!((0.0..=1.0).contains(&state.recent_clip_share()));
         let _ = (state.remaining_ms(), epochtop::run::final_lines(&state), epochtop::run::headline(&state));
     }
+}
+
+/// Regression test: nothing showed that records were missing after a full disk.
+#[test]
+fn records_missing_from_a_journal_are_counted_and_shown() {
+    let log = |seq| Record {
+        seq,
+        t_ms: seq,
+        run_ms: None,
+        event: Event::Log {
+            level: Level::Info,
+            text: seq.to_string(),
+        },
+    };
+    let restored = |seq, after| Record {
+        event: Event::Restored(Box::new(Restoration {
+            after,
+            checkpoint: "checkpoints/step-000000001".to_owned(),
+            ..Restoration::default()
+        })),
+        ..log(seq)
+    };
+    let state = fold(RunState::default(), &[1, 2, 3].map(log));
+    assert_eq!((state.missing, state.missing_line()), (0, None));
+    // Records 3 to 5 and 7.
+    let state = fold(RunState::default(), &[1, 2, 6, 8].map(log));
+    assert_eq!(state.missing, 4);
+    let warnings = state.log.iter().filter(|line| line.level == Level::Warn);
+    assert_eq!(warnings.count(), 1);
+    let lines = epochtop::run::closing_lines(&state).concat();
+    assert!(lines.contains("warning: 4 records are missing"), "{lines}");
+    // Records 5 to 8 are obsolete, record 4 is missing.
+    let state = fold(
+        RunState::default(),
+        &[log(1), log(2), log(3), restored(9, 4), log(10)],
+    );
+    assert_eq!(state.missing, 1);
+    // A run that starts over lacks nothing.
+    let over = fold(RunState::default(), &[restored(9, 0), log(10)]);
+    assert_eq!(over.missing, 0);
 }
 
 #[test]

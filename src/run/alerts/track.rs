@@ -93,6 +93,7 @@ impl RunState {
             | Event::Log { .. }
             | Event::Asked { .. }
             | Event::Acknowledged { .. }
+            | Event::NotWritten { .. }
             | Event::RunFinished { .. }
             | Event::Unknown => return,
         };

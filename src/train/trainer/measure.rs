@@ -3,10 +3,11 @@
 //! An evaluation uses a snapshot of the weights, taken at a step boundary, and no gradients. Its forward pass uses no
 //! random numbers and does not update the running statistics, so it has no effect on the training that follows.
 
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::Builder;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, bounded};
 
@@ -22,6 +23,9 @@ use crate::stopwatch::Moment;
 
 /// Interval at which requests are handled while an evaluation report is computed.
 const LISTEN: Duration = Duration::from_millis(5);
+/// Duration and interval of the last attempts to write an evaluation, at the end of the run.
+const LAST_ATTEMPTS: Duration = Duration::from_secs(5);
+const ATTEMPT: Duration = Duration::from_millis(100);
 
 /// A validation report and the predictions it was computed from.
 #[derive(Debug, Clone)]
@@ -38,6 +42,14 @@ pub(super) struct Best {
     pub(super) global_step: u64,
     pub(super) weights: Rc<Weights>,
     pub(super) validated: Validated,
+}
+
+/// A test-set evaluation that has not been written to the run directory.
+#[derive(Debug)]
+pub(super) struct UnwrittenEvaluation {
+    report: EvalReport,
+    /// The predictions on validation and test.
+    rows: [Arc<Predictions>; 2],
 }
 
 /// Start of an evaluation, and the time already spent paused at that moment.
@@ -123,8 +135,9 @@ impl Trainer {
             start,
             WeightsKind::Current,
         )?;
-        self.report_test(&report, &validated.rows, &rows);
-        Some(accuracy_note(&report))
+        let note = accuracy_note(&report);
+        self.report_test(report, &validated.rows, rows);
+        Some(note)
     }
 
     /// Evaluates the best weights on the test set, with the temperature of their validation.
@@ -147,27 +160,60 @@ impl Trainer {
         report.epoch = best.epoch;
         report.global_step = best.global_step;
         report.checkpoint = self.checkpoint_of(best.global_step);
-        self.report_test(&report, &best.validated.rows, &rows);
+        self.report_test(report, &best.validated.rows, rows);
         // The gallery shown with the result uses the same weights.
         self.report_gallery(Some(&best), temperature.value);
         Flow::Go
     }
 
     /// Reports a test-set evaluation and writes it to the run directory.
-    fn report_test(&self, report: &EvalReport, valid: &Predictions, test: &Predictions) {
+    fn report_test(
+        &mut self,
+        report: EvalReport,
+        valid: &Arc<Predictions>,
+        test: Arc<Predictions>,
+    ) {
+        // Report it first: every test-set evaluation must be recorded, even if the file cannot be written.
+        self.control
+            .emit(Event::EvalFinished(Box::new(report.clone())));
+        self.unwritten = Some(UnwrittenEvaluation {
+            report,
+            rows: [Arc::clone(valid), test],
+        });
+        if let Err(error) = self.write_evaluation() {
+            self.warn(format!(
+                "evaluation not written to the run directory: {error} (tried again at the end of the run)"
+            ));
+        }
+    }
+
+    /// Writes the latest test-set evaluation to the run directory, unless it has been written.
+    fn write_evaluation(&mut self) -> io::Result<()> {
+        let Some(UnwrittenEvaluation { report, rows }) = &self.unwritten else {
+            return Ok(());
+        };
+        let [valid, test] = rows;
         let evaluated = EvaluationOutput {
             report,
             run: &self.job.name,
             names: &self.job.dataset.info.classes,
             rows: &[valid, test],
         };
-        // Report it first: every test-set evaluation must be recorded, even if the file cannot be written.
-        self.control
-            .emit(Event::EvalFinished(Box::new(report.clone())));
-        if let Err(error) = report::write(&self.job.run_dir, evaluated) {
-            self.warn(format!(
-                "evaluation not written to the run directory: {error}"
-            ));
+        report::write(&self.job.run_dir, evaluated)?;
+        self.unwritten = None;
+        Ok(())
+    }
+
+    /// Writes a test-set evaluation that could not be written before, trying for a few seconds.
+    pub(super) fn finish_evaluation(&mut self) {
+        let deadline = Instant::now() + LAST_ATTEMPTS;
+        while let Err(error) = self.write_evaluation() {
+            if Instant::now() >= deadline {
+                let file = "eval.json".to_owned();
+                let why = error.to_string();
+                return self.control.emit(Event::NotWritten { file, why });
+            }
+            std::thread::sleep(ATTEMPT);
         }
     }
 

@@ -97,6 +97,12 @@ fn lines(app: &App, width: u16) -> Vec<Vec<Piece>> {
         };
         prose(&mut lines, &text, Role::Text);
     }
+    for one in &app.run.unwritten {
+        prose(&mut lines, &one.line(), Role::Error);
+    }
+    if let Some(words) = app.run.missing_line() {
+        prose(&mut lines, &words, Role::Warn);
+    }
     // Labels have a column of their own, wide or narrow.
     let wide = width >= 56;
     let label = |long: &str, short: &str| {

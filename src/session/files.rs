@@ -144,8 +144,12 @@ impl RunFiles {
         }
     }
 
-    /// A note after an error: whether something is missing, although everything that waited has been written.
+    /// A note after everything that waited has been written: whether the journal was replaced, or whether something is
+    /// missing after an error.
     pub(super) fn recovered(&mut self) -> Option<Note> {
+        if let Some(warning) = self.warning.take() {
+            return Some((Level::Warn, warning));
+        }
         if !std::mem::take(&mut self.failed) {
             return None;
         }

@@ -141,7 +141,7 @@ fn live() -> (tempfile::TempDir, RunDir, RunFiles) {
     let runs = tempfile::tempdir().unwrap();
     let run = RunDir::create(runs.path(), "one", "").unwrap();
     let mut files = RunFiles::create(&run.path, Meta::default()).unwrap();
-    (1..4).for_each(|seq| files.write(&log(seq)).unwrap());
+    (1..4).for_each(|seq| assert_eq!(files.write(&log(seq)), None));
     (runs, run, files)
 }
 
@@ -193,13 +193,10 @@ fn of_a_replaced_or_deleted_journal_no_record_is_lost_and_the_run_stays_locked()
     ];
     for (name, change) in changes {
         let (_runs, run, mut files) = live();
-        assert_eq!(files.take_warning(), None);
         change(&run);
-        files.write(&log(4)).unwrap();
-        let warning = files.take_warning().unwrap();
+        let (_, warning) = files.write(&log(4)).unwrap();
         assert!(warning.contains("events.jsonl was replaced"), "{warning}");
-        files.write(&log(5)).unwrap();
-        assert_eq!(files.take_warning(), None);
+        assert_eq!(files.write(&log(5)), None);
         if name == "half a line" {
             let text = std::fs::read_to_string(run.journal()).unwrap();
             assert_eq!(text.lines().count(), 6, "{text}");
@@ -213,7 +210,9 @@ fn of_a_replaced_or_deleted_journal_no_record_is_lost_and_the_run_stays_locked()
         }
         // The last change before the end of the run.
         change(&run);
-        files.finish().unwrap();
+        assert_eq!(files.settle(std::time::Instant::now()), []);
+        let (_, warning) = files.recovered().unwrap();
+        assert!(warning.contains("events.jsonl was replaced"), "{warning}");
         drop(files);
         assert!(
             name == "half a line" || recorded(&run) == [1, 2, 3, 4, 5],
@@ -228,10 +227,9 @@ fn records_between_the_copy_and_its_renaming_are_appended_to_it() {
     let (_runs, run, mut files) = live();
     let copy = run.path.join("copy");
     std::fs::copy(run.journal(), &copy).unwrap();
-    (4..6).for_each(|seq| files.write(&log(seq)).unwrap());
+    (4..6).for_each(|seq| assert_eq!(files.write(&log(seq)), None));
     std::fs::rename(&copy, run.journal()).unwrap();
-    files.write(&log(6)).unwrap();
-    let warning = files.take_warning().unwrap();
+    let (_, warning) = files.write(&log(6)).unwrap();
     assert!(warning.contains("2 records that it lacked"), "{warning}");
     assert_eq!(recorded(&run), [1, 2, 3, 4, 5, 6]);
 }

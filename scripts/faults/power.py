@@ -146,6 +146,10 @@ def main():
     parser.add_argument("--cuts", type=int, default=30)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     options = parser.parse_args()
+    if "EPOCHTOP_POWER" not in os.environ:
+        # Mounted for this process alone: a copy of the mount in another namespace would keep the old file system in use.
+        os.environ["EPOCHTOP_POWER"] = "1"
+        os.execvp("unshare", ["unshare", "-m", sys.executable, "-B", *sys.argv])
     binary = pathlib.Path(options.binary).resolve()
     source = random.Random(options.seed)
     print(f"{binary}: {options.cuts} power cuts, seed {options.seed}", flush=True)

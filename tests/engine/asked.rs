@@ -1,5 +1,6 @@
 //! `ctl` and signals with the real binary: each command is carried out and has the documented exit code.
 
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -429,24 +430,29 @@ fn attach_without_a_terminal_exits_with_the_outcome_of_the_run() {
     for (end, code) in [("kill", 1), ("stop", 3), ("complete", 0)] {
         let place = Place::new();
         let mut run = headless(&place, if end == "complete" { 30 } else { 4000 }, &[], &[]);
-        let attached = Command::new(PROGRAM)
+        let mut attached = Command::new(PROGRAM)
             .args(["attach", "t", "--runs"])
             .arg(place.runs.path())
             .envs(place.env())
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
+            .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        std::thread::sleep(Duration::from_millis(500));
+        // Its first line is printed when it is connected.
+        let (mut errors, mut text) = (
+            BufReader::new(attached.stderr.take().unwrap()),
+            String::new(),
+        );
+        errors.read_line(&mut text).unwrap();
+        assert!(text.contains("no terminal"), "{text}");
         match end {
             "kill" => send(&run, Signal::KILL),
             "stop" => send(&run, Signal::INT),
             _ => {}
         }
-        let output = attached.wait_with_output().unwrap();
-        let text = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{end}: {text}");
+        errors.read_to_string(&mut text).unwrap();
+        assert_eq!(exit_code(&mut attached), Some(code), "{end}: {text}");
         assert_eq!(text.contains("train --resume"), end == "kill", "{text}");
         let _ = run.wait();
     }

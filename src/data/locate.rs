@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::env;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use md5::{Digest, Md5};
@@ -20,6 +20,9 @@ pub const FILES: [&str; 4] = [
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 ];
+
+/// Greatest size of `classes.txt` in bytes, far above that of the longest possible list.
+const LONGEST_LIST: u64 = 16 << 20;
 
 /// The name of the one dataset with built-in class names and checksums.
 const FASHION: &str = "fashion-mnist";
@@ -179,7 +182,7 @@ pub(super) fn class_names(
     test: &[u16],
 ) -> Result<Vec<String>, DataError> {
     let list = found.dir.join("classes.txt");
-    let names: Vec<String> = match fs::read(&list) {
+    let names: Vec<String> = match read_list(&list) {
         Ok(bytes) => listed_names(&list, &bytes)?,
         Err(error) if error.kind() != ErrorKind::NotFound => {
             return Err(DataError(format!("{}: {error}", list.display())));
@@ -215,6 +218,23 @@ pub(super) fn class_names(
         )));
     }
     Ok(names)
+}
+
+/// Reads `classes.txt`. The data directory may come from the run of somebody else: a pipe would block, and a large file
+/// would take all memory.
+fn read_list(list: &Path) -> io::Result<Vec<u8>> {
+    let about = fs::metadata(list)?;
+    if !about.is_file() {
+        return Err(io::Error::new(
+            ErrorKind::InvalidInput,
+            "not a regular file",
+        ));
+    }
+    if about.len() > LONGEST_LIST {
+        let what = format!("larger than {LONGEST_LIST} bytes");
+        return Err(io::Error::new(ErrorKind::InvalidData, what));
+    }
+    fs::read(list)
 }
 
 /// The class names in `classes.txt`: one per line, without duplicates. A byte-order mark, which some editors write, and

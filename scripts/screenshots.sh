@@ -28,7 +28,7 @@ fi
 
 mkdir -p "$dir"
 draw() {
-    "$epochtop" view ${run:+"$run"} --page "$1" --size "$2" --screenshot "$dir/$3.svg" "${@:4}"
+    "$epochtop" view ${run:+"$run"} --page "$1" --size "$2" --screenshot "$dir/$3.svg" --force "${@:4}"
     echo "$dir/$3.svg"
 }
 for page in $pages; do

@@ -17,8 +17,8 @@ pub use manifest::{Entry, FORMAT, Manifest};
 pub use retention::{Candidate, removable};
 pub use state::{BestSoFar, ComputeSetup, State};
 pub use store::{
-    BestOnDisk, PendingCheckpoint, SavedCheckpoint, Store, read_state, save_outside, step_name,
-    step_of,
+    BestOnDisk, PendingCheckpoint, SavedCheckpoint, Store, is_leftover, is_set_aside, read_state,
+    save_outside, step_name, step_of,
 };
 pub use tensors::{NamedTensor, decode, encode};
 pub use verify::{Depth, VerifyError, verify, verify_bytes};

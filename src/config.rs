@@ -1,8 +1,8 @@
 //! The configuration of a training run, the user interface and the run directory.
 //!
-//! [`Config`] is plain data with one struct per section; every key has a default. `config.toml` at the root of the
-//! repository documents the keys and is compiled in. A test ensures that it equals [`Config::default`]. It is also the
-//! only definition of the default key bindings.
+//! [`Config`] is plain data with one struct per section; every key has a default. `config.toml` and `personal.toml` at the
+//! root of the repository document the keys of a run and those of the user, and are compiled in. A test ensures that they
+//! equal [`Config::default`]. They are also the only definition of the default key bindings.
 //!
 //! [`load()`] merges the sources and reports all problems at once, each with its origin. Only that module reads files.
 //! This module does not check the action names and key names in `[keys]`: the user interface defines and checks them.
@@ -39,7 +39,10 @@ pub use words::{
 use serde::{Deserialize, Serialize};
 
 /// The documented default configuration, as compiled in.
-pub const DEFAULT_TOML: &str = include_str!("../config.toml");
+pub const DEFAULT_TOML: &str = concat!(
+    include_str!("../config.toml"),
+    include_str!("../personal.toml")
+);
 
 /// The complete configuration. Every key has a default.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -72,9 +75,22 @@ pub struct Config {
 }
 
 impl Config {
-    /// The complete configuration as TOML. Loading it gives the same value.
+    /// The complete configuration as TOML, with the personal settings as comments, because a file of `-c FILE` must not
+    /// have them. Without the comment signs, it gives the same value.
     pub fn to_toml(&self) -> String {
-        serialized(toml::to_string(self))
+        let personal = PersonalSections {
+            runs: &self.runs,
+            ui: &self.ui,
+            notify: &self.notify,
+            keys: &self.keys,
+        };
+        let personal = serialized(toml::to_string(&personal));
+        let personal: Vec<String> = personal
+            .lines()
+            .map(|line| format!("# {line}").trim_end().to_owned())
+            .collect();
+        let title = "# Personal settings, for ~/.config/epochtop/config.toml or --set:";
+        format!("{}\n{title}\n#\n{}\n", self.run_toml(), personal.join("\n"))
     }
 
     /// The sections that define a run, as TOML: all but `ui`, `notify`, `keys` and `runs`, which only concern the user.
@@ -121,6 +137,15 @@ struct RunSections<'a> {
     system: &'a SystemConfig,
 }
 
+/// The other sections of [`Config`], which are personal.
+#[derive(Serialize)]
+struct PersonalSections<'a> {
+    runs: &'a RunsConfig,
+    ui: &'a UiConfig,
+    notify: &'a NotifyConfig,
+    keys: &'a Keys,
+}
+
 /// The serialized text. Every type in the sections has a TOML form, so an error is not expected; if there is one, the
 /// text is a comment that contains it.
 fn serialized(text: Result<String, toml::ser::Error>) -> String {
@@ -160,6 +185,17 @@ mod tests {
         config.train.seed = i64::MAX as u64;
         config.optim.lr = 0.1 + 0.2;
         assert_eq!(toml::from_str::<Config>(&config.to_toml()).unwrap(), config);
+        config.ui.fps = 3;
+        config.notify.command = "mail me".to_owned();
+        let text = config.to_toml();
+        let (run, personal) = text.split_once("# Personal settings").unwrap();
+        let personal: Vec<&str> = personal
+            .lines()
+            .skip(1)
+            .map(|line| line.trim_start_matches(['#', ' ']))
+            .collect();
+        let complete = format!("{run}{}", personal.join("\n"));
+        assert_eq!(toml::from_str::<Config>(&complete).unwrap(), config);
     }
 
     #[test]

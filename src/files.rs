@@ -2,14 +2,15 @@
 //!
 //! A [`Dir`] is opened once, and all names in it are resolved relative to that handle, so renaming it or a directory
 //! above it in the meantime has no effect. Symbolic links in it are not followed, and only regular files of bounded size are
-//! read, never a pipe. A file is replaced through a temporary file with an unpredictable name; data and name are
-//! flushed to the disk. So readers see the old or the new content, even after a power failure.
+//! read, never a pipe. A file that has a second name elsewhere (a hard link) is not written in place. A file is replaced
+//! through a temporary file with an unpredictable name; data and name are flushed to the disk. So readers see the old or
+//! the new content, even after a power failure.
 
 pub mod any_path;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -25,6 +26,10 @@ use crate::fault;
 pub const TEMPORARY: &str = ".tmp-";
 /// Bytes per write call. Tests can inject an error before each of them.
 const CHUNK: usize = 1 << 20;
+/// Bytes after which the rest of a line that is too long is not skipped any more: the file is not one of lines.
+const ENDLESS_LINE: u64 = 256 << 20;
+/// Characters of a file's name in its temporary name.
+const NAME_PART: usize = 50;
 
 /// An open directory. Clones share the handle.
 #[derive(Debug, Clone)]
@@ -77,6 +82,15 @@ impl Dir {
         })
     }
 
+    /// When an entry was last created, renamed or deleted in it, seconds since 1970-01-01 UTC.
+    ///
+    /// # Errors
+    /// The error of the operating system.
+    pub fn modified(&self) -> io::Result<u64> {
+        let seconds = fs::fstat(&self.fd)?.st_mtime;
+        Ok(u64::try_from(seconds).unwrap_or(0))
+    }
+
     /// Whether the directory has been deleted. Nothing can be created in it then.
     pub fn is_deleted(&self) -> bool {
         fs::fstat(&self.fd).is_ok_and(|stat| stat.st_nlink == 0)
@@ -99,8 +113,15 @@ impl Dir {
         let flags = directory_flags() | OFlags::NOFOLLOW;
         let path = self.path().join(name);
         let fd = fs::openat(&self.fd, name, flags, Mode::empty());
+        let wrong = |error| match error {
+            // The error for a symbolic link depends on the system.
+            Errno::NOTDIR | Errno::LOOP if self.type_of(name) == Some(FileType::Symlink) => {
+                with_path(&path, link_error())
+            }
+            error => with_path(&path, error),
+        };
         Ok(Self {
-            fd: Arc::new(fd.map_err(|error| with_path(&path, error))?),
+            fd: Arc::new(fd.map_err(wrong)?),
             path,
             faults: self.faults,
         })
@@ -174,7 +195,7 @@ impl Dir {
     /// Opens a regular file for reading and appending; creates it if it does not exist.
     ///
     /// # Errors
-    /// As [`Dir::open_read`].
+    /// As [`Dir::open_read`]; `InvalidInput` also for a file with a second name, whose owner would see the change there.
     pub fn append(&self, name: &str) -> io::Result<File> {
         self.open_file(name, OFlags::RDWR | OFlags::APPEND | OFlags::CREATE)
     }
@@ -182,7 +203,7 @@ impl Dir {
     /// Opens an existing regular file for reading and appending.
     ///
     /// # Errors
-    /// As [`Dir::open_read`].
+    /// As [`Dir::append`].
     pub fn append_existing(&self, name: &str) -> io::Result<File> {
         self.open_file(name, OFlags::RDWR | OFlags::APPEND)
     }
@@ -214,13 +235,14 @@ impl Dir {
     ///
     /// # Errors
     /// The path and why it cannot be written. The temporary file is removed.
-    pub fn stage(&self, name: &str, bytes: &[u8]) -> io::Result<StagedFile<'_>> {
-        self.check_name(name)?;
+    pub fn stage(&self, name: impl AsRef<OsStr>, bytes: &[u8]) -> io::Result<StagedFile<'_>> {
+        let name = self.check_name(name.as_ref())?;
         // The keys of a new hasher are random numbers from the operating system.
         let random = RandomState::new().hash_one(name);
+        let part: String = name.to_string_lossy().chars().take(NAME_PART).collect();
         let staged = StagedFile {
             dir: self,
-            temporary: format!("{TEMPORARY}{name}-{random:016x}"),
+            temporary: format!("{TEMPORARY}{part}-{random:016x}"),
             name: name.to_owned(),
         };
         self.write_new(&staged.temporary, bytes)?;
@@ -240,8 +262,8 @@ impl Dir {
     ///
     /// # Errors
     /// The new path and why the rename failed.
-    pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.check_name(to)?;
+    pub fn rename(&self, from: &str, to: impl AsRef<OsStr>) -> io::Result<()> {
+        let to = self.check_name(to.as_ref())?;
         self.inject_fault("rename", to)?;
         fs::renameat(&self.fd, from, &self.fd, to).map_err(self.error_at(to))
     }
@@ -250,7 +272,8 @@ impl Dir {
     ///
     /// # Errors
     /// `AlreadyExists` if it exists; otherwise the new path and why the rename failed.
-    pub fn rename_new(&self, from: &str, to: &str) -> io::Result<()> {
+    pub fn rename_new(&self, from: &str, to: impl AsRef<OsStr>) -> io::Result<()> {
+        let to = to.as_ref();
         self.inject_fault("rename", to)?;
         match fs::renameat_with(&self.fd, from, &self.fd, to, RenameFlags::NOREPLACE) {
             // Fallback for file systems without NOREPLACE. The run is locked, so no other process can create the name
@@ -318,8 +341,18 @@ impl Dir {
     }
 
     /// Whether a file, directory or symbolic link of this name exists. Links are not followed.
-    pub fn exists(&self, name: &str) -> bool {
-        fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    pub fn exists(&self, name: impl AsRef<OsStr>) -> bool {
+        self.type_of(name.as_ref()).is_some()
+    }
+
+    /// Whether a directory of this name exists. A link to a directory is none.
+    pub fn has_subdir(&self, name: impl AsRef<OsStr>) -> bool {
+        self.type_of(name.as_ref()) == Some(FileType::Directory)
+    }
+
+    fn type_of(&self, name: &OsStr) -> Option<FileType> {
+        let stat = fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        Some(FileType::from_raw_mode(stat.st_mode))
     }
 
     /// Whether a name belongs to the open file. Otherwise the name was removed or now belongs to another file.
@@ -342,7 +375,11 @@ impl Dir {
         Ok(names)
     }
 
-    fn entries(&self) -> io::Result<Vec<std::ffi::OsString>> {
+    /// The names of all entries.
+    ///
+    /// # Errors
+    /// The path and why it cannot be read.
+    pub fn entries(&self) -> io::Result<Vec<OsString>> {
         let wrong = |error: Errno| with_path(&self.path(), error);
         let mut names = Vec::new();
         for entry in fs::Dir::read_from(&self.fd).map_err(wrong)? {
@@ -370,17 +407,27 @@ impl Dir {
     fn open_file(&self, name: &str, flags: OFlags) -> io::Result<File> {
         self.check_name(name)?;
         let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let irregular = || io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
         let path = self.path().join(name);
+        let refused = |what: &str| {
+            let error = io::Error::new(io::ErrorKind::InvalidInput, what);
+            with_path(&path, error)
+        };
         let opened = fs::openat(&self.fd, name, flags, Mode::from_raw_mode(0o666));
         let fd = opened.map_err(|error| match error {
-            // In this order: a symbolic link; a socket or a pipe without a reader; a directory.
-            Errno::LOOP | Errno::NXIO | Errno::ISDIR => with_path(&path, irregular()),
+            Errno::LOOP => with_path(&path, link_error()),
+            // A socket or a pipe without a reader; a directory.
+            Errno::NXIO | Errno::ISDIR => refused("not a regular file"),
             error => with_path(&path, error),
         })?;
         let stat = fs::fstat(&fd).map_err(|error| with_path(&path, error))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(with_path(&path, irregular()));
+            return Err(refused("not a regular file"));
+        }
+        if flags.intersects(OFlags::RDWR | OFlags::WRONLY) && stat.st_nlink > 1 {
+            return Err(refused(
+                "not written, because the file has another name (a hard link) and would change there too; replace it by \
+                 a copy of itself",
+            ));
         }
         Ok(File::from_parts(fd.into(), path))
     }
@@ -421,7 +468,7 @@ impl Dir {
 pub struct StagedFile<'a> {
     dir: &'a Dir,
     temporary: String,
-    name: String,
+    name: OsString,
 }
 
 impl StagedFile<'_> {
@@ -431,6 +478,25 @@ impl StagedFile<'_> {
     /// The path and why the rename failed. The file is removed then.
     pub fn commit(self) -> io::Result<()> {
         self.dir.rename(&self.temporary, &self.name)
+    }
+
+    /// As [`StagedFile::commit`], unless the final name exists.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if it exists, also as a link; otherwise as [`StagedFile::commit`].
+    pub fn commit_new(self) -> io::Result<()> {
+        self.dir.rename_new(&self.temporary, &self.name)
+    }
+
+    /// Gives the file the permissions of the regular file that it will replace, if there is one.
+    pub fn keep_permissions(&self) {
+        let old = fs::statat(&self.dir.fd, &self.name, AtFlags::SYMLINK_NOFOLLOW);
+        let is_file = |old: &Stat| FileType::from_raw_mode(old.st_mode) == FileType::RegularFile;
+        if let Some(old) = old.ok().filter(is_file) {
+            let mode = Mode::from_raw_mode(old.st_mode & 0o777);
+            // The file is complete without them too.
+            let _ = fs::chmodat(&self.dir.fd, &self.temporary, mode, AtFlags::empty());
+        }
     }
 }
 
@@ -472,6 +538,49 @@ fn split(path: &Path) -> io::Result<(Dir, &str)> {
     let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
     let parent = path.parent().filter(|dir| !dir.as_os_str().is_empty());
     Ok((Dir::open(parent.unwrap_or(Path::new(".")))?, name))
+}
+
+/// Reads a line with its line break into `line`. Of a line of more than `longest` bytes only the beginning is read,
+/// without line break, and the rest is skipped. Returns how many bytes the line has; 0 at the end of the file.
+///
+/// # Errors
+/// `InvalidData` if the line does not end within 256 MiB, as in a sparse file without content; or an I/O error.
+pub fn read_line(from: &mut impl BufRead, longest: u64, line: &mut Vec<u8>) -> io::Result<u64> {
+    line.clear();
+    let mut bytes = from.by_ref().take(longest).read_until(b'\n', line)? as u64;
+    if bytes == longest && !line.ends_with(b"\n") {
+        bytes += from.by_ref().take(ENDLESS_LINE).skip_until(b'\n')? as u64;
+    }
+    if bytes >= ENDLESS_LINE {
+        let what = format!("a line of more than {ENDLESS_LINE} bytes");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    }
+    Ok(bytes)
+}
+
+/// Whether a name is a temporary one of a file or directory that `known` accepts: `.tmp-NAME-0123456789abcdef`; in
+/// earlier versions also `.tmp-NAME`, `.tmp-NAME-1234` and `NAME.tmp-1234`, with the PID.
+pub fn is_temporary(name: &str, known: impl Fn(&str) -> bool) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if let Some(rest) = name.strip_prefix(TEMPORARY) {
+        let is_end = |end: &str| is_random(end) || is_number(end);
+        let parts = rest.rsplit_once('-');
+        known(rest) || parts.is_some_and(|(file, end)| known(file) && is_end(end))
+    } else {
+        let parts = name.split_once(".tmp-");
+        parts.is_some_and(|(file, pid)| known(file) && is_number(pid))
+    }
+}
+
+/// Whether a text is the random part of a temporary name.
+pub fn is_random(text: &str) -> bool {
+    text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn link_error() -> io::Error {
+    let what = "is a symbolic link, which is not followed within a run; a complete run, or the directory of all runs, may \
+                be one";
+    io::Error::new(io::ErrorKind::InvalidInput, what)
 }
 
 fn directory_flags() -> OFlags {

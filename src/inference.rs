@@ -5,14 +5,18 @@
 
 mod image;
 
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 
-use fs_err as fs;
+use rustix::fs::{MemfdFlags, memfd_create};
 use tch::{CModule, Device, Kind, Tensor};
 
 use crate::checkpoint::{State, decode, verify_bytes};
 use crate::data::{Dataset, Images, Resident};
 use crate::event::{DatasetInfo, Split};
+use crate::files;
 use crate::limits::{check_classes, check_image};
 use crate::model::{Network, Plan, Weights, to_vec};
 use crate::report::Predictions;
@@ -42,7 +46,7 @@ impl LoadedNetwork {
     ) -> Result<Self, String> {
         let plan = Plan::of(config, dataset)?;
         let path = checkpoint.join("model.safetensors");
-        let bytes = fs::read(&path).map_err(|error| error.to_string())?;
+        let bytes = files::read(&path, plan.file_limit()).map_err(|error| error.to_string())?;
         let wrong = |what: String| format!("{}: {what}", path.display());
         let tensors =
             decode(&bytes).map_err(|what| wrong(format!("invalid safetensors: {what}")))?;
@@ -62,22 +66,16 @@ impl LoadedNetwork {
         })
     }
 
-    /// Writes the network as TorchScript: the forward pass of an evaluation in f32, traced with libtorch's own layers.
+    /// The network as a TorchScript file: the forward pass of an evaluation in f32, traced with libtorch's own layers.
     /// Its input is normalised images (N, C, H, W) with any N, its output logits (N, classes).
     ///
     /// # Errors
-    /// If libtorch cannot trace the network or the file cannot be written.
-    pub fn write_torchscript(&self, path: &Path) -> Result<(), String> {
+    /// If libtorch cannot trace the network, or there is not enough memory.
+    pub fn torchscript(&self) -> Result<Vec<u8>, String> {
         let describe = |error: tch::TchError| {
             let text = error.to_string();
-            format!(
-                "{}: {}",
-                path.display(),
-                text.lines().next().unwrap_or(&text)
-            )
+            format!("TorchScript: {}", text.lines().next().unwrap_or(&text))
         };
-        // Write to a temporary file and rename it, so that readers never see a partial file.
-        let temporary = path.with_extension("pt.tmp");
         let _guard = tch::no_grad_guard();
         let plain = Network::plain(self.network.plan.clone());
         let weights = self.weights.snapshot();
@@ -95,8 +93,18 @@ impl LoadedNetwork {
         };
         let module = CModule::create_by_tracing("Classifier", "forward", &[example], &mut forward)
             .map_err(describe)?;
-        module.save(&temporary).map_err(describe)?;
-        fs::rename(&temporary, path).map_err(|error| error.to_string())
+        // libtorch writes to a path only. This one is a file in memory, which no other process can exchange.
+        let memory = || {
+            let file = memfd_create("model", MemfdFlags::CLOEXEC)?;
+            Ok::<_, io::Error>(File::from(file))
+        };
+        let failed = |error: io::Error| format!("TorchScript: {error}");
+        let mut file = memory().map_err(failed)?;
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        module.save(path).map_err(describe)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(failed)?;
+        Ok(bytes)
     }
 
     /// Computes the predictions of a split in batches of `batch` images. `progress` is called with the number of images

@@ -8,7 +8,7 @@ use super::verify::{Depth, VerifyError, open, read_manifest, verify};
 use super::{BestSoFar, Candidate, State};
 use crate::config::BestBy;
 use crate::event::Validation;
-use crate::files::{Dir, TEMPORARY};
+use crate::files::{self, Dir, TEMPORARY, is_temporary};
 
 /// Name of the checkpoint directory in the run directory.
 const CHECKPOINTS: &str = "checkpoints";
@@ -73,6 +73,23 @@ pub fn step_name(global_step: u64) -> String {
 pub fn step_of(name: &str) -> Option<u64> {
     let step = name.strip_prefix("step-")?.parse().ok()?;
     (step_name(step) == name).then_some(step)
+}
+
+/// Whether a name in the checkpoint directory is that of a leftover of an interrupted save or removal.
+pub fn is_leftover(name: &str) -> bool {
+    is_temporary(name, |name| {
+        let mut prefixes = ["spare-", "removed-"].iter();
+        let step = prefixes.find_map(|prefix| name.strip_prefix(prefix));
+        matches!(name, "LATEST" | "BEST") || step_of(step.unwrap_or(name)).is_some()
+    })
+}
+
+/// Whether a name is that of a damaged checkpoint that was set aside: `bad-step-000000007-1`.
+pub fn is_set_aside(name: &str) -> bool {
+    let parts = name
+        .strip_prefix(DAMAGED)
+        .and_then(|name| name.rsplit_once('-'));
+    parts.is_some_and(|(step, number)| step_of(step).is_some() && number.parse::<u32>().is_ok())
 }
 
 impl Store {
@@ -306,11 +323,13 @@ impl Store {
     /// # Errors
     /// The path and why the directory cannot be read.
     pub fn list(&self) -> io::Result<Vec<u64>> {
-        let names = match self.dir().and_then(|dir| dir.names()) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            names => names?,
+        let dir = match self.dir() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            dir => dir?,
         };
-        let mut steps: Vec<u64> = names.iter().filter_map(|name| step_of(name)).collect();
+        // A link to a directory is no checkpoint.
+        let names = dir.names()?.into_iter().filter(|name| dir.has_subdir(name));
+        let mut steps: Vec<u64> = names.filter_map(|name| step_of(&name)).collect();
         steps.sort_unstable();
         Ok(steps)
     }
@@ -318,7 +337,7 @@ impl Store {
     /// The names of damaged checkpoints that were set aside.
     pub fn damaged(&self) -> Vec<String> {
         let mut names = self.names();
-        names.retain(|name| name.starts_with(DAMAGED));
+        names.retain(|name| is_set_aside(name));
         names
     }
 
@@ -347,7 +366,7 @@ impl Store {
             }
         }
         let mut removed = self.names();
-        removed.retain(|name| name.starts_with(TEMPORARY) && dir.remove(name).is_ok());
+        removed.retain(|name| is_leftover(name) && dir.remove(name).is_ok());
         removed
     }
 

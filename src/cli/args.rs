@@ -154,7 +154,8 @@ pub(super) enum ConfigVerb {
 /// The sources of the configuration.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct ConfigArgs {
-    /// Configuration file; keys not in it keep their defaults
+    /// Configuration file; keys not in it keep their defaults. Personal settings (ui, keys, notify, runs.dir) are not
+    /// accepted: they belong in ~/.config/epochtop/config.toml
     #[arg(short, long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Built-in preset: textbook, fast, large
@@ -306,6 +307,9 @@ pub(super) struct ExportArgs {
     /// Output file [default: stdout; for torchscript model.pt in the directory of the run]
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
+    /// Replace an existing output file
+    #[arg(long)]
+    pub(super) force: bool,
     /// Directory that contains the runs (runs.dir)
     #[arg(long, value_name = "DIR")]
     pub(super) runs: Option<PathBuf>,

@@ -4,60 +4,91 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
 use super::args::{ExportArgs, ExportFormat};
-use super::print::{print_error, print_line};
+use super::print::{json_text, print_error, print_line};
 use super::restore::restore;
-use super::write_file::write_file;
+use super::write_file::{Existing, check_new, write_file};
 use super::{code, runs_dir};
 use crate::event::{Event, F64};
 use crate::run::{Curve, MAX_NAMED, Source, Steps, is_curve_name};
 use crate::session::{RunDir, RunsDir, live_records, locate_checkpoint, resolve};
 
+/// An export before it is written.
+struct Export {
+    bytes: Vec<u8>,
+    /// Its file; `None` is stdout.
+    file: Option<PathBuf>,
+    /// The line that is printed afterwards.
+    summary: Option<String>,
+}
+
 /// Writes the export in the requested format.
 pub(super) fn run(args: ExportArgs) -> u8 {
-    let sets = args.sets;
-    let done = runs_dir(args.runs, &sets).and_then(|runs| {
-        let out = args.output.as_deref();
-        match args.format {
-            ExportFormat::Torchscript => {
-                torchscript(&runs, args.run.as_deref(), &sets, out).map(|()| None)
-            }
-            ExportFormat::Csv => found(&runs, args.run.as_deref())
-                .and_then(|run| csv(&run))
-                .map(Some),
-            ExportFormat::Json => found(&runs, args.run.as_deref())
-                .and_then(|run| run_json(&run))
-                .map(|value| Some(format!("{value:#}\n"))),
-        }
-    });
-    let written = done.map(|text| text.map_or(Ok(()), |text| write(&text, args.output.as_deref())));
-    let (error, code) = match written {
+    let existing = Existing::forced(args.force);
+    let done = export(args).map(|export| write(export, existing));
+    let (error, code) = match done {
         Ok(Ok(())) => return code::COMPLETED,
-        Ok(Err(error)) => (error, code::FAILED),
+        Ok(Err(error)) => (error.to_string(), code::FAILED),
         Err(error) => (error, code::USAGE),
     };
     print_error(&format!("error: {error}"));
     code
 }
 
+fn export(args: ExportArgs) -> Result<Export, String> {
+    let ExportArgs {
+        run,
+        format,
+        output,
+        force,
+        runs,
+        sets,
+    } = args;
+    let runs = runs_dir(runs, &sets)?;
+    let existing = Existing::forced(force);
+    if let Some(file) = &output {
+        check_new(file, existing).map_err(|error| error.to_string())?;
+    }
+    let text = |text: String| Export {
+        bytes: text.into_bytes(),
+        file: output.clone(),
+        summary: None,
+    };
+    match format {
+        ExportFormat::Torchscript => {
+            torchscript(&runs, run.as_deref(), &sets, output.clone(), existing)
+        }
+        ExportFormat::Csv => csv(&found(&runs, run.as_deref())?).map(text),
+        ExportFormat::Json => {
+            run_json(&found(&runs, run.as_deref())?).map(|value| text(json_text(&value) + "\n"))
+        }
+    }
+}
+
 fn found(runs: &RunsDir, name: Option<&OsStr>) -> Result<RunDir, String> {
     resolve(runs, name).map_err(|error| error.to_string())
 }
 
-fn write(text: &str, out: Option<&Path>) -> Result<(), String> {
-    let done = match out {
-        Some(path) => write_file(path, text.as_bytes()),
-        None => match io::stdout().lock().write_all(text.as_bytes()) {
+fn write(export: Export, existing: Existing) -> io::Result<()> {
+    let Export {
+        bytes,
+        file,
+        summary,
+    } = export;
+    match file {
+        Some(path) => write_file(&path, &bytes, existing)?,
+        None => match io::stdout().lock().write_all(&bytes) {
             // A closed pipe (for example `| head`) is not an error.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            done => done,
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            done => done?,
         },
-    };
-    done.map_err(|error| error.to_string())
+    }
+    summary.iter().for_each(|line| print_line(line));
+    Ok(())
 }
 
 /// Values of the named curves by step, each with the index of its curve in the list of names.
@@ -208,22 +239,23 @@ fn run_json(run: &RunDir) -> Result<Value, String> {
     }))
 }
 
-/// Traces the network of a checkpoint and writes it as TorchScript.
+/// Traces the network of a checkpoint.
 fn torchscript(
     runs: &RunsDir,
     name: Option<&OsStr>,
     sets: &[String],
-    out: Option<&Path>,
-) -> Result<(), String> {
+    out: Option<PathBuf>,
+    existing: Existing,
+) -> Result<Export, String> {
     let found = locate_checkpoint(runs, name).map_err(|error| error.to_string())?;
+    let base = found.run.as_ref().map_or(&found.path, |run| &run.path);
+    let path = out.unwrap_or_else(|| base.join("model.pt"));
+    check_new(&path, existing).map_err(|error| error.to_string())?;
     // Traced on the CPU, because constants created on a GPU cannot be loaded on a machine without one.
     let sets = [sets, &["train.device=cpu".to_owned()]].concat();
     let restored = restore(&found.path, &sets)?;
-    let base = found.run.as_ref().map_or(&found.path, |run| &run.path);
-    let path = out.map_or_else(|| base.join("model.pt"), Path::to_owned);
-    restored.trained.write_torchscript(&path)?;
     let info = &restored.state.dataset;
-    print_line(&format!(
+    let summary = format!(
         "{}: TorchScript of {}; input: f32 images (N, {}, {}, {}) in [-1, 1]; output: logits (N, {})",
         path.display(),
         found.title(),
@@ -231,8 +263,12 @@ fn torchscript(
         info.height,
         info.width,
         info.classes.len()
-    ));
-    Ok(())
+    );
+    Ok(Export {
+        bytes: restored.trained.torchscript()?,
+        file: Some(path),
+        summary: Some(summary),
+    })
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ pub(super) fn output_complete() -> bool {
 /// pipe does not count as an error.
 pub(super) fn print_json(value: &serde_json::Value) -> bool {
     let mut out = io::stdout().lock();
-    match writeln!(out, "{value:#}").and_then(|()| out.flush()) {
+    match writeln!(out, "{}", json_text(value)).and_then(|()| out.flush()) {
         Ok(()) => true,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => true,
         Err(error) => {
@@ -78,6 +78,21 @@ pub(super) fn print_json(value: &serde_json::Value) -> bool {
             false
         }
     }
+}
+
+/// A JSON value as text over several lines. Characters that a terminal does not show are escaped: they can only be within
+/// strings.
+pub(super) fn json_text(value: &serde_json::Value) -> String {
+    let mut text = String::new();
+    for c in format!("{value:#}").chars() {
+        if shell::is_invisible(c) && c != '\n' {
+            let units = c.encode_utf16(&mut [0; 2]).to_vec();
+            text.extend(units.iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            text.push(c);
+        }
+    }
+    text
 }
 
 /// Prints a text to stderr.
@@ -118,6 +133,18 @@ mod tests {
     fn control_characters_are_replaced() {
         assert_eq!(clean("a\x1b[31mb\r\n\tc"), "a\u{fffd}[31mb\u{fffd}\n\tc");
         assert_eq!(clean("\u{202e}drow"), "\u{fffd}drow");
+    }
+
+    /// Before: a C1 control character in a text of a run reached the terminal.
+    #[test]
+    fn json_has_no_characters_that_control_the_terminal() {
+        let value = serde_json::json!({ "a": "\u{1b}\u{9b}31m\u{202e}é" });
+        let text = json_text(&value);
+        assert_eq!(text, "{\n  \"a\": \"\\u001b\\u009b31m\\u202eé\"\n}");
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&text).unwrap_or_default(),
+            value
+        );
     }
 
     #[test]

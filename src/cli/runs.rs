@@ -15,7 +15,7 @@ use crate::event::Phase;
 use crate::files::any_path;
 use crate::metrics::{Interval, Measure};
 use crate::run::Unwritten;
-use crate::session::{Overview, RunsDir, Status, deletable, overviews, resolve, size};
+use crate::session::{Deletable, Overview, RunsDir, Status, deletable, overviews, resolve, size};
 
 /// The directory of runs, or the exit code.
 fn runs_path(runs: Option<PathBuf>) -> Result<RunsDir, u8> {
@@ -52,10 +52,14 @@ pub(super) fn runs(args: RunsArgs) -> u8 {
         .then(crossterm::terminal::size)
         .and_then(|size| Some(usize::from(size.ok()?.0)));
     print_line(&run_table(all.iter(), width));
-    for Overview { run, state, .. } in &all {
+    for overview in &all {
+        let (name, state) = (&overview.run.name, &overview.state);
+        if let Some(problem) = &overview.problem {
+            print_error(&format!("warning: {name}: {problem}"));
+        }
         let unwritten = state.unwritten.iter().map(Unwritten::line);
         let notes = unwritten.chain(state.missing_line());
-        notes.for_each(|note| print_line(&format!("{}: {note}", run.name)));
+        notes.for_each(|note| print_line(&format!("{name}: {note}")));
     }
     code::COMPLETED
 }
@@ -102,6 +106,7 @@ fn run_row(overview: &Overview) -> [String; 7] {
         status,
         state,
         bytes,
+        problem: _,
     } = overview;
     let done = state.history.back().map_or(0, |row| row.epoch);
     let best = state.best.as_ref();
@@ -148,6 +153,7 @@ fn run_json(overview: &Overview) -> Value {
         status,
         state,
         bytes,
+        problem,
     } = overview;
     let ends = |interval: Option<Interval>| interval.map(|i| [i.low, i.high]);
     json!({
@@ -176,6 +182,7 @@ fn run_json(overview: &Overview) -> Value {
         "pid": meta.pid,
         "socket": meta.socket.as_deref().map(any_path::json),
         "bytes": bytes,
+        "problem": problem,
     })
 }
 
@@ -192,6 +199,13 @@ pub(super) fn checkpoints(args: CheckpointsArgs) -> u8 {
         Err(code) => return code,
     };
     let store = Store::new(&run.path);
+    let steps = match store.list() {
+        Ok(steps) => steps,
+        Err(error) => {
+            print_error(&format!("error: {error}"));
+            return code::FAILED;
+        }
+    };
     // Not from the files BEST and LATEST, whose writes can have failed.
     let best = store.best().ok().flatten().map(|best| best.global_step);
     let latest = store.newest(Depth::Lengths).ok().flatten();
@@ -208,7 +222,7 @@ pub(super) fn checkpoints(args: CheckpointsArgs) -> u8 {
         .map(str::to_owned),
     ];
     let mut all_valid = true;
-    for step in store.steps() {
+    for step in steps {
         let name = step_name(step);
         let depth = if args.verify {
             Depth::Bytes
@@ -267,21 +281,26 @@ pub(super) fn clean(args: CleanArgs) -> u8 {
         Ok(place) => place.path,
         Err(code) => return code,
     };
-    let found = deletable(&place);
+    let found: Vec<(Deletable, u64)> = deletable(&place)
+        .into_iter()
+        .map(|one| {
+            let size = disk_size(&one.path);
+            (one, size)
+        })
+        .collect();
+    // The complete list comes first, so that there is a record of what was deleted even if this process is killed.
+    for (one, size) in &found {
+        let (path, why) = (one.path.display(), one.why);
+        print_line(&format!("{:>9}  {path}  ({why})", megabytes(*size)));
+    }
     let mut bytes = 0_u64;
     let mut failed = false;
-    for one in &found {
-        let size = disk_size(&one.path);
-        let done = if args.yes { one.remove() } else { Ok(()) };
-        match done {
-            Ok(()) => {
-                bytes = bytes.saturating_add(size);
-                let (path, why) = (one.path.display(), one.why);
-                print_line(&format!("{:>9}  {path}  ({why})", megabytes(size)));
-            }
+    for (one, size) in &found {
+        match if args.yes { one.remove() } else { Ok(()) } {
+            Ok(()) => bytes = bytes.saturating_add(*size),
             Err(error) => {
                 failed = true;
-                print_error(&format!("error: {error}"));
+                print_error(&format!("error: not deleted: {error}"));
             }
         }
     }

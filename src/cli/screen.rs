@@ -9,6 +9,7 @@ use color_eyre::eyre::{Report, eyre};
 use super::args::ScreenshotArgs;
 use super::print::{print_error, print_line};
 use super::screenshot::{self, ScreenshotRequest};
+use super::write_file::Existing;
 use super::{code, searched_runs, signals, themes};
 use crate::config::{AsciiMode, Loaded, Problem, Problems};
 use crate::run::{ComparedRuns, RunState, event_line, final_lines, headline};
@@ -138,6 +139,7 @@ pub(super) fn replay(
     let page = args.and_then(|args| args.page.clone());
     if let Some(ScreenshotArgs {
         screenshot: Some(file),
+        force,
         size,
         ..
     }) = args
@@ -146,6 +148,7 @@ pub(super) fn replay(
             page: page.as_deref().unwrap_or("overview"),
             size: *size,
             file,
+            existing: Existing::forced(*force),
         };
         let others = load_compared(loaded, run, Some(&replay.state), others);
         return screenshot::draw(loaded, &run.name, &link, &request, others);

@@ -7,7 +7,7 @@ use color_eyre::eyre::{Report, eyre};
 
 use super::args::Size;
 use super::print::print_error;
-use super::write_file::write_file;
+use super::write_file::{Existing, check_new, write_file};
 use super::{code, themes};
 use crate::config::Loaded;
 use crate::link::Link;
@@ -22,6 +22,8 @@ pub(super) struct ScreenshotRequest<'a> {
     pub(super) size: Size,
     /// Output file; `-` is stdout.
     pub(super) file: &'a Path,
+    /// Whether it may replace an existing file.
+    pub(super) existing: Existing,
 }
 
 /// Draws a page of the run, in 24-bit colour and with all characters, independent of the current terminal.
@@ -32,6 +34,11 @@ pub(super) fn draw(
     request: &ScreenshotRequest<'_>,
     others: ComparedRuns,
 ) -> Result<u8, Report> {
+    let to_stdout = request.file == Path::new("-");
+    if !to_stdout && let Err(error) = check_new(request.file, request.existing) {
+        print_error(&format!("error: {error}"));
+        return Ok(code::USAGE);
+    }
     let config = &loaded.config;
     let theme = themes::found().0.load(&config.ui.theme)?;
     let settings = Settings {
@@ -61,7 +68,7 @@ pub(super) fn draw(
     };
     let title = format!("epochtop · {name} · {}", request.page);
     let svg = tui::svg(&buffer, &theme, &title);
-    if request.file == Path::new("-") {
+    if to_stdout {
         let mut out = io::stdout().lock();
         match out.write_all(svg.as_bytes()).and_then(|()| out.flush()) {
             // A closed pipe (for example `| head`) is not an error.
@@ -71,7 +78,7 @@ pub(super) fn draw(
             _ => {}
         }
     } else {
-        write_file(request.file, svg.as_bytes())?;
+        write_file(request.file, svg.as_bytes(), request.existing)?;
     }
     Ok(code::COMPLETED)
 }

@@ -84,7 +84,7 @@ fn next(first: Option<&Overview>) -> [(String, &'static str); 3] {
     let (verb, purpose) = match overview.status {
         Status::Live => ("attach", "open the screen of the live run"),
         Status::Completed => ("eval", "evaluate its best checkpoint on the test set"),
-        Status::Unknown => ("checkpoints", "list its checkpoints"),
+        Status::Unknown | Status::Unreadable => ("checkpoints", "list its checkpoints"),
         Status::Stopped | Status::Failed | Status::Crashed => (
             "train --resume",
             match overview.state.checkpoint {
@@ -99,7 +99,8 @@ fn next(first: Option<&Overview>) -> [(String, &'static str); 3] {
         | Status::Stopped
         | Status::Failed
         | Status::Crashed
-        | Status::Unknown => ("view", "open its screen, replay it with space"),
+        | Status::Unknown
+        | Status::Unreadable => ("view", "open its screen, replay it with space"),
     };
     [
         (format!("epochtop {verb} {name}"), purpose),

@@ -20,7 +20,7 @@ use crate::run::RunState;
 use crate::session::wire::TrainerInfo;
 use crate::session::{
     Hook, HookRun, HubHandle, LOG, Meta, RunDir, RunFiles, Server, Session, SystemSampling,
-    TrainerEnds, host, process_mark, remember, sockets,
+    TrainerEnds, host, process_mark, remember, remove_unstarted, sockets,
 };
 use crate::stopwatch;
 use crate::train::{self, Job};
@@ -84,7 +84,11 @@ pub(super) fn run(loaded: &Loaded, name: Option<&str>, mode: Mode, if_exists: If
 /// As [`RunDir::create`].
 pub(super) fn create(runs: &Path, name: Option<&str>, config: &Config) -> io::Result<RunDir> {
     match name {
-        Some(name) => RunDir::create(runs, name, &config.run_toml()),
+        Some(name) => {
+            // A failure is reported by the creation: the name is not free.
+            let _ = remove_unstarted(&runs.join(name));
+            RunDir::create(runs, name, &config.run_toml())
+        }
         None => RunDir::create_unnamed(runs, config.model.name.name(), &config.run_toml()),
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 /// Maps each action name to the keys that trigger it.
 ///
-/// The default is the `[keys]` table of the compiled-in `config.toml`. A single key may be written without brackets.
+/// The default is the `[keys]` table of the compiled-in `personal.toml`. A single key may be written without brackets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Keys(pub BTreeMap<String, Vec<String>>);
 
@@ -35,7 +35,7 @@ impl<'de> Deserialize<'de> for Keys {
     }
 }
 
-/// The `[keys]` table of `config.toml`, parsed without the other sections. Parsing a complete [`super::Config`] would
+/// The `[keys]` table of `personal.toml`, parsed without the other sections. Parsing a complete [`super::Config`] would
 /// need these keys as its default and recurse.
 #[derive(Deserialize)]
 struct KeysOnly {

@@ -89,19 +89,25 @@ pub fn load_and(
     if let Some((path, text)) = &sources.recorded {
         merge.settings(
             layer::from_file(path, text, &merge.defaults),
-            SourceKind::Checkpoint,
+            SourceKind::Run,
         );
     }
     if let Some(name) = &sources.preset {
         merge.preset(name);
     }
     for text in &sources.sets {
-        merge.settings(layer::from_set(text, &merge.defaults), SourceKind::Run);
+        merge.settings(
+            layer::from_set(text, &merge.defaults),
+            SourceKind::CommandLine,
+        );
     }
     if let Some(runs) = &sources.runs {
         let text = Value::String(runs.to_string_lossy().into_owned());
         let text = format!("runs.dir={text}");
-        merge.settings(layer::from_set(&text, &merge.defaults), SourceKind::Run);
+        merge.settings(
+            layer::from_set(&text, &merge.defaults),
+            SourceKind::CommandLine,
+        );
         merge.runs = Some(runs.clone());
     }
     merge.finish(rules)
@@ -110,13 +116,13 @@ pub fn load_and(
 /// The kind of a source, which determines the keys that it may set.
 #[derive(Clone, Copy, PartialEq)]
 enum SourceKind {
-    /// The user's file: only keys that concern the user.
+    /// The user's file: only personal keys.
     User,
-    /// May set all keys.
+    /// A file of `-c`, a preset or the configuration in a run or checkpoint: all but the personal keys. They may come from
+    /// somebody else, who must not choose a command that is executed, or where files are written.
     Run,
-    /// A checkpoint: all keys but `notify`. A checkpoint may come from an untrusted source, so it must not set
-    /// commands.
-    Checkpoint,
+    /// `--set` and `--runs`: all keys.
+    CommandLine,
 }
 
 /// The sources merged so far.
@@ -219,14 +225,18 @@ impl Merge {
             }
             _ => {}
         }
-        if kind == SourceKind::User && !is_user_key(&entry.path) {
-            let message = "cannot be set in the user's file (only ui, keys, notify and runs.dir): \
-                           use -c FILE, a preset or --set";
-            return Err(problem(message.to_owned()));
-        }
-        if kind == SourceKind::Checkpoint && entry.path.first().is_some_and(|key| key == "notify") {
-            let message = "cannot be set by a checkpoint: set it in the user's file, with -c FILE or with --set";
-            return Err(problem(message.to_owned()));
+        match (kind, is_personal(&entry.path)) {
+            (SourceKind::User, false) => {
+                let message = "cannot be set in the user's file (only ui, keys, notify and runs.dir): \
+                               use -c FILE, a preset or --set";
+                return Err(problem(message.to_owned()));
+            }
+            (SourceKind::Run, true) => {
+                let message = "is a personal setting (as all of ui, keys, notify and runs.dir): set it in your own file \
+                               ~/.config/epochtop/config.toml or with --set";
+                return Err(problem(message.to_owned()));
+            }
+            (SourceKind::User, true) | (SourceKind::Run, false) | (SourceKind::CommandLine, _) => {}
         }
         self.typed(entry).map_err(|expected| {
             // A list of the valid words or an example needs no further hint.
@@ -348,7 +358,7 @@ fn rank(origin: &Origin, user_file: Option<&Path>) -> (u8, Option<usize>) {
     }
 }
 
-fn is_user_key(path: &[String]) -> bool {
+fn is_personal(path: &[String]) -> bool {
     match path {
         [section, ..] if section == "ui" || section == "keys" || section == "notify" => true,
         [section, key] => section == "runs" && key == "dir",

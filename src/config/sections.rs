@@ -1,5 +1,5 @@
-//! The sections of the configuration and their defaults. `config.toml` documents each key for users; `validate` defines
-//! the valid values.
+//! The sections of the configuration and their defaults. `config.toml` and `personal.toml` document each key for users;
+//! `validate` defines the valid values.
 
 use serde::{Deserialize, Serialize};
 

@@ -92,10 +92,16 @@ fn symlinks_are_not_followed_and_pipes_do_not_block() {
         for opened in [dir.open_read(name), dir.append(name)] {
             let error = opened.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{name}: {error}");
-            assert!(error.to_string().contains("not a regular file"), "{error}");
+            let what = match name {
+                "link" => "is a symbolic link",
+                _ => "not a regular file",
+            };
+            assert!(error.to_string().contains(what), "{error}");
         }
     }
-    assert!(dir.subdir("elsewhere").is_err());
+    let error = dir.subdir("elsewhere").unwrap_err();
+    assert!(error.to_string().contains("is a symbolic link"), "{error}");
+    assert!(!dir.has_subdir("elsewhere") && dir.has_subdir("directory"));
     assert!(dir.ensure_subdir("elsewhere").is_err());
     // A file replaces the link itself, and a removal removes only the link.
     dir.replace("link", b"ours").unwrap();
@@ -137,4 +143,43 @@ fn append_adds_to_existing_content() {
     assert_eq!(dir.read("log", 2).unwrap(), b"ab");
     let taken = dir.create_new("log").unwrap_err();
     assert_eq!(taken.kind(), io::ErrorKind::AlreadyExists);
+}
+
+/// Before: `log.txt` of a run from somebody else could be a second name of any file of the user.
+#[test]
+fn file_with_a_second_name_is_read_and_replaced_but_not_written_in_place() {
+    let (place, dir) = directory();
+    let outside = tempfile::tempdir().unwrap();
+    let theirs = outside.path().join("file");
+    std::fs::write(&theirs, "theirs").unwrap();
+    std::fs::hard_link(&theirs, place.path().join("log")).unwrap();
+    for opened in [dir.append("log"), dir.append_existing("log")] {
+        let error = opened.unwrap_err().to_string();
+        assert!(error.contains("a hard link"), "{error}");
+    }
+    assert_eq!(dir.read("log", 9).unwrap(), b"theirs");
+    dir.replace("log", b"ours").unwrap();
+    assert_eq!(std::fs::read_to_string(theirs).unwrap(), "theirs");
+    dir.append("log").unwrap();
+}
+
+/// Before: predictions were read with lines of any length, so a sparse file took all memory.
+#[test]
+fn lines_are_read_in_bounded_memory_and_a_file_without_line_breaks_is_refused() {
+    let (_place, dir) = directory();
+    dir.write_new("short", b"ab\nabcdefgh\nc").unwrap();
+    let mut from = io::BufReader::new(dir.open_read("short").unwrap());
+    let mut line = Vec::new();
+    let mut next = || {
+        let bytes = read_line(&mut from, 4, &mut line).unwrap();
+        (bytes, String::from_utf8(line.clone()).unwrap())
+    };
+    for (bytes, text) in [(3, "ab\n"), (9, "abcd"), (1, "c"), (0, "")] {
+        assert_eq!(next(), (bytes, text.to_owned()));
+    }
+    let sparse = dir.create_new("sparse").unwrap();
+    sparse.set_len(20 << 30).unwrap();
+    let mut from = io::BufReader::new(dir.open_read("sparse").unwrap());
+    let error = read_line(&mut from, 4, &mut line).unwrap_err();
+    assert!(error.to_string().contains("more than"), "{error}");
 }

@@ -193,6 +193,18 @@ impl Plan {
         )
     }
 
+    /// The greatest size in bytes of a file of tensors in a checkpoint of this network. A larger one is not read: it would
+    /// take memory only to be refused.
+    pub fn file_limit(&self) -> u64 {
+        const HEADER: u64 = 16 << 20;
+        // An f32 for the weight, for its average and for the optimizer's state, twice what any optimizer has.
+        const BYTES_PER_VALUE: u64 = 8 * 4;
+        let parameters = self.parameters.iter().map(Parameter::size);
+        let norms = self.norms.iter().map(|(_, channels)| 2 * channels);
+        let values: i64 = parameters.chain(norms).sum();
+        HEADER.saturating_add(BYTES_PER_VALUE.saturating_mul(values.max(0) as u64))
+    }
+
     /// The network with these blocks and this head. `same`: zero padding preserves height and width.
     ///
     /// # Errors

@@ -102,7 +102,7 @@ impl QueryResponder {
                 filter,
             } => self
                 .gallery
-                .page(&self.run, &self.journal, (from, count), filter),
+                .page((&self.dir, &self.run), &self.journal, (from, count), filter),
         }
     }
 }

@@ -6,7 +6,6 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 
-use fs_err as fs;
 use toml::de::{DeTable, DeValue};
 
 use super::journal;
@@ -36,7 +35,7 @@ pub fn compared_runs(
         return compared;
     }
     let config = |run: &RunDir, problems: &mut Vec<String>| {
-        configuration(&run.path).unwrap_or_else(|error| {
+        configuration(run).unwrap_or_else(|error| {
             problems.push(format!("{}: its configuration: {error}", run.name));
             Vec::new()
         })
@@ -249,20 +248,18 @@ impl TestPredictions {
 
 /// The predictions of an evaluation: from the file saved for its step, otherwise from `predictions.csv`.
 fn rows(run: &RunDir, report: &EvalReport) -> io::Result<Rows> {
-    let step = run
-        .path
-        .join(format!("evals/step-{:09}.csv", report.global_step));
-    if step.is_file() {
-        return Rows::read(&step);
+    let dir = run.open()?;
+    let name = format!("step-{:09}.csv", report.global_step);
+    match dir.subdir("evals") {
+        Ok(evals) if evals.exists(&name) => Rows::read(&evals, &name),
+        Ok(_) | Err(_) => Rows::read(&dir, "predictions.csv"),
     }
-    Rows::read(&run.path.join("predictions.csv"))
 }
 
 /// A run's configuration: pairs of `section.key` and value, in the order of its file.
-fn configuration(run: &Path) -> io::Result<Vec<(String, String)>> {
-    let path = run.join("config.toml");
-    let text = fs::read_to_string(&path)?;
-    flattened(&text).map_err(|error| {
+fn configuration(run: &RunDir) -> io::Result<Vec<(String, String)>> {
+    flattened(&run.config()?).map_err(|error| {
+        let path = run.path.join("config.toml");
         let text = format!("{}: {}", path.display(), error.message());
         io::Error::new(io::ErrorKind::InvalidData, text)
     })

@@ -1,11 +1,11 @@
 //! Reads `events.jsonl`, the journal of a run. The run may have ended or may still be running.
 
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufReader};
 use std::path::Path;
 
 use super::rundir::{JOURNAL, RunDir};
 use crate::event::{Event, Record, Split};
-use crate::files::open_read;
+use crate::files::{open_read, read_line};
 use crate::limits::JOURNAL_LINE;
 use crate::run::RunState;
 
@@ -137,13 +137,14 @@ fn lines(path: &Path, mut take: impl FnMut(u64, &[u8], bool)) -> io::Result<()> 
     let mut reader = BufReader::new(open_read(path)?);
     let mut line = Vec::new();
     for number in 1.. {
-        line.clear();
-        let read = io::Read::take(&mut reader, JOURNAL_LINE).read_until(b'\n', &mut line)?;
+        let read = read_line(&mut reader, JOURNAL_LINE, &mut line).map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("{}:{number}: {error}", path.display()),
+            )
+        })?;
         if read == 0 {
             break;
-        }
-        if read as u64 == JOURNAL_LINE && !line.ends_with(b"\n") {
-            reader.skip_until(b'\n')?;
         }
         take(number, &line, line.ends_with(b"\n"));
     }

@@ -1,17 +1,17 @@
-//! The summary of a run: status, progress, results and disk usage; and the files that can be deleted.
+//! The summary of a run: status, progress, results and disk usage.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use fs_err as fs;
 
-use super::append::Journal;
 use super::journal;
 use super::meta::{Meta, RunOutcome};
-use super::rundir::{RunDir, summaries, unnamed};
-use super::writer::{Lock, Writer, lock_of, writer_of};
-use crate::files::{Dir, TEMPORARY};
+use super::rundir::{RunDir, runs_in};
+use super::writer::{Writer, lock_of, writer_of};
 use crate::run::RunState;
+
+/// Levels of subdirectories that count for the size of a run, which has three.
+const LEVELS: usize = 16;
 
 /// The status of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub enum Status {
     Crashed,
     /// A process on another host or in another container may be writing to it.
     Unknown,
+    /// No process is writing to it, and `run.json` cannot be read.
+    Unreadable,
 }
 
 impl Status {
@@ -40,6 +42,7 @@ impl Status {
             Self::Failed => "failed",
             Self::Crashed => "crashed",
             Self::Unknown => "unknown",
+            Self::Unreadable => "unreadable",
         }
     }
 }
@@ -49,7 +52,7 @@ impl Status {
 pub struct Overview {
     /// Its name and directory.
     pub run: RunDir,
-    /// The content of its `run.json`.
+    /// The content of its `run.json`; the default if it cannot be read.
     pub meta: Meta,
     /// Its status.
     pub status: Status,
@@ -57,20 +60,35 @@ pub struct Overview {
     pub state: RunState,
     /// The total size of its files, in bytes.
     pub bytes: u64,
+    /// Why `run.json` or the journal cannot be read.
+    pub problem: Option<String>,
 }
 
-/// Summaries of all runs in a directory, oldest first.
+/// Summaries of all runs in a directory, oldest first. One that cannot be read is listed with the problem.
 pub fn overviews(runs: &Path) -> Vec<Overview> {
-    let all = summaries(runs).into_iter();
-    all.map(|(run, meta)| Overview {
-        status: status(&run, &meta),
-        // If the journal cannot be read, the run is listed without results.
-        state: journal::read(&run.journal())
-            .map(|replay| replay.state)
-            .unwrap_or_default(),
-        bytes: size(&run.path),
-        run,
-        meta,
+    let all = runs_in(runs).into_iter();
+    all.map(|(run, read)| {
+        let (meta, problem) = match read {
+            Ok(meta) => (meta, None),
+            Err(error) => (Meta::default(), Some(error)),
+        };
+        let status = match (status(&run, &meta), &problem) {
+            (Status::Live, _) => Status::Live,
+            (_, Some(_)) => Status::Unreadable,
+            (status, None) => status,
+        };
+        let (state, journal) = match journal::read(&run.journal()) {
+            Ok(replay) => (replay.state, None),
+            Err(error) => (RunState::default(), Some(error)),
+        };
+        Overview {
+            status,
+            state,
+            bytes: size(&run.path),
+            problem: problem.or(journal).map(|error| error.to_string()),
+            run,
+            meta,
+        }
     })
     .collect()
 }
@@ -105,125 +123,25 @@ pub fn outcome_of(run: &RunDir, meta: &Meta) -> RunOutcome {
 
 /// The total size in bytes of the files in a directory and its subdirectories. Symbolic links are not followed.
 pub fn size(dir: &Path) -> u64 {
+    size_within(dir, LEVELS)
+}
+
+fn size_within(dir: &Path, levels: usize) -> u64 {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries
         .map(|entry| match entry.metadata() {
-            Ok(meta) if meta.is_dir() => size(&entry.path()),
+            Ok(meta) if meta.is_dir() && levels > 0 => size_within(&entry.path(), levels - 1),
             Ok(meta) => meta.len(),
             Err(_) => 0,
         })
         .fold(0, u64::saturating_add)
 }
 
-/// An incomplete or damaged file or directory that can be deleted.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Deletable {
-    /// The directory or file.
-    pub path: PathBuf,
-    /// Why it can be deleted.
-    pub why: &'static str,
-    run: RunDir,
-}
-
-impl Deletable {
-    /// Deletes it, unless it has come into use since it was found.
-    ///
-    /// # Errors
-    /// An error that names the path, if another process is writing to the run, if the file is in use again, or if it
-    /// cannot be deleted.
-    pub fn remove(&self) -> io::Result<()> {
-        let _lock = Journal::take(&self.run)?;
-        if !of_run(&self.run)
-            .iter()
-            .any(|deletable| deletable.path == self.path)
-        {
-            return Err(io::Error::other(format!(
-                "{}: is in use again",
-                self.path.display()
-            )));
-        }
-        let (Some(above), Some(name)) = (self.path.parent(), self.path.file_name()) else {
-            return Err(io::ErrorKind::InvalidInput.into());
-        };
-        // Within the run directory no symbolic link is followed.
-        let dir = match above.strip_prefix(&self.run.path) {
-            Ok(below) => below
-                .iter()
-                .try_fold(self.run.open()?, |dir, part| dir.subdir(part)),
-            Err(_) => Dir::open(above),
-        };
-        dir?.remove(name)
-    }
-}
-
-/// Finds what can be deleted in a directory of runs: files left over from interrupted saves, damaged checkpoints, and
-/// runs that ended before their first epoch and their first checkpoint. Live runs and runs whose lock cannot be checked
-/// are skipped.
-pub fn deletable(runs: &Path) -> Vec<Deletable> {
-    let all = summaries(runs).into_iter();
-    all.filter(|(run, meta)| writer_of(run, meta, lock_of(run)) == Writer::Absent)
-        .map(|(run, _)| run)
-        .chain(unnamed(runs))
-        .filter(|run| lock_of(run) == Lock::Free)
-        .flat_map(|run| of_run(&run))
-        .collect()
-}
-
-/// Finds what can be deleted in one run that is not live.
-fn of_run(run: &RunDir) -> Vec<Deletable> {
-    let names = |place: &str| match run.open().and_then(|dir| dir.subdir(place)?.names()) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        names => names,
-    };
-    // If the directories cannot be read, nothing is deleted.
-    let (Ok(checkpoints), Ok(evals)) = (names("checkpoints"), names("evals")) else {
-        return Vec::new();
-    };
-    let deletable = |path, why| Deletable {
-        path,
-        why,
-        run: run.clone(),
-    };
-    let has_any = checkpoints
-        .iter()
-        .any(|name| name.starts_with("step-") || name.starts_with("bad-step-"));
-    let state = journal::read(&run.journal()).map(|replay| replay.state);
-    if !has_any && state.is_ok_and(|state| state.history.is_empty() && state.test_evaluations == 0)
-    {
-        return vec![deletable(
-            run.path.clone(),
-            "a run that ended before its first epoch and its first checkpoint",
-        )];
-    }
-    let why = |name: &str| match name {
-        _ if name.starts_with(TEMPORARY) => Some("left over from an interrupted save"),
-        _ if name.starts_with("bad-step-") => Some("a damaged checkpoint"),
-        _ => None,
-    };
-    let path = |place: &str, name: &String| run.path.join(place).join(name);
-    let of_checkpoints = checkpoints.iter().filter_map(|name| {
-        let why = why(name)?;
-        Some(deletable(path("checkpoints", name), why))
-    });
-    let own = run.open().and_then(|dir| dir.names()).unwrap_or_default();
-    let unfinished = own.iter().map(|name| ("", name));
-    let unfinished = unfinished.chain(evals.iter().map(|name| ("evals", name)));
-    let unfinished = unfinished
-        .filter(|(_, name)| is_unfinished(name))
-        .map(|(place, name)| deletable(path(place, name), "an incomplete file"));
-    of_checkpoints.chain(unfinished).collect()
-}
-
-/// Whether a file name is that of an incomplete file. Earlier versions wrote `run.tmp`, `config.tmp` and
-/// `eval.json.tmp-1234`.
-fn is_unfinished(name: &str) -> bool {
-    let is_tmp = Path::new(name).extension().is_some_and(|end| end == "tmp");
-    name.starts_with(TEMPORARY) || is_tmp || name.contains(".tmp-")
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+    use std::os::unix::fs::symlink;
+
     use super::super::files::RunFiles;
     use super::*;
 
@@ -237,83 +155,44 @@ mod tests {
         };
         let files = RunFiles::create(&run.path, meta.clone()).unwrap();
         assert_eq!(status(&run, &meta), Status::Live);
-        assert!(deletable(runs.path()).is_empty());
         drop(files);
         let [overview] = overviews(runs.path()).try_into().unwrap();
         assert_eq!(overview.status, Status::Crashed);
         assert!(overview.bytes > 0);
-        let [found] = deletable(runs.path()).try_into().unwrap();
-        assert_eq!(found.path, run.path);
-        assert!(found.why.contains("first checkpoint"));
-        // Another process locks the run before it is deleted.
-        let lock = Journal::take(&run).unwrap();
-        assert!(found.remove().is_err());
-        drop(lock);
-        found.remove().unwrap();
-        assert!(!run.path.exists());
+        assert_eq!(overview.problem, None);
     }
 
+    /// Before: such a run was missing from the list, or ended it.
     #[test]
-    fn run_that_a_killed_process_was_creating_is_deletable() {
+    fn run_whose_files_cannot_be_read_is_listed_with_the_problem() {
         let runs = tempfile::tempdir().unwrap();
-        let place = runs.path().join(".tmp-run-0123456789abcdef");
-        fs::create_dir(&place).unwrap();
-        fs::write(place.join("config.toml"), "").unwrap();
-        fs::write(place.join("events.jsonl"), "").unwrap();
-        assert!(deletable(runs.path()).is_empty(), "it may be in use");
-        let old = std::time::SystemTime::now() - std::time::Duration::from_secs(120);
-        let dir = std::fs::File::open(&place).unwrap();
-        dir.set_modified(old).unwrap();
-        let [found] = deletable(runs.path()).try_into().unwrap();
-        found.remove().unwrap();
-        assert!(!place.exists());
-    }
-
-    #[test]
-    fn only_incomplete_and_damaged_files_are_deletable() {
-        let runs = tempfile::tempdir().unwrap();
-        let run = RunDir::create(runs.path(), "one", "").unwrap();
-        drop(RunFiles::create(&run.path, Meta::default()).unwrap());
-        let checkpoints = run.path.join("checkpoints");
-        for name in [
-            "step-000000007",
-            ".tmp-step-000000008",
-            "bad-step-000000006-1",
-        ] {
-            fs::create_dir_all(checkpoints.join(name)).unwrap();
+        for name in ["a", "b", "c", "d"] {
+            let run = RunDir::create(runs.path(), name, "").unwrap();
+            drop(RunFiles::create(&run.path, Meta::default()).unwrap());
         }
-        let evals = run.path.join("evals");
-        fs::create_dir(&evals).unwrap();
-        let new = crate::files::Dir::open(&evals).unwrap();
-        // A killed process does not remove its temporary file.
-        std::mem::forget(new.stage("step-000000007.csv", b"").unwrap());
-        for old in ["run.tmp", "eval.json.tmp-77", "notes.tmpl"] {
-            fs::write(run.path.join(old), "").unwrap();
-        }
-        let names: Vec<String> = deletable(runs.path())
+        let path = |name: &str| runs.path().join(name);
+        fs::write(path("a/run.json"), "{").unwrap();
+        fs::remove_file(path("b/run.json")).unwrap();
+        symlink(path("c/run.json"), path("b/run.json")).unwrap();
+        fs::remove_file(path("c/events.jsonl")).unwrap();
+        fs::create_dir(path("c/events.jsonl")).unwrap();
+        let all = overviews(runs.path());
+        let listed: Vec<(&str, Status, &str)> = all
             .iter()
-            .map(|found| {
-                found
-                    .path
-                    .file_name()
-                    .unwrap()
-                    .to_string_lossy()
-                    .into_owned()
+            .map(|one| {
+                let problem = one.problem.as_deref().unwrap_or_default();
+                (one.run.name.as_str(), one.status, problem)
             })
             .collect();
-        let [save, bad, before @ .., new] = names.as_slice() else {
-            panic!("{names:?}");
-        };
-        assert_eq!(
-            (save.as_str(), bad.as_str()),
-            (".tmp-step-000000008", "bad-step-000000006-1")
-        );
-        assert_eq!(before, ["eval.json.tmp-77", "run.tmp"]);
-        assert!(new.starts_with(".tmp-step-000000007.csv-"), "{new}");
-        for found in deletable(runs.path()) {
-            found.remove().unwrap();
+        for ((name, status, problem), expected) in listed.iter().zip([
+            ("a", Status::Unreadable, "a/run.json: EOF"),
+            ("b", Status::Unreadable, "b/run.json: is a symbolic link"),
+            ("c", Status::Crashed, "c/events.jsonl: not a regular file"),
+            ("d", Status::Crashed, ""),
+        ]) {
+            assert_eq!((*name, *status), (expected.0, expected.1));
+            assert!(problem.contains(expected.2), "{problem}");
         }
-        assert!(deletable(runs.path()).is_empty());
-        assert!(checkpoints.join("step-000000007").exists());
+        assert_eq!(listed.len(), 4);
     }
 }

@@ -1,9 +1,13 @@
 //! Parses the rows of `predictions.csv`: `split,index,label,predicted,confidence,logit_0,logit_1,…`.
 
-use std::io::{self, BufRead, BufReader};
-use std::path::Path;
+use std::io::{self, BufReader};
 
-use fs_err::File;
+use crate::files::{Dir, read_line};
+
+/// Longest row, bytes: a logit has at most 16 characters. Longer lines are not rows.
+pub(super) const LONGEST_ROW: u64 = 4 << 20;
+/// Most logits in memory (1 GiB).
+const LOGITS: usize = 1 << 28;
 
 /// The prediction in a test-set row, without the logits.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,13 +54,15 @@ impl Rows {
     ///
     /// # Errors
     /// An error that names the path, the line and the problem.
-    pub(super) fn read(path: &Path) -> io::Result<Self> {
+    pub(super) fn read(dir: &Dir, name: &str) -> io::Result<Self> {
         let bad = |number: usize, what: &str| {
-            let text = format!("{}:{number}: {what}", path.display());
+            let text = format!("{}:{number}: {what}", dir.path().join(name).display());
             io::Error::new(io::ErrorKind::InvalidData, text)
         };
-        let mut lines = BufReader::new(File::open(path)?).lines();
-        let header = lines.next().transpose()?.unwrap_or_default();
+        let mut from = BufReader::new(dir.open_read(name)?);
+        let mut line = Vec::new();
+        read_line(&mut from, LONGEST_ROW, &mut line)?;
+        let header = String::from_utf8_lossy(&line);
         let names = header.split(',').filter(|cell| cell.starts_with("logit_"));
         let classes = names.count();
         if classes == 0 {
@@ -67,10 +73,13 @@ impl Rows {
             labels: Vec::new(),
             classes,
         };
-        for (line, number) in lines.zip(2..) {
-            let line = line?;
-            if line.starts_with("test,") {
-                rows.push(&line)
+        for number in 2.. {
+            if read_line(&mut from, LONGEST_ROW, &mut line)? == 0 {
+                break;
+            }
+            if line.starts_with(b"test,") {
+                let row = std::str::from_utf8(&line).ok();
+                row.and_then(|row| rows.push(row))
                     .ok_or_else(|| bad(number, "invalid or misplaced test-set row"))?;
             }
         }
@@ -85,7 +94,8 @@ impl Rows {
         let (prediction, cells) = Prediction::parse(line)?;
         let logits = logits(cells)?;
         let is_next = prediction.index as usize == self.labels.len();
-        (is_next && logits.len() == self.classes).then_some(())?;
+        let fits = self.logits.len() < LOGITS;
+        (is_next && fits && logits.len() == self.classes).then_some(())?;
         self.logits.extend(logits);
         self.labels.push(prediction.label);
         Some(())
@@ -101,12 +111,13 @@ mod tests {
 
     #[test]
     fn test_set_rows_are_read_exactly() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("predictions.csv");
+        let place = tempfile::tempdir().unwrap();
+        let (dir, name) = (Dir::open(place.path()).unwrap(), "predictions.csv");
+        let path = place.path().join(name);
         let head = "split,index,label,predicted,confidence,logit_0,logit_1\n";
         let text = "valid,0,1,1,0.9,1,2\ntest,0,1,0,0.6,0.1,-1e-30\ntest,1,0,1,NaN,NaN,-inf\n";
         fs::write(&path, format!("{head}{text}")).unwrap();
-        let rows = Rows::read(&path).unwrap();
+        let rows = Rows::read(&dir, name).unwrap();
         assert_eq!((rows.labels, rows.classes), (vec![1, 0], 2));
         assert_eq!(rows.logits[..2], [0.1, -1e-30]);
         assert!(rows.logits[2].is_nan() && rows.logits[3] == f32::NEG_INFINITY);
@@ -127,7 +138,7 @@ mod tests {
             ),
         ] {
             fs::write(&path, text).unwrap();
-            let error = Rows::read(&path).unwrap_err().to_string();
+            let error = Rows::read(&dir, name).unwrap_err().to_string();
             assert!(error.ends_with(why), "{error}");
         }
     }

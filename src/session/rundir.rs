@@ -18,9 +18,7 @@ pub(super) const JOURNAL: &str = "events.jsonl";
 pub(super) const META: &str = "run.json";
 const CONFIG: &str = "config.toml";
 /// Prefix of the name of a run directory that is being created.
-const UNNAMED: &str = ".tmp-run-";
-/// Age in seconds after which such a directory counts as left over from a killed process.
-const CREATED_WITHIN: u64 = 60;
+pub(super) const UNNAMED: &str = ".tmp-run-";
 /// The maximum size of `run.json` in bytes. A larger file is not read.
 const LONGEST_META: u64 = 1 << 20;
 
@@ -172,8 +170,15 @@ impl RunDir {
 
     /// The content of `run.json`; `None` if it cannot be read.
     pub fn meta(&self) -> Option<Meta> {
-        let json = self.open().and_then(|dir| dir.read(META, LONGEST_META));
-        serde_json::from_slice(&json.ok()?).ok()
+        self.read_meta().ok()
+    }
+
+    fn read_meta(&self) -> io::Result<Meta> {
+        let json = self.open()?.read(META, LONGEST_META)?;
+        serde_json::from_slice(&json).map_err(|error| {
+            let text = format!("{}: {error}", self.path.join(META).display());
+            io::Error::new(io::ErrorKind::InvalidData, text)
+        })
     }
 
     /// The path of the journal.
@@ -284,33 +289,35 @@ fn not_found(runs: &Path, word: &OsStr, candidates: &[PathBuf]) -> String {
     )
 }
 
-/// The run directories that were left over when a process was killed while it created them.
-pub(super) fn unnamed(runs: &Path) -> Vec<RunDir> {
+/// All runs in a directory, oldest first, each with the content of its `run.json` or why that cannot be read. A
+/// directory is a run if it has a `run.json`, or a journal with content.
+pub(super) fn runs_in(runs: &Path) -> Vec<(RunDir, io::Result<Meta>)> {
     let entries = fs::read_dir(runs).into_iter().flatten().flatten();
-    let left_over = entries.filter(|entry| {
-        let modified = entry.metadata().and_then(|meta| meta.modified());
-        let age = modified.ok().and_then(|at| at.elapsed().ok());
-        entry.file_name().to_string_lossy().starts_with(UNNAMED)
-            && age.is_some_and(|age| age.as_secs() > CREATED_WITHIN)
-    });
-    left_over.map(|entry| RunDir::at(&entry.path())).collect()
-}
-
-/// All runs in a directory with the content of their `run.json`, oldest first.
-pub fn summaries(runs: &Path) -> Vec<(RunDir, Meta)> {
-    let Ok(entries) = fs::read_dir(runs) else {
-        return Vec::new();
-    };
-    let mut all: Vec<(RunDir, Meta)> = entries
-        .flatten()
+    let mut all: Vec<(RunDir, io::Result<Meta>)> = entries
         .filter_map(|entry| {
             let run = RunDir::at(&entry.path());
-            let meta = run.meta()?;
-            Some((run, meta))
+            let dir = run.open().ok()?;
+            let is_run = dir.exists(META)
+                || match dir.open_read(JOURNAL).and_then(|file| file.metadata()) {
+                    Ok(journal) => journal.len() > 0,
+                    Err(error) => error.kind() != io::ErrorKind::NotFound,
+                };
+            is_run.then(|| {
+                let meta = run.read_meta();
+                (run, meta)
+            })
         })
         .collect();
-    all.sort_by(|a, b| (a.1.started_ms, &a.0.name).cmp(&(b.1.started_ms, &b.0.name)));
+    let started = |meta: &io::Result<Meta>| meta.as_ref().map_or(0, |meta| meta.started_ms);
+    all.sort_by(|a, b| (started(&a.1), &a.0.name).cmp(&(started(&b.1), &b.0.name)));
     all
+}
+
+/// All runs in a directory whose `run.json` can be read, with its content, oldest first.
+pub fn summaries(runs: &Path) -> Vec<(RunDir, Meta)> {
+    let all = runs_in(runs).into_iter();
+    all.filter_map(|(run, meta)| Some((run, meta.ok()?)))
+        .collect()
 }
 
 #[cfg(test)]

@@ -152,10 +152,15 @@ fn seconds(name: &str) -> Option<u64> {
     rest.split('.').next()?.parse().ok()
 }
 
+/// Whether a name is that of an event file.
+pub(super) fn is_event_file(name: &str) -> bool {
+    name.starts_with(PREFIX)
+}
+
 /// The names of the event files in a directory.
 fn files(dir: &Dir) -> io::Result<Vec<String>> {
     let mut names = dir.names()?;
-    names.retain(|name| name.starts_with(PREFIX));
+    names.retain(|name| is_event_file(name));
     Ok(names)
 }
 

@@ -21,7 +21,7 @@ use crate::limits::JOURNAL_LINE;
 /// The file that the writer of a run locks. It is empty, and never replaced or renamed.
 pub(super) const LOCK: &str = "lock";
 /// The file by which a process claims a run on a file system without locks.
-const CLAIM: &str = "writer.json";
+pub(super) const CLAIM: &str = "writer.json";
 const LONGEST_CLAIM: u64 = 4096;
 /// A journal that was written more recently may still be written. A live trainer writes every few seconds.
 const RECENT: Duration = Duration::from_secs(60);
@@ -388,6 +388,12 @@ fn claimed(dir: &Dir) -> io::Error {
 
 fn claim_in(dir: &Dir) -> Option<Holder> {
     holder_in(&dir.read(CLAIM, LONGEST_CLAIM).ok()?)
+}
+
+/// Whether the process that claimed a run has ended, or was killed while it wrote the claim.
+pub(super) fn is_stale_claim(dir: &Dir) -> bool {
+    let claim = dir.read(CLAIM, LONGEST_CLAIM);
+    claim.is_ok_and(|claim| holder_in(&claim).is_none_or(|holder| holder.seen() == Seen::Gone))
 }
 
 /// The process in a claim; `None` if it was killed while it wrote the claim.

@@ -21,6 +21,13 @@ mod fixture;
 mod fused;
 mod guards;
 mod health;
+mod hostile;
+#[path = "../viewer/hostile_runs.rs"]
+#[allow(
+    dead_code,
+    reason = "some of its helpers are for the tests of the viewer"
+)]
+mod hostile_runs;
 mod last_save;
 mod lifetime;
 mod limits;

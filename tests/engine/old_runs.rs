@@ -1,21 +1,16 @@
 //! Checkpoints of version 0.1 give the same evaluation, and resuming them gives the same final weights.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
 
 use crate::fixture::idx;
-
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures/runs-0.1")
-        .join(name)
-}
+use crate::hostile_runs::{copy, fixture};
 
 /// Writes the data set of the fixtures: noisy 8×8 images of horizontal, vertical and diagonal bars.
-fn stripes(dir: &Path) {
+pub(crate) fn stripes(dir: &Path) {
     let image = |i: usize, salt: usize| {
         let at = 1 + (i * 7 + salt) % 5;
         (0..64).map(move |pixel| {
@@ -46,19 +41,6 @@ fn stripes(dir: &Path) {
         write("labels-idx1", idx(&[count as u32], &labels));
     }
     fs::write(dir.join("classes.txt"), "level\nupright\nslant\n").unwrap();
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 /// A copy of a run of version 0.1 in a directory of runs, with its data.

@@ -131,10 +131,12 @@ fn curves() -> String {
     text
 }
 
-/// Every key of config.toml with its default and its comment, by section.
+/// Every key of config.toml and personal.toml with its default and its comment, by section.
 fn configuration() -> String {
     let (mut text, mut comment, mut section) = (String::new(), String::new(), String::new());
-    let mut lines = fs::read_to_string(root().join("config.toml")).unwrap();
+    let mut lines = ["config.toml", "personal.toml"]
+        .map(|file| fs::read_to_string(root().join(file)).unwrap())
+        .concat();
     // Arrays over several lines become one.
     while let Some(at) = lines.find("[\n") {
         let end = at + lines[at..].find("\n]").unwrap() + 2;

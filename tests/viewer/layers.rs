@@ -126,6 +126,7 @@ const LAYERS: &[Layer] = &[
             "limits",
             "config",
             "event",
+            "files",
             "checkpoint",
             "report",
             "data",

@@ -14,6 +14,10 @@ mod finished_run;
 mod fold;
 mod fuzz;
 mod headless;
+#[cfg(target_os = "linux")]
+mod hostile;
+#[cfg(target_os = "linux")]
+mod hostile_runs;
 mod layers;
 mod limits;
 mod mouse;

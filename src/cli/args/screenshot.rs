@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::{PathBufValueParser, TypedValueParser};
 
 use crate::tui;
 
@@ -14,8 +15,11 @@ pub(in crate::cli) struct ScreenshotArgs {
     #[arg(long, value_name = "NAME", value_parser = page, help = format!("Page to show: {}", tui::pages().join(", ")))]
     pub(in crate::cli) page: Option<String>,
     /// Write the page to an SVG file instead of showing it (no terminal needed); - writes to stdout
-    #[arg(long, value_name = "FILE.svg")]
+    #[arg(long, value_name = "FILE.svg", value_parser = PathBufValueParser::new().try_map(svg))]
     pub(in crate::cli) screenshot: Option<PathBuf>,
+    /// Replace an existing screenshot file
+    #[arg(long, requires = "screenshot")]
+    pub(in crate::cli) force: bool,
     /// Screenshot size in columns and rows
     #[arg(
         long,
@@ -51,6 +55,17 @@ impl std::str::FromStr for Size {
     }
 }
 
+/// Refuses the name of a file of another format than SVG.
+fn svg(path: PathBuf) -> Result<PathBuf, String> {
+    match path.extension() {
+        Some(format) if !format.eq_ignore_ascii_case("svg") => Err(
+            "SVG is the only format of a screenshot: name the file FILE.svg, or - for stdout"
+                .to_owned(),
+        ),
+        _ => Ok(path),
+    }
+}
+
 fn page(name: &str) -> Result<String, String> {
     let pages = tui::pages();
     if pages.contains(&name) {
@@ -79,6 +94,22 @@ mod tests {
         for wrong in ["0x9", "9x0", "501x9", "9x201"] {
             let error = wrong.parse::<Size>().unwrap_err();
             assert!(error.contains("1x1 to 500x200"), "{wrong}: {error}");
+        }
+    }
+
+    /// Before: `--screenshot a.png` wrote SVG to a file named `a.png`.
+    #[test]
+    fn file_of_another_format_is_refused() {
+        for path in ["a.svg", "a.SVG", "-", "/dev/stdout", "a.b/c"] {
+            assert_eq!(svg(path.into()), Ok(path.into()));
+        }
+        for path in ["a.png", "a.pdf", "a.svg.gz"] {
+            assert!(
+                svg(path.into())
+                    .unwrap_err()
+                    .contains("SVG is the only format"),
+                "{path}"
+            );
         }
     }
 

@@ -17,6 +17,18 @@ fn file(path: impl Into<PathBuf>) -> Result<Loaded, Problems> {
     })
 }
 
+/// Loads one of the examples: a personal file by its name, or else a file of `-c`.
+fn example(path: &Path) -> Result<Loaded, Problems> {
+    let name = path.file_name().unwrap().to_str().unwrap();
+    if !name.starts_with("personal") {
+        return file(path);
+    }
+    load(&Sources {
+        user_file: Some(path.to_owned()),
+        ..Sources::default()
+    })
+}
+
 /// The line of each problem, without the alignment of the complete list.
 fn lines(problems: &Problems) -> Vec<String> {
     let alone = |problem: &Problem| {
@@ -73,7 +85,7 @@ fn bad_files_give_each_problem_at_its_line() {
             .unwrap()
             .split(" | ")
             .collect();
-        let found = lines(&file(&path).unwrap_err());
+        let found = lines(&example(&path).unwrap_err());
         let all_there = expected.len() == found.len()
             && expected
                 .iter()
@@ -94,7 +106,7 @@ fn good_files_load() {
     let files = files_of("good-configs");
     assert!(files.len() >= 3);
     for path in files {
-        if let Err(problems) = file(&path) {
+        if let Err(problems) = example(&path) {
             panic!("{}: {problems}", path.display());
         }
     }
@@ -116,11 +128,6 @@ fn a_file_changes_only_the_keys_it_contains() {
     expected.optim.clip_norm = 0.0;
     expected.optim.warmup_epochs = 0.0;
     expected.system.every_seconds = 0.0;
-    expected
-        .keys
-        .0
-        .insert("pause".to_owned(), vec!["p".to_owned()]);
-    expected.keys.0.insert("help".to_owned(), vec![]);
     assert_eq!(loaded.config, expected);
     assert_eq!(
         loaded.origin("data.augment.shift"),
@@ -129,13 +136,16 @@ fn a_file_changes_only_the_keys_it_contains() {
             line: Some(2)
         }
     );
-    assert_eq!(
-        loaded.origin("keys.pause"),
-        Origin::File {
-            path,
-            line: Some(17)
-        }
-    );
+    let path = path.with_file_name("personal.toml");
+    let loaded = example(&path).unwrap();
+    let mut expected = Config::default();
+    expected.ui.fps = 60;
+    let keys = &mut expected.keys.0;
+    keys.insert("pause".to_owned(), vec!["p".to_owned()]);
+    keys.insert("help".to_owned(), vec![]);
+    assert_eq!(loaded.config, expected);
+    let line = Some(5);
+    assert_eq!(loaded.origin("keys.pause"), Origin::File { path, line });
     assert_eq!(loaded.origin("keys.quit"), Origin::Default);
 }
 
@@ -148,7 +158,7 @@ fn no_sources_give_the_defaults() {
 fn later_sources_win() {
     let (_directory, mut sources) = two_files(
         "runs.dir = 'u'\nui.fps = 5",
-        "runs.dir = 'f'\n[train]\nepochs = 2\nbatch_size = 8\n[optim]\nlr = 0.5",
+        "[train]\nepochs = 2\nbatch_size = 8\n[optim]\nlr = 0.5",
     );
     sources.preset = Some("large".to_owned());
     sources.sets = vec!["optim.lr=0.25".to_owned(), "optim.lr=0.125".to_owned()];
@@ -168,7 +178,7 @@ fn later_sources_win() {
             train.batch_size,
             optim.lr
         ),
-        ("f", 5, 60, 512, 0.125)
+        ("u", 5, 60, 512, 0.125)
     );
     assert_eq!(
         loaded.origin("train.epochs"),
@@ -203,7 +213,7 @@ fn the_users_file_may_not_set_keys_of_runs() {
 }
 
 #[test]
-fn notify_can_be_set_by_the_user_but_not_by_a_checkpoint() {
+fn personal_settings_come_from_the_user_only() {
     let (_directory, mut sources) = two_files("[notify]\nbell = true\non = ['failure']", "");
     sources.sets = vec!["notify.command=mail -s done me".to_owned()];
     let notify = load(&sources).unwrap().config.notify;
@@ -211,15 +221,29 @@ fn notify_can_be_set_by_the_user_but_not_by_a_checkpoint() {
         (notify.bell, notify.command.as_str(), notify.on.len()),
         (true, "mail -s done me", 1)
     );
-    sources.recorded = Some((
-        PathBuf::from("state.json"),
-        "train.epochs = 2\nnotify.command = 'rm -r /'".to_owned(),
-    ));
-    let found = lines(&load(&sources).unwrap_err());
-    assert!(
-        matches!(&found[..], [line] if line.contains("notify.command  cannot be set by a checkpoint")),
-        "{found:?}"
-    );
+    // Before: `train -c FILE` executed the command in it.
+    for setting in [
+        "notify.command = 'rm -r /'",
+        "ui.fps = 1",
+        "keys.quit = 'x'",
+        "runs.dir = '/'",
+    ] {
+        let text = format!("train.epochs = 2\n{setting}");
+        let (_directory, in_file) = two_files("", &text);
+        let recorded = Sources {
+            recorded: Some((PathBuf::from("state.json"), text)),
+            ..Sources::default()
+        };
+        for sources in [in_file, recorded] {
+            let found = lines(&load(&sources).unwrap_err());
+            let key = setting.split(' ').next().unwrap();
+            let expected = format!(":2  {key}  is a personal setting");
+            assert!(
+                matches!(&found[..], [line] if line.contains(&expected)),
+                "{found:?}"
+            );
+        }
+    }
 }
 
 #[test]

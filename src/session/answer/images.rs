@@ -11,6 +11,7 @@ use super::prediction_history::EarlierEvaluations;
 use super::split_images::{SplitImages, put_from_gallery};
 use super::table::Table;
 use crate::event::{GalleryImages, Split};
+use crate::files::Dir;
 use crate::link::{Filter, ImagePage, ImageRow, Reply};
 use crate::shell;
 
@@ -35,12 +36,12 @@ impl Gallery {
     /// If the predictions cannot be read; the message contains the path.
     pub(super) fn page(
         &mut self,
-        run: &RunDir,
+        (dir, run): (&Dir, &RunDir),
         journal: &Index,
         (from, count): (u32, u32),
         filter: Filter,
     ) -> io::Result<Reply> {
-        let table = match Table::renew(&mut self.table, run) {
+        let table = match Table::renew(&mut self.table, dir) {
             Ok(table) => table,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(not_evaluated_yet(run));
@@ -58,7 +59,7 @@ impl Gallery {
                 put_from_gallery(row, gallery.get_or_insert_with(|| gallery_of(journal)));
             }
         });
-        let history = self.earlier.before(global_step, run, journal);
+        let history = self.earlier.before(global_step, dir, journal);
         rows.iter_mut()
             .for_each(|row| row.earlier = history.of(row.index));
         Ok(Reply::Images(ImagePage {

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use super::super::journal::is_live;
 use super::stamp::Stamp;
 use crate::event::{Restoration, Split, StepWindow};
+use crate::files::{open_read, read_line};
 use crate::limits::JOURNAL_LINE;
 use crate::run::Steps;
 
@@ -103,7 +104,7 @@ impl Index {
     /// # Errors
     /// If the journal cannot be read; the message contains the path.
     pub(super) fn refresh(&mut self) -> io::Result<()> {
-        let mut file = crate::files::open_read(&self.path)?;
+        let mut file = open_read(&self.path)?;
         let stamp = Stamp::of(&file.metadata()?);
         let same = |(_, known): &(File, Stamp)| known.is_same_file(stamp);
         if !self.file.as_ref().is_some_and(same) || stamp.length < self.read {
@@ -111,16 +112,16 @@ impl Index {
         }
         file.seek(SeekFrom::Start(self.read))?;
         let new = Read::take(&mut file, stamp.length - self.read);
-        lines(BufReader::with_capacity(1 << 16, new), |line| {
-            self.index_line(line);
+        lines(BufReader::with_capacity(1 << 16, new), |line, bytes| {
+            self.index_line(line, bytes);
         })?;
         self.file = Some((file, stamp));
         Ok(())
     }
 
-    /// Adds one line to the index.
-    fn index_line(&mut self, line: &[u8]) {
-        let (offset, length) = (self.read, line.len() as u64);
+    /// Adds one line of `length` bytes to the index.
+    fn index_line(&mut self, line: &[u8], length: u64) {
+        let offset = self.read;
         self.read += length;
         let is_full = |block: &Block| offset - block.start >= self.block_bytes;
         if self.blocks.last().is_none_or(is_full) {
@@ -204,7 +205,7 @@ impl Index {
         let mut file = file;
         file.seek(SeekFrom::Start(start))?;
         let bytes = BufReader::with_capacity(BLOCK as usize, file.take(end.saturating_sub(start)));
-        lines(bytes, |line| {
+        lines(bytes, |line, _| {
             if kind(line).as_deref() == Some(event)
                 && let Some(head) = parse::<Head>(line).filter(|head| self.is_live(head.seq))
                 && let Some(event) = parse(line)
@@ -299,17 +300,16 @@ fn kind(line: &[u8]) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Calls `take` with each complete line. A line longer than any record is passed in pieces, which fail to parse and are
-/// ignored.
-fn lines(mut from: impl BufRead, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+/// Calls `take` with each complete line and its length in bytes. Of a line longer than any record only the beginning is
+/// passed, which fails to parse and is ignored.
+fn lines(mut from: impl BufRead, mut take: impl FnMut(&[u8], u64)) -> io::Result<()> {
     let mut line = Vec::new();
     loop {
-        line.clear();
-        let read = Read::take(&mut from, JOURNAL_LINE).read_until(b'\n', &mut line)?;
-        if !line.ends_with(b"\n") && (read as u64) < JOURNAL_LINE {
+        let bytes = read_line(&mut from, JOURNAL_LINE, &mut line)?;
+        if !line.ends_with(b"\n") && bytes <= JOURNAL_LINE {
             return Ok(());
         }
-        take(&line);
+        take(&line, bytes);
     }
 }
 

@@ -2,16 +2,16 @@
 //! all images from the test-set evaluations stored in `evals/`.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
+use std::io::{self, BufReader};
 
-use super::super::predictions::Prediction;
-use super::super::rundir::RunDir;
+use fs_err::File;
+
+use super::super::predictions::{LONGEST_ROW, Prediction};
 use super::index::{Index, TestEvaluation};
 use super::stamp::Stamp;
 use super::table::ROWS;
 use crate::event::{F32, GalleryPredictions};
-use crate::files::open_read;
+use crate::files::{Dir, read_line};
 use crate::link::EarlierPrediction;
 
 /// Maximum number of earlier predictions reported for an image; the most recent are used.
@@ -19,8 +19,6 @@ const EARLIER: usize = 32;
 /// Maximum number of rows of stored evaluations in memory (32 MiB at 8 bytes each). At this limit, the oldest
 /// evaluations are omitted.
 const MAX_ROWS: usize = 4 << 20;
-/// Maximum length of a row in bytes; longer lines are skipped.
-const LONGEST: u64 = 4 << 20;
 /// Marks an image for which an evaluation has no prediction.
 const MISSING: (u32, f32) = (u32::MAX, f32::NAN);
 
@@ -52,7 +50,7 @@ impl EarlierEvaluations {
     pub(super) fn before(
         &mut self,
         global_step: Option<u64>,
-        run: &RunDir,
+        run: &Dir,
         journal: &Index,
     ) -> PredictionHistory<'_> {
         // The same weights can be evaluated twice, and an earlier step can be evaluated after a later one.
@@ -85,24 +83,29 @@ impl EarlierEvaluations {
     }
 
     /// Reads the stored predictions of these evaluations, newest first.
-    fn renew(&mut self, run: &RunDir, recorded: impl Iterator<Item = TestEvaluation>) {
+    fn renew(&mut self, run: &Dir, recorded: impl Iterator<Item = TestEvaluation>) {
         // The file of an evaluation replaces that of an earlier evaluation at the same step.
         let by_step: BTreeMap<u64, TestEvaluation> =
             recorded.map(|one| (one.global_step, one)).collect();
         let mut known = std::mem::take(&mut self.0);
         let mut room = MAX_ROWS;
+        let Ok(evals) = run.subdir("evals") else {
+            return;
+        };
         for recorded in by_step.values().rev().take(EARLIER) {
-            let path = run
-                .path
-                .join(format!("evals/step-{:09}.csv", recorded.global_step));
-            let Ok(stamp) = path.metadata().map(|file| Stamp::of(&file)) else {
+            let name = format!("step-{:09}.csv", recorded.global_step);
+            let opened = evals.open_read(&name).and_then(|file| {
+                let stamp = Stamp::of(&file.metadata()?);
+                Ok((file, stamp))
+            });
+            let Ok((file, stamp)) = opened else {
                 continue;
             };
             let place = known
                 .iter()
                 .position(|one| one.global_step == recorded.global_step && one.stamp == stamp);
             let evaluation = place.map(|place| known.swap_remove(place)).or_else(|| {
-                let predictions = read(&path).ok()?;
+                let predictions = read(file).ok()?;
                 Some(Evaluation {
                     global_step: recorded.global_step,
                     epoch: recorded.epoch,
@@ -155,12 +158,11 @@ impl PredictionHistory<'_> {
 }
 
 /// Predicted class and probability of each test-set row of a file, by image index.
-fn read(path: &Path) -> io::Result<Vec<(u32, f32)>> {
-    let mut from = BufReader::with_capacity(1 << 16, open_read(path)?);
+fn read(file: File) -> io::Result<Vec<(u32, f32)>> {
+    let mut from = BufReader::with_capacity(1 << 16, file);
     let (mut all, mut line) = (Vec::new(), Vec::new());
     loop {
-        line.clear();
-        if from.by_ref().take(LONGEST).read_until(b'\n', &mut line)? == 0 {
+        if read_line(&mut from, LONGEST_ROW, &mut line)? == 0 {
             return Ok(all);
         }
         let Some((row, _)) = std::str::from_utf8(&line).ok().and_then(Prediction::parse) else {

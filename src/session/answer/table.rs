@@ -3,21 +3,21 @@
 
 use std::cmp::Ordering;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
-use std::path::Path;
 
 use fs_err::File;
+use serde::Deserialize;
 
-use super::super::predictions::{Prediction, logits};
-use super::super::rundir::RunDir;
+use super::super::predictions::{LONGEST_ROW, Prediction, logits};
 use super::stamp::Stamp;
 use crate::event::F32;
+use crate::files::{Dir, read_line};
 use crate::link::{Filter, ImageRow};
 use crate::metrics::softmax;
 
 /// Maximum number of rows in memory (36 MiB at 36 bytes each).
 pub(super) const ROWS: usize = 1 << 20;
-/// Maximum length of a row in bytes; longer lines are skipped. A logit has at most 16 characters.
-const LONGEST: u64 = 4 << 20;
+/// Maximum size of `eval.json` in bytes; a larger file is not read.
+const LONGEST_EVAL: u64 = 256 << 20;
 /// Number of most probable classes in a reply for each image.
 const TOP: usize = 3;
 
@@ -38,6 +38,20 @@ pub(super) struct Table {
 /// Stamps of `predictions.csv` and of `eval.json`. An evaluation replaces the two files one after the other.
 type Stamps = (Stamp, Option<Stamp>);
 
+/// The parts of `eval.json` that the table needs.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Evaluated {
+    global_step: Option<u64>,
+    temperature: Temperature,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Temperature {
+    value: Option<f64>,
+}
+
 /// One row of the table.
 #[derive(Debug, Clone, Copy)]
 struct Row {
@@ -54,32 +68,32 @@ impl Table {
     /// # Errors
     /// If `predictions.csv` cannot be read; the message contains the path. `NotFound` if there is no test-set
     /// evaluation.
-    pub(super) fn renew<'a>(slot: &'a mut Option<Self>, run: &RunDir) -> io::Result<&'a mut Self> {
-        let path = run.path.join("predictions.csv");
-        let eval = run.path.join("eval.json");
-        let stamp = |path: &Path| fs_err::metadata(path).map(|file| Stamp::of(&file));
-        let stamps = (stamp(&path)?, stamp(&eval).ok());
+    pub(super) fn renew<'a>(slot: &'a mut Option<Self>, run: &Dir) -> io::Result<&'a mut Self> {
+        let file = run.open_read("predictions.csv")?;
+        let eval = run.open_read("eval.json").and_then(|eval| eval.metadata());
+        let stamps = (
+            Stamp::of(&file.metadata()?),
+            eval.ok().as_ref().map(Stamp::of),
+        );
         let table = match slot.take() {
             Some(known) if known.stamps == stamps => known,
-            _ => Self::open(&path, &eval, stamps)?,
+            _ => Self::new(file, run, stamps)?,
         };
         Ok(slot.insert(table))
     }
 
     /// Reads the table. If a file is replaced during the read, its stamp differs, and the next query reloads the table.
-    fn open(path: &Path, eval: &Path, stamps: Stamps) -> io::Result<Self> {
-        let text = fs_err::read_to_string(eval).unwrap_or_default();
-        let eval: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-        let temperature = eval.pointer("/temperature/value");
-        let temperature = temperature.and_then(serde_json::Value::as_f64);
-        let temperature = temperature.filter(|value| *value > 0.0).unwrap_or(1.0);
-        let file = File::open(path)?;
+    fn new(file: File, run: &Dir, stamps: Stamps) -> io::Result<Self> {
+        let eval = run.read("eval.json", LONGEST_EVAL).unwrap_or_default();
+        let eval: Evaluated = serde_json::from_slice(&eval).unwrap_or_default();
+        let temperature = eval.temperature.value.filter(|value| *value > 0.0);
+        let temperature = temperature.unwrap_or(1.0);
         Ok(Self {
             rows: scan(BufReader::with_capacity(1 << 16, &file), temperature)?,
             file,
             stamps,
             temperature,
-            global_step: eval.get("global_step").and_then(serde_json::Value::as_u64),
+            global_step: eval.global_step,
             chosen: None,
         })
     }
@@ -139,9 +153,8 @@ fn scan(mut from: impl BufRead, temperature: f64) -> io::Result<Vec<Row>> {
     let (mut rows, mut line, mut offset) = (Vec::new(), Vec::new(), 0_u64);
     let mut cells = None;
     while rows.len() < ROWS {
-        line.clear();
-        let read = Read::take(&mut from, LONGEST).read_until(b'\n', &mut line)?;
-        if read == 0 {
+        let bytes = read_line(&mut from, LONGEST_ROW, &mut line)?;
+        if bytes == 0 {
             break;
         }
         let count = line.split(|byte| *byte == b',').count();
@@ -150,7 +163,7 @@ fn scan(mut from: impl BufRead, temperature: f64) -> io::Result<Vec<Row>> {
         } else if *cells.get_or_insert(count) == count {
             rows.extend(row(&line, offset, temperature));
         }
-        offset += read as u64;
+        offset += bytes;
     }
     Ok(rows)
 }

@@ -82,7 +82,7 @@ impl Trainer {
             .map_err(|error| format!("{}: state.json: {error}", resume.checkpoint.display()))?;
         let model = self.weights_of(&resume.checkpoint)?;
         let path = resume.checkpoint.join("optim.safetensors");
-        let tensors = tensors(&path)?;
+        let tensors = self.tensors(&path)?;
         // Trained weights must be an autograd leaf. A snapshot is not, so it is used for the EMA weights only.
         self.weights = if self.average.is_some() {
             let own = self.weights_named(&tensors, &path)?;
@@ -190,8 +190,14 @@ impl Trainer {
 
     fn weights_of(&self, checkpoint: &Path) -> Result<Weights, String> {
         let path = checkpoint.join("model.safetensors");
-        Weights::from_named(&self.network.plan, &tensors(&path)?, self.device)
+        Weights::from_named(&self.network.plan, &self.tensors(&path)?, self.device)
             .map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    fn tensors(&self, path: &Path) -> Result<Vec<NamedTensor>, String> {
+        let limit = self.network.plan.file_limit();
+        let bytes = files::read(path, limit).map_err(|error| error.to_string())?;
+        decode(&bytes).map_err(|what| format!("{}: {what}", path.display()))
     }
 
     /// The trained weights from `optim.safetensors`, which stores them if the model file has the EMA weights.
@@ -269,9 +275,4 @@ impl Trainer {
             self.control.emit(Event::Restored(Box::new(restoration)));
         }
     }
-}
-
-fn tensors(path: &Path) -> Result<Vec<NamedTensor>, String> {
-    let bytes = files::read(path, u64::MAX).map_err(|error| error.to_string())?;
-    decode(&bytes).map_err(|what| format!("{}: {what}", path.display()))
 }

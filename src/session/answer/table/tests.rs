@@ -9,7 +9,7 @@ fn table(csv: &[u8]) -> (tempfile::TempDir, Table) {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("predictions.csv"), csv).unwrap();
     let mut slot = None;
-    Table::renew(&mut slot, &RunDir::at(dir.path())).unwrap();
+    Table::renew(&mut slot, &Dir::open(dir.path()).unwrap()).unwrap();
     (dir, slot.unwrap())
 }
 
@@ -49,7 +49,7 @@ fn filters_select_and_order_images() {
 #[test]
 fn row_lists_predicted_class_first_then_by_probability() {
     let dir = tempfile::tempdir().unwrap();
-    let run = RunDir::at(dir.path());
+    let run = Dir::open(dir.path()).unwrap();
     let csv = HEAD.to_owned()
         + "test,7,2,1,0.5,0.5,1,-1.5\ntest,8,0,1,0.3,2,2,2\ntest,9,0,0,nan,nan,1,2\n";
     std::fs::write(dir.path().join("predictions.csv"), csv).unwrap();
@@ -93,7 +93,7 @@ fn rows_without_logits_or_header_are_returned_unchanged() {
 #[test]
 fn only_changed_files_are_reloaded() {
     let dir = tempfile::tempdir().unwrap();
-    let run = RunDir::at(dir.path());
+    let run = Dir::open(dir.path()).unwrap();
     let missing = Table::renew(&mut None, &run).map(|_| ());
     assert_eq!(missing.unwrap_err().kind(), io::ErrorKind::NotFound);
     let write = |name: &str, text: &str| {

@@ -401,6 +401,48 @@ fn a_client_that_reads_nothing_is_disconnected_even_if_little_is_sent() {
     served.end();
 }
 
+/// What clients had sent before they ended kept their places for many minutes, at the allowed rate.
+#[test]
+fn a_flood_of_requests_leaves_no_place_taken_when_its_clients_end() {
+    let served = serve();
+    let requests = served.requests.clone();
+    let trainer = std::thread::spawn(move || requests.iter().count());
+    // A command that sends more than one request after the other is disconnected.
+    let command = raw(&served.path, Role::Asker);
+    for _ in 0..20 {
+        // The trainer may have closed the connection.
+        let _ = FromClient::Request(request(Command::Pause)).send(&mut &command);
+    }
+    let mut all = Vec::new();
+    let _ = (&command).read_to_end(&mut all);
+    assert!(String::from_utf8_lossy(&all).contains("too many commands"));
+    let flood: Vec<UnixStream> = (0..32).map(|_| raw(&served.path, Role::Screen)).collect();
+    for client in &flood {
+        FromClient::Control.send(&mut &*client).unwrap();
+        for _ in 0..50 {
+            let pause = FromClient::Request(request(Command::Pause));
+            pause.send(&mut &*client).unwrap();
+        }
+    }
+    drop(flood);
+    let began = Instant::now();
+    let clients: Vec<Connection> = (0..32)
+        .map(|_| {
+            wait("a free place", || {
+                connect(&served.path, Role::Screen, "test").ok()
+            })
+        })
+        .collect();
+    assert!(
+        began.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        began.elapsed()
+    );
+    drop(clients);
+    served.end();
+    assert!(trainer.join().unwrap() < 1000);
+}
+
 /// A screen that was suspended, as with Ctrl-Z, is disconnected meanwhile and connects again by itself.
 #[test]
 fn a_suspended_client_connects_again_when_it_continues() {
@@ -475,7 +517,6 @@ fn requests_are_limited_before_they_are_recorded() {
     sender.join().unwrap();
     let allowed = 60 + 10 * (began.elapsed().as_secs() + 1);
     assert!((60..=allowed).contains(&recorded), "{recorded} recorded");
-    // A person who holds a key down is never refused.
     drop(client);
     let (state, _dir, _) = served.end();
     assert_eq!(trainer.join().unwrap() as u64, recorded);

@@ -36,6 +36,11 @@ const BUFFER: usize = KEEP_ALIVE_BYTES + (KEEP_ALIVE_BYTES >> 1);
 const KEEP_ALIVES: u32 = 6;
 /// Requests of one client: at once, and per second in the long run. A key that is held down sends about 30 per second.
 const REQUESTS: (f64, f64) = (60.0, 10.0);
+/// Requests of a command, as above. A command sends one; one that sends more than this is disconnected.
+const COMMAND_REQUESTS: (f64, f64) = (5.0, 1.0);
+/// The reason for the refusal of a request.
+const TOO_MANY: &str =
+    "too many commands, expected at most 10 per second: command not sent, try again in a moment";
 /// Screens wait as long as the clients' share of the processor's time requires.
 const TURN: Duration = Duration::MAX;
 /// Maximum length, in characters, of a client's name in the log.
@@ -150,11 +155,15 @@ impl Client {
         outbox: &Sender<FromTrainer>,
         by: &str,
     ) -> io::Result<()> {
-        let budget = Budget::new(REQUESTS.0, REQUESTS.1);
-        let (turn, mut request_due) = match guard.role {
-            Role::Asker => (SHORT_TURN, Some(Instant::now() + self.shared.patience)),
-            Role::Screen | Role::Watcher => (TURN, None),
+        let (turn, mut request_due, (burst, rate)) = match guard.role {
+            Role::Asker => (
+                SHORT_TURN,
+                Some(Instant::now() + self.shared.patience),
+                COMMAND_REQUESTS,
+            ),
+            Role::Screen | Role::Watcher => (TURN, None, REQUESTS),
         };
+        let budget = Budget::new(burst, rate);
         loop {
             self.shared.take_turn(turn);
             let mut reader = match request_due {
@@ -176,13 +185,18 @@ impl Client {
                     request.id,
                     "this client does not have control: command not sent",
                 )),
-                FromClient::Request(request) if !budget.take() => Some(unsent(
-                    request.id,
-                    "too many commands, expected at most 10 per second: command not sent, try again in a moment",
-                )),
+                FromClient::Request(request) if !budget.take() => match guard.role {
+                    Role::Asker => return Err(invalid(TOO_MANY)),
+                    Role::Screen | Role::Watcher => Some(unsent(request.id, TOO_MANY)),
+                },
                 FromClient::Request(request) => {
                     request_due = None;
-                    self.shared.wait(self.shared.requests.spend(1.0));
+                    let wait = self.shared.requests.spend(1.0);
+                    if !wait.is_zero() && has_hung_up(&self.stream) {
+                        // The rest of a flood is not worth the wait.
+                        return Ok(());
+                    }
+                    self.shared.wait(wait);
                     self.ask(request, by)
                 }
                 FromClient::Query(id, query) => match ask {
@@ -353,6 +367,13 @@ impl<'a> ReadingCheck<'a> {
         }
         Ok(has_read)
     }
+}
+
+/// Whether the client has closed its end. What it sent before can still be read.
+fn has_hung_up(stream: &UnixStream) -> bool {
+    let mut fds = [PollFd::new(stream, PollFlags::empty())];
+    let _ = poll(&mut fds, Some(&Timespec::default()));
+    fds.iter().any(|fd| fd.revents().contains(PollFlags::HUP))
 }
 
 /// What a client in this role receives of the feed. A command needs only the answers to requests and the learning rate:

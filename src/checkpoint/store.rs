@@ -8,7 +8,7 @@ use super::verify::{Depth, VerifyError, open, read_manifest, verify};
 use super::{BestSoFar, Candidate, State};
 use crate::config::BestBy;
 use crate::event::Validation;
-use crate::files::{self, Dir, TEMPORARY, is_temporary};
+use crate::files::{Dir, TEMPORARY, is_temporary};
 
 /// Name of the checkpoint directory in the run directory.
 const CHECKPOINTS: &str = "checkpoints";

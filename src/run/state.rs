@@ -200,22 +200,7 @@ impl RunState {
             }
             Event::GalleryImages(images) => self.gallery = images.clone(),
             Event::GalleryPredictions(predictions) => self.predictions = Some(predictions.clone()),
-            Event::CheckpointSaved(saved) => {
-                self.checkpoints = self.checkpoints.saturating_add(1);
-                let requested = saved.reason == CheckpointReason::Requested;
-                let kind = if requested {
-                    MarkKind::Requested
-                } else {
-                    MarkKind::Checkpoint
-                };
-                self.marks.push(saved.global_step, kind);
-                // A requested checkpoint is reported by the answer to the request.
-                if !requested {
-                    let text = format!("checkpoint {} ({})", saved.path, size(saved.bytes));
-                    self.add_log(t_ms, Level::Info, text);
-                }
-                self.checkpoint = Some(saved.clone());
-            }
+            Event::CheckpointSaved(saved) => self.checkpoint_saved(saved, t_ms),
             // Only needed to restore a run.
             Event::Marked { .. } => {}
             Event::Restored(restoration) => self.restored(restoration, t_ms),
@@ -266,15 +251,8 @@ impl RunState {
                 });
             }
             Event::NotWritten { file, why } => {
-                let one = Unwritten {
-                    file: file.clone(),
-                    why: why.clone(),
-                };
-                self.add_log(t_ms, Level::Error, one.line());
-                self.unwritten.retain(|other| other.file != *file);
-                if self.unwritten.len() < UNWRITTEN {
-                    self.unwritten.push(one);
-                }
+                let (file, why) = (file.clone(), why.clone());
+                self.not_written(Unwritten { file, why }, t_ms);
             }
             Event::RunFinished {
                 outcome,
@@ -290,6 +268,31 @@ impl RunState {
             }
             Event::Unknown => self.count_unknown(t_ms),
         }
+    }
+
+    fn not_written(&mut self, one: Unwritten, t_ms: u64) {
+        self.add_log(t_ms, Level::Error, one.line());
+        self.unwritten.retain(|other| other.file != one.file);
+        if self.unwritten.len() < UNWRITTEN {
+            self.unwritten.push(one);
+        }
+    }
+
+    fn checkpoint_saved(&mut self, saved: &CheckpointSaved, t_ms: u64) {
+        self.checkpoints = self.checkpoints.saturating_add(1);
+        let requested = saved.reason == CheckpointReason::Requested;
+        let kind = if requested {
+            MarkKind::Requested
+        } else {
+            MarkKind::Checkpoint
+        };
+        self.marks.push(saved.global_step, kind);
+        // A requested checkpoint is reported by the answer to the request.
+        if !requested {
+            let text = format!("checkpoint {} ({})", saved.path, size(saved.bytes));
+            self.add_log(t_ms, Level::Info, text);
+        }
+        self.checkpoint = Some(saved.clone());
     }
 
     /// Counts a record of unknown type; only the first is logged, because a newer version can write many of them.

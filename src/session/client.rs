@@ -399,9 +399,10 @@ impl ClientEnds {
         again.extend(queries.map(|(id, query)| FromClient::Query(id, query)));
         let mut again = again.into_iter();
         loop {
-            let message = match again.next() {
-                Some(message) => Ok(message),
-                None => select! {
+            let message = if let Some(message) = again.next() {
+                Ok(message)
+            } else {
+                select! {
                     recv(self.requests) -> request => request.map(FromClient::Request),
                     recv(self.control) -> message => message.map(|()| FromClient::Control),
                     recv(self.queries) -> query => query.map(|(id, query)| {
@@ -418,7 +419,7 @@ impl ClientEnds {
                         let _ = self.answer.try_send((id, reply));
                         continue;
                     }
-                },
+                }
             };
             let Ok(message) = message else {
                 return SendEnd::FrontEndClosed;

@@ -31,6 +31,10 @@ pub(super) type Note = (Level, String);
 
 /// The open files of a run.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent flags of different files"
+)]
 pub struct RunFiles {
     /// The run directory; its lock shows other processes that this run is being written.
     held: LockedJournal,
@@ -332,13 +336,13 @@ mod tests {
     use crate::event::{EpochSummary, StepWindow};
     use crate::fault::{Fault, FaultKind, with};
 
-    fn fault(op: &str, nth: u64, and_later: bool) -> Option<Fault> {
-        Some(Fault {
+    fn fault(op: &str, nth: u64, and_later: bool) -> Fault {
+        Fault {
             kind: FaultKind::Fails(28),
             op: op.to_owned(),
             nth,
             and_later,
-        })
+        }
     }
 
     fn record(seq: u64, event: Event) -> Record {
@@ -365,7 +369,7 @@ mod tests {
         let runs = tempfile::tempdir().unwrap();
         let run = RunDir::create(runs.path(), "one", "").unwrap();
         let mut files = RunFiles::create(&run.path, Meta::default()).unwrap();
-        let (notes, _) = with(fault(JOURNAL, 1, true), || {
+        let (notes, _) = with(Some(fault(JOURNAL, 1, true)), || {
             let notes: Vec<Note> = (1..=20)
                 .filter_map(|i| files.write(&record(i.into(), epoch(i))))
                 .collect();
@@ -393,7 +397,7 @@ mod tests {
             update_ratio: vec![(1, crate::event::F32(0.5)); 100_000],
             ..StepWindow::default()
         });
-        with(fault(JOURNAL, 1, true), || {
+        with(Some(fault(JOURNAL, 1, true)), || {
             for i in 1..=40 {
                 let event = if i % 10 == 0 {
                     epoch(i)
@@ -422,7 +426,7 @@ mod tests {
         let run = RunDir::create(runs.path(), "one", "").unwrap();
         let mut files = RunFiles::create(&run.path, Meta::default()).unwrap();
         // The first operation writes the record, the second flushes it.
-        let (note, _) = with(fault(JOURNAL, 2, false), || {
+        let (note, _) = with(Some(fault(JOURNAL, 2, false)), || {
             files.write(&record(1, Event::Marked { mark: 1 }))
         });
         assert!(note.is_some() && !files.is_flushed());
@@ -434,7 +438,7 @@ mod tests {
         let runs = tempfile::tempdir().unwrap();
         let run = RunDir::create(runs.path(), "one", "").unwrap();
         let mut files = RunFiles::create(&run.path, Meta::default()).unwrap();
-        let (failures, _) = with(fault(EPOCHS, 1, true), || {
+        let (failures, _) = with(Some(fault(EPOCHS, 1, true)), || {
             files.write(&record(1, epoch(1)));
             files.settle(Instant::now())
         });

@@ -162,12 +162,12 @@ impl LockedJournal {
             return Ok(None);
         }
         if !self.dir.is_entry(LOCK, &self.lock) {
-            self.lock = self.relocked(&self.lock, open_lock(&self.dir)?)?;
+            self.lock = Self::relocked(&self.lock, open_lock(&self.dir)?)?;
         }
         if self.dir.is_entry(JOURNAL, &self.file) {
             return Ok(None);
         }
-        let mut new = self.relocked(&self.file, self.dir.append(JOURNAL)?)?;
+        let mut new = Self::relocked(&self.file, self.dir.append(JOURNAL)?)?;
         let appended = append_missing(&mut self.file, &mut new)?;
         self.file = new;
         self.is_comparable = self.dir.is_entry(JOURNAL, &self.file);
@@ -175,7 +175,7 @@ impl LockedJournal {
     }
 
     /// Passes the lock of a replaced file on to the new one.
-    fn relocked(&self, old: &File, new: File) -> io::Result<File> {
+    fn relocked(old: &File, new: File) -> io::Result<File> {
         // If both are the same file after all, its own lock must not be in the way.
         let _ = old.file().unlock();
         lock(&new).map_err(|error| {

@@ -113,7 +113,7 @@ impl Client {
         thread::scope(|scope| {
             let writer = Builder::new().name("client-out".to_owned());
             let started = writer.spawn_scoped(scope, || {
-                self.write((&feed, replies, messages), (role, &by))
+                self.write((&feed, replies, messages), (role, &by));
             });
             let received = match started {
                 Ok(_) => self.read_messages(&mut guard, ask.as_ref(), &outbox, &by),
@@ -199,18 +199,17 @@ impl Client {
                     self.shared.wait(wait);
                     self.ask(request, by)
                 }
-                FromClient::Query(id, query) => match ask {
-                    // Blocks while the queue is full: a client cannot send queries faster than they are answered.
-                    Some(ask) => {
+                FromClient::Query(id, query) => {
+                    if let Some(ask) = ask {
+                        // Blocks while the queue is full: a client cannot send queries faster than they are answered.
                         let _ = ask.send((id, query));
                         None
-                    }
-                    None => {
-                        let reason =
-                            "the trainer has no thread for this client's queries".to_owned();
+                    } else {
+                        let reason = "the trainer has no thread for this client's queries";
+                        let reason = reason.to_owned();
                         Some(FromTrainer::Reply(id, Reply::Unknown { reason }))
                     }
-                },
+                }
             };
             if let Some(answer) = answer
                 && outbox.send(answer).is_err()

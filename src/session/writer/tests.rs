@@ -182,7 +182,7 @@ fn of_a_replaced_or_deleted_journal_no_record_is_lost_and_the_run_stays_locked()
             replace_by_copy(&run.journal());
         }),
         ("deleted", |run| {
-            std::fs::remove_file(run.journal()).unwrap()
+            std::fs::remove_file(run.journal()).unwrap();
         }),
         ("half a line", |run| {
             let text = std::fs::read(run.journal()).unwrap();

@@ -61,25 +61,13 @@ fn title(app: &App) -> String {
     }
 }
 
-fn lines(app: &App, width: u16) -> Vec<Vec<Piece>> {
-    let symbols = symbols(app.settings.ascii);
-    let width = usize::from(width);
-    let mut lines: Vec<Vec<Piece>> = Vec::new();
-    let prose = |lines: &mut Vec<Vec<Piece>>, text: &str, role: Role| {
-        let text = outside(text, 1000, symbols);
-        lines.extend(
-            wrap(&text, width)
-                .into_iter()
-                .map(|line| vec![piece(line, role)]),
-        );
-    };
+/// What is to be said about the end of the run before its results.
+fn notices(app: &App) -> Vec<(String, Role)> {
+    let mut notices = Vec::new();
     if let Some(message) = app.failed() {
-        prose(&mut lines, message, Role::Error);
-        prose(
-            &mut lines,
-            "log.txt in the run directory has the output of libtorch and the trainer.",
-            Role::Dim,
-        );
+        let log = "log.txt in the run directory has the output of libtorch and the trainer.";
+        notices.push((message.to_owned(), Role::Error));
+        notices.push((log.to_owned(), Role::Dim));
     } else if app.run.outcome.is_none() {
         let effect = resume_effect(&app.run);
         let text = if app.trainer_died() {
@@ -95,13 +83,28 @@ fn lines(app: &App, width: u16) -> Vec<Vec<Piece>> {
                  for a killed one, epochtop train --resume {effect}."
             )
         };
-        prose(&mut lines, &text, Role::Text);
+        notices.push((text, Role::Text));
     }
-    for one in &app.run.unwritten {
-        prose(&mut lines, &one.line(), Role::Error);
-    }
-    if let Some(words) = app.run.missing_line() {
-        prose(&mut lines, &words, Role::Warn);
+    let unwritten = app.run.unwritten.iter();
+    notices.extend(unwritten.map(|one| (one.line(), Role::Error)));
+    notices.extend(app.run.missing_line().map(|line| (line, Role::Warn)));
+    notices
+}
+
+fn lines(app: &App, width: u16) -> Vec<Vec<Piece>> {
+    let symbols = symbols(app.settings.ascii);
+    let width = usize::from(width);
+    let mut lines: Vec<Vec<Piece>> = Vec::new();
+    let prose = |lines: &mut Vec<Vec<Piece>>, text: &str, role: Role| {
+        let text = outside(text, 1000, symbols);
+        lines.extend(
+            wrap(&text, width)
+                .into_iter()
+                .map(|line| vec![piece(line, role)]),
+        );
+    };
+    for (text, role) in notices(app) {
+        prose(&mut lines, &text, role);
     }
     // Labels have a column of their own, wide or narrow.
     let wide = width >= 56;

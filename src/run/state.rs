@@ -265,17 +265,7 @@ impl RunState {
                     worked_ms: self.worked_ms(self.now_ms),
                 });
             }
-            Event::NotWritten { file, why } => {
-                let one = Unwritten {
-                    file: file.clone(),
-                    why: why.clone(),
-                };
-                self.add_log(t_ms, Level::Error, one.line());
-                self.unwritten.retain(|other| other.file != *file);
-                if self.unwritten.len() < UNWRITTEN {
-                    self.unwritten.push(one);
-                }
-            }
+            Event::NotWritten { file, why } => self.not_written(file, why, t_ms),
             Event::RunFinished {
                 outcome,
                 global_step,
@@ -301,6 +291,18 @@ impl RunState {
                 "some records are unknown to this version of epochtop ({version}): a newer version can show them"
             );
             self.add_log(t_ms, Level::Warn, text);
+        }
+    }
+
+    fn not_written(&mut self, file: &str, why: &str, t_ms: u64) {
+        let one = Unwritten {
+            file: file.to_owned(),
+            why: why.to_owned(),
+        };
+        self.add_log(t_ms, Level::Error, one.line());
+        self.unwritten.retain(|other| other.file != file);
+        if self.unwritten.len() < UNWRITTEN {
+            self.unwritten.push(one);
         }
     }
 

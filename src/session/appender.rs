@@ -203,20 +203,20 @@ mod tests {
         std::fs::read_to_string(place.path().join("rows")).unwrap()
     }
 
-    fn no_space(nth: u64, and_later: bool) -> Option<Fault> {
-        Some(Fault {
+    fn no_space(nth: u64, and_later: bool) -> Fault {
+        Fault {
             kind: FaultKind::Fails(28),
             op: "rows".to_owned(),
             nth,
             and_later,
-        })
+        }
     }
 
     #[test]
     fn data_of_a_failed_write_are_written_with_the_next_in_order() {
         let place = tempfile::tempdir().unwrap();
         let mut rows = appender(&place);
-        let (written, _) = with(no_space(2, false), || {
+        let (written, _) = with(Some(no_space(2, false)), || {
             ["a\n", "b\n", "c\n"].map(|row| rows.append(row.into(), Keep::Always).is_ok())
         });
         assert_eq!(written, [true, false, true]);
@@ -229,7 +229,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let mut rows = appender(&place);
         let filler = "x".repeat(MAX_EXPENDABLE / 100);
-        with(no_space(1, true), || {
+        with(Some(no_space(1, true)), || {
             for i in 0..250 {
                 let _ = rows.append(format!("{i:03} {filler}\n").into(), Keep::IfRoom);
                 if i % 10 == 0 {
@@ -261,7 +261,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         std::fs::write(place.path().join("rows"), "earlier\n").unwrap();
         let mut rows = appender(&place);
-        let (flushed, _) = with(no_space(3, false), || {
+        let (flushed, _) = with(Some(no_space(3, false)), || {
             rows.append("a\n".into(), Keep::Always).unwrap();
             rows.append("b\n".into(), Keep::Always).unwrap();
             [rows.flush().is_ok(), rows.flush().is_ok()]

@@ -40,8 +40,8 @@ pub struct RunFiles {
     meta: Meta,
     /// Whether `run.json` could not be written yet.
     meta_unwritten: bool,
-    /// Whether the last line of the journal may be incomplete.
-    torn: bool,
+    /// What the next line of the journal begins with: a line break, if the last line may be incomplete.
+    line_break: &'static str,
     /// Whether a result in the journal could not be flushed to the disk yet.
     unflushed: bool,
     /// Whether a write error has been reported. It is reported once, not with every record.
@@ -93,7 +93,8 @@ impl RunFiles {
             held,
             meta,
             meta_unwritten: false,
-            torn,
+            // The next record must not be appended to an incomplete line.
+            line_break: if torn { "\n" } else { "" },
             unflushed: false,
             failed: false,
         })
@@ -271,13 +272,9 @@ impl RunFiles {
     }
 
     fn write_journal(&mut self, record: &Record) -> io::Result<()> {
-        let mut line = Vec::new();
-        if self.torn {
-            // This record must not be appended to an incomplete line.
-            line.push(b'\n');
-        }
+        let mut line = self.line_break.as_bytes().to_vec();
         write_line(record, &mut line)?;
-        self.torn = false;
+        self.line_break = "";
         let written = self.journal.append(line, keep_of(&record.event));
         if !record.event.traits().result {
             return written;
@@ -305,13 +302,13 @@ mod tests {
     use crate::event::{EpochSummary, StepWindow};
     use crate::fault::{Fault, FaultKind, with};
 
-    fn fault(op: &str, nth: u64, and_later: bool) -> Option<Fault> {
-        Some(Fault {
+    fn fault(op: &str, nth: u64, and_later: bool) -> Fault {
+        Fault {
             kind: FaultKind::Fails(28),
             op: op.to_owned(),
             nth,
             and_later,
-        })
+        }
     }
 
     fn record(seq: u64, event: Event) -> Record {
@@ -338,7 +335,7 @@ mod tests {
         let runs = tempfile::tempdir().unwrap();
         let run = RunDir::create(runs.path(), "one", "").unwrap();
         let mut files = RunFiles::create(&run.path, Meta::default()).unwrap();
-        let (notes, _) = with(fault(JOURNAL, 1, true), || {
+        let (notes, _) = with(Some(fault(JOURNAL, 1, true)), || {
             let notes: Vec<Note> = (1..=20)
                 .filter_map(|i| files.write(&record(i.into(), epoch(i))))
                 .collect();
@@ -366,7 +363,7 @@ mod tests {
             update_ratio: vec![(1, crate::event::F32(0.5)); 100_000],
             ..StepWindow::default()
         });
-        with(fault(JOURNAL, 1, true), || {
+        with(Some(fault(JOURNAL, 1, true)), || {
             for i in 1..=40 {
                 let event = if i % 10 == 0 {
                     epoch(i)
@@ -395,7 +392,7 @@ mod tests {
         let run = RunDir::create(runs.path(), "one", "").unwrap();
         let mut files = RunFiles::create(&run.path, Meta::default()).unwrap();
         // The first operation writes the record, the second flushes it.
-        let (note, _) = with(fault(JOURNAL, 2, false), || {
+        let (note, _) = with(Some(fault(JOURNAL, 2, false)), || {
             files.write(&record(1, Event::Marked { mark: 1 }))
         });
         assert!(note.is_some() && !files.is_flushed());
@@ -407,7 +404,7 @@ mod tests {
         let runs = tempfile::tempdir().unwrap();
         let run = RunDir::create(runs.path(), "one", "").unwrap();
         let mut files = RunFiles::create(&run.path, Meta::default()).unwrap();
-        let (failures, _) = with(fault(EPOCHS, 1, true), || {
+        let (failures, _) = with(Some(fault(EPOCHS, 1, true)), || {
             files.write(&record(1, epoch(1)));
             files.settle(Instant::now())
         });

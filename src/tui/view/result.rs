@@ -61,6 +61,14 @@ fn title(app: &App) -> String {
     }
 }
 
+/// What could not be written.
+fn missing(app: &App) -> Vec<(String, Role)> {
+    let files = app.run.unwritten.iter();
+    let files = files.map(|one| (one.line(), Role::Error));
+    let records = app.run.missing_line().map(|line| (line, Role::Warn));
+    files.chain(records).collect()
+}
+
 fn lines(app: &App, width: u16) -> Vec<Vec<Piece>> {
     let symbols = symbols(app.settings.ascii);
     let width = usize::from(width);
@@ -97,11 +105,8 @@ fn lines(app: &App, width: u16) -> Vec<Vec<Piece>> {
         };
         prose(&mut lines, &text, Role::Text);
     }
-    for one in &app.run.unwritten {
-        prose(&mut lines, &one.line(), Role::Error);
-    }
-    if let Some(words) = app.run.missing_line() {
-        prose(&mut lines, &words, Role::Warn);
+    for (text, role) in missing(app) {
+        prose(&mut lines, &text, role);
     }
     // Labels have a column of their own, wide or narrow.
     let wide = width >= 56;

@@ -9,7 +9,7 @@ use super::clock::now_ms;
 use super::journal;
 use super::rundir::{JOURNAL, META, RunDir, UNNAMED};
 use super::tensorboard;
-use super::writer::{CLAIM, Lock, LockedJournal, Writer, is_stale_claim, lock_of, writer_of};
+use super::writer::{CLAIM, LOCK, Lock, LockedJournal, Writer, is_stale_claim, lock_of, writer_of};
 use crate::checkpoint::{is_leftover, is_set_aside, step_of};
 use crate::event::Split;
 use crate::files::{Dir, is_random, is_temporary};
@@ -56,11 +56,13 @@ impl Deletable {
     pub fn remove(&self) -> io::Result<()> {
         let (above, name) = place_of(&self.run.path)?;
         let run = above.subdir(name)?;
+        // Locking writes to the directory.
+        let old = is_old(&run);
         let _locked = run
             .exists(JOURNAL)
             .then(|| LockedJournal::open(&self.run, false))
             .transpose()?;
-        if !of_run(&self.run, &run).contains(self) {
+        if !of_run(&self.run, &run, old).contains(self) {
             let text = format!("{}: is in use again", self.path.display());
             return Err(io::Error::other(text));
         }
@@ -96,7 +98,7 @@ pub fn deletable(runs: &Path) -> Vec<Deletable> {
                 writer_of(&run, &meta, Lock::Free) == Writer::Absent
             }
         };
-        has_no_writer.then(|| of_run(&run, &dir))
+        has_no_writer.then(|| of_run(&run, &dir, is_old(&dir)))
     });
     found.flatten().collect()
 }
@@ -108,7 +110,7 @@ pub fn deletable(runs: &Path) -> Vec<Deletable> {
 pub fn remove_unstarted(path: &Path) -> io::Result<()> {
     let run = RunDir::at(path);
     let unstarted = place_of(path).and_then(|(above, name)| above.subdir(name));
-    let found = unstarted.map_or_else(|_| Vec::new(), |dir| of_run(&run, &dir));
+    let found = unstarted.map_or_else(|_| Vec::new(), |dir| of_run(&run, &dir, is_old(&dir)));
     let unstarted = found.iter().find(|found| found.why == UNSTARTED);
     unstarted.map_or(Ok(()), Deletable::remove)
 }
@@ -120,8 +122,8 @@ fn place_of(path: &Path) -> io::Result<(Dir, &OsStr)> {
     Ok((Dir::open(above.unwrap_or(Path::new(".")))?, name))
 }
 
-/// Finds what can be deleted in one run to which no process writes.
-fn of_run(run: &RunDir, dir: &Dir) -> Vec<Deletable> {
+/// Finds what can be deleted in one run to which no process writes. `old` is whether its creation must have ended.
+fn of_run(run: &RunDir, dir: &Dir, old: bool) -> Vec<Deletable> {
     let deletable = |path: PathBuf, why| Deletable {
         path,
         why,
@@ -143,14 +145,16 @@ fn of_run(run: &RunDir, dir: &Dir) -> Vec<Deletable> {
     }
     let is_file = |place: &Dir, name: &str| !place.has_subdir(name);
     let only_own = own.iter().all(|name| match name.as_str() {
-        "config.toml" | META | JOURNAL | "epochs.csv" | "log.txt" | CLAIM => is_file(dir, name),
+        "config.toml" | META | JOURNAL | LOCK | "epochs.csv" | "log.txt" | CLAIM => {
+            is_file(dir, name)
+        }
         "tb" => tb.iter().all(|name| tensorboard::is_event_file(name)),
         "checkpoints" => checkpoints.iter().all(|name| is_leftover(name)),
         "evals" => evals.iter().all(|name| is_temporary(name, is_eval_file)),
         name => is_incomplete(name) && is_file(dir, name),
     });
     if only_own && has_no_result(run, dir) {
-        return match (dir.exists(META), is_old(dir)) {
+        return match (dir.exists(META), old) {
             (true, _) => vec![deletable(run.path.clone(), WITHOUT_RESULT)],
             (false, true) => vec![deletable(run.path.clone(), UNSTARTED)],
             (false, false) => Vec::new(),

@@ -95,7 +95,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         module: "checkpoint",
-        uses: &["config", "event", "files"],
+        uses: &["config", "event", "files", "fault"],
         forbidden: &[TENSORS, SCREEN, CHANNELS],
     },
     Layer {

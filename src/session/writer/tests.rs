@@ -285,7 +285,7 @@ fn a_lock_file_that_cannot_be_written_is_locked_all_the_same() {
     std::os::unix::fs::symlink("/dev/null", &path).unwrap();
     let error = LockedJournal::open(&run, false).unwrap_err();
     assert!(
-        error.to_string().contains("lock: not a regular file"),
+        error.to_string().contains("lock: is a symbolic link"),
         "{error}"
     );
 }

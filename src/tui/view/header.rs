@@ -64,9 +64,11 @@ fn elsewhere(ctx: &Ctx<'_>, left_out: &[Pane], room: u16) -> Vec<Piece> {
     let keyed = |names: bool, gap: &str| {
         let mut pieces = vec![piece("+", Role::Dim)];
         for pane in left_out {
-            let keymap = &ctx.app.settings.keymap;
-            let key = keymap
-                .first(Action::Open(ctx.panel(*pane).page))
+            let (keymap, page) = (&ctx.app.settings.keymap, ctx.panel(*pane).page);
+            // A pane of this page is opened alone by the palette.
+            let other = Some(page).filter(|page| *page != ctx.app.ui.page);
+            let key = other
+                .and_then(|page| keymap.first(Action::Open(page)))
                 .or_else(|| keymap.first(Action::Palette));
             let gap = if pieces.len() > 1 { gap } else { "" };
             pieces.push(piece(

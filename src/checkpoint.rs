@@ -12,16 +12,15 @@ mod state;
 mod store;
 mod tensors;
 mod verify;
+mod write;
 
 pub use manifest::{Entry, FORMAT, Manifest};
 pub use retention::{Candidate, removable};
 pub use state::{BestSoFar, ComputeSetup, State};
-pub use store::{
-    BestOnDisk, PendingCheckpoint, SavedCheckpoint, Store, is_leftover, is_set_aside, read_state,
-    save_outside, step_name, step_of,
-};
+pub use store::{BestOnDisk, Store, is_leftover, is_set_aside, read_state, step_name, step_of};
 pub use tensors::{NamedTensor, decode, encode};
 pub use verify::{Depth, VerifyError, verify, verify_bytes};
+pub use write::{PendingCheckpoint, SavedCheckpoint, save_outside};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -7,6 +7,10 @@
 //! the new content, even after a power failure.
 
 pub mod any_path;
+mod by_path;
+mod lines;
+mod names;
+mod staged;
 
 use std::ffi::{OsStr, OsString};
 use std::hash::{BuildHasher, RandomState};
@@ -20,14 +24,17 @@ use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, Stat, StatVfs};
 use rustix::io::Errno;
 
+pub use by_path::{open_read, read, read_text};
+pub use lines::read_line;
+pub use names::{is_random, is_temporary};
+pub use staged::StagedFile;
+
 use crate::fault;
 
 /// Prefix of the temporary name of a file that has not been renamed to its final name yet.
 pub const TEMPORARY: &str = ".tmp-";
 /// Bytes per write call. Tests can inject an error before each of them.
 const CHUNK: usize = 1 << 20;
-/// Bytes after which the rest of a line that is too long is not skipped any more: the file is not one of lines.
-const ENDLESS_LINE: u64 = 256 << 20;
 /// Characters of a file's name in its temporary name.
 const NAME_PART: usize = 50;
 
@@ -460,121 +467,6 @@ impl Dir {
     fn error_at<E: Into<io::Error>>(&self, name: impl AsRef<OsStr>) -> impl Fn(E) -> io::Error {
         move |error| with_path(&self.path().join(name.as_ref()), error)
     }
-}
-
-/// A complete file with a temporary name. It is removed on drop unless it has been committed.
-#[derive(Debug)]
-#[must_use = "the file is removed unless `commit` is called"]
-pub struct StagedFile<'a> {
-    dir: &'a Dir,
-    temporary: String,
-    name: OsString,
-}
-
-impl StagedFile<'_> {
-    /// Renames the file to its final name. Call [`Dir::sync`] to flush the name to the disk.
-    ///
-    /// # Errors
-    /// The path and why the rename failed. The file is removed then.
-    pub fn commit(self) -> io::Result<()> {
-        self.dir.rename(&self.temporary, &self.name)
-    }
-
-    /// As [`StagedFile::commit`], unless the final name exists.
-    ///
-    /// # Errors
-    /// `AlreadyExists` if it exists, also as a link; otherwise as [`StagedFile::commit`].
-    pub fn commit_new(self) -> io::Result<()> {
-        self.dir.rename_new(&self.temporary, &self.name)
-    }
-
-    /// Gives the file the permissions of the regular file that it will replace, if there is one.
-    pub fn keep_permissions(&self) {
-        let old = fs::statat(&self.dir.fd, &self.name, AtFlags::SYMLINK_NOFOLLOW);
-        let is_file = |old: &Stat| FileType::from_raw_mode(old.st_mode) == FileType::RegularFile;
-        if let Some(old) = old.ok().filter(is_file) {
-            let mode = Mode::from_raw_mode(old.st_mode & 0o777);
-            // The file is complete without them too.
-            let _ = fs::chmodat(&self.dir.fd, &self.temporary, mode, AtFlags::empty());
-        }
-    }
-}
-
-impl Drop for StagedFile<'_> {
-    fn drop(&mut self) {
-        // After a commit the temporary name does not exist.
-        self.dir.discard(&self.temporary);
-    }
-}
-
-/// Opens a regular file for reading, through a handle of its directory.
-///
-/// # Errors
-/// As [`Dir::open_read`].
-pub fn open_read(path: &Path) -> io::Result<File> {
-    let (dir, name) = split(path)?;
-    dir.open_read(name)
-}
-
-/// Reads a regular file of at most `limit` bytes.
-///
-/// # Errors
-/// As [`Dir::read`].
-pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let (dir, name) = split(path)?;
-    dir.read(name, limit)
-}
-
-/// Reads a regular file of at most `limit` bytes of UTF-8.
-///
-/// # Errors
-/// As [`Dir::read_text`].
-pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
-    let (dir, name) = split(path)?;
-    dir.read_text(name, limit)
-}
-
-fn split(path: &Path) -> io::Result<(Dir, &str)> {
-    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-    let parent = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-    Ok((Dir::open(parent.unwrap_or(Path::new(".")))?, name))
-}
-
-/// Reads a line with its line break into `line`. Of a line of more than `longest` bytes only the beginning is read,
-/// without line break, and the rest is skipped. Returns how many bytes the line has; 0 at the end of the file.
-///
-/// # Errors
-/// `InvalidData` if the line does not end within 256 MiB, as in a sparse file without content; or an I/O error.
-pub fn read_line(from: &mut impl BufRead, longest: u64, line: &mut Vec<u8>) -> io::Result<u64> {
-    line.clear();
-    let mut bytes = from.by_ref().take(longest).read_until(b'\n', line)? as u64;
-    if bytes == longest && !line.ends_with(b"\n") {
-        bytes += from.by_ref().take(ENDLESS_LINE).skip_until(b'\n')? as u64;
-    }
-    if bytes >= ENDLESS_LINE {
-        let what = format!("a line of more than {ENDLESS_LINE} bytes");
-        return Err(io::Error::new(io::ErrorKind::InvalidData, what));
-    }
-    Ok(bytes)
-}
-
-/// Whether a name is a temporary one of a file or directory that `known` accepts: `.tmp-NAME-0123456789abcdef`; in
-/// earlier versions also `.tmp-NAME`, `.tmp-NAME-1234` and `NAME.tmp-1234`, with the PID.
-pub fn is_temporary(name: &str, known: impl Fn(&str) -> bool) -> bool {
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    if let Some(rest) = name.strip_prefix(TEMPORARY) {
-        let is_end = |end: &str| is_random(end) || is_number(end);
-        let parts = rest.rsplit_once('-');
-        known(rest) || parts.is_some_and(|(file, end)| known(file) && is_end(end))
-    } else {
-        let parts = name.split_once(".tmp-");
-        parts.is_some_and(|(file, pid)| known(file) && is_number(pid))
-    }
-}
-
-/// Whether a text is the random part of a temporary name.
-pub fn is_random(text: &str) -> bool {
-    text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn link_error() -> io::Error {

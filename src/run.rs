@@ -9,6 +9,7 @@ mod compare;
 mod curves;
 mod health;
 mod history;
+mod incomplete;
 mod layers;
 mod marks;
 mod parts;

@@ -11,6 +11,7 @@ mod bare;
 mod clock;
 mod control;
 mod device;
+mod draft;
 mod find;
 mod health;
 mod memory;

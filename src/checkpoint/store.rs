@@ -3,10 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::manifest::{Entry, FORMAT, Manifest};
+use super::manifest::{FORMAT, Manifest};
 use super::verify::{Depth, VerifyError, open, read_manifest, verify};
+use super::write::{PendingCheckpoint, SavedCheckpoint, rename, write};
 use super::{BestSoFar, Candidate, State};
-use crate::config::BestBy;
 use crate::event::Validation;
 use crate::files::{Dir, TEMPORARY, is_temporary};
 
@@ -18,34 +18,6 @@ const DAMAGED: &str = "bad-";
 const LONGEST_POINTER: u64 = 4096;
 /// Greatest size of `state.json` in bytes; a larger file is rejected.
 const LONGEST_STATE: u64 = 64 << 20;
-
-/// A checkpoint that is complete on disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SavedCheckpoint {
-    /// Path relative to the run directory, or absolute if it is outside of it.
-    pub path: String,
-    /// Total size of its files in bytes.
-    pub bytes: u64,
-}
-
-/// A checkpoint to be written.
-#[derive(Debug, Clone)]
-pub struct PendingCheckpoint {
-    /// State of the training run.
-    pub state: State,
-    /// Why it is written.
-    pub reason: String,
-    /// A user requested it, so it is retained.
-    pub pinned: bool,
-    /// The validation of its weights, if they were validated.
-    pub validated: Option<Validation>,
-    /// The measure by which the best epoch is chosen.
-    pub best_by: BestBy,
-    /// Milliseconds since 1970, UTC.
-    pub created_ms: u64,
-    /// Name and content of each file except `state.json` and `MANIFEST.json`.
-    pub files: Vec<(&'static str, Vec<u8>)>,
-}
 
 /// The best checkpoint of a run that is on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -430,84 +402,6 @@ fn pointer_text(global_step: u64) -> String {
 fn spare_of(name: &str) -> Option<&str> {
     let step = name.strip_prefix(TEMPORARY)?.strip_prefix("spare-")?;
     step_of(step).map(|_| step)
-}
-
-/// Writes a checkpoint to a directory that is not that of a run, under `name` or, if that exists, with a number after it.
-/// Nothing is replaced.
-///
-/// # Errors
-/// The path and the error of the operating system. An incomplete checkpoint never has the final name.
-pub fn save_outside(
-    dir: &Dir,
-    name: &str,
-    pending: &PendingCheckpoint,
-) -> io::Result<SavedCheckpoint> {
-    let temporary = format!("{TEMPORARY}{name}-{}", std::process::id());
-    let written = write(dir, &temporary, pending).and_then(|bytes| {
-        let numbered = (2..100).map(|n| format!("{name}-{n}"));
-        for name in std::iter::once(name.to_owned()).chain(numbered) {
-            match dir.rename_new(&temporary, &name) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                renamed => {
-                    renamed?;
-                    dir.sync()?;
-                    let path = dir.path().join(name).display().to_string();
-                    return Ok(SavedCheckpoint { path, bytes });
-                }
-            }
-        }
-        Err(io::ErrorKind::AlreadyExists.into())
-    });
-    if written.is_err() {
-        dir.discard(&temporary);
-    }
-    written
-}
-
-/// Renames a checkpoint to its final name. An existing one gets the temporary name.
-fn rename(dir: &Dir, temporary: &str, name: &str) -> io::Result<()> {
-    match dir.rename_new(temporary, name) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            dir.exchange(temporary, name, &format!("{TEMPORARY}spare-{name}"))
-        }
-        result => result,
-    }
-}
-
-/// Creates a directory with all files, the manifest last. Returns the total size of the files in bytes.
-fn write(parent: &Dir, name: &str, pending: &PendingCheckpoint) -> io::Result<u64> {
-    let dir = parent.make_subdir(name)?;
-    let state = serde_json::to_vec_pretty(&pending.state)?;
-    let files = pending.files.iter().map(|(name, bytes)| (*name, bytes));
-    let mut entries = Vec::with_capacity(pending.files.len() + 1);
-    for (name, bytes) in files.chain([("state.json", &state)]) {
-        dir.write_new(name, bytes)?;
-        entries.push(Entry {
-            name: name.to_owned(),
-            bytes: bytes.len() as u64,
-            blake3: blake3::hash(bytes).to_hex().to_string(),
-        });
-    }
-    let manifest = Manifest {
-        format: FORMAT,
-        run: pending.state.run.clone(),
-        global_step: pending.state.global_step,
-        epoch: pending.state.epoch,
-        reason: pending.reason.clone(),
-        pinned: pending.pinned,
-        created_ms: pending.created_ms,
-        valid_accuracy_ppm: pending
-            .validated
-            .map(|validated| (validated.accuracy.0 * 1e6).round() as u32),
-        validated: pending.validated,
-        best_by: pending.best_by,
-        files: entries,
-        blake3: String::new(),
-    };
-    let bytes = manifest.bytes();
-    dir.write_new("MANIFEST.json", &manifest.seal()?)?;
-    dir.sync()?;
-    Ok(bytes)
 }
 
 /// Reads a checkpoint's `state.json`.

@@ -30,8 +30,6 @@ const CLIP_EVENTS: usize = 64;
 const LOG_LINES: usize = 256;
 /// Greatest number of retained F1 values over all classes and epochs: with more classes, fewer epochs are retained.
 const CLASS_F1: usize = 1 << 16;
-/// Greatest number of retained files that could not be written; a run has fewer.
-const UNWRITTEN: usize = 16;
 /// The file of an evaluation on the test set.
 const EVAL_JSON: &str = "eval.json";
 /// Weight of the previous average in the smoothed training loss and accuracy, per step.
@@ -270,14 +268,6 @@ impl RunState {
         }
     }
 
-    fn not_written(&mut self, one: Unwritten, t_ms: u64) {
-        self.add_log(t_ms, Level::Error, one.line());
-        self.unwritten.retain(|other| other.file != one.file);
-        if self.unwritten.len() < UNWRITTEN {
-            self.unwritten.push(one);
-        }
-    }
-
     fn checkpoint_saved(&mut self, saved: &CheckpointSaved, t_ms: u64) {
         self.checkpoints = self.checkpoints.saturating_add(1);
         let requested = saved.reason == CheckpointReason::Requested;
@@ -293,47 +283,6 @@ impl RunState {
             self.add_log(t_ms, Level::Info, text);
         }
         self.checkpoint = Some(saved.clone());
-    }
-
-    /// Counts a record of unknown type; only the first is logged, because a newer version can write many of them.
-    fn count_unknown(&mut self, t_ms: u64) {
-        self.unknown = self.unknown.saturating_add(1);
-        if self.unknown == 1 {
-            let version = env!("CARGO_PKG_VERSION");
-            let text = format!(
-                "some records are unknown to this version of epochtop ({version}): a newer version can show them"
-            );
-            self.add_log(t_ms, Level::Warn, text);
-        }
-    }
-
-    /// Counts the records between this one and the last that are missing from the journal. Those that a restart makes
-    /// obsolete are not. Only the first gap is logged, because there can be many.
-    fn count_missing(&mut self, record: &Record, t_ms: u64) {
-        let expected = match &record.event {
-            Event::Restored(restoration) => restoration.after,
-            _ => record.seq.saturating_sub(1),
-        };
-        let missing = expected.saturating_sub(self.seq);
-        if missing > 0 && self.missing == 0 {
-            let text = "records are missing from the journal from here on";
-            self.add_log(t_ms, Level::Warn, text.to_owned());
-        }
-        self.missing = self.missing.saturating_add(missing);
-    }
-
-    /// A sentence about missing records; `None` if there are none.
-    pub fn missing_line(&self) -> Option<String> {
-        let (are, they) = match self.missing {
-            0 => return None,
-            1 => ("record is", "it"),
-            _ => ("records are", "they"),
-        };
-        Some(format!(
-            "{} {are} missing from the journal: {they} could not be written, for example because the disk was full; \
-             charts and tables have gaps",
-            self.missing
-        ))
     }
 
     /// A new process restored the run from a checkpoint. Readers of a journal omit the records after that checkpoint,

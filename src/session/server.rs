@@ -7,6 +7,7 @@
 
 mod budget;
 mod conversation;
+mod stream;
 
 use std::collections::VecDeque;
 use std::io;

@@ -11,14 +11,12 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use tch::Tensor;
 
-use crate::checkpoint::{
-    Depth, NamedTensor, PendingCheckpoint, SavedCheckpoint, State, Store, encode, removable,
-    save_outside, step_name,
-};
+use super::draft::draft;
+use crate::checkpoint::{Depth, SavedCheckpoint, State, Store, removable, save_outside, step_name};
 use crate::config::BestBy;
 use crate::event::{CheckpointReason, Request, Validation};
 use crate::files::Dir;
-use crate::model::{Plan, Weights, to_vec};
+use crate::model::{Plan, Weights};
 use crate::stopwatch::Moment;
 use crate::{native, threads};
 
@@ -457,48 +455,4 @@ pub(super) fn write_outside(dir: &Path, plan: &Plan, snapshots: &[Snapshot]) -> 
         }
     };
     snapshots.iter().map(write).collect()
-}
-
-/// The checkpoint of a snapshot; `pinned` as a requested one is.
-fn draft(snapshot: &Snapshot, plan: &Plan, pinned: bool) -> io::Result<PendingCheckpoint> {
-    let Snapshot {
-        state, metadata, ..
-    } = snapshot;
-    let invalid = |message: String| io::Error::new(io::ErrorKind::InvalidData, message);
-    let model = encode(&snapshot.evaluated.named(plan)).map_err(invalid)?;
-    let optimizer = encode(&optimizer_tensors(snapshot)).map_err(invalid)?;
-    Ok(PendingCheckpoint {
-        state: state.clone(),
-        reason: reason(metadata.reason).to_owned(),
-        pinned: pinned || metadata.reason == CheckpointReason::Requested,
-        validated: metadata.validated,
-        best_by: metadata.best_by,
-        created_ms: metadata.created_ms,
-        files: vec![
-            ("model.safetensors", model),
-            ("optim.safetensors", optimizer),
-        ],
-    })
-}
-
-fn reason(reason: CheckpointReason) -> &'static str {
-    match reason {
-        CheckpointReason::Periodic => "periodic",
-        CheckpointReason::Requested => "requested",
-        CheckpointReason::Final => "final",
-    }
-}
-
-/// The tensors of `optim.safetensors`: the optimizer state and, if the EMA weights are evaluated, the trained weights.
-fn optimizer_tensors(snapshot: &Snapshot) -> Vec<NamedTensor> {
-    let trained = snapshot.weights.iter();
-    let trained = trained.flat_map(|own| [("weights", &own.flat), ("statistics", &own.stats)]);
-    let state = snapshot
-        .optimizer
-        .iter()
-        .map(|(name, tensor)| (*name, tensor));
-    state
-        .chain(trained)
-        .map(|(name, tensor)| (name.to_owned(), tensor.size(), to_vec(tensor)))
-        .collect()
 }

@@ -1,6 +1,6 @@
 //! The connection of one client to the trainer's socket, from the hello message to the goodbye message.
 
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Write};
 use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
@@ -10,7 +10,6 @@ use std::thread::{self, Builder};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, never, select, tick};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 
 use super::super::wire::{
@@ -18,6 +17,7 @@ use super::super::wire::{
     send_keep_alive,
 };
 use super::budget::{Budget, lower_priority, processor_time};
+use super::stream::{CountedWriter, DeadlineReader, ReadingCheck, has_hung_up};
 use super::{SHORT_TURN, Shared};
 use crate::event::{Event, Request};
 use crate::link::{Feed, Query, Reply};

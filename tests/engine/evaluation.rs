@@ -311,7 +311,7 @@ fn mismatched_runs_data_and_checkpoints_are_refused() {
             .unwrap()
             .trim(),
     );
-    let state = step.join("state.json");
+    let (state, named) = (step.join("state.json"), step.to_str().unwrap());
     let original = fs::read_to_string(&state).unwrap();
     assert!(original.contains("channels = [8, 16]"), "{original}");
     for (there, odd, words) in [
@@ -335,22 +335,27 @@ fn mismatched_runs_data_and_checkpoints_are_refused() {
     ] {
         assert!(original.contains(there), "{there} in {original}");
         fs::write(&state, original.replacen(there, odd, 1)).unwrap();
-        refused(&runs.call(&["eval", "one"]), &[words]);
+        refused(&runs.call(&["eval", named]), &[words]);
     }
+    // Of a run, the best checkpoint that is whole is evaluated.
+    let output = runs.call(&["eval", "one"]);
+    let stdout = text(&output.stdout);
+    assert!(
+        output.status.success() && stdout.contains("cannot be read"),
+        "{stdout}{}",
+        text(&output.stderr)
+    );
     fs::write(&state, original).unwrap();
     let model = step.join("model.safetensors");
     let original = fs::read(&model).unwrap();
     fs::write(&model, &original[..original.len() / 2]).unwrap();
     refused(
-        &runs.call(&["eval", "one"]),
+        &runs.call(&["eval", named]),
         &["model.safetensors", "invalid safetensors"],
     );
     fs::write(&model, original).unwrap();
     fs::remove_file(step.join("state.json")).unwrap();
-    refused(
-        &runs.call(&["eval", step.to_str().unwrap()]),
-        &["state.json"],
-    );
+    refused(&runs.call(&["eval", named]), &["state.json"]);
 }
 
 #[test]

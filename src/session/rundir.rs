@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use fs_err as fs;
 
@@ -154,7 +155,15 @@ impl RunDir {
 
     /// Deletes the directory, for a run that could not start.
     pub fn discard(&self) {
-        let _ = fs::remove_dir_all(&self.path);
+        // The hub of the run may still write to it for a moment.
+        for _ in 0..50 {
+            match fs::remove_dir_all(&self.path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                _ => return,
+            }
+        }
     }
 
     /// The run in the directory `path`. The directory is not checked.

@@ -25,6 +25,10 @@ pub(super) const CLAIM: &str = "writer.json";
 const LONGEST_CLAIM: u64 = 4096;
 /// A journal that was written more recently may still be written. A live trainer writes every few seconds.
 const RECENT: Duration = Duration::from_secs(60);
+/// How often a lock that is taken is checked again, and the interval: a process that is just being started has inherited
+/// the locks of the one that starts it, until it executes its program.
+const CHECKS: u32 = 3;
+const CHECK_INTERVAL: Duration = Duration::from_millis(5);
 /// How long a journal that was written recently is watched.
 const WATCH: Duration = Duration::from_secs(12);
 
@@ -59,6 +63,18 @@ pub(super) enum Writer {
 
 /// The state of the run's lock. A process that writes to a run holds it until it ends.
 pub(super) fn lock_of(run: &RunDir) -> Lock {
+    let mut lock = lock_now(run);
+    for _ in 0..CHECKS {
+        if lock != Lock::Taken {
+            break;
+        }
+        std::thread::sleep(CHECK_INTERVAL);
+        lock = lock_now(run);
+    }
+    lock
+}
+
+fn lock_now(run: &RunDir) -> Lock {
     let Ok(dir) = run.open() else {
         return Lock::Unknown;
     };

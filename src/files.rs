@@ -352,7 +352,7 @@ impl Dir {
         self.type_of(name.as_ref()).is_some()
     }
 
-    /// Whether a directory of this name exists. A link to a directory is none.
+    /// Whether a directory of this name exists. A link to a directory does not count.
     pub fn has_subdir(&self, name: impl AsRef<OsStr>) -> bool {
         self.type_of(name.as_ref()) == Some(FileType::Directory)
     }

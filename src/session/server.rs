@@ -134,12 +134,12 @@ impl Shared {
         let (most, remedy) = if is_command {
             (
                 COMMANDS,
-                "commands are waiting for their results, the most at a time: end one of them",
+                "commands are waiting for their results, which is the maximum: end one of them",
             )
         } else {
             (
                 CLIENTS,
-                "clients are attached, the most at a time: detach one of them (q in a screen), or end its process",
+                "clients are attached, which is the maximum: detach one of them (q in a screen), or end its process",
             )
         };
         if names.len() >= most {

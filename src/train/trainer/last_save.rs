@@ -23,7 +23,7 @@ const FALLBACK: Duration = Duration::from_secs(300);
 pub(super) struct FinalWait {
     began: Moment,
     limit: Duration,
-    /// Whether the user has been told what is waited for.
+    /// Whether a warning has stated why the run waits.
     announced: bool,
     /// Whether a stop has ended the wait.
     ended: bool,

@@ -13,6 +13,7 @@ mod keys;
 mod layer;
 mod load;
 mod optimizer;
+mod pixels;
 mod problem;
 mod sections;
 mod suggest;
@@ -25,6 +26,7 @@ pub use keys::Keys;
 pub use layer::located;
 pub use load::{Loaded, Sources, load, load_and, presets};
 pub use optimizer::{Betas, Decay, OptimName, OptimTraits, StepLength};
+pub use pixels::{Channels, Normalize};
 pub use problem::{Origin, Problem, Problems};
 pub use sections::{
     AugmentConfig, CheckpointConfig, DataConfig, EvalConfig, HealthConfig, ModelConfig,
@@ -32,8 +34,8 @@ pub use sections::{
 };
 pub use validate::validate;
 pub use words::{
-    Art, AsciiMode, BestBy, ChartMode, Head, ModelName, NonFinite, Occasion, OnSignal, Padding,
-    Precision, ScheduleName,
+    Art, AsciiMode, BestBy, ChartMode, ClassOrder, Head, InMemory, ModelName, NonFinite, Occasion,
+    OnCorrupt, OnSignal, Padding, Precision, Resize, ScheduleName, SourceName,
 };
 
 use serde::{Deserialize, Serialize};

@@ -5,6 +5,13 @@
 pub const CHANNELS: [u32; 2] = [1, 3];
 /// Longest side of an image, pixels.
 pub const LONGEST_SIDE: u32 = 4096;
+/// Smallest and largest side to which images are resized, pixels (`data.size`).
+pub const SIZES: [u32; 2] = [16, 512];
+/// Longest side, pixels, with which image files of one size are used as they are if `data.size` is not set. Larger ones
+/// would make a training unexpectedly slow.
+pub const KEPT_SIZE: u32 = 128;
+/// Side to which other images are resized if `data.size` is not set, pixels.
+pub const DEFAULT_SIZE: u32 = 64;
 /// Most classes.
 pub const MOST_CLASSES: usize = 4096;
 /// Longest name of a class, characters.

@@ -4,9 +4,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::optimizer::OptimName;
+use super::pixels::{Channels, Normalize};
 use super::words::{
-    Art, AsciiMode, BestBy, ChartMode, Head, ModelName, NonFinite, Occasion, OnSignal, Padding,
-    Precision, ScheduleName,
+    Art, AsciiMode, BestBy, ChartMode, ClassOrder, Head, InMemory, ModelName, NonFinite, Occasion,
+    OnCorrupt, OnSignal, Padding, Precision, Resize, ScheduleName, SourceName,
 };
 
 /// `[data]`: the dataset.
@@ -17,6 +18,25 @@ pub struct DataConfig {
     pub name: String,
     /// Directory of its files; empty: search the standard directories.
     pub dir: String,
+    /// Format of the data.
+    pub source: SourceName,
+    /// Order of the class directories of a folder, and of the files in them.
+    pub order: ClassOrder,
+    /// Height and width of the images in training, pixels; 0: their own size if they all have the same, of at most
+    /// [`crate::limits::KEPT_SIZE`], otherwise [`crate::limits::DEFAULT_SIZE`].
+    pub size: u32,
+    /// How an image of another aspect ratio becomes square.
+    pub resize: Resize,
+    /// Number of channels of the images in training.
+    pub channels: Channels,
+    /// Normalization of the pixels.
+    pub normalize: Normalize,
+    /// What happens to an image file that cannot be decoded.
+    pub on_corrupt: OnCorrupt,
+    /// Directory of packed images; empty: the user's cache directory.
+    pub cache_dir: String,
+    /// Whether the images are kept in memory during training.
+    pub in_memory: InMemory,
     /// Number of training images used, counted after the validation split; 0: all.
     pub train_limit: usize,
     /// Number of training images set aside for validation; 0: a tenth, at most 5000.
@@ -30,6 +50,15 @@ impl Default for DataConfig {
         Self {
             name: "fashion-mnist".to_owned(),
             dir: String::new(),
+            source: SourceName::default(),
+            order: ClassOrder::default(),
+            size: 0,
+            resize: Resize::default(),
+            channels: Channels::default(),
+            normalize: Normalize::default(),
+            on_corrupt: OnCorrupt::default(),
+            cache_dir: String::new(),
+            in_memory: InMemory::default(),
             train_limit: 0,
             valid: 0,
             augment: AugmentConfig::default(),

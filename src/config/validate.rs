@@ -1,8 +1,8 @@
 //! The rules for valid values, checked on the merged configuration. Types and enumerations are already checked when the
 //! sources are loaded. Rules that depend on the data or the machine are checked where those are known.
 
-use super::{Config, Padding};
-use crate::limits::MOST_GALLERY;
+use super::{Config, Normalize, Padding};
+use crate::limits::{CHANNELS, MOST_GALLERY, SIZES};
 
 /// All violated rules as (key, requirement). Empty if the configuration is valid.
 pub fn validate(config: &Config) -> Vec<(&'static str, String)> {
@@ -83,6 +83,24 @@ fn data(config: &Config, rules: &mut Rules) {
         data.train_limit != 1,
         "0 (all images) or at least 2",
     );
+    let [least, most] = SIZES;
+    rules.must(
+        "data.size",
+        data.size == 0 || (least..=most).contains(&data.size),
+        &format!("0 or between {least} and {most}"),
+    );
+    if let Normalize::Values(mean, std) = &data.normalize {
+        let lengths = CHANNELS.map(|count| count as usize);
+        let usable = lengths.contains(&mean.len())
+            && mean.len() == std.len()
+            && mean.iter().all(|mean| mean.is_finite())
+            && std.iter().all(|std| std.is_finite() && *std > 0.0);
+        rules.must(
+            "data.normalize",
+            usable,
+            "[[mean, …], [std, …]] with one or three numbers each, and standard deviations greater than 0",
+        );
+    }
     let augment = &data.augment;
     rules.within("data.augment.shift", augment.shift, 0, 64);
     rules.within("data.augment.rotate", augment.rotate, 0.0, 180.0);

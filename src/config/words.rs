@@ -116,6 +116,75 @@ pub enum ChartMode {
     Ascii,
 }
 
+/// The format of the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceName {
+    /// Recognised from the files in the directory.
+    #[default]
+    Auto,
+    /// IDX files, as MNIST has them.
+    Idx,
+    /// A directory of images per class.
+    Folder,
+    /// CIFAR-10 or CIFAR-100.
+    Cifar,
+    /// NumPy arrays.
+    Numpy,
+    /// Parquet files, as Hugging Face publishes them.
+    Parquet,
+    /// A CSV list of paths and labels.
+    Csv,
+}
+
+/// The order of the class directories and of the files in them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClassOrder {
+    /// By bytes, as torchvision sorts them: `10` before `9`.
+    #[default]
+    Bytes,
+    /// By numbers in the names, as timm sorts them: `9` before `10`.
+    Natural,
+}
+
+/// How an image of another aspect ratio becomes square.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Resize {
+    /// Both sides are resized to `data.size`; the aspect ratio changes.
+    #[default]
+    Squash,
+    /// The shorter side is resized, and the ends of the longer one are cut off.
+    Crop,
+    /// The longer side is resized, and the shorter one is padded.
+    Pad,
+}
+
+/// Whether the images are kept in memory during training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InMemory {
+    /// If they take at most half of the available memory.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never: each batch is read from the packed images.
+    Never,
+}
+
+/// What happens to an image file that cannot be decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnCorrupt {
+    /// It is left out, with a warning that names it.
+    #[default]
+    Skip,
+    /// The run does not start.
+    Fail,
+}
+
 /// The validation measure by which the best epoch is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -12,13 +12,17 @@ const UNSIGNED_BYTE: u8 = 0x08;
 const SIGNED_BYTE: u8 = 0x09;
 const SHORT: u8 = 0x0b;
 const INT: u8 = 0x0c;
+/// Floats, which are refused.
+const FLOAT: u8 = 0x0d;
+const DOUBLE: u8 = 0x0e;
 
 /// A decoded IDX file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Idx {
     /// Type code of the values.
     pub kind: u8,
-    /// Shape: (images, rows, columns) or (images, channels, rows, columns) for images, (labels,) for labels.
+    /// Shape: (images, rows, columns) or (images, channels, rows, columns) for images, (labels,) for labels, (labels, 8) for
+    /// the labels of QMNIST, whose first column is the class.
     pub dims: Vec<usize>,
     /// The values in row-major order, big-endian.
     pub data: Vec<u8>,
@@ -61,7 +65,9 @@ impl Idx {
     /// # Errors
     /// The first label that is negative or too large, without the file's name.
     pub fn labels(&self) -> Result<Vec<u16>, String> {
-        let values = self.data.chunks_exact(value_size(self.kind).unwrap_or(1));
+        let size = value_size(self.kind).unwrap_or(1);
+        let columns: usize = self.dims.iter().skip(1).product();
+        let values = self.data.chunks_exact(size).step_by(columns.max(1));
         let label = |(image, bytes): (usize, &[u8])| {
             let negative = self.kind != UNSIGNED_BYTE && bytes.first().is_some_and(|b| *b > 0x7f);
             let start = if negative { -1 } else { 0 };
@@ -100,6 +106,18 @@ fn value_size(kind: u8) -> Option<usize> {
     }
 }
 
+/// What values of a type that is not supported everywhere are.
+fn type_name(kind: u8) -> Option<&'static str> {
+    match kind {
+        SIGNED_BYTE => Some("signed bytes"),
+        SHORT => Some("16-bit integers"),
+        INT => Some("32-bit integers"),
+        FLOAT => Some("32-bit floats"),
+        DOUBLE => Some("64-bit floats"),
+        _ => None,
+    }
+}
+
 /// Parses the header at the start of `bytes`; returns the file without its data, and the bytes after the header. The
 /// first 4 + 4·4 bytes of a file are sufficient. The length of the data is not checked.
 ///
@@ -117,19 +135,21 @@ pub fn header(bytes: &[u8]) -> Result<(Idx, &[u8]), String> {
             "starts with the bytes {zero_a:02x} {zero_b:02x}; expected 00 00 (IDX)"
         ));
     }
-    if !matches!(rank, 1 | 3 | 4) {
+    let is_labels = rank == 1 || rank == 2 && kind == INT;
+    if !is_labels && !matches!(rank, 3 | 4) {
         return Err(format!(
             "has {rank} dimensions; expected 1 (labels), 3 (grey images) or 4 (images with channels)"
         ));
     }
-    if kind != UNSIGNED_BYTE && (rank > 1 || value_size(kind).is_none()) {
-        let integers = if rank == 1 {
+    if kind != UNSIGNED_BYTE && (!is_labels || value_size(kind).is_none()) {
+        let integers = if is_labels {
             ", 0x09, 0x0b or 0x0c (signed integers of 1, 2 or 4 bytes)"
         } else {
             ""
         };
+        let name = type_name(kind).map_or_else(String::new, |name| format!(" ({name})"));
         return Err(format!(
-            "has values of type {kind:#04x}; expected {UNSIGNED_BYTE:#04x} (unsigned bytes){integers}"
+            "has values of type {kind:#04x}{name}; expected {UNSIGNED_BYTE:#04x} (unsigned bytes){integers}"
         ));
     }
     let header = 4 * rank as usize;
@@ -161,69 +181,35 @@ pub fn header(bytes: &[u8]) -> Result<(Idx, &[u8]), String> {
 /// What is wrong, where, and what was expected, without the file's name.
 pub fn parse(bytes: &[u8]) -> Result<Idx, String> {
     let (mut idx, data) = header(bytes)?;
+    check_length(&idx, data.len() as u64)?;
+    idx.data = data.to_vec();
+    Ok(idx)
+}
+
+/// Checks that data of this length, in bytes, belong to a header.
+///
+/// # Errors
+/// The length that the header requires; a shape without values.
+pub fn check_length(idx: &Idx, length: u64) -> Result<(), String> {
     let (dims, size) = (&idx.dims, value_size(idx.kind).unwrap_or(1) as u64);
     let expected = dims
         .iter()
         .try_fold(size, |product, &dim| product.checked_mul(dim as u64));
-    if expected != Some(data.len() as u64) {
+    if expected != Some(length) {
         let claimed = expected.map_or_else(|| "more than 2^64".to_owned(), |n| n.to_string());
-        let word = if expected.is_some_and(|n| n < data.len() as u64) {
+        let word = if expected.is_some_and(|n| n < length) {
             "too long"
         } else {
             "truncated"
         };
         return Err(format!(
-            "{word}: the header {dims:?} requires {claimed} bytes of data, the file has {}",
-            data.len()
+            "{word}: the header {dims:?} requires {claimed} bytes of data, the file has {length}"
         ));
     }
     if dims.contains(&0) {
         return Err(format!("is empty: its shape is {dims:?}"));
     }
-    idx.data = data.to_vec();
-    Ok(idx)
-}
-
-/// Height and width of an image reduced so that neither exceeds `most`, with its aspect ratio preserved.
-pub fn reduced_size((height, width): (u32, u32), most: u32) -> (u32, u32) {
-    let longest = height.max(width);
-    if longest <= most {
-        return (height, width);
-    }
-    let side = |n: u32| (u64::from(n) * u64::from(most) / u64::from(longest)).max(1) as u32;
-    (side(height), side(width))
-}
-
-/// The grey brightness of an image (channels, height, width), reduced to [`reduced_size`]: each value is the mean of all
-/// channels of the pixels that it replaces.
-pub fn reduced_grey(
-    image: &[u8],
-    (channels, height, width): (u32, u32, u32),
-    most: u32,
-) -> Vec<u8> {
-    let (rows, columns) = reduced_size((height, width), most);
-    if channels == 1 && (rows, columns) == (height, width) {
-        return image.to_vec();
-    }
-    let [height, width, rows, columns] = [height, width, rows, columns].map(|n| n as usize);
-    let span = |at: usize, from: usize, to: usize| at * from / to..(at + 1) * from / to;
-    let mut grey = Vec::with_capacity(rows * columns);
-    for y in 0..rows {
-        for x in 0..columns {
-            let (down, across) = (span(y, height, rows), span(x, width, columns));
-            let planes = image.chunks_exact((height * width).max(1));
-            let lines = planes.flat_map(|plane| {
-                let lines = plane.chunks_exact(width);
-                lines.skip(down.start).take(down.len())
-            });
-            let values = lines.filter_map(|line| line.get(across.clone())).flatten();
-            let (sum, count) = values.fold((0, 0), |(sum, count), byte| {
-                (sum + usize::from(*byte), count + 1)
-            });
-            grey.push((sum / count.max(1)) as u8);
-        }
-    }
-    grey
+    Ok(())
 }
 
 #[cfg(test)]
@@ -337,30 +323,32 @@ mod tests {
             );
         }
         let floats = parse(&[0, 0, 13, 1, 0, 0, 0, 1, 0, 0, 0, 0]).unwrap_err();
+        assert!(floats.contains("0x0d (32-bit floats)"), "{floats}");
         assert!(floats.contains("0x0b"), "{floats}");
+        let images = parse(&[&[0, 0, 14, 3][..], &[0, 0, 0, 1].repeat(3)].concat()).unwrap_err();
+        assert!(
+            images.contains("0x0e (64-bit floats); expected 0x08"),
+            "{images}"
+        );
         let images = [&[0, 0, 0x0b, 3][..], &[0, 0, 0, 1].repeat(3), &[0, 9]].concat();
         let error = parse(&images).unwrap_err();
-        assert!(error.contains("type 0x0b; expected 0x08"), "{error}");
+        assert!(
+            error.contains("type 0x0b (16-bit integers); expected 0x08"),
+            "{error}"
+        );
     }
 
     #[test]
-    fn reduced_images_keep_their_mean_and_their_aspect_ratio() {
-        assert_eq!(reduced_size((28, 28), 64), (28, 28));
-        assert_eq!(reduced_size((2048, 1024), 64), (64, 32));
-        assert_eq!(reduced_size((4096, 1), 64), (64, 1));
-        let colour = [10, 0, 20, 3, 60, 6];
-        assert_eq!(reduced_grey(&colour, (3, 1, 2), 64), [30, 3]);
-        assert_eq!(
-            reduced_grey(&[1, 3, 5, 7, 2, 2, 4, 4], (1, 2, 4), 2),
-            [2, 5]
-        );
-        for (shape, most) in [((1, 100, 70), 64), ((3, 65, 130), 64), ((1, 5, 3), 9)] {
-            let (c, h, w) = shape;
-            let grey = reduced_grey(&vec![77; (c * h * w) as usize], shape, most);
-            let (rows, columns) = reduced_size((h, w), most);
-            assert_eq!(grey, vec![77; (rows * columns) as usize]);
-        }
-        assert_eq!(reduced_grey(&[], (3, 2, 2), 1), [0]);
+    fn the_first_column_of_qmnist_labels_is_the_class() {
+        let rows = [[7, 0, 1, 2, 3, 4, 5, 6], [2, 1, 9, 9, 9, 9, 9, 9]];
+        let values = rows
+            .as_flattened()
+            .iter()
+            .flat_map(|n: &u32| n.to_be_bytes());
+        let header = [0, 0, 0x0c, 2, 0, 0, 0, 2, 0, 0, 0, 8];
+        let file: Vec<u8> = header.into_iter().chain(values).collect();
+        assert_eq!(parse(&file).unwrap().labels(), Ok(vec![7, 2]));
+        assert!(parse(&file).unwrap().image_shape().is_err());
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 
 use divan::Bencher;
 use epochtop::config::{Config, OptimName};
-use epochtop::data::{Augment, Images, Resident};
+use epochtop::data::{Augment, Images, Loader};
 use epochtop::event::DatasetInfo;
 use epochtop::model::{Computation, Network, Plan, Weights};
 use epochtop::train::{Optimizer, set_threads};
@@ -74,7 +74,7 @@ fn update(bencher: Bencher<'_, '_>, name: OptimName) {
     bencher.bench_local(|| optimizer.step(&weights.flat, &gradient, 1e-9, (&one, &ok)));
 }
 
-/// A batch of 256: gathered by index, augmented and normalised.
+/// A batch of 256: gathered by index, augmented and normalized.
 #[divan::bench(args = ["none", "flip", "all"])]
 fn batch(bencher: Bencher<'_, '_>, augmentation: &str) {
     let mut config = Config::default().data.augment;
@@ -82,14 +82,11 @@ fn batch(bencher: Bencher<'_, '_>, augmentation: &str) {
     if augmentation == "all" {
         (config.shift, config.rotate, config.scale, config.erase) = (2, 10.0, 0.1, 0.5);
     }
-    let images = Images {
-        pixels: vec![100; 5000 * 784],
-        labels: vec![0; 5000],
-    };
-    let Ok(resident) = Resident::new(&images, &info(), Device::Cpu) else {
+    let images = Images::in_memory(vec![100; 5000 * 784], &[0; 5000]);
+    let Ok(loader) = Loader::new(&images, &info(), Device::Cpu) else {
         return;
     };
     let augment = Augment::new(&config, 28, 28);
     let indices = Tensor::randint(5000, [BATCH], (Kind::Int64, Device::Cpu));
-    bencher.bench_local(|| resident.batch(&indices, &augment, &[1, 2]));
+    bencher.bench_local(|| loader.batch(&indices, &augment, &[1, 2]));
 }

@@ -7,7 +7,6 @@ mod attach;
 mod bench;
 mod check;
 mod ctl;
-#[cfg(feature = "train")]
 mod data;
 mod doctor;
 #[cfg(feature = "train")]
@@ -18,6 +17,7 @@ mod export;
 mod front_end;
 #[cfg(feature = "train")]
 mod launch;
+mod load;
 #[cfg(feature = "train")]
 mod lr_find;
 #[cfg(feature = "train")]
@@ -40,6 +40,8 @@ mod screen;
 mod screenshot;
 mod signals;
 mod start;
+#[cfg(feature = "train")]
+mod summary;
 mod themes;
 #[cfg(feature = "train")]
 mod train;
@@ -56,12 +58,12 @@ use color_eyre::eyre::Report;
 use crate::config::{self, Loaded, Origin, Sources};
 use crate::session::RunsDir;
 use crate::shell;
+#[cfg(feature = "train")]
+use args::ReferenceArgs;
 use args::{
-    Cli, ConfigArgs, ConfigVerb, DataVerb, EvalArgs, ExportArgs, LrFindArgs, PredictArgs,
+    Cli, ConfigArgs, ConfigVerb, DataVerb, EvalArgs, ExportArgs, LrFindArgs, PredictArgs, ShowArgs,
     TrainArgs, Verb, ViewArgs,
 };
-#[cfg(feature = "train")]
-use args::{ReferenceArgs, ShowArgs};
 use print::{print_error, print_line};
 
 /// Exit codes, documented in `--help`.
@@ -224,6 +226,7 @@ fn train_verb(args: TrainArgs) -> u8 {
     } = args;
     config.runs = runs;
     config.sets.extend(theme_set(theme));
+    config.sets.extend(data_set(config.data.take()));
     if (headless || detach) && !reference.is_empty() {
         print_error(
             "warning: --reference is ignored without a screen; use `epochtop attach --reference RUN`",
@@ -302,18 +305,14 @@ fn export_verb(args: ExportArgs) -> u8 {
 
 #[cfg(feature = "train")]
 fn summary_verb(loaded: &Loaded) -> u8 {
-    data::summary(&loaded.config)
+    summary::run(&loaded.config)
 }
 
-#[cfg(feature = "train")]
 fn data_verb(verb: DataVerb) -> u8 {
     match verb {
-        DataVerb::Check(args) => with_config(args, |loaded| data::check(&loaded.config)),
-        DataVerb::Show(ShowArgs {
-            config,
-            count,
-            light,
-        }) => with_config(config, |loaded| {
+        DataVerb::Check(args) => with_config(args.config(), |loaded| data::check(&loaded.config)),
+        DataVerb::Pack(args) => with_config(args.config(), |loaded| data::pack(&loaded.config)),
+        DataVerb::Show(ShowArgs { data, count, light }) => with_config(data.config(), |loaded| {
             data::show(&loaded.config, count.into(), light)
         }),
     }
@@ -323,7 +322,7 @@ fn data_verb(verb: DataVerb) -> u8 {
 fn no_trainer() -> u8 {
     print_error(
         "error: this epochtop was built without libtorch and can only view runs; \
-         to train or read data sets, build with default features",
+         to train, build with default features",
     );
     code::USAGE
 }
@@ -358,11 +357,6 @@ fn summary_verb(_: &Loaded) -> u8 {
     no_trainer()
 }
 
-#[cfg(not(feature = "train"))]
-fn data_verb(_: DataVerb) -> u8 {
-    no_trainer()
-}
-
 fn view(args: ViewArgs) -> Result<u8, Report> {
     let ViewArgs {
         run,
@@ -382,6 +376,14 @@ fn view(args: ViewArgs) -> Result<u8, Report> {
 /// The `--set` setting for the flag `--theme`.
 fn theme_set(theme: Option<String>) -> Option<String> {
     theme.map(|name| format!("ui.theme={}", toml::Value::String(name)))
+}
+
+/// The setting of `--data DIR`.
+fn data_set(dir: Option<PathBuf>) -> Option<String> {
+    dir.map(|dir| {
+        let dir = dir.to_string_lossy().into_owned();
+        format!("data.dir={}", toml::Value::String(dir))
+    })
 }
 
 fn with_config(args: ConfigArgs, body: impl FnOnce(&Loaded) -> u8) -> u8 {
@@ -415,9 +417,11 @@ fn load(args: ConfigArgs) -> Result<Loaded, u8> {
     let ConfigArgs {
         config,
         preset,
-        sets,
+        data,
+        mut sets,
         runs,
     } = args;
+    sets.extend(data_set(data));
     let sources = Sources {
         user_file: user_file(),
         file: config,

@@ -15,6 +15,7 @@ mod system;
 mod timing;
 mod validation;
 
+use crate::config::Resize;
 use serde::{Deserialize, Serialize};
 
 pub use evaluation::{EvalReport, WeightsKind};
@@ -89,7 +90,7 @@ impl Phase {
 }
 
 /// The dataset of a run. Sizes and names are read from its files, never hard-coded.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct DatasetInfo {
     /// Name of the dataset in the configuration.
     pub name: String,
@@ -104,12 +105,41 @@ pub struct DatasetInfo {
     /// Background brightness: the most frequent brightness along the borders of the training images.
     #[serde(default)]
     pub background: u8,
+    /// Normalization of the pixels.
+    #[serde(default, skip_serializing_if = "Normalization::is_half")]
+    pub normalization: Normalization,
+    /// How image files were resized; `None` if the images were pixels without files, such as those of IDX.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resize: Option<Resize>,
     /// Number of training images.
     pub train: u64,
     /// Number of validation images.
     pub valid: u64,
     /// Number of test images.
     pub test: u64,
+}
+
+/// Normalization of pixels, `(value / 255 - mean) / std` for each channel.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Normalization {
+    /// The mean of each channel; empty: 0.5 for all.
+    pub mean: Vec<f64>,
+    /// The standard deviation of each channel; empty: 0.5 for all.
+    pub std: Vec<f64>,
+}
+
+impl Normalization {
+    /// Whether mean and standard deviation are 0.5 for all channels.
+    pub fn is_half(&self) -> bool {
+        self.mean.is_empty()
+    }
+
+    /// Factor and offset of channel `channel`: the normalized value is `byte * factor + offset`.
+    pub fn scale(&self, channel: usize) -> [f32; 2] {
+        let value = |values: &[f64]| values.get(channel).copied().unwrap_or(0.5);
+        let (mean, std) = (value(&self.mean), value(&self.std));
+        [1.0 / (255.0 * std), -mean / std].map(|value| value as f32)
+    }
 }
 
 /// Properties of the run that are known before the first step.

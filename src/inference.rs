@@ -14,7 +14,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use tch::{CModule, Device, Kind, Tensor};
 
 use crate::checkpoint::{State, decode, verify_bytes};
-use crate::data::{Dataset, Images, Resident};
+use crate::data::{Dataset, Images, Loader};
 use crate::event::{DatasetInfo, Split};
 use crate::files;
 use crate::limits::{check_classes, check_image};
@@ -146,13 +146,15 @@ impl LoadedNetwork {
         batch: i64,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Vec<f32>, String> {
-        let resident = Resident::new(images, info, self.device).map_err(|error| error.0)?;
+        let loader = Loader::new(images, info, self.device).map_err(|error| error.0)?;
         let _guard = tch::no_grad_guard();
         let mut logits = Vec::new();
-        let (mut start, total) = (0, resident.len());
+        let (mut start, total) = (0, loader.len());
+        let order: Vec<i64> = (0..total).collect();
+        loader.expect(&order, batch, 0);
         while start < total {
             let count = batch.max(1).min(total - start);
-            let images = resident.run(start, count);
+            let images = loader.run(start, count).map_err(|error| error.0)?;
             logits.extend(to_vec(&self.network.logits(&self.weights, &images)));
             start += count;
             progress(start as u64, total as u64);

@@ -23,7 +23,7 @@ mod few;
 mod launch;
 mod norm;
 
-pub(crate) use draw::{AugmentParams, apply as augment_images};
+pub(crate) use draw::{AugmentParams, Scale, apply as augment_images};
 pub(crate) use element::Element;
 pub(crate) use few::{FewConv, first_backward};
 pub(crate) use norm::backward::{Upstream, backward};

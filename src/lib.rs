@@ -32,7 +32,6 @@ pub mod metrics;
 
 pub mod event;
 pub mod fault;
-pub mod idx;
 pub mod shell;
 pub mod stopwatch;
 pub mod threads;
@@ -40,6 +39,7 @@ pub mod threads;
 // layer 1: the run and its files
 pub mod checkpoint;
 pub mod files;
+pub mod images;
 pub mod link;
 pub mod report;
 pub mod run;

@@ -51,7 +51,7 @@ fn quota() -> Option<f64> {
     };
     let read = |dir: &Path, name: &str| fs::read_to_string(dir.join(name)).ok();
     let mut least = None::<f64>;
-    for dir in group("cpu")?.ancestors() {
+    for dir in control_group("cpu")?.ancestors() {
         let period = read(dir, "cpu.cfs_period_us");
         let found = read(dir, "cpu.max")
             .or_else(|| read(dir, "cpu.cfs_quota_us"))
@@ -62,7 +62,7 @@ fn quota() -> Option<f64> {
 }
 
 /// The directory of this process's control group: that of the controller in version 1, or of version 2.
-fn group(controller: &str) -> Option<PathBuf> {
+pub fn control_group(controller: &str) -> Option<PathBuf> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     let root = Path::new("/sys/fs/cgroup");
     groups.lines().find_map(|line| {
@@ -165,7 +165,7 @@ pub fn limits() -> String {
         let line = text.lines().find_map(|l| l.strip_prefix("Max processes"));
         line?.split_whitespace().next().map(str::to_owned)
     });
-    let group = group("pids").and_then(|dir| fs::read_to_string(dir.join("pids.max")).ok());
+    let group = control_group("pids").and_then(|dir| fs::read_to_string(dir.join("pids.max")).ok());
     let group = group.unwrap_or_else(|| "not set".to_owned());
     format!(
         "the system allows no more threads: check `ulimit -u` (now {}), the pids limit of the control group (now {}) \

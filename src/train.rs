@@ -46,9 +46,9 @@ pub use trainer::nothing_left;
 
 use crate::checkpoint::State;
 use crate::config::Config;
-use crate::data::Dataset;
 use crate::event::{Event, Outcome, Request, Restoration};
 use crate::files::Dir;
+use crate::images::Dataset;
 use crate::{native, threads};
 
 /// Everything needed to start a training run.

@@ -67,7 +67,7 @@ pub(super) enum Verb {
                       epochtop eval runs/first-try/checkpoints/step-000000645 --split valid"
     )]
     Eval(EvalArgs),
-    /// Classify PNG and JPEG files, with calibrated probabilities
+    /// Classify image files, with calibrated probabilities
     #[command(after_help = "Example: epochtop predict shoe.jpg coat.png --run first-try --top 5")]
     Predict(PredictArgs),
     /// List runs with status, progress and accuracy
@@ -133,12 +133,15 @@ pub(super) enum Verb {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DataVerb {
-    /// Check files, checksums and sizes; print class counts before and after the validation split
-    #[command(after_help = "Example: epochtop data check --set data.dir=/data/fashion")]
-    Check(ConfigArgs),
-    /// Show samples of each class as ASCII art
-    #[command(after_help = "Example: epochtop data show --count 1 --light")]
+    /// Recognise the format, decode all images, and print class counts and everything that was noticed
+    #[command(after_help = "Example: epochtop data check ~/photos")]
+    Check(DataArgs),
+    /// Show samples of each class as ASCII art, as the network receives them
+    #[command(after_help = "Example: epochtop data show ~/photos --count 1 --light")]
     Show(ShowArgs),
+    /// Decode and resize the images ahead of a run, into the cache of packed images (data.cache_dir)
+    #[command(after_help = "Example: epochtop data pack ~/photos --set data.size=224")]
+    Pack(DataArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -151,6 +154,27 @@ pub(super) enum ConfigVerb {
     Check(ConfigArgs),
 }
 
+/// The configuration and a directory of data.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct DataArgs {
+    /// Directory of the images [default: data.dir]
+    #[arg(value_name = "DIR", conflicts_with = "data")]
+    dir: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+impl DataArgs {
+    /// The configuration with the directory.
+    pub(super) fn config(self) -> ConfigArgs {
+        let data = self.dir.or(self.config.data);
+        ConfigArgs {
+            data,
+            ..self.config
+        }
+    }
+}
+
 /// The sources of the configuration.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct ConfigArgs {
@@ -161,6 +185,9 @@ pub(super) struct ConfigArgs {
     /// Built-in preset: textbook, fast, large
     #[arg(long, value_name = "NAME")]
     pub(super) preset: Option<String>,
+    /// Directory of the images, short for --set data.dir=DIR
+    #[arg(long, value_name = "DIR")]
+    pub(super) data: Option<PathBuf>,
     /// Set one key, for example optim.lr=1e-3; repeatable
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     pub(super) sets: Vec<String>,
@@ -280,6 +307,12 @@ pub(super) struct CleanArgs {
     /// Delete the files; without this flag they are only listed
     #[arg(long)]
     pub(super) yes: bool,
+    /// Include packed images that are complete; a run that needs them packs its images again
+    #[arg(long)]
+    pub(super) packed: bool,
+    /// Directory of packed images (data.cache_dir)
+    #[arg(long, value_name = "DIR")]
+    pub(super) cache_dir: Option<PathBuf>,
     /// Directory that contains the runs (runs.dir)
     #[arg(long, value_name = "DIR")]
     pub(super) runs: Option<PathBuf>,
@@ -345,9 +378,9 @@ pub(super) struct EvalArgs {
     /// Runs (their best checkpoints) or checkpoint directories [default: the newest run]
     #[arg(value_name = "RUN|CHECKPOINT")]
     pub(super) checkpoints: Vec<OsString>,
-    /// Data split to evaluate
-    #[arg(long, value_enum, default_value_t = EvalSplit::Test)]
-    pub(super) split: EvalSplit,
+    /// Data split to evaluate [default: test, or valid if the data have no test split]
+    #[arg(long, value_enum)]
+    pub(super) split: Option<EvalSplit>,
     /// Print the results as JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -361,8 +394,8 @@ pub(super) struct EvalArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct PredictArgs {
-    /// PNG or JPEG files of any size
-    #[arg(value_name = "FILE", required = true)]
+    /// Image files (JPEG, PNG, WebP, BMP, GIF, TIFF); for a directory, a CSV with a line per image is printed
+    #[arg(value_name = "FILE|DIR", required = true)]
     pub(super) files: Vec<PathBuf>,
     /// A run (its best checkpoint) or a checkpoint directory [default: the newest run]
     #[arg(long, value_name = "RUN|CHECKPOINT")]
@@ -390,7 +423,7 @@ pub(super) struct PredictArgs {
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {
     #[command(flatten)]
-    pub(super) config: ConfigArgs,
+    pub(super) data: DataArgs,
     /// Number of samples per class
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=20))]
     pub(super) count: u16,

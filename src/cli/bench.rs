@@ -7,10 +7,11 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::args::ConfigArgs;
+use super::load::load;
 use super::print::{print_error, print_line};
 use super::{code, with_config};
 use crate::config::{Config, Loaded};
-use crate::data::{self, Dataset};
+use crate::images::Dataset;
 use crate::train;
 
 /// Arguments of `bench`.
@@ -40,13 +41,15 @@ pub(super) fn run(args: BenchArgs) -> u8 {
         ..
     } = args;
     with_config(config, |loaded: &Loaded| {
-        let measured = load(&loaded.config).and_then(|dataset| match &losses {
-            Some(dir) => {
-                let losses = train::losses(&loaded.config, &dataset, 20, dir)?;
-                Ok(json!({ "losses": losses }))
-            }
-            None => measure(&loaded.config, &dataset, (started, began), seconds),
-        });
+        let measured = load(&loaded.config)
+            .map_err(|error| error.0)
+            .and_then(|dataset| match &losses {
+                Some(dir) => {
+                    let losses = train::losses(&loaded.config, &dataset, 20, dir)?;
+                    Ok(json!({ "losses": losses }))
+                }
+                None => measure(&loaded.config, &dataset, (started, began), seconds),
+            });
         match measured {
             Ok(object) => {
                 print_line(&object.to_string());
@@ -58,10 +61,6 @@ pub(super) fn run(args: BenchArgs) -> u8 {
             }
         }
     })
-}
-
-fn load(config: &Config) -> Result<Dataset, String> {
-    data::load(&config.data, config.train.seed).map_err(|error| error.to_string())
 }
 
 fn since(t0: f64) -> f64 {

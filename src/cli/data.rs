@@ -1,64 +1,140 @@
-//! `data check`, `data show` and `summary`: the data set and the network that a training run would use.
+//! `data check`, `data show` and `data pack`: the data that a training run would use.
 
 use std::fmt::Write;
+use std::path::Path;
+use std::time::Instant;
 
 use super::code;
+use super::load::{PackingLine, load};
 use super::print::{print_error, print_line};
 use crate::config::Config;
-use crate::data::{self, Dataset, FILES, known_md5, locate, md5_unpacked, search_path};
-use crate::event::DatasetInfo;
-use crate::model;
+use crate::images::{self, DataError, Dataset, FILES, Located, known_md5, locate, md5_unpacked};
 use crate::tui::art;
 
-/// Prints files, checksums and class counts. Fails if the files differ from the published ones.
+/// Prints format, checksums, class counts and everything that was noticed. Fails if files differ from the published ones.
 pub(super) fn check(config: &Config) -> u8 {
-    let found = match locate(&config.data) {
-        Ok(found) => found,
-        Err(error) => return fail(&error.0),
-    };
-    print_line(&format!("{} in {}", config.data.name, found.dir.display()));
-    let mut differs = false;
-    for (index, (path, name)) in found.files().iter().zip(FILES).enumerate() {
-        let bytes = path.metadata().map_or(0, |meta| meta.len());
-        let sum = match md5_unpacked(path) {
-            Ok(sum) => sum,
-            Err(error) => return fail(&error.0),
+    match print_check(config) {
+        Ok(code) => code,
+        Err(error) => fail(&error.0),
+    }
+}
+
+fn print_check(config: &Config) -> Result<u8, DataError> {
+    let located = locate(&config.data)?;
+    print_line(&title(&located, config));
+    let as_published = print_checksums(&located.dir, &config.data.name)?;
+    let dataset = load(config)?;
+    print_line(&counts(&dataset));
+    if let Some(pack) = &dataset.pack {
+        print_line(&format!(
+            "note: the packed images are in {}",
+            pack.display()
+        ));
+    }
+    print_remarks(&dataset);
+    for (name, why) in &dataset.skipped {
+        print_line(&format!("left out: {name}: {why}"));
+    }
+    if as_published {
+        return Ok(code::COMPLETED);
+    }
+    print_error(
+        "error: files differ from the published ones; delete them and run `make setup` to download them again",
+    );
+    Ok(code::FAILED)
+}
+
+/// Name, directory and format of the data.
+fn title(located: &Located, config: &Config) -> String {
+    format!(
+        "{} in {}\n  {}: {}",
+        located.name(&config.data),
+        located.dir.display(),
+        located.source.title,
+        located.reason
+    )
+}
+
+/// Notes and warnings, a line each.
+fn print_remarks(dataset: &Dataset) {
+    for note in &dataset.notes {
+        print_line(&format!("note: {note}"));
+    }
+    for warning in &dataset.warnings {
+        print_line(&format!("warning: {warning}"));
+    }
+}
+
+/// Prints size and MD5 of the four IDX files, if the directory has them. Returns whether none differs from a published one.
+fn print_checksums(dir: &Path, name: &str) -> Result<bool, DataError> {
+    let mut as_published = true;
+    for (index, file) in FILES.into_iter().enumerate() {
+        let Some(path) = images::idx::find(dir, file) else {
+            continue;
         };
-        let verdict = match known_md5(&config.data.name, index) {
+        let bytes = path.metadata().map_or(0, |meta| meta.len());
+        let sum = md5_unpacked(&path)?;
+        let verdict = match known_md5(name, index) {
             Some(known) if known == sum => "as published".to_owned(),
             Some(known) => {
-                differs = true;
+                as_published = false;
                 format!("DIFFERS from the published {known}")
             }
             None => String::new(),
         };
         print_line(&format!(
-            "  {name:<24} {bytes:>12} bytes  unpacked md5 {sum}  {verdict}"
+            "  {file:<24} {bytes:>12} bytes  unpacked md5 {sum}  {verdict}"
         ));
     }
-    match data::load(&config.data, config.train.seed) {
-        Ok(dataset) => {
-            print_line(&counts(&dataset));
-            for warning in &dataset.warnings {
-                print_line(&format!("warning: {warning}"));
-            }
-        }
-        Err(error) => return fail(&error.0),
+    Ok(as_published)
+}
+
+/// Decodes and resizes the images ahead of a run.
+pub(super) fn pack(config: &Config) -> u8 {
+    match print_pack(config) {
+        Ok(()) => code::COMPLETED,
+        Err(error) => fail(&error.0),
     }
-    if differs {
-        print_error(
-            "error: files differ from the published ones; delete them and run `make setup` to download them again",
-        );
-        return code::FAILED;
+}
+
+fn print_pack(config: &Config) -> Result<(), DataError> {
+    let located = locate(&config.data)?;
+    print_line(&title(&located, config));
+    let began = Instant::now();
+    let packed = {
+        let mut line = PackingLine::new();
+        images::pack(&located, &config.data, &mut |progress| line.show(progress))?
+    };
+    let (listing, pack) = packed;
+    let info = pack.info();
+    let bytes = pack.path().metadata().map_or(0, |meta| meta.len());
+    print_line(&format!(
+        "packed {} images of {}×{}×{} in {:.1} s: {:.1} MB in {}",
+        pack.len(),
+        info.channels,
+        info.height,
+        info.width,
+        began.elapsed().as_secs_f64(),
+        bytes as f64 / 1e6,
+        pack.path().display()
+    ));
+    for note in listing.notes.iter().chain(&info.notes) {
+        print_line(&format!("note: {note}"));
     }
-    code::COMPLETED
+    for warning in &listing.warnings {
+        print_line(&format!("warning: {warning}"));
+    }
+    for (name, why) in &info.skipped {
+        print_line(&format!("left out: {name}: {why}"));
+    }
+    Ok(())
 }
 
 fn counts(dataset: &Dataset) -> String {
     let info = &dataset.info;
     let k = info.classes.len();
     let mut out = format!(
-        "\n{} classes, images {}×{}×{}, fingerprint {}\n\n",
+        "\n{} classes, images {}×{}×{} (channels × height × width), fingerprint {}\n\n",
         k,
         info.channels,
         info.height,
@@ -120,81 +196,44 @@ fn counts(dataset: &Dataset) -> String {
     out
 }
 
-/// Prints `count` samples of each class as ASCII art, side by side.
+/// Prints `count` samples of each class as ASCII art, side by side, as the network receives them.
 pub(super) fn show(config: &Config, count: usize, light: bool) -> u8 {
-    let dataset = match data::load(&config.data, config.train.seed) {
-        Ok(dataset) => dataset,
-        Err(error) => return fail(&error.0),
-    };
+    match print_samples(config, count, light) {
+        Ok(()) => code::COMPLETED,
+        Err(error) => fail(&error.0),
+    }
+}
+
+fn print_samples(config: &Config, count: usize, light: bool) -> Result<(), DataError> {
+    let dataset = load(config)?;
     let info = &dataset.info;
-    let size = dataset.image_size();
+    let shape = (info.channels, info.height, info.width);
     let (height, width) = (info.height as usize, info.width as usize);
+    let columns = width.min(28);
+    let rows = art::rows_for(height, width, columns);
     for (label, name) in info.classes.iter().enumerate() {
-        let members = dataset
-            .train
-            .labels
-            .iter()
-            .enumerate()
-            .filter(|(_, l)| usize::from(**l) == label);
-        let images: Vec<Vec<String>> = members
-            .take(count)
-            .map(|(index, _)| {
-                let grey = dataset
-                    .train
-                    .image(index, size)
-                    .get(..height * width)
-                    .unwrap_or_default();
-                let columns = width.min(28);
-                art::render(
-                    grey,
-                    height,
-                    width,
-                    columns,
-                    art::rows_for(height, width, columns),
-                    !light,
-                )
-            })
-            .collect();
+        let labels = dataset.train.labels.iter().enumerate();
+        let members = labels
+            .filter(|(_, l)| usize::from(**l) == label)
+            .take(count);
+        let mut drawn = Vec::new();
+        for (index, _) in members {
+            let image = dataset.train.image(index)?;
+            let grey = images::reduced_grey(&image, shape, info.height.max(info.width));
+            drawn.push(art::render(&grey, height, width, columns, rows, !light));
+        }
         print_line(&format!("{label} {name}"));
-        let lines = images.iter().map(Vec::len).max().unwrap_or(0);
+        let lines = drawn.iter().map(Vec::len).max().unwrap_or(0);
         for line in 0..lines {
-            let row: Vec<&str> = images
+            let row: Vec<&str> = drawn
                 .iter()
                 .filter_map(|p| p.get(line).map(String::as_str))
                 .collect();
             print_line(row.join("  ").trim_end());
         }
     }
-    code::COMPLETED
-}
-
-/// Prints the layers of the network as a table. Without the data set, the sizes of Fashion-MNIST are used, with a note.
-pub(super) fn summary(config: &Config) -> u8 {
-    let info = match data::load(&config.data, config.train.seed) {
-        Ok(dataset) => dataset.info,
-        Err(error) => {
-            let places = search_path(&config.data).len();
-            print_error(&format!(
-                "note: data set not read ({} locations searched); using the sizes of Fashion-MNIST: {}",
-                places,
-                error.0.lines().next().unwrap_or_default()
-            ));
-            DatasetInfo {
-                height: 28,
-                width: 28,
-                channels: 1,
-                classes: vec![String::new(); 10],
-                ..DatasetInfo::default()
-            }
-        }
-    };
-    match model::summary(&config.model, &info) {
-        Ok(text) => {
-            print_line(&text);
-            code::COMPLETED
-        }
-        Err(error) => fail(&error),
-    }
+    print_remarks(&dataset);
+    Ok(())
 }
 
 fn fail(message: &str) -> u8 {

@@ -118,7 +118,7 @@ fn engine(config: &Config) -> Vec<Check> {
             crate::train::cores(config.train.threads)
         ),
     );
-    let data = match crate::data::locate(&config.data) {
+    let data = match crate::images::locate(&config.data) {
         Ok(found) => Check::good(
             "data",
             format!("{} in {}", config.data.name, found.dir.display()),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::args::EvalArgs;
+use super::args::{EvalArgs, EvalSplit};
 use super::code;
 use super::print::{print_error, print_json, print_line};
 use super::progress::Progress;
@@ -14,6 +14,7 @@ use super::repair::repair;
 use super::restore::{Restored, restore};
 use crate::event::{EvalReport, Event, F64, Split, WeightsKind};
 use crate::files::Dir;
+use crate::inference::read_state;
 use crate::metrics::{compare, fit_temperature};
 use crate::report::{
     ComparedEvaluation, EvaluationOutput, Options, Predictions, SEED, comparison, comparison_json,
@@ -36,6 +37,8 @@ struct Evaluation {
     save_errors: Vec<String>,
     /// How often the test set of this run has been evaluated, including this time, if recorded.
     test_evaluations: Option<u64>,
+    /// Whether the data have a test split.
+    has_test: bool,
 }
 
 /// Evaluates the given checkpoints and compares each further one with the first.
@@ -53,7 +56,8 @@ pub(super) fn run(args: EvalArgs) -> u8 {
     };
     let mut evaluations: Vec<Evaluation> = Vec::new();
     for found in found {
-        match evaluate(&found, split.split(), &sets) {
+        let split = split.map_or_else(|| result_split(&found), EvalSplit::split);
+        match evaluate(&found, split, &sets) {
             Ok(evaluation) if json => evaluations.push(evaluation),
             Ok(evaluation) => {
                 print_evaluation(&evaluation);
@@ -82,6 +86,15 @@ pub(super) fn run(args: EvalArgs) -> u8 {
         code::COMPLETED
     } else {
         code::FAILED
+    }
+}
+
+/// The split of a run's result: test, or validation if the data have no test split.
+fn result_split(found: &CheckpointLocation) -> Split {
+    match read_state(&found.path) {
+        Ok(state) if state.dataset.test == 0 => Split::Valid,
+        // An unreadable checkpoint is reported when it is restored.
+        Ok(_) | Err(_) => Split::Test,
     }
 }
 
@@ -138,11 +151,18 @@ fn evaluate(
     // The directory may be renamed during the evaluation.
     let dir = found.run.as_ref().and_then(|run| run.open().ok());
     let restored = restore(&found.path, settings)?;
-    let (report, names, valid, rows) = numbers(found, &restored, split)?;
+    let Numbers {
+        report,
+        names,
+        fingerprint,
+        valid,
+        rows,
+    } = numbers(found, &restored, split)?;
     let mut evaluation = Evaluation {
         title: found.title(),
         names,
-        data: restored.state.data.clone(),
+        data: fingerprint,
+        has_test: restored.state.dataset.test > 0,
         written: Vec::new(),
         save_errors: Vec::new(),
         run: found.run.as_ref().map(|run| run.name.clone()),
@@ -180,7 +200,14 @@ fn journal_of(found: &CheckpointLocation) -> Result<Option<Journal>, String> {
     }
 }
 
-type Numbers = (EvalReport, Vec<String>, Option<Predictions>, Predictions);
+/// A report, what it was computed from, and class names and fingerprint of the data.
+struct Numbers {
+    report: EvalReport,
+    names: Vec<String>,
+    fingerprint: String,
+    valid: Option<Predictions>,
+    rows: Predictions,
+}
 
 fn numbers(
     found: &CheckpointLocation,
@@ -222,7 +249,13 @@ fn numbers(
         WeightsKind::Checkpoint
     };
     report.seconds = F64(began.elapsed().as_secs_f64());
-    Ok((report, dataset.info.classes.clone(), valid, rows))
+    Ok(Numbers {
+        report,
+        names: dataset.info.classes.clone(),
+        fingerprint: dataset.fingerprint.clone(),
+        valid,
+        rows,
+    })
 }
 
 /// Records the evaluation in the journal of the run and writes the results to its directory. Errors are added to
@@ -250,6 +283,7 @@ fn save(
         run: &run.name,
         names: &evaluation.names,
         rows: &rows,
+        is_result: evaluation.report.split == Split::Test || !evaluation.has_test,
     };
     let written = dir.map_or_else(|| run.open(), Ok).and_then(|dir| {
         let files = write(&dir, evaluated)?;

@@ -3,11 +3,11 @@
 use std::env;
 
 use super::args::LrFindArgs;
+use super::load::load;
 use super::print::{print_error, print_json, print_line};
 use super::progress::Progress;
 use super::{code, with_config};
 use crate::config::{Config, Loaded};
-use crate::data;
 use crate::train::{self, LrFindStep, Suggestion};
 use crate::tui::{Dots, Plot, utf8_locale};
 
@@ -50,7 +50,7 @@ pub(super) fn run(args: LrFindArgs) -> u8 {
 }
 
 fn test(config: &Config, range: (f64, f64, u64)) -> Result<Vec<LrFindStep>, String> {
-    let dataset = data::load(&config.data, config.train.seed).map_err(|error| error.to_string())?;
+    let dataset = load(config).map_err(|error| error.to_string())?;
     let mut progress = Progress::new();
     train::run_lr_find(config, &dataset, range, |tried| {
         let batch = config.train.batch_size.max(0) as u64;

@@ -1,6 +1,7 @@
 //! `predict`: classifies image files, with calibrated probabilities.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr;
@@ -9,19 +10,22 @@ use super::args::PredictArgs;
 use super::code;
 use super::print::{print_error, print_json, print_line};
 use super::restore::{Restored, restore};
-use crate::data::Images;
 use crate::event::DatasetInfo;
 use crate::files::any_path;
+use crate::images::{Images, image_files, parallel};
 use crate::inference::{InputFormat, InputImage, read_image};
 use crate::metrics::{argmax, softmax};
 use crate::report::class_name;
 use crate::session::locate_checkpoint;
+use crate::threads;
 use crate::tui::art;
 
 /// Width of a drawn image, in cells.
 const COLUMNS: usize = 28;
 /// Width of the bar of probability 1, in cells.
 const BAR: usize = 24;
+/// Images of a directory that are classified together.
+const BATCH: usize = 256;
 
 /// An image and its predictions: class index and probability, most probable first.
 struct Prediction {
@@ -52,6 +56,24 @@ pub(super) fn run(args: PredictArgs) -> u8 {
             return code::USAGE;
         }
     };
+    let is_table = !json && files.iter().any(|file| file.is_dir());
+    let files = match expanded(files) {
+        Ok(files) => files,
+        Err(error) => {
+            print_error(&format!("error: {error}"));
+            return code::USAGE;
+        }
+    };
+    if is_table {
+        print_error(&format!("{title} · {}", calibration(&restored)));
+        return match print_table(&restored, &files, !no_invert) {
+            Ok(bad) => end(bad, files.len()),
+            Err(error) => {
+                print_error(&format!("error: {error}"));
+                code::FAILED
+            }
+        };
+    }
     if !json {
         print_line(&format!("{title} · {}\n", calibration(&restored)));
     }
@@ -77,13 +99,120 @@ pub(super) fn run(args: PredictArgs) -> u8 {
             return code::FAILED;
         }
     }
+    end(bad, files.len())
+}
+
+/// The exit code after `bad` of `all` files could not be classified, with a summary.
+fn end(bad: usize, all: usize) -> u8 {
     if bad == 0 {
         return code::COMPLETED;
     }
-    if files.len() > 1 {
-        print_error(&format!("{bad} of {} files could not be read", files.len()));
+    if all > 1 {
+        print_error(&format!("{bad} of {all} files could not be read"));
     }
     code::USAGE
+}
+
+/// The files with each directory replaced by the images in it.
+fn expanded(paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, String> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let found = image_files(&path).map_err(|error| error.0)?;
+            if found.is_empty() {
+                return Err(format!(
+                    "{}: no image files in this directory",
+                    path.display()
+                ));
+            }
+            files.extend(found);
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+/// Prints a CSV with a line per image: file, predicted class, its probability, and the probabilities of all classes. Returns
+/// the number of images that could not be classified.
+fn print_table(restored: &Restored, files: &[PathBuf], invert: bool) -> Result<usize, String> {
+    let info = &restored.state.dataset;
+    let mut out = csv::Writer::from_writer(io::stdout().lock());
+    let fixed = ["file", "predicted", "confidence"]
+        .map(str::to_owned)
+        .into_iter();
+    let failed = |error: csv::Error| format!("the table cannot be written: {error}");
+    out.write_record(fixed.chain(info.classes.iter().cloned()))
+        .map_err(failed)?;
+    let mut bad = 0;
+    let complain = |error: &str| print_error(&format!("error: {error}"));
+    for batch in files.chunks(BATCH) {
+        let images = read_images(restored, batch, invert);
+        let good = images.iter().flatten();
+        let pixels: Vec<u8> = good
+            .clone()
+            .flat_map(|image| &image.pixels)
+            .copied()
+            .collect();
+        let count = good.count();
+        let batch_images = Images::in_memory(pixels, &vec![0; count]);
+        let logits = restored
+            .trained
+            .logits(&batch_images, info, BATCH as i64, &mut |_, _| ())?;
+        let mut rows = logits.chunks_exact(info.classes.len().max(1));
+        for (file, image) in batch.iter().zip(&images) {
+            let row = match image {
+                Ok(_) => rows.next().unwrap_or_default(),
+                Err(error) => {
+                    complain(error);
+                    bad += 1;
+                    continue;
+                }
+            };
+            if row.iter().any(|logit| !logit.is_finite()) {
+                complain(&format!("{}: the logits are not finite", file.display()));
+                bad += 1;
+                continue;
+            }
+            let shares = softmax(row, temperature(restored));
+            let first = argmax(row);
+            let share = |share: f64| format!("{share:.6}");
+            let start = [
+                file.display().to_string(),
+                class_name(&info.classes, first),
+                share(shares.get(first).copied().unwrap_or(f64::NAN)),
+            ];
+            out.write_record(start.into_iter().chain(shares.iter().copied().map(share)))
+                .map_err(failed)?;
+        }
+        out.flush()
+            .map_err(|error| format!("the table cannot be written: {error}"))?;
+    }
+    Ok(bad)
+}
+
+/// Reads and prepares images with all cores.
+fn read_images(
+    restored: &Restored,
+    files: &[PathBuf],
+    invert: bool,
+) -> Vec<Result<InputImage, String>> {
+    let expected = input_format(&restored.state.dataset);
+    let read = |index: usize| {
+        let file = files.get(index).map(PathBuf::as_path);
+        read_image(file.unwrap_or(Path::new("")), expected, invert)
+    };
+    parallel(threads::cores(), files.len(), read)
+}
+
+fn input_format(info: &DatasetInfo) -> InputFormat {
+    InputFormat {
+        channels: info.channels,
+        height: info.height,
+        width: info.width,
+        background: info.background,
+        resize: info.resize,
+    }
 }
 
 /// The calibration of the probabilities, for the title line.
@@ -110,17 +239,8 @@ fn predict(
     top: usize,
 ) -> Result<Prediction, String> {
     let info = &restored.state.dataset;
-    let expected = InputFormat {
-        channels: info.channels,
-        height: info.height,
-        width: info.width,
-        background: info.background,
-    };
-    let image = read_image(file, expected, invert)?;
-    let images = Images {
-        pixels: image.pixels.clone(),
-        labels: vec![0],
-    };
+    let image = read_image(file, input_format(info), invert)?;
+    let images = Images::in_memory(image.pixels.clone(), &[0]);
     let logits = restored.trained.logits(&images, info, 1, &mut |_, _| ())?;
     if logits.iter().any(|logit| !logit.is_finite()) {
         return Err(format!("{}: the logits are not finite", file.display()));

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use super::load::{PackingLine, load};
 use super::print::print_error;
 use super::user_file;
 use crate::checkpoint::State;
 use crate::config::{self, Config, Loaded, Origin, Sources};
-use crate::data::{self, Dataset};
+use crate::images::{self, Dataset};
 use crate::inference::{LoadedNetwork, read_state};
 use crate::session::RunDir;
 use crate::train::{choose_device, set_threads};
@@ -115,9 +116,12 @@ pub(super) fn dataset_of(
     recorded: Option<&Path>,
 ) -> Result<Dataset, String> {
     let seed = config.train.seed;
-    let found = recorded.and_then(|dir| data::load_in(dir, &config.data, seed).ok());
-    let found = found.filter(|dataset| dataset.fingerprint == state.data);
-    let dataset = found.map_or_else(|| data::load(&config.data, seed), Ok);
+    let found = recorded.and_then(|dir| {
+        let mut line = PackingLine::new();
+        images::load_in(dir, &config.data, seed, &mut |progress| line.show(progress)).ok()
+    });
+    let found = found.filter(|dataset| dataset.is(&state.data));
+    let dataset = found.map_or_else(|| load(config), Ok);
     let dataset = dataset.map_err(|error| match recorded {
         Some(dir) => format!(
             "{}\nin training, the data was in {}; select it with --set data.dir=DIR",
@@ -126,7 +130,7 @@ pub(super) fn dataset_of(
         ),
         None => error.0,
     })?;
-    if dataset.fingerprint == state.data {
+    if dataset.is(&state.data) {
         let (now, then) = (&dataset.info, &state.dataset);
         if now == then {
             return Ok(dataset);

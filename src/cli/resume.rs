@@ -17,8 +17,8 @@ use super::resume_point::{
 use super::train::{RunStart, check, create, meta, train_and_show};
 use crate::checkpoint::{Depth, Manifest, State, Store, step_name, verify};
 use crate::config::{Change, Config, Loaded};
-use crate::data::Dataset;
 use crate::event::{Answer, Command, Event, Level, Record, Restoration};
+use crate::images::Dataset;
 use crate::run::{CommandLine, RunState};
 use crate::session::{
     CheckpointPosition, Journal, JournalPrefix, Meta, RunDir, RunFiles, RunOutcome, RunsDir,
@@ -196,7 +196,7 @@ fn start_over(
     } = with_settings(&run.path, &recorded, request)?;
     let dataset = check(&loaded.config)?;
     let then = run.meta().unwrap_or_default().data_fingerprint;
-    if !then.is_empty() && then != dataset.fingerprint {
+    if !then.is_empty() && !dataset.is(&then) {
         return Err(other_data(&dataset, &then, "at the start of the run"));
     }
     announce(run, &mut journal)?;

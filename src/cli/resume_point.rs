@@ -9,7 +9,7 @@ use super::train::make_absolute;
 use super::user_file;
 use crate::checkpoint::State;
 use crate::config::{self, Change, Config, Loaded, Sources};
-use crate::data::Dataset;
+use crate::images::Dataset;
 use crate::inference::read_state;
 use crate::session::RunsDir;
 use crate::train;

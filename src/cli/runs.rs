@@ -11,8 +11,10 @@ use super::args::{CheckpointsArgs, CleanArgs, RunsArgs};
 use super::print::{print_error, print_json, print_line};
 use super::{code, runs_dir};
 use crate::checkpoint::{Depth, Store, VerifyError, step_name, verify};
+use crate::config::DataConfig;
 use crate::event::Phase;
 use crate::files::any_path;
+use crate::images::{CachedFile, CachedKind, cache_dir, cached_files};
 use crate::metrics::{Interval, Measure};
 use crate::run::Unwritten;
 use crate::session::{Deletable, Overview, RunsDir, Status, deletable, overviews, resolve, size};
@@ -288,6 +290,30 @@ pub(super) fn clean(args: CleanArgs) -> u8 {
             (one, size)
         })
         .collect();
+    let cached = match cached(args.cache_dir.as_deref()) {
+        Ok(cached) => cached,
+        Err(error) => {
+            print_error(&format!("error: {error}"));
+            return code::FAILED;
+        }
+    };
+    let (packs, leftovers): (Vec<_>, Vec<_>) = cached
+        .into_iter()
+        .partition(|file| matches!(file.kind, CachedKind::Pack { .. }));
+    let (deleted_packs, kept_packs) = if args.packed {
+        (packs, Vec::new())
+    } else {
+        (Vec::new(), packs)
+    };
+    let cached: Vec<CachedFile> = leftovers.into_iter().chain(deleted_packs).collect();
+    for file in &cached {
+        let path = file.path.display();
+        print_line(&format!(
+            "{:>9}  {path}  ({})",
+            megabytes(file.bytes),
+            describe(&file.kind)
+        ));
+    }
     // The complete list comes first, so that there is a record of what was deleted even if this process is killed.
     for (one, size) in &found {
         let (path, why) = (one.path.display(), one.why);
@@ -304,7 +330,27 @@ pub(super) fn clean(args: CleanArgs) -> u8 {
             }
         }
     }
-    print_line(&match (found.is_empty(), args.yes) {
+    for file in &cached {
+        match if args.yes { file.remove() } else { Ok(()) } {
+            Ok(()) => bytes = bytes.saturating_add(file.bytes),
+            Err(error) => {
+                failed = true;
+                print_error(&format!("error: not deleted: {error}"));
+            }
+        }
+    }
+    if !kept_packs.is_empty() {
+        print_line("packed images, deleted only with --packed:");
+        for file in &kept_packs {
+            let path = file.path.display();
+            print_line(&format!(
+                "{:>9}  {path}  ({})",
+                megabytes(file.bytes),
+                describe(&file.kind)
+            ));
+        }
+    }
+    print_line(&match (found.is_empty() && cached.is_empty(), args.yes) {
         (true, _) => format!("{}: nothing to delete", place.display()),
         (false, true) => format!("deleted: {}", megabytes(bytes)),
         (false, false) => format!("{} can be deleted; add --yes to delete", megabytes(bytes)),
@@ -313,6 +359,29 @@ pub(super) fn clean(args: CleanArgs) -> u8 {
         code::FAILED
     } else {
         code::COMPLETED
+    }
+}
+
+/// The files in the directory of packed images.
+fn cached(dir: Option<&Path>) -> io::Result<Vec<CachedFile>> {
+    // Without a home directory there is no cache.
+    let dir = dir
+        .map(Path::to_owned)
+        .or_else(|| cache_dir(&DataConfig::default()).ok());
+    dir.map_or_else(|| Ok(Vec::new()), |dir| cached_files(&dir))
+}
+
+fn describe(kind: &CachedKind) -> String {
+    match kind {
+        CachedKind::Pack {
+            dir,
+            images,
+            size: (height, width),
+        } => format!("{images} packed images of {height}×{width} from {dir}"),
+        CachedKind::Unfinished => {
+            "packing was interrupted; `train` or `data pack` would continue it".to_owned()
+        }
+        CachedKind::Damaged => "packed images that are damaged and not used".to_owned(),
     }
 }
 

@@ -8,13 +8,14 @@ use color_eyre::eyre::Report;
 use fs_err::File;
 
 use super::front_end::{Front, Mode, Running};
+use super::load::load;
 use super::print::{print_error, program, run_word};
 use super::signals::{self, SignalRequests};
 use super::{code, screen};
 use crate::config::{Config, Loaded};
-use crate::data::{self, Dataset};
 use crate::event::{Event, Level, Phase, Restoration};
 use crate::files::Dir;
+use crate::images::Dataset;
 use crate::model::Plan;
 use crate::run::RunState;
 use crate::session::wire::TrainerInfo;
@@ -153,7 +154,7 @@ pub(super) fn check(config: &Config) -> Result<Dataset, String> {
         opened.map_err(|error| format!("checkpoint.fallback_dir: {error}"))?;
     }
     train::choose_device(&config.train.device)?;
-    let dataset = data::load(&config.data, config.train.seed).map_err(|error| error.0)?;
+    let dataset = load(config).map_err(|error| error.0)?;
     Plan::of(&config.model, &dataset.info)?;
     Ok(dataset)
 }
@@ -307,6 +308,8 @@ pub(super) fn meta(config: &Config, dataset: &Dataset, run: &RunDir) -> Meta {
         libtorch: train::libtorch_version(),
         seed: config.train.seed,
         data_fingerprint: dataset.fingerprint.clone(),
+        idx_fingerprint: dataset.idx_fingerprint.clone(),
+        packed_images: dataset.pack.clone(),
         data_dir: std::path::absolute(&dataset.dir).ok(),
         pid: std::process::id(),
         host: host(),

@@ -8,7 +8,7 @@
 use tch::{Kind, Tensor};
 
 use crate::config::AugmentConfig;
-use crate::kernels::AugmentParams;
+use crate::kernels::{AugmentParams, Scale};
 use crate::random::Random;
 
 /// Samples augmentation parameters within the configured limits.
@@ -81,9 +81,9 @@ impl Augment {
     }
 }
 
-/// Applies one draw to each image and normalises, on the device of the images. Bytes (N, C, H, W) become f32 in [-1, 1]
-/// of the same shape, channels-last in memory.
-pub(super) fn apply(images: &Tensor, draws: &[AugmentParams]) -> Tensor {
+/// Applies one draw to each image and normalizes, on the device of the images. Bytes (N, C, H, W) become f32 of the same
+/// shape, channels-last in memory.
+pub(super) fn apply(images: &Tensor, draws: &[AugmentParams], scale: &Scale) -> Tensor {
     let floats = images.to_kind(Kind::Float);
     let grid = Tensor::affine_grid_generator(&affine(draws, images), floats.size(), false);
     // If pixels map to pixels exactly, nearest (1) copies them; otherwise bilinear (0). The padding mode 0 pads with
@@ -95,7 +95,31 @@ pub(super) fn apply(images: &Tensor, draws: &[AugmentParams]) -> Tensor {
     } else {
         moved
     };
-    (erased * (2.0 / 255.0) - 1.0)
+    channels_last(&scaled(&erased, scale))
+}
+
+/// Normalizes bytes (N, C, H, W): f32 of the same shape, channels-last in memory.
+pub(super) fn normalized(images: &Tensor, scale: &Scale) -> Tensor {
+    scaled(&channels_last(images).to_kind(Kind::Float), scale)
+}
+
+fn scaled(images: &Tensor, scale: &Scale) -> Tensor {
+    let column = |at: usize| {
+        let values: Vec<f32> = scale
+            .0
+            .iter()
+            .filter_map(|pair| pair.get(at).copied())
+            .collect();
+        Tensor::from_slice(&values)
+            .view([1, -1, 1, 1])
+            .to_device(images.device())
+    };
+    images * column(0) + column(1)
+}
+
+/// The same values with the channels last in memory, which is faster for convolutions on CPUs and tensor cores.
+fn channels_last(images: &Tensor) -> Tensor {
+    images
         .permute([0, 2, 3, 1])
         .contiguous()
         .permute([0, 3, 1, 2])
@@ -181,10 +205,11 @@ mod tests {
         let draws = augment.draws(&[1, 2], n as usize);
         let bytes: Vec<u8> = (0..n * c * h * w).map(|i| (i * 37 % 251) as u8).collect();
         let images = Tensor::from_slice(&bytes).view([n, c, h, w]);
-        let theirs = apply(&images, &draws);
+        let scale = Scale(vec![[2.0 / 255.0, -1.0], [0.01, 0.5]]);
+        let theirs = apply(&images, &draws, &scale);
         let mut ours = vec![0.0; bytes.len()];
         let indices: Vec<i64> = (0..n).collect();
-        augment_images(&bytes, [2, 9, 11], &indices, &draws, &mut ours);
+        augment_images(&bytes, ([2, 9, 11], &scale), &indices, &draws, &mut ours);
         let theirs = theirs.permute([0, 2, 3, 1]).contiguous().view([-1]);
         (ours, theirs.try_into().unwrap())
     }

@@ -1,21 +1,21 @@
 //! Conversion of an image file of any size to the input format of a network.
 //!
-//! The steps are those by which Fashion-MNIST was made from photographs (Xiao et al. 2017, section 2): convert to grey,
-//! crop the empty border, scale the longer side to the network's size, pad the shorter one, and invert the brightness
-//! if the background is light where that of the training images is dark, or the reverse. An image that already has the
-//! network's size is not cropped or scaled.
+//! If the training images were image files, an image is resized as they were. Otherwise the training images had no files, such
+//! as those of Fashion-MNIST, and the steps are those by which that was made from photographs (Xiao et al. 2017, section 2):
+//! convert to grey, crop the empty border, scale the longer side to the network's size, pad the shorter one, and invert
+//! the brightness if the background is light where that of the training images is dark, or the reverse. Then an image that
+//! already has the network's size is not cropped or scaled.
 
-use std::io::Cursor;
 use std::path::Path;
 
 use image::imageops::{self, FilterType};
-use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, RgbImage, Rgba};
+use image::{DynamicImage, GrayImage, Rgb, RgbImage};
 
-/// Limits for image files, as a few bytes of a header can claim gigabytes: side in pixels, pixels, and bytes.
-const LONGEST: u32 = 20_000;
-const MOST_PIXELS: u64 = 64_000_000;
-const MOST_MEMORY: u64 = 512 << 20;
+use crate::config::Resize;
+use crate::images::decode::decode;
+use crate::images::fit::{Fitter, Target};
+use crate::images::{Bitmap, read_file};
+
 /// Largest difference in brightness (0–255) from the background at which a pixel is still background.
 const BACKGROUND_TOLERANCE: u8 = 13;
 
@@ -30,9 +30,11 @@ pub struct InputFormat {
     pub width: u32,
     /// Background brightness of the training images, 0–255.
     pub background: u8,
+    /// How the training images were resized; `None` if they were not image files.
+    pub resize: Option<Resize>,
 }
 
-/// An image in the input format of a network, before normalisation.
+/// An image in the input format of a network, before normalization.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputImage {
     /// Brightness 0–255 in the order (channel, row, column).
@@ -47,99 +49,73 @@ pub struct InputImage {
     pub empty: bool,
 }
 
-/// Reads a PNG or JPEG file. With `invert`, its brightness is inverted if one of its background and the network's is
-/// light and the other dark.
+/// Reads an image file. With `invert`, its brightness is inverted if one of its background and the network's is light and
+/// the other dark, unless the training images were image files.
 ///
 /// # Errors
-/// If the file cannot be read or is not a valid PNG or JPEG image; the message names the file.
+/// If the file cannot be read or is not a valid image of a known format; the message names the file.
 pub fn read_image(path: &Path, expected: InputFormat, invert: bool) -> Result<InputImage, String> {
-    let wrong = |what: String| format!("{}: {what}", path.display());
-    // Reading a pipe or a device might never end.
-    let meta = std::fs::metadata(path).map_err(|error| wrong(error.to_string()))?;
-    if !meta.is_file() {
-        return Err(wrong("not a file; expected a PNG or JPEG image".to_owned()));
-    }
-    if meta.len() > MOST_MEMORY {
-        return Err(wrong(format!(
-            "has {} bytes; the limit is {MOST_MEMORY}",
-            meta.len()
-        )));
-    }
-    let bytes = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
-    decode(bytes)
-        .map(|image| fit(&image, expected, invert))
-        .map_err(wrong)
+    let decoded = read_file(path).and_then(|bytes| decode(&bytes));
+    let bitmap = decoded
+        .map_err(|what| format!("{}: {what}", path.display()))?
+        .bitmap;
+    Ok(prepared(bitmap, expected, invert))
 }
 
-fn decode(bytes: Vec<u8>) -> Result<DynamicImage, String> {
-    if bytes.is_empty() {
-        return Err("is empty; expected a PNG or JPEG image".to_owned());
-    }
-    let complete = is_complete(&bytes);
-    let mut reader = ImageReader::new(Cursor::new(bytes));
-    let mut limits = Limits::default();
-    (limits.max_image_width, limits.max_image_height) = (Some(LONGEST), Some(LONGEST));
-    limits.max_alloc = Some(MOST_MEMORY);
-    reader.limits(limits);
-    let reader = reader
-        .with_guessed_format()
-        .map_err(|error| error.to_string())?;
-    match reader.format() {
-        Some(ImageFormat::Png) => {}
-        Some(ImageFormat::Jpeg) if complete => {}
-        Some(ImageFormat::Jpeg) => return Err("cannot be read: the file is truncated".to_owned()),
-        Some(other) => {
-            return Err(format!(
-                "unsupported image format {other:?}; expected PNG or JPEG"
-            ));
-        }
-        None => return Err("unsupported image format; expected PNG or JPEG".to_owned()),
-    }
-    let unreadable = |error: image::ImageError| format!("cannot be read: {error}");
-    let mut decoder = reader.into_decoder().map_err(unreadable)?;
-    let (across, down) = decoder.dimensions();
-    let pixels = u64::from(across) * u64::from(down);
-    if pixels > MOST_PIXELS {
-        return Err(format!("has {pixels} pixels; the limit is {MOST_PIXELS}"));
-    }
-    // Phones store rotated images with an EXIF orientation.
-    let upright = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut image = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
-    image.apply_orientation(upright);
-    if image.width() == 0 || image.height() == 0 {
-        return Err("has no pixels".to_owned());
-    }
-    Ok(image)
-}
-
-/// Whether the segments of a JPEG file lead to its end marker. The decoder fills missing parts with grey and reports no
-/// error. What follows the end marker, such as the video of a motion photo, does not belong to the image.
-fn is_complete(bytes: &[u8]) -> bool {
-    // In compressed data, FF is followed by 00 or by a restart marker (D0 to D7); FF before a marker is padding. These
-    // and the start marker (D8) have no length.
-    let is_segment = |pair: &[u8]| {
-        pair.first() == Some(&0xff)
-            && !matches!(pair.last(), Some(0x00 | 0x01 | 0xd0..=0xd8 | 0xff))
+fn prepared(bitmap: Bitmap, expected: InputFormat, invert: bool) -> InputImage {
+    let Some(resize) = expected.resize else {
+        return fit(&as_image(bitmap), expected, invert);
     };
-    let mut rest = bytes;
-    while let Some(at) = rest.windows(2).position(is_segment) {
-        let Some([_, marker, length @ ..]) = rest.get(at..) else {
-            return false;
-        };
-        if *marker == 0xd9 {
-            return true;
-        }
-        let size = length
-            .first_chunk()
-            .map_or(0, |size| u16::from_be_bytes(*size));
-        rest = length.get(usize::from(size)..).unwrap_or_default();
+    let InputFormat {
+        channels,
+        height,
+        width,
+        ..
+    } = expected;
+    let target = Target {
+        channels,
+        height,
+        width,
+        resize,
+    };
+    let mut fitter = Fitter::new();
+    InputImage {
+        size: (bitmap.width, bitmap.height),
+        pixels: fitter.fit(&bitmap, target),
+        grey: fitter.fit(
+            &bitmap,
+            Target {
+                channels: 1,
+                ..target
+            },
+        ),
+        inverted: false,
+        empty: false,
     }
-    false
+}
+
+fn as_image(bitmap: Bitmap) -> DynamicImage {
+    let Bitmap {
+        width,
+        height,
+        channels,
+        pixels,
+    } = bitmap;
+    // A bitmap has as many bytes as its size says.
+    if channels == 1 {
+        GrayImage::from_raw(width, height, pixels)
+            .unwrap_or_default()
+            .into()
+    } else {
+        RgbImage::from_raw(width, height, pixels)
+            .unwrap_or_default()
+            .into()
+    }
 }
 
 fn fit(image: &DynamicImage, expected: InputFormat, invert: bool) -> InputImage {
     let size = (image.width(), image.height());
-    let flat = opaque(image);
+    let flat = image.to_rgb8();
     let background = background(&flat);
     let empty = !flat.pixels().any(|pixel| is_foreground(*pixel, background));
     let inverted = invert && is_light(background) != is_light(grey_of(expected.background));
@@ -172,22 +148,6 @@ fn fit(image: &DynamicImage, expected: InputFormat, invert: bool) -> InputImage 
         inverted,
         empty,
     }
-}
-
-/// The image on a white background, if it is transparent, as image viewers show it.
-fn opaque(image: &DynamicImage) -> RgbImage {
-    if !image.color().has_alpha() {
-        return image.to_rgb8();
-    }
-    let rgba = image.to_rgba8();
-    RgbImage::from_fn(rgba.width(), rgba.height(), |x, y| {
-        let Rgba([r, g, b, alpha]) = *rgba.get_pixel(x, y);
-        let over = |c: u8| {
-            let (c, alpha) = (u32::from(c), u32::from(alpha));
-            ((c * alpha + 255 * (255 - alpha)) / 255) as u8
-        };
-        Rgb([over(r), over(g), over(b)])
-    })
 }
 
 fn grey_of(level: u8) -> Rgb<u8> {

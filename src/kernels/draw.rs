@@ -34,19 +34,22 @@ impl AugmentParams {
             && d == 1.0
             && self.shift.iter().all(|t| t.fract() == 0.0)
     }
+
+    /// Whether the image is not changed.
+    fn is_identity(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
-/// Normalises brightness from 0–255 to [-1, 1]: `ToTensor`, then `Normalize(0.5, 0.5)`.
-#[inline]
-pub(crate) fn normalised(byte: f32) -> f32 {
-    byte * (2.0 / 255.0) - 1.0
-}
+/// Normalization: factor and offset of each channel; the normalized value is `byte * factor + offset`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Scale(pub(crate) Vec<[f32; 2]>);
 
-/// Writes the images at `indices` of `pixels` (N, C, H, W), each augmented with its parameters and normalised, to `out`
+/// Writes the images at `indices` of `pixels` (N, C, H, W), each augmented with its parameters and normalized, to `out`
 /// (n, H, W, C). Pixels from outside the source and images with an invalid index are black.
 pub(crate) fn apply(
     pixels: &[u8],
-    [channels, height, width]: [usize; 3],
+    ([channels, height, width], scale): ([usize; 3], &Scale),
     indices: &[i64],
     draws: &[AugmentParams],
     out: &mut [f32],
@@ -65,7 +68,8 @@ pub(crate) fn apply(
                 .get(channel * height * width..(channel + 1) * height * width)
                 .unwrap_or_default();
             let out = out.iter_mut().skip(channel).step_by(channels);
-            apply_plane(plane, (height, width), &draw, out);
+            let scale = scale.0.get(channel).copied().unwrap_or([1.0, 0.0]);
+            apply_plane(plane, (height, width), &draw, scale, out);
         }
     });
 }
@@ -74,8 +78,16 @@ fn apply_plane<'a>(
     plane: &[u8],
     (height, width): (usize, usize),
     draw: &AugmentParams,
+    [factor, offset]: [f32; 2],
     mut out: impl Iterator<Item = &'a mut f32>,
 ) {
+    let normalized = |byte: f32| byte * factor + offset;
+    if draw.is_identity() && plane.len() == height * width {
+        for (out, byte) in out.zip(plane) {
+            *out = normalized(f32::from(*byte));
+        }
+        return;
+    }
     let at = |x: i64, y: i64| -> f32 {
         let inside = (0..width as i64).contains(&x) && (0..height as i64).contains(&y);
         let offset = y * width as i64 + x;
@@ -93,7 +105,7 @@ fn apply_plane<'a>(
                 && (left..left + w).contains(&x)
                 && (top..top + h).contains(&y)
             {
-                *out = normalised(fill.into());
+                *out = normalized(fill.into());
                 continue;
             }
             let (dx, dy) = (x as f32 - middle_x, y as f32 - middle_y);
@@ -109,7 +121,7 @@ fn apply_plane<'a>(
                 let lower = at(x0, y0 + 1) * (1.0 - fx) + at(x0 + 1, y0 + 1) * fx;
                 upper * (1.0 - fy) + lower * fy
             };
-            *out = normalised(byte);
+            *out = normalized(byte);
         }
     }
 }
@@ -118,6 +130,10 @@ fn apply_plane<'a>(
 mod tests {
     use super::*;
 
+    fn half(channels: usize) -> Scale {
+        Scale(vec![[2.0 / 255.0, -1.0]; channels])
+    }
+
     /// A 3×4 image in which every pixel encodes its position.
     fn image() -> Vec<u8> {
         (0..12).map(|i| (i / 4) * 10 + i % 4 + 1).collect()
@@ -125,7 +141,7 @@ mod tests {
 
     fn bytes(draw: AugmentParams) -> Vec<i32> {
         let mut out = vec![0.0; 12];
-        apply(&image(), [1, 3, 4], &[0], &[draw], &mut out);
+        apply(&image(), ([1, 3, 4], &half(1)), &[0], &[draw], &mut out);
         out.iter()
             .map(|v| ((v + 1.0) * 127.5 * 10.0).round() as i32)
             .collect()
@@ -179,7 +195,7 @@ mod tests {
         let mut out = vec![0.0; 4];
         apply(
             &[0, 255, 255, 0],
-            [2, 1, 2],
+            ([2, 1, 2], &half(2)),
             &[0],
             &[AugmentParams::default()],
             &mut out,

@@ -17,10 +17,11 @@ pub struct EvaluationOutput<'a> {
     pub names: &'a [String],
     /// The predictions on validation, which the temperature was fitted on, and on the split itself.
     pub rows: &'a [&'a Predictions],
+    /// Whether this is the result of the run: then `eval.json` and `predictions.csv` are written too.
+    pub is_result: bool,
 }
 
-/// Writes `evals/step-N.json` and `evals/step-N.csv`; for the test split also `eval.json` and `predictions.csv`, which
-/// belong to the latest evaluation. Each file is replaced atomically; the files of one evaluation can only be mixed
+/// Writes `evals/step-N.json` and `evals/step-N.csv`; for the result of the run also `eval.json` and `predictions.csv`. Each file is replaced atomically; the files of one evaluation can only be mixed
 /// with older ones if the machine stops between two renames. Returns the paths of the written files, relative to the
 /// run directory.
 ///
@@ -32,11 +33,12 @@ pub fn write(dir: &Dir, evaluated: EvaluationOutput<'_>) -> io::Result<Vec<Strin
         run,
         names,
         rows,
+        is_result,
     } = evaluated;
     let step = format!("step-{:09}", report.global_step);
-    let (name, is_last) = match report.split {
-        Split::Test => (step, true),
-        Split::Train | Split::Valid => (format!("{step}.{}", report.split.name()), false),
+    let name = match report.split {
+        Split::Test => step,
+        Split::Train | Split::Valid => format!("{step}.{}", report.split.name()),
     };
     let table = csv(rows, report.temperature.value);
     let mut json = serde_json::to_vec_pretty(&eval_json(report, Some(run), names))?;
@@ -48,7 +50,7 @@ pub fn write(dir: &Dir, evaluated: EvaluationOutput<'_>) -> io::Result<Vec<Strin
         evals.stage(&json_name, &json)?,
     ];
     let mut files = vec![format!("evals/{json_name}"), format!("evals/{csv_name}")];
-    if is_last {
+    if is_result {
         staged.push(dir.stage("predictions.csv", table.as_bytes())?);
         staged.push(dir.stage("eval.json", &json)?);
         files.splice(..0, ["eval.json", "predictions.csv"].map(str::to_owned));

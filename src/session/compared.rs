@@ -172,10 +172,8 @@ fn pair(
 
 /// An error message if the data fingerprints in the `run.json` files of two runs differ.
 fn data_mismatch(first: &RunDir, run: &RunDir) -> Option<String> {
-    let fingerprint = |run: &RunDir| run.meta().map(|meta| meta.data_fingerprint);
-    let (ours, theirs) = (fingerprint(first)?, fingerprint(run)?);
-    let differ = !ours.is_empty() && !theirs.is_empty() && ours != theirs;
-    differ.then(|| {
+    let (ours, theirs) = (first.meta()?, run.meta()?);
+    ours.has_other_data(&theirs).then(|| {
         format!(
             "trained and tested on different images than {}: data_fingerprint in run.json differs",
             first.name

@@ -27,6 +27,9 @@ pub struct Meta {
     pub threads: u32,
     /// BLAKE3 hash of the data set.
     pub data_fingerprint: String,
+    /// The hash that versions before 0.2 recorded instead, of four IDX files; `None` for other data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idx_fingerprint: Option<String>,
     /// The number of trainable parameters.
     pub parameters: u64,
     /// The PID of the trainer.
@@ -43,6 +46,9 @@ pub struct Meta {
     /// The directory of the images.
     #[serde(with = "any_path::optional", skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
+    /// The file of packed images, if there is one.
+    #[serde(with = "any_path::optional", skip_serializing_if = "Option::is_none")]
+    pub packed_images: Option<PathBuf>,
     /// The start time, milliseconds since 1970-01-01 UTC.
     pub started_ms: u64,
     /// The end time, milliseconds since 1970-01-01 UTC. `None` while the run is live or if it crashed.
@@ -51,6 +57,23 @@ pub struct Meta {
     pub outcome: RunOutcome,
     /// The error that ended the run, if it failed.
     pub error: Option<String>,
+}
+
+impl Meta {
+    /// Whether two runs were trained on different data; `false` if that is not known.
+    pub fn has_other_data(&self, other: &Self) -> bool {
+        let prints = |meta: &Self| {
+            let old = meta.idx_fingerprint.clone();
+            [Some(meta.data_fingerprint.clone()), old]
+                .map(|print| print.filter(|print| !print.is_empty()))
+        };
+        let (ours, theirs) = (prints(self), prints(other));
+        let same = ours
+            .iter()
+            .flatten()
+            .any(|print| theirs.iter().flatten().any(|other| other == print));
+        !same && !self.data_fingerprint.is_empty() && !other.data_fingerprint.is_empty()
+    }
 }
 
 /// The outcome of a run, one word in `run.json`.

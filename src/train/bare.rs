@@ -8,7 +8,7 @@ use super::optim::Optimizer;
 use super::schedule::Schedule;
 use super::step::{Hyper, StepStats, timed_step};
 use crate::config::Config;
-use crate::data::{Augment, Dataset, Resident};
+use crate::data::{Augment, Dataset, Loader};
 use crate::model::{Computation, Network, Plan, Weights};
 use crate::random::{augment_words, epoch_order};
 
@@ -19,7 +19,7 @@ pub(super) struct BareTrainer {
     pub(super) network: Network,
     pub(super) weights: Weights,
     pub(super) optimizer: Optimizer,
-    pub(super) train: Resident,
+    pub(super) train: Loader,
     augment: Augment,
     pub(super) order: Tensor,
     pub(super) step: u64,
@@ -41,7 +41,12 @@ impl BareTrainer {
         let order = epoch_order(config.train.seed, 1, dataset.train.labels.len());
         Ok(Self {
             optimizer: Optimizer::new(&config.optim, &plan, device).computing_in(kind),
-            train: Resident::new(&dataset.train, &dataset.info, device).map_err(|error| error.0)?,
+            train: {
+                let loader = Loader::new(&dataset.train, &dataset.info, device);
+                let loader = loader.map_err(|error| error.0)?;
+                loader.expect(&order, config.train.batch_size, 0);
+                loader
+            },
             augment: Augment::new(
                 &config.data.augment,
                 dataset.info.height,
@@ -79,34 +84,41 @@ impl BareTrainer {
     }
 
     /// The batch of the next step: images and labels.
-    pub(super) fn batch(&self) -> (Tensor, Tensor) {
+    ///
+    /// # Errors
+    /// If images cannot be read.
+    pub(super) fn batch(&self) -> Result<(Tensor, Tensor), String> {
         let size = self.config.train.batch_size.min(self.train.len());
         let full_batches = (self.train.len() / size).max(1);
         let start = self.step as i64 % full_batches * size;
         let indices = self.order.narrow(0, start, size);
-        self.train.batch(
-            &indices,
-            &self.augment,
-            &augment_words(self.config.train.seed, 0, self.step),
-        )
+        let words = augment_words(self.config.train.seed, 0, self.step);
+        let batch = self.train.batch(&indices, &self.augment, &words);
+        batch.map_err(|error| error.0)
     }
 
     /// Trains one step, exactly as the trainer does.
-    pub(super) fn step(&mut self) -> StepStats {
+    ///
+    /// # Errors
+    /// If images cannot be read.
+    pub(super) fn step(&mut self) -> Result<StepStats, String> {
         let hyper = self.hyper();
         self.step_with(hyper)
     }
 
     /// Trains one step with these hyperparameters.
-    pub(super) fn step_with(&mut self, hyper: Hyper) -> StepStats {
+    ///
+    /// # Errors
+    /// If images cannot be read.
+    pub(super) fn step_with(&mut self, hyper: Hyper) -> Result<StepStats, String> {
         self.clock.begin(false);
-        let (images, labels) = self.batch();
+        let (images, labels) = self.batch()?;
         self.clock.lap(Part::Data);
         let (network, weights, optimizer) = (&self.network, &mut self.weights, &mut self.optimizer);
         let how = (hyper, &mut self.clock);
         let (stats, _) = timed_step(network, weights, optimizer, (&images, &labels), how);
         self.step += 1;
         self.clock.count(self.step);
-        stats
+        Ok(stats)
     }
 }

@@ -4,7 +4,7 @@
 use super::bare::BareTrainer;
 use super::step::Hyper;
 use crate::config::Config;
-use crate::data::Dataset;
+use crate::images::Dataset;
 
 /// Decay of the smoothed loss, a bias-corrected EMA.
 const SMOOTHING: f64 = 0.95;
@@ -50,7 +50,7 @@ pub fn run_lr_find(
     for step in 0..steps {
         let lr = from * (to / from).powf(step as f64 / (steps.saturating_sub(1)).max(1) as f64);
         let hyper = Hyper { lr, ..bare.hyper() };
-        let loss = bare.step_with(hyper).loss.double_value(&[]);
+        let loss = bare.step_with(hyper)?.loss.double_value(&[]);
         if !loss.is_finite() {
             break;
         }

@@ -12,8 +12,8 @@ use super::step::{clip_divisor, gradient};
 use super::window::Window;
 use crate::checkpoint::encode;
 use crate::config::Config;
-use crate::data::Dataset;
 use crate::event::StepTime;
+use crate::images::Dataset;
 use crate::random::epoch_order;
 
 /// Minimum number of steps and seconds before the measurement, since the first steps allocate their memory.
@@ -47,22 +47,22 @@ pub struct Speed {
 }
 
 /// Trains for at least `seconds`, exactly as the trainer does. Returns the number of steps.
-fn run(bare: &mut BareTrainer, window: &mut Window, seconds: f64) -> u64 {
+fn run(bare: &mut BareTrainer, window: &mut Window, seconds: f64) -> Result<u64, String> {
     let (began, before) = (Instant::now(), bare.step);
     while began.elapsed().as_secs_f64() < seconds {
-        let stats = bare.step();
+        let stats = bare.step()?;
         window.push(stats, bare.hyper().lr);
         if window.is_due() {
             window.close();
         }
     }
     window.close();
-    bare.step - before
+    Ok(bare.step - before)
 }
 
 /// Median milliseconds of gradient clipping and update.
-fn optimizer_ms(bare: &mut BareTrainer) -> f64 {
-    let (images, labels) = bare.batch();
+fn optimizer_ms(bare: &mut BareTrainer) -> Result<f64, String> {
+    let (images, labels) = bare.batch()?;
     let hyper = bare.hyper();
     let batch = (&images, &labels);
     let how = (hyper, &mut bare.clock);
@@ -82,7 +82,7 @@ fn optimizer_ms(bare: &mut BareTrainer) -> f64 {
         })
         .collect();
     times.sort_by(f64::total_cmp);
-    times.get(OPTIMIZER_STEPS / 2).copied().unwrap_or(f64::NAN)
+    Ok(times.get(OPTIMIZER_STEPS / 2).copied().unwrap_or(f64::NAN))
 }
 
 /// Measures the training speed over about `seconds` after a warm-up.
@@ -93,20 +93,20 @@ pub fn speed(config: &Config, dataset: &Dataset, seconds: f64) -> Result<Speed, 
     let began = Instant::now();
     let mut bare = BareTrainer::new(config, dataset)?;
     let model_seconds = began.elapsed().as_secs_f64();
-    let stats = bare.step();
+    let stats = bare.step()?;
     stats.loss.double_value(&[]);
     let first_step_seconds = began.elapsed().as_secs_f64() - model_seconds;
     let mut window = Window::new(config.optim.clip_norm);
     let warm = Instant::now();
     while bare.step < WARM_UP.0 || warm.elapsed().as_secs_f64() < WARM_UP.1 {
-        run(&mut bare, &mut window, 0.1);
+        run(&mut bare, &mut window, 0.1)?;
     }
     let batch = config.train.batch_size as f64;
     bare.clock = Clock::new(bare.order.device());
     let (mut segments, mut steps) = (Vec::new(), 0);
     let (timed, mut spent) = (Instant::now(), 0.0);
     while spent < seconds {
-        let done = run(&mut bare, &mut window, 1.0);
+        let done = run(&mut bare, &mut window, 1.0)?;
         let now = timed.elapsed().as_secs_f64();
         segments.push(done as f64 * batch / (now - spent));
         (steps, spent) = (steps + done, now);
@@ -117,7 +117,7 @@ pub fn speed(config: &Config, dataset: &Dataset, seconds: f64) -> Result<Speed, 
         segments,
         model_seconds,
         first_step_seconds,
-        optimizer_ms: optimizer_ms(&mut bare),
+        optimizer_ms: optimizer_ms(&mut bare)?,
         steps,
         step_time,
         threads: tch::get_num_threads(),
@@ -153,14 +153,15 @@ pub fn losses(
     for step in 0..steps {
         let indices = order.iter().skip(step as usize * batch).take(batch);
         for &index in indices {
-            pixels.extend_from_slice(dataset.train.image(index as usize, dataset.image_size()));
+            let image = dataset.train.image(index as usize);
+            pixels.extend_from_slice(&image.map_err(|error| error.0)?);
             if let Some(label) = dataset.train.labels.get(index as usize) {
                 let label = u8::try_from(*label);
                 labels.push(label.map_err(|_| "expected at most 256 classes".to_owned())?);
             }
         }
         rates.push(bare.hyper().lr);
-        losses.push(bare.step().loss.double_value(&[]));
+        losses.push(bare.step()?.loss.double_value(&[]));
     }
     write("images.u8", &pixels)?;
     write("labels.u8", &labels)?;

@@ -23,11 +23,12 @@ use super::optim::Optimizer;
 use super::save::Saver;
 use super::window::{EpochSums, Window};
 use super::{Job, device};
-use crate::data::{Augment, Dataset, Resident, reduced_grey, reduced_size};
+use crate::data::{Augment, DataError, Dataset, Images, Loader};
 use crate::event::{
-    CheckpointReason, DatasetInfo, Event, F64, GalleryImages, Outcome, Phase, Pixels, Request,
-    RunStarted,
+    CheckpointReason, DatasetInfo, Event, F64, GalleryImages, Level, Outcome, Phase, Pixels,
+    Request, RunStarted,
 };
+use crate::images::{reduced_grey, reduced_size};
 use crate::limits::GALLERY_SIDE;
 use crate::model::{Network, Op, Plan, Weights};
 use crate::stopwatch::Moment;
@@ -53,9 +54,9 @@ pub(super) struct Trainer {
     weights: Weights,
     optimizer: Optimizer,
     augment: Augment,
-    train: Resident,
-    valid: Resident,
-    test: Resident,
+    train: Loader,
+    valid: Loader,
+    test: Loader,
     device: Device,
     kind: Kind,
     control: Control,
@@ -127,15 +128,15 @@ impl Trainer {
         let weights = Weights::new(&plan, config.train.seed, device);
         let kind = device::kind(config.train.precision, device);
         let optimizer = Optimizer::new(&config.optim, &plan, device).computing_in(kind);
-        let resident =
-            |images| Resident::new(images, &job.dataset.info, device).map_err(|error| error.0);
+        let loader =
+            |images| Loader::new(images, &job.dataset.info, device).map_err(|error| error.0);
         let marks = job.marks.take();
         let saver = Saver::new(&job.run_dir, &plan, job.config.checkpoint.keep, marks)?;
         let config = &job.config;
         let mut trainer = Self {
-            train: resident(&job.dataset.train)?,
-            valid: resident(&job.dataset.valid)?,
-            test: resident(&job.dataset.test)?,
+            train: loader(&job.dataset.train)?,
+            valid: loader(&job.dataset.valid)?,
+            test: loader(&job.dataset.test)?,
             augment: Augment::new(
                 &config.data.augment,
                 job.dataset.info.height,
@@ -256,6 +257,12 @@ impl Trainer {
             ]
             .concat(),
         })));
+        for note in &dataset.notes {
+            self.control.emit(Event::Log {
+                level: Level::Info,
+                text: format!("data: {note}"),
+            });
+        }
         self.control.emit(Event::GalleryImages(gallery_images(
             dataset,
             self.gallery_size(),
@@ -283,7 +290,7 @@ impl Trainer {
             .config
             .eval
             .gallery
-            .min(self.job.dataset.test.labels.len())
+            .min(self.job.dataset.shown().len())
     }
 
     fn steps_per_epoch(&self) -> u64 {
@@ -298,7 +305,12 @@ impl Trainer {
     }
 }
 
-/// The first `count` images of the test split, in grey and at most [`GALLERY_SIDE`] pixels wide and high.
+/// Ends the run because images cannot be read. As after an error of libtorch, the current state is saved first.
+fn fail(error: DataError) -> ! {
+    std::panic::resume_unwind(Box::new(error.0))
+}
+
+/// The first `count` images of the split that the gallery shows, in grey and at most [`GALLERY_SIDE`] pixels wide and high.
 fn gallery_images(dataset: &Dataset, count: usize) -> GalleryImages {
     let DatasetInfo {
         channels,
@@ -306,15 +318,18 @@ fn gallery_images(dataset: &Dataset, count: usize) -> GalleryImages {
         width,
         ..
     } = dataset.info;
-    let size = dataset.image_size();
-    let pixels = (0..count).flat_map(|index| {
-        let image = dataset.test.image(index, size);
-        reduced_grey(image, (channels, height, width), GALLERY_SIDE)
-    });
-    let pixels = Pixels(pixels.collect());
+    let shown: &Images = dataset.shown();
+    let mut pixels = Vec::new();
+    for index in 0..count {
+        let image = shown.image(index).unwrap_or_else(|error| fail(error));
+        pixels.extend(reduced_grey(
+            &image,
+            (channels, height, width),
+            GALLERY_SIDE,
+        ));
+    }
     let (height, width) = reduced_size((height, width), GALLERY_SIDE);
-    let labels = dataset
-        .test
+    let labels = shown
         .labels
         .iter()
         .take(count)
@@ -324,6 +339,6 @@ fn gallery_images(dataset: &Dataset, count: usize) -> GalleryImages {
         height,
         width,
         labels,
-        pixels,
+        pixels: Pixels(pixels),
     }
 }

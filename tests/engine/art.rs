@@ -34,10 +34,10 @@ fn ascii_art_follows_image_brightness_on_dark_and_light() {
         );
         let mut worst = f64::INFINITY;
         for index in 0..100 {
-            let image = dataset.test.image(index, dataset.image_size());
-            let wanted = art::resample(image, height, width, columns, rows);
+            let image = dataset.test.image(index).unwrap();
+            let wanted = art::resample(&image, height, width, columns, rows);
             for dark in [true, false] {
-                let ink: Vec<f32> = art::render(image, height, width, columns, rows, dark)
+                let ink: Vec<f32> = art::render(&image, height, width, columns, rows, dark)
                     .iter()
                     .flat_map(|line| line.chars().map(art::ink).collect::<Vec<_>>())
                     .collect();

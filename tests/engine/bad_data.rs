@@ -3,22 +3,20 @@
 use std::fs;
 use std::path::Path;
 
-use epochtop::data;
-
-use crate::fixture::{idx, shapes, small_config};
+use crate::fixture::{idx, shapes, small_config, try_load};
 
 fn error_after(break_it: impl FnOnce(&Path)) -> String {
     let dir = tempfile::tempdir().unwrap();
     shapes(dir.path());
     break_it(dir.path());
-    data::load(&small_config(dir.path()).data, 1).unwrap_err().0
+    try_load(&small_config(dir.path())).unwrap_err()
 }
 
 #[test]
 fn a_missing_directory_is_reported() {
     let mut config = small_config(Path::new("/no/such/place"));
     config.data.name = "fashion-mnist".to_owned();
-    let error = data::load(&config.data, 1).unwrap_err().0;
+    let error = try_load(&config).unwrap_err();
     assert!(
         error.contains("/no/such/place") && error.contains("no such directory"),
         "{error}"
@@ -106,7 +104,7 @@ fn a_validation_split_larger_than_the_data_is_reported() {
     shapes(dir.path());
     let mut config = small_config(dir.path());
     config.data.valid = 600;
-    let error = data::load(&config.data, 1).unwrap_err().0;
+    let error = try_load(&config).unwrap_err();
     assert!(
         error.contains("data.valid = 600") && error.contains("at most 597"),
         "{error}"

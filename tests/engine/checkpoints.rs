@@ -25,9 +25,8 @@ fn a_saved_network_gives_the_same_logits() {
     )
     .unwrap();
     let weights = Weights::from_named(&plan, &decode(&bytes).unwrap(), Device::Cpu).unwrap();
-    let resident =
-        epochtop::data::Resident::new(&dataset.test, &dataset.info, Device::Cpu).unwrap();
-    let logits = Network::new(plan).logits(&weights, &resident.run(0, resident.len()));
+    let loader = epochtop::data::Loader::new(&dataset.test, &dataset.info, Device::Cpu).unwrap();
+    let logits = Network::new(plan).logits(&weights, &loader.run(0, loader.len()).unwrap());
     let predicted: Vec<i64> = logits.argmax(1, false).try_into().unwrap();
     let correct = predicted
         .iter()

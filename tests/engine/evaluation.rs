@@ -390,8 +390,9 @@ fn write_images(dir: &Path) {
     image::imageops::invert(&mut paper);
     paper.save(dir.join("paper.png")).unwrap();
     let large = image::imageops::resize(&own, 480, 400, image::imageops::FilterType::Nearest);
+    // The format is recognised by the content, not by the name.
     large
-        .save_with_format(dir.join("large.jpg"), ImageFormat::Jpeg)
+        .save_with_format(dir.join("large.jpg"), ImageFormat::Bmp)
         .unwrap();
     fs::write(
         dir.join("broken.png"),

@@ -6,9 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::Sender;
 use epochtop::config::{Config, OptimName};
-use epochtop::data::{self, Dataset};
 use epochtop::event::{Answer, Command, Event, Record, Request};
 use epochtop::files::Dir;
+use epochtop::images::{self, Dataset};
 use epochtop::link::{Feed, request};
 use epochtop::run::RunState;
 use epochtop::session::Session;
@@ -93,7 +93,12 @@ pub(crate) fn small_config(dir: &Path) -> Config {
 
 /// Loads the data set of a configuration.
 pub(crate) fn load(config: &Config) -> Dataset {
-    data::load(&config.data, config.train.seed).unwrap()
+    try_load(config).unwrap()
+}
+
+/// Loads the data set of a configuration, or returns the error.
+pub(crate) fn try_load(config: &Config) -> Result<Dataset, String> {
+    images::load(&config.data, config.train.seed, &mut |_| ()).map_err(|error| error.0)
 }
 
 /// The events of a training run in order, and the state they fold to.

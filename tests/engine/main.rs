@@ -42,6 +42,7 @@ mod restart;
 mod restored;
 mod resume;
 mod single_image;
+mod sources;
 mod steering;
 mod stopped_process;
 mod terminal;

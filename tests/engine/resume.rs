@@ -555,7 +555,7 @@ fn assert_same_logits(place: &Place, script: &Path) {
     let module = CModule::load(script).unwrap();
     let config = crate::fixture::small_config(place.data.path());
     let test = crate::fixture::load(&config);
-    let images = epochtop::data::Resident::new(&test.test, &test.info, Device::Cpu).unwrap();
+    let images = epochtop::data::Loader::new(&test.test, &test.info, Device::Cpu).unwrap();
     let table = fs::read_to_string(place.run("uninterrupted").join("predictions.csv")).unwrap();
     let rows: Vec<Vec<f32>> = table
         .lines()
@@ -568,7 +568,9 @@ fn assert_same_logits(place: &Place, script: &Path) {
         })
         .collect();
     for (start, count) in [(0, 1), (1, 7), (8, 100)] {
-        let logits = module.forward_ts(&[images.run(start, count)]).unwrap();
+        let logits = module
+            .forward_ts(&[images.run(start, count).unwrap()])
+            .unwrap();
         let expected = rows[start as usize..(start + count) as usize].concat();
         let off = (logits.view([-1]) - Tensor::from_slice(&expected))
             .abs()

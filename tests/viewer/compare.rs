@@ -46,6 +46,7 @@ fn write_evaluated_run(
     let (records, report) = story::tested(name, rows);
     let run = write_run(runs, name, config, data, &records);
     let evaluated = EvaluationOutput {
+        is_result: true,
         report: &report,
         run: name,
         names: &[],

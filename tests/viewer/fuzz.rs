@@ -267,7 +267,9 @@ fn fuzz(times: u64) {
         ("socket reply", replies(), |mut b| {
             matches!(FromTrainer::receive(&mut b), Ok(Some(_)))
         }),
-        ("IDX", vec![idx()], |b| epochtop::idx::parse(b).is_ok()),
+        ("IDX", vec![idx()], |b| {
+            epochtop::images::idx::parse(b).is_ok()
+        }),
     ];
     let before = peak_kib();
     for (name, valid, target) in &targets {

@@ -44,11 +44,6 @@ const LAYERS: &[Layer] = &[
         forbidden: &[TENSORS, SCREEN, CHANNELS, FILES],
     },
     Layer {
-        module: "idx",
-        uses: &["limits"],
-        forbidden: &[TENSORS, SCREEN, CHANNELS, FILES, CLOCKS],
-    },
-    Layer {
         module: "shell",
         uses: &[],
         forbidden: &[TENSORS, SCREEN, CHANNELS, FILES, CLOCKS],
@@ -89,6 +84,11 @@ const LAYERS: &[Layer] = &[
         forbidden: &[TENSORS, SCREEN, CHANNELS, CLOCKS],
     },
     Layer {
+        module: "images",
+        uses: &["limits", "config", "event", "random", "files", "threads"],
+        forbidden: &[TENSORS, SCREEN, STDOUT],
+    },
+    Layer {
         module: "report",
         uses: &["metrics", "event", "files"],
         forbidden: &[TENSORS, SCREEN, CHANNELS, FILES, CLOCKS],
@@ -111,9 +111,9 @@ const LAYERS: &[Layer] = &[
     Layer {
         module: "data",
         uses: &[
-            "limits", "idx", "config", "event", "random", "metrics", "native", "kernels",
+            "config", "event", "random", "images", "native", "kernels", "threads",
         ],
-        forbidden: &[SCREEN, CHANNELS],
+        forbidden: &[SCREEN],
     },
     Layer {
         module: "model",
@@ -129,6 +129,7 @@ const LAYERS: &[Layer] = &[
             "files",
             "checkpoint",
             "report",
+            "images",
             "data",
             "model",
         ],
@@ -138,7 +139,7 @@ const LAYERS: &[Layer] = &[
         module: "train",
         uses: &[
             "limits",
-            "idx",
+            "images",
             "config",
             "event",
             "random",
@@ -162,7 +163,7 @@ const LAYERS: &[Layer] = &[
         uses: &[
             "limits",
             "fault",
-            "idx",
+            "images",
             "config",
             "event",
             "metrics",

@@ -299,6 +299,29 @@ fn at_most_the_last_32_evaluations_are_returned() {
     assert_eq!(rows[0].earlier.last().map(|one| one.epoch), Some(50));
 }
 
+/// Writes IDX files with these test images of `side`×`side` pixels, and two training images.
+fn write_test_images(dir: &Path, side: u32, pixels: &[u8]) {
+    let file = |name: &str, dims: &[u32], data: &[u8]| {
+        let dims: Vec<u8> = dims.iter().flat_map(|dim| dim.to_be_bytes()).collect();
+        let rank = dims.len() as u8 / 4;
+        put(
+            &dir.join(name),
+            [&[0, 0, 8, rank], &dims[..], data].concat(),
+        );
+    };
+    let area = (side * side) as usize;
+    for (prefix, pixels) in [("train", vec![0; 2 * area]), ("t10k", pixels.to_vec())] {
+        let count = (pixels.len() / area) as u32;
+        let labels: Vec<u8> = (0..count).map(|image| (image % 2) as u8).collect();
+        file(
+            &format!("{prefix}-images-idx3-ubyte"),
+            &[count, side, side],
+            &pixels,
+        );
+        file(&format!("{prefix}-labels-idx1-ubyte"), &[count], &labels);
+    }
+}
+
 #[test]
 fn images_come_from_the_data_or_else_from_the_gallery() {
     let (dir, run) = run();
@@ -326,9 +349,7 @@ fn images_come_from_the_data_or_else_from_the_gallery() {
         &run.path.join("run.json"),
         serde_json::to_vec(&meta).unwrap(),
     );
-    let file = dir.path().join("data/t10k-images-idx3-ubyte");
-    let head = [0, 0, 8, 3, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 1];
-    put(&file, [&head[..], &[7, 8, 9]].concat());
+    write_test_images(&dir.path().join("data"), 1, &[7, 8, 9]);
     assert_eq!(pixels(), [7, 8, 9].map(|byte| ((1, 1), vec![byte])));
 }
 
@@ -346,12 +367,7 @@ fn a_page_of_large_images_is_shortened_and_can_be_sent() {
         serde_json::to_vec(&meta).unwrap(),
     );
     for (side, rows) in [(28_u32, 256), (256, 64)] {
-        let head = [vec![0, 0, 8, 3, 0, 0, 1, 0]]
-            .into_iter()
-            .chain([side, side].map(|side| side.to_be_bytes().to_vec()));
-        let pixels = vec![200; 256 * (side * side) as usize];
-        let file = dir.path().join("t10k-images-idx3-ubyte");
-        put(&file, head.chain([pixels]).collect::<Vec<_>>().concat());
+        write_test_images(dir.path(), side, &vec![200; 256 * (side * side) as usize]);
         let page = page(&link(&run), Filter::All, 0, 256);
         assert_eq!((page.total, page.rows.len()), (256, rows));
         let reply = epochtop::session::wire::FromTrainer::Reply(1, Reply::Images(page));

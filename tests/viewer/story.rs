@@ -120,6 +120,7 @@ impl Story {
             train: 55_000,
             valid: 5_000,
             test: 10_000,
+            ..DatasetInfo::default()
         };
         self.record(Event::RunStarted(Box::new(RunStarted {
             precision: "f32".to_owned(),

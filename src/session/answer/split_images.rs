@@ -1,15 +1,12 @@
-//! The pixels of the test-set images, read from the data directory recorded in `run.json`.
+//! The pixels of the test-set images, read from the packed images or the data directory recorded in `run.json`.
 
-use std::io::{self, BufReader, ErrorKind, Read};
+use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 
-use flate2::read::MultiGzDecoder;
-use fs_err::File;
-
 use super::super::rundir::RunDir;
-use super::stamp::Stamp;
+use crate::config::Config;
 use crate::event::{GalleryImages, Pixels};
-use crate::idx::{self, reduced_grey, reduced_size};
+use crate::images::{self, DataError, Pack, reduced_grey, reduced_size};
 use crate::limits::REPLY_SIDE;
 use crate::link::ImageRow;
 
@@ -17,33 +14,67 @@ use crate::link::ImageRow;
 /// 8 MB.
 const MAX_PIXEL_BYTES: usize = 256 << 20;
 
-/// All test-set images in grey scale, one byte per pixel, one image after another. Large images are reduced.
+/// The test-set images in grey scale, one byte per pixel. Large images are reduced.
 #[derive(Debug, Default)]
 pub(super) struct SplitImages {
-    /// The image file with its stamp, whether or not it could be read.
-    file: Option<(PathBuf, Stamp)>,
-    /// Height and width of an image in pixels.
-    size: (u32, u32),
-    grey: Vec<u8>,
+    /// Where the images are, and the stamp of that place, whether or not they could be read.
+    place: Option<(PathBuf, Option<u64>)>,
+    source: Source,
+}
+
+/// Where the pixels come from.
+#[derive(Debug, Default)]
+enum Source {
+    #[default]
+    None,
+    /// Packed images, read one at a time.
+    Packed(Box<Pack>),
+    /// All images in memory, one after another, with height and width.
+    Memory { size: (u32, u32), grey: Vec<u8> },
 }
 
 impl SplitImages {
-    /// Reads the images if the file exists and has not been read or has changed.
+    /// Finds the images if that has not been done, or reads them again if they have changed.
     pub(super) fn renew(&mut self, run: &RunDir) {
-        let found = run.meta().and_then(|meta| find(&meta.data_dir?));
-        // If the file is no longer accessible, for example on an unmounted disk, the images read before stay usable.
-        if found.is_none() || found == self.file {
+        let Some(meta) = run.meta() else { return };
+        if let Some(path) = meta.packed_images {
+            // Packed images never change.
+            if self.place.as_ref().is_none_or(|(known, _)| *known != path)
+                && let Ok(pack) = Pack::open(&path)
+            {
+                self.source = Source::Packed(Box::new(pack));
+                self.place = Some((path, None));
+            }
             return;
         }
-        let path = found.as_ref().map(|(path, _)| path.as_path());
-        let read = path.and_then(|path| read(path).ok());
-        (self.size, self.grey) = read.unwrap_or_default();
-        self.file = found;
+        let Some(dir) = meta.data_dir else { return };
+        let found = Some((dir.clone(), stamp(&dir)));
+        // If the directory is no longer accessible, for example on an unmounted disk, the images read before stay usable.
+        if found == self.place || stamp(&dir).is_none() {
+            return;
+        }
+        self.source =
+            read(run, &dir).map_or(Source::None, |(size, grey)| Source::Memory { size, grey });
+        self.place = found;
     }
 
     /// Sets the pixels of a row; does nothing if there is no image for it.
     pub(super) fn put(&self, row: &mut ImageRow) {
-        put(row, self.size, &self.grey);
+        match &self.source {
+            Source::None => {}
+            Source::Memory { size, grey } => put(row, *size, grey),
+            Source::Packed(pack) => {
+                let [_, _, test] = pack.info().counts.ranges();
+                let index = test.start.saturating_add(row.index as usize);
+                let mut image = vec![0; pack.image_size()];
+                if test.contains(&index) && pack.read(index, &mut image).is_ok() {
+                    let info = pack.info();
+                    let shape = (info.channels, info.height, info.width);
+                    row.size = reduced_size((info.height, info.width), REPLY_SIDE);
+                    row.pixels = Pixels(reduced_grey(&image, shape, REPLY_SIDE));
+                }
+            }
+        }
     }
 }
 
@@ -68,83 +99,40 @@ fn area((height, width): (u32, u32)) -> usize {
     (height as usize).saturating_mul(width as usize)
 }
 
-/// The file of the test-set images, compressed or not.
-fn find(dir: &Path) -> Option<(PathBuf, Stamp)> {
-    let path = idx::find(dir, "t10k-images-idx3-ubyte")?;
-    let stamp = Stamp::of(&path.metadata().ok()?);
-    Some((path, stamp))
-}
-
-fn read(path: &Path) -> io::Result<((u32, u32), Vec<u8>)> {
-    let file = File::open(path)?;
-    if path.extension().is_some_and(|extension| extension == "gz") {
-        decode(BufReader::new(MultiGzDecoder::new(BufReader::new(file))))
-    } else {
-        decode(BufReader::new(file))
-    }
-}
-
-/// Reads (height, width) and the grey-scale pixels. Images are decoded one at a time, so that colour images are never
-/// in memory all together.
-fn decode(mut from: impl Read) -> io::Result<((u32, u32), Vec<u8>)> {
-    let bad = |what: String| io::Error::new(ErrorKind::InvalidData, what);
-    // The longest header has 20 bytes; after a shorter one, the read includes the first pixels.
-    let mut head = Vec::new();
-    from.by_ref().take(20).read_to_end(&mut head)?;
-    let (idx, first_pixels) = idx::header(&head).map_err(bad)?;
-    let count = idx.dims.first().copied().unwrap_or(0);
-    let shape = idx.image_shape().map_err(bad)?;
-    let (channels, height, width) = shape;
-    let size = reduced_size((height, width), REPLY_SIDE);
-    let mut from = first_pixels.chain(from);
-    let mut image = vec![0; area((height, width)).saturating_mul(channels as usize)];
-    let mut grey = Vec::new();
-    for _ in 0..count.min(MAX_PIXEL_BYTES / area(size).max(1)) {
-        from.read_exact(&mut image)?;
-        grey.extend(reduced_grey(&image, shape, REPLY_SIDE));
-    }
+/// Reads the grey images of the test split from files that need no decoding, at most [`MAX_PIXEL_BYTES`]: height and width,
+/// and the pixels.
+fn read(run: &RunDir, dir: &Path) -> Result<((u32, u32), Vec<u8>), DataError> {
+    // The run may have been written by a version with other keys.
+    let config = run.config().ok();
+    let config = config.and_then(|text| toml::from_str::<Config>(&text).ok());
+    let config = config.unwrap_or_default().data;
+    let (mut size, mut grey) = ((0, 0), Vec::new());
+    images::for_raw_test_images(dir, &config, &mut |shape, image| {
+        let (_, height, width) = shape;
+        size = reduced_size((height, width), REPLY_SIDE);
+        grey.extend(reduced_grey(image, shape, REPLY_SIDE));
+        grey.len() + area(size) <= MAX_PIXEL_BYTES
+    })?;
     Ok((size, grey))
+}
+
+/// What changes if the images change: the modification times of the directory and of the files in it.
+fn stamp(dir: &Path) -> Option<u64> {
+    let mut hasher = std::hash::DefaultHasher::new();
+    let mut entries: Vec<_> = std::fs::read_dir(dir).ok()?.flatten().collect();
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries.iter().take(1000) {
+        entry.file_name().hash(&mut hasher);
+        let meta = entry.metadata().ok();
+        meta.map(|meta| (meta.len(), meta.modified().ok()))
+            .hash(&mut hasher);
+    }
+    Some(hasher.finish())
 }
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
     use super::*;
-
-    #[test]
-    fn colour_images_are_averaged_and_grey_images_are_unchanged() {
-        let grey = [
-            &[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2][..],
-            &[1, 2, 3, 4],
-        ]
-        .concat();
-        assert_eq!(decode(grey.as_slice()).unwrap(), ((1, 2), vec![1, 2, 3, 4]));
-        let head = [0, 0, 8, 4, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 2];
-        let colour = [&head[..], &[10, 0, 20, 3, 60, 6]].concat();
-        assert_eq!(decode(colour.as_slice()).unwrap(), ((1, 2), vec![30, 3]));
-    }
-
-    #[test]
-    fn large_images_are_reduced() {
-        let head = [0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 4, 0, 0, 0, 2, 0];
-        let (size, grey) =
-            decode([&head[..], &[9].repeat(1024 * 512)].concat().as_slice()).unwrap();
-        assert_eq!((size, grey), ((256, 128), vec![9; 256 * 128]));
-    }
-
-    #[test]
-    fn inconsistent_header_is_rejected() {
-        let head = |sides: [u8; 12]| [&[0, 0, 8, 3][..], &sides].concat();
-        for bytes in [
-            head([255; 12]),
-            head([0, 0, 0, 9, 0, 0, 0, 2, 0, 0, 0, 2]),
-            head([0; 12]),
-            vec![0, 0, 8, 1, 0, 0, 0, 1, 7],
-            vec![3],
-        ] {
-            assert!(decode(bytes.as_slice()).is_err(), "{bytes:?}");
-        }
-    }
 
     #[test]
     fn row_without_image_is_unchanged() {

@@ -11,7 +11,7 @@ use super::super::schedule::Schedule;
 use super::super::step::{Hyper, StepStats, timed_step, weights_before};
 use super::super::window::EpochSums;
 use super::measure::Best;
-use super::{Flow, Trainer};
+use super::{Flow, Trainer, fail};
 use crate::event::{CheckpointReason, EpochSummary, Event, F64, Level, Phase, Remedy, StepWindow};
 use crate::fault;
 use crate::metrics::Measure;
@@ -45,6 +45,7 @@ impl Trainer {
         self.paused = Duration::ZERO;
         self.set_phase(Phase::Training);
         let order = self.order(self.epoch);
+        self.expect_batches(&order);
         self.window.restart_clock();
         self.clock.skip();
         while self.epoch_step < steps {
@@ -142,11 +143,17 @@ impl Trainer {
         let seed = self.job.config.train.seed;
         // Dropout uses libtorch's global random number generator.
         tch::manual_seed(step_seed(seed, 0, self.global_step));
-        self.train.batch(
-            indices,
-            &self.augment,
-            &augment_words(seed, 0, self.global_step),
-        )
+        let words = augment_words(seed, 0, self.global_step);
+        let batch = self.train.batch(indices, &self.augment, &words);
+        batch.unwrap_or_else(|error| fail(error))
+    }
+
+    /// Announces the remaining batches of the epoch, so that images which are not in memory are read ahead.
+    fn expect_batches(&self, order: &Tensor) {
+        let order = Vec::<i64>::try_from(order).unwrap_or_default();
+        let batch = self.job.config.train.batch_size;
+        let start = self.epoch_step as usize * batch.max(1) as usize;
+        self.train.expect(&order, batch, start);
     }
 
     /// Indices of the images in step `epoch_step` of an epoch with this `order`.

@@ -176,7 +176,7 @@ impl Trainer {
         let indices = self.indices(&self.order(self.epoch), epoch_step);
         let seed = self.job.config.train.seed;
         let words = crate::random::augment_words(seed, 0, step.saturating_sub(1));
-        let (images, _) = self.train.batch(&indices, &self.augment, &words);
+        let (images, _) = self.train.batch(&indices, &self.augment, &words).ok()?;
         self.network
             .first_non_finite_layer(&self.weights, &images, self.kind)
     }

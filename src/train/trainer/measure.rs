@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, bounded};
 
-use super::{Flow, Trainer};
+use super::{Flow, Trainer, fail};
 use crate::checkpoint::step_name;
-use crate::data::Images;
 use crate::event::{EvalReport, Event, F32, F64, GalleryPredictions, Phase, Split, WeightsKind};
 use crate::fault;
+use crate::images::Images;
 use crate::metrics::{Measure, Temperature, argmax, fit_temperature, softmax};
 use crate::model::{Weights, to_vec};
 use crate::report::{self, EvaluationOutput, Options, Predictions};
@@ -44,12 +44,12 @@ pub(super) struct Best {
     pub(super) validated: Validated,
 }
 
-/// A test-set evaluation that has not been written to the run directory.
+/// The result of the run, while it has not been written to the run directory.
 #[derive(Debug)]
 pub(super) struct UnwrittenEvaluation {
     report: EvalReport,
-    /// The predictions on validation and test.
-    rows: [Arc<Predictions>; 2],
+    /// The predictions on validation and, if there is one, on the test split.
+    rows: Vec<Arc<Predictions>>,
 }
 
 /// Start of an evaluation, and the time already spent paused at that moment.
@@ -140,13 +140,26 @@ impl Trainer {
         Some(note)
     }
 
-    /// Evaluates the best weights on the test set, with the temperature of their validation.
+    /// Evaluates the best weights on the test set, with the temperature of their validation. If there is no test set, the
+    /// validation of these weights is the result.
     pub(super) fn final_test(&mut self) -> Flow {
         self.set_phase(Phase::Testing);
         // A clone: a checkpoint requested during the evaluation reads `self.best`.
         let Some(best) = self.best.clone() else {
             return Flow::Go;
         };
+        if self.test.is_empty() {
+            let Validated { report, rows, .. } = best.validated.clone();
+            let report = EvalReport {
+                weights: WeightsKind::Best,
+                checkpoint: self.checkpoint_of(best.global_step),
+                ..report
+            };
+            let temperature = report.temperature.value;
+            self.write_result(report, vec![rows]);
+            self.report_gallery(Some(&best), temperature);
+            return Flow::Go;
+        }
         let start = self.evaluation_start();
         let Some(rows) = self.logits(Split::Test, &best.weights) else {
             return Flow::Stop;
@@ -176,10 +189,12 @@ impl Trainer {
         // Report it first: every test-set evaluation must be recorded, even if the file cannot be written.
         self.control
             .emit(Event::EvalFinished(Box::new(report.clone())));
-        self.unwritten = Some(UnwrittenEvaluation {
-            report,
-            rows: [Arc::clone(valid), test],
-        });
+        self.write_result(report, vec![Arc::clone(valid), test]);
+    }
+
+    /// Writes an evaluation to the run directory as the result of the run.
+    fn write_result(&mut self, report: EvalReport, rows: Vec<Arc<Predictions>>) {
+        self.unwritten = Some(UnwrittenEvaluation { report, rows });
         if let Err(error) = self.write_evaluation() {
             self.warn(format!(
                 "evaluation not written to the run directory: {error} (tried again at the end of the run)"
@@ -192,12 +207,13 @@ impl Trainer {
         let Some(UnwrittenEvaluation { report, rows }) = &self.unwritten else {
             return Ok(());
         };
-        let [valid, test] = rows;
+        let rows: Vec<&Predictions> = rows.iter().map(Arc::as_ref).collect();
         let evaluated = EvaluationOutput {
             report,
             run: &self.job.name,
             names: &self.job.dataset.info.classes,
-            rows: &[valid, test],
+            rows: &rows,
+            is_result: true,
         };
         report::write(&self.job.run_dir, evaluated)?;
         self.unwritten = None;
@@ -300,6 +316,7 @@ impl Trainer {
         };
         let labels = labels(images);
         let (total, batch) = (labels.len() as i64, self.job.config.eval.batch_size.max(1));
+        self.expect_split(split);
         let classes = self.job.dataset.info.classes.len();
         let mut logits = Vec::with_capacity(labels.len() * classes);
         let mut start = 0;
@@ -334,12 +351,33 @@ impl Trainer {
         weights: &Weights,
     ) -> Vec<f32> {
         let _guard = tch::no_grad_guard();
-        let resident = match split {
+        let loader = match split {
             Split::Train => &self.train,
             Split::Valid => &self.valid,
             Split::Test => &self.test,
         };
-        to_vec(&self.network.logits(weights, &resident.run(start, count)))
+        let images = loader.run(start, count).unwrap_or_else(|error| fail(error));
+        to_vec(&self.network.logits(weights, &images))
+    }
+
+    /// The split whose first images are the gallery.
+    fn shown_split(&self) -> Split {
+        if self.test.is_empty() {
+            Split::Valid
+        } else {
+            Split::Test
+        }
+    }
+
+    /// Announces all batches of a split, so that images which are not in memory are read ahead.
+    fn expect_split(&self, split: Split) {
+        let loader = match split {
+            Split::Train => &self.train,
+            Split::Valid => &self.valid,
+            Split::Test => &self.test,
+        };
+        let order: Vec<i64> = (0..loader.len()).collect();
+        loader.expect(&order, self.job.config.eval.batch_size, 0);
     }
 
     /// Reports predictions for the gallery images. They are only samples: no measure is computed from them, and
@@ -350,7 +388,7 @@ impl Trainer {
             return;
         }
         let weights = best.map_or(self.evaluated(), |best| &best.weights);
-        let logits = self.logits_of(Split::Test, 0, count, weights);
+        let logits = self.logits_of(self.shown_split(), 0, count, weights);
         let classes = self.job.dataset.info.classes.len().max(1);
         self.control
             .emit(Event::GalleryPredictions(GalleryPredictions {

@@ -58,6 +58,11 @@ impl Trainer {
                 let reason = "only the validation and test splits are evaluated during training";
                 self.control.refuse(request, step, reason);
             }
+            Command::Evaluate { split: Split::Test } if self.test.is_empty() => {
+                let reason = "the data have no test split: `evaluate` without --split test (key e) evaluates the validation \
+                              split";
+                self.control.refuse(request, step, reason);
+            }
             Command::Evaluate { .. } | Command::EvaluateBoth => {
                 self.detail = true;
                 self.pending.evaluations.push(request);
@@ -164,7 +169,9 @@ impl Trainer {
             split: Split::Valid,
         };
         let requests = std::mem::take(&mut self.pending.evaluations).into_iter();
-        let (valid, test) = requests.partition(|request: &Request| request.command == valid);
+        let no_test = self.test.is_empty();
+        let (valid, test) =
+            requests.partition(|request: &Request| no_test || request.command == valid);
         let mut flow = self.evaluate_for(valid, Self::evaluate_valid);
         if flow == Flow::Go {
             flow = self.evaluate_for(test, Self::evaluate_test);

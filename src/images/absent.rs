@@ -55,10 +55,7 @@ mod tests {
     use super::*;
 
     fn images(labels: &[u16]) -> Images {
-        Images {
-            pixels: Vec::new(),
-            labels: labels.to_vec(),
-        }
+        Images::in_memory(vec![0; labels.len()], labels)
     }
 
     #[test]

@@ -33,6 +33,13 @@ pub(super) fn stratified(
     (train, chosen)
 }
 
+/// The indices of `count` images in a random order that depends only on `seed`.
+pub(super) fn shuffled(count: usize, seed: u64) -> Vec<usize> {
+    let mut indices: Vec<usize> = (0..count).collect();
+    Random::new(&[seed, u64::from_le_bytes(*b"validate")]).shuffle(&mut indices);
+    indices
+}
+
 fn quotas(sizes: &[usize], wanted: usize) -> Vec<usize> {
     let total: usize = sizes.iter().sum();
     if total == 0 {

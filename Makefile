@@ -16,7 +16,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run install docs test check kill fuzz sweep screenshots bench bench-training bench-share bench-screen bench-wire bench-frames bench-metrics clean
+.PHONY: help setup build run install docs test test-python check kill fuzz sweep screenshots bench bench-training bench-share bench-packing bench-screen bench-wire bench-frames bench-metrics clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,13 +42,16 @@ test: setup check ## run format check, lints and tests, with and without libtorc
 	@# The viewer tests do not depend on libtorch, so they are not repeated here; `cargo test` alone runs all tests.
 	@$(STAGE) "tests" cargo test --lib --bins --test engine
 
+test-python: build ## check that NumPy, Pillow, pickle and pyarrow files of the same images train the same (downloads them)
+	@python3 -B scripts/check_sources.py
+
 check: setup ## run format check and lints only
 	@$(STAGE) "format" cargo fmt --check
 	@$(STAGE) "clippy" cargo clippy --all-targets -- -D warnings
 	@$(STAGE) "viewer: clippy" cargo clippy --no-default-features --all-targets -- -D warnings
 
-kill: setup ## kill a training process 200 times and a screen 100 times at random moments
-	@cargo test --test engine -- --ignored --nocapture two_hundred_kills a_hundred_killed_screens an_error_in_each_write
+kill: setup ## kill a training process 200 times, a screen 100 times and packing 50 times at random moments
+	@cargo test --test engine -- --ignored --nocapture two_hundred_kills a_hundred_killed_screens an_error_in_each_write killed_packing
 
 fuzz: ## read a million damaged files of each format (no libtorch)
 	@cargo test --no-default-features --test viewer -- --ignored --nocapture a_million_changed_files
@@ -64,6 +67,9 @@ bench-training: build ## compare images/s with PyTorch (sets up its own environm
 
 bench-share: build ## compare images/s alone and beside other processes (ARGS="--binary old=PATH --binary new=PATH")
 	@python3 -B scripts/bench/share.py $(ARGS)
+
+bench-packing: build ## compare the packing of JPEG files with PyTorch's DataLoader (makes 20,000 files, 1.5 GB)
+	@python3 -B scripts/bench/packing.py $(ARGS)
 
 bench-screen: build ## measure the training slowdown by attached, stalled and reconnecting clients
 	@python3 -B scripts/bench/screen.py $(ARGS)

@@ -22,6 +22,7 @@ pub mod source;
 mod split;
 mod statistics;
 mod stratified;
+mod survey;
 mod tally;
 
 use std::fmt;

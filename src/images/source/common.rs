@@ -34,7 +34,7 @@ pub(super) fn stamp_file(hasher: &mut blake3::Hasher, name: &str, meta: &Metadat
 /// Adds the file at `path` to the stamp, under its name without directories.
 ///
 /// # Errors
-/// If the file cannot be looked at.
+/// If the properties of the file cannot be read.
 pub(super) fn stamp_path(hasher: &mut blake3::Hasher, path: &Path) -> Result<(), DataError> {
     let meta = path.metadata().map_err(|error| wrong(path, error))?;
     stamp_file(hasher, &file_name(path), &meta);

@@ -9,7 +9,7 @@ use super::layout::split_of;
 use super::name::{few, shown};
 use super::paths::below;
 
-/// Entries of a directory that are looked at.
+/// Entries of a directory that are examined.
 const LOOKED_AT: usize = 1024;
 /// Directories of a directory that are looked into.
 const LOOKED_INTO: usize = 8;
@@ -72,7 +72,7 @@ impl Look {
         Some(look)
     }
 
-    /// The only directory, if it is not a split and there are no images beside it.
+    /// The only directory, if it is not a split and its parent has no images of its own.
     fn only_directory(&self) -> Option<&[u8]> {
         match self.dirs.as_slice() {
             [only] if !self.has_image && split_of(only).is_none() => Some(only),

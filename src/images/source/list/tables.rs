@@ -20,7 +20,7 @@ const NAMES: [&str; 4] = ["list", "labels", "data", "metadata"];
 /// Bytes at the start of a file in which its header must end.
 const LONGEST_HEADER: u64 = 64 << 10;
 
-/// Most tables of a directory that are looked at: a directory of logs is no data set.
+/// Most tables of a directory that are examined: a directory of logs is no data set.
 const MOST_TABLES: usize = 64;
 
 /// A CSV file with a column of paths.

@@ -57,3 +57,19 @@ pub fn check_classes(classes: usize) -> Result<(), String> {
         "{classes} classes; expected at most {MOST_CLASSES}"
     ))
 }
+
+/// The class index of a label.
+///
+/// # Errors
+/// The label and its image, if it is negative or beyond the most classes.
+pub fn class_index(label: i64, image: usize) -> Result<u16, String> {
+    let index = u16::try_from(label).ok();
+    index
+        .filter(|index| usize::from(*index) < MOST_CLASSES)
+        .ok_or_else(|| {
+            format!(
+                "label {label} of image {image} is out of range: expected 0 to {}",
+                MOST_CLASSES - 1
+            )
+        })
+}

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::limits::{CHANNELS, MOST_CLASSES, check_image};
+use crate::limits::{CHANNELS, check_image, class_index};
 
 /// Type codes: unsigned and signed bytes, 16-bit and 32-bit signed integers. Images must be unsigned bytes.
 const UNSIGNED_BYTE: u8 = 0x08;
@@ -74,15 +74,7 @@ impl Idx {
             let value = bytes
                 .iter()
                 .fold(start, |value: i64, &byte| value << 8 | i64::from(byte));
-            let label = u16::try_from(value).ok();
-            label
-                .filter(|label| usize::from(*label) < MOST_CLASSES)
-                .ok_or_else(|| {
-                    format!(
-                        "label {value} of image {image} is out of range: expected 0 to {}",
-                        MOST_CLASSES - 1
-                    )
-                })
+            class_index(value, image)
         };
         values.enumerate().map(label).collect()
     }

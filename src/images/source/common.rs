@@ -263,22 +263,6 @@ pub(super) fn numbered_classes(groups: &[Labels]) -> Vec<String> {
     (0..classes).map(|label| label.to_string()).collect()
 }
 
-/// A label as a class index.
-///
-/// # Errors
-/// If it is negative or beyond the most classes; without the name of the file.
-pub(super) fn class_index(value: i64, image: usize) -> Result<u16, String> {
-    let label = u16::try_from(value).ok();
-    label
-        .filter(|label| usize::from(*label) < MOST_CLASSES)
-        .ok_or_else(|| {
-            format!(
-                "label {value} of image {image} is out of range: expected 0 to {}",
-                MOST_CLASSES - 1
-            )
-        })
-}
-
 /// Names in a message: "a", "a and b", "a, b and c".
 pub(super) fn list_of(names: &[String]) -> String {
     match names {

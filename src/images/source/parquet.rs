@@ -6,11 +6,12 @@ use std::path::Path;
 
 use super::super::{DataError, Listing, PixelFormat};
 use super::common::{
-    Labels, Split, check_names, class_index, join_labels, list_of, listed_classes,
-    numbered_classes, plain_name, stamp_file, stamp_labels, wrong,
+    Labels, Split, check_names, join_labels, list_of, listed_classes, numbered_classes, plain_name,
+    stamp_file, stamp_labels, wrong,
 };
 use super::{ListOptions, Recognised, Source};
 use crate::config::SourceName;
+use crate::limits::class_index;
 
 mod columns;
 mod files;

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use super::super::super::DataError;
 use super::super::arrays::{Layout, Part, Store, skip};
-use super::super::common::{class_index, file_name, listed_names, wrong};
+use super::super::common::{file_name, listed_names, wrong};
 use super::{Batch, IMAGE, Kind};
+use crate::limits::class_index;
 
 /// Longest list of class names, bytes.
 const LONGEST_LIST: u64 = 64 << 10;

@@ -6,10 +6,11 @@ use std::path::Path;
 
 use super::super::super::DataError;
 use super::super::arrays::{Latin1, Layout, Part, Store, latin1_length};
-use super::super::common::{class_index, file_name, wrong};
+use super::super::common::{file_name, wrong};
 use super::super::numbers::{integer_size, integers, type_in_words};
 use super::pickle::{Array, Pickle, Value};
 use super::{Batch, IMAGE};
+use crate::limits::class_index;
 
 /// Size limit for a file, bytes: the largest published one has 155 MB, and twice that as text.
 const LIMIT: u64 = 4 << 30;

@@ -1,5 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
 use super::*;
+use crate::limits::class_index;
 
 fn labels(split: Split, labels: &[u16]) -> Labels {
     Labels {

@@ -4,10 +4,10 @@ use std::io::Read;
 
 use super::super::super::DataError;
 use super::super::arrays::Layout;
-use super::super::common::class_index;
 use super::super::numbers::{integer_size, integers, type_in_words};
 use super::entry::Entry;
 use super::header::{Header, header};
+use crate::limits::class_index;
 use crate::limits::{CHANNELS, check_image};
 
 /// Size limit for labels, bytes.

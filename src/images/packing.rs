@@ -5,6 +5,7 @@
 //! continues behind the last image that is complete. Only the complete file gets its final name. The list is locked, so
 //! that two processes do not pack the same images.
 
+mod flusher;
 mod part;
 
 use std::collections::BTreeMap;

@@ -3,9 +3,18 @@
 //! This decoder is our own, so that pixels equal those of libjpeg, on which Pillow, torchvision and OpenCV are built. zune-jpeg
 //! 0.5, which is faster, differs by up to 4 levels where colours are reduced, by up to 8 in narrow images, and accepts data that
 //! end too early; its issues 436 and 442 are about images of four components. Here the transform, the upsampling and the
-//! conversion of colours round as libjpeg does, so that the levels are the same.
+//! conversion of colours round as libjpeg does, so that the levels are the same. `pulp` compiles their loops for the widest
+//! vectors of the processor; what they call must be inlined, otherwise it is compiled for the baseline processor.
+
+#![expect(
+    clippy::inline_always,
+    reason = "what is not inlined into a dispatched function is compiled for the baseline processor"
+)]
 
 use std::ops::Range;
+
+use memchr::memchr;
+use pulp::{Arch, NullaryFnOnce};
 
 use super::super::Bitmap;
 use super::format::Format;
@@ -179,7 +188,7 @@ fn end(bytes: &[u8], scan: usize) -> Option<usize> {
     let file = Reader::big(bytes);
     let mut at = scan;
     loop {
-        at += bytes.get(at..)?.iter().position(|&byte| byte == 0xff)?;
+        at += memchr(0xff, bytes.get(at..)?)?;
         at += match file.u8(at + 1)? {
             0xd9 => return Some(at + 2),
             // In compressed data, FF is followed by 00 or by a restart marker. They and the start marker have no length.
@@ -211,7 +220,10 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Bitmap, String> {
         } else {
             3
         },
-        pixels: pixels_of(&frame, layout.colours),
+        pixels: Arch::new().dispatch(Conversion {
+            frame: &frame,
+            colours: layout.colours,
+        }),
     })
 }
 
@@ -296,7 +308,22 @@ fn scans(
     Ok(())
 }
 
-/// The pixels in the order (row, column, channel).
+/// The conversion of the levels to pixels in the order (row, column, channel).
+struct Conversion<'a> {
+    frame: &'a Frame,
+    colours: Colours,
+}
+
+impl NullaryFnOnce for Conversion<'_> {
+    type Output = Vec<u8>;
+
+    #[inline(always)]
+    fn call(self) -> Vec<u8> {
+        pixels_of(self.frame, self.colours)
+    }
+}
+
+#[inline(always)]
 fn pixels_of(frame: &Frame, colours: Colours) -> Vec<u8> {
     let (width, height) = (frame.width, frame.height);
     let mut rows: Vec<Rows<'_>> = (frame.components.iter())
@@ -307,6 +334,7 @@ fn pixels_of(frame: &Frame, colours: Colours) -> Vec<u8> {
         .collect();
     let channels = if colours == Colours::Grey { 1 } else { 3 };
     let mut out = vec![0; width * height * channels];
+    let mut planes = [const { Vec::new() }; 3];
     for (y, line) in out.chunks_exact_mut(width * channels).enumerate() {
         let pixels = line.as_chunks_mut::<3>().0.iter_mut();
         match (rows.as_mut_slice(), colours) {
@@ -316,13 +344,12 @@ fn pixels_of(frame: &Frame, colours: Colours) -> Vec<u8> {
                     .zip(levels)
                     .for_each(|(out, level)| *out = *level);
             }
-            ([first, second, third], Colours::YCbCr | Colours::Rgb) => {
-                let samples = first.row(y).iter().zip(second.row(y)).zip(third.row(y));
-                let is_rgb = colours == Colours::Rgb;
-                for (out, ((a, b), c)) in pixels.zip(samples) {
-                    let pixel = [*a, *b, *c];
-                    *out = if is_rgb { pixel } else { rgb_of_ycbcr(pixel) };
-                }
+            ([first, second, third], Colours::YCbCr) => {
+                let samples = [first.row(y), second.row(y), third.row(y)];
+                upsample::rgb_row(samples, &mut planes, line);
+            }
+            ([first, second, third], Colours::Rgb) => {
+                upsample::interleave([first.row(y), second.row(y), third.row(y)], line);
             }
             ([first, second, third, black], Colours::Cmyk | Colours::Ycck) => {
                 let samples = first.row(y).iter().zip(second.row(y)).zip(third.row(y));

@@ -11,12 +11,15 @@ use super::super::fit::Target;
 use super::super::pack::{HEADER, MAGIC, Pack, PackInfo};
 use super::super::tally::{Original, Tally};
 use super::PackedImage;
+use super::flusher::Flusher;
 use crate::files::Dir;
 
 /// Interval between attempts to get the lock of another process.
 const WAIT: Duration = Duration::from_millis(200);
 /// Bytes after which the buffers are written, so that an interruption costs little work.
 const BUFFER: usize = 4 << 20;
+/// Bytes of small images that are written together.
+const COLLECTED: usize = 64 << 10;
 /// Longest reason in the list, characters.
 const LONGEST_REASON: usize = 500;
 
@@ -35,6 +38,7 @@ pub(super) struct Part {
     tally: Tally,
     skipped: usize,
     unwritten: usize,
+    flusher: Flusher,
     out_of_space: bool,
 }
 
@@ -85,12 +89,13 @@ impl Part {
         Ok(Opened::Part(Box::new(Self {
             tally,
             dir: dir.clone(),
-            pixels: BufWriter::with_capacity(BUFFER, pixels),
+            pixels: BufWriter::with_capacity(COLLECTED, pixels),
             list: BufWriter::new(list),
             skipped: items.iter().filter(|item| item.is_err()).count(),
             items,
             names,
             unwritten: 0,
+            flusher: Flusher::default(),
             out_of_space: false,
         })))
     }
@@ -167,6 +172,7 @@ impl Part {
         self.items.push(entry);
         if self.unwritten >= BUFFER {
             self.flush()?;
+            self.flusher.request(self.pixels.get_ref());
         }
         Ok(())
     }
@@ -218,6 +224,7 @@ impl Part {
         self.pixels.write_all(&(json.len() as u64).to_le_bytes())?;
         self.pixels.write_all(hash.as_bytes())?;
         self.pixels.flush()?;
+        self.flusher.finish()?;
         self.pixels.get_ref().sync_all()?;
         let [pixels, list] = &self.names;
         dir.rename(pixels, name)?;

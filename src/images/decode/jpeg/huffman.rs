@@ -1,7 +1,7 @@
 //! Bits and Huffman codes.
 
 /// Bits that are looked up at once. Longer codes are rare.
-const LOOKED_UP: u32 = 9;
+const LOOKED_UP: u32 = 10;
 
 /// The bits of compressed data, without the stuffed zeros.
 #[derive(Debug, Clone, Copy)]
@@ -81,17 +81,16 @@ fn extended(bits: i32, size: u32) -> i32 {
     }
 }
 
-/// The result of a lookup. With 8 bytes, it is loaded at once.
+/// The result of a lookup. With 4 bytes, it is loaded at once, and a table fits into the first cache.
 #[derive(Debug, Clone, Copy, Default)]
-#[repr(align(8))]
+#[repr(align(4))]
 struct Entry {
-    /// Coefficient whose bits follow the code, if both were looked up.
+    /// The coefficient.
     value: i16,
     symbol: u8,
-    /// Bits of the code; 0 if it is longer than what was looked up.
+    /// Bits of code and coefficient, or [`Entry::CODE_ONLY`] and the bits of the code; 0 if the code is longer than what was
+    /// looked up.
     length: u8,
-    /// Bits of code and coefficient; 0 if they are longer.
-    both: u8,
 }
 
 /// A Huffman table.
@@ -140,27 +139,6 @@ impl Table {
         })
     }
 
-    #[inline]
-    fn entry(&self, bits: &mut Bits<'_>) -> Entry {
-        if bits.count < 32 {
-            bits.fill();
-        }
-        // The index has LOOKED_UP bits, so that the compiler leaves out the check.
-        self.lookup[(bits.buffer >> (64 - LOOKED_UP)) as usize]
-    }
-
-    /// The next symbol, whose code begins with the bits of `entry`.
-    #[inline]
-    fn symbol_of(&self, entry: Entry, bits: &mut Bits<'_>) -> Option<u8> {
-        let (symbol, length) = if entry.length > 0 {
-            (entry.symbol, u32::from(entry.length))
-        } else {
-            self.long_symbol((bits.buffer >> 48) as u32)?
-        };
-        bits.drop(length);
-        Some(symbol)
-    }
-
     /// The symbol whose code begins the 16 bits of `code`, and the length of its code.
     #[cold]
     fn long_symbol(&self, code: u32) -> Option<(u8, u32)> {
@@ -171,58 +149,56 @@ impl Table {
         Some((*self.symbols.get(index as usize)?, length as u32))
     }
 
-    /// The next symbol.
+    /// The next difference of first coefficients.
     #[inline]
-    pub(super) fn symbol(&self, bits: &mut Bits<'_>) -> Option<u8> {
-        let entry = self.entry(bits);
-        self.symbol_of(entry, bits)
-    }
-
-    /// The next coefficient with the symbol as its size.
     pub(super) fn difference(&self, bits: &mut Bits<'_>) -> Option<i32> {
-        let size = self.symbol(bits)?;
-        if size > 16 {
-            return None;
-        }
-        Some(bits.coefficient(u32::from(size)))
+        let (zeros, difference) = self.run(bits)?;
+        (zeros == 0).then_some(difference)
     }
 
     /// The next number of zeros and the coefficient behind them. A coefficient of 0: 15 zeros and one more, or, with less
     /// zeros, the code of an end.
-    #[expect(
-        clippy::inline_always,
-        reason = "this is the innermost loop of decoding"
-    )]
     #[inline(always)]
     pub(super) fn run(&self, bits: &mut Bits<'_>) -> Option<(usize, i32)> {
-        let entry = self.entry(bits);
-        if entry.both > 0 {
-            bits.drop(u32::from(entry.both));
+        if bits.count < 32 {
+            bits.fill();
+        }
+        // The index has LOOKED_UP bits, so that the compiler leaves out the check.
+        let entry = self.lookup[(bits.buffer >> (64 - LOOKED_UP)) as usize];
+        if (1..Entry::CODE_ONLY).contains(&entry.length) {
+            bits.drop(u32::from(entry.length));
             return Some((usize::from(entry.symbol >> 4), i32::from(entry.value)));
         }
-        let symbol = self.symbol_of(entry, bits)?;
+        let (symbol, length) = if entry.length > 0 {
+            (entry.symbol, u32::from(entry.length - Entry::CODE_ONLY))
+        } else {
+            self.long_symbol((bits.buffer >> 48) as u32)?
+        };
+        bits.drop(length);
         let value = bits.coefficient(u32::from(symbol & 15));
         Some((usize::from(symbol >> 4), value))
     }
 }
 
 impl Entry {
+    /// Added to the length of a code whose coefficient was not looked up.
+    const CODE_ONLY: u8 = 32;
+
     /// The entry of a code that is followed by `free` bits of value `rest`.
     fn new(symbol: u8, length: u32, rest: u32, free: u32) -> Self {
         let size = u32::from(symbol & 15);
-        let (value, both) = if (1..=free).contains(&size) {
-            (
+        let (value, length) = match size {
+            0 => (0, length as u8),
+            size if size <= free => (
                 extended((rest >> (free - size)) as i32, size),
-                length + size,
-            )
-        } else {
-            (0, 0)
+                (length + size) as u8,
+            ),
+            _ => (0, length as u8 + Self::CODE_ONLY),
         };
         Self {
             value: value as i16,
             symbol,
-            length: length as u8,
-            both: both as u8,
+            length,
         }
     }
 }

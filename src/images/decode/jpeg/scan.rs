@@ -1,8 +1,11 @@
 //! Scans: the compressed data of one or more components.
 
+use memchr::memchr;
+use pulp::Arch;
+
 use super::frame::{Component, Frame};
 use super::huffman::{Bits, Table};
-use super::idct;
+use super::idct::Transform;
 
 /// The position (row, column) of each coefficient in the order of the file. The last 16 are for runs behind the end.
 const ZIGZAG: [u8; 64 + 16] = [
@@ -225,10 +228,7 @@ fn parsed(frame: &Frame, header: &[u8]) -> Option<(Vec<Part>, Band)> {
 fn unstuffed(bytes: &[u8], mut at: usize, data: &mut Vec<u8>) -> usize {
     data.clear();
     while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-        let length = rest
-            .iter()
-            .position(|&byte| byte == 0xff)
-            .unwrap_or(rest.len());
+        let length = memchr(0xff, rest).unwrap_or(rest.len());
         data.extend_from_slice(rest.get(..length).unwrap_or_default());
         at += length;
         match bytes.get(at + 1) {
@@ -412,11 +412,13 @@ impl Tables {
         let table = self.quantisation.get(component.table)?.as_ref()?;
         let (across, stride) = (component.blocks.0, component.stride());
         let rows = component.coefficients.chunks_exact(across).take(rows);
-        for (y, row) in (first..).zip(rows) {
-            for (number, blocks) in row.chunks(idct::BLOCKS).enumerate() {
-                let at = y * 8 * stride + number * idct::BLOCKS * 8;
-                idct::transform(blocks, table, component.plane.get_mut(at..)?, stride);
-            }
+        for (y, blocks) in (first..).zip(rows) {
+            Arch::new().dispatch(Transform {
+                blocks,
+                quantisation: table,
+                plane: component.plane.get_mut(y * 8 * stride..)?,
+                stride,
+            });
         }
         Some(())
     }

@@ -28,6 +28,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Row `y` of the image; it may be longer than the image is wide.
+    #[inline(always)]
     pub(super) fn row(&mut self, y: usize) -> &[u8] {
         let at = y / self.down;
         let near = self.component.row(at);
@@ -76,6 +77,7 @@ fn neighbour(y: usize) -> usize {
 }
 
 /// Doubles a row: three quarters of the near sample and one quarter of the far one.
+#[inline(always)]
 fn double(samples: &[u8], out: &mut [u8]) {
     let (Some(first), Some(last)) = (samples.first(), samples.last()) else {
         return;
@@ -102,6 +104,7 @@ fn double(samples: &[u8], out: &mut [u8]) {
 }
 
 /// Doubles a row of sums of four samples.
+#[inline(always)]
 fn double_sums(sums: &[u16], out: &mut [u8]) {
     let (Some(first), Some(last)) = (sums.first(), sums.last()) else {
         return;
@@ -126,7 +129,7 @@ fn double_sums(sums: &[u16], out: &mut [u8]) {
 }
 
 /// RGB from YCbCr, with the fixed-point numbers of libjpeg.
-#[inline]
+#[inline(always)]
 pub(super) fn rgb_of_ycbcr([y, cb, cr]: [u8; 3]) -> [u8; 3] {
     let (y, cb, cr) = (i32::from(y), i32::from(cb) - 128, i32::from(cr) - 128);
     let level = |chroma: i32| (y + ((chroma + (1 << 15)) >> 16)).clamp(0, 255) as u8;
@@ -135,4 +138,28 @@ pub(super) fn rgb_of_ycbcr([y, cb, cr]: [u8; 3]) -> [u8; 3] {
         level(-22_554 * cb - 46_802 * cr),
         level(116_130 * cb),
     ]
+}
+
+/// Converts a row to RGB. `planes` are buffers: with its own loop for each step, the compiler generates vector instructions.
+#[inline(always)]
+pub(super) fn rgb_row([y, cb, cr]: [&[u8]; 3], planes: &mut [Vec<u8>; 3], out: &mut [u8]) {
+    for plane in planes.iter_mut() {
+        plane.resize(y.len(), 0);
+    }
+    let [red, green, blue] = planes;
+    let samples = y.iter().zip(cb).zip(cr);
+    let levels = red.iter_mut().zip(green.iter_mut()).zip(blue.iter_mut());
+    for (((red, green), blue), ((y, cb), cr)) in levels.zip(samples) {
+        [*red, *green, *blue] = rgb_of_ycbcr([*y, *cb, *cr]);
+    }
+    interleave([red, green, blue], out);
+}
+
+/// Pixels from three rows of levels.
+#[inline(always)]
+pub(super) fn interleave([first, second, third]: [&[u8]; 3], out: &mut [u8]) {
+    let levels = first.iter().zip(second).zip(third);
+    for (out, ((first, second), third)) in out.as_chunks_mut::<3>().0.iter_mut().zip(levels) {
+        *out = [*first, *second, *third];
+    }
 }

@@ -55,6 +55,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use color_eyre::eyre::Report;
 
+use crate::caught;
 use crate::config::{self, Loaded, Origin, Sources};
 use crate::session::RunsDir;
 use crate::shell;
@@ -99,6 +100,9 @@ fn report_panics() {
     // Tests may install it twice; the second call fails without effect.
     let _ = errors.install();
     std::panic::set_hook(Box::new(move |info| {
+        if caught::is_catching() {
+            return;
+        }
         let _ = writeln!(io::stderr(), "{}", panics.panic_report(info));
     }));
 }

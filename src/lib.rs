@@ -30,6 +30,7 @@ pub mod random;
 
 pub mod metrics;
 
+pub mod caught;
 pub mod event;
 pub mod fault;
 pub mod shell;

@@ -44,6 +44,11 @@ const LAYERS: &[Layer] = &[
         forbidden: &[TENSORS, SCREEN, CHANNELS, FILES],
     },
     Layer {
+        module: "caught",
+        uses: &[],
+        forbidden: &[TENSORS, SCREEN, CHANNELS, FILES, CLOCKS],
+    },
+    Layer {
         module: "shell",
         uses: &[],
         forbidden: &[TENSORS, SCREEN, CHANNELS, FILES, CLOCKS],
@@ -85,7 +90,9 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         module: "images",
-        uses: &["limits", "config", "event", "random", "files", "threads"],
+        uses: &[
+            "limits", "config", "event", "random", "files", "threads", "caught",
+        ],
         forbidden: &[TENSORS, SCREEN, STDOUT],
     },
     Layer {
@@ -180,7 +187,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         module: "tui",
         uses: &[
-            "config", "event", "metrics", "link", "run", "report", "fault", "threads",
+            "config", "event", "metrics", "link", "run", "report", "fault", "threads", "caught",
         ],
         forbidden: &[TENSORS, &["std::fs::write"]],
     },

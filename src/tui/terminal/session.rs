@@ -14,6 +14,7 @@ use rustix::termios::{tcgetattr, tcsetattr};
 use super::bell::Bell;
 use super::outlet::{Outlet, State};
 use super::{Painter, Tty, abort};
+use crate::caught;
 
 /// Alternate screen, reset style, clear, hide cursor, bracketed paste (so that pasted text is not interpreted as keys).
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[m\x1b[2J\x1b[?25l\x1b[?2004h";
@@ -154,6 +155,9 @@ fn install_hook() {
     ONCE.call_once(|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
+            if caught::is_catching() {
+                return;
+            }
             let owner = ACTIVE
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)

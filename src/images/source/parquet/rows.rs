@@ -1,7 +1,6 @@
 //! Reading of the columns. Images are read page by page, so that memory is that of a page.
 
 use std::fs::{File, Metadata};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +15,7 @@ use super::super::super::{DataError, Item, Items};
 use super::super::common::wrong;
 use super::columns::{Columns, choose, image_leaf, label_leaf};
 use super::words::Words;
+use crate::caught::caught;
 
 /// Labels that are read at once.
 const BATCH: usize = 4096;
@@ -53,9 +53,9 @@ fn metadata_of(file: &File) -> Result<ParquetMetaData, String> {
 
 /// Runs the library, which panics at some damaged files instead of returning an error.
 fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(read)) {
-        Ok(result) => result.map_err(|error| error.to_string()),
-        Err(_) => Err("damaged: the data contradict themselves".to_owned()),
+    match caught(read) {
+        Some(result) => result.map_err(|error| error.to_string()),
+        None => Err("damaged: the data contradict themselves".to_owned()),
     }
 }
 

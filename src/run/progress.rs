@@ -8,6 +8,11 @@ use crate::event::{Event, Record};
 pub const CLIP_WINDOW: usize = 100;
 
 impl RunState {
+    /// Whether the data have a test split, as far as is known. Without one, the gallery shows images of the validation split.
+    pub fn has_test_split(&self) -> bool {
+        self.info.as_ref().is_none_or(|info| info.dataset.test > 0)
+    }
+
     /// The time of a record on the clock of this state, milliseconds since 1970.
     pub fn time_of(&self, record: &Record) -> u64 {
         match record.run_ms {

@@ -64,7 +64,12 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
         return;
     };
     // Without a count of correct images: it would be a test-set evaluation after every epoch.
-    let body = paint::title(ctx, buf, area, Pane::Gallery, "test samples", Vec::new());
+    let title = if ctx.app.run.has_test_split() {
+        "test samples"
+    } else {
+        "validation samples"
+    };
+    let body = paint::title(ctx, buf, area, Pane::Gallery, title, Vec::new());
     let Parts { body, grid, strip } = parts(ctx.app, body);
     thumbnails::grid(ctx, grid, buf);
     thumbnails::strip(ctx, strip, buf);

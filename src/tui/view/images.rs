@@ -221,8 +221,13 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
             "test-set predictions are from the last evaluation, later in this replay; {}",
             filter_key("filters, one of them the gallery sample")
         );
+        let no_test = format!(
+            "the data have no test split, whose images this page shows; {}",
+            filter_key("filters, one of them the gallery sample")
+        );
         let words = match (known(app), app.lookups.no_images()) {
             (Some(_), _) => none_matches.as_str(),
+            _ if !app.run.has_test_split() && !shows_sample(app) => no_test.as_str(),
             (None, Some(reason)) => reason,
             (None, None) if !app.test_predictions_available() && !shows_sample(app) => {
                 later.as_str()
@@ -261,6 +266,7 @@ fn legends(ctx: &Ctx<'_>) -> Vec<Vec<Piece>> {
     let of = match known(app).map(|page| page.global_step) {
         Some(Some(step)) => format!("   predicted at step {}", count(step)),
         Some(None) => String::new(),
+        None if !app.run.has_test_split() => format!("   {total} samples of the validation split"),
         None if app.replay.is_some() => {
             format!("   {total} samples; full test set later in the replay")
         }
@@ -361,7 +367,14 @@ fn details(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, image: &ImageRow, small:
     let mut lines: Vec<Vec<Piece>> = vec![vec![
         piece("image  ", Role::Dim),
         piece(count(u64::from(image.index)), Role::Strong),
-        piece(" of the test set", Role::Dim),
+        piece(
+            if ctx.app.run.has_test_split() {
+                " of the test set"
+            } else {
+                " of the validation split"
+            },
+            Role::Dim,
+        ),
     ]];
     let room = area.width.saturating_sub(7);
     lines.push(vec![

@@ -29,7 +29,7 @@ pub use optimizer::{Betas, Decay, OptimName, OptimTraits, StepLength};
 pub use pixels::{Channels, Normalize};
 pub use problem::{Origin, Problem, Problems};
 pub use sections::{
-    AugmentConfig, CheckpointConfig, DataConfig, EvalConfig, HealthConfig, ModelConfig,
+    AugmentConfig, CheckpointConfig, DataConfig, EvalConfig, FASHION, HealthConfig, ModelConfig,
     NotifyConfig, OptimConfig, RunsConfig, SystemConfig, TrainConfig, UiConfig,
 };
 pub use validate::validate;

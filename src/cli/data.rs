@@ -22,7 +22,7 @@ pub(super) fn check(config: &Config) -> u8 {
 fn print_check(config: &Config) -> Result<u8, DataError> {
     let located = locate(&config.data)?;
     print_line(&title(&located, config));
-    let as_published = print_checksums(&located.dir, &config.data.name)?;
+    let as_published = print_checksums(&located.dir, &located.name(&config.data))?;
     let dataset = load(config)?;
     print_line(&counts(&dataset));
     if let Some(pack) = &dataset.pack {

@@ -121,7 +121,7 @@ fn engine(config: &Config) -> Vec<Check> {
     let data = match crate::images::locate(&config.data) {
         Ok(found) => Check::good(
             "data",
-            format!("{} in {}", config.data.name, found.dir.display()),
+            format!("{} in {}", found.name(&config.data), found.dir.display()),
         ),
         Err(error) => Check::bad(
             "data",

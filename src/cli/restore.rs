@@ -7,6 +7,7 @@ use super::print::print_error;
 use super::user_file;
 use crate::checkpoint::State;
 use crate::config::{self, Config, Loaded, Origin, Sources};
+use crate::event::DatasetInfo;
 use crate::images::{self, Dataset};
 use crate::inference::{LoadedNetwork, read_state};
 use crate::session::RunDir;
@@ -132,7 +133,12 @@ pub(super) fn dataset_of(
     })?;
     if dataset.is(&state.data) {
         let (now, then) = (&dataset.info, &state.dataset);
-        if now == then {
+        // The name can be that of the directory, which may have another one now.
+        let renamed = DatasetInfo {
+            name: then.name.clone(),
+            ..now.clone()
+        };
+        if renamed == *then {
             return Ok(dataset);
         }
         return Err(format!(

@@ -10,11 +10,14 @@ use super::words::{
     OnCorrupt, OnSignal, Padding, Precision, Resize, ScheduleName, SourceName,
 };
 
+/// Name of the data set with built-in class names and checksums.
+pub const FASHION: &str = "fashion-mnist";
+
 /// `[data]`: the dataset.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
-    /// Name of the dataset.
+    /// Name of the data set; empty: see [`Self::known_name`].
     pub name: String,
     /// Directory of its files; empty: search the standard directories.
     pub dir: String,
@@ -45,28 +48,17 @@ pub struct DataConfig {
     pub augment: AugmentConfig,
 }
 
-impl Default for DataConfig {
-    fn default() -> Self {
-        Self {
-            name: "fashion-mnist".to_owned(),
-            dir: String::new(),
-            source: SourceName::default(),
-            order: ClassOrder::default(),
-            size: 0,
-            resize: Resize::default(),
-            channels: Channels::default(),
-            normalize: Normalize::default(),
-            on_corrupt: OnCorrupt::default(),
-            cache_dir: String::new(),
-            in_memory: InMemory::default(),
-            train_limit: 0,
-            valid: 0,
-            augment: AugmentConfig::default(),
+impl DataConfig {
+    /// The name of the data set as far as the configuration says: without name and directory it is Fashion-MNIST, and
+    /// without a name the data in a directory are named after the directory.
+    pub fn known_name(&self) -> &str {
+        if self.name.is_empty() && self.dir.is_empty() {
+            FASHION
+        } else {
+            &self.name
         }
     }
-}
 
-impl DataConfig {
     /// Number of validation images, given the number of images in the training files.
     pub fn valid_size(&self, images: usize) -> usize {
         match self.valid {

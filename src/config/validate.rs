@@ -70,13 +70,11 @@ impl Rules {
 fn data(config: &Config, rules: &mut Rules) {
     let data = &config.data;
     // The name is also the name of a subdirectory of the standard directories.
-    let plain = !data.name.is_empty()
-        && !data.name.starts_with('.')
-        && !data.name.contains(['/', '\\', '\0']);
+    let plain = !data.name.starts_with('.') && !data.name.contains(['/', '\\', '\0']);
     rules.must(
         "data.name",
         plain,
-        "a name without slashes that does not start with a dot",
+        "empty, or a name without slashes that does not start with a dot",
     );
     rules.must(
         "data.train_limit",

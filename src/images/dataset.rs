@@ -4,9 +4,10 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::fashion::known_data_warning;
 use super::fit::{Fitter, Target};
 use super::listing::{Item, Listing, PixelFormat};
-use super::locate::{Located, known_data_warning, locate, recognised};
+use super::locate::{Located, locate, recognised};
 use super::pack::{Pack, fingerprint};
 use super::packing::{PackProgress, Packing};
 use super::source::ListOptions;
@@ -112,7 +113,7 @@ fn load_located(
     let mut warnings = listing.warnings.clone();
     warnings.extend(skipped_warning(&prepared, listing.labels.len()));
     warnings.extend(known_data_warning(
-        &config.name,
+        &located.name(config),
         listing.legacy_fingerprint.as_deref(),
     ));
     split(
@@ -136,7 +137,7 @@ pub fn list(located: &Located, config: &DataConfig) -> Result<Listing, DataError
 
 fn options(config: &DataConfig) -> ListOptions {
     ListOptions {
-        name: config.name.clone(),
+        name: config.known_name().to_owned(),
         order: config.order,
     }
 }

@@ -7,6 +7,14 @@ use std::path::{Path, PathBuf};
 
 use crate::limits::{CHANNELS, check_image, class_index};
 
+/// Names of the four files, without an optional `.gz`.
+pub const FILES: [&str; 4] = [
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+];
+
 /// Type codes: unsigned and signed bytes, 16-bit and 32-bit signed integers. Images must be unsigned bytes.
 const UNSIGNED_BYTE: u8 = 0x08;
 const SIGNED_BYTE: u8 = 0x09;

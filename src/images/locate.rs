@@ -1,46 +1,18 @@
-//! Locating the data, and the published checksums of Fashion-MNIST.
+//! Locating the data.
 
 use std::env;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use flate2::read::MultiGzDecoder;
-use md5::{Digest, Md5};
-
 use super::DataError;
-use super::idx::find;
+use super::fashion::has_fashion_labels;
+use super::idx::{FILES, find};
 use super::source::{SOURCES, Source};
-use crate::config::{DataConfig, SourceName};
-
-/// Names of the four files, without an optional `.gz`.
-pub const FILES: [&str; 4] = [
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-];
-
-/// The name of the one dataset with built-in class names and checksums.
-const FASHION: &str = "fashion-mnist";
-
-/// [`super::Dataset::idx_fingerprint`] of the published Fashion-MNIST.
-const FASHION_FINGERPRINT: &str =
-    "7cefeef614751bd02956982773e9dc8a2926bf09f92917d2b001adf207d3b02d";
-
-/// MD5 of the uncompressed files of Fashion-MNIST, in the order of [`FILES`]. Its authors publish checksums of the
-/// compressed files, but distributions compress the same bytes again, with other gzip headers.
-const FASHION_MD5: [&str; 4] = [
-    "f4a8712d7a061bf5bd6d2ca38dc4d50a",
-    "9018921c3c673c538a1fc5bad174d6f9",
-    "8181f5470baa50b63fa0f6fddb340f0a",
-    "15d484375f8d13e6eb1aabb0c3f46965",
-];
+use crate::config::{DataConfig, FASHION, SourceName};
 
 /// The directories that are searched, in order. If `data.dir` is set, only that directory.
 pub fn search_path(config: &DataConfig) -> Vec<PathBuf> {
     if config.dir.is_empty() {
-        usual_places(&config.name)
+        usual_places(config.known_name())
     } else {
         vec![PathBuf::from(&config.dir)]
     }
@@ -81,15 +53,25 @@ pub struct Located {
 }
 
 impl Located {
-    /// Name of the dataset: `data.name`, or the name of the directory if that is a set of other images than the default
-    /// name says.
+    /// Name of the data set: that of the configuration, `fashion-mnist` if the labels are those of Fashion-MNIST, or the
+    /// name of the directory.
     pub fn name(&self, config: &DataConfig) -> String {
-        let own = config.name != FASHION || self.source.name == SourceName::Idx;
-        let dir = self.dir.file_name().filter(|_| !own);
-        dir.map_or_else(
-            || config.name.clone(),
-            |dir| dir.to_string_lossy().into_owned(),
-        )
+        let known = config.known_name();
+        if !known.is_empty() {
+            return known.to_owned();
+        }
+        if has_fashion_labels(&self.dir) {
+            return FASHION.to_owned();
+        }
+        let path = std::path::absolute(&self.dir).unwrap_or_else(|_| self.dir.clone());
+        // The files of torchvision are in NAME/raw.
+        let path = if path.ends_with("raw") {
+            path.parent().unwrap_or(&path)
+        } else {
+            &path
+        };
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        name.to_string_lossy().into_owned()
     }
 }
 
@@ -104,7 +86,7 @@ pub fn locate(config: &DataConfig) -> Result<Located, DataError> {
     let path = search_path(config);
     // The directories of the default dataset may contain other images, such as ./data.
     let formats: Vec<&'static Source> = formats(config)
-        .filter(|source| config.name != FASHION || source.name == SourceName::Idx)
+        .filter(|source| config.known_name() != FASHION || source.name == SourceName::Idx)
         .collect();
     let found = path
         .iter()
@@ -114,7 +96,7 @@ pub fn locate(config: &DataConfig) -> Result<Located, DataError> {
         DataError(format!(
             "{}: no data in any of these directories:{}{}\nrun `make setup` to download Fashion-MNIST, or select your own \
              images with data.dir",
-            config.name,
+            config.known_name(),
             list.concat(),
             partly(&path)
         ))
@@ -181,42 +163,27 @@ fn partly(path: &[PathBuf]) -> String {
     partly.unwrap_or_default()
 }
 
-/// MD5 of the uncompressed contents of a file, in hex.
-pub fn md5_unpacked(path: &Path) -> Result<String, DataError> {
-    let wrong = |error: io::Error| DataError(format!("{}: {error}", path.display()));
-    let mut reader = BufReader::new(File::open(path).map_err(wrong)?);
-    let is_gzip = reader.fill_buf().map_err(wrong)?.starts_with(&[0x1f, 0x8b]);
-    let mut reader: Box<dyn Read> = if is_gzip {
-        Box::new(MultiGzDecoder::new(reader))
-    } else {
-        Box::new(reader)
-    };
-    let mut digest = Md5::new();
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        let count = reader.read(&mut buffer).map_err(wrong)?;
-        if count == 0 {
-            break;
-        }
-        digest.update(buffer.get(..count).unwrap_or_default());
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(dir: &str, config: &DataConfig) -> String {
+        let located = Located {
+            source: &SOURCES[0],
+            dir: PathBuf::from(dir),
+            reason: String::new(),
+        };
+        located.name(config)
     }
-    let digest = digest.finalize();
-    let bytes: Vec<String> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(bytes.concat())
-}
 
-/// The published MD5 of the uncompressed file `index` of [`FILES`], for datasets with built-in checksums.
-pub fn known_md5(name: &str, index: usize) -> Option<&'static str> {
-    (name == FASHION)
-        .then(|| FASHION_MD5.get(index).copied())
-        .flatten()
-}
-
-/// A warning if data named `fashion-mnist` differs from the published files.
-pub(super) fn known_data_warning(name: &str, fingerprint: Option<&str>) -> Option<String> {
-    let fingerprint = fingerprint?;
-    (name == FASHION && fingerprint != FASHION_FINGERPRINT).then(|| {
-        "data.name = \"fashion-mnist\": not the published images; run `epochtop data check`"
-            .to_owned()
-    })
+    #[test]
+    fn data_are_named_after_their_directory_unless_the_name_is_set() {
+        let mut config = DataConfig::default();
+        assert_eq!(name("/data/flowers", &config), "fashion-mnist");
+        config.dir = "flowers".to_owned();
+        assert_eq!(name("/data/flowers", &config), "flowers");
+        assert_eq!(name("/data/KMNIST/raw", &config), "KMNIST");
+        config.name = "roses".to_owned();
+        assert_eq!(name("/data/flowers", &config), "roses");
+    }
 }

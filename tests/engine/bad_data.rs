@@ -14,8 +14,7 @@ fn error_after(break_it: impl FnOnce(&Path)) -> String {
 
 #[test]
 fn a_missing_directory_is_reported() {
-    let mut config = small_config(Path::new("/no/such/place"));
-    config.data.name = "fashion-mnist".to_owned();
+    let config = small_config(Path::new("/no/such/place"));
     let error = try_load(&config).unwrap_err();
     assert!(
         error.contains("/no/such/place") && error.contains("no such directory"),

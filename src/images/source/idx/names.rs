@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use super::super::super::DataError;
+use super::super::super::fashion::has_fashion_labels;
 use super::super::arrays::Layout;
 use super::super::common::{Split, check_names, plain_name, wrong};
 use super::Set;
-
-/// The name of the data set with built-in class names.
-const FASHION: &str = "fashion-mnist";
+use crate::config::FASHION;
 
 /// Class names of Fashion-MNIST, by label.
 const FASHION_CLASSES: [&str; 10] = [
@@ -183,11 +182,13 @@ impl Family {
 pub(super) fn classes_of(set: &Set, name: &str) -> Result<Option<Vec<String>>, DataError> {
     let names = match set.family {
         Family::Emnist(split) => Some(mapping(set, split)?.unwrap_or_else(|| split.classes())),
-        // The name is the default of `data.name`: it says nothing about a directory with the name of another data set.
-        Family::Classic if name == FASHION && !has_other_name(&set.dir) => {
-            Some(FASHION_CLASSES.map(str::to_owned).to_vec())
+        Family::Classic => {
+            // The name was once the default: it says nothing about a directory with the name of another data set.
+            let is_named = name == FASHION && !has_other_name(&set.dir);
+            let is_fashion = is_named || name.is_empty() && has_fashion_labels(&set.dir);
+            is_fashion.then(|| FASHION_CLASSES.map(str::to_owned).to_vec())
         }
-        Family::Classic | Family::Qmnist => None,
+        Family::Qmnist => None,
     };
     Ok(names)
 }

@@ -382,6 +382,19 @@ fn of_several_splittings_of_emnist_data_name_chooses() {
     assert_eq!(named(&found.dir, "balanced").unwrap().classes[46], "t");
 }
 
+/// Labels with the published checksums are those of Fashion-MNIST, whatever the directory is called; others are not, even
+/// under the default name.
+#[test]
+fn without_data_name_other_labels_do_not_get_the_names_of_clothes() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "train", &[0, 1, 1]);
+    assert_eq!(named(dir.path(), "").unwrap().classes, ["0", "1"]);
+    assert_eq!(
+        named(dir.path(), "fashion-mnist").unwrap().classes[1],
+        "Trouser"
+    );
+}
+
 #[test]
 fn the_directories_of_torchvision_are_found_and_data_name_chooses() {
     let dir = tempfile::tempdir().unwrap();
@@ -406,7 +419,7 @@ fn the_directories_of_torchvision_are_found_and_data_name_chooses() {
         [0, 9, 1]
     );
     assert_eq!(named(dir.path(), "mnist").unwrap().labels, [1, 0]);
-    // The default of data.name does not give digits the names of clothes.
+    // The earlier default of data.name does not give digits the names of clothes.
     let digits = named(&dir.path().join("MNIST/raw"), "fashion-mnist").unwrap();
     assert_eq!(digits.classes, ["0", "1"]);
     // Files in the directory itself come first, as before there were others.

@@ -10,6 +10,7 @@ mod ctl;
 mod data;
 mod doctor;
 #[cfg(feature = "train")]
+mod duplicates;
 mod eval;
 #[cfg(feature = "train")]
 mod export;

@@ -9,6 +9,7 @@
 
 mod advice;
 mod change;
+mod class_weights;
 mod keys;
 mod layer;
 mod load;
@@ -22,6 +23,7 @@ mod words;
 
 pub use advice::few_valid;
 pub use change::Change;
+pub use class_weights::ClassWeights;
 pub use keys::Keys;
 pub use layer::located;
 pub use load::{Loaded, Sources, load, load_and, presets};
@@ -35,7 +37,7 @@ pub use sections::{
 pub use validate::validate;
 pub use words::{
     Art, AsciiMode, BestBy, ChartMode, ClassOrder, Head, InMemory, ModelName, NonFinite, Occasion,
-    OnCorrupt, OnSignal, Padding, Precision, Resize, ScheduleName, SourceName,
+    OnCorrupt, OnSignal, Padding, Precision, Resize, Sampling, ScheduleName, SourceName,
 };
 
 use serde::{Deserialize, Serialize};

@@ -31,7 +31,7 @@ pub use timing::StepTime;
 pub use validation::Validation;
 
 /// A split of the dataset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
     /// The images that the network is trained on.

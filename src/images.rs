@@ -5,6 +5,7 @@
 //! data directory. This layer does not use libtorch, so that the viewer can show images too.
 
 mod absent;
+pub mod audit;
 mod bitmap;
 mod cache;
 mod dataset;

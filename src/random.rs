@@ -4,6 +4,8 @@
 //! where they are needed, and their state is never stored. The generator is our own because a crate may change its
 //! shuffling between releases, which would change every run.
 
+use std::collections::BTreeMap;
+
 /// `SplitMix64` (Steele, Lea & Flood 2014): 64 bits of state, passes `BigCrush`. Used for shuffling and seeding.
 #[derive(Debug, Clone)]
 pub struct Random {
@@ -62,6 +64,31 @@ pub fn epoch_order(seed: u64, epoch: u32, n: usize) -> Vec<i64> {
     order
 }
 
+/// The order in which an epoch visits as many images as there are labels, with each class that has images equally often
+/// (their numbers differ by at most 1). Within a class, each image is visited equally often (by at most 1).
+pub fn balanced_order(seed: u64, epoch: u32, labels: &[u16]) -> Vec<i64> {
+    let random = &mut Random::new(&[seed, u64::from_le_bytes(*b"balanced"), u64::from(epoch)]);
+    let mut classes: BTreeMap<u16, Vec<i64>> = BTreeMap::new();
+    for (image, label) in labels.iter().enumerate() {
+        classes.entry(*label).or_default().push(image as i64);
+    }
+    let mut classes: Vec<Vec<i64>> = classes.into_values().collect();
+    // The first classes have one image more if the numbers do not divide.
+    random.shuffle(&mut classes);
+    let (share, rest) = (
+        labels.len() / classes.len().max(1),
+        labels.len() % classes.len().max(1),
+    );
+    let mut order = Vec::with_capacity(labels.len());
+    for (number, mut images) in classes.into_iter().enumerate() {
+        random.shuffle(&mut images);
+        let count = share + usize::from(number < rest);
+        order.extend(images.iter().cycle().take(count));
+    }
+    random.shuffle(&mut order);
+    order
+}
+
 /// The key of the [`Random`] generator for the augmentation of a step's batch.
 pub fn augment_words(seed: u64, rank: u64, global_step: u64) -> [u64; 4] {
     [seed, u64::from_le_bytes(*b"augment_"), rank, global_step]
@@ -96,6 +123,31 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_balanced_epoch_has_each_class_and_each_image_of_a_class_equally_often(
+            seed: u64,
+            epoch: u32,
+            labels in proptest::collection::vec(0_u16..5, 1..200),
+        ) {
+            let order = balanced_order(seed, epoch, &labels);
+            prop_assert_eq!(&order, &balanced_order(seed, epoch, &labels));
+            prop_assert_eq!(order.len(), labels.len());
+            let mut visits = vec![0_usize; labels.len()];
+            order.iter().for_each(|image| visits[*image as usize] += 1);
+            let differ_by_one = |counts: &[usize]| {
+                let (least, most) = (counts.iter().min(), counts.iter().max());
+                least.zip(most).is_none_or(|(least, most)| most - least <= 1)
+            };
+            let mut of_classes = Vec::new();
+            for class in 0..5 {
+                let of_images: Vec<usize> =
+                    visits.iter().zip(&labels).filter(|(_, l)| **l == class).map(|(v, _)| *v).collect();
+                prop_assert!(differ_by_one(&of_images));
+                of_classes.extend((!of_images.is_empty()).then(|| of_images.iter().sum::<usize>()));
+            }
+            prop_assert!(differ_by_one(&of_classes), "{:?}", of_classes);
+        }
+
         #[test]
         fn epoch_order_is_a_permutation(seed: u64, epoch: u32, n in 0_usize..500) {
             let mut order = epoch_order(seed, epoch, n);

@@ -7,6 +7,7 @@
 //! contains the error message.
 
 mod average;
+mod balance;
 mod bare;
 mod clock;
 mod control;
@@ -34,6 +35,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 
+pub use balance::class_weights;
 pub use device::{
     choose as choose_device, cores, cuda_devices, gpu, kind as choose_kind, set_threads,
 };

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::code;
+use super::duplicates;
 use super::load::{PackingLine, load};
 use super::print::{print_error, print_line};
 use crate::config::Config;
@@ -35,6 +36,11 @@ fn print_check(config: &Config) -> Result<u8, DataError> {
     for (name, why) in &dataset.skipped {
         print_line(&format!("left out: {name}: {why}"));
     }
+    duplicates::print(
+        &dataset,
+        &config.data,
+        &images::list(&located, &config.data)?,
+    )?;
     if as_published {
         return Ok(code::COMPLETED);
     }

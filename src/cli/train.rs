@@ -156,6 +156,7 @@ pub(super) fn check(config: &Config) -> Result<Dataset, String> {
     train::choose_device(&config.train.device)?;
     let dataset = load(config).map_err(|error| error.0)?;
     Plan::of(&config.model, &dataset.info)?;
+    train::class_weights(config, &dataset)?;
     Ok(dataset)
 }
 

@@ -1,7 +1,7 @@
 //! Warnings about values that are valid but probably not intended. They are shown by `config check` and in the header
 //! of the screen, and are recorded in the journal.
 
-use super::{Config, Head};
+use super::{ClassWeights, Config, Head, Sampling};
 
 /// A warning if a number of validation images is small.
 pub fn few_valid(valid: usize) -> Option<String> {
@@ -48,6 +48,13 @@ impl Config {
                 "data.train_limit = {}: fewer images than one batch ({})",
                 data.train_limit, self.train.batch_size
             ));
+        }
+        if data.sampling == Sampling::Balanced && self.train.class_weights != ClassWeights::None {
+            advice.push(
+                "data.sampling = \"balanced\" and train.class_weights: both favour rare classes, so that they are corrected \
+                 for twice; use one of them"
+                    .to_owned(),
+            );
         }
         advice
     }

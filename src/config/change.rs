@@ -6,7 +6,7 @@ use super::Config;
 
 /// Keys that determine the weights, the data, the order of steps or the choice of the best epoch, so a resumed run cannot
 /// change them. An entry that ends in a dot stands for a complete section.
-const FIXED: [&str; 16] = [
+const FIXED: [&str; 18] = [
     "data.name",
     "data.source",
     "data.order",
@@ -14,11 +14,13 @@ const FIXED: [&str; 16] = [
     "data.resize",
     "data.channels",
     "data.normalize",
+    "data.sampling",
     "data.train_limit",
     "data.valid",
     "model.",
     "train.batch_size",
     "train.accumulate",
+    "train.class_weights",
     "train.seed",
     "train.ema",
     "train.best",

@@ -3,11 +3,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::class_weights::ClassWeights;
 use super::optimizer::OptimName;
 use super::pixels::{Channels, Normalize};
 use super::words::{
     Art, AsciiMode, BestBy, ChartMode, ClassOrder, Head, InMemory, ModelName, NonFinite, Occasion,
-    OnCorrupt, OnSignal, Padding, Precision, Resize, ScheduleName, SourceName,
+    OnCorrupt, OnSignal, Padding, Precision, Resize, Sampling, ScheduleName, SourceName,
 };
 
 /// Name of the data set with built-in class names and checksums.
@@ -40,6 +41,8 @@ pub struct DataConfig {
     pub cache_dir: String,
     /// Whether the images are kept in memory during training.
     pub in_memory: InMemory,
+    /// How often the images of each class are drawn in an epoch.
+    pub sampling: Sampling,
     /// Number of training images used, counted after the validation split; 0: all.
     pub train_limit: usize,
     /// Number of training images set aside for validation; 0: a tenth, at most 5000.
@@ -146,6 +149,8 @@ pub struct TrainConfig {
     pub batch_size: i64,
     /// Number of parts into which a batch is split; their gradients are accumulated.
     pub accumulate: i64,
+    /// Weight of each class in the training loss.
+    pub class_weights: ClassWeights,
     /// Decay of the EMA weights, which are evaluated and saved as the model; 0: no EMA.
     pub ema: f64,
     /// The validation measure by which the best epoch is chosen.
@@ -172,6 +177,7 @@ impl Default for TrainConfig {
             epochs: 46,
             batch_size: 256,
             accumulate: 1,
+            class_weights: ClassWeights::None,
             ema: 0.999,
             best: BestBy::Accuracy,
             patience: 0,

@@ -1,7 +1,7 @@
 //! The rules for valid values, checked on the merged configuration. Types and enumerations are already checked when the
 //! sources are loaded. Rules that depend on the data or the machine are checked where those are known.
 
-use super::{Config, Normalize, Padding};
+use super::{ClassWeights, Config, Normalize, Padding};
 use crate::limits::{CHANNELS, MOST_GALLERY, SIZES};
 
 /// All violated rules as (key, requirement). Empty if the configuration is valid.
@@ -74,7 +74,7 @@ fn data(config: &Config, rules: &mut Rules) {
     rules.must(
         "data.name",
         plain,
-        "empty, or a name without slashes that does not start with a dot",
+        "a name without slashes that does not start with a dot, or empty",
     );
     rules.must(
         "data.train_limit",
@@ -128,6 +128,13 @@ fn model(config: &Config, rules: &mut Rules) {
 }
 
 fn train(config: &Config, rules: &mut Rules) {
+    if let ClassWeights::Values(values) = &config.train.class_weights {
+        rules.must(
+            "train.class_weights",
+            values.iter().all(|value| value.is_finite() && *value > 0.0),
+            "\"none\", \"balanced\" or a list of positive numbers",
+        );
+    }
     let train = &config.train;
     rules.must("train.epochs", train.epochs >= 1, "at least 1");
     rules.must(

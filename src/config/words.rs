@@ -185,6 +185,17 @@ pub enum OnCorrupt {
     Fail,
 }
 
+/// How often the images of each class are drawn in an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sampling {
+    /// Each image once.
+    #[default]
+    Natural,
+    /// Each class equally often.
+    Balanced,
+}
+
 /// The validation measure by which the best epoch is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

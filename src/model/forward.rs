@@ -11,17 +11,20 @@ use super::plan::{Layer, Op, Plan};
 use super::weights::{NORM_EPS, NORM_MOMENTUM, Weights, norm_views};
 
 /// A network that computes the layers of a plan. It has no weights.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Network {
     /// Its layers and parameters.
     pub plan: Plan,
     fused: Option<Fused>,
+    /// Weight of each class in the loss, f32 (classes); `None` if all are the same.
+    class_weights: Option<Tensor>,
 }
 
 /// Loss, logits, gradient and running statistics of a batch.
 #[derive(Debug)]
 pub struct Gradient {
-    /// Cross-entropy with label smoothing, mean over the batch; f32 scalar on the device.
+    /// Cross-entropy with label smoothing, mean over the batch, weighted by class if classes have weights; f32 scalar on the
+    /// device.
     pub loss: Tensor,
     /// Logits (N, classes), f32, with the weights before the step.
     pub logits: Tensor,
@@ -44,13 +47,40 @@ impl Network {
     /// A network for this plan, with fused stages if the plan and the CPU support them.
     pub fn new(plan: Plan) -> Self {
         let fused = Fused::of(&plan);
-        Self { plan, fused }
+        Self {
+            plan,
+            fused,
+            class_weights: None,
+        }
+    }
+
+    /// This network with a weight for each class in the loss.
+    #[must_use]
+    pub fn with_class_weights(mut self, weights: Option<&[f64]>, device: Device) -> Self {
+        self.class_weights = weights.map(|weights| {
+            Tensor::from_slice(weights)
+                .to_kind(Kind::Float)
+                .to_device(device)
+        });
+        self
+    }
+
+    /// The share of a part of a batch in the mean loss of the batch, an f32 scalar, if classes have weights; otherwise it is
+    /// the share of its images. Both are given by their labels.
+    pub(crate) fn weighted_share(&self, part: &Tensor, batch: &Tensor) -> Option<Tensor> {
+        let weights = self.class_weights.as_ref()?;
+        let sum = |labels: &Tensor| weights.index_select(0, labels).sum(Kind::Float);
+        Some(sum(part) / sum(batch))
     }
 
     /// A network for this plan that uses libtorch layer by layer, without fused stages.
     #[must_use]
     pub fn plain(plan: Plan) -> Self {
-        Self { plan, fused: None }
+        Self {
+            plan,
+            fused: None,
+            class_weights: None,
+        }
     }
 
     fn fused_on(&self, device: Device) -> Option<&Fused> {
@@ -93,10 +123,11 @@ impl Network {
         between: &mut dyn FnMut(),
     ) -> Gradient {
         let loss = |logits: &Tensor| {
-            // libtorch smooths labels to (1-ε)·onehot + ε/K, the definition this project uses.
+            // libtorch smooths labels to (1-ε)·onehot + ε/K, the definition this project uses. With class weights, the mean
+            // is divided by the sum of the weights of the labels.
             logits.cross_entropy_loss(
                 labels,
-                None::<Tensor>,
+                self.class_weights.as_ref(),
                 Reduction::Mean,
                 -100,
                 how.label_smoothing,

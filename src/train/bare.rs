@@ -2,15 +2,16 @@
 
 use tch::Tensor;
 
+use super::balance::class_weights;
 use super::clock::{Clock, Part};
 use super::device;
 use super::optim::Optimizer;
 use super::schedule::Schedule;
 use super::step::{Hyper, StepStats, timed_step};
 use crate::config::Config;
-use crate::data::{Augment, Dataset, Loader};
+use crate::data::{Augment, Dataset, Loader, order};
 use crate::model::{Computation, Network, Plan, Weights};
-use crate::random::{augment_words, epoch_order};
+use crate::random::augment_words;
 
 /// A trainer that sends no events and has no evaluation, requests or checkpoints.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ impl BareTrainer {
         let kind = device::kind(config.train.precision, device);
         let plan = Plan::of(&config.model, &dataset.info)?;
         let weights = Weights::new(&plan, config.train.seed, device);
-        let order = epoch_order(config.train.seed, 1, dataset.train.labels.len());
+        let order = order(config, dataset, 1);
         Ok(Self {
             optimizer: Optimizer::new(&config.optim, &plan, device).computing_in(kind),
             train: {
@@ -56,7 +57,8 @@ impl BareTrainer {
             step: 0,
             kind,
             clock: Clock::new(device),
-            network: Network::new(plan),
+            network: Network::new(plan)
+                .with_class_weights(class_weights(config, dataset)?.as_deref(), device),
             weights,
             config: config.clone(),
         })

@@ -12,9 +12,9 @@ use super::step::{clip_divisor, gradient};
 use super::window::Window;
 use crate::checkpoint::encode;
 use crate::config::Config;
+use crate::data::order;
 use crate::event::StepTime;
 use crate::images::Dataset;
-use crate::random::epoch_order;
 
 /// Minimum number of steps and seconds before the measurement, since the first steps allocate their memory.
 const WARM_UP: (u64, f64) = (4, 1.0);
@@ -149,7 +149,7 @@ pub fn losses(
     let (mut pixels, mut labels, mut rates, mut losses) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let batch = config.train.batch_size as usize;
-    let order = epoch_order(config.train.seed, 1, dataset.train.labels.len());
+    let order = order(config, dataset, 1);
     for step in 0..steps {
         let indices = order.iter().skip(step as usize * batch).take(batch);
         for &index in indices {

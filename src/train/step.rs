@@ -150,16 +150,18 @@ pub(super) fn gradient(
         let stats = sum.as_ref().map_or(&weights.stats, |sum| &sum.stats);
         let next = compute(stats, batch);
         let _guard = tch::no_grad_guard();
+        let weighted = network.weighted_share(batch.1, labels);
+        let scaled = |tensor: Tensor| match &weighted {
+            Some(share) => tensor * share,
+            None => tensor * share,
+        };
+        let (loss, flat) = (scaled(next.loss), scaled(next.flat));
         sum = Some(match sum {
-            None => Gradient {
-                loss: next.loss * share,
-                flat: next.flat * share,
-                ..next
-            },
+            None => Gradient { loss, flat, ..next },
             Some(sum) => Gradient {
-                loss: sum.loss + next.loss * share,
+                loss: sum.loss + loss,
                 logits: Tensor::cat(&[sum.logits, next.logits], 0),
-                flat: sum.flat + next.flat * share,
+                flat: sum.flat + flat,
                 stats: next.stats,
             },
         });

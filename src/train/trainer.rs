@@ -16,6 +16,7 @@ use crossbeam_channel::{Receiver, Sender};
 use tch::{Device, Kind};
 
 use super::average::Average;
+use super::balance::{self, class_weights};
 use super::clock::Clock;
 use super::control::Control;
 use super::health::Watch;
@@ -130,6 +131,8 @@ impl Trainer {
         let optimizer = Optimizer::new(&config.optim, &plan, device).computing_in(kind);
         let loader =
             |images| Loader::new(images, &job.dataset.info, device).map_err(|error| error.0);
+        let weighted = class_weights(config, &job.dataset)?;
+        let network = Network::new(plan.clone()).with_class_weights(weighted.as_deref(), device);
         let marks = job.marks.take();
         let saver = Saver::new(&job.run_dir, &plan, job.config.checkpoint.keep, marks)?;
         let config = &job.config;
@@ -173,7 +176,7 @@ impl Trainer {
             few_threads,
             ending: false,
             paused: Duration::ZERO,
-            network: Network::new(plan),
+            network,
             weights,
             optimizer,
             device,
@@ -257,11 +260,10 @@ impl Trainer {
             ]
             .concat(),
         })));
-        for note in &dataset.notes {
-            self.control.emit(Event::Log {
-                level: Level::Info,
-                text: format!("data: {note}"),
-            });
+        let notes = dataset.notes.iter().map(|note| format!("data: {note}"));
+        for text in notes.chain(balance::note(config)) {
+            let level = Level::Info;
+            self.control.emit(Event::Log { level, text });
         }
         self.control.emit(Event::GalleryImages(gallery_images(
             dataset,

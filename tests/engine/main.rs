@@ -28,6 +28,7 @@ mod hostile;
     reason = "some of its helpers are for the tests of the viewer"
 )]
 mod hostile_runs;
+mod imbalance;
 mod last_save;
 mod lifetime;
 mod limits;

@@ -514,6 +514,7 @@ fn corrupt_and_unlabelled_images_are_named() {
         "epochtop predict",
         "no test split",
         "note: 1 hidden",
+        "duplicate",
     ] {
         assert!(checked.contains(expected), "{expected} not in {checked}");
     }

@@ -12,11 +12,12 @@ use super::super::step::{Hyper, StepStats, timed_step, weights_before};
 use super::super::window::EpochSums;
 use super::measure::Best;
 use super::{Flow, Trainer, fail};
+use crate::data::order;
 use crate::event::{CheckpointReason, EpochSummary, Event, F64, Level, Phase, Remedy, StepWindow};
 use crate::fault;
 use crate::metrics::Measure;
 use crate::model::{Computation, Weights};
-use crate::random::{augment_words, epoch_order, step_seed};
+use crate::random::{augment_words, step_seed};
 
 /// Of consecutive steps without batch statistics, the first few and every hundredth are reported.
 const FEW: u64 = 5;
@@ -165,8 +166,7 @@ impl Trainer {
 
     /// The shuffled image indices of an epoch, (N).
     pub(super) fn order(&self, epoch: u32) -> Tensor {
-        let seed = self.job.config.train.seed;
-        Tensor::from_slice(&epoch_order(seed, epoch, self.train.len() as usize))
+        Tensor::from_slice(&order(&self.job.config, &self.job.dataset, epoch))
             .to_device(self.device)
     }
 

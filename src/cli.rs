@@ -9,8 +9,8 @@ mod check;
 mod ctl;
 mod data;
 mod doctor;
-#[cfg(feature = "train")]
 mod duplicates;
+#[cfg(feature = "train")]
 mod eval;
 #[cfg(feature = "train")]
 mod export;

@@ -261,7 +261,9 @@ impl Trainer {
             .concat(),
         })));
         let notes = dataset.notes.iter().map(|note| format!("data: {note}"));
-        for text in notes.chain(balance::note(config)) {
+        // The log of a resumed run has them already.
+        let is_new = self.job.resume.as_ref().is_none_or(|resume| resume.fork);
+        for text in notes.chain(balance::note(config)).filter(|_| is_new) {
             let level = Level::Info;
             self.control.emit(Event::Log { level, text });
         }

@@ -11,10 +11,9 @@ use epochtop::run::RunState;
 use crate::fixture::shapes;
 
 /// Settings with every source of randomness and state: shuffling, augmentation, dropout, EMA weights, both evaluations.
-pub(crate) const SETTINGS: [&str; 22] = [
+pub(crate) const SETTINGS: [&str; 21] = [
     "data.name=shapes",
     "data.valid=100",
-    "data.sampling=balanced",
     "data.augment.shift=1",
     "data.augment.erase=0.5",
     "data.augment.rotate=5",

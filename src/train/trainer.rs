@@ -204,8 +204,9 @@ impl Trainer {
             .resume
             .as_ref()
             .is_some_and(|resume| resume.changed);
+        let is_new = forked || self.job.resume.is_none();
         self.report_restoration();
-        self.report_run_start();
+        self.report_run_start(is_new);
         if changed {
             // If the process is killed before the next checkpoint, the changed settings must not be lost.
             self.save_async(CheckpointReason::Periodic, None);
@@ -230,8 +231,8 @@ impl Trainer {
         self.complete()
     }
 
-    /// Sends the description of the run and its gallery images.
-    fn report_run_start(&self) {
+    /// Sends the description of the run and its gallery images, and for a new run the notes about its data.
+    fn report_run_start(&self, is_new: bool) {
         let Job {
             name,
             config,
@@ -262,7 +263,6 @@ impl Trainer {
         })));
         let notes = dataset.notes.iter().map(|note| format!("data: {note}"));
         // The log of a resumed run has them already.
-        let is_new = self.job.resume.as_ref().is_none_or(|resume| resume.fork);
         for text in notes.chain(balance::note(config)).filter(|_| is_new) {
             let level = Level::Info;
             self.control.emit(Event::Log { level, text });

@@ -58,7 +58,7 @@ fn mirrored(pixels: &[u8]) -> Vec<u8> {
 }
 
 /// A dataset with these images in its three splits.
-fn dataset(splits: [Vec<Vec<u8>>; 3]) -> Dataset {
+fn dataset(splits: &[Vec<Vec<u8>>; 3]) -> Dataset {
     let sizes = splits.each_ref().map(Vec::len);
     let bytes = splits.concat().concat();
     let size = SIDE * SIDE;
@@ -109,7 +109,7 @@ fn found(dataset: &Dataset) -> Vec<(Split, u32, u32, Likeness)> {
 #[test]
 fn copies_are_found_within_and_across_splits() {
     let p: Vec<Vec<u8>> = (0..8).map(picture).collect();
-    let data = dataset([
+    let data = dataset(&[
         vec![p[0].clone(), p[1].clone(), p[2].clone(), p[0].clone()],
         vec![p[3].clone(), noisy(&p[1], 1)],
         vec![
@@ -138,14 +138,14 @@ fn different_pictures_and_pale_ones_are_no_duplicates() {
     for seed in 0..20 {
         pictures.push(noisy(&[250; SIDE * SIDE], seed));
     }
-    assert_eq!(found(&dataset([pictures, Vec::new(), Vec::new()])), []);
+    assert_eq!(found(&dataset(&[pictures, Vec::new(), Vec::new()])), []);
 }
 
 /// An exact copy in the same split does not hide that the image is in the training split, too.
 #[test]
 fn the_original_is_in_the_first_split() {
     let picture = picture(1);
-    let data = dataset([
+    let data = dataset(&[
         vec![noisy(&picture, 1)],
         Vec::new(),
         vec![picture.clone(), picture],

@@ -26,7 +26,6 @@ mod own_session;
 #[cfg(feature = "train")]
 mod predict;
 mod print;
-#[cfg(feature = "train")]
 mod progress;
 #[cfg(feature = "train")]
 mod repair;

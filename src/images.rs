@@ -30,7 +30,7 @@ mod tally;
 use std::fmt;
 
 pub use bitmap::Bitmap;
-pub use cache::{CachedFile, CachedKind, cached_files};
+pub use cache::{CachedFile, CachedKind, DUPLICATES, KEY, cached_files};
 pub use dataset::{Dataset, Shape, cache_dir, for_raw_test_images, list, load, load_in, pack};
 pub use fashion::{known_md5, md5_unpacked};
 pub use idx::FILES;

@@ -1,15 +1,16 @@
 //! The part of `data check` about images that occur twice.
 
 use std::collections::HashSet;
-use std::io::{self, IsTerminal, Write};
+use std::io;
 use std::path::PathBuf;
 
 use super::print::print_line;
+use super::progress::Progress;
 use crate::config::DataConfig;
 use crate::event::Split;
 use crate::files::Dir;
 use crate::images::audit::{self, Duplicate, Duplicates, Likeness, MOST_COMPARED};
-use crate::images::{DataError, Dataset, Listing, cache_dir};
+use crate::images::{DUPLICATES, DataError, Dataset, KEY, Listing, cache_dir};
 
 /// Prints how many images duplicate others, with a warning for each kind that spoils a result, and writes them to a file in
 /// the directory of packed images.
@@ -18,26 +19,23 @@ pub(super) fn print(
     config: &DataConfig,
     listing: &Listing,
 ) -> Result<(), DataError> {
-    let is_terminal = io::stderr().is_terminal();
-    let mut progress = |done: usize, total: usize| {
-        if is_terminal {
-            let percent = done * 100 / total.max(1);
-            let _ = write!(io::stderr(), "\r\x1b[Kcomparing images: {percent} %");
-        }
+    let duplicates = {
+        let mut line = Progress::new();
+        audit::duplicates(dataset, &mut |what, done, total| {
+            line.show(what, done as u64, total as u64);
+        })?
     };
-    let duplicates = audit::duplicates(dataset, &mut progress)?;
-    if is_terminal {
-        let _ = write!(io::stderr(), "\r\x1b[K");
-    }
     lines(&duplicates, dataset)
         .iter()
         .for_each(|line| print_line(line));
     if !duplicates.pairs.is_empty() {
-        let path = write(&duplicates, dataset, config, listing)?;
-        print_line(&format!(
-            "note: the duplicates are listed in {}",
-            path.display()
-        ));
+        print_line(&match write(&duplicates, dataset, config, listing) {
+            Ok(path) => format!("note: the duplicates are listed in {}", path.display()),
+            Err(error) => format!(
+                "warning: the duplicates cannot be listed in a file: {}",
+                error.0
+            ),
+        });
     }
     Ok(())
 }
@@ -69,7 +67,7 @@ fn lines(duplicates: &Duplicates, dataset: &Dataset) -> Vec<String> {
                 format!("note: {count} of {} {name} images duplicate another one ({kinds})", images.len())
             } else {
                 format!(
-                    "warning: {count} of {} {name} images are also in {} ({kinds}): results on them are too good",
+                    "warning: {count} of {} {name} images are also in {} ({kinds}): results on them are optimistic",
                     images.len(),
                     of.name()
                 )
@@ -147,10 +145,8 @@ fn write(
             .map_err(|error| io::Error::other(error.to_string()))
     });
     let dir = cache_dir(config)?;
-    let file = format!(
-        "duplicates-{}.csv",
-        dataset.fingerprint.get(..16).unwrap_or_default()
-    );
+    let key = dataset.fingerprint.get(..KEY).unwrap_or_default();
+    let file = format!("{key}.{DUPLICATES}");
     let path = dir.join(&file);
     let stored = bytes.and_then(|bytes| {
         fs_err::create_dir_all(&dir)?;

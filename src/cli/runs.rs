@@ -297,9 +297,11 @@ pub(super) fn clean(args: CleanArgs) -> u8 {
             return code::FAILED;
         }
     };
-    let (packs, leftovers): (Vec<_>, Vec<_>) = cached
-        .into_iter()
-        .partition(|file| matches!(file.kind, CachedKind::Pack { .. }));
+    let (packs, leftovers): (Vec<_>, Vec<_>) =
+        cached.into_iter().partition(|file| match file.kind {
+            CachedKind::Pack { .. } | CachedKind::Duplicates => true,
+            CachedKind::Unfinished | CachedKind::Damaged => false,
+        });
     let (deleted_packs, kept_packs) = if args.packed {
         (packs, Vec::new())
     } else {
@@ -381,6 +383,7 @@ fn describe(kind: &CachedKind) -> String {
         CachedKind::Unfinished => {
             "packing was interrupted; `train` or `data pack` would continue it".to_owned()
         }
+        CachedKind::Duplicates => "duplicates that `data check` has found".to_owned(),
         CachedKind::Damaged => "packed images that are damaged and not used".to_owned(),
     }
 }

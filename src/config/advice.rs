@@ -51,8 +51,8 @@ impl Config {
         }
         if data.sampling == Sampling::Balanced && self.train.class_weights != ClassWeights::None {
             advice.push(
-                "data.sampling = \"balanced\" and train.class_weights: both favour rare classes, so that they are corrected \
-                 for twice; use one of them"
+                "data.sampling = \"balanced\" and train.class_weights: both raise the influence of rare classes; use one of \
+                 them"
                     .to_owned(),
             );
         }

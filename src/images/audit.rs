@@ -94,25 +94,23 @@ impl Duplicates {
     }
 }
 
-/// Finds the duplicates of a dataset. `progress` is called with the number of images that are done and all.
+/// Finds the duplicates of a dataset. `progress` is called with what is done, the number of images done, and all.
 ///
 /// # Errors
 /// If images cannot be read.
 pub fn duplicates(
     dataset: &Dataset,
-    progress: &mut dyn FnMut(usize, usize),
+    progress: &mut dyn FnMut(&str, usize, usize),
 ) -> Result<Duplicates, DataError> {
     let places = places(dataset);
     let info = &dataset.info;
     let shape = (info.channels, info.height, info.width);
     let cores = threads::cores();
     let is_complete = places.len() <= MOST_COMPARED;
-    // Reading is half of the work, at most.
-    let total = if is_complete { 2 } else { 1 } * places.len();
     let blocks = |count: usize| (0..count.div_ceil(BLOCK)).map(|block| block * BLOCK);
     let mut sketches = Vec::with_capacity(places.len());
     for start in blocks(places.len()) {
-        progress(start, total);
+        progress("reading", start, places.len());
         let block = places.get(start..).unwrap_or_default();
         let block = block.get(..BLOCK).unwrap_or(block);
         // Each thread takes several images, so that it can keep its buffers.
@@ -141,9 +139,7 @@ pub fn duplicates(
     let count = search.places.len();
     let mut pairs = Vec::new();
     for start in blocks(count) {
-        if is_complete {
-            progress(count + start, total);
-        }
+        progress("comparing", start, count);
         let found = parallel(cores, BLOCK.min(count - start), |at| {
             search.original(start + at)
         });

@@ -8,6 +8,11 @@ use rustix::fs::{FlockOperation, flock};
 use super::Pack;
 use crate::files::Dir;
 
+/// Characters of the hash that names a file, in hex.
+pub const KEY: usize = 32;
+/// The ending of the list of duplicates.
+pub const DUPLICATES: &str = "duplicates.csv";
+
 /// A file in the directory of packed images.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CachedFile {
@@ -33,6 +38,8 @@ pub enum CachedKind {
     },
     /// Left by an interrupted packing, which would continue with it.
     Unfinished,
+    /// The list of duplicates that `data check` has found.
+    Duplicates,
     /// A damaged or outdated file, which is not used.
     Damaged,
 }
@@ -51,7 +58,7 @@ pub fn cached_files(dir: &Path) -> io::Result<Vec<CachedFile>> {
     names.sort();
     let known = names.iter().filter_map(|name| {
         let (key, ending) = name.split_once('.')?;
-        let is_key = key.len() == 32 && key.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_key = key.len() == KEY && key.bytes().all(|byte| byte.is_ascii_hexdigit());
         is_key.then_some((name, key, ending))
     });
     let mut files = Vec::new();
@@ -63,6 +70,7 @@ pub fn cached_files(dir: &Path) -> io::Result<Vec<CachedFile>> {
                 images: pack.len(),
                 size: (pack.info().height, pack.info().width),
             }),
+            DUPLICATES => CachedKind::Duplicates,
             "part" | "part.list" if !is_being_packed(&handle, key) => CachedKind::Unfinished,
             _ => continue,
         };

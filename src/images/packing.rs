@@ -16,6 +16,7 @@ use std::thread;
 
 use crossbeam_channel::bounded;
 
+use super::cache::KEY;
 use super::fit::{Fitter, Target};
 use super::pack::{ENTRY, NAMED_SKIPPED, PackInfo, fingerprint};
 use super::tally::Original;
@@ -71,7 +72,7 @@ impl Packing<'_> {
         hasher.update(self.listing.stamp.as_bytes());
         let settings = format!("{VERSION} {:?}", self.target);
         let hash = hasher.update(settings.as_bytes()).finalize().to_hex();
-        hash.get(..32).unwrap_or_default().to_owned()
+        hash.get(..KEY).unwrap_or_default().to_owned()
     }
 
     /// The file name of the packed images.

@@ -4,31 +4,19 @@ use std::process::Command;
 
 use epochtop::config::{Config, Sampling};
 use epochtop::data::order;
-use epochtop::event::DatasetInfo;
-use epochtop::model::{Computation, Network, Plan, Weights};
-use epochtop::train::{Hyper, Optimizer, train_step};
+use epochtop::model::Computation;
+use epochtop::train::{Hyper, train_step};
 use tch::{Device, Kind, Tensor};
 
 use crate::fixture::{generator, load, shapes, small_config};
+use crate::masked_step::network;
 
 const CLASS_WEIGHTS: [f64; 3] = [1.0, 5.0, 20.0];
 
 /// Loss, logits and gradient of a step with class weights.
 fn step(images: &Tensor, labels: &Tensor, accumulate: i64) -> (f64, Tensor, Tensor) {
-    let info = DatasetInfo {
-        height: 8,
-        width: 8,
-        channels: 1,
-        classes: vec![String::new(); 3],
-        ..DatasetInfo::default()
-    };
-    let mut config = Config::default();
-    config.model.channels = vec![4, 8];
-    config.model.first_kernel = 3;
-    let plan = Plan::of(&config.model, &info).unwrap();
-    let mut weights = Weights::new(&plan, 1, Device::Cpu);
-    let mut optimizer = Optimizer::new(&config.optim, &plan, Device::Cpu);
-    let network = Network::new(plan).with_class_weights(Some(&CLASS_WEIGHTS), Device::Cpu);
+    let (network, mut weights, mut optimizer) = network();
+    let network = network.with_class_weights(Some(&CLASS_WEIGHTS), Device::Cpu);
     let how = Computation {
         kind: Kind::Float,
         label_smoothing: 0.1,

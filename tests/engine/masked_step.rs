@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::fixture::generator;
 
-fn network() -> (Network, Weights, Optimizer) {
+pub(crate) fn network() -> (Network, Weights, Optimizer) {
     let info = DatasetInfo {
         height: 8,
         width: 8,

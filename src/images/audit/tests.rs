@@ -91,7 +91,7 @@ fn dataset(splits: &[Vec<Vec<u8>>; 3]) -> Dataset {
 }
 
 fn found(dataset: &Dataset) -> Vec<(Split, u32, u32, Likeness)> {
-    let duplicates = duplicates(dataset, &mut |_, _| ()).unwrap();
+    let duplicates = duplicates(dataset, &mut |_, _, _| ()).unwrap();
     assert!(duplicates.is_complete);
     let pairs = duplicates.pairs.iter();
     pairs

@@ -222,7 +222,7 @@ pub(super) fn draw(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
             filter_key("filters, one of them the gallery sample")
         );
         let no_test = format!(
-            "the data have no test split, whose images this page shows; {}",
+            "the data have no test split, so there is no list of its images; {}",
             filter_key("filters, one of them the gallery sample")
         );
         let words = match (known(app), app.lookups.no_images()) {

@@ -48,6 +48,9 @@ impl Gallery {
             }
             Err(error) => return Err(error),
         };
+        if table.is_empty() {
+            return Ok(not_evaluated_yet(run));
+        }
         let (total, mut rows) = table.page(filter, from, (count as usize).min(IMAGES))?;
         let global_step = table.global_step;
         self.pixels.renew(run);

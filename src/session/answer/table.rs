@@ -98,6 +98,11 @@ impl Table {
         })
     }
 
+    /// Whether the file has no test images: without a test split it has the predictions of the validation split.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// The number of matching rows, and `count` of them starting at position `from`.
     ///
     /// # Errors

@@ -131,6 +131,20 @@ fn only_changed_files_are_reloaded() {
     assert_eq!(all(&mut slot).0.len(), 0);
 }
 
+#[test]
+fn predictions_of_a_run_without_a_test_split_are_no_test_images() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = Dir::open(dir.path()).unwrap();
+    for (text, is_empty) in [
+        ("valid,0,1,1,0.5,1,2\n", true),
+        ("test,0,1,1,0.5,1,2\n", false),
+    ] {
+        std::fs::write(dir.path().join("predictions.csv"), text).unwrap();
+        let mut slot = None;
+        assert_eq!(Table::renew(&mut slot, &run).unwrap().is_empty(), is_empty);
+    }
+}
+
 /// Random bytes that resemble a predictions table.
 fn random_csv() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![

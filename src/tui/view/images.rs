@@ -371,7 +371,7 @@ fn details(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, image: &ImageRow, small:
             if ctx.app.run.has_test_split() {
                 " of the test set"
             } else {
-                " of the validation split"
+                " of validation"
             },
             Role::Dim,
         ),

@@ -172,7 +172,10 @@ impl Hub {
         loop {
             select! {
                 recv(events) -> event => match event {
-                    Ok(event) => self.take_trainer_event(event),
+                    Ok(event) => {
+                        self.admit(&subscriptions);
+                        self.take_trainer_event(event);
+                    }
                     Err(_) => break,
                 },
                 recv(subscriptions) -> feed => match feed {
@@ -181,7 +184,10 @@ impl Hub {
                     Err(_) => subscriptions = crossbeam_channel::never(),
                 },
                 recv(asides) -> event => match event {
-                    Ok(event) => self.take_aside(event),
+                    Ok(event) => {
+                        self.admit(&subscriptions);
+                        self.take_aside(event);
+                    }
                     Err(_) => asides = crossbeam_channel::never(),
                 },
                 // A lagging subscriber gets a snapshot once it has room, even if no further events arrive.
@@ -190,11 +196,7 @@ impl Hub {
             self.retry_files();
             self.refresh();
         }
-        self.subscribers.extend(
-            subscriptions
-                .try_iter()
-                .map(|feed| Subscriber { feed, stale: true }),
-        );
+        self.admit(&subscriptions);
         // The last chance to write what followed the end of the run.
         let now = Instant::now();
         let failures = self.settle(now);
@@ -211,6 +213,15 @@ impl Hub {
             );
         }
         self.state
+    }
+
+    /// Sends their first snapshot to the subscribers that are waiting. This comes before each event, so that a subscriber
+    /// gets every event that was sent after its subscription as a record.
+    fn admit(&mut self, subscriptions: &Receiver<Sender<Feed>>) {
+        let waiting = subscriptions.try_iter();
+        let waiting = waiting.map(|feed| Subscriber { feed, stale: true });
+        self.subscribers.extend(waiting);
+        self.refresh();
     }
 
     /// How long to wait for an event.

@@ -70,6 +70,32 @@ fn lagging_subscriber_catches_up_without_further_events() {
     session.join();
 }
 
+/// Regression test: the lines of a restarted run lacked "started over" if the hub was busy when the front end subscribed,
+/// because the event was then part of the first snapshot.
+#[test]
+fn event_after_a_subscription_arrives_as_a_record() {
+    for _ in 0..20 {
+        let (event_sender, events) = unbounded();
+        let (subscribe, subscriptions) = unbounded();
+        let (_aside_sender, asides) = unbounded();
+        let (feed, link) = bounded(BACKLOG);
+        subscribe.send(feed).unwrap();
+        event_sender.send(log(1)).unwrap();
+        drop(event_sender);
+        Hub::new(None, RunState::default(), unbounded().0).run(&events, subscriptions, asides);
+        let first = link.recv().unwrap();
+        assert!(
+            matches!(&first, Feed::Snapshot(state) if state.seq == 0),
+            "{first:?}"
+        );
+        let second = link.recv().unwrap();
+        assert!(
+            matches!(&second, Feed::Live(record) if record.seq == 1),
+            "{second:?}"
+        );
+    }
+}
+
 /// Regression test: a mark was reported although it could not be written or flushed, so a checkpoint got its final
 /// name without its mark.
 #[test]

@@ -3,7 +3,7 @@
 
 use divan::Bencher;
 use epochtop::config::{Config, OptimName};
-use epochtop::data::{Augment, Images, Loader};
+use epochtop::data::{Images, Loader};
 use epochtop::event::DatasetInfo;
 use epochtop::model::{Computation, Network, Plan, Weights};
 use epochtop::train::{Optimizer, set_threads};
@@ -77,16 +77,16 @@ fn update(bencher: Bencher<'_, '_>, name: OptimName) {
 /// A batch of 256: gathered by index, augmented and normalized.
 #[divan::bench(args = ["none", "flip", "all"])]
 fn batch(bencher: Bencher<'_, '_>, augmentation: &str) {
-    let mut config = Config::default().data.augment;
+    let mut data = Config::default().data;
+    let config = &mut data.augment;
     (config.flip, config.shift, config.erase) = (augmentation != "none", 0, 0.0);
     if augmentation == "all" {
         (config.shift, config.rotate, config.scale, config.erase) = (2, 10.0, 0.1, 0.5);
     }
     let images = Images::in_memory(vec![100; 5000 * 784], &[0; 5000]);
-    let Ok(loader) = Loader::new(&images, &info(), Device::Cpu) else {
+    let Ok(loader) = Loader::for_training(&images, &info(), Device::Cpu, &data) else {
         return;
     };
-    let augment = Augment::new(&config, 28, 28);
     let indices = Tensor::randint(5000, [BATCH], (Kind::Int64, Device::Cpu));
-    bencher.bench_local(|| loader.batch(&indices, &augment, &[1, 2]));
+    bencher.bench_local(|| loader.batch(&indices, &[1, 2]));
 }

@@ -316,9 +316,9 @@ fn data_verb(verb: DataVerb) -> u8 {
     match verb {
         DataVerb::Check(args) => with_config(args.config(), |loaded| data::check(&loaded.config)),
         DataVerb::Pack(args) => with_config(args.config(), |loaded| data::pack(&loaded.config)),
-        DataVerb::Show(ShowArgs { data, count, light }) => with_config(data.config(), |loaded| {
-            data::show(&loaded.config, count.into(), light)
-        }),
+        DataVerb::Show(ShowArgs { data, samples }) => {
+            with_config(data.config(), |loaded| data::show(&loaded.config, &samples))
+        }
     }
 }
 

@@ -37,7 +37,7 @@ pub use sections::{
 pub use validate::validate;
 pub use words::{
     Art, AsciiMode, BestBy, ChartMode, ClassOrder, Head, InMemory, ModelName, NonFinite, Occasion,
-    OnCorrupt, OnSignal, Padding, Precision, Resize, Sampling, ScheduleName, SourceName,
+    OnCorrupt, OnSignal, Padding, Policy, Precision, Resize, Sampling, ScheduleName, SourceName,
 };
 
 use serde::{Deserialize, Serialize};

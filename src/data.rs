@@ -4,9 +4,11 @@ mod augment;
 mod loader;
 mod prefetch;
 mod sampling;
+mod targets;
 
-pub use augment::Augment;
-pub use loader::Loader;
+pub use loader::{Batch, Loader};
 pub use sampling::order;
+pub use targets::{Mixed, Targets};
 
+pub use crate::images::augment::Augment;
 pub use crate::images::{DataError, Dataset, Images};

@@ -100,6 +100,9 @@ pub struct DatasetInfo {
     pub height: u32,
     /// Image width, pixels.
     pub width: u32,
+    /// Height and width of packed images, pixels, if those in training are resized from them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packed: Option<[u32; 2]>,
     /// 1 for grey, 3 for colour.
     pub channels: u32,
     /// Background brightness: the most frequent brightness along the borders of the training images.

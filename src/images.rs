@@ -6,6 +6,7 @@
 
 mod absent;
 pub mod audit;
+pub mod augment;
 mod bitmap;
 mod cache;
 mod dataset;

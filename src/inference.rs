@@ -150,8 +150,7 @@ impl LoadedNetwork {
         let _guard = tch::no_grad_guard();
         let mut logits = Vec::new();
         let (mut start, total) = (0, loader.len());
-        let order: Vec<i64> = (0..total).collect();
-        loader.expect(&order, batch, 0);
+        loader.expect_all(batch);
         while start < total {
             let count = batch.max(1).min(total - start);
             let images = loader.run(start, count).map_err(|error| error.0)?;

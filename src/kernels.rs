@@ -17,13 +17,11 @@
     reason = "the names are those of the formulas"
 )]
 
-mod draw;
 mod element;
 mod few;
 mod launch;
 mod norm;
 
-pub(crate) use draw::{AugmentParams, Scale, apply as augment_images};
 pub(crate) use element::Element;
 pub(crate) use few::{FewConv, first_backward};
 pub(crate) use norm::backward::{Upstream, backward};

@@ -424,9 +424,18 @@ pub(super) struct PredictArgs {
 pub(super) struct ShowArgs {
     #[command(flatten)]
     pub(super) data: DataArgs,
+    #[command(flatten)]
+    pub(super) samples: SampleArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SampleArgs {
     /// Number of samples per class
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=20))]
     pub(super) count: u16,
+    /// Draw one sample per class unchanged, and then as it is in --count steps of training
+    #[arg(long)]
+    pub(super) augmented: bool,
     /// Draw for a terminal with a light background
     #[arg(long)]
     pub(super) light: bool,

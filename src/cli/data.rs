@@ -4,12 +4,14 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::Instant;
 
+use super::args::SampleArgs;
 use super::code;
 use super::duplicates;
 use super::load::{PackingLine, load};
 use super::print::{print_error, print_line};
 use crate::config::Config;
 use crate::images::{self, DataError, Dataset, FILES, Located, known_md5, locate, md5_unpacked};
+use crate::random::augment_words;
 use crate::tui::art;
 
 /// Prints format, checksums, class counts and everything that was noticed. Fails if files differ from the published ones.
@@ -202,32 +204,35 @@ fn counts(dataset: &Dataset) -> String {
     out
 }
 
-/// Prints `count` samples of each class as ASCII art, side by side, as the network receives them.
-pub(super) fn show(config: &Config, count: usize, light: bool) -> u8 {
-    match print_samples(config, count, light) {
+/// Prints samples of each class as ASCII art, side by side, as the network receives them.
+pub(super) fn show(config: &Config, args: &SampleArgs) -> u8 {
+    match print_samples(config, args) {
         Ok(()) => code::COMPLETED,
         Err(error) => fail(&error.0),
     }
 }
 
-fn print_samples(config: &Config, count: usize, light: bool) -> Result<(), DataError> {
+fn print_samples(config: &Config, args: &SampleArgs) -> Result<(), DataError> {
     let dataset = load(config)?;
     let info = &dataset.info;
     let shape = (info.channels, info.height, info.width);
     let (height, width) = (info.height as usize, info.width as usize);
     let columns = width.min(28);
     let rows = art::rows_for(height, width, columns);
+    let count = usize::from(args.count);
     for (label, name) in info.classes.iter().enumerate() {
-        let labels = dataset.train.labels.iter().enumerate();
-        let members = labels
-            .filter(|(_, l)| usize::from(**l) == label)
-            .take(count);
-        let mut drawn = Vec::new();
-        for (index, _) in members {
-            let image = dataset.train.image(index)?;
-            let grey = images::reduced_grey(&image, shape, info.height.max(info.width));
-            drawn.push(art::render(&grey, height, width, columns, rows, !light));
-        }
+        let images = if args.augmented {
+            augmented(config, &dataset, label, count)?
+        } else {
+            let members = members(&dataset, label).take(count);
+            let image = |index| Ok(dataset.train.image(index)?.into_owned());
+            members.map(image).collect::<Result<_, DataError>>()?
+        };
+        let draw = |image: &Vec<u8>| {
+            let grey = images::reduced_grey(image, shape, info.height.max(info.width));
+            art::render(&grey, height, width, columns, rows, !args.light)
+        };
+        let drawn: Vec<Vec<String>> = images.iter().map(draw).collect();
         print_line(&format!("{label} {name}"));
         let lines = drawn.iter().map(Vec::len).max().unwrap_or(0);
         for line in 0..lines {
@@ -240,6 +245,38 @@ fn print_samples(config: &Config, count: usize, light: bool) -> Result<(), DataE
     }
     print_remarks(&dataset);
     Ok(())
+}
+
+/// The training images of a class.
+fn members(dataset: &Dataset, label: usize) -> impl Iterator<Item = usize> {
+    let labels = dataset.train.labels.iter().enumerate();
+    let members = labels.filter(move |(_, l)| usize::from(**l) == label);
+    members.map(|(index, _)| index)
+}
+
+/// The first training image of a class, unchanged and then augmented with the parameters of the first steps. It is mixed with
+/// the first image of the next class.
+fn augmented(
+    config: &Config,
+    dataset: &Dataset,
+    label: usize,
+    count: usize,
+) -> Result<Vec<Vec<u8>>, DataError> {
+    let Some(first) = members(dataset, label).next() else {
+        return Ok(Vec::new());
+    };
+    let next = (label + 1) % dataset.info.classes.len().max(1);
+    let other = members(dataset, next).next().unwrap_or(first);
+    let augment = dataset.augment(&config.data.augment);
+    let mut images = vec![dataset.train.image(first)?.into_owned()];
+    let stored = (dataset.train.stored(first)?, dataset.train.stored(other)?);
+    for step in 0..count as u64 {
+        let words = augment_words(config.train.seed, 0, step);
+        let image = augment.preview(&words, 0, &stored.0);
+        let other = augment.preview(&words, 1, &stored.1);
+        images.push(augment.mixed_preview(&words, image, &other));
+    }
+    Ok(images)
 }
 
 fn fail(message: &str) -> u8 {

@@ -212,6 +212,7 @@ fn input_format(info: &DatasetInfo) -> InputFormat {
         width: info.width,
         background: info.background,
         resize: info.resize,
+        packed: info.packed,
     }
 }
 

@@ -6,11 +6,12 @@ use super::Config;
 
 /// Keys that determine the weights, the data, the order of steps or the choice of the best epoch, so a resumed run cannot
 /// change them. An entry that ends in a dot stands for a complete section.
-const FIXED: [&str; 18] = [
+const FIXED: [&str; 19] = [
     "data.name",
     "data.source",
     "data.order",
     "data.size",
+    "data.pack_size",
     "data.resize",
     "data.channels",
     "data.normalize",

@@ -60,6 +60,7 @@ pub fn presets() -> &'static [(&'static str, &'static str)] {
         ("textbook", include_str!("presets/textbook.toml")),
         ("fast", include_str!("presets/fast.toml")),
         ("large", include_str!("presets/large.toml")),
+        ("photo", include_str!("presets/photo.toml")),
     ]
 }
 

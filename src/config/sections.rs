@@ -8,7 +8,7 @@ use super::optimizer::OptimName;
 use super::pixels::{Channels, Normalize};
 use super::words::{
     Art, AsciiMode, BestBy, ChartMode, ClassOrder, Head, InMemory, ModelName, NonFinite, Occasion,
-    OnCorrupt, OnSignal, Padding, Precision, Resize, Sampling, ScheduleName, SourceName,
+    OnCorrupt, OnSignal, Padding, Policy, Precision, Resize, Sampling, ScheduleName, SourceName,
 };
 
 /// Name of the data set with built-in class names and checksums.
@@ -29,6 +29,9 @@ pub struct DataConfig {
     /// Height and width of the images in training, pixels; 0: their own size if they all have the same, of at most
     /// [`crate::limits::KEPT_SIZE`], otherwise [`crate::limits::DEFAULT_SIZE`].
     pub size: u32,
+    /// Height and width at which images are packed, so that random crops have pixels to choose from; 0: a seventh more than
+    /// in training if [`AugmentConfig::crop`] is on and the images are larger, otherwise the same.
+    pub pack_size: u32,
     /// How an image of another aspect ratio becomes square.
     pub resize: Resize,
     /// Number of channels of the images in training.
@@ -41,6 +44,9 @@ pub struct DataConfig {
     pub cache_dir: String,
     /// Whether the images are kept in memory during training.
     pub in_memory: InMemory,
+    /// Threads that read, crop and change the images of the next batches; 0: one per core, at least 2 and at most
+    /// 8.
+    pub workers: u32,
     /// How often the images of each class are drawn in an epoch.
     pub sampling: Sampling,
     /// Number of training images used, counted after the validation split; 0: all.
@@ -87,6 +93,41 @@ pub struct AugmentConfig {
     pub shear: f64,
     /// Probability of random erasing: filling a rectangle with one grey level.
     pub erase: f64,
+    /// Smallest area of a random resized crop, as a fraction of the image; 0: no crop.
+    pub crop: f64,
+    /// Largest change of the brightness, as a fraction.
+    pub brightness: f64,
+    /// Largest change of the contrast, as a fraction.
+    pub contrast: f64,
+    /// Largest change of the saturation, as a fraction.
+    pub saturation: f64,
+    /// Largest change of the hue, as a fraction of the colour circle.
+    pub hue: f64,
+    /// A fixed set of operations from which one is drawn for each image.
+    pub policy: Policy,
+    /// Parameter of the distribution Beta(α, α) of mixup's shares; 0: no mixup.
+    pub mixup: f64,
+    /// Parameter of the distribution Beta(α, α) of `CutMix`'s areas; 0: no `CutMix`.
+    pub cutmix: f64,
+}
+
+impl AugmentConfig {
+    /// Whether images are cropped or their colours are changed.
+    pub fn has_photo_stage(&self) -> bool {
+        let limits = [
+            self.crop,
+            self.brightness,
+            self.contrast,
+            self.saturation,
+            self.hue,
+        ];
+        limits.iter().any(|limit| *limit > 0.0) || self.policy != Policy::None
+    }
+
+    /// Whether images are combined by mixup or `CutMix`, so that there is no training accuracy.
+    pub fn mixes(&self) -> bool {
+        self.mixup > 0.0 || self.cutmix > 0.0
+    }
 }
 
 impl Default for AugmentConfig {
@@ -98,6 +139,14 @@ impl Default for AugmentConfig {
             scale: 0.0,
             shear: 0.0,
             erase: 0.5,
+            crop: 0.0,
+            brightness: 0.0,
+            contrast: 0.0,
+            saturation: 0.0,
+            hue: 0.0,
+            policy: Policy::None,
+            mixup: 0.0,
+            cutmix: 0.0,
         }
     }
 }

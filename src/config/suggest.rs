@@ -11,7 +11,7 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("grad_clip", "optim.clip_norm"),
     ("max_grad_norm", "optim.clip_norm"),
     ("warmup", "optim.warmup_epochs"),
-    ("workers", "train.threads"),
+    ("workers", "data.workers"),
 ];
 
 /// Smallest Jaro-Winkler similarity of a suggestion. This measure penalises differences at the start of a name more

@@ -87,6 +87,13 @@ fn data(config: &Config, rules: &mut Rules) {
         data.size == 0 || (least..=most).contains(&data.size),
         &format!("0 or between {least} and {most}"),
     );
+    rules.must(
+        "data.pack_size",
+        data.pack_size == 0
+            || (least..=most).contains(&data.pack_size) && data.pack_size >= data.size,
+        &format!("0 or between {least} and {most}, and at least data.size"),
+    );
+    rules.within("data.workers", data.workers, 0, 256);
     if let Normalize::Values(mean, std) = &data.normalize {
         let lengths = CHANNELS.map(|count| count as usize);
         let usable = lengths.contains(&mean.len())
@@ -105,6 +112,19 @@ fn data(config: &Config, rules: &mut Rules) {
     rules.within("data.augment.scale", augment.scale, 0.0, 0.5);
     rules.within("data.augment.shear", augment.shear, 0.0, 45.0);
     rules.within("data.augment.erase", augment.erase, 0.0, 1.0);
+    rules.within("data.augment.crop", augment.crop, 0.0, 1.0);
+    rules.within("data.augment.brightness", augment.brightness, 0.0, 1.0);
+    rules.within("data.augment.contrast", augment.contrast, 0.0, 1.0);
+    rules.within("data.augment.saturation", augment.saturation, 0.0, 1.0);
+    rules.within("data.augment.hue", augment.hue, 0.0, 0.5);
+    let weighted = config.train.class_weights != ClassWeights::None && config.train.accumulate > 1;
+    rules.must(
+        "data.augment.mixup",
+        !(weighted && augment.mixes()),
+        "0, like cutmix, if train.class_weights is set and train.accumulate is more than 1",
+    );
+    rules.within("data.augment.mixup", augment.mixup, 0.0, 1.0);
+    rules.within("data.augment.cutmix", augment.cutmix, 0.0, 1.0);
 }
 
 fn model(config: &Config, rules: &mut Rules) {

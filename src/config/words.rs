@@ -45,6 +45,17 @@ pub enum Head {
     Flatten,
 }
 
+/// A fixed set of operations, of which augmentation applies a random one to each image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Policy {
+    /// No operation.
+    #[default]
+    None,
+    /// `TrivialAugment` (Müller & Hutter 2021), the wide space.
+    Trivial,
+}
+
 /// The precision of a training step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -1,84 +1,32 @@
-//! Augmentation of training images. It is light, as 28×28 pixels leave no margin: a shift of more than 4 pixels cuts
-//! off parts of the garments.
-//!
-//! The parameters for an image depend only on (seed, rank, step, index in the batch). They are sampled here, on the
-//! host, so that all devices use the same ones. On a CPU a kernel applies them; on other devices libtorch operations
-//! do.
+//! Augmentation with libtorch operations, for images on a device other than the CPU; and mixup and `CutMix`.
 
 use tch::{Kind, Tensor};
 
-use crate::config::AugmentConfig;
-use crate::kernels::{AugmentParams, Scale};
-use crate::random::Random;
+use crate::images::augment::geometry::{AugmentParams, Scale};
+use crate::images::augment::mix::Mix;
 
-/// Samples augmentation parameters within the configured limits.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Augment {
-    config: AugmentConfig,
-    height: usize,
-    width: usize,
-}
-
-impl Augment {
-    /// Augmentation with this configuration, for images of this height and width in pixels.
-    pub fn new(config: &AugmentConfig, height: u32, width: u32) -> Self {
-        Self {
-            config: config.clone(),
-            height: height as usize,
-            width: width as usize,
+/// Combines each image of a batch, f32 (N, C, H, W), with the one before it.
+pub(super) fn mixed(images: &Tensor, mix: &Mix) -> Tensor {
+    // Channels last, as the images are in memory.
+    let images = images.permute([0, 2, 3, 1]);
+    let others = images.roll([1], [0]);
+    let mixed = match *mix {
+        Mix::Blend(share) => {
+            let share = f64::from(share);
+            &images * share + others * (1.0 - share)
         }
-    }
-
-    /// Samples the parameters for each of `images` images; `words` (seed, rank, step) identify the batch.
-    pub(super) fn draws(&self, words: &[u64], images: usize) -> Vec<AugmentParams> {
-        let of = |image: usize| {
-            let words = [words, &[image as u64]].concat();
-            self.draw(&mut Random::new(&words))
-        };
-        (0..images).map(of).collect()
-    }
-
-    fn draw(&self, random: &mut Random) -> AugmentParams {
-        let config = &self.config;
-        // Always sample in the same order, so that one setting does not change the values of another.
-        let mirrored = random.unit() < 0.5 && config.flip;
-        let by = config.shift as usize;
-        let mut offset = || random.below(2 * by + 1) as f32 - by as f32;
-        let shift = [offset(), offset()];
-        let mut within = |limit: f64| (2.0 * random.unit() - 1.0) * limit;
-        let angle = within(config.rotate).to_radians();
-        let slant = within(config.shear).to_radians().tan();
-        let zoom = 1.0 / (1.0 + within(config.scale));
-        let sign = if mirrored { -1.0 } else { 1.0 };
-        // Maps the result to the source: shear, rotate, scale, then mirror.
-        let (sine, cosine) = angle.sin_cos();
-        let turned = [cosine, cosine * slant - sine, sine, sine * slant + cosine];
-        let [a, b, c, d] = turned.map(|v| v * zoom);
-        let erased = random.unit() < config.erase;
-        AugmentParams {
-            matrix: [sign * a, sign * b, c, d].map(|v| v as f32),
-            shift,
-            erase: erased.then(|| self.rectangle(random)).flatten(),
+        Mix::Cut { x, y, .. } => {
+            let mixed = images.copy();
+            let part = |tensor: &Tensor| {
+                let length = |[from, to]: [usize; 2]| (from as i64, (to - from) as i64);
+                let ((top, rows), (left, columns)) = (length(y), length(x));
+                tensor.narrow(1, top, rows).narrow(2, left, columns)
+            };
+            part(&mixed).copy_(&part(&others));
+            mixed
         }
-    }
-
-    /// Random erasing: a rectangle with 2 to 25 % of the image area (Zhong et al. 2020 use up to 40 %) and an aspect
-    /// ratio between 1:3 and 3:1, and its brightness; `None` if ten attempts gave none that fits.
-    fn rectangle(&self, random: &mut Random) -> Option<([usize; 4], u8)> {
-        let (height, width) = (self.height as f64, self.width as f64);
-        for _ in 0..10 {
-            let area = (0.02 + 0.23 * random.unit()) * height * width;
-            let ratio = (3.0_f64.ln() * (2.0 * random.unit() - 1.0)).exp();
-            let (h, w) = ((area * ratio).sqrt().round(), (area / ratio).sqrt().round());
-            if h >= 1.0 && w >= 1.0 && h <= height && w <= width {
-                let (h, w) = (h as usize, w as usize);
-                let left = random.below(self.width - w + 1);
-                let top = random.below(self.height - h + 1);
-                return Some(([left, top, w, h], random.below(256) as u8));
-            }
-        }
-        None
-    }
+    };
+    mixed.permute([0, 3, 1, 2])
 }
 
 /// Applies one draw to each image and normalizes, on the device of the images. Bytes (N, C, H, W) become f32 of the same
@@ -186,7 +134,8 @@ fn erase(images: &Tensor, draws: &[AugmentParams]) -> Tensor {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
     use super::*;
-    use crate::kernels::augment_images;
+    use crate::config::AugmentConfig;
+    use crate::images::augment::{Augment, geometry};
 
     fn config() -> AugmentConfig {
         AugmentConfig {
@@ -196,20 +145,24 @@ mod tests {
             scale: 0.1,
             shear: 5.0,
             erase: 0.5,
+            ..AugmentConfig::default()
         }
     }
 
     fn both(config: &AugmentConfig) -> (Vec<f32>, Vec<f32>) {
         let (n, c, h, w) = (24_i64, 2_i64, 9_i64, 11_i64);
-        let augment = Augment::new(config, 9, 11);
+        let augment = Augment::new(config, [2, 9, 11], [9, 11]);
         let draws = augment.draws(&[1, 2], n as usize);
         let bytes: Vec<u8> = (0..n * c * h * w).map(|i| (i * 37 % 251) as u8).collect();
         let images = Tensor::from_slice(&bytes).view([n, c, h, w]);
         let scale = Scale(vec![[2.0 / 255.0, -1.0], [0.01, 0.5]]);
         let theirs = apply(&images, &draws, &scale);
         let mut ours = vec![0.0; bytes.len()];
-        let indices: Vec<i64> = (0..n).collect();
-        augment_images(&bytes, ([2, 9, 11], &scale), &indices, &draws, &mut ours);
+        let size = (c * h * w) as usize;
+        let images = bytes.chunks_exact(size).zip(ours.chunks_exact_mut(size));
+        for ((image, out), draw) in images.zip(&draws) {
+            geometry::apply(image, ([2, 9, 11], &scale), draw, out);
+        }
         let theirs = theirs.permute([0, 2, 3, 1]).contiguous().view([-1]);
         (ours, theirs.try_into().unwrap())
     }
@@ -233,52 +186,50 @@ mod tests {
         }
     }
 
+    /// ```python
+    /// class Mixup(v2.MixUp):
+    ///     def make_params(self, _): return {"lam": 0.3}
+    /// class CutMix(v2.CutMix):
+    ///     def make_params(self, _): return {"box": (1, 0, 4, 2), "lam_adjusted": 1 - 6 / 20}
+    /// images = torch.arange(40).float().reshape(2, 1, 4, 5) * 0.1
+    /// Mixup(num_classes=3)(images, torch.tensor([0, 2]))   # and CutMix
+    /// ```
     #[test]
-    fn one_setting_does_not_change_the_draws_of_others() {
-        let with = |erase| {
-            let config = AugmentConfig { erase, ..config() };
-            let draws = Augment::new(&config, 28, 28).draws(&[7], 50);
-            draws
-                .into_iter()
-                .map(|draw| (draw.matrix.map(f32::to_bits), draw.shift.map(f32::to_bits)))
-                .collect::<Vec<_>>()
+    fn mixed_images_equal_those_of_torchvision() {
+        let images = Tensor::arange(40, (Kind::Float, tch::Device::Cpu)).view([2, 1, 4, 5]) * 0.1;
+        let values = |mix: &Mix| -> Vec<f32> {
+            mixed(&images, mix)
+                .contiguous()
+                .view([-1])
+                .try_into()
+                .unwrap()
         };
-        assert_eq!(with(0.0), with(1.0));
-    }
-
-    #[test]
-    fn draws_are_within_the_configured_limits() {
-        let draws = Augment::new(&config(), 28, 28).draws(&[3], 500);
-        let mirrored = draws.iter().filter(|draw| draw.matrix[0] < 0.0).count();
-        assert!((200..300).contains(&mirrored), "{mirrored} of 500");
-        let erased = draws.iter().filter(|draw| draw.erase.is_some()).count();
-        assert!((200..300).contains(&erased), "{erased} of 500");
-        for draw in &draws {
-            assert!(
-                draw.shift
+        let near = |found: &[f32], expected: &[f32]| {
+            found.len() == expected.len()
+                && found
                     .iter()
-                    .all(|t| t.abs() <= 2.0 && t.fract() == 0.0)
-            );
-            if let Some(([left, top, w, h], _)) = draw.erase {
-                assert!(
-                    left + w <= 28 && top + h <= 28 && (10..=210).contains(&(w * h)),
-                    "{w}×{h}"
-                );
-            }
-        }
-        let off = AugmentConfig {
-            flip: false,
-            shift: 0,
-            rotate: 0.0,
-            scale: 0.0,
-            shear: 0.0,
-            erase: 0.0,
+                    .zip(expected)
+                    .all(|(a, b)| (a - b).abs() < 1e-6)
         };
-        assert!(
-            Augment::new(&off, 28, 28)
-                .draws(&[3], 20)
-                .iter()
-                .all(|draw| *draw == AugmentParams::default())
-        );
+        let blended = values(&Mix::Blend(0.3));
+        let line = |from: f32| (0..20).map(move |i| from + 0.1 * i as f32);
+        let expected: Vec<f32> = line(1.4).chain(line(0.6)).collect();
+        assert!(near(&blended, &expected), "{blended:?}");
+        let cut = Mix::Cut {
+            x: [1, 4],
+            y: [0, 2],
+            size: [5, 4],
+        };
+        assert!((cut.share() - 0.7).abs() < 1e-12);
+        let first = [
+            0.0, 2.1, 2.2, 2.3, 0.4, 0.5, 2.6, 2.7, 2.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6,
+            1.7, 1.8, 1.9,
+        ];
+        let second = [
+            2.0, 0.1, 0.2, 0.3, 2.4, 2.5, 0.6, 0.7, 0.8, 2.9, 3.0, 3.1, 3.2, 3.3, 3.4, 3.5, 3.6,
+            3.7, 3.8, 3.9,
+        ];
+        let found = values(&cut);
+        assert!(near(&found, &[first, second].concat()), "{found:?}");
     }
 }

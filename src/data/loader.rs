@@ -5,12 +5,14 @@ use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 
 use super::augment;
-use super::prefetch::Prefetcher;
-use super::{Augment, DataError, Images};
+use super::prefetch::{Contents, Photo, Prefetcher};
+use super::{Augment, DataError, Images, Mixed, Targets};
+use crate::config::DataConfig;
 use crate::event::{DatasetInfo, Normalization};
 use crate::images::Pixels;
-use crate::kernels::{AugmentParams, Scale, augment_images};
-use crate::native::{empty_nhwc, slice_mut};
+use crate::images::augment::geometry::{self, AugmentParams, Scale};
+use crate::native::{empty_nhwc, for_chunks, slice_mut};
+use crate::random::augment_words;
 
 /// The images of a split as `u8` (N, C, H, W) and their labels as `i64` (N).
 #[derive(Debug)]
@@ -21,6 +23,17 @@ pub struct Loader {
     labels: Tensor,
     device: Device,
     scale: Scale,
+    /// `None` for a split that is only evaluated.
+    augment: Option<Augment>,
+}
+
+/// A batch of N images.
+#[derive(Debug)]
+pub struct Batch {
+    /// Normalized images, f32 (N, C, H, W).
+    pub images: Tensor,
+    /// Their classes.
+    pub targets: Targets,
 }
 
 /// Where the pixels are.
@@ -30,31 +43,65 @@ enum Store {
     Device(Tensor),
     /// In main memory, shared with the dataset; for each image of the split its number there.
     Host(Arc<Pixels>, Vec<i64>),
-    /// In a file, read ahead of the steps.
-    Packed(Prefetcher),
+    /// In a file or to be changed on the host: made ready ahead of the steps.
+    Ahead(Prefetcher),
 }
 
 impl Loader {
-    /// A loader for a split. Images in main memory are copied to the device once.
+    /// A loader for a split that is evaluated. Images in main memory are copied to the device once.
     ///
     /// # Errors
     /// If the images do not have the shape in `info`.
     pub fn new(images: &Images, info: &DatasetInfo, device: Device) -> Result<Self, DataError> {
+        Self::with(images, info, device, None)
+    }
+
+    /// A loader for the training split, with the augmentation of the configuration.
+    ///
+    /// # Errors
+    /// As [`Loader::new`].
+    pub fn for_training(
+        images: &Images,
+        info: &DatasetInfo,
+        device: Device,
+        config: &DataConfig,
+    ) -> Result<Self, DataError> {
+        Self::with(images, info, device, Some(config))
+    }
+
+    fn with(
+        images: &Images,
+        info: &DatasetInfo,
+        device: Device,
+        config: Option<&DataConfig>,
+    ) -> Result<Self, DataError> {
         let shape = [info.channels, info.height, info.width].map(i64::from);
-        let size = shape.iter().product::<i64>() as usize;
+        let side = |length: u32| length as usize;
+        let stored = info.packed.unwrap_or([info.height, info.width]).map(side);
+        let size = info.channels as usize * stored.iter().product::<usize>();
         if images.pixels().size() != size && !images.is_empty() {
             return Err(DataError(format!(
                 "images of {} bytes do not match image shape {shape:?}",
                 images.pixels().size()
             )));
         }
+        let whole = [info.channels, info.height, info.width].map(side);
+        let augment = config.map(|config| Augment::new(&config.augment, whole, stored));
+        let photo = augment
+            .clone()
+            .filter(Augment::has_photo_stage)
+            .map(|augment| Photo {
+                augment,
+                shape: whole,
+                stored,
+            });
+        let is_direct = photo.is_none() && !images.are_resized();
         let store = match (&**images.pixels(), device) {
-            (Pixels::Packed(_), _) => Store::Packed(Prefetcher::new(images)),
-            (Pixels::Memory { .. }, Device::Cpu) => {
+            (Pixels::Memory { .. }, Device::Cpu) if is_direct => {
                 let numbers = images.numbers().iter().map(|number| i64::from(*number));
                 Store::Host(images.pixels().clone(), numbers.collect())
             }
-            (Pixels::Memory { .. }, _) => {
+            (Pixels::Memory { .. }, _) if photo.is_none() => {
                 let mut bytes = Vec::with_capacity(size * images.len());
                 for index in 0..images.len() {
                     bytes.extend_from_slice(&images.image(index)?);
@@ -62,6 +109,10 @@ impl Loader {
                 let [c, h, w] = shape;
                 let shape = [images.len() as i64, c, h, w];
                 Store::Device(Tensor::from_slice(&bytes).view(shape).to_device(device))
+            }
+            _ => {
+                let threads = config.map_or(0, |config| config.workers as usize);
+                Store::Ahead(Prefetcher::new(images, photo, threads))
             }
         };
         let labels: Vec<i64> = images.labels.iter().map(|&label| label.into()).collect();
@@ -71,6 +122,7 @@ impl Loader {
             labels: Tensor::from_slice(&labels).to_device(device),
             device,
             scale: scale(&info.normalization, info.channels),
+            augment,
         })
     }
 
@@ -84,35 +136,76 @@ impl Loader {
         self.len() == 0
     }
 
-    /// Announces the order of the next batches: those of `batch` images in `order`, from image `start` of it on. Images that
-    /// are not in memory are read ahead in this order; other batches can still be read.
-    pub fn expect(&self, order: &[i64], batch: i64, start: usize) {
-        if let Store::Packed(prefetcher) = &self.store {
-            prefetcher.expect(order, batch.max(1) as usize, start);
+    /// Announces the next batches of an evaluation: those of `batch` images, in the order of the split.
+    pub fn expect_all(&self, batch: i64) {
+        if let Store::Ahead(prefetcher) = &self.store {
+            let all: Vec<i64> = (0..self.len()).collect();
+            let contents = |indices: &[i64]| Contents {
+                indices: indices.to_vec(),
+                words: Vec::new(),
+            };
+            prefetcher.expect(all.chunks(batch.max(1) as usize).map(contents).collect());
         }
     }
 
-    /// The images at `indices` (`i64`, on the device), augmented and normalized, f32 (N, C, H, W), and their labels, (N).
-    /// `words` (seed, rank, step) determine the augmentation.
+    /// Announces the next batches of a training: those of `batch` images in `order`, from image `start` of it on, of which
+    /// the first is the batch of step `step` (from 0). Images that are not in memory or that are changed on the host are
+    /// made ready ahead in this order; other batches can still be read.
+    pub fn expect(&self, order: &[i64], batch: i64, start: usize, (seed, step): (u64, u64)) {
+        if let Store::Ahead(prefetcher) = &self.store {
+            let rest = order.get(start..).unwrap_or_default();
+            let batches = rest.chunks(batch.max(1) as usize).zip(step..);
+            let contents = |(indices, step): (&[i64], u64)| Contents {
+                indices: indices.to_vec(),
+                words: augment_words(seed, 0, step).to_vec(),
+            };
+            prefetcher.expect(batches.map(contents).collect());
+        }
+    }
+
+    /// The images at `indices` (`i64`, on the device), augmented and normalized, and their classes. `words` (seed, rank,
+    /// step) determine the augmentation.
     ///
     /// # Errors
     /// If images that are not in memory cannot be read.
-    pub fn batch(
-        &self,
-        indices: &Tensor,
-        augment: &Augment,
-        words: &[u64],
-    ) -> Result<(Tensor, Tensor), DataError> {
+    pub fn batch(&self, indices: &Tensor, words: &[u64]) -> Result<Batch, DataError> {
         let labels = self.labels.index_select(0, indices);
         let count = indices.size().first().copied().unwrap_or(0) as usize;
-        let draws = augment.draws(words, count);
+        let augment = self.augment.as_ref();
+        let draws = augment.map_or_else(
+            || vec![AugmentParams::default(); count],
+            |augment| augment.draws(words, count),
+        );
         let images = match &self.store {
             Store::Device(pixels) => {
                 augment::apply(&pixels.index_select(0, indices), &draws, &self.scale)
             }
-            Store::Host(..) | Store::Packed(_) => self.on_host(&host(indices), &draws)?,
+            Store::Host(..) | Store::Ahead(_) => {
+                let contents = Contents {
+                    indices: host(indices),
+                    words: words.to_vec(),
+                };
+                self.on_host(&contents, &draws)?
+            }
         };
-        Ok((images, labels))
+        let Some(mix) = augment.and_then(|augment| augment.mix(words)) else {
+            let targets = Targets {
+                labels,
+                mixed: None,
+            };
+            return Ok(Batch { images, targets });
+        };
+        let mixed = Mixed {
+            labels: labels.roll([1], [0]),
+            share: mix.share(),
+        };
+        Ok(Batch {
+            images: augment::mixed(&images, &mix),
+            targets: Targets {
+                labels,
+                mixed: Some(mixed),
+            },
+        })
     }
 
     /// `count` normalized images from `start`, in the order of the split, without augmentation.
@@ -126,19 +219,22 @@ impl Loader {
                 &pixels.narrow(0, start, count),
                 &self.scale,
             )),
-            Store::Host(..) | Store::Packed(_) => {
-                let indices: Vec<i64> = (start..start + count).collect();
-                self.on_host(&indices, &draws)
+            Store::Host(..) | Store::Ahead(_) => {
+                let contents = Contents {
+                    indices: (start..start + count).collect(),
+                    words: Vec::new(),
+                };
+                self.on_host(&contents, &draws)
             }
         }
     }
 
-    /// Images that are in main memory or in a file, augmented and normalized.
-    fn on_host(&self, indices: &[i64], draws: &[AugmentParams]) -> Result<Tensor, DataError> {
+    /// Images that are in main memory or made ready ahead, augmented and normalized.
+    fn on_host(&self, contents: &Contents, draws: &[AugmentParams]) -> Result<Tensor, DataError> {
         match &self.store {
             Store::Host(pixels, numbers) => {
+                let indices = contents.indices.iter();
                 let numbers: Vec<i64> = indices
-                    .iter()
                     .map(|&index| {
                         let number = usize::try_from(index)
                             .ok()
@@ -151,9 +247,9 @@ impl Loader {
                 };
                 Ok(self.augmented(bytes, &numbers, draws))
             }
-            Store::Packed(prefetcher) => {
-                let bytes = prefetcher.take(indices)?;
-                let numbers: Vec<i64> = (0..indices.len() as i64).collect();
+            Store::Ahead(prefetcher) => {
+                let bytes = prefetcher.take(contents)?;
+                let numbers: Vec<i64> = (0..contents.indices.len() as i64).collect();
                 Ok(self.augmented(&bytes, &numbers, draws))
             }
             Store::Device(_) => Err(DataError("the images are on the device".to_owned())),
@@ -162,28 +258,26 @@ impl Loader {
 
     fn augmented(&self, bytes: &[u8], numbers: &[i64], draws: &[AugmentParams]) -> Tensor {
         let [c, h, w] = self.shape;
+        let size = (c * h * w) as usize;
+        let image = |number: i64| {
+            let number = usize::try_from(number).ok();
+            let image = number.and_then(|number| bytes.get(number * size..(number + 1) * size));
+            image.unwrap_or_default()
+        };
         if self.device != Device::Cpu {
-            let size = (c * h * w) as usize;
-            let images: Vec<u8> = numbers
-                .iter()
-                .flat_map(|&number| {
-                    let start = usize::try_from(number).unwrap_or(0) * size;
-                    bytes.get(start..start + size).unwrap_or_default()
-                })
-                .copied()
-                .collect();
+            let images = numbers.iter().flat_map(|number| image(*number));
+            let images: Vec<u8> = images.copied().collect();
             let images = Tensor::from_slice(&images).view([-1, c, h, w]);
             return augment::apply(&images.to_device(self.device), draws, &self.scale);
         }
         let mut images = empty_nhwc([numbers.len() as i64, h, w, c], Kind::Float);
-        let shape = self.shape.map(|n| n as usize);
-        augment_images(
-            bytes,
-            (shape, &self.scale),
-            numbers,
-            draws,
-            slice_mut(&mut images),
-        );
+        let (shape, scale) = (self.shape.map(|n| n as usize), &self.scale);
+        let out = slice_mut(&mut images);
+        for_chunks(numbers.len(), out, &mut [(); 0], |i, out, _| {
+            let image = numbers.get(i).map(|number| image(*number));
+            let draw = draws.get(i).copied().unwrap_or_default();
+            geometry::apply(image.unwrap_or_default(), (shape, scale), &draw, out);
+        });
         images.permute([0, 3, 1, 2])
     }
 }

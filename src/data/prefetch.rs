@@ -1,35 +1,65 @@
-//! Batches of packed images, read ahead of the steps by threads of their own.
+//! Batches of packed images and of photos, read, cropped and changed ahead of the steps by threads of their own.
 //!
-//! What a batch contains depends only on its indices: reading ahead changes when the images are read, never which. A batch
-//! that was not announced is read when it is needed.
+//! What a batch contains depends only on its indices and on (seed, rank, step): reading ahead changes when the images are
+//! read, never which. A batch that was not announced is read when it is needed.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
-use super::{DataError, Images};
+use super::{Augment, DataError, Images};
+use crate::images::augment::photo::Photographer;
 use crate::threads;
 
-/// Threads that read.
-const READERS: usize = 2;
-/// Batches that are read ahead.
+/// Most threads that are started by default.
+const MOST: usize = 8;
+/// Fewest batches that are read ahead.
 const AHEAD: usize = 4;
 
 /// The pixels of a batch, or why they could not be read.
 type Batch = Result<Vec<u8>, DataError>;
 
+/// What determines the pixels of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Contents {
+    /// The images.
+    pub(super) indices: Vec<i64>,
+    /// Seed, rank and step of the augmentation; empty: without augmentation.
+    pub(super) words: Vec<u64>,
+}
+
 /// A batch to be read, and where its pixels are sent.
 #[derive(Debug)]
 struct Order {
-    indices: Vec<i64>,
+    contents: Contents,
     reply: Sender<Batch>,
+}
+
+/// The images of a split, and how they are changed in training.
+#[derive(Debug, Clone)]
+struct Source {
+    images: Images,
+    /// `None` if the photo stage is off.
+    photo: Option<Photo>,
+}
+
+/// The photo stage of a split.
+#[derive(Debug, Clone)]
+pub(super) struct Photo {
+    pub(super) augment: Augment,
+    /// Channels, height and width of the images in training.
+    pub(super) shape: [usize; 3],
+    /// Height and width of the stored images.
+    pub(super) stored: [usize; 2],
 }
 
 /// Reads the batches of a split ahead.
 #[derive(Debug)]
 pub(super) struct Prefetcher {
-    images: Images,
+    source: Source,
+    /// Number of batches that are read ahead.
+    depth: usize,
     /// `None` if no thread could be started; then batches are read when they are needed.
     orders: Option<Sender<Order>>,
     state: Mutex<State>,
@@ -38,44 +68,55 @@ pub(super) struct Prefetcher {
 #[derive(Debug, Default)]
 struct State {
     /// Batches that are being read or are ready, in the order in which they will be needed.
-    ahead: VecDeque<(Vec<i64>, Receiver<Batch>)>,
+    ahead: VecDeque<(Contents, Receiver<Batch>)>,
     /// Batches that are announced.
-    announced: VecDeque<Vec<i64>>,
+    announced: VecDeque<Contents>,
 }
 
 impl Prefetcher {
-    /// A prefetcher for the images of a split.
-    pub(super) fn new(images: &Images) -> Self {
-        let (sender, orders) = unbounded();
-        let start = |_| {
-            let (images, orders) = (images.clone(), orders.clone());
-            threads::start("read-images", move || serve(&images, &orders)).is_ok()
-        };
-        let started = (0..READERS).map(start).filter(|started| *started).count();
-        Self {
+    /// A prefetcher for the images of a split, with this number of threads (0: one per core, at most 8).
+    pub(super) fn new(images: &Images, photo: Option<Photo>, threads: usize) -> Self {
+        let source = Source {
             images: images.clone(),
+            photo,
+        };
+        let (sender, orders) = unbounded();
+        let start = |_: &usize| {
+            let (source, orders) = (source.clone(), orders.clone());
+            threads::start("read-images", move || serve(&source, &orders)).is_ok()
+        };
+        let wanted = match threads {
+            0 => threads::cores().clamp(2, MOST),
+            wanted => wanted,
+        };
+        let started = (0..wanted).take_while(start).count();
+        Self {
+            source,
+            depth: AHEAD.max(started + 1),
             orders: (started > 0).then_some(sender),
             state: Mutex::default(),
         }
     }
 
-    /// Announces the next batches: those of `batch` images in `order`, from position `start` on.
-    pub(super) fn expect(&self, order: &[i64], batch: usize, start: usize) {
+    /// Announces the next batches, in the order in which they will be taken.
+    pub(super) fn expect(&self, batches: VecDeque<Contents>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let rest = order.get(start..).unwrap_or_default();
         state.ahead.clear();
-        state.announced = rest.chunks(batch).map(<[i64]>::to_vec).collect();
+        state.announced = batches;
         self.order_more(&mut state);
     }
 
-    /// The pixels of the images at `indices`, one after another.
+    /// The pixels of the images of a batch, one after another.
     ///
     /// # Errors
     /// If an image cannot be read.
-    pub(super) fn take(&self, indices: &[i64]) -> Batch {
+    pub(super) fn take(&self, contents: &Contents) -> Batch {
         let next = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            let is_next = state.ahead.front().is_some_and(|(next, _)| next == indices);
+            let is_next = state
+                .ahead
+                .front()
+                .is_some_and(|(next, _)| next == contents);
             let next = if is_next {
                 state.ahead.pop_front()
             } else {
@@ -85,40 +126,60 @@ impl Prefetcher {
             next
         };
         let read = next.and_then(|(_, reply)| reply.recv().ok());
-        read.unwrap_or_else(|| read_batch(&self.images, indices))
+        read.unwrap_or_else(|| self.source.read(contents, &mut Photographer::new()))
     }
 
     fn order_more(&self, state: &mut State) {
         let Some(orders) = &self.orders else { return };
-        while state.ahead.len() < AHEAD {
-            let Some(indices) = state.announced.pop_front() else {
+        while state.ahead.len() < self.depth {
+            let Some(contents) = state.announced.pop_front() else {
                 return;
             };
             let (reply, answer) = bounded(1);
             let order = Order {
-                indices: indices.clone(),
+                contents: contents.clone(),
                 reply,
             };
             if orders.send(order).is_ok() {
-                state.ahead.push_back((indices, answer));
+                state.ahead.push_back((contents, answer));
             }
         }
     }
 }
 
-/// Reads batches until the prefetcher is dropped.
-fn serve(images: &Images, orders: &Receiver<Order>) {
-    for Order { indices, reply } in orders {
-        // Whoever ordered it may not need it any more.
-        let _ = reply.send(read_batch(images, &indices));
+impl Source {
+    fn read(
+        &self,
+        Contents { indices, words }: &Contents,
+        photographer: &mut Photographer,
+    ) -> Batch {
+        let mut bytes = Vec::new();
+        let mut changed = Vec::new();
+        for (number, &index) in indices.iter().enumerate() {
+            let index = usize::try_from(index).unwrap_or(usize::MAX);
+            match &self.photo {
+                Some(photo) if !words.is_empty() => {
+                    let params = photo.augment.photo(words, number);
+                    let image = (&*self.images.stored(index)?, photo.stored);
+                    photographer.apply(&params, image, photo.shape, &mut changed);
+                    bytes.extend_from_slice(&changed);
+                }
+                _ => bytes.extend_from_slice(&self.images.image(index)?),
+            }
+            // The images of a batch have the same size.
+            bytes.reserve_exact(
+                indices.len().saturating_sub(1) * bytes.len() * usize::from(number == 0),
+            );
+        }
+        Ok(bytes)
     }
 }
 
-fn read_batch(images: &Images, indices: &[i64]) -> Batch {
-    let mut bytes = Vec::with_capacity(indices.len() * images.pixels().size());
-    for &index in indices {
-        let index = usize::try_from(index).unwrap_or(usize::MAX);
-        bytes.extend_from_slice(&images.image(index)?);
+/// Reads batches until the prefetcher is dropped.
+fn serve(source: &Source, orders: &Receiver<Order>) {
+    let mut photographer = Photographer::new();
+    for Order { contents, reply } in orders {
+        // Whoever ordered it may not need it any more.
+        let _ = reply.send(source.read(&contents, &mut photographer));
     }
-    Ok(bytes)
 }

@@ -4,6 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::augment::Augment;
 use super::fashion::known_data_warning;
 use super::fit::{Fitter, Target};
 use super::listing::{Item, Listing, PixelFormat};
@@ -12,9 +13,9 @@ use super::pack::{Pack, fingerprint};
 use super::packing::{PackProgress, Packing};
 use super::source::ListOptions;
 use super::split::{Images, Pixels, class_counts};
-use super::survey::target;
+use super::survey::{Formats, formats};
 use super::{Counts, DataError, absent, memory, statistics, stratified};
-use crate::config::{DataConfig, InMemory, few_valid};
+use crate::config::{AugmentConfig, DataConfig, InMemory, few_valid};
 use crate::event::DatasetInfo;
 use crate::limits::check_classes;
 
@@ -61,6 +62,20 @@ impl Dataset {
         self.fingerprint == recorded || self.idx_fingerprint.as_deref() == Some(recorded)
     }
 
+    /// The augmentation of the training images.
+    pub fn augment(&self, config: &AugmentConfig) -> Augment {
+        let DatasetInfo {
+            channels,
+            height,
+            width,
+            packed,
+            ..
+        } = self.info;
+        let shape = [channels, height, width].map(|length| length as usize);
+        let packed = packed.unwrap_or([height, width]).map(|side| side as usize);
+        Augment::new(config, shape, packed)
+    }
+
     /// The split that is evaluated at the end and shown in the gallery: the test split, or validation if there is no test
     /// split.
     pub fn shown(&self) -> &Images {
@@ -105,19 +120,21 @@ fn load_located(
     progress: &mut dyn FnMut(PackProgress),
 ) -> Result<Dataset, DataError> {
     let listing = list(located, config)?;
-    let (target, size_note) = target(&listing, config)?;
-    let prepared = prepare(located, &listing, target, config, progress)?;
+    let (formats, size_note) = formats(&listing, config)?;
+    let prepared = prepare(located, &listing, formats.packed, config, progress)?;
     let mut notes = listing.notes.clone();
     notes.extend(size_note);
+    notes.extend(formats.notes(config));
     notes.extend(prepared.notes.iter().cloned());
     let mut warnings = listing.warnings.clone();
+    warnings.extend(formats.warnings(config));
     warnings.extend(skipped_warning(&prepared, listing.labels.len()));
     warnings.extend(known_data_warning(
         &located.name(config),
         listing.legacy_fingerprint.as_deref(),
     ));
     split(
-        located, listing, prepared, target, config, seed, notes, warnings,
+        located, listing, prepared, formats, config, seed, notes, warnings,
     )
 }
 
@@ -152,8 +169,8 @@ pub fn pack(
     progress: &mut dyn FnMut(PackProgress),
 ) -> Result<(Listing, Pack), DataError> {
     let listing = list(located, config)?;
-    let (target, _) = target(&listing, config)?;
-    let packing = packing(located, &listing, target, config);
+    let (formats, _) = formats(&listing, config)?;
+    let packing = packing(located, &listing, formats.packed, config);
     let pack = packing.open(&cache_dir(config)?, progress)?;
     Ok((listing, pack))
 }
@@ -296,8 +313,10 @@ pub fn for_raw_test_images(
     let PixelFormat::Raw(channels, height, width) = listing.format else {
         return Ok(());
     };
-    let (target, _) = target(&listing, config)?;
-    if (target.channels, target.height, target.width) != (channels, height, width) {
+    let (Formats { packed, trained }, _) = formats(&listing, config)?;
+    let raw = (channels, height, width);
+    let target = trained;
+    if packed != trained || (target.channels, target.height, target.width) != raw {
         return Ok(());
     }
     let mut fitter = Fitter::new();
@@ -321,7 +340,7 @@ fn split(
     located: &Located,
     listing: Listing,
     prepared: Prepared,
-    target: Target,
+    Formats { packed, trained }: Formats,
     config: &DataConfig,
     seed: u64,
     notes: Vec<String>,
@@ -365,7 +384,14 @@ fn split(
         train.truncate(config.train_limit);
     }
     let pixels = Arc::new(pixels);
-    let images = |numbers: Vec<usize>| Images::new(&pixels, numbers, &labels);
+    let side = |target: Target| [target.height as usize, target.width as usize];
+    let images = |numbers: Vec<usize>| {
+        Images::new(&pixels, numbers, &labels).resized(
+            trained.channels as usize,
+            side(packed),
+            side(trained),
+        )
+    };
     let (train, valid, test) = (images(train), images(valid), images(test_range.collect()));
     if valid.is_empty() {
         return Err(DataError(format!(
@@ -389,12 +415,13 @@ fn split(
     let info = DatasetInfo {
         name: located.name(config),
         classes,
-        height: target.height,
-        width: target.width,
-        channels: target.channels,
-        background: statistics::background(&train, target)?,
-        normalization: statistics::normalization(&config.normalize, &train, target)?,
-        resize: (listing.format == PixelFormat::Encoded).then_some(target.resize),
+        height: trained.height,
+        width: trained.width,
+        packed: (packed != trained).then_some([packed.height, packed.width]),
+        channels: trained.channels,
+        background: statistics::background(&train, trained)?,
+        normalization: statistics::normalization(&config.normalize, &train, trained)?,
+        resize: (listing.format == PixelFormat::Encoded).then_some(trained.resize),
         train: train.len() as u64,
         valid: valid.len() as u64,
         test: test.len() as u64,

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::augment::photo::{PhotoParams, Photographer};
 use super::{DataError, Pack};
 
 /// The pixels of all images of a dataset: each image has channels × height × width bytes in the order (channel, row,
@@ -60,6 +61,17 @@ pub struct Images {
     numbers: Vec<u32>,
     /// The class index of each image.
     pub labels: Vec<u16>,
+    /// How stored images become those of training; `None` if they are the same.
+    resizing: Option<Resizing>,
+}
+
+/// Stored images and images in training have different sizes.
+#[derive(Debug, Clone, Copy)]
+struct Resizing {
+    /// Height and width of stored images.
+    stored: [usize; 2],
+    /// Channels, height and width of images in training.
+    shape: [usize; 3],
 }
 
 impl Images {
@@ -77,7 +89,24 @@ impl Images {
             pixels: pixels.clone(),
             numbers,
             labels,
+            resizing: None,
         }
+    }
+
+    /// The same images, which are stored with one height and width and have another in training.
+    #[must_use]
+    pub fn resized(self, channels: usize, stored: [usize; 2], [height, width]: [usize; 2]) -> Self {
+        let shape = [channels, height, width];
+        let resizing = Resizing { stored, shape };
+        Self {
+            resizing: (stored != [height, width]).then_some(resizing),
+            ..self
+        }
+    }
+
+    /// Whether stored images have another size than images in training.
+    pub fn are_resized(&self) -> bool {
+        self.resizing.is_some()
     }
 
     /// Images in memory, one after another in `bytes`, all of the same size.
@@ -107,11 +136,30 @@ impl Images {
         &self.numbers
     }
 
-    /// The bytes of image `index` of the split.
+    /// The bytes of image `index` of the split, as in training without augmentation.
     ///
     /// # Errors
     /// As [`Pixels::image`].
     pub fn image(&self, index: usize) -> Result<Cow<'_, [u8]>, DataError> {
+        let stored = self.stored(index)?;
+        let Some(Resizing {
+            stored: size,
+            shape,
+        }) = self.resizing
+        else {
+            return Ok(stored);
+        };
+        let mut image = Vec::new();
+        let whole = PhotoParams::default();
+        Photographer::new().apply(&whole, (&stored, size), shape, &mut image);
+        Ok(Cow::Owned(image))
+    }
+
+    /// The bytes of image `index` of the split, as they are stored.
+    ///
+    /// # Errors
+    /// As [`Pixels::image`].
+    pub fn stored(&self, index: usize) -> Result<Cow<'_, [u8]>, DataError> {
         let number = self.numbers.get(index);
         let number = number.ok_or_else(|| DataError(format!("the split has no image {index}")))?;
         self.pixels.image(*number as usize)

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::augment::advice;
 use super::fit::Target;
 use super::listing::{Item, Listing, PixelFormat};
 use super::packing::read_file;
@@ -14,11 +15,49 @@ const SAMPLE: usize = 2000;
 /// Bytes of a file that are read for its header.
 const HEAD: u64 = 64 << 10;
 
-/// Image size and channels in training, and a note if the size was chosen.
-pub(super) fn target(
+/// The formats of the images of a dataset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Formats {
+    /// As they are packed.
+    pub(super) packed: Target,
+    /// As they are in training.
+    pub(super) trained: Target,
+}
+
+impl Formats {
+    /// Notes on the way from packed images to those of training.
+    pub(super) fn notes(self, config: &DataConfig) -> Vec<String> {
+        let Self { packed, trained } = self;
+        let resized = (packed != trained).then(|| {
+            format!(
+                "images are packed at {}×{} (data.pack_size) and cropped or resized to {}×{} when they are read",
+                packed.width, packed.height, trained.width, trained.height
+            )
+        });
+        let advice = advice::note(&config.augment, self.shape());
+        resized.into_iter().chain(advice).collect()
+    }
+
+    /// Warnings about augmentation that does not suit the size of the images.
+    pub(super) fn warnings(self, config: &DataConfig) -> Vec<String> {
+        advice::warnings(&config.augment, self.shape())
+    }
+
+    /// Channels, height and width of the images in training.
+    fn shape(self) -> [u32; 3] {
+        [
+            self.trained.channels,
+            self.trained.height,
+            self.trained.width,
+        ]
+    }
+}
+
+/// The formats of the images, and a note if the size in training was chosen.
+pub(super) fn formats(
     listing: &Listing,
     config: &DataConfig,
-) -> Result<(Target, Option<String>), DataError> {
+) -> Result<(Formats, Option<String>), DataError> {
     let (own, sizes, grey) = match listing.format {
         PixelFormat::Raw(channels, height, width) => (Some((height, width)), None, channels == 1),
         PixelFormat::Encoded => {
@@ -54,7 +93,36 @@ pub(super) fn target(
         resize: config.resize,
     };
     check_image((channels, size.0, size.1)).map_err(DataError)?;
-    Ok((target, note))
+    let (height, width) = pack_size(config, size, own)?;
+    let packed = Target {
+        height,
+        width,
+        ..target
+    };
+    let trained = target;
+    Ok((Formats { packed, trained }, note))
+}
+
+/// Height and width of packed images, given those in training and those of the images, if all have the same.
+fn pack_size(
+    config: &DataConfig,
+    size: (u32, u32),
+    own: Option<(u32, u32)>,
+) -> Result<(u32, u32), DataError> {
+    let longer = size.0.max(size.1);
+    match config.pack_size {
+        0 if config.augment.crop > 0.0 && own != Some(size) => {
+            // torchvision's recipes evaluate at 224 pixels of 256.
+            let more = |side: u32| (side * 8).div_ceil(7).min(SIZES[1].max(side));
+            Ok((more(size.0), more(size.1)))
+        }
+        0 => Ok(size),
+        side if side < longer => Err(DataError(format!(
+            "data.pack_size = {side} is less than the {longer} pixels of the images in training; expected 0 or at least \
+             {longer}"
+        ))),
+        side => Ok((side, side)),
+    }
 }
 
 /// What the headers of a sample of images say.

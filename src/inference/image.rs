@@ -6,6 +6,7 @@
 //! the brightness if the background is light where that of the training images is dark, or the reverse. Then an image that
 //! already has the network's size is not cropped or scaled.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use image::imageops::{self, FilterType};
@@ -14,7 +15,7 @@ use image::{DynamicImage, GrayImage, Rgb, RgbImage};
 use crate::config::Resize;
 use crate::images::decode::decode;
 use crate::images::fit::{Fitter, Target};
-use crate::images::{Bitmap, read_file};
+use crate::images::{Bitmap, Images, read_file};
 
 /// Largest difference in brightness (0–255) from the background at which a pixel is still background.
 const BACKGROUND_TOLERANCE: u8 = 13;
@@ -32,6 +33,8 @@ pub struct InputFormat {
     pub background: u8,
     /// How the training images were resized; `None` if they were not image files.
     pub resize: Option<Resize>,
+    /// Height and width to which the training images were resized first; `None`: directly to height and width.
+    pub packed: Option<[u32; 2]>,
 }
 
 /// An image in the input format of a network, before normalization.
@@ -70,25 +73,35 @@ fn prepared(bitmap: Bitmap, expected: InputFormat, invert: bool) -> InputImage {
         channels,
         height,
         width,
+        packed,
         ..
     } = expected;
+    let [packed_height, packed_width] = packed.unwrap_or([height, width]);
     let target = Target {
         channels,
-        height,
-        width,
+        height: packed_height,
+        width: packed_width,
         resize,
     };
     let mut fitter = Fitter::new();
+    let mut as_trained = |target: Target| {
+        let stored = Images::in_memory(fitter.fit(&bitmap, target), &[0]);
+        let side = |[height, width]: [u32; 2]| [height as usize, width as usize];
+        let channels = target.channels as usize;
+        let images = stored.resized(
+            channels,
+            side([target.height, target.width]),
+            side([height, width]),
+        );
+        images.image(0).map(Cow::into_owned).unwrap_or_default()
+    };
     InputImage {
         size: (bitmap.width, bitmap.height),
-        pixels: fitter.fit(&bitmap, target),
-        grey: fitter.fit(
-            &bitmap,
-            Target {
-                channels: 1,
-                ..target
-            },
-        ),
+        pixels: as_trained(target),
+        grey: as_trained(Target {
+            channels: 1,
+            ..target
+        }),
         inverted: false,
         empty: false,
     }

@@ -9,6 +9,7 @@ use tch::{Device, Kind, Reduction, Tensor};
 use super::fused::Fused;
 use super::plan::{Layer, Op, Plan};
 use super::weights::{NORM_EPS, NORM_MOMENTUM, Weights, norm_views};
+use crate::data::Targets;
 
 /// A network that computes the layers of a plan. It has no weights.
 #[derive(Debug)]
@@ -100,15 +101,16 @@ impl Network {
         self.forward(weights, &weights.stats, images, (Kind::Float, false))
     }
 
-    /// Loss and gradient of a batch of normalised images and their labels, in training mode. `stats` are the running
-    /// statistics before this batch. Neither they nor the weights are modified.
+    /// Loss and gradient of a batch of normalised images and their targets (or labels), in training mode. `stats` are the
+    /// running statistics before this batch. Neither they nor the weights are modified.
     pub fn gradient(
         &self,
         weights: &Weights,
         stats: &Tensor,
-        batch: (&Tensor, &Tensor),
+        (images, targets): (&Tensor, impl Into<Targets>),
         how: Computation,
     ) -> Gradient {
+        let batch = (images, &targets.into());
         self.gradient_with_timing(weights, stats, batch, how, &mut || ())
     }
 
@@ -118,11 +120,11 @@ impl Network {
         &self,
         weights: &Weights,
         stats: &Tensor,
-        (images, labels): (&Tensor, &Tensor),
+        (images, targets): (&Tensor, &Targets),
         how: Computation,
         between: &mut dyn FnMut(),
     ) -> Gradient {
-        let loss = |logits: &Tensor| {
+        let loss_of = |logits: &Tensor, labels: &Tensor| {
             // libtorch smooths labels to (1-ε)·onehot + ε/K, the definition this project uses. With class weights, the mean
             // is divided by the sum of the weights of the labels.
             logits.cross_entropy_loss(
@@ -133,6 +135,7 @@ impl Network {
                 how.label_smoothing,
             )
         };
+        let loss = |logits: &Tensor| targets.loss(|labels| loss_of(logits, labels));
         if let Some(fused) = self.fused_on(images.device()) {
             let layers = self.plan.layers.get(fused.head..).unwrap_or_default();
             return fused.gradient(

@@ -35,12 +35,14 @@ pub fn headline(state: &RunState) -> Option<String> {
 /// The line of an epoch. Columns have fixed widths, so that consecutive lines are aligned.
 pub fn epoch_line(row: &EpochSummary, epochs: u32) -> String {
     let width = epochs.to_string().len();
+    // With mixup and CutMix there is none.
+    let train_accuracy = Some(row.train_accuracy.0 * 100.0).filter(|percent| percent.is_finite());
     format!(
-        "epoch {:>width$}/{}  train loss {:.4} acc {:5.2} %  valid nll {:.4} acc {:5.2} % F1 {:5.2} %  norm {:.2} clipped {:3.0} %  lr {:.2e}  {:>6.0} img/s  {:>6.1} s{}",
+        "epoch {:>width$}/{}  train loss {:.4} acc {:>5} %  valid nll {:.4} acc {:5.2} % F1 {:5.2} %  norm {:.2} clipped {:3.0} %  lr {:.2e}  {:>6.0} img/s  {:>6.1} s{}",
         row.epoch,
         epochs,
         row.train_loss.0,
-        row.train_accuracy.0 * 100.0,
+        train_accuracy.map_or("-".to_owned(), |percent| format!("{percent:.2}")),
         row.valid_nll.0,
         row.valid_accuracy.0 * 100.0,
         row.valid_macro_f1.0 * 100.0,

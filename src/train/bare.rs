@@ -9,7 +9,7 @@ use super::optim::Optimizer;
 use super::schedule::Schedule;
 use super::step::{Hyper, StepStats, timed_step};
 use crate::config::Config;
-use crate::data::{Augment, Dataset, Loader, order};
+use crate::data::{Batch, Dataset, Loader, order};
 use crate::model::{Computation, Network, Plan, Weights};
 use crate::random::augment_words;
 
@@ -21,7 +21,6 @@ pub(super) struct BareTrainer {
     pub(super) weights: Weights,
     pub(super) optimizer: Optimizer,
     pub(super) train: Loader,
-    augment: Augment,
     pub(super) order: Tensor,
     pub(super) step: u64,
     pub(super) kind: tch::Kind,
@@ -43,16 +42,10 @@ impl BareTrainer {
         Ok(Self {
             optimizer: Optimizer::new(&config.optim, &plan, device).computing_in(kind),
             train: {
-                let loader = Loader::new(&dataset.train, &dataset.info, device);
-                let loader = loader.map_err(|error| error.0)?;
-                loader.expect(&order, config.train.batch_size, 0);
-                loader
+                let (images, info) = (&dataset.train, &dataset.info);
+                let loader = Loader::for_training(images, info, device, &config.data);
+                loader.map_err(|error| error.0)?
             },
-            augment: Augment::new(
-                &config.data.augment,
-                dataset.info.height,
-                dataset.info.width,
-            ),
             order: Tensor::from_slice(&order).to_device(device),
             step: 0,
             kind,
@@ -85,17 +78,24 @@ impl BareTrainer {
         }
     }
 
-    /// The batch of the next step: images and labels.
+    /// The batch of the next step.
     ///
     /// # Errors
     /// If images cannot be read.
-    pub(super) fn batch(&self) -> Result<(Tensor, Tensor), String> {
+    pub(super) fn batch(&self) -> Result<Batch, String> {
         let size = self.config.train.batch_size.min(self.train.len());
         let full_batches = (self.train.len() / size).max(1);
         let start = self.step as i64 % full_batches * size;
         let indices = self.order.narrow(0, start, size);
-        let words = augment_words(self.config.train.seed, 0, self.step);
-        let batch = self.train.batch(&indices, &self.augment, &words);
+        let seed = self.config.train.seed;
+        if start == 0 {
+            let order = Vec::<i64>::try_from(&self.order).unwrap_or_default();
+            let whole = order.get(..(full_batches * size) as usize);
+            self.train
+                .expect(whole.unwrap_or(&order), size, 0, (seed, self.step));
+        }
+        let words = augment_words(seed, 0, self.step);
+        let batch = self.train.batch(&indices, &words);
         batch.map_err(|error| error.0)
     }
 
@@ -114,11 +114,11 @@ impl BareTrainer {
     /// If images cannot be read.
     pub(super) fn step_with(&mut self, hyper: Hyper) -> Result<StepStats, String> {
         self.clock.begin(false);
-        let (images, labels) = self.batch()?;
+        let Batch { images, targets } = self.batch()?;
         self.clock.lap(Part::Data);
         let (network, weights, optimizer) = (&self.network, &mut self.weights, &mut self.optimizer);
         let how = (hyper, &mut self.clock);
-        let (stats, _) = timed_step(network, weights, optimizer, (&images, &labels), how);
+        let (stats, _) = timed_step(network, weights, optimizer, (&images, &targets), how);
         self.step += 1;
         self.clock.count(self.step);
         Ok(stats)

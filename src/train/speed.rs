@@ -12,7 +12,7 @@ use super::step::{clip_divisor, gradient};
 use super::window::Window;
 use crate::checkpoint::encode;
 use crate::config::Config;
-use crate::data::order;
+use crate::data::{Batch, order};
 use crate::event::StepTime;
 use crate::images::Dataset;
 
@@ -62,9 +62,9 @@ fn run(bare: &mut BareTrainer, window: &mut Window, seconds: f64) -> Result<u64,
 
 /// Median milliseconds of gradient clipping and update.
 fn optimizer_ms(bare: &mut BareTrainer) -> Result<f64, String> {
-    let (images, labels) = bare.batch()?;
+    let Batch { images, targets } = bare.batch()?;
     let hyper = bare.hyper();
-    let batch = (&images, &labels);
+    let batch = (&images, &targets);
     let how = (hyper, &mut bare.clock);
     let gradient = gradient(&bare.network, &bare.weights, batch, how).flat;
     let mut times: Vec<f64> = (0..OPTIMIZER_STEPS)

@@ -4,6 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::clock::{Clock, Part};
 use super::optim::Optimizer;
+use crate::data::Targets;
 use crate::model::{Computation, Gradient, Network, Weights};
 
 /// Statistics of one step. The tensors are scalars on the device.
@@ -11,7 +12,7 @@ use crate::model::{Computation, Gradient, Network, Weights};
 pub struct StepStats {
     /// Cross-entropy with label smoothing, mean over the batch.
     pub loss: Tensor,
-    /// Number of correctly classified images, with the weights before the step.
+    /// Number of correctly classified images, with the weights before the step; NaN if images are mixed.
     pub correct: Tensor,
     /// Global L2 norm of the gradient before clipping.
     pub grad_norm: Tensor,
@@ -74,10 +75,11 @@ pub fn train_step(
     network: &Network,
     weights: &mut Weights,
     optimizer: &mut Optimizer,
-    batch: (&Tensor, &Tensor),
+    (images, targets): (&Tensor, impl Into<Targets>),
     hyper: Hyper,
 ) -> (StepStats, Tensor) {
     let mut stopped = Clock::new(Device::Cpu);
+    let batch = (images, &targets.into());
     timed_step(network, weights, optimizer, batch, (hyper, &mut stopped))
 }
 
@@ -86,7 +88,7 @@ pub(super) fn timed_step(
     network: &Network,
     weights: &mut Weights,
     optimizer: &mut Optimizer,
-    batch: (&Tensor, &Tensor),
+    batch: (&Tensor, &Targets),
     (hyper, clock): (Hyper, &mut Clock),
 ) -> (StepStats, Tensor) {
     let gradient = gradient(network, weights, batch, (hyper, &mut *clock));
@@ -107,12 +109,22 @@ pub(super) fn timed_step(
         (&clip_divisor(&grad_norm, hyper.clip_norm), &ok),
     );
     weights.stats.copy_(&stats.where_self(&ok, &weights.stats));
-    let correct = logits.argmax(1, false).eq_tensor(batch.1).sum(Kind::Float);
+    let targets = batch.1;
+    let correct = logits
+        .argmax(1, false)
+        .eq_tensor(&targets.labels)
+        .sum(Kind::Float);
+    // A mixed image has two classes, so whether it is classified correctly is not defined.
+    let correct = if targets.mixed.is_some() {
+        correct.full_like(f64::NAN)
+    } else {
+        correct
+    };
     let stats = StepStats {
         loss,
         correct,
         grad_norm,
-        images: batch.1.size().first().copied().unwrap_or(0),
+        images: targets.labels.size().first().copied().unwrap_or(0),
         ok,
         update_ratio: None,
     };
@@ -125,19 +137,20 @@ pub(super) fn timed_step(
 pub(super) fn gradient(
     network: &Network,
     weights: &Weights,
-    (images, labels): (&Tensor, &Tensor),
+    (images, targets): (&Tensor, &Targets),
     (hyper, clock): (Hyper, &mut Clock),
 ) -> Gradient {
-    let mut compute = |stats: &Tensor, batch: (&Tensor, &Tensor)| {
+    let mut compute = |stats: &Tensor, batch: (&Tensor, &Targets)| {
         let between = &mut || clock.lap(Part::Forward);
         let gradient = network.gradient_with_timing(weights, stats, batch, hyper.how, between);
         clock.lap(Part::Backward);
         gradient
     };
+    let labels = &targets.labels;
     let total = labels.size().first().copied().unwrap_or(0);
     let parts = hyper.accumulate.clamp(1, (total / 2).max(1));
     if parts == 1 {
-        return compute(&weights.stats, (images, labels));
+        return compute(&weights.stats, (images, targets));
     }
     let mut sum: Option<Gradient> = None;
     for part in 0..parts {
@@ -145,12 +158,12 @@ pub(super) fn gradient(
         let share = (end - start) as f64 / total as f64;
         let batch = (
             &images.narrow(0, start, end - start),
-            &labels.narrow(0, start, end - start),
+            &targets.narrow(start, end - start),
         );
         let stats = sum.as_ref().map_or(&weights.stats, |sum| &sum.stats);
         let next = compute(stats, batch);
         let _guard = tch::no_grad_guard();
-        let weighted = network.weighted_share(batch.1, labels);
+        let weighted = network.weighted_share(&batch.1.labels, labels);
         let scaled = |tensor: Tensor| match &weighted {
             Some(share) => tensor * share,
             None => tensor * share,
@@ -166,5 +179,5 @@ pub(super) fn gradient(
             },
         });
     }
-    sum.unwrap_or_else(|| compute(&weights.stats, (images, labels)))
+    sum.unwrap_or_else(|| compute(&weights.stats, (images, targets)))
 }

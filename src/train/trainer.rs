@@ -24,7 +24,7 @@ use super::optim::Optimizer;
 use super::save::Saver;
 use super::window::{EpochSums, Window};
 use super::{Job, device};
-use crate::data::{Augment, DataError, Dataset, Images, Loader};
+use crate::data::{DataError, Dataset, Images, Loader};
 use crate::event::{
     CheckpointReason, DatasetInfo, Event, F64, GalleryImages, Level, Outcome, Phase, Pixels,
     Request, RunStarted,
@@ -54,7 +54,6 @@ pub(super) struct Trainer {
     network: Network,
     weights: Weights,
     optimizer: Optimizer,
-    augment: Augment,
     train: Loader,
     valid: Loader,
     test: Loader,
@@ -137,14 +136,13 @@ impl Trainer {
         let saver = Saver::new(&job.run_dir, &plan, job.config.checkpoint.keep, marks)?;
         let config = &job.config;
         let mut trainer = Self {
-            train: loader(&job.dataset.train)?,
+            train: {
+                let (images, info) = (&job.dataset.train, &job.dataset.info);
+                let loader = Loader::for_training(images, info, device, &config.data);
+                loader.map_err(|error| error.0)?
+            },
             valid: loader(&job.dataset.valid)?,
             test: loader(&job.dataset.test)?,
-            augment: Augment::new(
-                &config.data.augment,
-                job.dataset.info.height,
-                job.dataset.info.width,
-            ),
             control: Control::new(events, requests),
             window: Window::new(config.optim.clip_norm),
             clock: Clock::new(device),

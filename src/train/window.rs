@@ -112,6 +112,9 @@ pub(super) struct EpochSums {
     images: u64,
     loss: f64,
     correct: f64,
+    /// Images that were mixed with another, so that they count neither as correct nor as wrong.
+    #[serde(default)]
+    mixed: u64,
     finite: u64,
     norm: f64,
     norm_max: f64,
@@ -132,7 +135,11 @@ impl EpochSums {
             if loss.0.is_finite() {
                 self.images += images;
                 self.loss += f64::from(loss.0) * images as f64;
-                self.correct += f64::from(accuracy.0) * images as f64;
+                if accuracy.0.is_finite() {
+                    self.correct += f64::from(accuracy.0) * images as f64;
+                } else {
+                    self.mixed += images;
+                }
             }
         }
         for norm in window
@@ -164,7 +171,11 @@ impl EpochSums {
         let mean = |sum: f64, n: u64| F64(if n == 0 { f64::NAN } else { sum / n as f64 });
         EpochSummary {
             train_loss: mean(self.loss, self.images),
-            train_accuracy: mean(self.correct, self.images),
+            train_accuracy: if self.mixed == 0 {
+                mean(self.correct, self.images)
+            } else {
+                F64(f64::NAN)
+            },
             grad_norm_mean: mean(self.norm, self.finite),
             grad_norm_max: F64(if self.finite == 0 {
                 f64::NAN

@@ -13,7 +13,7 @@ use epochtop::random::Random;
 use image::{ImageBuffer, Rgb};
 
 use crate::fixture::{idx, small_config, train_on};
-use crate::resume::{Place, words};
+use crate::resume::{Place, was_killed, words};
 
 const SIDE: u32 = 32;
 const CLASSES: [&str; 10] = [
@@ -264,6 +264,32 @@ fn changed_image_is_packed_again_and_resume_refuses_it() {
 /// A run whose batches are read from the packed file is stopped and resumed: the weights are those of a run without a stop.
 #[test]
 fn run_that_reads_packed_images_resumes_bit_for_bit() {
+    resumes_bit_for_bit(&["data.in_memory=never"], &["data.in_memory=never"]);
+}
+
+/// Crops, colours, the policy and mixing depend only on seed and step: neither on a restart, nor on the number of threads, nor
+/// on where the images are.
+#[test]
+fn run_with_augmented_photos_resumes_bit_for_bit() {
+    let photos = [
+        "data.size=24",
+        "data.augment={crop=0.3, policy='trivial', brightness=0.4, hue=0.1, mixup=0.2, cutmix=1}",
+    ];
+    let with = |more: [&'static str; 2]| [photos, more].concat();
+    let summary = resumes_bit_for_bit(
+        &with(["data.in_memory=always", "data.workers=3"]),
+        &with(["data.in_memory=never", "data.workers=1"]),
+    );
+    assert!(summary.contains("acc     - %"), "{summary}");
+    assert!(
+        summary.contains("shifts images by up to 32 pixels"),
+        "{summary}"
+    );
+}
+
+/// Trains one run with the first settings, and one with the second that is killed and resumed. Both must have the same
+/// weights. Returns the lines of the first.
+fn resumes_bit_for_bit(settings: &[&str], killed_settings: &[&str]) -> String {
     let place = Place::new();
     let (data, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     folder(data.path(), &splits());
@@ -274,7 +300,6 @@ fn run_that_reads_packed_images_resumes_bit_for_bit() {
     let sets = [
         format!("data.dir={data:?}"),
         format!("data.cache_dir={cache:?}"),
-        "data.in_memory=never".to_owned(),
         "data.valid=10".to_owned(),
         "train.batch_size=8".to_owned(),
         "train.epochs=3".to_owned(),
@@ -283,20 +308,16 @@ fn run_that_reads_packed_images_resumes_bit_for_bit() {
     ];
     let train = |fault: &str, name: &str, more: &[&str]| {
         let mut args = vec!["train", "--headless", "--name", name];
-        for set in &sets {
+        for set in sets.iter().map(String::as_str).chain(more.iter().copied()) {
             args.extend(["--set", set]);
         }
-        args.extend(more);
         place.program(fault, &args)
     };
-    let whole = train("", "whole", &[]);
+    let whole = train("", "whole", settings);
     assert!(whole.status.success(), "{}", words(&whole));
-    let killed = train(
-        "kill@step:10",
-        "killed",
-        &["--set", "checkpoint.every_steps=3"],
-    );
-    assert!(!killed.status.success());
+    let killed_settings = [killed_settings, &["checkpoint.every_steps=3"]].concat();
+    let killed = train("kill@step:10", "killed", &killed_settings);
+    assert!(was_killed(&killed), "{}", words(&killed));
     let resumed = place.program("", &["train", "--headless", "--resume", "killed"]);
     assert!(resumed.status.success(), "{}", words(&resumed));
     let model = |name: &str| {
@@ -310,6 +331,7 @@ fn run_that_reads_packed_images_resumes_bit_for_bit() {
         .unwrap()
     };
     assert!(model("whole") == model("killed"), "{}", words(&resumed));
+    words(&whole)
 }
 
 /// A packed file that is cut off during training ends the run with a message and a checkpoint, not with a signal.

@@ -12,6 +12,7 @@ const GARMENTS: InputFormat = InputFormat {
     width: 28,
     background: 0,
     resize: None,
+    packed: None,
 };
 
 fn bytes(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
@@ -96,6 +97,7 @@ fn colour_network_gets_planar_channels() {
         width: 2,
         background: 0,
         resize: None,
+        packed: None,
     };
     let image = RgbImage::from_fn(2, 2, |x, y| Rgb([x as u8, 10 + y as u8, 20]));
     let image = fit(&image.into(), expected, true);
@@ -117,6 +119,7 @@ fn light_background_is_preserved_for_a_network_with_light_background() {
 fn images_are_prepared_as_the_training_images_were() {
     let photos = InputFormat {
         resize: Some(Resize::Squash),
+        packed: None,
         ..GARMENTS
     };
     let image = prepared(

@@ -12,7 +12,7 @@ use super::super::step::{Hyper, StepStats, timed_step, weights_before};
 use super::super::window::EpochSums;
 use super::measure::Best;
 use super::{Flow, Trainer, fail};
-use crate::data::order;
+use crate::data::{Batch, order};
 use crate::event::{CheckpointReason, EpochSummary, Event, F64, Level, Phase, Remedy, StepWindow};
 use crate::fault;
 use crate::metrics::Measure;
@@ -118,13 +118,13 @@ impl Trainer {
         let start = weights_before(number, &self.weights);
         self.clock.begin(last);
         let indices = self.indices(order, self.epoch_step);
-        let (images, labels) = self.batch(&indices);
+        let Batch { images, targets } = self.batch(&indices);
         self.clock.lap(Part::Data);
         let hyper = self.hyper();
         let (network, weights, optimizer) = (&self.network, &mut self.weights, &mut self.optimizer);
         let how = (hyper, &mut self.clock);
         let (mut stats, gradient) =
-            timed_step(network, weights, optimizer, (&images, &labels), how);
+            timed_step(network, weights, optimizer, (&images, &targets), how);
         if let Some(start) = start {
             stats.measure_update(number, &start, &self.weights);
             self.clock.lap(Part::Optimizer);
@@ -139,22 +139,24 @@ impl Trainer {
         stats
     }
 
-    /// The training images at `indices` with the augmentation of the current step, and their labels.
-    pub(super) fn batch(&self, indices: &Tensor) -> (Tensor, Tensor) {
+    /// The training images at `indices` with the augmentation of the current step, and their targets.
+    pub(super) fn batch(&self, indices: &Tensor) -> Batch {
         let seed = self.job.config.train.seed;
         // Dropout uses libtorch's global random number generator.
         tch::manual_seed(step_seed(seed, 0, self.global_step));
         let words = augment_words(seed, 0, self.global_step);
-        let batch = self.train.batch(indices, &self.augment, &words);
+        let batch = self.train.batch(indices, &words);
         batch.unwrap_or_else(|error| fail(error))
     }
 
-    /// Announces the remaining batches of the epoch, so that images which are not in memory are read ahead.
+    /// Announces the remaining batches of the epoch, so that images which are not in memory or are changed on the host are ready.
     fn expect_batches(&self, order: &Tensor) {
         let order = Vec::<i64>::try_from(order).unwrap_or_default();
         let batch = self.job.config.train.batch_size;
         let start = self.epoch_step as usize * batch.max(1) as usize;
-        self.train.expect(&order, batch, start);
+        let seed = self.job.config.train.seed;
+        self.train
+            .expect(&order, batch, start, (seed, self.global_step));
     }
 
     /// Indices of the images in step `epoch_step` of an epoch with this `order`.

@@ -176,9 +176,9 @@ impl Trainer {
         let indices = self.indices(&self.order(self.epoch), epoch_step);
         let seed = self.job.config.train.seed;
         let words = crate::random::augment_words(seed, 0, step.saturating_sub(1));
-        let (images, _) = self.train.batch(&indices, &self.augment, &words).ok()?;
+        let batch = self.train.batch(&indices, &words).ok()?;
         self.network
-            .first_non_finite_layer(&self.weights, &images, self.kind)
+            .first_non_finite_layer(&self.weights, &batch.images, self.kind)
     }
 
     /// A copy of the weights before a step whose layer norms are reported: the last step of an epoch, or the step after

@@ -376,8 +376,7 @@ impl Trainer {
             Split::Valid => &self.valid,
             Split::Test => &self.test,
         };
-        let order: Vec<i64> = (0..loader.len()).collect();
-        loader.expect(&order, self.job.config.eval.batch_size, 0);
+        loader.expect_all(self.job.config.eval.batch_size);
     }
 
     /// Reports predictions for the gallery images. They are only samples: no measure is computed from them, and

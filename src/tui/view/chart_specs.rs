@@ -118,7 +118,10 @@ pub(super) const ACCURACY: ChartSpec = ChartSpec {
     list: |ctx, area, buf| {
         epoch_list(ctx, area, buf, "epoch    train   valid     F1", |row| {
             let share = |share: f64| percent(Some(share), ctx.symbols.dash);
-            let (train, valid) = (share(row.train_accuracy.0), share(row.valid_accuracy.0));
+            // With mixup and CutMix there is no training accuracy.
+            let train = Some(row.train_accuracy.0).filter(|share| share.is_finite());
+            let train = percent(train, ctx.symbols.dash);
+            let valid = share(row.valid_accuracy.0);
             format!("  {train} {valid}   {}", score(row.valid_macro_f1.0))
         });
     },

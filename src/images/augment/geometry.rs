@@ -1,17 +1,15 @@
-//! Augmentation kernel: gathers images by index, transforms, erases and normalises them in one pass.
-
-use crate::native::for_chunks;
+//! Mirror, shift, rotation, scale, shear and random erasing, in one pass with the normalization.
 
 /// Augmentation parameters of one image. A pixel (x, y) of the result is read from M·(x, y) + t in the source, relative
 /// to the image centre.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct AugmentParams {
+pub struct AugmentParams {
     /// M, row-major: maps (x, y) of the result to (x, y) of the source.
-    pub(crate) matrix: [f32; 4],
+    pub matrix: [f32; 4],
     /// t = (x, y) in pixels.
-    pub(crate) shift: [f32; 2],
+    pub shift: [f32; 2],
     /// Left, top, width and height of the erased rectangle in pixels, and the brightness that fills it.
-    pub(crate) erase: Option<([usize; 4], u8)>,
+    pub erase: Option<([usize; 4], u8)>,
 }
 
 impl Default for AugmentParams {
@@ -26,7 +24,7 @@ impl Default for AugmentParams {
 
 impl AugmentParams {
     /// Whether no interpolation is needed: the image is at most mirrored and shifted by whole pixels.
-    pub(crate) fn is_exact(&self) -> bool {
+    pub fn is_exact(&self) -> bool {
         let [a, b, c, d] = self.matrix;
         a.abs() == 1.0
             && b == 0.0
@@ -43,35 +41,24 @@ impl AugmentParams {
 
 /// Normalization: factor and offset of each channel; the normalized value is `byte * factor + offset`.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Scale(pub(crate) Vec<[f32; 2]>);
+pub struct Scale(pub Vec<[f32; 2]>);
 
-/// Writes the images at `indices` of `pixels` (N, C, H, W), each augmented with its parameters and normalized, to `out`
-/// (n, H, W, C). Pixels from outside the source and images with an invalid index are black.
-pub(crate) fn apply(
-    pixels: &[u8],
+/// Writes an image (channel, row, column) of this shape (channels, height, width), augmented and normalized, to `out` (row,
+/// column, channel). Pixels from outside the source are black, and so is an image without bytes.
+pub fn apply(
+    image: &[u8],
     ([channels, height, width], scale): ([usize; 3], &Scale),
-    indices: &[i64],
-    draws: &[AugmentParams],
+    draw: &AugmentParams,
     out: &mut [f32],
 ) {
-    let size = channels * height * width;
-    for_chunks(indices.len(), out, &mut [(); 0], |i, out, _| {
-        let index = indices
-            .get(i)
-            .and_then(|&index| usize::try_from(index).ok());
-        let image = index
-            .and_then(|index| pixels.get(index * size..(index + 1) * size))
+    for channel in 0..channels {
+        let plane = image
+            .get(channel * height * width..(channel + 1) * height * width)
             .unwrap_or_default();
-        let draw = draws.get(i).copied().unwrap_or_default();
-        for channel in 0..channels {
-            let plane = image
-                .get(channel * height * width..(channel + 1) * height * width)
-                .unwrap_or_default();
-            let out = out.iter_mut().skip(channel).step_by(channels);
-            let scale = scale.0.get(channel).copied().unwrap_or([1.0, 0.0]);
-            apply_plane(plane, (height, width), &draw, scale, out);
-        }
-    });
+        let out = out.iter_mut().skip(channel).step_by(channels);
+        let scale = scale.0.get(channel).copied().unwrap_or([1.0, 0.0]);
+        apply_plane(plane, (height, width), draw, scale, out);
+    }
 }
 
 fn apply_plane<'a>(
@@ -141,7 +128,7 @@ mod tests {
 
     fn bytes(draw: AugmentParams) -> Vec<i32> {
         let mut out = vec![0.0; 12];
-        apply(&image(), ([1, 3, 4], &half(1)), &[0], &[draw], &mut out);
+        apply(&image(), ([1, 3, 4], &half(1)), &draw, &mut out);
         out.iter()
             .map(|v| ((v + 1.0) * 127.5 * 10.0).round() as i32)
             .collect()
@@ -196,8 +183,7 @@ mod tests {
         apply(
             &[0, 255, 255, 0],
             ([2, 1, 2], &half(2)),
-            &[0],
-            &[AugmentParams::default()],
+            &AugmentParams::default(),
             &mut out,
         );
         assert_eq!(out, [-1.0, 1.0, 1.0, -1.0]);

@@ -1,0 +1,70 @@
+//! Advice on augmentation for images of a given size.
+
+use crate::config::{AugmentConfig, Policy};
+
+/// Sides of photos from which on their augmentation is advised, pixels.
+const PHOTO: u32 = 64;
+
+/// Warnings about settings that spoil images of this shape (channels, height, width), one sentence each.
+pub(in crate::images) fn warnings(
+    config: &AugmentConfig,
+    [_, height, width]: [u32; 3],
+) -> Vec<String> {
+    let side = height.min(width);
+    let mut warnings = Vec::new();
+    if config.policy == Policy::Trivial && side < PHOTO {
+        warnings.push(format!(
+            "data.augment.policy = \"trivial\": it shifts images by up to 32 pixels, and these have {side}; larger images are \
+             usual (data.size = 64 or more)"
+        ));
+    }
+    if config.crop > 0.0 && config.crop < 0.3 && side < 48 {
+        warnings.push(format!(
+            "data.augment.crop = {}: so small a part of an image of {side} pixels often has nothing to recognise; 0.5 or more \
+             is usual",
+            config.crop
+        ));
+    }
+    if u64::from(config.shift) * 4 > u64::from(side) {
+        warnings.push(format!(
+            "data.augment.shift = {}: more than a quarter of the {side} pixels of the images",
+            config.shift
+        ));
+    }
+    warnings
+}
+
+/// A note on augmentation that suits images of this shape, if none is set.
+pub(in crate::images) fn note(
+    config: &AugmentConfig,
+    [channels, height, width]: [u32; 3],
+) -> Option<String> {
+    let are_photos = channels == 3 && height.min(width) >= PHOTO;
+    (are_photos && !config.has_photo_stage()).then(|| {
+        "for photos, `--preset photo` has the usual augmentation: random resized crops and TrivialAugment".to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_spoil_small_images_are_warned_of() {
+        let strong = AugmentConfig {
+            policy: Policy::Trivial,
+            crop: 0.1,
+            shift: 9,
+            ..AugmentConfig::default()
+        };
+        assert_eq!(warnings(&strong, [3, 32, 32]).len(), 3);
+        assert_eq!(warnings(&strong, [3, 224, 224]), Vec::<String>::new());
+        assert_eq!(
+            warnings(&AugmentConfig::default(), [1, 28, 28]),
+            Vec::<String>::new()
+        );
+        assert!(note(&AugmentConfig::default(), [3, 64, 64]).is_some());
+        assert_eq!(note(&AugmentConfig::default(), [3, 32, 32]), None);
+        assert_eq!(note(&strong, [3, 64, 64]), None);
+    }
+}

@@ -7,6 +7,7 @@ mod sampling;
 mod targets;
 
 pub use loader::{Batch, Loader};
+pub use prefetch::LoaderTimes;
 pub use sampling::order;
 pub use targets::{Mixed, Targets};
 

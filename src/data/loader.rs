@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 
 use super::augment;
-use super::prefetch::{Contents, Photo, Prefetcher};
+use super::prefetch::{Contents, LoaderTimes, Photo, Prefetcher};
 use super::{Augment, DataError, Images, Mixed, Targets};
 use crate::config::DataConfig;
 use crate::event::{DatasetInfo, Normalization};
@@ -134,6 +134,14 @@ impl Loader {
     /// Whether the split has no images.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// What was spent on images that are made ready ahead since the last call.
+    pub fn take_times(&self) -> LoaderTimes {
+        match &self.store {
+            Store::Ahead(prefetcher) => prefetcher.take_times(),
+            Store::Device(_) | Store::Host(..) => LoaderTimes::default(),
+        }
     }
 
     /// Announces the next batches of an evaluation: those of `batch` images, in the order of the split.

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
@@ -20,6 +21,17 @@ const AHEAD: usize = 4;
 /// The pixels of a batch, or why they could not be read.
 type Batch = Result<Vec<u8>, DataError>;
 
+/// What was spent on images that are made ready ahead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LoaderTimes {
+    /// The step waited for its batch.
+    pub waited: Duration,
+    /// Threads read images.
+    pub reading: Duration,
+    /// Threads cropped, resized and changed images.
+    pub changing: Duration,
+}
+
 /// What determines the pixels of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Contents {
@@ -33,7 +45,7 @@ pub(super) struct Contents {
 #[derive(Debug)]
 struct Order {
     contents: Contents,
-    reply: Sender<Batch>,
+    reply: Sender<(Batch, LoaderTimes)>,
 }
 
 /// The images of a split, and how they are changed in training.
@@ -68,9 +80,11 @@ pub(super) struct Prefetcher {
 #[derive(Debug, Default)]
 struct State {
     /// Batches that are being read or are ready, in the order in which they will be needed.
-    ahead: VecDeque<(Contents, Receiver<Batch>)>,
+    ahead: VecDeque<(Contents, Receiver<(Batch, LoaderTimes)>)>,
     /// Batches that are announced.
     announced: VecDeque<Contents>,
+    /// Since they were last taken.
+    times: LoaderTimes,
 }
 
 impl Prefetcher {
@@ -125,8 +139,21 @@ impl Prefetcher {
             self.order_more(&mut state);
             next
         };
+        let began = Instant::now();
         let read = next.and_then(|(_, reply)| reply.recv().ok());
-        read.unwrap_or_else(|| self.source.read(contents, &mut Photographer::new()))
+        let (batch, times) =
+            read.unwrap_or_else(|| self.source.read(contents, &mut Photographer::new()));
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.times.waited += began.elapsed();
+        state.times.reading += times.reading;
+        state.times.changing += times.changing;
+        batch
+    }
+
+    /// What was spent since the last call.
+    pub(super) fn take_times(&self) -> LoaderTimes {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut state.times)
     }
 
     fn order_more(&self, state: &mut State) {
@@ -148,28 +175,42 @@ impl Prefetcher {
 }
 
 impl Source {
-    fn read(
+    /// The pixels of a batch, and the time that took.
+    fn read(&self, contents: &Contents, photographer: &mut Photographer) -> (Batch, LoaderTimes) {
+        let mut times = LoaderTimes::default();
+        let batch = self.try_read(contents, photographer, &mut times);
+        (batch, times)
+    }
+
+    fn try_read(
         &self,
         Contents { indices, words }: &Contents,
         photographer: &mut Photographer,
+        times: &mut LoaderTimes,
     ) -> Batch {
         let mut bytes = Vec::new();
         let mut changed = Vec::new();
         for (number, &index) in indices.iter().enumerate() {
             let index = usize::try_from(index).unwrap_or(usize::MAX);
+            let began = Instant::now();
             match &self.photo {
                 Some(photo) if !words.is_empty() => {
                     let params = photo.augment.photo(words, number);
-                    let image = (&*self.images.stored(index)?, photo.stored);
-                    photographer.apply(&params, image, photo.shape, &mut changed);
+                    let image = self.images.stored(index)?;
+                    let read = Instant::now();
+                    times.reading += read - began;
+                    photographer.apply(&params, (&image, photo.stored), photo.shape, &mut changed);
                     bytes.extend_from_slice(&changed);
+                    times.changing += read.elapsed();
                 }
-                _ => bytes.extend_from_slice(&self.images.image(index)?),
+                _ => {
+                    bytes.extend_from_slice(&self.images.image(index)?);
+                    times.reading += began.elapsed();
+                }
             }
             // The images of a batch have the same size.
-            bytes.reserve_exact(
-                indices.len().saturating_sub(1) * bytes.len() * usize::from(number == 0),
-            );
+            let rest = indices.len().saturating_sub(1) * bytes.len();
+            bytes.reserve_exact(rest * usize::from(number == 0));
         }
         Ok(bytes)
     }

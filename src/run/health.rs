@@ -35,6 +35,8 @@ pub enum Rule {
     DeadGradient,
     /// A GPU that reduces its clocks.
     Throttling,
+    /// Steps that wait for images.
+    Starved,
     /// Training threads that wait for a CPU core.
     Crowded,
     /// Validation gets worse while training gets better.
@@ -56,6 +58,7 @@ impl Rule {
             Self::Spike => "spike",
             Self::DeadGradient => "dead-gradient",
             Self::Throttling => "throttling",
+            Self::Starved => "starved",
             Self::Crowded => "crowded",
             Self::Overfitting => "overfitting",
             Self::Plateau => "plateau",

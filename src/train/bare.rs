@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use super::balance::class_weights;
-use super::clock::{Clock, Part};
+use super::clock::Clock;
 use super::device;
 use super::optim::Optimizer;
 use super::schedule::Schedule;
@@ -115,7 +115,7 @@ impl BareTrainer {
     pub(super) fn step_with(&mut self, hyper: Hyper) -> Result<StepStats, String> {
         self.clock.begin(false);
         let Batch { images, targets } = self.batch()?;
-        self.clock.lap(Part::Data);
+        self.clock.lap_data(self.train.take_times());
         let (network, weights, optimizer) = (&self.network, &mut self.weights, &mut self.optimizer);
         let how = (hyper, &mut self.clock);
         let (stats, _) = timed_step(network, weights, optimizer, (&images, &targets), how);

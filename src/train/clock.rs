@@ -1,4 +1,4 @@
-//! The breakdown of a step's time into data, forward pass, backward pass, optimizer and waiting, which is the rest.
+//! The breakdown of a step's time into loader, data, forward pass, backward pass, optimizer and waiting, which is the rest.
 //!
 //! On a CPU a part is finished when its call returns, and every step is measured. On a GPU calls only enqueue work, so
 //! about one step every ten seconds is measured, with a device synchronisation after each part, and reported as a
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tch::{Cuda, Device};
 
+use crate::data::LoaderTimes;
 use crate::event::{F64, StepTime};
 use crate::stopwatch::Moment;
 
@@ -21,6 +22,8 @@ const SAMPLE: Duration = Duration::from_secs(10);
 /// A part of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
+    /// Waiting for images that are made ready by other threads.
+    Loader,
     /// Gathering and augmenting the batch.
     Data,
     /// From images to the loss.
@@ -45,7 +48,9 @@ pub(super) struct Clock {
     /// Training time since the last report.
     since: Duration,
     /// Sum of each part, in the order of [`Part`].
-    parts: [Duration; 5],
+    parts: [Duration; 6],
+    /// Time that the loader's threads spent on reading, and in total.
+    loader: [Duration; 2],
     /// Number of steps in `parts`.
     steps: u64,
     /// Number of the last step in `parts`.
@@ -65,7 +70,8 @@ impl Clock {
             on: false,
             mark: Moment::now(),
             since: Duration::ZERO,
-            parts: [Duration::ZERO; 5],
+            parts: [Duration::ZERO; 6],
+            loader: [Duration::ZERO; 2],
             steps: 0,
             global_step: 0,
             reported: false,
@@ -95,9 +101,29 @@ impl Clock {
         }
         self.synchronize();
         let spent = self.spend();
+        self.add(part, spent);
+    }
+
+    fn add(&mut self, part: Part, spent: Duration) {
         if let Some(sum) = self.parts.get_mut(part as usize) {
             *sum += spent;
         }
+    }
+
+    /// Counts the time since the last call for [`Part::Data`], except what was spent waiting for the loader: that counts for
+    /// [`Part::Loader`].
+    pub(super) fn lap_data(&mut self, loader: LoaderTimes) {
+        if !self.on {
+            return;
+        }
+        self.synchronize();
+        let spent = self.spend();
+        let waited = loader.waited.min(spent);
+        self.add(Part::Loader, waited);
+        self.add(Part::Data, spent - waited);
+        let [reading, working] = &mut self.loader;
+        *reading += loader.reading;
+        *working += loader.reading + loader.changing;
     }
 
     /// Marks the end of a step; `global_step` is its number, from 1.
@@ -122,12 +148,21 @@ impl Clock {
             return None;
         }
         let steps = self.steps as f64;
-        let [data, forward, backward, optimizer, wait] = self
+        let [loader, data, forward, backward, optimizer, wait] = self
             .parts
             .map(|part| F64(part.as_secs_f64() * 1000.0 / steps));
         let step_time = StepTime {
             global_step: self.global_step,
             steps: self.steps,
+            loader_ms: loader,
+            reading: {
+                let [reading, working] = self.loader.map(|time| time.as_secs_f64());
+                F64(if working > 0.0 {
+                    reading / working
+                } else {
+                    0.0
+                })
+            },
             data_ms: data,
             forward_ms: forward,
             backward_ms: backward,
@@ -135,7 +170,8 @@ impl Clock {
             wait_ms: wait,
             sampled: self.cuda.is_some(),
         };
-        (self.parts, self.steps, self.since) = ([Duration::ZERO; 5], 0, Duration::ZERO);
+        (self.parts, self.steps, self.since) = ([Duration::ZERO; 6], 0, Duration::ZERO);
+        self.loader = [Duration::ZERO; 2];
         self.reported = true;
         Some(step_time)
     }
@@ -173,7 +209,8 @@ mod tests {
 
     fn step(clock: &mut Clock, global_step: u64) {
         clock.begin(false);
-        for part in [Part::Data, Part::Forward, Part::Backward, Part::Optimizer] {
+        clock.lap_data(LoaderTimes::default());
+        for part in [Part::Forward, Part::Backward, Part::Optimizer] {
             clock.lap(part);
         }
         clock.count(global_step);
@@ -228,6 +265,26 @@ mod tests {
         clock.skip();
         let time = clock.take(true).unwrap_or_default();
         assert!(time.total_ms() < 300.0, "{time:?}");
+    }
+
+    #[test]
+    fn waiting_for_the_loader_is_counted_apart_from_other_work_on_data() {
+        let mut clock = Clock::new(Device::Cpu);
+        clock.begin(false);
+        std::thread::sleep(Duration::from_millis(20));
+        clock.lap_data(LoaderTimes {
+            waited: Duration::from_millis(15),
+            reading: Duration::from_millis(30),
+            changing: Duration::from_millis(10),
+        });
+        clock.count(1);
+        let time = clock.take(true).unwrap_or_default();
+        assert!((time.loader_ms.0 - 15.0).abs() < 1e-9, "{time:?}");
+        assert!(time.data_ms.0 >= 4.9, "{time:?}");
+        assert!((time.reading.0 - 0.75).abs() < 1e-9, "{time:?}");
+        assert!(
+            (time.parts().iter().map(|(_, ms)| ms).sum::<f64>() - time.total_ms()).abs() < 1e-9
+        );
     }
 
     /// `cargo test --lib -- --ignored --nocapture measure_overhead_per_step`

@@ -356,7 +356,7 @@ fn the_readme_is_one_page() {
     assert!(bytes <= 9_000, "README.md has {bytes} bytes");
 }
 
-const RULES: [Rule; 11] = [
+const RULES: [Rule; 12] = [
     Rule::NonFinite,
     Rule::Diverged,
     Rule::Stalled,
@@ -364,6 +364,7 @@ const RULES: [Rule; 11] = [
     Rule::Spike,
     Rule::DeadGradient,
     Rule::Throttling,
+    Rule::Starved,
     Rule::Crowded,
     Rule::Overfitting,
     Rule::Plateau,

@@ -502,6 +502,8 @@ fn a_state_without_step_time_can_be_read() {
     let time = StepTime {
         global_step: 7,
         steps: 7,
+        loader_ms: F64(0.0),
+        reading: F64(0.0),
         data_ms: F64(1.0),
         forward_ms: F64(2.0),
         backward_ms: F64(4.0),

@@ -117,14 +117,14 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         module: "data",
-        uses: &[
-            "config", "event", "random", "images", "native", "kernels", "threads",
-        ],
+        uses: &["config", "event", "random", "images", "native", "threads"],
         forbidden: &[SCREEN],
     },
     Layer {
         module: "model",
-        uses: &["config", "event", "random", "metrics", "native", "kernels"],
+        uses: &[
+            "config", "event", "random", "metrics", "native", "kernels", "data",
+        ],
         forbidden: &[SCREEN, CHANNELS],
     },
     Layer {

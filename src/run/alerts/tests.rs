@@ -2,6 +2,7 @@
 mod announcer;
 mod crowded;
 mod diverged;
+mod starved;
 
 use super::*;
 use crate::event::{

@@ -17,6 +17,10 @@ pub(super) const MANY: u64 = 5;
 /// thresholds, so that a share near one of them does not start and end the alert repeatedly.
 const CLIPPED: f64 = 0.9;
 const CLIPPED_STILL: f64 = 0.7;
+/// Share of the step time spent waiting for images at which the alert starts, and the share below which it ends. A tenth is
+/// usual right after an epoch begins, when no batch is ready yet.
+const STARVED: f64 = 0.2;
+const STARVED_STILL: f64 = 0.1;
 /// Steps before clipping is judged: gradient norms are large during the warm-up of the learning rate (two epochs, 430
 /// steps, by default).
 const WARM: u64 = 500;
@@ -65,6 +69,7 @@ impl RunState {
                 self.health.dead = dead.filter(|dead| dead.last == *global_step);
                 &[Rule::DeadGradient]
             }
+            Event::StepTime(_) => &[Rule::Starved],
             Event::EpochFinished(row) => {
                 self.note_better(row);
                 let limit = self.divergence_limit();
@@ -80,7 +85,6 @@ impl RunState {
             Event::RunStarted(_)
             | Event::Phase { .. }
             | Event::EpochStarted { .. }
-            | Event::StepTime(_)
             | Event::Scalars { .. }
             | Event::EvalFinished(_)
             | Event::EvalProgress { .. }
@@ -155,6 +159,14 @@ impl RunState {
                 let is_plateau = epoch.saturating_sub(better.epoch) >= self.plateau_epochs();
                 // After the last epoch the advice to stop or to change the rate is useless.
                 (is_plateau && (already || epoch < self.epochs)).then_some(better.step)
+            }
+            Rule::Starved => {
+                let time = self.step_time?;
+                let least = if already { STARVED_STILL } else { STARVED };
+                let first = time
+                    .global_step
+                    .saturating_sub(time.steps.saturating_sub(1));
+                (time.loader_share() >= least).then_some(first)
             }
             Rule::Stalled | Rule::LowDisk | Rule::Throttling | Rule::Crowded => None,
         }

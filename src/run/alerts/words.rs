@@ -64,6 +64,7 @@ impl RunState {
             // These two only waste time: the run itself is sound.
             Rule::Plateau => (Level::Info, self.plateau_text()),
             Rule::AlwaysClipping => (Level::Info, self.clipping_text()),
+            Rule::Starved => (Level::Warn, self.starved_text()),
             Rule::Stalled | Rule::LowDisk | Rule::Throttling | Rule::Crowded => {
                 (Level::Warn, String::new())
             }
@@ -196,6 +197,35 @@ impl RunState {
             better.accuracy.0 * 100.0,
             better.nll.0,
             better.epoch
+        )
+    }
+
+    /// Which part of the loader is the limit, and what to change.
+    fn starved_text(&self) -> String {
+        let time = self.step_time.unwrap_or_default();
+        let reads = time.reading.0 >= 0.5;
+        let (limit, advice) = if reads {
+            (
+                "reading the packed images",
+                "keep them in memory (data.in_memory = \"always\"), move data.cache_dir to a faster disk, or raise data.workers",
+            )
+        } else {
+            (
+                "cropping and changing the images",
+                "raise data.workers if cores are free, lower data.pack_size, or use less of data.augment",
+            )
+        };
+        format!(
+            "starved: steps wait for the loader {:.0} % of their time ({:.1} of {:.1} ms), not for the computation; its threads \
+             spend {:.0} % on {limit}: {advice}",
+            time.loader_share() * 100.0,
+            time.loader_ms.0,
+            time.total_ms(),
+            if reads {
+                time.reading.0
+            } else {
+                1.0 - time.reading.0
+            } * 100.0,
         )
     }
 

@@ -119,7 +119,7 @@ impl Trainer {
         self.clock.begin(last);
         let indices = self.indices(order, self.epoch_step);
         let Batch { images, targets } = self.batch(&indices);
-        self.clock.lap(Part::Data);
+        self.clock.lap_data(self.train.take_times());
         let hyper = self.hyper();
         let (network, weights, optimizer) = (&self.network, &mut self.weights, &mut self.optimizer);
         let how = (hyper, &mut self.clock);

@@ -238,7 +238,8 @@ const MILLIS: u16 = 116;
 
 /// Breakdown of the time per step: a bar of the initials of its parts, then the numbers.
 fn breakdown_rows(time: &StepTime, width: u16) -> [Vec<Piece>; 2] {
-    const ROLES: [Role; 5] = [
+    const ROLES: [Role; 6] = [
+        Role::Warn,
         Role::Key,
         Role::Train,
         Role::Valid,
@@ -248,7 +249,19 @@ fn breakdown_rows(time: &StepTime, width: u16) -> [Vec<Piece>; 2] {
     let total = time.total_ms();
     let (mut bar, mut numbers) = (vec![labelled("breakdown")], vec![labelled("")]);
     let (mut drawn, mut reached) = (0, 0.0);
+    // With a sixth part, names and numbers need more room.
+    let has_loader = time.loader_ms.0 > 0.0;
+    let has_millis = width >= MILLIS + if has_loader { 20 } else { 0 };
     for ((name, ms), role) in time.parts().into_iter().zip(ROLES) {
+        if name == "loader" && !has_loader {
+            continue;
+        }
+        let name = match name {
+            "forward" if has_loader && !has_millis => "fwd",
+            "backward" if has_loader && !has_millis => "bwd",
+            "optimizer" if has_loader && !has_millis => "opt",
+            name => name,
+        };
         let share = if total > 0.0 { ms / total } else { 0.0 };
         reached += share.clamp(0.0, 1.0);
         // Ends are rounded instead of lengths, so that the bar always has the same length.
@@ -257,7 +270,7 @@ fn breakdown_rows(time: &StepTime, width: u16) -> [Vec<Piece>; 2] {
         bar.push(piece(letter.repeat(end.saturating_sub(drawn)), role));
         drawn = end.max(drawn);
         numbers.push(piece(format!("{name} "), Role::Dim));
-        if width >= MILLIS {
+        if has_millis {
             numbers.push(piece(format!("{} ms", number(ms, 1, 5)), Role::Text));
         }
         numbers.push(piece(format!("{}  ", short_percent(share)), Role::Text));

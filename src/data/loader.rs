@@ -44,7 +44,7 @@ enum Store {
     /// In main memory, shared with the dataset; for each image of the split its number there.
     Host(Arc<Pixels>, Vec<i64>),
     /// In a file or to be changed on the host: made ready ahead of the steps.
-    Ahead(Prefetcher),
+    Ahead(Box<Prefetcher>),
 }
 
 impl Loader {
@@ -76,8 +76,8 @@ impl Loader {
         config: Option<&DataConfig>,
     ) -> Result<Self, DataError> {
         let shape = [info.channels, info.height, info.width].map(i64::from);
-        let side = |length: u32| length as usize;
-        let stored = info.packed.unwrap_or([info.height, info.width]).map(side);
+        let pixels = |length: u32| length as usize;
+        let stored = info.packed.unwrap_or([info.height, info.width]).map(pixels);
         let size = info.channels as usize * stored.iter().product::<usize>();
         if images.pixels().size() != size && !images.is_empty() {
             return Err(DataError(format!(
@@ -85,7 +85,7 @@ impl Loader {
                 images.pixels().size()
             )));
         }
-        let whole = [info.channels, info.height, info.width].map(side);
+        let whole = [info.channels, info.height, info.width].map(pixels);
         let augment = config.map(|config| Augment::new(&config.augment, whole, stored));
         let photo = augment
             .clone()
@@ -112,7 +112,7 @@ impl Loader {
             }
             _ => {
                 let threads = config.map_or(0, |config| config.workers as usize);
-                Store::Ahead(Prefetcher::new(images, photo, threads))
+                Store::Ahead(Box::new(Prefetcher::new(images, photo, threads)))
             }
         };
         let labels: Vec<i64> = images.labels.iter().map(|&label| label.into()).collect();

@@ -34,7 +34,7 @@ impl Formats {
                 packed.width, packed.height, trained.width, trained.height
             )
         });
-        let advice = advice::note(&config.augment, self.shape());
+        let advice = advice::notes(&config.augment, self.shape());
         resized.into_iter().chain(advice).collect()
     }
 
@@ -117,11 +117,11 @@ fn pack_size(
             Ok((more(size.0), more(size.1)))
         }
         0 => Ok(size),
-        side if side < longer => Err(DataError(format!(
-            "data.pack_size = {side} is less than the {longer} pixels of the images in training; expected 0 or at least \
+        wanted if wanted < longer => Err(DataError(format!(
+            "data.pack_size = {wanted} is less than the {longer} pixels of the images in training; expected 0 or at least \
              {longer}"
         ))),
-        side => Ok((side, side)),
+        wanted => Ok((wanted, wanted)),
     }
 }
 

@@ -120,7 +120,7 @@ impl Clock {
         let spent = self.spend();
         let waited = loader.waited.min(spent);
         self.add(Part::Loader, waited);
-        self.add(Part::Data, spent - waited);
+        self.add(Part::Data, spent.saturating_sub(waited));
         let [reading, working] = &mut self.loader;
         *reading += loader.reading;
         *working += loader.reading + loader.changing;

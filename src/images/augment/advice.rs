@@ -34,15 +34,21 @@ pub(in crate::images) fn warnings(
     warnings
 }
 
-/// A note on augmentation that suits images of this shape, if none is set.
-pub(in crate::images) fn note(
+/// Notes on what augmentation means for the training accuracy, and on augmentation that suits images of this shape, if none
+/// is set.
+pub(in crate::images) fn notes(
     config: &AugmentConfig,
     [channels, height, width]: [u32; 3],
-) -> Option<String> {
+) -> Vec<String> {
     let are_photos = channels == 3 && height.min(width) >= PHOTO;
-    (are_photos && !config.has_photo_stage()).then(|| {
+    let advice = (are_photos && !config.has_photo_stage()).then(|| {
         "for photos, `--preset photo` has the usual augmentation: random resized crops and TrivialAugment".to_owned()
-    })
+    });
+    let mixed = config.mixes().then(|| {
+        "with mixup and CutMix an image has two classes, so there is no training accuracy"
+            .to_owned()
+    });
+    advice.into_iter().chain(mixed).collect()
 }
 
 #[cfg(test)]
@@ -63,8 +69,13 @@ mod tests {
             warnings(&AugmentConfig::default(), [1, 28, 28]),
             Vec::<String>::new()
         );
-        assert!(note(&AugmentConfig::default(), [3, 64, 64]).is_some());
-        assert_eq!(note(&AugmentConfig::default(), [3, 32, 32]), None);
-        assert_eq!(note(&strong, [3, 64, 64]), None);
+        assert!(notes(&AugmentConfig::default(), [3, 64, 64]).len() == 1);
+        assert!(notes(&AugmentConfig::default(), [3, 32, 32]).is_empty());
+        assert!(notes(&strong, [3, 64, 64]).is_empty());
+        let mixed = AugmentConfig {
+            mixup: 0.2,
+            ..AugmentConfig::default()
+        };
+        assert_eq!(notes(&mixed, [1, 28, 28]).len(), 1);
     }
 }

@@ -228,13 +228,14 @@ fn smoothed(plane: &[u8], width: usize) -> Vec<u8> {
 
 /// Pillow's affine transform with bilinear interpolation: coordinates are those of pixel centres, points outside the image
 /// are black.
-fn warp(source: &[u8], out: &mut [u8], [height, width]: [usize; 2], [a, b, c, d, e, f]: [f64; 6]) {
+fn warp(source: &[u8], out: &mut [u8], [height, width]: [usize; 2], matrix: [f64; 6]) {
+    let [xx, xy, x0, yx, yy, y0] = matrix;
     let (h, w) = (height as f64, width as f64);
     for (row, out) in out.chunks_exact_mut(width.max(1)).enumerate() {
         let y = row as f64 + 0.5;
         for (column, out) in out.iter_mut().enumerate() {
             let x = column as f64 + 0.5;
-            let (sx, sy) = (a * x + b * y + c, d * x + e * y + f);
+            let (sx, sy) = (xx * x + xy * y + x0, yx * x + yy * y + y0);
             if sx < 0.0 || sx >= w || sy < 0.0 || sy >= h {
                 *out = 0;
                 continue;

@@ -86,8 +86,8 @@ impl Photographer {
     fn crop(&mut self, pixels: &[u8], [_, across]: [usize; 2], channels: usize, crop: Region) {
         self.cropped.clear();
         self.cropped.resize(crop.width * crop.height * channels, 0);
-        let plane = pixels.len() / channels.max(1);
-        for (channel, plane) in pixels.chunks_exact(plane.max(1)).enumerate() {
+        let area = pixels.len() / channels.max(1);
+        for (channel, plane) in pixels.chunks_exact(area.max(1)).enumerate() {
             let rows = plane
                 .chunks_exact(across.max(1))
                 .skip(crop.top)
@@ -97,8 +97,8 @@ impl Photographer {
                 .chunks_exact_mut((crop.width * channels).max(1));
             for (row, place) in rows.zip(places) {
                 let row = row.get(crop.left..).unwrap_or_default();
-                let place = place.iter_mut().skip(channel).step_by(channels);
-                place.zip(row).for_each(|(place, level)| *place = *level);
+                let levels = place.iter_mut().skip(channel).step_by(channels);
+                levels.zip(row).for_each(|(to, level)| *to = *level);
             }
         }
     }

@@ -42,6 +42,8 @@ pub(super) struct Chart<'a> {
     pub(super) scale: Scale,
     /// Whether the curve is smoothed and drawn in front of the spread of the steps.
     pub(super) noisy: bool,
+    /// Whether values that are not finite are an error to be marked; if not, the steps have no such value.
+    pub(super) marks_non_finite: bool,
     /// Roles of the curve and of its spread.
     pub(super) roles: (Role, Role),
 }
@@ -319,7 +321,8 @@ impl Chart<'_> {
         };
         for (x, cell) in buckets.chunks(ctx.dots().across()).enumerate() {
             let x = x as u16;
-            if cell.iter().any(|bucket| bucket.non_finite > 0) {
+            let non_finite = |bucket: &Bucket| bucket.non_finite > 0;
+            if self.marks_non_finite && cell.iter().any(non_finite) {
                 put(
                     buf,
                     plot,

@@ -27,6 +27,8 @@ pub(super) struct ChartSpec {
     pub(super) roles: (Role, Role),
     /// Whether the line is smoothed and drawn in front of its spread.
     pub(super) noisy: bool,
+    /// Whether values that are not finite are an error; see [`Chart`](super::chart::Chart).
+    pub(super) marks_non_finite: bool,
     /// The values the scale must contain.
     pub(super) bound: ScaleBound,
     /// Whether the chart shows the clipping threshold and a row of marks for clipped steps.
@@ -186,6 +188,7 @@ fn draw_chart(ctx: &Ctx<'_>, spec: &ChartSpec, area: Rect, buf: &mut Buffer) {
         threshold,
         scale,
         noisy: spec.noisy,
+        marks_non_finite: spec.marks_non_finite,
         roles: spec.roles,
     }
     .draw(ctx, area, buf);

@@ -30,6 +30,7 @@ pub(super) const LOSS: ChartSpec = ChartSpec {
     points: Some(Curve::ValidNll),
     roles: (Role::Train, Role::TrainBand),
     noisy: true,
+    marks_non_finite: true,
     bound: ScaleBound::Means,
     clip: false,
     best: |run| best_epoch(run, Curve::ValidNll),
@@ -109,6 +110,8 @@ pub(super) const ACCURACY: ChartSpec = ChartSpec {
     points: Some(Curve::ValidAccuracy),
     roles: (Role::Train, Role::TrainBand),
     noisy: true,
+    // With mixup and CutMix the steps have no accuracy.
+    marks_non_finite: false,
     bound: ScaleBound::Means,
     clip: false,
     best: |run| {
@@ -188,6 +191,7 @@ pub(super) const GRADIENT: ChartSpec = ChartSpec {
     points: None,
     roles: (Role::Gradient, Role::GradientBand),
     noisy: true,
+    marks_non_finite: true,
     bound: ScaleBound::Spread,
     clip: true,
     best: |_| None,
@@ -261,6 +265,7 @@ pub(super) const RATE: ChartSpec = ChartSpec {
     points: None,
     roles: (Role::Key, Role::Key),
     noisy: false,
+    marks_non_finite: true,
     bound: ScaleBound::FromZero,
     clip: false,
     best: |_| None,

@@ -210,6 +210,7 @@ fn draw_group(ctx: &Ctx<'_>, group: &Group, area: Rect, buf: &mut Buffer) {
         threshold: None,
         scale,
         noisy: false,
+        marks_non_finite: true,
         roles: (member_role(0), member_role(0)),
     }
     .draw(ctx, body, buf);

@@ -76,8 +76,10 @@ impl Loader {
         config: Option<&DataConfig>,
     ) -> Result<Self, DataError> {
         let shape = [info.channels, info.height, info.width].map(i64::from);
-        let pixels = |length: u32| length as usize;
-        let stored = info.packed.unwrap_or([info.height, info.width]).map(pixels);
+        let whole = [info.channels, info.height, info.width].map(|length| length as usize);
+        let [_, height, width] = whole;
+        // The images of `predict` are not packed: they already have their size in training.
+        let stored = images.stored_size().unwrap_or([height, width]);
         let size = info.channels as usize * stored.iter().product::<usize>();
         if images.pixels().size() != size && !images.is_empty() {
             return Err(DataError(format!(
@@ -85,7 +87,6 @@ impl Loader {
                 images.pixels().size()
             )));
         }
-        let whole = [info.channels, info.height, info.width].map(pixels);
         let augment = config.map(|config| Augment::new(&config.augment, whole, stored));
         let photo = augment
             .clone()
@@ -95,7 +96,7 @@ impl Loader {
                 shape: whole,
                 stored,
             });
-        let is_direct = photo.is_none() && !images.are_resized();
+        let is_direct = photo.is_none() && images.stored_size().is_none();
         let store = match (&**images.pixels(), device) {
             (Pixels::Memory { .. }, Device::Cpu) if is_direct => {
                 let numbers = images.numbers().iter().map(|number| i64::from(*number));

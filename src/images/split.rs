@@ -104,9 +104,9 @@ impl Images {
         }
     }
 
-    /// Whether stored images have another size than images in training.
-    pub fn are_resized(&self) -> bool {
-        self.resizing.is_some()
+    /// Height and width of stored images, if those in training are resized from them.
+    pub fn stored_size(&self) -> Option<[usize; 2]> {
+        self.resizing.map(|resizing| resizing.stored)
     }
 
     /// Images in memory, one after another in `bytes`, all of the same size.

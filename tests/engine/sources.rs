@@ -331,6 +331,19 @@ fn resumes_bit_for_bit(settings: &[&str], killed_settings: &[&str]) -> String {
         .unwrap()
     };
     assert!(model("whole") == model("killed"), "{}", words(&resumed));
+    // The images of these commands are not augmented and, for the second, not packed.
+    let image = fs::read_dir(Path::new(data).join("train/bird"))
+        .unwrap()
+        .find_map(Result::ok)
+        .unwrap()
+        .path();
+    for args in [
+        &["eval", "whole"][..],
+        &["predict", image.to_str().unwrap(), "--run", "whole"],
+    ] {
+        let output = place.program("", args);
+        assert!(output.status.success(), "{}", words(&output));
+    }
     words(&whole)
 }
 

@@ -150,14 +150,17 @@ pub fn fit(bitmap: &Bitmap, target: Target) -> Vec<u8> {
     Fitter::new().fit(bitmap, target)
 }
 
-/// Grey levels of RGB pixels by ITU-R 601, with the fixed-point numbers of Pillow.
+/// Grey levels of RGB pixels.
 fn grey_into(rgb: &[u8], grey: &mut Vec<u8>) {
     grey.clear();
     let (pixels, _) = rgb.as_chunks::<3>();
-    grey.extend(pixels.iter().map(|pixel| {
-        let [r, g, b] = pixel.map(u32::from);
-        ((r * 19_595 + g * 38_470 + b * 7_471 + 0x8000) >> 16) as u8
-    }));
+    grey.extend(pixels.iter().map(|pixel| grey_level(*pixel)));
+}
+
+/// The grey level of a colour by ITU-R 601, with the fixed-point numbers of Pillow.
+pub(super) fn grey_level(rgb: [u8; 3]) -> u8 {
+    let [r, g, b] = rgb.map(u32::from);
+    ((r * 19_595 + g * 38_470 + b * 7_471 + 0x8000) >> 16) as u8
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Operations on the bytes of an image, with the results of torchvision on Pillow images.
 
+use crate::images::fit::grey_level;
+
 /// Bins of a histogram of byte values.
 const LEVELS: usize = 256;
 
@@ -119,7 +121,7 @@ fn blend(from: u8, to: u8, factor: f32) -> u8 {
     (from + factor * (to - from)) as u8
 }
 
-/// Grey levels of an image by ITU-R 601, with the fixed-point numbers of Pillow.
+/// Grey levels of an image.
 fn grey_levels(pixels: &[u8], channels: usize, area: usize) -> Vec<u8> {
     let plane = |channel: usize| {
         pixels
@@ -130,10 +132,7 @@ fn grey_levels(pixels: &[u8], channels: usize, area: usize) -> Vec<u8> {
         return plane(0).to_vec();
     }
     let levels = plane(0).iter().zip(plane(1)).zip(plane(2));
-    let grey = levels.map(|((r, g), b)| {
-        let [r, g, b] = [r, g, b].map(|level| u32::from(*level));
-        ((r * 19_595 + g * 38_470 + b * 7_471 + 0x8000) >> 16) as u8
-    });
+    let grey = levels.map(|((r, g), b)| grey_level([*r, *g, *b]));
     grey.collect()
 }
 

@@ -161,7 +161,10 @@ impl RunState {
                 (is_plateau && (already || epoch < self.epochs)).then_some(better.step)
             }
             Rule::Starved => {
-                let time = self.step_time?;
+                // At the very first step nothing can be ready. On a GPU, reports are samples of a single step.
+                let time = self
+                    .step_time
+                    .filter(|time| time.sampled || time.steps > 1)?;
                 let least = if already { STARVED_STILL } else { STARVED };
                 let first = time
                     .global_step

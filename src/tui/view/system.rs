@@ -271,7 +271,9 @@ fn breakdown_rows(time: &StepTime, width: u16) -> [Vec<Piece>; 2] {
         drawn = end.max(drawn);
         numbers.push(piece(format!("{name} "), Role::Dim));
         if has_millis {
-            numbers.push(piece(format!("{} ms", number(ms, 1, 5)), Role::Text));
+            let decimals = if ms < 999.95 { 1 } else { 0 };
+            let ms = format!("{} ms", number(ms, decimals, 5));
+            numbers.push(piece(ms, Role::Text));
         }
         numbers.push(piece(format!("{}  ", short_percent(share)), Role::Text));
     }

@@ -18,6 +18,16 @@ fn step_time(global_step: u64, loader_ms: f64, reading: f64) -> Event {
 }
 
 #[test]
+fn first_step_of_a_run_may_wait() {
+    let mut run = Run::new();
+    let Event::StepTime(time) = step_time(1, 30.0, 0.9) else {
+        panic!();
+    };
+    run.apply(Event::StepTime(StepTime { steps: 1, ..time }));
+    assert_eq!(run.rules(), []);
+}
+
+#[test]
 fn steps_that_wait_for_images_are_reported_with_what_is_slow() {
     let mut run = Run::new();
     run.apply(step_time(50, 2.0, 0.9));

@@ -102,7 +102,7 @@ impl Loader {
                 let numbers = images.numbers().iter().map(|number| i64::from(*number));
                 Store::Host(images.pixels().clone(), numbers.collect())
             }
-            (Pixels::Memory { .. }, _) if photo.is_none() => {
+            (Pixels::Memory { .. }, _) if is_direct => {
                 let mut bytes = Vec::with_capacity(size * images.len());
                 for index in 0..images.len() {
                     bytes.extend_from_slice(&images.image(index)?);

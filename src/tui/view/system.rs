@@ -271,7 +271,7 @@ fn breakdown_rows(time: &StepTime, width: u16) -> [Vec<Piece>; 2] {
         drawn = end.max(drawn);
         numbers.push(piece(format!("{name} "), Role::Dim));
         if has_millis {
-            let decimals = if ms < 999.95 { 1 } else { 0 };
+            let decimals = usize::from(ms < 999.95);
             let ms = format!("{} ms", number(ms, decimals, 5));
             numbers.push(piece(ms, Role::Text));
         }

@@ -182,7 +182,7 @@ pub(super) struct ConfigArgs {
     /// accepted: they belong in ~/.config/epochtop/config.toml
     #[arg(short, long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// Built-in preset: textbook, fast, large
+    /// Built-in preset: textbook, fast, large, photo
     #[arg(long, value_name = "NAME")]
     pub(super) preset: Option<String>,
     /// Directory of the images, short for --set data.dir=DIR

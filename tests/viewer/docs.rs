@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use epochtop::config::Keys;
+use epochtop::config::{Keys, presets};
 use epochtop::metrics::{Better, Measure};
 use epochtop::run::{CURVES, Rule};
 use epochtop::tui::{Action, Keymap, pages};
@@ -382,7 +382,10 @@ fn every_alert_rule_and_preset_is_documented() {
         );
     }
     let training = fs::read_to_string(root().join("docs/training.md")).unwrap();
-    for preset in ["textbook", "fast", "large"] {
+    let presets: Vec<&str> = presets().iter().map(|(name, _)| *name).collect();
+    for preset in &presets {
         assert!(training.contains(&format!("| `{preset}` |")), "{preset}");
     }
+    let commands = fs::read_to_string(root().join("docs/commands.md")).unwrap();
+    assert!(commands.contains(&format!("Built-in preset: {}", presets.join(", "))));
 }

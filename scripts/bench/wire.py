@@ -34,7 +34,7 @@ WARM_UP, SETTLE, IDLE = 5.0, 2.0, 5.0  # seconds: before measuring, after pausin
 SILENCE = 0.015  # seconds without a byte that separate two frames
 PATIENCE, LOST = 15.0, 3  # seconds after which a key counts as lost; number of lost keys after which the part stops
 WINDOWS = 10  # number of windows of steps before a key press from which the duration of a step is taken
-COMMANDS = {" ": ("pause", "resume"), "c": ("checkpoint",), "e": ("evaluate",)}
+COMMANDS = {" ": ("pause", "resume"), "c": ("checkpoint",), "e": ("evaluate_split",)}
 KEYS = "ec  c.  c  cc"  # evaluate; during it checkpoint, pause, resume, checkpoint; after it (".") the same
 DOING = {"validating": "evaluating", "testing": "evaluating", "paused": "paused"}
 
@@ -184,6 +184,11 @@ def measure_bytes(args):
                   f"{sum(listen(run, IDLE)):>7,}   {burn:<15} {leet}", flush=True)
 
 
+def name_of(command):
+    """The name of a command: one with arguments is an object with the name as its key."""
+    return command if isinstance(command, str) else next(iter(command))
+
+
 def press_keys(run, count):
     """Presses keys at random times, each after the previous acknowledgement; returns (time, record) pairs."""
     pressed = []
@@ -194,7 +199,7 @@ def press_keys(run, count):
         time.sleep(random.uniform(0.1, 0.7) * (0.4 if doing_at(run.records, math.inf) == "evaluating" else 1))
         (moment, since), answer = run.press(key), None
         with contextlib.suppress(child.Stop):
-            answer = run.wait(lambda record: record["event"] == "acknowledged" and record["command"] in COMMANDS[key]
+            answer = run.wait(lambda record: record["event"] == "acknowledged" and name_of(record["command"]) in COMMANDS[key]
                               and record["answer"]["is"] == "accepted", since)
         pressed.append((moment, answer))
         if [answer for _, answer in pressed].count(None) == LOST:

@@ -45,6 +45,14 @@ impl Change {
         FIXED
             .iter()
             .any(|fixed| self.key == *fixed || fixed.ends_with('.') && self.key.starts_with(fixed))
+            || self.switches_crops()
+    }
+
+    /// Whether random crops are switched on or off. By default that changes the size at which images are packed, and with it
+    /// the data of the run.
+    fn switches_crops(&self) -> bool {
+        let is_off = |value: &str| value.parse::<f64>().is_ok_and(|share| share == 0.0);
+        self.key == "data.augment.crop" && is_off(&self.from) != is_off(&self.to)
     }
 }
 
@@ -114,6 +122,16 @@ mod tests {
             ]
         );
         assert_eq!(changes[2].to, "0.5");
+        let crops = |from: f64, to: f64| {
+            let with = |crop| {
+                let mut config = Config::default();
+                config.data.augment.crop = crop;
+                config
+            };
+            let changes = with(from).changes(&with(to));
+            changes.iter().any(Change::is_refused)
+        };
+        assert!(crops(0.0, 0.3) && crops(0.3, 0.0) && !crops(0.3, 0.5));
         assert_eq!(old.changes(&old), []);
         old.data.name = "fashion-mnist".to_owned();
         assert_eq!(old.changes(&Config::default()), [], "the earlier default");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 
 use super::augment;
-use super::prefetch::{Contents, LoaderTimes, Photo, Prefetcher};
+use super::prefetch::{Contents, LoaderTimes, Prefetcher};
 use super::{Augment, DataError, Images, Mixed, Targets};
 use crate::config::DataConfig;
 use crate::event::{DatasetInfo, Normalization};
@@ -88,14 +88,7 @@ impl Loader {
             )));
         }
         let augment = config.map(|config| Augment::new(&config.augment, whole, stored));
-        let photo = augment
-            .clone()
-            .filter(Augment::has_photo_stage)
-            .map(|augment| Photo {
-                augment,
-                shape: whole,
-                stored,
-            });
+        let photo = augment.clone().filter(Augment::has_photo_stage);
         let is_direct = photo.is_none() && images.stored_size().is_none();
         let store = match (&**images.pixels(), device) {
             (Pixels::Memory { .. }, Device::Cpu) if is_direct => {

@@ -52,18 +52,8 @@ struct Order {
 #[derive(Debug, Clone)]
 struct Source {
     images: Images,
-    /// `None` if the photo stage is off.
-    photo: Option<Photo>,
-}
-
-/// The photo stage of a split.
-#[derive(Debug, Clone)]
-pub(super) struct Photo {
-    pub(super) augment: Augment,
-    /// Channels, height and width of the images in training.
-    pub(super) shape: [usize; 3],
-    /// Height and width of the stored images.
-    pub(super) stored: [usize; 2],
+    /// The photo stage of training; `None` if it is off.
+    photo: Option<Augment>,
 }
 
 /// Reads the batches of a split ahead.
@@ -89,7 +79,7 @@ struct State {
 
 impl Prefetcher {
     /// A prefetcher for the images of a split, with this number of threads (0: one per core, at most 8).
-    pub(super) fn new(images: &Images, photo: Option<Photo>, threads: usize) -> Self {
+    pub(super) fn new(images: &Images, photo: Option<Augment>, threads: usize) -> Self {
         let source = Source {
             images: images.clone(),
             photo,
@@ -193,24 +183,21 @@ impl Source {
         for (number, &index) in indices.iter().enumerate() {
             let index = usize::try_from(index).unwrap_or(usize::MAX);
             let began = Instant::now();
+            let stored = self.images.stored(index)?;
+            let read = Instant::now();
             match &self.photo {
-                Some(photo) if !words.is_empty() => {
-                    let params = photo.augment.photo(words, number);
-                    let image = self.images.stored(index)?;
-                    let read = Instant::now();
-                    times.reading += read - began;
-                    photographer.apply(&params, (&image, photo.stored), photo.shape, &mut changed);
+                Some(augment) if !words.is_empty() => {
+                    augment.photograph((words, number), &stored, photographer, &mut changed);
                     bytes.extend_from_slice(&changed);
-                    times.changing += read.elapsed();
                 }
-                _ => {
-                    bytes.extend_from_slice(&self.images.image(index)?);
-                    times.reading += began.elapsed();
-                }
+                _ => bytes.extend_from_slice(&self.images.trained(stored)),
             }
-            // The images of a batch have the same size.
-            let rest = indices.len().saturating_sub(1) * bytes.len();
-            bytes.reserve_exact(rest * usize::from(number == 0));
+            times.reading += read - began;
+            times.changing += read.elapsed();
+            if number == 0 {
+                // The images of a batch have the same size.
+                bytes.reserve_exact(indices.len().saturating_sub(1) * bytes.len());
+            }
         }
         Ok(bytes)
     }

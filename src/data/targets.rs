@@ -54,19 +54,6 @@ impl From<&Tensor> for Targets {
     }
 }
 
-impl From<&Self> for Targets {
-    fn from(targets: &Self) -> Self {
-        let mixed = targets.mixed.as_ref().map(|mixed| Mixed {
-            labels: mixed.labels.shallow_clone(),
-            share: mixed.share,
-        });
-        Self {
-            labels: targets.labels.shallow_clone(),
-            mixed,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

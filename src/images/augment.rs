@@ -18,7 +18,7 @@ mod trivial;
 use geometry::AugmentParams;
 use mix::Mix;
 pub use operation::Operation;
-use photo::PhotoParams;
+use photo::{PhotoParams, Photographer};
 use sampler::Sampler;
 
 use crate::config::AugmentConfig;
@@ -60,8 +60,20 @@ impl Augment {
         self.config.has_photo_stage()
     }
 
+    /// The photo stage for image `image` of the batch, from its `stored` bytes to those in training.
+    pub fn photograph(
+        &self,
+        (words, image): (&[u64], usize),
+        stored: &[u8],
+        photographer: &mut Photographer,
+        out: &mut Vec<u8>,
+    ) {
+        let params = self.photo(words, image);
+        photographer.apply(&params, (stored, self.packed), self.shape, out);
+    }
+
     /// The parameters of the photo stage for image `image` of the batch.
-    pub fn photo(&self, words: &[u64], image: usize) -> PhotoParams {
+    fn photo(&self, words: &[u64], image: usize) -> PhotoParams {
         let stream = [image as u64, u64::from_le_bytes(*b"photos__")];
         let random = &mut Random::new(&[words, &stream].concat());
         Sampler(&self.config).photo(random, self.shape, self.packed)

@@ -141,18 +141,18 @@ impl Images {
     /// # Errors
     /// As [`Pixels::image`].
     pub fn image(&self, index: usize) -> Result<Cow<'_, [u8]>, DataError> {
-        let stored = self.stored(index)?;
-        let Some(Resizing {
-            stored: size,
-            shape,
-        }) = self.resizing
-        else {
-            return Ok(stored);
+        Ok(self.trained(self.stored(index)?))
+    }
+
+    /// The bytes of an image in training, from those that are stored.
+    pub fn trained<'a>(&self, image: Cow<'a, [u8]>) -> Cow<'a, [u8]> {
+        let Some(Resizing { stored, shape }) = self.resizing else {
+            return image;
         };
-        let mut image = Vec::new();
+        let mut resized = Vec::new();
         let whole = PhotoParams::default();
-        Photographer::new().apply(&whole, (&stored, size), shape, &mut image);
-        Ok(Cow::Owned(image))
+        Photographer::new().apply(&whole, (&image, stored), shape, &mut resized);
+        Cow::Owned(resized)
     }
 
     /// The bytes of image `index` of the split, as they are stored.

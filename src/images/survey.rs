@@ -67,8 +67,8 @@ pub(super) fn formats(
     };
     let channels = config.channels.count().unwrap_or(if grey { 1 } else { 3 });
     let usable = |side: u32| sizes.is_none() || (SIZES[0]..=KEPT_SIZE).contains(&side);
-    let own = own.filter(|(height, width)| usable(*height) && usable(*width));
-    let (size, note) = match (config.size, own) {
+    let kept = own.filter(|(height, width)| usable(*height) && usable(*width));
+    let (size, note) = match (config.size, kept) {
         (0, Some(own)) => (own, None),
         (0, None) => {
             let range = sizes.map_or_else(String::new, |[(w, h), most]| {

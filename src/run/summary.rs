@@ -35,7 +35,7 @@ pub fn headline(state: &RunState) -> Option<String> {
 /// The line of an epoch. Columns have fixed widths, so that consecutive lines are aligned.
 pub fn epoch_line(row: &EpochSummary, epochs: u32) -> String {
     let width = epochs.to_string().len();
-    // With mixup and CutMix there is none.
+    // With mixup and CutMix there is no training accuracy.
     let train_accuracy = Some(row.train_accuracy.0 * 100.0).filter(|percent| percent.is_finite());
     format!(
         "epoch {:>width$}/{}  train loss {:.4} acc {:>5} %  valid nll {:.4} acc {:5.2} % F1 {:5.2} %  norm {:.2} clipped {:3.0} %  lr {:.2e}  {:>6.0} img/s  {:>6.1} s{}",

@@ -164,6 +164,7 @@ fn configuration() -> String {
         } else if let Some((key, value)) = line.split_once(" = ") {
             // Keys of the screen have a table of their own in screen.md.
             if section != "keys" {
+                assert!(!comment.is_empty(), "{section}.{key} is not explained");
                 writeln!(
                     text,
                     "- **`{section}.{key}`** = `{value}`: {}",

@@ -11,8 +11,7 @@ impl Augment {
     pub fn preview(&self, words: &[u64], image: usize, stored: &[u8]) -> Vec<u8> {
         let [channels, height, width] = self.shape;
         let mut bytes = Vec::new();
-        let source = (stored, self.packed);
-        Photographer::new().apply(&self.photo(words, image), source, self.shape, &mut bytes);
+        self.photograph((words, image), stored, &mut Photographer::new(), &mut bytes);
         let draws = self.draws(words, image + 1);
         let mut levels = vec![0.0; bytes.len()];
         let unscaled = Scale(vec![[1.0, 0.0]; channels]);

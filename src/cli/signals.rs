@@ -40,6 +40,13 @@ pub(super) fn report_file_size_limit() {
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
 }
 
+/// Keeps the process alive if its terminal is closed before the handlers of the trainer exist: the run starts without it.
+#[cfg(feature = "train")]
+pub(super) fn survive_the_terminal() {
+    // A handler for the reason given above.
+    let _ = signal_hook::flag::register(SIGHUP, Arc::default());
+}
+
 /// A thread that exists from the start and ends the process some time after a signal: when a signal comes, it may not
 /// be possible to create a thread any more. Calls `late` before the end of the process.
 fn watchdog(late: impl Fn(Duration) + Send + 'static) -> io::Result<Sender<(Duration, i32)>> {

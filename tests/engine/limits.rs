@@ -14,6 +14,7 @@ use epochtop::session::{RunDir, connect};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::fixture::shapes;
+use crate::pty::PATIENCE;
 
 /// `pthread_create` fails from the call number `$NTH` on, or once the file `$FULL` exists, as at a limit on the number of
 /// threads.
@@ -232,6 +233,28 @@ fn a_checkpoint_signal_during_the_start_is_harmless() {
             );
         }
     }
+}
+
+/// Before: SIGHUP ended a trainer that had created its run but did not handle signals yet.
+#[test]
+fn terminal_closed_during_the_start_does_not_end_the_run() {
+    let fixture = Fixture::new();
+    let mut command = fixture.epochtop();
+    command.args(fixture.training("a"));
+    command.env("EPOCHTOP_FAULT", "hang@run.json:1");
+    let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+    let journal = fixture.path("runs/a/events.jsonl");
+    let began = Instant::now();
+    while !journal.exists() {
+        assert!(began.elapsed() < PATIENCE, "no journal");
+        thread::sleep(Duration::from_millis(5));
+    }
+    kill_process(Pid::from_child(&child), Signal::HUP).unwrap();
+    thread::sleep(Duration::from_millis(300));
+    let ended = child.try_wait().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(ended, None);
 }
 
 /// Before: SIGXFSZ ended the program and left half a file.

@@ -253,8 +253,18 @@ pub struct GalleryImages {
     pub width: u32,
     /// True labels, one per image.
     pub labels: Vec<u32>,
-    /// Brightness values, shape `[images, height, width]` (colour channels are averaged).
+    /// Brightness values, shape `[images, channels, height, width]`: with one channel or three, red, green and blue. Earlier
+    /// versions averaged the channels.
     pub pixels: Pixels,
+}
+
+impl GalleryImages {
+    /// The pixels of an image, shape `[channels, height, width]`.
+    pub fn image(&self, index: usize) -> Option<&[u8]> {
+        let size = self.pixels.0.len() / self.labels.len().max(1);
+        let images = self.pixels.0.chunks_exact(size.max(1));
+        images.take(self.labels.len()).nth(index)
+    }
 }
 
 /// The predictions for the gallery images.

@@ -40,7 +40,7 @@ pub use locate::{Located, locate, recognised, search_path};
 pub use pack::{NAMED_SKIPPED, Pack, PackInfo, fingerprint};
 pub use packing::{PackProgress, Packing, read_file};
 pub use parallel::parallel;
-pub use reduce::{reduced_grey, reduced_size};
+pub use reduce::{reduced, reduced_size};
 pub use source::image_files;
 pub use split::{Images, Pixels, class_counts};
 

@@ -215,7 +215,6 @@ pub(super) fn show(config: &Config, args: &SampleArgs) -> u8 {
 fn print_samples(config: &Config, args: &SampleArgs) -> Result<(), DataError> {
     let dataset = load(config)?;
     let info = &dataset.info;
-    let shape = (info.channels, info.height, info.width);
     let (height, width) = (info.height as usize, info.width as usize);
     let columns = width.min(28);
     let rows = art::rows_for(height, width, columns);
@@ -229,8 +228,7 @@ fn print_samples(config: &Config, args: &SampleArgs) -> Result<(), DataError> {
             members.map(image).collect::<Result<_, DataError>>()?
         };
         let draw = |image: &Vec<u8>| {
-            let grey = images::reduced_grey(image, shape, info.height.max(info.width));
-            art::render(&grey, height, width, columns, rows, !args.light)
+            art::Cells::new(image, height, width, columns, rows).lines(!args.light)
         };
         let drawn: Vec<Vec<String>> = images.iter().map(draw).collect();
         print_line(&format!("{label} {name}"));

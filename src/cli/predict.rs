@@ -264,7 +264,7 @@ fn shown(info: &DatasetInfo, file: &Path, prediction: &Prediction, dark: bool) -
     let (height, width) = (info.height as usize, info.width as usize);
     let columns = COLUMNS.min(width * 2).max(1);
     let rows = art::rows_for(height, width, columns);
-    let drawn = art::render(&image.grey, height, width, columns, rows, dark);
+    let drawn = art::Cells::new(&image.pixels, height, width, columns, rows).lines(dark);
     let name = |class: usize| class_name(&info.classes, class);
     let longest = top
         .iter()

@@ -10,36 +10,30 @@ pub fn reduced_size((height, width): (u32, u32), most: u32) -> (u32, u32) {
     (side(height), side(width))
 }
 
-/// The grey brightness of an image (channels, height, width), reduced to [`reduced_size`]: each value is the mean of all
-/// channels of the pixels that it replaces.
-pub fn reduced_grey(
-    image: &[u8],
-    (channels, height, width): (u32, u32, u32),
-    most: u32,
-) -> Vec<u8> {
+/// An image (channels, height, width), reduced to [`reduced_size`]: each value is the mean of the pixels that it replaces.
+pub fn reduced(image: &[u8], (_, height, width): (u32, u32, u32), most: u32) -> Vec<u8> {
     let (rows, columns) = reduced_size((height, width), most);
-    if channels == 1 && (rows, columns) == (height, width) {
+    if (rows, columns) == (height, width) {
         return image.to_vec();
     }
     let [height, width, rows, columns] = [height, width, rows, columns].map(|n| n as usize);
     let span = |at: usize, from: usize, to: usize| at * from / to..(at + 1) * from / to;
-    let mut grey = Vec::with_capacity(rows * columns);
-    for y in 0..rows {
-        for x in 0..columns {
-            let (down, across) = (span(y, height, rows), span(x, width, columns));
-            let planes = image.chunks_exact((height * width).max(1));
-            let lines = planes.flat_map(|plane| {
+    let mut pixels = Vec::new();
+    for plane in image.chunks_exact((height * width).max(1)) {
+        for y in 0..rows {
+            for x in 0..columns {
+                let (down, across) = (span(y, height, rows), span(x, width, columns));
                 let lines = plane.chunks_exact(width);
-                lines.skip(down.start).take(down.len())
-            });
-            let values = lines.filter_map(|line| line.get(across.clone())).flatten();
-            let (sum, count) = values.fold((0, 0), |(sum, count), byte| {
-                (sum + usize::from(*byte), count + 1)
-            });
-            grey.push((sum / count.max(1)) as u8);
+                let lines = lines.skip(down.start).take(down.len());
+                let values = lines.filter_map(|line| line.get(across.clone())).flatten();
+                let (sum, count) = values.fold((0, 0), |(sum, count), byte| {
+                    (sum + usize::from(*byte), count + 1)
+                });
+                pixels.push((sum / count.max(1)) as u8);
+            }
         }
     }
-    grey
+    pixels
 }
 
 #[cfg(test)]
@@ -52,17 +46,15 @@ mod tests {
         assert_eq!(reduced_size((2048, 1024), 64), (64, 32));
         assert_eq!(reduced_size((4096, 1), 64), (64, 1));
         let colour = [10, 0, 20, 3, 60, 6];
-        assert_eq!(reduced_grey(&colour, (3, 1, 2), 64), [30, 3]);
-        assert_eq!(
-            reduced_grey(&[1, 3, 5, 7, 2, 2, 4, 4], (1, 2, 4), 2),
-            [2, 5]
-        );
+        assert_eq!(reduced(&colour, (3, 1, 2), 64), colour);
+        assert_eq!(reduced(&colour, (3, 1, 2), 1), [5, 11, 33]);
+        assert_eq!(reduced(&[1, 3, 5, 7, 2, 2, 4, 4], (1, 2, 4), 2), [2, 5]);
         for (shape, most) in [((1, 100, 70), 64), ((3, 65, 130), 64), ((1, 5, 3), 9)] {
             let (c, h, w) = shape;
-            let grey = reduced_grey(&vec![77; (c * h * w) as usize], shape, most);
+            let found = reduced(&vec![77; (c * h * w) as usize], shape, most);
             let (rows, columns) = reduced_size((h, w), most);
-            assert_eq!(grey, vec![77; (rows * columns) as usize]);
+            assert_eq!(found, vec![77; (c * rows * columns) as usize]);
         }
-        assert_eq!(reduced_grey(&[], (3, 2, 2), 1), [0]);
+        assert!(reduced(&[], (3, 2, 2), 1).is_empty());
     }
 }

@@ -42,8 +42,6 @@ pub struct InputFormat {
 pub struct InputImage {
     /// Brightness 0–255 in the order (channel, row, column).
     pub pixels: Vec<u8>,
-    /// Grey brightness 0–255 in the order (row, column), for display.
-    pub grey: Vec<u8>,
     /// Width and height of the image in the file, in pixels.
     pub size: (u32, u32),
     /// Whether the brightness was inverted.
@@ -83,25 +81,16 @@ fn prepared(bitmap: Bitmap, expected: InputFormat, invert: bool) -> InputImage {
         width: packed_width,
         resize,
     };
-    let mut fitter = Fitter::new();
-    let mut as_trained = |target: Target| {
-        let stored = Images::in_memory(fitter.fit(&bitmap, target), &[0]);
-        let side = |[height, width]: [u32; 2]| [height as usize, width as usize];
-        let channels = target.channels as usize;
-        let images = stored.resized(
-            channels,
-            side([target.height, target.width]),
-            side([height, width]),
-        );
-        images.image(0).map(Cow::into_owned).unwrap_or_default()
-    };
+    let stored = Images::in_memory(Fitter::new().fit(&bitmap, target), &[0]);
+    let side = |[height, width]: [u32; 2]| [height as usize, width as usize];
+    let images = stored.resized(
+        channels as usize,
+        side([packed_height, packed_width]),
+        side([height, width]),
+    );
     InputImage {
         size: (bitmap.width, bitmap.height),
-        pixels: as_trained(target),
-        grey: as_trained(Target {
-            channels: 1,
-            ..target
-        }),
+        pixels: images.image(0).map(Cow::into_owned).unwrap_or_default(),
         inverted: false,
         empty: false,
     }
@@ -144,9 +133,8 @@ fn fit(image: &DynamicImage, expected: InputFormat, invert: bool) -> InputImage 
         };
         flat = scaled(&trimmed(&flat, background), expected);
     }
-    let grey = DynamicImage::from(flat.clone()).into_luma8().into_raw();
     let pixels = if expected.channels == 1 {
-        grey.clone()
+        DynamicImage::from(flat).into_luma8().into_raw()
     } else {
         let plane = |channel: usize| {
             flat.pixels()
@@ -156,7 +144,6 @@ fn fit(image: &DynamicImage, expected: InputFormat, invert: bool) -> InputImage 
     };
     InputImage {
         pixels,
-        grey,
         size,
         inverted,
         empty,

@@ -77,7 +77,7 @@ pub struct ImageRow {
     pub top: Vec<(u32, F32)>,
     /// Height and width in pixels; 0 if the image file cannot be read.
     pub size: (u32, u32),
-    /// Brightness of each pixel, row by row; colour channels are averaged.
+    /// Brightness of each pixel, row by row: of one channel, or of three, red, green and blue, one after another.
     pub pixels: Pixels,
     /// Predictions of earlier evaluations, by step, oldest first; at most the latest 32. Images outside the gallery
     /// have predictions only from evaluations of the entire test split.

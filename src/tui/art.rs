@@ -93,55 +93,106 @@ fn weights(pixels: usize, cells: usize) -> Vec<Vec<(usize, f32)>> {
         .collect()
 }
 
-/// The image as lines of characters. `dark`: the terminal background is dark, so bright areas get more ink, else less.
-pub fn render(
-    pixels: &[u8],
-    height: usize,
-    width: usize,
+/// An image as a grid of cells, ready to be drawn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cells {
+    /// The mean brightness (0 to 255) of each cell, row by row: of one channel, or of red, green and blue.
+    channels: Vec<Vec<f32>>,
     columns: usize,
     rows: usize,
-    dark: bool,
-) -> Vec<String> {
-    let cells = stretch(resample(pixels, height, width, columns, rows));
-    if columns == 0 {
-        return vec![String::new(); rows];
-    }
-    cells
-        .chunks(columns)
-        .map(|line| {
-            line.iter()
-                .map(|bright| glyph(if dark { *bright } else { 1.0 - bright }))
-                .collect()
-        })
-        .collect()
 }
 
-/// The image as half blocks: for each cell the grey levels of its upper and lower half.
-pub fn halves(
-    pixels: &[u8],
-    height: usize,
-    width: usize,
-    columns: usize,
-    rows: usize,
-) -> Vec<Vec<(Color, Color)>> {
-    let cells = stretch(resample(pixels, height, width, columns, rows * 2));
-    let grey = |bright: Option<&f32>| {
-        // The 24 greys of the fixed palette are enough for a thumbnail and take few bytes.
-        Color::Indexed(
-            232 + (bright.copied().unwrap_or(0.0) * 23.0)
-                .round()
-                .clamp(0.0, 23.0) as u8,
+impl Cells {
+    /// Scales an image of shape (1 or 3 channels, height, width) to a grid.
+    pub fn new(pixels: &[u8], height: usize, width: usize, columns: usize, rows: usize) -> Self {
+        let area = height * width;
+        let count = if area > 0 && pixels.len() >= 3 * area {
+            3
+        } else {
+            1
+        };
+        let plane = |channel: usize| pixels.get(channel * area..).unwrap_or_default();
+        let scaled = |channel| resample(plane(channel), height, width, columns, rows);
+        Self {
+            channels: (0..count).map(scaled).collect(),
+            columns,
+            rows,
+        }
+    }
+
+    /// Lines of characters. `dark`: the terminal background is dark, so bright areas get more ink, else less.
+    pub fn lines(&self, dark: bool) -> Vec<String> {
+        let bright = stretch(self.grey());
+        let ink = |bright: &f32| glyph(if dark { *bright } else { 1.0 - bright });
+        let line = |line: &[f32]| line.iter().map(ink).collect();
+        let mut lines: Vec<String> = bright.chunks(self.columns.max(1)).map(line).collect();
+        lines.resize(self.rows, String::new());
+        lines
+    }
+
+    /// The colours of the characters of [`Cells::lines`], whose ink has the brightness: as strong as the background permits.
+    /// Empty for a grey image.
+    pub fn hues(&self, dark: bool) -> Vec<Vec<Color>> {
+        let strong = |rgb: [f32; 3]| {
+            let far = |level: f32| if dark { level } else { 255.0 - level };
+            let most = rgb.map(far).into_iter().fold(1.0, f32::max);
+            let [r, g, b] = rgb.map(|level| far(far(level) * 255.0 / most).round() as u8);
+            Color::Rgb(r, g, b)
+        };
+        self.in_rows(
+            &self
+                .colours()
+                .into_iter()
+                .flatten()
+                .map(strong)
+                .collect::<Vec<_>>(),
         )
-    };
-    cells
-        .chunks(columns.max(1) * 2)
-        .map(|pair| {
-            let (upper, lower) = pair.split_at(columns.min(pair.len()));
-            (0..upper.len())
-                .map(|x| (grey(upper.get(x)), grey(lower.get(x))))
-                .collect()
-        })
-        .collect()
+    }
+
+    /// The grid as half blocks: for each two cells above each other the colours of the upper and of the lower one.
+    pub fn halves(&self) -> Vec<Vec<(Color, Color)>> {
+        let levels: Vec<Color> = match self.colours() {
+            Some(colours) => colours
+                .map(|rgb| rgb.map(|level| level.round() as u8))
+                .map(|[r, g, b]| Color::Rgb(r, g, b))
+                .collect(),
+            // The 24 greys of the fixed palette are enough for a thumbnail and take few bytes.
+            None => stretch(self.grey())
+                .into_iter()
+                .map(|bright| 232 + (bright * 23.0).round().clamp(0.0, 23.0) as u8)
+                .map(Color::Indexed)
+                .collect(),
+        };
+        let rows = self.in_rows(&levels);
+        let pairs = rows.as_chunks().0.iter();
+        pairs
+            .map(|[upper, lower]| upper.iter().copied().zip(lower.iter().copied()).collect())
+            .collect()
+    }
+
+    /// Red, green and blue of each cell; `None` for a grey image.
+    fn colours(&self) -> Option<impl Iterator<Item = [f32; 3]> + '_> {
+        let [red, green, blue] = self.channels.as_slice() else {
+            return None;
+        };
+        let cells = red.iter().zip(green).zip(blue);
+        Some(cells.map(|((r, g), b)| [*r, *g, *b]))
+    }
+
+    /// The brightness of each cell, 0 to 255.
+    fn grey(&self) -> Vec<f32> {
+        match self.colours() {
+            Some(colours) => colours.map(|[r, g, b]| (r + g + b) / 3.0).collect(),
+            None => self.channels.concat(),
+        }
+    }
+
+    fn in_rows<T: Clone>(&self, cells: &[T]) -> Vec<Vec<T>> {
+        cells
+            .chunks(self.columns.max(1))
+            .map(<[T]>::to_vec)
+            .collect()
+    }
 }
 
 /// Scales brightness from 0 to 255 to the full range of 0 to 1. Monotonic.
@@ -211,7 +262,7 @@ mod tests {
             for (columns, rows) in [(28, 14), (18, 9), (56, 28), (13, 7)] {
                 let cells = resample(&pixels, 28, 28, columns, rows);
                 for dark in [true, false] {
-                    let art = render(&pixels, 28, 28, columns, rows, dark);
+                    let art = Cells::new(&pixels, 28, 28, columns, rows).lines(dark);
                     assert_eq!(
                         (art.len(), art.iter().all(|line| line.len() == columns)),
                         (rows, true)
@@ -247,12 +298,26 @@ mod tests {
     #[test]
     fn empty_images_and_sizes_are_handled() {
         assert!(resample(&[], 0, 0, 0, 0).is_empty());
-        assert_eq!(render(&[], 0, 0, 3, 1, true), ["   "]);
-        assert_eq!(render(&[], 5, 5, 0, 2, true), ["", ""]);
+        assert_eq!(Cells::new(&[], 0, 0, 3, 1).lines(true), ["   "]);
+        assert_eq!(Cells::new(&[], 5, 5, 0, 2).lines(true), ["", ""]);
         assert_eq!(
-            halves(&[255; 4], 2, 2, 1, 1),
+            Cells::new(&[255; 4], 2, 2, 1, 2).halves(),
             [[(Color::Indexed(255), Color::Indexed(255))]]
         );
-        assert!(halves(&[], 0, 0, 0, 3).is_empty());
+        assert!(Cells::new(&[], 0, 0, 0, 6).halves().is_empty());
+    }
+
+    /// Two pixels above each other: dark red and white.
+    #[test]
+    fn colour_images_have_colours() {
+        let pixels = [128, 255, 0, 255, 0, 255];
+        let cells = Cells::new(&pixels, 2, 1, 1, 2);
+        let (red, white) = (Color::Rgb(128, 0, 0), Color::Rgb(255, 255, 255));
+        assert_eq!(cells.halves(), [[(red, white)]]);
+        assert_eq!(cells.hues(true), [[Color::Rgb(255, 0, 0)], [white]]);
+        // On a light background white is no ink, so its colour does not matter.
+        assert_eq!(cells.hues(false)[0], [Color::Rgb(128, 0, 0)]);
+        assert_eq!(cells.lines(true)[1], "M");
+        assert!(Cells::new(&pixels[..2], 2, 1, 1, 2).hues(true).is_empty());
     }
 }

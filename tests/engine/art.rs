@@ -37,7 +37,8 @@ fn ascii_art_follows_image_brightness_on_dark_and_light() {
             let image = dataset.test.image(index).unwrap();
             let wanted = art::resample(&image, height, width, columns, rows);
             for dark in [true, false] {
-                let ink: Vec<f32> = art::render(&image, height, width, columns, rows, dark)
+                let ink: Vec<f32> = art::Cells::new(&image, height, width, columns, rows)
+                    .lines(dark)
                     .iter()
                     .flat_map(|line| line.chars().map(art::ink).collect::<Vec<_>>())
                     .collect();

@@ -280,7 +280,9 @@ fn large_gallery_images_are_stored_reduced() {
         pixels,
     } = images.unwrap();
     assert_eq!((height, width, labels.len()), (64, 32, 24));
-    let expected = labels.iter().flat_map(|label| vec![*label as u8; 64 * 32]);
+    let expected = labels
+        .iter()
+        .flat_map(|label| vec![*label as u8; 3 * 64 * 32]);
     assert_eq!(pixels.0, expected.collect::<Vec<u8>>());
     assert!(story.state.predictions.is_some());
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::super::rundir::RunDir;
 use crate::config::Config;
 use crate::event::{GalleryImages, Pixels};
-use crate::images::{self, DataError, Pack, reduced_grey, reduced_size};
+use crate::images::{self, DataError, Pack, reduced, reduced_size};
 use crate::limits::REPLY_SIDE;
 use crate::link::ImageRow;
 
@@ -14,7 +14,7 @@ use crate::link::ImageRow;
 /// 8 MB.
 const MAX_PIXEL_BYTES: usize = 256 << 20;
 
-/// The test-set images in grey scale, one byte per pixel. Large images are reduced.
+/// The test-set images, one byte per channel of a pixel. Large images are reduced.
 #[derive(Debug, Default)]
 pub(super) struct SplitImages {
     /// Where the images are, and the stamp of that place, whether or not they could be read.
@@ -29,8 +29,18 @@ enum Source {
     None,
     /// Packed images, read one at a time.
     Packed(Box<Pack>),
-    /// All images in memory, one after another, with height and width.
-    Memory { size: (u32, u32), grey: Vec<u8> },
+    /// All images in memory.
+    Memory(RawImages),
+}
+
+/// Images of the same size, one after another.
+#[derive(Debug, Default)]
+struct RawImages {
+    /// Height and width.
+    size: (u32, u32),
+    pixels: Vec<u8>,
+    /// Bytes of an image.
+    bytes: usize,
 }
 
 impl SplitImages {
@@ -53,8 +63,7 @@ impl SplitImages {
         if found == self.place || stamp(&dir).is_none() {
             return;
         }
-        self.source =
-            read(run, &dir).map_or(Source::None, |(size, grey)| Source::Memory { size, grey });
+        self.source = read(run, &dir).map_or(Source::None, Source::Memory);
         self.place = found;
     }
 
@@ -62,7 +71,10 @@ impl SplitImages {
     pub(super) fn put(&self, row: &mut ImageRow) {
         match &self.source {
             Source::None => {}
-            Source::Memory { size, grey } => put(row, *size, grey),
+            Source::Memory(images) => {
+                let all = images.pixels.chunks_exact(images.bytes.max(1));
+                put(row, images.size, all.into_iter().nth(row.index as usize));
+            }
             Source::Packed(pack) => {
                 let [_, _, test] = pack.info().counts.ranges();
                 let index = test.start.saturating_add(row.index as usize);
@@ -71,7 +83,7 @@ impl SplitImages {
                     let info = pack.info();
                     let shape = (info.channels, info.height, info.width);
                     row.size = reduced_size((info.height, info.width), REPLY_SIDE);
-                    row.pixels = Pixels(reduced_grey(&image, shape, REPLY_SIDE));
+                    row.pixels = Pixels(reduced(&image, shape, REPLY_SIDE));
                 }
             }
         }
@@ -80,40 +92,33 @@ impl SplitImages {
 
 /// Sets the pixels of a row from the images of the gallery.
 pub(super) fn put_from_gallery(row: &mut ImageRow, gallery: &GalleryImages) {
-    put(row, (gallery.height, gallery.width), &gallery.pixels.0);
+    let image = gallery.image(row.index as usize);
+    put(row, (gallery.height, gallery.width), image);
 }
 
-fn put(row: &mut ImageRow, size: (u32, u32), grey: &[u8]) {
-    let area = area(size);
-    let start = (row.index as usize).saturating_mul(area);
-    if area > 0
-        && let Some(image) = grey.get(start..start.saturating_add(area))
-    {
+fn put(row: &mut ImageRow, size: (u32, u32), image: Option<&[u8]>) {
+    if let Some(image) = image {
         row.size = size;
         row.pixels = Pixels(image.to_vec());
     }
 }
 
-/// Number of pixels of an image.
-fn area((height, width): (u32, u32)) -> usize {
-    (height as usize).saturating_mul(width as usize)
-}
-
-/// Reads the grey images of the test split from files that need no decoding, at most [`MAX_PIXEL_BYTES`]: height and width,
-/// and the pixels.
-fn read(run: &RunDir, dir: &Path) -> Result<((u32, u32), Vec<u8>), DataError> {
+/// Reads the images of the test split from files that need no decoding, at most [`MAX_PIXEL_BYTES`].
+fn read(run: &RunDir, dir: &Path) -> Result<RawImages, DataError> {
     // The run may have been written by a version with other keys.
     let config = run.config().ok();
     let config = config.and_then(|text| toml::from_str::<Config>(&text).ok());
     let config = config.unwrap_or_default().data;
-    let (mut size, mut grey) = ((0, 0), Vec::new());
+    let mut images = RawImages::default();
     images::for_raw_test_images(dir, &config, &mut |shape, image| {
         let (_, height, width) = shape;
-        size = reduced_size((height, width), REPLY_SIDE);
-        grey.extend(reduced_grey(image, shape, REPLY_SIDE));
-        grey.len() + area(size) <= MAX_PIXEL_BYTES
+        let image = reduced(image, shape, REPLY_SIDE);
+        images.size = reduced_size((height, width), REPLY_SIDE);
+        images.bytes = image.len();
+        images.pixels.extend(image);
+        images.pixels.len() + images.bytes <= MAX_PIXEL_BYTES
     })?;
-    Ok((size, grey))
+    Ok(images)
 }
 
 /// What changes if the images change: the modification times of the directory and of the files in it.
@@ -136,15 +141,25 @@ mod tests {
 
     #[test]
     fn row_without_image_is_unchanged() {
-        let mut row = ImageRow {
-            index: u32::MAX,
-            ..ImageRow::default()
+        let source = Source::Memory(RawImages {
+            size: (2, 2),
+            pixels: vec![7; 48],
+            bytes: 12,
+        });
+        let images = SplitImages {
+            place: None,
+            source,
         };
-        put(&mut row, (2, 2), &[0; 16]);
-        put(&mut row, (0, 0), &[0; 16]);
-        assert_eq!((row.size, row.pixels.0.len()), ((0, 0), 0));
-        row.index = 3;
-        put(&mut row, (2, 2), &[7; 16]);
-        assert_eq!((row.size, row.pixels.0.len()), ((2, 2), 4));
+        let found = |index: u32| {
+            let mut row = ImageRow {
+                index,
+                ..ImageRow::default()
+            };
+            images.put(&mut row);
+            (row.size, row.pixels.0.len())
+        };
+        assert_eq!(found(u32::MAX), ((0, 0), 0));
+        assert_eq!(found(4), ((0, 0), 0));
+        assert_eq!(found(3), ((2, 2), 12));
     }
 }

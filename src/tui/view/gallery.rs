@@ -36,9 +36,7 @@ impl<'a> Image<'a> {
     /// The image at this index.
     pub(super) fn at(ctx: &Ctx<'a>, index: usize) -> Option<Self> {
         let run = &ctx.app.run;
-        let size = (run.gallery.width as usize).checked_mul(run.gallery.height as usize)?;
-        let from = size.checked_mul(index)?;
-        let pixels = run.gallery.pixels.0.get(from..from.checked_add(size)?)?;
+        let pixels = run.gallery.image(index)?;
         let label = *run.gallery.labels.get(index)? as usize;
         let top = run
             .predictions
@@ -211,7 +209,7 @@ pub(super) fn draw_art(ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer, pixels: &[u8
     draw_pixels(ctx, area, buf, pixels, (gallery.height, gallery.width));
 }
 
-/// Draws an image of `height` × `width` pixels, scaled to the area.
+/// Draws an image of `height` × `width` pixels, in grey or in colour, scaled to the area.
 pub(super) fn draw_pixels(
     ctx: &Ctx<'_>,
     area: Rect,
@@ -222,30 +220,33 @@ pub(super) fn draw_pixels(
     let (height, width) = (height as usize, width as usize);
     let (columns, rows) = (usize::from(area.width), usize::from(area.height));
     let settings = &ctx.app.settings;
-    let greys = matches!(settings.color, ColorDepth::Ansi256 | ColorDepth::True);
-    if settings.art == Art::Halfblock && ctx.symbols.unicode && greys && has_colour(ctx) {
-        for (y, line) in art::halves(pixels, height, width, columns, rows)
-            .into_iter()
-            .enumerate()
-        {
+    let depth = settings.color;
+    let many = matches!(depth, ColorDepth::Ansi256 | ColorDepth::True) && has_colour(ctx);
+    let image = art::Cells::new(pixels, height, width, columns, rows);
+    if settings.art == Art::Halfblock && ctx.symbols.unicode && many {
+        let halves = art::Cells::new(pixels, height, width, columns, rows * 2);
+        for (y, line) in halves.halves().into_iter().enumerate() {
             for (x, (upper, lower)) in line.into_iter().enumerate() {
-                put(
-                    buf,
-                    area,
-                    x as u16,
-                    y as u16,
-                    "▀",
-                    Style::new().fg(upper).bg(lower),
-                );
+                let style = Style::new().fg(depth.reduce(upper)).bg(depth.reduce(lower));
+                put(buf, area, x as u16, y as u16, "▀", style);
             }
         }
         return;
     }
-    for (y, line) in art::render(pixels, height, width, columns, rows, ctx.theme.is_dark())
-        .iter()
-        .enumerate()
-    {
+    let dark = ctx.theme.is_dark();
+    for (y, line) in image.lines(dark).iter().enumerate() {
         put(buf, area, 0, y as u16, line, ctx.style(Role::Art));
+    }
+    if !many {
+        return;
+    }
+    for (y, line) in image.hues(dark).into_iter().enumerate() {
+        for (x, hue) in line.into_iter().enumerate() {
+            let place = Position::new(area.x + x as u16, area.y + y as u16);
+            if let Some(cell) = buf.cell_mut(place) {
+                cell.set_fg(depth.reduce(hue));
+            }
+        }
     }
 }
 

@@ -170,8 +170,6 @@ fn row(app: &App, at: usize) -> Option<ImageRow> {
         return app.lookups.image(at).cloned();
     }
     let gallery = &app.run.gallery;
-    let area = (gallery.width as usize).checked_mul(gallery.height as usize)?;
-    let from = area.checked_mul(at)?;
     let predictions = app.run.predictions.as_ref();
     Some(ImageRow {
         index: at as u32,
@@ -181,13 +179,7 @@ fn row(app: &App, at: usize) -> Option<ImageRow> {
             .cloned()
             .unwrap_or_default(),
         size: (gallery.height, gallery.width),
-        pixels: crate::event::Pixels(
-            gallery
-                .pixels
-                .0
-                .get(from..from.checked_add(area)?)?
-                .to_vec(),
-        ),
+        pixels: crate::event::Pixels(gallery.image(at)?.to_vec()),
         earlier: Vec::new(),
     })
 }

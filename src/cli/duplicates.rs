@@ -54,15 +54,8 @@ fn lines(duplicates: &Duplicates, dataset: &Dataset) -> Vec<String> {
             if found.is_empty() {
                 continue;
             }
-            let kinds = Likeness::ALL.map(|likeness| {
-                let count = found
-                    .iter()
-                    .filter(|pair| pair.likeness == likeness)
-                    .count();
-                format!("{count} {}", likeness.name())
-            });
+            let kinds = kinds(&found);
             let (count, name) = (found.len(), split.name());
-            let kinds = kinds.join(", ");
             lines.push(if split == of {
                 format!("note: {count} of {} {name} images duplicate another one ({kinds})", images.len())
             } else {
@@ -93,6 +86,15 @@ fn lines(duplicates: &Duplicates, dataset: &Dataset) -> Vec<String> {
         lines.push("note: no image duplicates another one".to_owned());
     }
     lines
+}
+
+/// How many of the duplicates are of each kind, such as "12 exact, 20 near, 5 mirrored".
+pub(super) fn kinds(found: &[&Duplicate]) -> String {
+    let kinds = Likeness::ALL.map(|likeness| {
+        let of_kind = found.iter().filter(|pair| pair.likeness == likeness);
+        format!("{} {}", of_kind.count(), likeness.name())
+    });
+    kinds.join(", ")
 }
 
 /// Writes the duplicates as CSV. Returns the path.

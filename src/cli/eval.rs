@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::args::{EvalArgs, EvalSplit};
 use super::code;
+use super::leaks::{self, WithoutLeaks};
 use super::print::{print_error, print_json, print_line};
 use super::progress::Progress;
 use super::repair::repair;
@@ -39,6 +40,8 @@ struct Evaluation {
     test_evaluations: Option<u64>,
     /// Whether the data have a test split.
     has_test: bool,
+    /// The metrics without leaked images, if requested.
+    without_leaks: Option<WithoutLeaks>,
 }
 
 /// Evaluates the given checkpoints and compares each further one with the first.
@@ -47,9 +50,13 @@ pub(super) fn run(args: EvalArgs) -> u8 {
         runs,
         checkpoints,
         split,
+        without_leaks,
         json,
         sets,
     } = args;
+    if without_leaks && matches!(split, Some(EvalSplit::Train)) {
+        return fail(&["--without-leaks: no split is earlier than train".to_owned()]);
+    }
     let found = match locate_all(&checkpoints, runs, &sets) {
         Ok(found) => found,
         Err(errors) => return fail(&errors),
@@ -57,7 +64,7 @@ pub(super) fn run(args: EvalArgs) -> u8 {
     let mut evaluations: Vec<Evaluation> = Vec::new();
     for found in found {
         let split = split.map_or_else(|| result_split(&found), EvalSplit::split);
-        match evaluate(&found, split, &sets) {
+        match evaluate(&found, split, without_leaks, &sets) {
             Ok(evaluation) if json => evaluations.push(evaluation),
             Ok(evaluation) => {
                 print_evaluation(&evaluation);
@@ -136,6 +143,7 @@ fn locate_all(
 fn evaluate(
     found: &CheckpointLocation,
     split: Split,
+    without_leaks: bool,
     settings: &[String],
 ) -> Result<Evaluation, String> {
     // The journal is opened first: while another process writes it, the test set must not be evaluated unrecorded.
@@ -157,8 +165,10 @@ fn evaluate(
         fingerprint,
         valid,
         rows,
-    } = numbers(found, &restored, split)?;
+        without_leaks,
+    } = numbers(found, &restored, split, without_leaks)?;
     let mut evaluation = Evaluation {
+        without_leaks,
         title: found.title(),
         names,
         data: fingerprint,
@@ -207,12 +217,14 @@ struct Numbers {
     fingerprint: String,
     valid: Option<Predictions>,
     rows: Predictions,
+    without_leaks: Option<WithoutLeaks>,
 }
 
 fn numbers(
     found: &CheckpointLocation,
     restored: &Restored,
     split: Split,
+    without_leaks: bool,
 ) -> Result<Numbers, String> {
     let Restored {
         state,
@@ -249,7 +261,11 @@ fn numbers(
         WeightsKind::Checkpoint
     };
     report.seconds = F64(began.elapsed().as_secs_f64());
+    let without_leaks = without_leaks
+        .then(|| leaks::without_leaks(&dataset, &rows, temperature, options))
+        .transpose()?;
     Ok(Numbers {
+        without_leaks,
         report,
         names: dataset.info.classes.clone(),
         fingerprint: dataset.fingerprint.clone(),
@@ -309,6 +325,7 @@ fn print_evaluation(evaluation: &Evaluation) {
         written,
         test_evaluations,
         run,
+        without_leaks,
         ..
     } = evaluation;
     let what = if report.epoch > 0 {
@@ -323,6 +340,9 @@ fn print_evaluation(evaluation: &Evaluation) {
         report.seconds.0
     ));
     print_line(&table(report, names));
+    if let Some(without_leaks) = without_leaks {
+        print_line(&without_leaks.table(report));
+    }
     if let Some(count) = test_evaluations {
         print_line(&format!(
             "\ntest set evaluated {count}×; repeated use biases the result"
@@ -374,8 +394,12 @@ fn compare_with<'a>(
 /// One evaluation in the format of `eval.json`; several as a list with their comparisons.
 fn as_json(evaluations: &[Evaluation], compared: &[Result<Value, String>]) -> Value {
     let one = |evaluation: &Evaluation| {
-        let run = evaluation.run.as_deref();
-        eval_json(&evaluation.report, run, &evaluation.names)
+        let (run, names) = (evaluation.run.as_deref(), &evaluation.names);
+        let mut value = eval_json(&evaluation.report, run, names);
+        if let Some(without_leaks) = &evaluation.without_leaks {
+            value["without_leaks"] = without_leaks.json(run, names);
+        }
+        value
     };
     let comparison = |found: &Result<Value, String>| match found {
         Ok(value) => value.clone(),

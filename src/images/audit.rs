@@ -8,12 +8,12 @@
 mod sketch;
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use pulp::Arch;
 
 use super::parallel::parallel;
-use super::{DataError, Dataset, Images};
+use super::{DataError, Dataset, Pixels};
 use crate::event::Split;
 use crate::threads;
 use sketch::{Candidates, Hashes, Sketch, Sketcher};
@@ -119,7 +119,7 @@ pub fn duplicates(
             let mut reducer = Sketcher::new(shape);
             let places = parts.get(part).copied().unwrap_or_default().iter();
             let sketch = |place: &Place| {
-                let images = images_of(dataset, place.split);
+                let images = dataset.split(place.split);
                 let pixels = images.pixels().image(place.number as usize)?;
                 Ok(reducer.sketch(&pixels, is_complete))
             };
@@ -148,10 +148,46 @@ pub fn duplicates(
     Ok(Duplicates { pairs, is_complete })
 }
 
+/// A warning if images are exact copies of images in an earlier split. `None` also if the images are not in memory or more
+/// than [`MOST_COMPARED`]: then only `data check` looks for copies.
+///
+/// # Errors
+/// If images cannot be read.
+pub fn leak_warning(dataset: &Dataset) -> Result<Option<String>, DataError> {
+    let places = places(dataset);
+    let is_in_memory = matches!(**dataset.train.pixels(), Pixels::Memory { .. });
+    if !is_in_memory || places.len() > MOST_COMPARED {
+        return Ok(None);
+    }
+    let mut splits = HashMap::new();
+    let mut leaked = BTreeMap::<Split, usize>::new();
+    for Place { split, number, .. } in places {
+        let pixels = dataset.split(split).pixels().image(number as usize)?;
+        let first = *splits.entry(blake3::hash(&pixels)).or_insert(split);
+        if first < split {
+            *leaked.entry(split).or_default() += 1;
+        }
+    }
+    let counts: Vec<String> = leaked
+        .iter()
+        .map(|(split, count)| {
+            let (all, name) = (dataset.split(*split).len(), split.name());
+            format!("{count} of {all} {name} images")
+        })
+        .collect();
+    Ok((!counts.is_empty()).then(|| {
+        format!(
+            "{} are exact copies of images in an earlier split: results on them are optimistic; `epochtop data check` lists \
+             them and near copies, `epochtop eval --without-leaks` leaves them out",
+            counts.join(" and ")
+        )
+    }))
+}
+
 /// All images, the training split first; within a split in the order of the dataset.
 fn places(dataset: &Dataset) -> Vec<Place> {
     let of = |split: Split| {
-        let images = images_of(dataset, split);
+        let images = dataset.split(split);
         let places = images.numbers().iter().zip(&images.labels);
         let mut places: Vec<Place> = places
             .map(|(&number, &label)| Place {
@@ -164,14 +200,6 @@ fn places(dataset: &Dataset) -> Vec<Place> {
         places
     };
     [Split::Train, Split::Valid, Split::Test].map(of).concat()
-}
-
-fn images_of(dataset: &Dataset, split: Split) -> &Images {
-    match split {
-        Split::Train => &dataset.train,
-        Split::Valid => &dataset.valid,
-        Split::Test => &dataset.test,
-    }
 }
 
 /// For each image the index of the first one with the same pixels.

@@ -27,6 +27,21 @@ impl Predictions {
         self.logits.chunks_exact(self.classes.max(1))
     }
 
+    /// The rows for whose index `kept` is true.
+    #[must_use]
+    pub fn only(&self, kept: impl Fn(usize) -> bool) -> Self {
+        let rows = self.rows().zip(&self.labels).enumerate();
+        let rows = rows.filter(|(row, _)| kept(*row));
+        let (logits, labels): (Vec<&[f32]>, Vec<u32>) =
+            rows.map(|(_, (logits, label))| (logits, *label)).unzip();
+        Self {
+            split: self.split,
+            logits: logits.concat(),
+            labels,
+            classes: self.classes,
+        }
+    }
+
     /// The outcome of each row at a temperature, for resampling.
     pub fn outcomes(&self, temperature: f64, bins: usize) -> Outcomes {
         Outcomes::new(&self.logits, &self.labels, self.classes, temperature, bins)

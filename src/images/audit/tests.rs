@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::super::Pixels;
+use super::super::Images;
 use super::*;
 use crate::event::DatasetInfo;
 use crate::random::Random;
@@ -139,6 +139,27 @@ fn different_pictures_and_pale_ones_are_no_duplicates() {
         pictures.push(noisy(&[250; SIDE * SIDE], seed));
     }
     assert_eq!(found(&dataset(&[pictures, Vec::new(), Vec::new()])), []);
+}
+
+#[test]
+fn exact_copies_across_splits_are_a_warning_at_the_start() {
+    let p: Vec<Vec<u8>> = (0..6).map(picture).collect();
+    let clean = [
+        vec![p[0].clone(), p[0].clone()],
+        vec![p[1].clone()],
+        vec![p[2].clone()],
+    ];
+    assert_eq!(leak_warning(&dataset(&clean)).unwrap(), None);
+    let leaked = [
+        vec![p[0].clone(), p[1].clone()],
+        vec![p[2].clone(), p[0].clone()],
+        vec![p[0].clone(), p[2].clone(), p[3].clone()],
+    ];
+    let warning = leak_warning(&dataset(&leaked)).unwrap().unwrap();
+    assert!(
+        warning.starts_with("1 of 2 valid images and 2 of 3 test images are exact copies"),
+        "{warning}"
+    );
 }
 
 /// An exact copy in the same split does not hide that the image is in the training split, too.

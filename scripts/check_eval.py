@@ -52,17 +52,27 @@ class Report:
         print(f"{'ok ' if good else 'BAD'} {what:<34} difference {off:.1e}, tolerance {tolerance:.1e}")
 
 
+# Most classes with intervals of the AUC and of each class, and with a complete confusion matrix in eval.json.
+DETAILED = 200
+
+
 def read(path):
-    """Reads (labels, predictions, confidences, logits) by split. The logits are rounded to f32, then converted to f64."""
-    splits = {}
+    """Reads (labels, predictions, confidences, logits) by split. The logits are rounded to f32, then converted to f64. If the
+    table has none, they are in an .npy file with the same rows."""
+    splits, count = {}, 0
     with open(path, newline="") as file:
         for row in csv.reader(file):
             if row[0] != "split":
-                splits.setdefault(row[0], []).append(row[2:])
+                splits.setdefault(row[0], []).append((count, *row[2:]))
+                count += 1
+    array = path.with_suffix(".npy")
+    array = np.load(array, mmap_mode="r") if array.exists() else None
     out = {}
     for name, rows in splits.items():
         table = np.array(rows, float)
-        logits = table[:, 3:].astype(np.float32).astype(np.float64)
+        numbers, table = table[:, 0].astype(int), table[:, 1:]
+        logits = table[:, 3:] if table.shape[1] > 3 else array[numbers]
+        logits = logits.astype(np.float32).astype(np.float64)
         out[name] = table[:, 0].astype(int), table[:, 1].astype(int), table[:, 2], logits
     return out
 
@@ -172,7 +182,10 @@ def bootstrap(y, predicted, k, scores, bins):
         total = support + weights @ one_predicted
         out["accuracy"].append(right / n)
         out["f1"].append(np.where(total > 0, 2 * hits / np.maximum(total, 1), 0))
-        aucs = [weighted_auc(orders[c], (y == c).astype(float), weights) for c in range(k)]
+        if k <= DETAILED:
+            aucs = [weighted_auc(orders[c], (y == c).astype(float), weights) for c in range(k)]
+        else:
+            aucs = np.full((1, len(weights)), np.nan)
         out["auc"].append(np.nanmean(aucs, 0))
         for (place, gap, count), drawn in zip(bins, out["gaps"]):
             table = np.zeros((n, count))
@@ -206,7 +219,12 @@ def main(run):
     argmax = z.argmax(1)
     same("predicted class, rows that differ", (argmax != predicted).sum(), 0, 0)
     same("n", wanted["n"], len(y), 0)
-    same("confusion", wanted["confusion"], confusion_matrix(y, argmax, labels=labels), 0)
+    confusion = wanted["confusion"]
+    if k > DETAILED:
+        cells, confusion = confusion.get("cells"), np.array(confusion.get("counts") or np.zeros(k * k)).reshape(k, k)
+        for true, column, number in cells or []:
+            confusion[true, column] = number
+    same("confusion", confusion, confusion_matrix(y, argmax, labels=labels), 0)
     same("accuracy", wanted["accuracy"]["value"], accuracy_score(y, argmax), 1e-9)
     scores = precision_recall_fscore_support(y, argmax, labels=labels, zero_division=0)
     for name, column in zip(("precision", "recall"), scores):
@@ -286,7 +304,7 @@ def main(run):
         check_interval(report, "AUC", wanted["auc_ovr_macro"]["ci95"], auc, resamples, value, mean(auc_squares))
         for c in labels:
             found = wanted["classes"][c]["f1"]
-            if sums[c]:
+            if sums[c] and k <= DETAILED:
                 check_interval(report, f"F1, class {c}", found["ci95"], f1[:, c], resamples, found["value"], f1_squares[c])
             else:
                 same(f"F1, class {c}, interval", found["ci95"], None, 0)

@@ -18,6 +18,8 @@ mod export;
 mod front_end;
 #[cfg(feature = "train")]
 mod launch;
+#[cfg(feature = "train")]
+mod leaks;
 mod load;
 #[cfg(feature = "train")]
 mod lr_find;
@@ -256,6 +258,7 @@ fn train_verb(args: TrainArgs) -> u8 {
         // Configuration errors are reported before the trainer process is started.
         return with_config(config, |loaded| launch::run(loaded, detach, &reference));
     };
+    signals::survive_the_terminal();
     if resume.is_none() && fork.is_none() {
         let if_exists = if resume_or_start {
             train::IfExists::Resume { take_over }

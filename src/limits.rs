@@ -14,12 +14,15 @@ pub const KEPT_SIZE: u32 = 128;
 pub const DEFAULT_SIZE: u32 = 64;
 /// Most classes.
 pub const MOST_CLASSES: usize = 4096;
+/// Most classes for which an evaluation computes the intervals of the AUC and of each class, and prints a row for each class.
+/// Above, they would take minutes, and each class usually has too few images for a useful interval.
+pub const DETAILED_CLASSES: usize = 200;
 /// Longest name of a class, characters.
 pub const LONGEST_NAME: usize = 200;
 /// Most images in the gallery.
 pub const MOST_GALLERY: usize = 1024;
 /// Longest side of the gallery's images, pixels: larger images are stored reduced. The whole gallery then has at most
-/// 4 MiB, in a journal line as well as in a snapshot.
+/// 12 MiB, in a journal line as well as in a snapshot.
 pub const GALLERY_SIDE: u32 = 64;
 /// Longest side of an image in the reply to a query, pixels: larger images are sent reduced.
 pub const REPLY_SIDE: u32 = 256;
@@ -56,6 +59,16 @@ pub fn check_classes(classes: usize) -> Result<(), String> {
     Err(format!(
         "{classes} classes; expected at most {MOST_CLASSES}"
     ))
+}
+
+/// A note on what evaluations leave out for this number of classes, if anything.
+pub fn many_classes_note(classes: usize) -> Option<String> {
+    (classes > DETAILED_CLASSES).then(|| {
+        format!(
+            "{classes} classes: above {DETAILED_CLASSES}, the AUC and the F1 of a class have no intervals, and printed tables \
+             have only the classes with the lowest F1"
+        )
+    })
 }
 
 /// The class index of a label.

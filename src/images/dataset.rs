@@ -16,8 +16,8 @@ use super::split::{Images, Pixels, class_counts};
 use super::survey::{Formats, formats};
 use super::{Counts, DataError, absent, memory, statistics, stratified};
 use crate::config::{AugmentConfig, DataConfig, InMemory, few_valid};
-use crate::event::DatasetInfo;
-use crate::limits::check_classes;
+use crate::event::{DatasetInfo, Split};
+use crate::limits::{check_classes, many_classes_note};
 
 /// Channels, height and width of an image.
 pub type Shape = (u32, u32, u32);
@@ -74,6 +74,15 @@ impl Dataset {
         let shape = [channels, height, width].map(|length| length as usize);
         let packed = packed.unwrap_or([height, width]).map(|side| side as usize);
         Augment::new(config, shape, packed)
+    }
+
+    /// The images of a split.
+    pub fn split(&self, split: Split) -> &Images {
+        match split {
+            Split::Train => &self.train,
+            Split::Valid => &self.valid,
+            Split::Test => &self.test,
+        }
     }
 
     /// The split that is evaluated at the end and shown in the gallery: the test split, or validation if there is no test
@@ -343,7 +352,7 @@ fn split(
     Formats { packed, trained }: Formats,
     config: &DataConfig,
     seed: u64,
-    notes: Vec<String>,
+    mut notes: Vec<String>,
     mut warnings: Vec<String>,
 ) -> Result<Dataset, DataError> {
     let classes = listing.classes;
@@ -412,6 +421,7 @@ fn split(
     // A test split that does not exist lacks no class.
     let tested = if test.is_empty() { &train } else { &test };
     warnings.extend(absent::warnings(&classes, [&train, &valid, tested]));
+    notes.extend(many_classes_note(classes.len()));
     let info = DatasetInfo {
         name: located.name(config),
         classes,

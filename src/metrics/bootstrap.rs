@@ -19,6 +19,7 @@ use super::interval::Interval;
 use super::measures::{Compute, Measure};
 use super::parallel;
 use super::roc::{Auc, Rankings, has_probabilities, usable};
+use crate::limits::DETAILED_CLASSES;
 use lanes::{
     Counts, LANES, Lanes, RowCalibration, add, at, gaps_and_nll, mean, pairs_won, weights,
 };
@@ -104,7 +105,7 @@ pub struct Estimates {
     pub seed: u64,
     /// The estimate of each measure; measures that are meaningless for this number of classes are left out.
     pub measures: BTreeMap<Measure, Estimate>,
-    /// Interval of the F1 of each class, indexed by label.
+    /// Interval of the F1 of each class, indexed by label; empty above [`DETAILED_CLASSES`].
     pub f1: Vec<Option<Interval>>,
 }
 
@@ -152,7 +153,7 @@ impl Outcomes {
         let rows = self.labels.len();
         let resamples = if rows == 0 { 0 } else { resamples };
         let blocks = parallel::map(resamples.div_ceil(LANES), |block| {
-            self.block(&weights(rows, block, seed))
+            self.block(&weights(rows, block, seed), self.has_details())
         });
         blocks.into_iter().flatten().take(resamples).collect()
     }
@@ -160,15 +161,27 @@ impl Outcomes {
     /// The measured values: the tally in which each row is drawn exactly once.
     pub fn measured(&self) -> Tally {
         let once = vec![[1; LANES]; self.labels.len()];
-        self.block(&once).into_iter().next().unwrap_or_default()
+        self.block(&once, true)
+            .into_iter()
+            .next()
+            .unwrap_or_default()
     }
 
-    /// The tallies of 16 resamples, from the weight of each row in each of them.
-    fn block(&self, weights: &[Lanes<i32>]) -> Vec<Tally> {
+    /// Whether the AUC and each class have intervals; see [`DETAILED_CLASSES`].
+    fn has_details(&self) -> bool {
+        self.classes <= DETAILED_CLASSES
+    }
+
+    /// The tallies of 16 resamples, from the weight of each row in each of them. Without `auc`, that is NaN.
+    fn block(&self, weights: &[Lanes<i32>], auc: bool) -> Vec<Tally> {
         let counts = self.counts(weights);
         let (gaps, _) = gaps_and_nll(self.before.as_ref(), weights);
         let (gaps_calibrated, nll_calibrated) = gaps_and_nll(self.after.as_ref(), weights);
-        let auc = self.auc_block(weights);
+        let auc = if auc {
+            self.auc_block(weights)
+        } else {
+            [f64::NAN; LANES]
+        };
         let means = self.row_values.iter();
         let means: Vec<(Measure, Lanes<f64>)> = means
             .map(|(measure, values)| (*measure, mean(values, weights)))
@@ -246,7 +259,11 @@ impl Outcomes {
             measures: Measure::of_classes(self.classes)
                 .filter_map(estimate)
                 .collect(),
-            f1: boundary.f1,
+            f1: if self.has_details() {
+                boundary.f1
+            } else {
+                Vec::new()
+            },
         }
     }
 }

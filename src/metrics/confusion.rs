@@ -10,7 +10,7 @@ use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::interval::Interval;
-use crate::limits::{MOST_CLASSES, check_classes};
+use crate::limits::{DETAILED_CLASSES, MOST_CLASSES, check_classes};
 
 /// A class that has at least this many times its share in a balanced split counts as larger than the others.
 const IMBALANCE_FACTOR: f64 = 1.2;
@@ -38,16 +38,13 @@ struct Unchecked {
     cells: Option<Vec<(usize, usize, u64)>>,
 }
 
-/// Number of classes from which a mostly empty matrix is written as `cells`: it would take megabytes in each record.
-const SPARSE: usize = 257;
-
 impl Serialize for Confusion {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let mut out = to.serialize_struct("Confusion", 2)?;
         out.serialize_field("classes", &self.classes)?;
         let counts = self.counts.iter().filter(|count| **count > 0).count();
         // A cell takes several times the bytes of a 0.
-        if self.classes < SPARSE || counts > self.counts.len() / 8 {
+        if self.classes <= DETAILED_CLASSES || counts > self.counts.len() / 8 {
             out.serialize_field("counts", &self.counts)?;
             return out.end();
         }

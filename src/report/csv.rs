@@ -7,9 +7,11 @@ use crate::metrics::confidences;
 
 /// The CSV text, one row per image: split, index in the split, label, predicted class, calibrated confidence, logits.
 ///
-/// Numbers have the fewest digits that parse to the same bits. All splits must have the same classes.
-pub fn csv(splits: &[&Predictions], temperature: f64) -> String {
+/// Numbers have the fewest digits that parse to the same bits. All splits must have the same classes. Without `with_logits`,
+/// the logits are left out.
+pub fn csv(splits: &[&Predictions], temperature: f64, with_logits: bool) -> String {
     let classes = splits.first().map_or(0, |split| split.classes);
+    let classes = if with_logits { classes } else { 0 };
     let mut out = "split,index,label,predicted,confidence".to_owned();
     (0..classes).for_each(|class| {
         let _ = write!(out, ",logit_{class}");
@@ -21,7 +23,7 @@ pub fn csv(splits: &[&Predictions], temperature: f64) -> String {
         for (index, ((row, label), (predicted, confidence))) in rows {
             let name = split.split.name();
             let _ = write!(out, "{name},{index},{label},{predicted},{confidence}");
-            row.iter().for_each(|logit| {
+            row.iter().take(classes).for_each(|logit| {
                 let _ = write!(out, ",{logit}");
             });
             out.push('\n');
@@ -51,7 +53,7 @@ mod tests {
             labels: vec![1, 0, 1],
             classes: 2,
         };
-        let text = csv(&[&split], 0.5);
+        let text = csv(&[&split], 0.5, true);
         let mut lines = text.lines();
         assert_eq!(
             lines.next(),
@@ -69,5 +71,8 @@ mod tests {
             assert!(back.to_bits() == logit.to_bits() || (back.is_nan() && logit.is_nan()));
         }
         assert!(text.contains("\nvalid,0,1,0,0.5"), "{text}");
+        let short = csv(&[&split], 0.5, false);
+        assert!(short.starts_with("split,index,label,predicted,confidence\nvalid,0,1,0,0.5"));
+        assert_eq!(short.split(',').count(), 5 + 3 * 4);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::logits::{LOGITS, is_too_large_for_csv, logits_file};
 use super::{Predictions, csv, eval_json};
 use crate::event::{EvalReport, Split};
 use crate::files::{Dir, StagedFile};
@@ -21,9 +22,10 @@ pub struct EvaluationOutput<'a> {
     pub is_result: bool,
 }
 
-/// Writes `evals/step-N.json` and `evals/step-N.csv`; for the result of the run also `eval.json` and `predictions.csv`. Each file is replaced atomically; the files of one evaluation can only be mixed
-/// with older ones if the machine stops between two renames. Returns the paths of the written files, relative to the
-/// run directory.
+/// Writes `evals/step-N.json` and `evals/step-N.csv`; for the result of the run also `eval.json` and `predictions.csv`. If
+/// there are too many logits for a CSV file, they are in `evals/step-N.npy` or, for the result of the run, in
+/// `predictions.npy` only. Each file is replaced atomically; the files of one evaluation can only be mixed with older ones if
+/// the machine stops between two renames. Returns the paths of the written files, relative to the run directory.
 ///
 /// # Errors
 /// The path and the error of the operating system.
@@ -40,7 +42,8 @@ pub fn write(dir: &Dir, evaluated: EvaluationOutput<'_>) -> io::Result<Vec<Strin
         Split::Test => step,
         Split::Train | Split::Valid => format!("{step}.{}", report.split.name()),
     };
-    let table = csv(rows, report.temperature.value);
+    let array = is_too_large_for_csv(rows).then(|| logits_file(rows));
+    let table = csv(rows, report.temperature.value, array.is_none());
     let mut json = serde_json::to_vec_pretty(&eval_json(report, Some(run), names))?;
     json.push(b'\n');
     let evals = dir.ensure_subdir("evals")?;
@@ -50,6 +53,16 @@ pub fn write(dir: &Dir, evaluated: EvaluationOutput<'_>) -> io::Result<Vec<Strin
         evals.stage(&json_name, &json)?,
     ];
     let mut files = vec![format!("evals/{json_name}"), format!("evals/{csv_name}")];
+    if let Some(array) = array {
+        let array_name = format!("{name}.npy");
+        if is_result {
+            staged.push(dir.stage(LOGITS, &array)?);
+            files.push(LOGITS.to_owned());
+        } else {
+            staged.push(evals.stage(&array_name, &array)?);
+            files.push(format!("evals/{array_name}"));
+        }
+    }
     if is_result {
         staged.push(dir.stage("predictions.csv", table.as_bytes())?);
         staged.push(dir.stage("eval.json", &json)?);

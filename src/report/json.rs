@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::event::{EvalReport, F64};
+use crate::limits::DETAILED_CLASSES;
 use crate::metrics::{ClassScores, Estimate, Measure};
 
 /// How the intervals are computed.
@@ -16,7 +17,12 @@ const METHOD: &str = "accuracy, top-5 accuracy, precision and recall: Wilson's i
 /// A report in the format of `eval.json`. `run` is the name of the run, if the report belongs to one; `names` are the
 /// class names, by label.
 pub fn eval_json(report: &EvalReport, run: Option<&str>, names: &[String]) -> Value {
-    let confusion: Vec<&[u64]> = report.confusion.rows().collect();
+    // A million cells would fill the file.
+    let confusion = if report.classes.len() > DETAILED_CLASSES {
+        json!(report.confusion)
+    } else {
+        json!(report.confusion.rows().collect::<Vec<_>>())
+    };
     let mut all = json!({
         "run": run,
         "split": report.split.name(),
@@ -46,7 +52,7 @@ pub fn eval_json(report: &EvalReport, run: Option<&str>, names: &[String]) -> Va
             "method": METHOD,
         },
         "conventions": {
-            "confusion": "rows true, columns predicted",
+            "confusion": "rows true, columns predicted; above 200 classes the cells that are not 0: true, predicted, count",
             "undefined": "counts as 0 in means over classes; a class without AUC is left out of its mean",
             "auc": "one against the rest by ranks, ties half; score: log-odds at temperature 1",
             "nll": "natural logarithm, no label smoothing",

@@ -266,3 +266,40 @@ fn comparison_names_the_better_one_only_if_distinguishable() {
         true
     );
 }
+
+/// Beyond 200 classes, the table and `eval.json` stay small.
+#[test]
+fn many_classes_are_reported_in_part() {
+    let k = 300;
+    let labels: Vec<u32> = (0..600).map(|row| row % k).collect();
+    let logits: Vec<f32> = (0..600_u32)
+        .flat_map(|row| {
+            // Every tenth class is predicted as the next one.
+            let guess = row % k + u32::from(row % 10 == 0);
+            (0..k).map(move |class| if class == guess { 3.0 } else { 0.0 })
+        })
+        .collect();
+    let report = report(&rows(&logits, &labels, k as usize));
+    let names: Vec<String> = (0..k).map(|class| format!("class {class}")).collect();
+    let text = table(&report, &names);
+    assert!(
+        text.contains("! 300 classes: above 200, the AUC and the F1"),
+        "{text}"
+    );
+    assert!(
+        text.contains("the 30 of 300 classes with the lowest F1; eval.json has all"),
+        "{text}"
+    );
+    assert!(
+        text.contains("\nclass 290 ") && !text.contains("\nclass 55 "),
+        "{text}"
+    );
+    let json = eval_json(&report, None, &names);
+    let cells = json["confusion"]["cells"].as_array().unwrap();
+    assert_eq!(
+        (cells.len(), &cells[0]),
+        (300, &serde_json::json!([0, 1, 2]))
+    );
+    assert_eq!(json["classes"].as_array().unwrap().len(), 300);
+    assert!(json["auc_ovr_macro"]["ci95"].is_null() && !json["macro_f1"]["ci95"].is_null());
+}

@@ -5,10 +5,13 @@ use std::fmt::Write;
 use unicode_width::UnicodeWidthStr;
 
 use crate::event::{EvalReport, Split};
+use crate::limits::{DETAILED_CLASSES, many_classes_note};
 use crate::metrics::{Interval, Measure, ReliabilityBin, largest_gap_count, overconfidence};
 
 /// Number of confused pairs that are listed.
 const PAIRS: usize = 5;
+/// Number of classes that are listed if there are more than [`DETAILED_CLASSES`].
+const WORST: usize = 30;
 /// Absolute mean gap between confidence and accuracy below which the two are reported as equal.
 const EVEN: f64 = 0.005;
 /// Greatest width of a class name, in terminal columns.
@@ -119,6 +122,7 @@ fn remarks(report: &EvalReport, names: &[String]) -> Vec<String> {
         ),
         Split::Test => None,
     });
+    remarks.extend(many_classes_note(report.classes.len()));
     remarks.extend(imbalance_warning(report, names));
     remarks.extend(
         report
@@ -159,10 +163,22 @@ pub fn confidence_gap_note(gap: f64) -> String {
     format!("{word}-confident by {:.1} points", gap.abs() * 100.0)
 }
 
+/// The classes with a row in the table: all, or the [`WORST`] ones with the lowest F1 above [`DETAILED_CLASSES`].
+fn listed(report: &EvalReport) -> Vec<usize> {
+    let mut labels: Vec<usize> = (0..report.classes.len()).collect();
+    if labels.len() > DETAILED_CLASSES {
+        let f1 = |label: &usize| report.classes.get(*label).map_or(0.0, |scores| scores.f1);
+        labels.sort_by(|a, b| f1(a).total_cmp(&f1(b)));
+        labels.truncate(WORST);
+    }
+    labels
+}
+
 fn classes(out: &mut String, report: &EvalReport, names: &[String]) {
-    let rows = 0..report.classes.len();
-    let width = rows
-        .map(|label| class_name(names, label).width())
+    let listed = listed(report);
+    let width = listed
+        .iter()
+        .map(|label| class_name(names, *label).width())
         .max()
         .unwrap_or(0)
         .max(5);
@@ -171,7 +187,10 @@ fn classes(out: &mut String, report: &EvalReport, names: &[String]) {
         "{}  precision [95 %]    n  recall [95 %]       n  F1 [95 %]        AUC",
         pad("class", width)
     );
-    for (label, scores) in report.classes.iter().enumerate() {
+    for (label, scores) in listed
+        .iter()
+        .filter_map(|label| Some((*label, report.classes.get(*label)?)))
+    {
         let defined = |value: f64, undefined: bool| {
             if undefined {
                 "–".to_owned()
@@ -195,6 +214,14 @@ fn classes(out: &mut String, report: &EvalReport, names: &[String]) {
             defined(scores.f1, scores.f1_undefined),
             short_ends(f1),
             auc.map_or_else(|| "–".to_owned(), |auc| short(auc, 4)),
+        );
+    }
+    if listed.len() < report.classes.len() {
+        let _ = writeln!(
+            out,
+            "the {} of {} classes with the lowest F1; eval.json has all",
+            listed.len(),
+            report.classes.len()
         );
     }
     let any_undefined = report

@@ -13,6 +13,7 @@ use super::predictions::Rows;
 use super::rundir::{RunDir, RunsDir, resolve};
 use crate::event::EvalReport;
 use crate::metrics::{Comparison, Measure, Outcomes, Reference};
+use crate::report::{LOGITS, LogitsFile};
 use crate::run::{ComparedRun, ComparedRuns, MAX_RUNS, PairedDifference, RunState};
 
 /// The number of bootstrap resamples if the reference run was evaluated without resamples.
@@ -247,10 +248,16 @@ impl TestPredictions {
 /// The predictions of an evaluation: from the file saved for its step, otherwise from `predictions.csv`.
 fn rows(run: &RunDir, report: &EvalReport) -> io::Result<Rows> {
     let dir = run.open()?;
-    let name = format!("step-{:09}.csv", report.global_step);
+    let step = format!("step-{:09}", report.global_step);
+    let (name, array) = (format!("{step}.csv"), format!("{step}.npy"));
     match dir.subdir("evals") {
-        Ok(evals) if evals.exists(&name) => Rows::read(&evals, &name),
-        Ok(_) | Err(_) => Rows::read(&dir, "predictions.csv"),
+        Ok(evals) if evals.exists(&name) => {
+            // The logits of the result are in the run directory only.
+            let array =
+                LogitsFile::open(&evals, &array).or_else(|_| LogitsFile::open(&dir, LOGITS));
+            Rows::read(&evals, &name, array)
+        }
+        Ok(_) | Err(_) => Rows::read(&dir, "predictions.csv", LogitsFile::open(&dir, LOGITS)),
     }
 }
 

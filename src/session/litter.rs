@@ -19,12 +19,13 @@ const CREATED_WITHIN: u64 = 60;
 /// The size in bytes above which `epochs.csv` has rows for certain.
 const HEADER_ONLY: u64 = 4096;
 /// Files of a run directory that are written through a temporary file.
-const REPLACED: [&str; 6] = [
+const REPLACED: [&str; 7] = [
     "config.toml",
     "run.json",
     "epochs.csv",
     "eval.json",
     "predictions.csv",
+    "predictions.npy",
     "model.pt",
 ];
 /// Temporary names of earlier versions that do not follow a pattern.

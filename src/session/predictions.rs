@@ -1,13 +1,15 @@
-//! Parses the rows of `predictions.csv`: `split,index,label,predicted,confidence,logit_0,logit_1,…`.
+//! Parses the rows of `predictions.csv`: `split,index,label,predicted,confidence,logit_0,logit_1,…`. If there were too many
+//! logits, they are in a file of their own ([`LogitsFile`]).
 
 use std::io::{self, BufReader};
 
 use crate::files::{Dir, read_line};
+use crate::report::LogitsFile;
 
 /// Longest row, bytes: a logit has at most 16 characters. Longer lines are not rows.
 pub(super) const LONGEST_ROW: u64 = 4 << 20;
 /// Most logits in memory (1 GiB).
-const LOGITS: usize = 1 << 28;
+const MOST_LOGITS: usize = 1 << 28;
 
 /// The prediction in a test-set row, without the logits.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,11 +52,12 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// Reads a file. Its test-set rows must be complete and in the order of their indices.
+    /// Reads a file. Its test-set rows must be complete, in the order of their indices, and the last ones. `array` is the file
+    /// of the logits, which is used if the table has none.
     ///
     /// # Errors
     /// An error that names the path, the line and the problem.
-    pub(super) fn read(dir: &Dir, name: &str) -> io::Result<Self> {
+    pub(super) fn read(dir: &Dir, name: &str, array: io::Result<LogitsFile>) -> io::Result<Self> {
         let bad = |number: usize, what: &str| {
             let text = format!("{}:{number}: {what}", dir.path().join(name).display());
             io::Error::new(io::ErrorKind::InvalidData, text)
@@ -65,9 +68,20 @@ impl Rows {
         let header = String::from_utf8_lossy(&line);
         let names = header.split(',').filter(|cell| cell.starts_with("logit_"));
         let classes = names.count();
-        if classes == 0 {
-            return Err(bad(1, "no logit_* columns"));
-        }
+        let array = match array {
+            Ok(array) if classes == 0 => Some(array),
+            Err(error) if classes == 0 && error.kind() != io::ErrorKind::NotFound => {
+                return Err(error);
+            }
+            Err(_) if classes == 0 => {
+                return Err(bad(
+                    1,
+                    "no logit_* columns, and no .npy file with the logits",
+                ));
+            }
+            Ok(_) | Err(_) => None,
+        };
+        let mut before = 0;
         let mut rows = Self {
             logits: Vec::new(),
             labels: Vec::new(),
@@ -81,10 +95,22 @@ impl Rows {
                 let row = std::str::from_utf8(&line).ok();
                 row.and_then(|row| rows.push(row))
                     .ok_or_else(|| bad(number, "invalid or misplaced test-set row"))?;
+            } else {
+                before += 1;
             }
         }
         if rows.labels.is_empty() {
             return Err(bad(1, "no test-set rows"));
+        }
+        if let Some(array) = array {
+            let count = rows.labels.len();
+            if array.rows() != before + count as u64 || count * array.classes() > MOST_LOGITS {
+                return Err(bad(
+                    1,
+                    "its rows are not those of the .npy file with the logits",
+                ));
+            }
+            (rows.classes, rows.logits) = (array.classes(), array.read(before, count)?);
         }
         Ok(rows)
     }
@@ -94,7 +120,7 @@ impl Rows {
         let (prediction, cells) = Prediction::parse(line)?;
         let logits = logits(cells)?;
         let is_next = prediction.index as usize == self.labels.len();
-        let fits = self.logits.len() < LOGITS;
+        let fits = self.logits.len() < MOST_LOGITS;
         (is_next && fits && logits.len() == self.classes).then_some(())?;
         self.logits.extend(logits);
         self.labels.push(prediction.label);
@@ -109,6 +135,10 @@ mod tests {
 
     use super::*;
 
+    fn missing() -> io::Result<LogitsFile> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
     #[test]
     fn test_set_rows_are_read_exactly() {
         let place = tempfile::tempdir().unwrap();
@@ -117,12 +147,15 @@ mod tests {
         let head = "split,index,label,predicted,confidence,logit_0,logit_1\n";
         let text = "valid,0,1,1,0.9,1,2\ntest,0,1,0,0.6,0.1,-1e-30\ntest,1,0,1,NaN,NaN,-inf\n";
         fs::write(&path, format!("{head}{text}")).unwrap();
-        let rows = Rows::read(&dir, name).unwrap();
+        let rows = Rows::read(&dir, name, missing()).unwrap();
         assert_eq!((rows.labels, rows.classes), (vec![1, 0], 2));
         assert_eq!(rows.logits[..2], [0.1, -1e-30]);
         assert!(rows.logits[2].is_nan() && rows.logits[3] == f32::NEG_INFINITY);
         for (text, why) in [
-            ("", ":1: no logit_* columns"),
+            (
+                "",
+                ":1: no logit_* columns, and no .npy file with the logits",
+            ),
             (head, ":1: no test-set rows"),
             (
                 &format!("{head}test,1,0,0,0.5,1,2\n"),
@@ -138,7 +171,7 @@ mod tests {
             ),
         ] {
             fs::write(&path, text).unwrap();
-            let error = Rows::read(&dir, name).unwrap_err().to_string();
+            let error = Rows::read(&dir, name, missing()).unwrap_err().to_string();
             assert!(error.ends_with(why), "{error}");
         }
     }

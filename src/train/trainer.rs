@@ -29,7 +29,8 @@ use crate::event::{
     CheckpointReason, DatasetInfo, Event, F64, GalleryImages, Level, Outcome, Phase, Pixels,
     Request, RunStarted,
 };
-use crate::images::{reduced_grey, reduced_size};
+use crate::images::audit::leak_warning;
+use crate::images::{reduced, reduced_size};
 use crate::limits::GALLERY_SIDE;
 use crate::model::{Network, Op, Plan, Weights};
 use crate::stopwatch::Moment;
@@ -254,6 +255,11 @@ impl Trainer {
             warnings: [
                 config.warnings(),
                 dataset.warnings.clone(),
+                // Images that cannot be read are reported by the step that needs them.
+                leak_warning(dataset)
+                    .unwrap_or_default()
+                    .into_iter()
+                    .collect(),
                 self.few_threads.iter().cloned().collect(),
                 self.single_image_warning().into_iter().collect(),
             ]
@@ -312,7 +318,7 @@ fn fail(error: DataError) -> ! {
     std::panic::resume_unwind(Box::new(error.0))
 }
 
-/// The first `count` images of the split that the gallery shows, in grey and at most [`GALLERY_SIDE`] pixels wide and high.
+/// The first `count` images of the split that the gallery shows, at most [`GALLERY_SIDE`] pixels wide and high.
 fn gallery_images(dataset: &Dataset, count: usize) -> GalleryImages {
     let DatasetInfo {
         channels,
@@ -324,11 +330,7 @@ fn gallery_images(dataset: &Dataset, count: usize) -> GalleryImages {
     let mut pixels = Vec::new();
     for index in 0..count {
         let image = shown.image(index).unwrap_or_else(|error| fail(error));
-        pixels.extend(reduced_grey(
-            &image,
-            (channels, height, width),
-            GALLERY_SIDE,
-        ));
+        pixels.extend(reduced(&image, (channels, height, width), GALLERY_SIDE));
     }
     let (height, width) = reduced_size((height, width), GALLERY_SIDE);
     let labels = shown

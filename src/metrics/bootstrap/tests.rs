@@ -338,3 +338,21 @@ fn few_discordant_rows_are_compared_exactly() {
     assert!(difference(6).distinguishable(), "{:?}", difference(6));
     assert!(difference(11).distinguishable(), "{:?}", difference(11));
 }
+
+/// With 201 classes the AUC and the F1 of a class have no intervals, but the other measures do; with 200 all have.
+#[test]
+fn many_classes_have_no_intervals_of_their_own() {
+    for (k, some) in [(200, true), (201, false)] {
+        let (logits, labels) = split(400, k, 3);
+        let found = Outcomes::new(&logits, &labels, k, 1.0, 15).estimates(50, 1);
+        let auc = found.measures.get(&Measure::Auc).unwrap();
+        assert!(
+            auc.value > 0.5 && auc.interval.is_some() == some,
+            "{k}: {auc:?}"
+        );
+        assert_eq!(found.f1.len(), if some { k } else { 0 });
+        for measure in [Accuracy, MacroF1, Ece, Measure::BalancedAccuracy] {
+            assert!(interval(&found, measure).is_some(), "{k}: {measure:?}");
+        }
+    }
+}

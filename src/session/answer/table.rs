@@ -13,6 +13,7 @@ use crate::event::F32;
 use crate::files::{Dir, read_line};
 use crate::link::{Filter, ImageRow};
 use crate::metrics::softmax;
+use crate::report::{LOGITS, LogitsFile};
 
 /// Maximum number of rows in memory (36 MiB at 36 bytes each).
 pub(super) const ROWS: usize = 1 << 20;
@@ -28,6 +29,8 @@ pub(super) struct Table {
     file: File,
     stamps: Stamps,
     temperature: f64,
+    /// The logits, if the table has none.
+    logits: Option<LogitsFile>,
     /// Training step of the evaluated weights.
     pub(super) global_step: Option<u64>,
     rows: Vec<Row>,
@@ -57,6 +60,8 @@ struct Temperature {
 struct Row {
     offset: u64,
     length: u32,
+    /// Number of the row in the file.
+    number: u32,
     prediction: Prediction,
     /// The highest minus the second-highest probability; infinite without logits.
     margin: f32,
@@ -88,8 +93,12 @@ impl Table {
         let eval: Evaluated = serde_json::from_slice(&eval).unwrap_or_default();
         let temperature = eval.temperature.value.filter(|value| *value > 0.0);
         let temperature = temperature.unwrap_or(1.0);
+        // A file with logits that cannot be read is as good as none: the predictions are known without them.
+        let logits = LogitsFile::open(run, LOGITS).ok();
+        let from = BufReader::with_capacity(1 << 16, &file);
         Ok(Self {
-            rows: scan(BufReader::with_capacity(1 << 16, &file), temperature)?,
+            rows: scan(from, temperature, logits.as_ref())?,
+            logits,
             file,
             stamps,
             temperature,
@@ -132,7 +141,8 @@ impl Table {
         let mut line = vec![0; row.length as usize];
         file.read_exact(&mut line)?;
         let parsed = std::str::from_utf8(&line).ok().and_then(Prediction::parse);
-        let logits = parsed.and_then(|(_, cells)| logits(cells));
+        let logits =
+            parsed.and_then(|(_, cells)| logits_of(cells, self.logits.as_ref(), row.number));
         let Prediction {
             index,
             label,
@@ -154,8 +164,13 @@ impl Table {
 }
 
 /// All test-set rows of a file; invalid rows are skipped.
-fn scan(mut from: impl BufRead, temperature: f64) -> io::Result<Vec<Row>> {
+fn scan(
+    mut from: impl BufRead,
+    temperature: f64,
+    array: Option<&LogitsFile>,
+) -> io::Result<Vec<Row>> {
     let (mut rows, mut line, mut offset) = (Vec::new(), Vec::new(), 0_u64);
+    let mut number = 0;
     let mut cells = None;
     while rows.len() < ROWS {
         let bytes = read_line(&mut from, LONGEST_ROW, &mut line)?;
@@ -165,8 +180,11 @@ fn scan(mut from: impl BufRead, temperature: f64) -> io::Result<Vec<Row>> {
         let count = line.split(|byte| *byte == b',').count();
         if offset == 0 && line.starts_with(b"split,") {
             cells = Some(count);
-        } else if *cells.get_or_insert(count) == count {
-            rows.extend(row(&line, offset, temperature));
+        } else {
+            if *cells.get_or_insert(count) == count {
+                rows.extend(row(&line, (offset, number), temperature, array));
+            }
+            number += 1;
         }
         offset += bytes;
     }
@@ -174,9 +192,14 @@ fn scan(mut from: impl BufRead, temperature: f64) -> io::Result<Vec<Row>> {
 }
 
 /// Parses one line. `None` if it is not a valid test-set row.
-fn row(line: &[u8], offset: u64, temperature: f64) -> Option<Row> {
+fn row(
+    line: &[u8],
+    (offset, number): (u64, u32),
+    temperature: f64,
+    array: Option<&LogitsFile>,
+) -> Option<Row> {
     let (prediction, cells) = Prediction::parse(std::str::from_utf8(line).ok()?)?;
-    let logits = logits(cells)?;
+    let logits = logits_of(cells, array, number)?;
     if !logits.is_empty() && prediction.predicted as usize >= logits.len() {
         return None;
     }
@@ -184,9 +207,20 @@ fn row(line: &[u8], offset: u64, temperature: f64) -> Option<Row> {
     Some(Row {
         offset,
         length: u32::try_from(line.len()).ok()?,
+        number,
         margin: probabilities.map_or(f32::INFINITY, |all| margin(&all)),
         prediction,
     })
+}
+
+/// The logits of a row: from its cells or, if it has none, from the file with the logits; empty if there is none.
+fn logits_of(cells: &str, array: Option<&LogitsFile>, number: u32) -> Option<Vec<f32>> {
+    match array {
+        Some(array) if cells.is_empty() => {
+            Some(array.read(u64::from(number), 1).unwrap_or_default())
+        }
+        _ => logits(cells),
+    }
 }
 
 /// The calibrated probability of each class. `None` without logits, or if a probability is not finite.

@@ -7,6 +7,7 @@
 //! the new content, even after a power failure.
 
 pub mod any_path;
+mod array;
 mod by_path;
 mod lines;
 mod names;
@@ -24,6 +25,7 @@ use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, Stat, StatVfs};
 use rustix::io::Errno;
 
+pub use array::{ArrayFile, array};
 pub use by_path::{open_read, read, read_text};
 pub use lines::read_line;
 pub use names::{is_random, is_temporary};

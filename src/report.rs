@@ -9,7 +9,6 @@ mod compare;
 mod csv;
 mod files;
 mod json;
-mod logits;
 mod measure;
 mod words;
 
@@ -17,7 +16,6 @@ pub use compare::{ComparedEvaluation, comparison, comparison_json};
 pub use csv::csv;
 pub use files::{EvaluationOutput, write};
 pub use json::eval_json;
-pub use logits::{LOGITS, LogitsFile};
 pub use measure::{Options, Predictions, SEED, measure};
 pub use words::{class_name, confidence_gap_note, imbalance_warning, table};
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Natural order, balanced sampling and class weights on an image folder with uneven classes, at equal epochs.
 
-    scripts/bench/imbalance.py DATA [--epochs 20] [--size 32] [--seeds 3] [--runs DIR]
+    scripts/bench/imbalance.py DATA [--epochs 25] [--seeds 3] [--runs DIR] [--set KEY=VALUE]...
 
 Trains each of the three with each seed and prints, for the test split, the mean over the seeds of each measure and, in
 brackets, the mean of the lower and of the upper ends of its 95 % intervals; then the F1 of each class, and which differences
@@ -28,8 +28,8 @@ def train(args, method, seed, runs):
     name = f"{method.replace(' ', '-')}-{seed}"
     if not (runs / name / "eval.json").exists():
         command = [PROGRAM, "train", "--headless", "--runs", runs, "--name", name, "--data", args.data]
-        for key, value in {"train.epochs": args.epochs, "train.seed": seed, "data.size": args.size}.items():
-            command += ["--set", f"{key}={value}"]
+        for value in [f"train.epochs={args.epochs}", f"train.seed={seed}", *args.set]:
+            command += ["--set", value]
         subprocess.run(command + METHODS[method], check=True, stdout=subprocess.DEVNULL)
     return json.loads((runs / name / "eval.json").read_text())
 
@@ -37,8 +37,8 @@ def train(args, method, seed, runs):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data")
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--size", type=int, default=32)
+    parser.add_argument("--epochs", type=int, default=25)
+    parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--runs", type=pathlib.Path)
     args = parser.parse_args()

@@ -2,10 +2,12 @@
 
 use std::io;
 
-use super::logits::{LOGITS, is_too_large_for_csv, logits_file};
 use super::{Predictions, csv, eval_json};
 use crate::event::{EvalReport, Split};
-use crate::files::{Dir, StagedFile};
+use crate::files::{Dir, StagedFile, array};
+
+/// Most logits in `predictions.csv`: as text they take about 100 MB.
+const MOST_IN_CSV: usize = 10_000_000;
 
 /// The results of an evaluation and the predictions they were computed from.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +44,10 @@ pub fn write(dir: &Dir, evaluated: EvaluationOutput<'_>) -> io::Result<Vec<Strin
         Split::Test => step,
         Split::Train | Split::Valid => format!("{step}.{}", report.split.name()),
     };
-    let array = is_too_large_for_csv(rows).then(|| logits_file(rows));
+    let logits = rows.iter().flat_map(|split| &split.logits);
+    let classes = rows.first().map_or(0, |split| split.classes);
+    let is_large = logits.clone().count() > MOST_IN_CSV;
+    let array = is_large.then(|| array(logits, classes));
     let table = csv(rows, report.temperature.value, array.is_none());
     let mut json = serde_json::to_vec_pretty(&eval_json(report, Some(run), names))?;
     json.push(b'\n');
@@ -56,8 +61,8 @@ pub fn write(dir: &Dir, evaluated: EvaluationOutput<'_>) -> io::Result<Vec<Strin
     if let Some(array) = array {
         let array_name = format!("{name}.npy");
         if is_result {
-            staged.push(dir.stage(LOGITS, &array)?);
-            files.push(LOGITS.to_owned());
+            staged.push(dir.stage("predictions.npy", &array)?);
+            files.push("predictions.npy".to_owned());
         } else {
             staged.push(evals.stage(&array_name, &array)?);
             files.push(format!("evals/{array_name}"));

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::event::{EvalReport, Split};
+use crate::files::{ArrayFile, Dir};
 use crate::metrics::{Measure, compare, fit_temperature};
 
 fn rows(logits: &[f32], labels: &[u32], classes: usize) -> Predictions {
@@ -302,4 +303,45 @@ fn many_classes_are_reported_in_part() {
     );
     assert_eq!(json["classes"].as_array().unwrap().len(), 300);
     assert!(json["auc_ovr_macro"]["ci95"].is_null() && !json["macro_f1"]["ci95"].is_null());
+}
+
+/// The logits of 2,500 images of 4,096 classes would take 100 MB in the table.
+#[test]
+fn large_logits_are_in_an_array_beside_the_table() {
+    let (k, n) = (4096, 2500);
+    let logits: Vec<f32> = (0..n * k).map(|at| (at % 7) as f32).collect();
+    let rows = rows(&logits, &vec![0; n], k);
+    let report = report(&self::rows(&[1.0, 0.0], &[0], 2));
+    let place = tempfile::tempdir().unwrap();
+    let dir = Dir::open(place.path()).unwrap();
+    let names = names();
+    let output = EvaluationOutput {
+        report: &report,
+        run: "a",
+        names: &names,
+        rows: &[&rows],
+        is_result: true,
+    };
+    let written = write(&dir, output).unwrap();
+    assert!(
+        written.iter().any(|file| file == "predictions.npy"),
+        "{written:?}"
+    );
+    let table = std::fs::read_to_string(place.path().join("predictions.csv")).unwrap();
+    assert!(table.starts_with("split,index,label,predicted,confidence\ntest,0,0,6,"));
+    let array = ArrayFile::open(&dir, "predictions.npy").unwrap();
+    assert_eq!((array.rows(), array.columns()), (n as u64, k));
+    assert_eq!(array.read(7, 1).unwrap(), logits[7 * k..8 * k]);
+    // Not the result of the run: the array is with the other files of its step.
+    let other = EvaluationOutput {
+        is_result: false,
+        ..output
+    };
+    let written = write(&dir, other).unwrap();
+    assert!(
+        written
+            .iter()
+            .any(|file| file == "evals/step-000000000.npy"),
+        "{written:?}"
+    );
 }

@@ -9,11 +9,11 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use super::journal;
-use super::predictions::Rows;
+use super::predictions::{ARRAY, Rows};
 use super::rundir::{RunDir, RunsDir, resolve};
 use crate::event::EvalReport;
+use crate::files::ArrayFile;
 use crate::metrics::{Comparison, Measure, Outcomes, Reference};
-use crate::report::{LOGITS, LogitsFile};
 use crate::run::{ComparedRun, ComparedRuns, MAX_RUNS, PairedDifference, RunState};
 
 /// The number of bootstrap resamples if the reference run was evaluated without resamples.
@@ -253,11 +253,10 @@ fn rows(run: &RunDir, report: &EvalReport) -> io::Result<Rows> {
     match dir.subdir("evals") {
         Ok(evals) if evals.exists(&name) => {
             // The logits of the result are in the run directory only.
-            let array =
-                LogitsFile::open(&evals, &array).or_else(|_| LogitsFile::open(&dir, LOGITS));
+            let array = ArrayFile::open(&evals, &array).or_else(|_| ArrayFile::open(&dir, ARRAY));
             Rows::read(&evals, &name, array)
         }
-        Ok(_) | Err(_) => Rows::read(&dir, "predictions.csv", LogitsFile::open(&dir, LOGITS)),
+        Ok(_) | Err(_) => Rows::read(&dir, "predictions.csv", ArrayFile::open(&dir, ARRAY)),
     }
 }
 

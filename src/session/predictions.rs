@@ -1,15 +1,17 @@
 //! Parses the rows of `predictions.csv`: `split,index,label,predicted,confidence,logit_0,logit_1,…`. If there were too many
-//! logits, they are in a file of their own ([`LogitsFile`]).
+//! logits, they are in a file of their own ([`ArrayFile`]).
 
 use std::io::{self, BufReader};
 
-use crate::files::{Dir, read_line};
-use crate::report::LogitsFile;
+use crate::files::{ArrayFile, Dir, read_line};
+use crate::limits::check_classes;
 
 /// Longest row, bytes: a logit has at most 16 characters. Longer lines are not rows.
 pub(super) const LONGEST_ROW: u64 = 4 << 20;
 /// Most logits in memory (1 GiB).
 const MOST_LOGITS: usize = 1 << 28;
+/// Name of the file with the logits of a run's result, if they are not in its table.
+pub(super) const ARRAY: &str = "predictions.npy";
 
 /// The prediction in a test-set row, without the logits.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -57,7 +59,7 @@ impl Rows {
     ///
     /// # Errors
     /// An error that names the path, the line and the problem.
-    pub(super) fn read(dir: &Dir, name: &str, array: io::Result<LogitsFile>) -> io::Result<Self> {
+    pub(super) fn read(dir: &Dir, name: &str, array: io::Result<ArrayFile>) -> io::Result<Self> {
         let bad = |number: usize, what: &str| {
             let text = format!("{}:{number}: {what}", dir.path().join(name).display());
             io::Error::new(io::ErrorKind::InvalidData, text)
@@ -103,14 +105,15 @@ impl Rows {
             return Err(bad(1, "no test-set rows"));
         }
         if let Some(array) = array {
+            check_classes(array.columns()).map_err(|what| bad(1, &what))?;
             let count = rows.labels.len();
-            if array.rows() != before + count as u64 || count * array.classes() > MOST_LOGITS {
+            if array.rows() != before + count as u64 || count * array.columns() > MOST_LOGITS {
                 return Err(bad(
                     1,
                     "its rows are not those of the .npy file with the logits",
                 ));
             }
-            (rows.classes, rows.logits) = (array.classes(), array.read(before, count)?);
+            (rows.classes, rows.logits) = (array.columns(), array.read(before, count)?);
         }
         Ok(rows)
     }
@@ -135,7 +138,7 @@ mod tests {
 
     use super::*;
 
-    fn missing() -> io::Result<LogitsFile> {
+    fn missing() -> io::Result<ArrayFile> {
         Err(io::ErrorKind::NotFound.into())
     }
 
@@ -174,5 +177,32 @@ mod tests {
             let error = Rows::read(&dir, name, missing()).unwrap_err().to_string();
             assert!(error.ends_with(why), "{error}");
         }
+    }
+
+    #[test]
+    fn logits_are_read_from_the_array_if_the_table_has_none() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = Dir::open(place.path()).unwrap();
+        let head = "split,index,label,predicted,confidence\n";
+        let text = format!("{head}valid,0,1,1,0.9\ntest,0,1,0,0.6\ntest,1,0,1,0.7\n");
+        fs::write(place.path().join("a.csv"), text).unwrap();
+        let read = |numbers: &[f32]| {
+            fs::write(
+                place.path().join(ARRAY),
+                crate::files::array(numbers.iter(), 2),
+            )
+            .unwrap();
+            Rows::read(&dir, "a.csv", ArrayFile::open(&dir, ARRAY))
+        };
+        let rows = read(&[9.0, 8.0, 1.0, 2.0, 3.0, 4.0]).unwrap();
+        assert_eq!(
+            (rows.logits, rows.labels, rows.classes),
+            (vec![1.0, 2.0, 3.0, 4.0], vec![1, 0], 2)
+        );
+        let error = read(&[1.0, 2.0, 3.0, 4.0]).unwrap_err().to_string();
+        assert!(
+            error.ends_with("its rows are not those of the .npy file with the logits"),
+            "{error}"
+        );
     }
 }

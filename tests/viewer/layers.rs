@@ -97,7 +97,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         module: "report",
-        uses: &["metrics", "event", "files"],
+        uses: &["limits", "metrics", "event", "files"],
         forbidden: &[TENSORS, SCREEN, CHANNELS, FILES, CLOCKS],
     },
     Layer {

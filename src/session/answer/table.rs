@@ -7,13 +7,12 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use fs_err::File;
 use serde::Deserialize;
 
-use super::super::predictions::{LONGEST_ROW, Prediction, logits};
+use super::super::predictions::{ARRAY, LONGEST_ROW, Prediction, logits};
 use super::stamp::Stamp;
 use crate::event::F32;
-use crate::files::{Dir, read_line};
+use crate::files::{ArrayFile, Dir, read_line};
 use crate::link::{Filter, ImageRow};
 use crate::metrics::softmax;
-use crate::report::{LOGITS, LogitsFile};
 
 /// Maximum number of rows in memory (36 MiB at 36 bytes each).
 pub(super) const ROWS: usize = 1 << 20;
@@ -30,7 +29,7 @@ pub(super) struct Table {
     stamps: Stamps,
     temperature: f64,
     /// The logits, if the table has none.
-    logits: Option<LogitsFile>,
+    logits: Option<ArrayFile>,
     /// Training step of the evaluated weights.
     pub(super) global_step: Option<u64>,
     rows: Vec<Row>,
@@ -94,7 +93,7 @@ impl Table {
         let temperature = eval.temperature.value.filter(|value| *value > 0.0);
         let temperature = temperature.unwrap_or(1.0);
         // A file with logits that cannot be read is as good as none: the predictions are known without them.
-        let logits = LogitsFile::open(run, LOGITS).ok();
+        let logits = ArrayFile::open(run, ARRAY).ok();
         let from = BufReader::with_capacity(1 << 16, &file);
         Ok(Self {
             rows: scan(from, temperature, logits.as_ref())?,
@@ -167,7 +166,7 @@ impl Table {
 fn scan(
     mut from: impl BufRead,
     temperature: f64,
-    array: Option<&LogitsFile>,
+    array: Option<&ArrayFile>,
 ) -> io::Result<Vec<Row>> {
     let (mut rows, mut line, mut offset) = (Vec::new(), Vec::new(), 0_u64);
     let mut number = 0;
@@ -196,7 +195,7 @@ fn row(
     line: &[u8],
     (offset, number): (u64, u32),
     temperature: f64,
-    array: Option<&LogitsFile>,
+    array: Option<&ArrayFile>,
 ) -> Option<Row> {
     let (prediction, cells) = Prediction::parse(std::str::from_utf8(line).ok()?)?;
     let logits = logits_of(cells, array, number)?;
@@ -214,7 +213,7 @@ fn row(
 }
 
 /// The logits of a row: from its cells or, if it has none, from the file with the logits; empty if there is none.
-fn logits_of(cells: &str, array: Option<&LogitsFile>, number: u32) -> Option<Vec<f32>> {
+fn logits_of(cells: &str, array: Option<&ArrayFile>, number: u32) -> Option<Vec<f32>> {
     match array {
         Some(array) if cells.is_empty() => {
             Some(array.read(u64::from(number), 1).unwrap_or_default())

@@ -17,7 +17,7 @@ const NAME: u16 = 24;
 const BAR: u16 = 40;
 const LEAST_BAR: u16 = 6;
 /// Width of the name of the class that a class is most confused with.
-const CONFUSED_NAME: u16 = 16;
+const CONFUSED_NAME: u16 = 15;
 
 /// A class in the table.
 pub(super) struct Row<'a> {
@@ -282,6 +282,6 @@ fn most_confused_with(ctx: &Ctx<'_>, row: &Row<'_>) -> Vec<Piece> {
     vec![
         piece(format!("{:>5} ", ctx.symbols.arrow), Role::Faint),
         piece(format!("{name}{pad}"), Role::Dim),
-        piece(format!("{share:>5.1}%"), Role::Text),
+        piece(format!("{share:>6.1}%"), Role::Text),
     ]
 }

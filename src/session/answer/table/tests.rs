@@ -174,3 +174,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn logits_of_rows_are_read_from_the_array_if_the_table_has_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = Dir::open(dir.path()).unwrap();
+    let csv =
+        "split,index,label,predicted,confidence\nvalid,0,1,1,0.9\ntest,0,2,1,0.5\ntest,1,0,0,0.9\n";
+    std::fs::write(dir.path().join("predictions.csv"), csv).unwrap();
+    let logits = [0.0, 9.0, 0.0, 0.5, 1.0, -1.5, 3.0, 0.0, 1.0];
+    std::fs::write(
+        dir.path().join(ARRAY),
+        crate::files::array(logits.iter(), 3),
+    )
+    .unwrap();
+    let mut slot = None;
+    let table = Table::renew(&mut slot, &run).unwrap();
+    let (_, rows) = table.page(Filter::LeastCertain, 0, 9).unwrap();
+    let expected = softmax(&logits[3..6], 1.0);
+    let p = |class: usize| F32(expected[class] as f32);
+    assert_eq!(rows[0].top, [(1, p(1)), (0, p(0)), (2, p(2))]);
+    assert_eq!(rows[1].top.len(), 3);
+}

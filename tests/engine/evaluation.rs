@@ -467,3 +467,49 @@ fn no_invert_disables_the_inversion() {
     let all: Value = serde_json::from_slice(&runs.call(&args).stdout).unwrap();
     assert_eq!(all[0]["inverted"], false);
 }
+
+/// Seven test images are replaced by training images; the run warns, and `eval` computes the metrics without them.
+#[test]
+fn leaked_test_images_are_warned_of_and_can_be_left_out() {
+    let runs = runs().copy();
+    let (rows, columns) = SHAPE;
+    let (header, leaked) = (16, 7);
+    let images = |prefix: &str| runs.data.path().join(format!("{prefix}-images-idx3-ubyte"));
+    let mut test = fs::read(images("t10k")).unwrap();
+    let train = fs::read(images("train")).unwrap();
+    let copied = header..header + leaked * rows * columns;
+    test[copied.clone()].copy_from_slice(&train[copied]);
+    fs::write(images("t10k"), test).unwrap();
+    let dir = format!("data.dir={}", runs.data.path().display());
+    let sets = [
+        &dir,
+        "data.valid=100",
+        "model.channels=[4]",
+        "train.epochs=1",
+        "train.threads=1",
+    ];
+    let mut args = vec!["train", "--headless", "--name", "leaky"];
+    sets.iter().for_each(|set| args.extend(["--set", set]));
+    let output = runs.call(&args);
+    let printed = text(&output.stdout) + &text(&output.stderr);
+    let warned = "test images are exact copies of images in an earlier split";
+    assert!(
+        printed.contains(&format!("{leaked} of 200 {warned}")),
+        "{printed}"
+    );
+
+    let output = runs.call(&["eval", "leaky", "--without-leaks", "--json"]);
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let counts = &found["without_leaks"]["leaked"];
+    assert_eq!(counts["exact"], leaked, "{counts}");
+    let left = 200 - counts["images"].as_u64().unwrap();
+    assert_eq!(found["without_leaks"]["report"]["n"], left);
+    assert_eq!(found["n"], 200);
+    let printed = text(&runs.call(&["eval", "leaky", "--without-leaks"]).stdout);
+    assert!(
+        printed.contains("of 200 test images are also in train or valid (7 exact,"),
+        "{printed}"
+    );
+    let refused = runs.call(&["eval", "leaky", "--without-leaks", "--split", "train"]);
+    assert_eq!(refused.status.code(), Some(2));
+}

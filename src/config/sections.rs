@@ -435,7 +435,7 @@ impl Default for UiConfig {
         Self {
             theme: "dark".to_owned(),
             ascii: AsciiMode::Auto,
-            art: Art::Ascii,
+            art: Art::Auto,
             chart: ChartMode::Auto,
             mouse: false,
             fps: 10,

@@ -273,8 +273,10 @@ impl Occasion {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Art {
-    /// Characters from light to dark.
+    /// Half blocks for images in colour, characters for grey ones.
     #[default]
+    Auto,
+    /// Characters from light to dark.
     Ascii,
     /// Half blocks, two pixels per cell.
     Halfblock,

@@ -120,6 +120,11 @@ impl Cells {
         }
     }
 
+    /// Whether the image has three channels.
+    pub fn is_colour(&self) -> bool {
+        self.channels.len() == 3
+    }
+
     /// Lines of characters. `dark`: the terminal background is dark, so bright areas get more ink, else less.
     pub fn lines(&self, dark: bool) -> Vec<String> {
         let bright = stretch(self.grey());

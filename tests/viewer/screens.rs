@@ -720,6 +720,40 @@ fn errors_and_wrong_predictions_use_their_roles() {
     assert_eq!(style_of(&screen, "✗ wrong").fg, theme.style(Role::Bad).fg);
 }
 
+/// Images in colour are drawn as half blocks, or as characters in their colours; without colours as characters.
+#[test]
+fn images_in_colour_are_in_colour() {
+    use epochtop::config::Art;
+    use ratatui::style::Color;
+    let colours = |art: Art, depth: ColorDepth| {
+        let mut app = app(&story::midrun(), true);
+        (app.settings.art, app.settings.color) = (art, depth);
+        let gallery = &mut app.run.gallery;
+        // Red, green and blue: the same picture, half of it, and nothing.
+        let images = gallery.pixels.0.chunks_exact(28 * 28);
+        let planes = images.flat_map(|image| {
+            let half = image.iter().map(|level| level / 2);
+            [image.to_vec(), half.collect(), vec![0; image.len()]].concat()
+        });
+        gallery.pixels.0 = planes.collect();
+        let screen = drawn(&mut app, (120, 40), &dark().reduced(depth));
+        let is_orange = |color: Color| matches!(color, Color::Rgb(r, g, 0) if r / 2 == g && r > 0);
+        let halves = screen.content().iter().filter(|cell| cell.symbol() == "▀");
+        let halves = halves.filter(|cell| is_orange(cell.fg)).count();
+        let orange = screen
+            .content()
+            .iter()
+            .filter(|cell| is_orange(cell.fg))
+            .count();
+        (halves, orange - halves)
+    };
+    let (halves, _) = colours(Art::Auto, ColorDepth::True);
+    assert!(halves > 50, "{halves}");
+    let (halves, characters) = colours(Art::Ascii, ColorDepth::True);
+    assert!(halves == 0 && characters > 50, "{characters}");
+    assert_eq!(colours(Art::Auto, ColorDepth::None), (0, 0));
+}
+
 #[test]
 fn without_colours_only_modifiers_are_used() {
     let theme = dark().reduced(ColorDepth::None);

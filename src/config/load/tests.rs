@@ -285,7 +285,7 @@ fn problems_of_all_sources_are_reported_at_once() {
     let found = lines(&load(&sources).unwrap_err());
     let expected = [
         "/user.toml:1  ui.fps = 0  must be between 1 and 60 (default: 10)",
-        "/user.toml:2  ui.art = \"x\"  must be `ascii` or `halfblock`",
+        "/user.toml:2  ui.art = \"x\"  must be one of `auto`, `ascii`, `halfblock`",
         "/my.toml:1  optim.lr = -1  must be greater than 0 (default: 0.008)",
         "preset larg  no such preset, did you mean `large`?",
         "--set  x  must have the form section.key=value",

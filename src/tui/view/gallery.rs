@@ -223,7 +223,12 @@ pub(super) fn draw_pixels(
     let depth = settings.color;
     let many = matches!(depth, ColorDepth::Ansi256 | ColorDepth::True) && has_colour(ctx);
     let image = art::Cells::new(pixels, height, width, columns, rows);
-    if settings.art == Art::Halfblock && ctx.symbols.unicode && many {
+    let halves = match settings.art {
+        Art::Auto => image.is_colour(),
+        Art::Ascii => false,
+        Art::Halfblock => true,
+    };
+    if halves && ctx.symbols.unicode && many {
         let halves = art::Cells::new(pixels, height, width, columns, rows * 2);
         for (y, line) in halves.halves().into_iter().enumerate() {
             for (x, (upper, lower)) in line.into_iter().enumerate() {

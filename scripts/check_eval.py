@@ -221,8 +221,8 @@ def main(run):
     same("n", wanted["n"], len(y), 0)
     confusion = wanted["confusion"]
     if k > DETAILED:
-        cells, confusion = confusion.get("cells"), np.array(confusion.get("counts") or np.zeros(k * k)).reshape(k, k)
-        for true, column, number in cells or []:
+        cells, confusion = confusion["cells"], np.zeros((k, k))
+        for true, column, number in cells:
             confusion[true, column] = number
     same("confusion", confusion, confusion_matrix(y, argmax, labels=labels), 0)
     same("accuracy", wanted["accuracy"]["value"], accuracy_score(y, argmax), 1e-9)

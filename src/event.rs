@@ -261,9 +261,12 @@ pub struct GalleryImages {
 impl GalleryImages {
     /// The pixels of an image, shape `[channels, height, width]`.
     pub fn image(&self, index: usize) -> Option<&[u8]> {
-        let size = self.pixels.0.len() / self.labels.len().max(1);
-        let images = self.pixels.0.chunks_exact(size.max(1));
-        images.take(self.labels.len()).nth(index)
+        let area = (self.height as usize).checked_mul(self.width as usize)?;
+        let (all, images) = (self.pixels.0.len(), self.labels.len());
+        let is_colour = all / 3 >= area.checked_mul(images)?;
+        let size = if is_colour { 3 * area } else { area };
+        let from = size.checked_mul(index).filter(|_| index < images)?;
+        self.pixels.0.get(from..from.checked_add(size)?)
     }
 }
 

@@ -65,7 +65,7 @@ pub fn check_classes(classes: usize) -> Result<(), String> {
 pub fn many_classes_note(classes: usize) -> Option<String> {
     (classes > DETAILED_CLASSES).then(|| {
         format!(
-            "{classes} classes: above {DETAILED_CLASSES}, the AUC and the F1 of a class have no intervals, and printed tables \
+            "{classes} classes: above {DETAILED_CLASSES}, the mean AUC and the F1 of single classes have no intervals, and printed tables \
              have only the classes with the lowest F1"
         )
     })

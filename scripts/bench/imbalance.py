@@ -26,11 +26,10 @@ MEASURES = {
 
 def train(args, method, seed, runs):
     name = f"{method.replace(' ', '-')}-{seed}"
-    if not (runs / name / "eval.json").exists():
-        command = [PROGRAM, "train", "--headless", "--runs", runs, "--name", name, "--data", args.data]
-        for value in [f"train.epochs={args.epochs}", f"train.seed={seed}", *args.set]:
-            command += ["--set", value]
-        subprocess.run(command + METHODS[method], check=True, stdout=subprocess.DEVNULL)
+    command = [PROGRAM, "train", "--headless", "--runs", runs, "--name", name, "--data", args.data]
+    for value in [f"train.epochs={args.epochs}", f"train.seed={seed}", *args.set]:
+        command += ["--set", value]
+    subprocess.run(command + METHODS[method], check=True, stdout=subprocess.DEVNULL)
     return json.loads((runs / name / "eval.json").read_text())
 
 

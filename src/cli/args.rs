@@ -381,7 +381,7 @@ pub(super) struct EvalArgs {
     /// Data split to evaluate [default: test, or valid if the data have no test split]
     #[arg(long, value_enum)]
     pub(super) split: Option<EvalSplit>,
-    /// Also compute the metrics without the images that are also in an earlier split (exact and near copies)
+    /// Also compute the metrics without the images that are also in an earlier split (exact, near and mirrored copies)
     #[arg(long)]
     pub(super) without_leaks: bool,
     /// Print the results as JSON

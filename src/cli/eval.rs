@@ -15,6 +15,7 @@ use super::repair::repair;
 use super::restore::{Restored, restore};
 use crate::event::{EvalReport, Event, F64, Split, WeightsKind};
 use crate::files::Dir;
+use crate::images::Dataset;
 use crate::inference::read_state;
 use crate::metrics::{compare, fit_temperature};
 use crate::report::{
@@ -34,7 +35,7 @@ struct Evaluation {
     written: Vec<String>,
     /// The name of the run that contains the checkpoint, if any.
     run: Option<String>,
-    /// Errors from saving the results.
+    /// Errors from saving the results or from the search for leaked images.
     save_errors: Vec<String>,
     /// How often the test set of this run has been evaluated, including this time, if recorded.
     test_evaluations: Option<u64>,
@@ -165,10 +166,11 @@ fn evaluate(
         fingerprint,
         valid,
         rows,
-        without_leaks,
-    } = numbers(found, &restored, split, without_leaks)?;
+        dataset,
+        options,
+    } = numbers(found, &restored, split)?;
     let mut evaluation = Evaluation {
-        without_leaks,
+        without_leaks: None,
         title: found.title(),
         names,
         data: fingerprint,
@@ -183,6 +185,15 @@ fn evaluate(
         report,
     };
     save(&mut evaluation, (found, dir), valid.as_ref(), journal);
+    if without_leaks {
+        let found = leaks::without_leaks(&dataset, &evaluation.rows, &evaluation.report, options);
+        match found {
+            Ok(found) => evaluation.without_leaks = Some(found),
+            Err(error) => evaluation
+                .save_errors
+                .push(format!("the leaked images could not be found: {error}")),
+        }
+    }
     Ok(evaluation)
 }
 
@@ -217,14 +228,14 @@ struct Numbers {
     fingerprint: String,
     valid: Option<Predictions>,
     rows: Predictions,
-    without_leaks: Option<WithoutLeaks>,
+    dataset: Dataset,
+    options: Options,
 }
 
 fn numbers(
     found: &CheckpointLocation,
     restored: &Restored,
     split: Split,
-    without_leaks: bool,
 ) -> Result<Numbers, String> {
     let Restored {
         state,
@@ -261,16 +272,14 @@ fn numbers(
         WeightsKind::Checkpoint
     };
     report.seconds = F64(began.elapsed().as_secs_f64());
-    let without_leaks = without_leaks
-        .then(|| leaks::without_leaks(&dataset, &rows, temperature, options))
-        .transpose()?;
     Ok(Numbers {
-        without_leaks,
         report,
         names: dataset.info.classes.clone(),
         fingerprint: dataset.fingerprint.clone(),
         valid,
         rows,
+        dataset,
+        options,
     })
 }
 

@@ -9,7 +9,7 @@ use super::progress::Progress;
 use crate::event::{EvalReport, Split};
 use crate::images::Dataset;
 use crate::images::audit::{self, Duplicate, Likeness};
-use crate::metrics::{Measure, Temperature};
+use crate::metrics::Measure;
 use crate::report::{Options, Predictions, eval_json, measure};
 
 /// The metrics of a split without its leaked images.
@@ -21,16 +21,18 @@ pub(super) struct WithoutLeaks {
     images: usize,
     /// The metrics of the others; `None` if no image is leaked, or each one.
     report: Option<EvalReport>,
+    /// Whether near and mirrored copies were looked for.
+    is_complete: bool,
 }
 
-/// Finds the leaked images of the split of `rows` and computes its metrics without them.
+/// Finds the leaked images of the split of `rows` and computes its metrics without them. `all` is the report with them.
 ///
 /// # Errors
 /// If images cannot be read.
 pub(super) fn without_leaks(
     dataset: &Dataset,
     rows: &Predictions,
-    temperature: Temperature,
+    all: &EvalReport,
     options: Options,
 ) -> Result<WithoutLeaks, String> {
     let mut line = Progress::new();
@@ -38,7 +40,7 @@ pub(super) fn without_leaks(
         line.show(what, done as u64, total as u64);
     };
     let found = audit::duplicates(dataset, &mut progress).map_err(|error| error.0)?;
-    let leaked = found.pairs.into_iter();
+    let leaked = found.pairs.iter().copied();
     let leaked: Vec<Duplicate> = leaked
         .filter(|pair| pair.image.split == rows.split && pair.of.split < rows.split)
         .collect();
@@ -48,7 +50,14 @@ pub(super) fn without_leaks(
     let some = !leaked.is_empty() && !others.labels.is_empty();
     Ok(WithoutLeaks {
         split: rows.split,
-        report: some.then(|| measure(&others, temperature, options)),
+        report: some.then(|| EvalReport {
+            epoch: all.epoch,
+            global_step: all.global_step,
+            weights: all.weights,
+            checkpoint: all.checkpoint.clone(),
+            ..measure(&others, all.temperature, options)
+        }),
+        is_complete: found.is_complete,
         images: rows.labels.len(),
         leaked,
     })
@@ -57,6 +66,12 @@ pub(super) fn without_leaks(
 impl WithoutLeaks {
     /// The metrics with and without the leaked images, as a table.
     pub(super) fn table(&self, all: &EvalReport) -> String {
+        let incomplete =
+            "\nnote: only exact copies were looked for, as there are more than 100,000 images";
+        self.comparison(all) + if self.is_complete { "" } else { incomplete }
+    }
+
+    fn comparison(&self, all: &EvalReport) -> String {
         let (count, images, split) = (self.leaked.len(), self.images, self.split.name());
         let earlier = match self.split {
             Split::Test => "train or valid",
@@ -103,6 +118,7 @@ impl WithoutLeaks {
                 "exact": count(Likeness::Exact),
                 "near": count(Likeness::Near),
                 "mirrored": count(Likeness::Mirrored),
+                "only_exact": !self.is_complete,
             },
             "report": self.report.as_ref().map(|report| eval_json(report, run, names)),
         })

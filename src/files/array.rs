@@ -12,11 +12,14 @@ use super::Dir;
 const HEADER: u64 = 128;
 /// Bytes of a number.
 const BYTES: u64 = 4;
+/// Most columns: a row of a hostile file must fit into memory.
+const MOST_COLUMNS: u64 = 1 << 16;
 
 /// The bytes of a file with the table of these numbers, row by row.
 pub fn array<'a>(numbers: impl Iterator<Item = &'a f32> + Clone, columns: usize) -> Vec<u8> {
-    let rows = numbers.clone().count() / columns.max(1);
-    let mut bytes = header(rows as u64, columns as u64);
+    let count = numbers.clone().count();
+    let mut bytes = header((count / columns.max(1)) as u64, columns as u64);
+    bytes.reserve_exact(count * BYTES as usize);
     bytes.extend(numbers.flat_map(|number| number.to_le_bytes()));
     bytes
 }
@@ -53,7 +56,7 @@ impl ArrayFile {
         let shape = shape(&start).filter(|&(rows, columns)| {
             let numbers = rows.checked_mul(columns);
             let bytes = numbers.and_then(|numbers| numbers.checked_mul(BYTES)?.checked_add(HEADER));
-            bytes == Some(length) && start == header(rows, columns)
+            bytes == Some(length) && columns <= MOST_COLUMNS && start == header(rows, columns)
         });
         let (rows, columns) = shape.ok_or_else(|| {
             let path = dir.path().join(name);
@@ -87,11 +90,14 @@ impl ArrayFile {
         if end.is_none_or(|end| end > self.rows) {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let mut bytes = vec![0; count * self.columns * BYTES as usize];
-        let place = HEADER + from * self.columns as u64 * BYTES;
-        self.file.file().read_exact_at(&mut bytes, place)?;
-        let (numbers, _) = bytes.as_chunks();
-        Ok(numbers.iter().copied().map(f32::from_le_bytes).collect())
+        let mut row = vec![0; self.columns * BYTES as usize];
+        let mut numbers = Vec::with_capacity(count * self.columns);
+        for number in from..from + count as u64 {
+            let place = HEADER + number * row.len() as u64;
+            self.file.file().read_exact_at(&mut row, place)?;
+            numbers.extend(row.as_chunks().0.iter().copied().map(f32::from_le_bytes));
+        }
+        Ok(numbers)
     }
 }
 
@@ -145,7 +151,15 @@ mod tests {
         other[22] = b'8';
         let mut huge = header(1 << 62, 16);
         huge.extend([0; 4]);
-        for damaged in [&bytes[..bytes.len() - 1], &bytes[..60], &[], &other, &huge] {
+        let wide = array(vec![0.0; 70_000].iter(), 70_000);
+        for damaged in [
+            &bytes[..bytes.len() - 1],
+            &bytes[..60],
+            &[],
+            &other,
+            &huge,
+            &wide,
+        ] {
             std::fs::write(place.path().join("b"), damaged).unwrap();
             let error = ArrayFile::open(&dir, "b").unwrap_err().to_string();
             assert!(

@@ -178,7 +178,7 @@ pub fn leak_warning(dataset: &Dataset) -> Result<Option<String>, DataError> {
     Ok((!counts.is_empty()).then(|| {
         format!(
             "{} are exact copies of images in an earlier split: results on them are optimistic; `epochtop data check` lists \
-             them and near copies, `epochtop eval --without-leaks` leaves them out",
+             them and near or mirrored ones, `epochtop eval --without-leaks` leaves them out",
             counts.join(" and ")
         )
     }))

@@ -8,6 +8,8 @@ use crate::files::{Dir, StagedFile, array};
 
 /// Most logits in `predictions.csv`: as text they take about 100 MB.
 const MOST_IN_CSV: usize = 10_000_000;
+/// Name of the array with the logits of a run's result, if they are not in `predictions.csv`.
+const ARRAY: &str = "predictions.npy";
 
 /// The results of an evaluation and the predictions they were computed from.
 #[derive(Debug, Clone, Copy)]
@@ -25,9 +27,9 @@ pub struct EvaluationOutput<'a> {
 }
 
 /// Writes `evals/step-N.json` and `evals/step-N.csv`; for the result of the run also `eval.json` and `predictions.csv`. If
-/// there are too many logits for a CSV file, they are in `evals/step-N.npy` or, for the result of the run, in
-/// `predictions.npy` only. Each file is replaced atomically; the files of one evaluation can only be mixed with older ones if
-/// the machine stops between two renames. Returns the paths of the written files, relative to the run directory.
+/// there are too many logits for a CSV file, they are in an array of their own: those of the result in `predictions.npy`,
+/// which has only the latest ones. Each file is replaced atomically; the files of one evaluation can only be mixed with older
+/// ones if the machine stops between two renames. Returns the paths of the written files, relative to the run directory.
 ///
 /// # Errors
 /// The path and the error of the operating system.
@@ -61,8 +63,8 @@ pub fn write(dir: &Dir, evaluated: EvaluationOutput<'_>) -> io::Result<Vec<Strin
     if let Some(array) = array {
         let array_name = format!("{name}.npy");
         if is_result {
-            staged.push(dir.stage("predictions.npy", &array)?);
-            files.push("predictions.npy".to_owned());
+            staged.push(dir.stage(ARRAY, &array)?);
+            files.push(ARRAY.to_owned());
         } else {
             staged.push(evals.stage(&array_name, &array)?);
             files.push(format!("evals/{array_name}"));
@@ -74,6 +76,10 @@ pub fn write(dir: &Dir, evaluated: EvaluationOutput<'_>) -> io::Result<Vec<Strin
         files.splice(..0, ["eval.json", "predictions.csv"].map(str::to_owned));
     }
     staged.into_iter().try_for_each(StagedFile::commit)?;
+    if is_result && !is_large && dir.exists(ARRAY) {
+        // It belongs to an earlier evaluation, on other data.
+        dir.remove(ARRAY)?;
+    }
     evals.sync()?;
     dir.sync()?;
     Ok(files)

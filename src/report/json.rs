@@ -19,7 +19,12 @@ const METHOD: &str = "accuracy, top-5 accuracy, precision and recall: Wilson's i
 pub fn eval_json(report: &EvalReport, run: Option<&str>, names: &[String]) -> Value {
     // A million cells would fill the file.
     let confusion = if report.classes.len() > DETAILED_CLASSES {
-        json!(report.confusion)
+        let rows = report.confusion.rows().enumerate();
+        let cells = rows.flat_map(|(label, row)| {
+            let row = row.iter().enumerate().filter(|(_, count)| **count > 0);
+            row.map(move |(predicted, count)| (label, predicted, *count))
+        });
+        json!({ "cells": cells.collect::<Vec<_>>() })
     } else {
         json!(report.confusion.rows().collect::<Vec<_>>())
     };
@@ -52,7 +57,7 @@ pub fn eval_json(report: &EvalReport, run: Option<&str>, names: &[String]) -> Va
             "method": METHOD,
         },
         "conventions": {
-            "confusion": "rows true, columns predicted; above 200 classes the cells that are not 0: true, predicted, count",
+            "confusion": "rows true, columns predicted; above 200 classes the cells that are not 0, each as true, predicted, count",
             "undefined": "counts as 0 in means over classes; a class without AUC is left out of its mean",
             "auc": "one against the rest by ranks, ties half; score: log-odds at temperature 1",
             "nll": "natural logarithm, no label smoothing",

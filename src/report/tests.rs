@@ -284,11 +284,11 @@ fn many_classes_are_reported_in_part() {
     let names: Vec<String> = (0..k).map(|class| format!("class {class}")).collect();
     let text = table(&report, &names);
     assert!(
-        text.contains("! 300 classes: above 200, the AUC and the F1"),
+        text.contains("! 300 classes: above 200, the mean AUC and the F1"),
         "{text}"
     );
     assert!(
-        text.contains("the 30 of 300 classes with the lowest F1; eval.json has all"),
+        text.contains("the 30 of 300 classes with the lowest F1; `epochtop eval --json` has all"),
         "{text}"
     );
     assert!(
@@ -333,15 +333,22 @@ fn large_logits_are_in_an_array_beside_the_table() {
     assert_eq!((array.rows(), array.columns()), (n as u64, k));
     assert_eq!(array.read(7, 1).unwrap(), logits[7 * k..8 * k]);
     // Not the result of the run: the array is with the other files of its step.
+    let mut valid = report.clone();
+    valid.split = Split::Valid;
     let other = EvaluationOutput {
+        report: &valid,
         is_result: false,
         ..output
     };
     let written = write(&dir, other).unwrap();
-    assert!(
-        written
-            .iter()
-            .any(|file| file == "evals/step-000000000.npy"),
-        "{written:?}"
-    );
+    let array = "evals/step-000000000.valid.npy";
+    assert!(written.iter().any(|file| file == array), "{written:?}");
+    // A later result with few logits does not leave an array that is not its own.
+    let few = self::rows(&[1.0, 0.0], &[0], 2);
+    let small = EvaluationOutput {
+        rows: &[&few],
+        ..output
+    };
+    write(&dir, small).unwrap();
+    assert!(!place.path().join("predictions.npy").exists());
 }

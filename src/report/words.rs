@@ -167,6 +167,8 @@ pub fn confidence_gap_note(gap: f64) -> String {
 fn listed(report: &EvalReport) -> Vec<usize> {
     let mut labels: Vec<usize> = (0..report.classes.len()).collect();
     if labels.len() > DETAILED_CLASSES {
+        // A class without images has no F1.
+        labels.retain(|label| report.confusion.support(*label) > 0);
         let f1 = |label: &usize| report.classes.get(*label).map_or(0.0, |scores| scores.f1);
         labels.sort_by(|a, b| f1(a).total_cmp(&f1(b)));
         labels.truncate(WORST);
@@ -219,7 +221,7 @@ fn classes(out: &mut String, report: &EvalReport, names: &[String]) {
     if listed.len() < report.classes.len() {
         let _ = writeln!(
             out,
-            "the {} of {} classes with the lowest F1; eval.json has all",
+            "the {} of {} classes with the lowest F1; `epochtop eval --json` has all",
             listed.len(),
             report.classes.len()
         );

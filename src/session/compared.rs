@@ -248,15 +248,11 @@ impl TestPredictions {
 /// The predictions of an evaluation: from the file saved for its step, otherwise from `predictions.csv`.
 fn rows(run: &RunDir, report: &EvalReport) -> io::Result<Rows> {
     let dir = run.open()?;
-    let step = format!("step-{:09}", report.global_step);
-    let (name, array) = (format!("{step}.csv"), format!("{step}.npy"));
+    let array = ArrayFile::open(&dir, ARRAY);
+    let name = format!("step-{:09}.csv", report.global_step);
     match dir.subdir("evals") {
-        Ok(evals) if evals.exists(&name) => {
-            // The logits of the result are in the run directory only.
-            let array = ArrayFile::open(&evals, &array).or_else(|_| ArrayFile::open(&dir, ARRAY));
-            Rows::read(&evals, &name, array)
-        }
-        Ok(_) | Err(_) => Rows::read(&dir, "predictions.csv", ArrayFile::open(&dir, ARRAY)),
+        Ok(evals) if evals.exists(&name) => Rows::read(&evals, &name, array),
+        Ok(_) | Err(_) => Rows::read(&dir, "predictions.csv", array),
     }
 }
 

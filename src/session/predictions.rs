@@ -5,6 +5,7 @@ use std::io::{self, BufReader};
 
 use crate::files::{ArrayFile, Dir, read_line};
 use crate::limits::check_classes;
+use crate::metrics::argmax;
 
 /// Longest row, bytes: a logit has at most 16 characters. Longer lines are not rows.
 pub(super) const LONGEST_ROW: u64 = 4 << 20;
@@ -83,7 +84,7 @@ impl Rows {
             }
             Ok(_) | Err(_) => None,
         };
-        let mut before = 0;
+        let (mut before, mut predicted) = (0, Vec::new());
         let mut rows = Self {
             logits: Vec::new(),
             labels: Vec::new(),
@@ -95,8 +96,9 @@ impl Rows {
             }
             if line.starts_with(b"test,") {
                 let row = std::str::from_utf8(&line).ok();
-                row.and_then(|row| rows.push(row))
-                    .ok_or_else(|| bad(number, "invalid or misplaced test-set row"))?;
+                let row = row.and_then(|row| rows.push(row));
+                let invalid = || bad(number, "invalid or misplaced test-set row");
+                predicted.push(row.ok_or_else(invalid)?);
             } else {
                 before += 1;
             }
@@ -107,19 +109,23 @@ impl Rows {
         if let Some(array) = array {
             check_classes(array.columns()).map_err(|what| bad(1, &what))?;
             let count = rows.labels.len();
-            if array.rows() != before + count as u64 || count * array.columns() > MOST_LOGITS {
-                return Err(bad(
-                    1,
-                    "its rows are not those of the .npy file with the logits",
-                ));
+            if count * array.columns() > MOST_LOGITS {
+                return Err(bad(1, "more logits than fit into memory (268 million)"));
             }
+            let fits = array.rows() == before + count as u64;
             (rows.classes, rows.logits) = (array.columns(), array.read(before, count)?);
+            let logits = rows.logits.chunks_exact(rows.classes.max(1));
+            let same = |(logits, predicted): (&[f32], &u32)| argmax(logits) == *predicted as usize;
+            if !fits || !logits.zip(&predicted).all(same) {
+                let what = "the logits of this evaluation were replaced by those of a later one";
+                return Err(bad(1, what));
+            }
         }
         Ok(rows)
     }
 
-    /// Adds a row. `None` if it is incomplete or not the next one.
-    fn push(&mut self, line: &str) -> Option<()> {
+    /// Adds a row; returns the predicted class. `None` if the row is incomplete or not the next one.
+    fn push(&mut self, line: &str) -> Option<u32> {
         let (prediction, cells) = Prediction::parse(line)?;
         let logits = logits(cells)?;
         let is_next = prediction.index as usize == self.labels.len();
@@ -127,7 +133,7 @@ impl Rows {
         (is_next && fits && logits.len() == self.classes).then_some(())?;
         self.logits.extend(logits);
         self.labels.push(prediction.label);
-        Some(())
+        Some(prediction.predicted)
     }
 }
 
@@ -184,7 +190,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let dir = Dir::open(place.path()).unwrap();
         let head = "split,index,label,predicted,confidence\n";
-        let text = format!("{head}valid,0,1,1,0.9\ntest,0,1,0,0.6\ntest,1,0,1,0.7\n");
+        let text = format!("{head}valid,0,1,0,0.9\ntest,0,1,1,0.6\ntest,1,0,1,0.7\n");
         fs::write(place.path().join("a.csv"), text).unwrap();
         let read = |numbers: &[f32]| {
             fs::write(
@@ -200,9 +206,9 @@ mod tests {
             (vec![1.0, 2.0, 3.0, 4.0], vec![1, 0], 2)
         );
         let error = read(&[1.0, 2.0, 3.0, 4.0]).unwrap_err().to_string();
-        assert!(
-            error.ends_with("its rows are not those of the .npy file with the logits"),
-            "{error}"
-        );
+        let replaced = "the logits of this evaluation were replaced by those of a later one";
+        assert!(error.ends_with(replaced), "{error}");
+        let error = read(&[9.0, 8.0, 1.0, 2.0, 4.0, 3.0]).unwrap_err();
+        assert!(error.to_string().ends_with(replaced), "{error}");
     }
 }

@@ -103,14 +103,14 @@ pub struct Cells {
 }
 
 impl Cells {
-    /// Scales an image of shape (1 or 3 channels, height, width) to a grid.
+    /// Scales an image of shape (1 or 3 channels, height, width) to a grid; with fewer pixels, as a damaged file may have, it
+    /// is black.
     pub fn new(pixels: &[u8], height: usize, width: usize, columns: usize, rows: usize) -> Self {
-        let area = height * width;
-        let count = if area > 0 && pixels.len() >= 3 * area {
-            3
-        } else {
-            1
-        };
+        let area = height.checked_mul(width);
+        let area = area.filter(|area| *area <= pixels.len()).unwrap_or(0);
+        let (height, width) = if area > 0 { (height, width) } else { (0, 0) };
+        let is_colour = area > 0 && pixels.len() / 3 >= area;
+        let count = if is_colour { 3 } else { 1 };
         let plane = |channel: usize| pixels.get(channel * area..).unwrap_or_default();
         let scaled = |channel| resample(plane(channel), height, width, columns, rows);
         Self {
@@ -305,6 +305,8 @@ mod tests {
         assert!(resample(&[], 0, 0, 0, 0).is_empty());
         assert_eq!(Cells::new(&[], 0, 0, 3, 1).lines(true), ["   "]);
         assert_eq!(Cells::new(&[], 5, 5, 0, 2).lines(true), ["", ""]);
+        let huge = u32::MAX as usize;
+        assert_eq!(Cells::new(&[9; 9], huge, huge, 2, 1).lines(true), ["  "]);
         assert_eq!(
             Cells::new(&[255; 4], 2, 2, 1, 2).halves(),
             [[(Color::Indexed(255), Color::Indexed(255))]]

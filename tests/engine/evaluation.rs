@@ -250,6 +250,8 @@ fn two_runs_are_compared_on_the_same_images() {
     assert!((difference - (accuracy(1) - accuracy(0))).abs() < 1e-12);
     assert_eq!(found["accuracy"]["distinguishable"], true);
     assert_eq!(found["n"], 200);
+    let step = |report: &Value| report["global_step"].as_u64().unwrap();
+    assert_eq!(step(&found["without_leaks"]["report"]), step(found));
 }
 
 #[test]
@@ -499,7 +501,7 @@ fn leaked_test_images_are_warned_of_and_can_be_left_out() {
     );
 
     let output = runs.call(&["eval", "leaky", "--without-leaks", "--json"]);
-    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let found: &Value = &serde_json::from_slice(&output.stdout).unwrap();
     let counts = &found["without_leaks"]["leaked"];
     assert_eq!(counts["exact"], leaked, "{counts}");
     let left = 200 - counts["images"].as_u64().unwrap();

@@ -737,21 +737,36 @@ fn images_in_colour_are_in_colour() {
         });
         gallery.pixels.0 = planes.collect();
         let screen = drawn(&mut app, (120, 40), &dark().reduced(depth));
-        let is_orange = |color: Color| matches!(color, Color::Rgb(r, g, 0) if r / 2 == g && r > 0);
-        let halves = screen.content().iter().filter(|cell| cell.symbol() == "▀");
-        let halves = halves.filter(|cell| is_orange(cell.fg)).count();
-        let orange = screen
-            .content()
-            .iter()
-            .filter(|cell| is_orange(cell.fg))
+        let is_orange = |color: Color| match color {
+            Color::Rgb(r, g, 0) => r / 2 == g && r > 0,
+            Color::Indexed(index) => (16..232).contains(&index),
+            _ => false,
+        };
+        let cells = || screen.content().iter();
+        let blocks = cells().filter(|cell| cell.symbol() == "▀").count();
+        let inked = cells()
+            .filter(|cell| "MNd&#@$".contains(cell.symbol()))
             .count();
-        (halves, orange - halves)
+        (
+            blocks,
+            inked,
+            cells().filter(|cell| is_orange(cell.fg)).count(),
+        )
     };
-    let (halves, _) = colours(Art::Auto, ColorDepth::True);
-    assert!(halves > 50, "{halves}");
-    let (halves, characters) = colours(Art::Ascii, ColorDepth::True);
-    assert!(halves == 0 && characters > 50, "{characters}");
-    assert_eq!(colours(Art::Auto, ColorDepth::None), (0, 0));
+    let (_, grey, _) = colours(Art::Ascii, ColorDepth::None);
+    for depth in [ColorDepth::True, ColorDepth::Ansi256] {
+        let (blocks, inked, orange) = colours(Art::Auto, depth);
+        assert!(
+            blocks > 50 && inked < grey && orange > 50,
+            "{depth:?}: {blocks} {inked} {orange}"
+        );
+        let (blocks, inked, orange) = colours(Art::Ascii, depth);
+        assert!(
+            blocks == 0 && inked == grey && orange > 50,
+            "{depth:?}: {inked} {orange}"
+        );
+    }
+    assert_eq!(colours(Art::Auto, ColorDepth::None), (0, grey, 0));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::stamp::Stamp;
 use crate::event::F32;
 use crate::files::{ArrayFile, Dir, read_line};
 use crate::link::{Filter, ImageRow};
-use crate::metrics::softmax;
+use crate::metrics::{argmax, softmax};
 
 /// Maximum number of rows in memory (36 MiB at 36 bytes each).
 pub(super) const ROWS: usize = 1 << 20;
@@ -140,8 +140,14 @@ impl Table {
         let mut line = vec![0; row.length as usize];
         file.read_exact(&mut line)?;
         let parsed = std::str::from_utf8(&line).ok().and_then(Prediction::parse);
-        let logits =
-            parsed.and_then(|(_, cells)| logits_of(cells, self.logits.as_ref(), row.number));
+        let logits = parsed.and_then(|(prediction, cells)| {
+            logits_of(
+                cells,
+                self.logits.as_ref(),
+                row.number,
+                prediction.predicted,
+            )
+        });
         let Prediction {
             index,
             label,
@@ -198,7 +204,7 @@ fn row(
     array: Option<&ArrayFile>,
 ) -> Option<Row> {
     let (prediction, cells) = Prediction::parse(std::str::from_utf8(line).ok()?)?;
-    let logits = logits_of(cells, array, number)?;
+    let logits = logits_of(cells, array, number, prediction.predicted)?;
     if !logits.is_empty() && prediction.predicted as usize >= logits.len() {
         return None;
     }
@@ -213,10 +219,18 @@ fn row(
 }
 
 /// The logits of a row: from its cells or, if it has none, from the file with the logits; empty if there is none.
-fn logits_of(cells: &str, array: Option<&ArrayFile>, number: u32) -> Option<Vec<f32>> {
+fn logits_of(
+    cells: &str,
+    array: Option<&ArrayFile>,
+    number: u32,
+    predicted: u32,
+) -> Option<Vec<f32>> {
     match array {
         Some(array) if cells.is_empty() => {
-            Some(array.read(u64::from(number), 1).unwrap_or_default())
+            let row = array.read(u64::from(number), 1).unwrap_or_default();
+            // An evaluation replaces the array before the table, so it may be that of a later one.
+            let is_same = argmax(&row) == predicted as usize;
+            Some(if is_same { row } else { Vec::new() })
         }
         _ => logits(cells),
     }

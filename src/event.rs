@@ -7,6 +7,7 @@
 
 mod evaluation;
 mod event_traits;
+mod gallery;
 mod health;
 mod number;
 mod request;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use evaluation::{EvalReport, WeightsKind};
 pub use event_traits::EventTraits;
+pub use gallery::{GalleryImages, GalleryPredictions};
 pub use health::{Finding, Health, LayerNorms, Remedy, divergence_limit, loss_words};
 pub use number::{F32, F64, Pixels};
 pub use request::{Answer, Command, Request, check_epochs, check_lr};
@@ -242,45 +244,6 @@ pub struct EpochSummary {
     pub seconds: F64,
     /// Whether it is the best epoch so far, by the measure `train.best` on validation.
     pub best: bool,
-}
-
-/// The fixed test images of the gallery, reduced if they are large. Sent once.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct GalleryImages {
-    /// Image height as stored, pixels.
-    pub height: u32,
-    /// Image width as stored, pixels.
-    pub width: u32,
-    /// True labels, one per image.
-    pub labels: Vec<u32>,
-    /// Brightness values, shape `[images, channels, height, width]`: with one channel or three, red, green and blue. Earlier
-    /// versions averaged the channels.
-    pub pixels: Pixels,
-}
-
-impl GalleryImages {
-    /// The pixels of an image, shape `[channels, height, width]`.
-    pub fn image(&self, index: usize) -> Option<&[u8]> {
-        let area = (self.height as usize).checked_mul(self.width as usize)?;
-        let (all, images) = (self.pixels.0.len(), self.labels.len());
-        let is_colour = all / 3 >= area.checked_mul(images)?;
-        let size = if is_colour { 3 * area } else { area };
-        let from = size.checked_mul(index).filter(|_| index < images)?;
-        self.pixels.0.get(from..from.checked_add(size)?)
-    }
-}
-
-/// The predictions for the gallery images.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct GalleryPredictions {
-    /// Epoch of the weights.
-    pub epoch: u32,
-    /// Training step of the weights.
-    pub global_step: u64,
-    /// The temperature with which the probabilities below are calibrated.
-    pub temperature: F64,
-    /// For each image its most probable classes as (label, probability), most probable first.
-    pub top: Vec<Vec<(u32, F32)>>,
 }
 
 /// Why a checkpoint was written.

@@ -15,7 +15,7 @@ pub const DEFAULT_SIZE: u32 = 64;
 /// Most classes.
 pub const MOST_CLASSES: usize = 4096;
 /// Most classes for which an evaluation computes the intervals of the AUC and of each class, and prints a row for each class.
-/// Above, they would take minutes, and each class usually has too few images for a useful interval.
+/// Above, a class usually has too few images for a useful interval, and the table would fill many screens.
 pub const DETAILED_CLASSES: usize = 200;
 /// Longest name of a class, characters.
 pub const LONGEST_NAME: usize = 200;

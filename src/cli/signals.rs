@@ -43,7 +43,7 @@ pub(super) fn report_file_size_limit() {
 /// Keeps the process alive if its terminal is closed before the handlers of the trainer exist: the run starts without it.
 #[cfg(feature = "train")]
 pub(super) fn survive_the_terminal() {
-    // A handler for the reason given above.
+    // A handler, unlike an ignored signal, is not inherited by programs that this one starts.
     let _ = signal_hook::flag::register(SIGHUP, Arc::default());
 }
 

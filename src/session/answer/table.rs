@@ -218,7 +218,7 @@ fn row(
     })
 }
 
-/// The logits of a row: from its cells or, if it has none, from the file with the logits; empty if there is none.
+/// The logits of a row: from its cells or, if the table has no logit columns, from the array file. Empty without logits.
 fn logits_of(
     cells: &str,
     array: Option<&ArrayFile>,
